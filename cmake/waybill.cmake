@@ -1,0 +1,35 @@
+# One place for how every target of this project is compiled.
+add_library(waybill_options INTERFACE)
+target_compile_options(waybill_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                                 -Werror=return-type -Wno-unused-parameter)
+target_include_directories(waybill_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                                     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/waybill>)
+if(WAYBILL_SANITIZE)
+  target_compile_options(waybill_options INTERFACE -fsanitize=${WAYBILL_SANITIZE} -fno-omit-frame-pointer
+                                                   -fno-sanitize-recover=all)
+  target_link_options(waybill_options INTERFACE -fsanitize=${WAYBILL_SANITIZE})
+endif()
+if(WAYBILL_FAILPOINTS)
+  target_compile_definitions(waybill_options INTERFACE WAYBILL_FAILPOINTS=1)
+endif()
+
+# waybill_library(NAME SOURCES... [DEPS...]): one static library for a folder.
+function(waybill_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC waybill_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# waybill_test(NAME SOURCES... DEPS... [LABELS...] [TIMEOUT s]): the suffix of NAME says what it needs:
+# _test nothing, _pgtest a Postgres, _redistest a Redis, _e2etest the built binaries.
+function(waybill_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE waybill_options ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  string(REGEX MATCH "(pgtest|redistest|e2etest|test)$" kind ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${kind};${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

@@ -1,0 +1,179 @@
+// Group commit. Items wait in a bounded queue; a few writer threads, each owning its own connection, take whatever arrived
+// while their previous write ran, and write it at once. No linger timer: a lone item never waits.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace waybill {
+
+// What became of one attempt to write a batch as a whole.
+enum class BatchResult {
+  kWritten,      // durable; the writer has put each item's own answer into it
+  kBadData,      // nothing was written, and some item is to blame (SQLSTATE class 22 or 23): split
+  kTryAgain,     // unknown or transient (connection lost, deadlock): apply the same batch again
+};
+
+// Writes whole batches; one instance per writer thread, called by that thread alone.
+template <typename Item>
+class BatchWriter {
+ public:
+  virtual ~BatchWriter() = default;
+  // Applying a batch twice must be harmless: kTryAgain is answered with the same items, in the same order, possibly
+  // after a commit whose answer was lost.
+  virtual BatchResult Write(std::span<Item> batch) = 0;
+  // The item's answer is ready (`status` OK: written, the answer is in the item), or it will never be written (not OK).
+  // Called exactly once per item, outside every lock.
+  virtual void Complete(Item& item, const absl::Status& status) = 0;
+  // A lone item that is itself the culprit of kBadData: why.
+  virtual absl::Status BadDataError() = 0;
+};
+
+struct BatcherOptions {
+  size_t queue_max = 10'000;  // items waiting, not counting those being written
+  size_t batch_max = 256;     // items a write
+  absl::Duration retry_initial = absl::Milliseconds(20);
+  absl::Duration retry_max = absl::Seconds(1);
+  // Called by a writer thread before it repeats a failed write, with how long to pause; returns early when `stop` turns
+  // true. Null: really waits.
+  std::function<void(absl::Duration)> pause = nullptr;
+};
+
+template <typename Item>
+class Batcher {
+ public:
+  // `writers` must outlive the batcher; one thread is started for each.
+  Batcher(std::vector<BatchWriter<Item>*> writers, BatcherOptions options) : options_(std::move(options)) {
+    for (BatchWriter<Item>* writer : writers) {
+      threads_.emplace_back([this, writer] { Run(*writer); });
+    }
+  }
+
+  ~Batcher() { Stop(); }
+
+  Batcher(const Batcher&) = delete;
+  Batcher& operator=(const Batcher&) = delete;
+
+  // Takes the item, or leaves it untouched and returns false: the queue is full or stopping.
+  [[nodiscard]] bool Offer(Item& item) {
+    bool wake;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_ || queue_.size() >= options_.queue_max) return false;
+      queue_.push_back(std::move(item));
+      wake = idle_ > 0;
+    }
+    if (wake) work_.notify_one();
+    return true;
+  }
+
+  // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the threads.
+  void Stop() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    work_.notify_all();
+    stopped_.notify_all();
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+
+  size_t queue_depth() const {
+    std::lock_guard lock(mutex_);
+    return queue_.size();
+  }
+  // Writers that are in the middle of repeating a failed write. > 0: the store is not answering.
+  int retrying() const { return retrying_.load(std::memory_order_relaxed); }
+
+ private:
+  void Run(BatchWriter<Item>& writer) {
+    std::vector<Item> batch;
+    while (Take(batch)) {
+      WriteAll(writer, batch);
+      batch.clear();
+    }
+  }
+
+  // Waits for work, then swaps the queue out (or takes its head when it is longer than a batch).
+  bool Take(std::vector<Item>& batch) {
+    std::unique_lock lock(mutex_);
+    ++idle_;
+    work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    --idle_;
+    if (queue_.empty()) return false;
+    if (queue_.size() <= options_.batch_max) {
+      batch.swap(queue_);
+    } else {
+      auto end = queue_.begin() + static_cast<std::ptrdiff_t>(options_.batch_max);
+      batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+      queue_.erase(queue_.begin(), end);
+    }
+    return true;
+  }
+
+  void WriteAll(BatchWriter<Item>& writer, std::span<Item> batch) {
+    switch (WriteOnce(writer, batch)) {
+      case BatchResult::kWritten:
+        for (Item& item : batch) writer.Complete(item, absl::OkStatus());
+        return;
+      case BatchResult::kBadData:
+        if (batch.size() == 1) {
+          writer.Complete(batch[0], writer.BadDataError());
+          return;
+        }
+        WriteAll(writer, batch.first(batch.size() / 2));
+        WriteAll(writer, batch.subspan(batch.size() / 2));
+        return;
+      case BatchResult::kTryAgain:  // only when stopping
+        for (Item& item : batch) writer.Complete(item, absl::UnavailableError("shutting down while the store is unreachable"));
+        return;
+    }
+  }
+
+  // Repeats while the outcome is unknown. Returns kTryAgain only when the batcher stops meanwhile.
+  BatchResult WriteOnce(BatchWriter<Item>& writer, std::span<Item> batch) {
+    BatchResult result = writer.Write(batch);
+    if (result != BatchResult::kTryAgain) return result;
+    retrying_.fetch_add(1, std::memory_order_relaxed);
+    absl::Duration delay = options_.retry_initial;
+    while (result == BatchResult::kTryAgain && !Pause(delay)) {
+      result = writer.Write(batch);
+      delay = std::min(delay * 2, options_.retry_max);
+    }
+    retrying_.fetch_sub(1, std::memory_order_relaxed);
+    return result;
+  }
+
+  // True when stopping.
+  bool Pause(absl::Duration delay) {
+    if (options_.pause) options_.pause(delay);
+    std::unique_lock lock(mutex_);
+    if (!options_.pause) stopped_.wait_for(lock, absl::ToChronoNanoseconds(delay), [this] { return stopping_; });
+    return stopping_;
+  }
+
+  const BatcherOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable stopped_;
+  std::vector<Item> queue_;
+  size_t idle_ = 0;
+  bool stopping_ = false;
+  std::atomic<int> retrying_{0};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace waybill

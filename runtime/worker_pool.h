@@ -1,0 +1,37 @@
+// A few threads and a bounded queue, for work that blocks (reads from a store) and must not run on an I/O thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+
+namespace waybill {
+
+class WorkerPool {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+
+  WorkerPool(size_t threads, size_t queue_max);
+  ~WorkerPool();  // runs what is queued, then joins
+
+  // False when the queue is full or the pool stops: the task was not taken, and the caller sheds the load.
+  [[nodiscard]] bool Submit(Task& task);
+  size_t queue_depth() const;
+
+ private:
+  void Run();
+
+  const size_t queue_max_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<Task> queue_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace waybill

@@ -1,0 +1,124 @@
+// What a saga of one kind does, step by step:
+//
+//   saga::Define<Order>("place_order")
+//       .Step("charge_payment").Does(Charge(payments)).UndoneBy(Refund(payments))
+//       .Step("assign_driver").Does(Assign(dispatch)).UndoneBy(Release(dispatch))
+//       .Done();
+//
+// Step names are persisted, and therefore as stable as column names; so is the order of steps while sagas are unfinished.
+#pragma once
+
+#include <cassert>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "runtime/ids.h"
+#include "saga/retry_policy.h"
+
+namespace waybill::saga {
+
+// What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is neither
+// success nor failure.
+struct Outcome {
+  enum class Kind { kSucceeded, kRejected, kUnknown };
+  Kind kind = Kind::kUnknown;
+  std::string reason;    // machine-readable, for what did not succeed
+  std::string detail;    // for people; goes to the log
+  bool give_up = false;  // kUnknown only: do not spend the rest of the retry budget
+
+  static Outcome Succeeded(std::string detail = "") { return {Kind::kSucceeded, "", std::move(detail), false}; }
+  static Outcome Rejected(std::string reason, std::string detail = "") {
+    return {Kind::kRejected, std::move(reason), std::move(detail), false};
+  }
+  static Outcome Unknown(std::string reason, std::string detail = "", bool give_up = false) {
+    return {Kind::kUnknown, std::move(reason), std::move(detail), give_up};
+  }
+};
+
+// One call to a participant.
+struct Attempt {
+  Uuid saga_id;
+  std::string_view step;  // with the id it makes the idempotency key, see Key(); the same in both directions
+  int number = 1;         // from 1
+  int conflicts = 0;      // how often the claim that this attempt made was lost at commit
+  absl::Time deadline;    // by then the action must have called done
+  std::string_view traceparent;
+
+  std::string Key() const {
+    std::string key = saga_id.ToString();
+    key += '/';
+    key += step;
+    return key;
+  }
+};
+
+using OutcomeCallback = absl::AnyInvocable<void(Outcome)>;
+
+// Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
+// once, on any thread, perhaps at once, and not later than the attempt's deadline.
+//
+// Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a step
+// whose outcome is unknown, and a call that arrives late must then have no effect.
+template <typename P>
+struct Action {
+  std::function<void(const Attempt&, P&, OutcomeCallback done)> call;
+  // True: the call has no effect outside; all it does is to fill in payload effects, which the journal commits together
+  // with the outcome. No intent has to be durable first.
+  bool journaled = false;
+};
+
+template <typename P>
+struct Step {
+  std::string name;
+  Action<P> does;
+  Action<P> undone_by;  // call empty: there is nothing to undo
+  RetryPolicy retry;
+};
+
+template <typename P>
+struct Definition {
+  std::string name;
+  std::vector<Step<P>> steps;
+};
+
+template <typename P>
+class DefinitionBuilder {
+ public:
+  explicit DefinitionBuilder(std::string name) { definition_.name = std::move(name); }
+
+  DefinitionBuilder& Step(std::string name) {
+    definition_.steps.push_back({std::move(name), {}, {}, {}});
+    return *this;
+  }
+  DefinitionBuilder& Does(Action<P> action) {
+    definition_.steps.back().does = std::move(action);
+    return *this;
+  }
+  DefinitionBuilder& UndoneBy(Action<P> action) {
+    definition_.steps.back().undone_by = std::move(action);
+    return *this;
+  }
+  DefinitionBuilder& Retried(RetryPolicy policy) {
+    definition_.steps.back().retry = policy;
+    return *this;
+  }
+  Definition<P> Done() {
+    assert(!definition_.steps.empty());
+    return std::move(definition_);
+  }
+
+ private:
+  Definition<P> definition_;
+};
+
+template <typename P>
+DefinitionBuilder<P> Define(std::string name) {
+  return DefinitionBuilder<P>(std::move(name));
+}
+
+}  // namespace waybill::saga

@@ -1,0 +1,81 @@
+// The saga's memory. What is in the journal has happened; what is not may have to happen again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/ids.h"
+#include "saga/record.h"
+
+namespace waybill::saga {
+
+// Who drives a saga, and for how long since the journal's own clock at the write.
+struct Lease {
+  std::string owner;
+  absl::Duration duration;
+};
+
+// One step forward of one saga: the record as it is to be, the entries to append, and what the journal must hold for it
+// to be allowed: the record's epoch, and `expected_seq` as its newest entry.
+template <typename P>
+struct Write {
+  const Record<P>* record = nullptr;
+  std::span<const LogEntry> log;  // at least one; the last one's seq is record->seq
+  int64_t expected_seq = 0;
+};
+
+enum class WriteResult {
+  kApplied,   // durable, with the payload's effects
+  kFenced,    // a newer epoch owns the saga: nothing was written, and this process must let go of it
+  kConflict,  // the payload's claim was lost to another saga: nothing was written; pick again
+};
+
+enum class ClaimMode {
+  kExpired,   // only when no live lease is in the way
+  kTakeOver,  // in any case: the raised epoch fences the present owner
+};
+
+template <typename P>
+class Journal {
+ public:
+  virtual ~Journal() = default;
+
+  // --- Asynchronous; `done` is called exactly once, on any thread, perhaps before the call returns. What is passed by
+  // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written.
+
+  // Makes a new saga durable, under this owner's lease, before its first call goes out. Answers the record that already
+  // holds the payload's deduplication key, if there is one; then nothing was written. RESOURCE_EXHAUSTED: the queue is full.
+  virtual void Begin(const Record<P>& record, absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) = 0;
+
+  // Also renews the lease; when the new state is not unfinished, ends it.
+  virtual void Advance(const Write<P>& write, absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) = 0;
+
+  // --- Synchronous; they block on the store.
+
+  // Claims up to `limit` unfinished sagas whose lease has expired, or that this same owner held in an earlier life
+  // (`own`). Never waits for rows that another process is working on.
+  virtual absl::StatusOr<std::vector<Record<P>>> ClaimExpired(bool own, size_t limit) = 0;
+
+  // Claims one saga for this owner and raises its epoch. Terminal sagas are answered as they are, unclaimed. NOT_FOUND;
+  // FAILED_PRECONDITION (reason SAGA_LEASED) when a live lease is in the way.
+  virtual absl::StatusOr<Record<P>> Claim(const Uuid& id, ClaimMode mode) = 0;
+
+  // Extends the lease of those that are still ours; answers the ones that are not.
+  virtual absl::StatusOr<std::vector<Uuid>> Renew(std::span<const std::pair<Uuid, int64_t>> id_and_epoch) = 0;
+
+  // Ends every lease of this owner, so that another process takes over at once.
+  virtual absl::Status ReleaseAll() = 0;
+
+  virtual absl::StatusOr<Record<P>> Load(const Uuid& id) = 0;  // NOT_FOUND
+  // Entries from `from_seq` on, in order.
+  virtual absl::StatusOr<std::vector<LogEntry>> LoadLog(const Uuid& id, int64_t from_seq) = 0;
+};
+
+}  // namespace waybill::saga

@@ -1,0 +1,68 @@
+// What a journal keeps of one saga: a header of fixed shape, the payload of the saga's kind, and an append-only log.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+#include "runtime/ids.h"
+#include "saga/state.h"
+
+namespace waybill::saga {
+
+// What turned a saga back. Empty reason: nothing did.
+struct Failure {
+  std::string reason;  // machine-readable
+  std::string detail;  // for people
+};
+
+struct Header {
+  Uuid id;
+  State state = State::kRunning;
+  int step = 0;     // index into the definition: the step being done or undone
+  int attempt = 1;  // of that step, in that direction; from 1
+  // Number of the newest log entry. Every journal write appends at least one entry, so this versions the record.
+  int64_t seq = 0;
+  int64_t epoch = 1;  // fencing epoch: raised by every claim; writes under an older one change nothing
+  bool needs_attention = false;
+  Failure failure;
+  std::string traceparent;  // W3C trace context of the call that started it; may be empty
+  absl::Time created_at;
+  absl::Time updated_at;
+};
+
+// The payload type P has a nested type P::Effects and a member `effects` of that type: what the participants' outcomes
+// add to the books since the last journal write. The journal commits it together with the header, and the runner then
+// resets it to {}.
+template <typename P>
+struct Record : Header {
+  P payload;
+};
+
+// A log entry's outcome, persisted by name.
+enum class LogOutcome : uint8_t {
+  kSucceeded,
+  kRejected,
+  kUnknown,
+  kUndone,
+  kUndoFailed,
+  kCancelled,       // turned back on request
+  kRecovered,       // another process took it over
+  kNeedsAttention,  // compensation has failed many times
+  kClosed,
+  kResolved,
+};
+std::string_view Name(LogOutcome outcome);
+
+struct LogEntry {
+  int64_t seq = 0;  // from 1, without gaps
+  std::string step;  // empty: the saga itself
+  int attempt = 0;
+  LogOutcome outcome = LogOutcome::kSucceeded;
+  State state = State::kRunning;  // after the write that carried the entry
+  std::string detail;
+  absl::Time at;
+};
+
+}  // namespace waybill::saga

@@ -1,0 +1,80 @@
+#include "saga/transition.h"
+
+#include <string_view>
+
+#include "fmt/format.h"
+#include "saga/record.h"
+
+namespace waybill::saga {
+namespace {
+
+using enum State;
+using enum Command;
+
+constexpr Transition kTable[] = {
+    {kRunning, Event::kStepSucceeded, kRunning, kDoStep},
+    {kRunning, Event::kLastStepSucceeded, kSucceeded, kSettle},
+    {kRunning, Event::kStepUnknown, kRunning, kRetryLater},
+    {kRunning, Event::kStepRejected, kCompensating, kUndoStep},
+    {kRunning, Event::kFirstStepRejected, kCompensated, kSettle},
+    {kRunning, Event::kBudgetSpent, kCompensating, kUndoStep},
+    {kRunning, Event::kCancelRequested, kCompensating, kUndoStep},
+    {kRunning, Event::kRecovered, kRunning, kDoStep},
+
+    {kSucceeded, Event::kCancelRequested, kCompensating, kUndoStep},
+    {kSucceeded, Event::kCloseRequested, kClosed, kSettle},
+
+    {kCompensating, Event::kStepUndone, kCompensating, kUndoStep},
+    {kCompensating, Event::kLastStepUndone, kCompensated, kSettle},
+    {kCompensating, Event::kUndoFailed, kCompensating, kRetryLater},
+    {kCompensating, Event::kRecovered, kCompensating, kUndoStep},
+    {kCompensating, Event::kResolveRequested, kResolved, kSettle},
+};
+
+}  // namespace
+
+std::string_view Name(State state) {
+  constexpr std::string_view kNames[] = {"running", "succeeded", "closed", "compensating", "compensated", "resolved"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+std::string_view Name(Event event) {
+  constexpr std::string_view kNames[] = {
+      "step_succeeded",  "last_step_succeeded", "step_rejected", "first_step_rejected", "step_unknown",
+      "budget_spent",    "step_undone",         "last_step_undone", "undo_failed",      "recovered",
+      "cancel_requested", "close_requested",    "resolve_requested"};
+  return kNames[static_cast<size_t>(event)];
+}
+
+std::string_view Name(Command command) {
+  constexpr std::string_view kNames[] = {"do_step", "undo_step", "retry_later", "settle"};
+  return kNames[static_cast<size_t>(command)];
+}
+
+std::string_view Name(LogOutcome outcome) {
+  constexpr std::string_view kNames[] = {"succeeded", "rejected",  "unknown",         "undone", "undo_failed",
+                                         "cancelled", "recovered", "needs_attention", "closed", "resolved"};
+  return kNames[static_cast<size_t>(outcome)];
+}
+
+std::span<const Transition> TransitionTable() { return kTable; }
+
+std::optional<Transition> FindTransition(State state, Event event) {
+  for (const Transition& row : kTable) {
+    if (row.from == state && row.event == event) return row;
+  }
+  return std::nullopt;
+}
+
+std::string TransitionDiagram() {
+  std::string out = "stateDiagram-v2\n  [*] --> running\n";
+  for (const Transition& row : kTable) {
+    out += fmt::format("  {} --> {}: {} / {}\n", Name(row.from), Name(row.to), Name(row.event), Name(row.command));
+  }
+  for (State state : kStates) {
+    if (IsTerminal(state)) out += fmt::format("  {} --> [*]\n", Name(state));
+  }
+  return out;
+}
+
+}  // namespace waybill::saga

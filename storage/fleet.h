@@ -1,0 +1,62 @@
+// The hot view of the fleet: where the drivers with a fresh position are.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "storage/order.h"
+
+namespace waybill::storage {
+
+struct DriverPosition {
+  std::string driver_id;  // 1-128 visible ASCII characters
+  GeoPoint point;
+  absl::Time recorded_at;
+  std::optional<double> accuracy_m;
+  std::optional<double> heading_deg;
+  std::optional<double> speed_mps;
+};
+
+struct NearbyDriver {
+  std::string driver_id;
+  double distance_m = 0;
+};
+
+struct NearestQuery {
+  GeoPoint point;
+  double radius_m = 5'000;
+  int limit = 16;
+};
+
+// A page of the whole fleet in no particular order; `cursor` continues it, 0 starts and ends it.
+struct FleetPage {
+  std::vector<std::string> driver_ids;
+  uint64_t cursor = 0;
+};
+
+// Fresh means: the driver's position has not outlived its TTL. Thread-safe.
+class Fleet {
+ public:
+  virtual ~Fleet() = default;
+
+  // Fresh drivers, nearest first. Batched: calls that arrive together share round trips. `done` is called exactly once, on
+  // any thread. STORE_UNAVAILABLE, QUEUE_FULL.
+  virtual void Nearest(const NearestQuery& query,
+                       absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) = 0;
+  // About `count` fresh drivers from `cursor` on; blocks.
+  virtual absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) = 0;
+
+  // Stores positions, unless newer ones are there; blocks.
+  virtual absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) = 0;
+  // All fresh positions, up to `limit`; blocks.
+  virtual absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) = 0;
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace waybill::storage

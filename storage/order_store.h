@@ -1,0 +1,78 @@
+// Reads of orders and sagas. Writes go through the saga's journal.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/ids.h"
+#include "saga/record.h"
+#include "storage/order.h"
+
+namespace waybill::storage {
+
+// Filters are conjunctive; an empty one does not filter.
+struct OrderQuery {
+  std::string user_id;
+  struct Status {  // an order's status is derived from its saga's state and, where it was turned back, from the failure
+    saga::State state;
+    std::optional<bool> cancelled;  // kCompensated only: turned back on request, or not
+  };
+  std::vector<Status> statuses;
+  absl::Time created_from = absl::InfinitePast();
+  absl::Time created_to = absl::InfiniteFuture();
+  std::optional<Uuid> before;  // page: only orders with a smaller id (ids sort by creation time)
+  int limit = 50;
+};
+
+struct SagaQuery {
+  std::vector<saga::State> states;
+  absl::Duration min_age = absl::ZeroDuration();
+  bool needs_attention = false;
+  std::optional<Uuid> after;  // page: only sagas with a greater id
+  int limit = 50;
+};
+
+// A saga's header with its lease, for operators.
+struct SagaView {
+  saga::Header header;
+  std::string owner;
+  std::optional<absl::Time> lease_until;
+};
+
+struct UnfinishedStats {
+  int64_t running = 0;
+  int64_t compensating = 0;
+  int64_t needing_attention = 0;
+  absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none
+};
+
+// The reason that marks a saga turned back on request; the rest of them come from the participants.
+inline constexpr std::string_view kCancelledReason = "CANCELLED";
+
+// Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer.
+class OrderStore {
+ public:
+  virtual ~OrderStore() = default;
+  virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;  // ORDER_NOT_FOUND
+  virtual absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) = 0;  // newest first
+  virtual absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) = 0;
+
+  virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;  // oldest first
+  virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                    // SAGA_NOT_FOUND
+  virtual absl::StatusOr<UnfinishedStats> Unfinished() = 0;
+
+  // How many orders each driver holds now, for dispatch to start from.
+  virtual absl::StatusOr<std::vector<DriverSlot>> TakenSlots() = 0;
+  // Drivers with a capacity other than one: {driver_id, capacity}.
+  virtual absl::StatusOr<std::vector<DriverSlot>> Capacities() = 0;
+  virtual absl::Status SetCapacity(const std::string& driver_id, int capacity) = 0;
+
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace waybill::storage

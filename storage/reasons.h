@@ -1,0 +1,58 @@
+// Every reason an error of Waybill can carry, in one table: docs/errors.md is written from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "runtime/status.h"
+
+namespace waybill::storage {
+
+struct Reason {
+  std::string_view name;
+  absl::StatusCode code;
+  std::string_view meaning;
+  std::string_view what_to_do;
+};
+
+inline constexpr Reason kReasons[] = {
+    {"BAD_REQUEST", absl::StatusCode::kInvalidArgument, "One or more fields are wrong; each is named with what is wrong.",
+     "Correct the named fields. Nothing was written."},
+    {"ORDER_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such order.", "Check the id."},
+    {"SAGA_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such saga.", "Check the id."},
+    {"IDEMPOTENCY_KEY_REUSED", absl::StatusCode::kFailedPrecondition,
+     "The key belongs to an order made from a different request; metadata `fields` names what differs.",
+     "Use a new key for a new order, or repeat the first request unchanged."},
+    {"ORDER_STILL_RUNNING", absl::StatusCode::kDeadlineExceeded,
+     "The wait ended before the order did; metadata `order_id` names it. Work goes on.",
+     "Repeat the call with the same key, or watch the order."},
+    {"ORDER_NOT_CANCELLABLE", absl::StatusCode::kFailedPrecondition, "The order is completed or resolved.",
+     "Nothing; it can no longer be turned back."},
+    {"ORDER_NOT_CONFIRMED", absl::StatusCode::kFailedPrecondition, "Only a confirmed order can be completed.",
+     "Wait for the order to be confirmed; see metadata `status`."},
+    {"SAGA_LEASED", absl::StatusCode::kFailedPrecondition, "Another process holds the saga's lease.", "Retry later."},
+    {"SAGA_NOT_STUCK", absl::StatusCode::kFailedPrecondition,
+     "Only a saga that is compensating and needs attention can be resolved by hand.", "Retry it, or wait."},
+    {"SAGA_FINISHED", absl::StatusCode::kFailedPrecondition, "The saga has ended; there is nothing to retry.", "Nothing."},
+    {"SAGA_TAKEN_OVER", absl::StatusCode::kAborted, "Another process took the saga over while this call waited.",
+     "Repeat the call with the same key."},
+    {"QUEUE_FULL", absl::StatusCode::kResourceExhausted, "The journal's queue is at its limit.",
+     "Retry after the delay in RetryInfo, with the same key."},
+    {"STORE_UNAVAILABLE", absl::StatusCode::kUnavailable, "Postgres or Redis does not answer.",
+     "Retry with backoff and the same key; an order may or may not exist."},
+    {"STORE_REFUSED", absl::StatusCode::kInternal, "The database refused the data; metadata names the constraint.",
+     "Report it: this is a bug or a damaged row."},
+    {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.", "Retry at another replica, with the same key."},
+};
+
+// The row of that name; the name must be in the table.
+const Reason& FindReason(std::string_view name);
+
+// A status with the code of that reason. `detail.reason` is filled in.
+absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail = {});
+
+}  // namespace waybill::storage

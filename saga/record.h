@@ -11,6 +11,9 @@
 
 namespace waybill::saga {
 
+// The failure reason of a saga that was turned back on request; all other reasons come from participants.
+inline constexpr std::string_view kCancelledReason = "CANCELLED";
+
 // What turned a saga back. Empty reason: nothing did.
 struct Failure {
   std::string reason;  // machine-readable

@@ -51,8 +51,8 @@ struct UnfinishedStats {
   absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none
 };
 
-// The reason that marks a saga turned back on request; the rest of them come from the participants.
-inline constexpr std::string_view kCancelledReason = "CANCELLED";
+
+using saga::kCancelledReason;
 
 // Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer.
 class OrderStore {

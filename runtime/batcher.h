@@ -1,5 +1,5 @@
-// Group commit. Items wait in a bounded queue; a few writer threads, each owning its own connection, take whatever arrived
-// while their previous write ran, and write it at once. No linger timer: a lone item never waits.
+// Group commit. Items wait in a bounded queue; a few writer threads, each owning its own connection, take whatever
+// arrived while their previous write ran, and write it at once. No linger timer: a lone item never waits.
 #pragma once
 
 #include <algorithm>
@@ -20,9 +20,9 @@ namespace waybill {
 
 // What became of one attempt to write a batch as a whole.
 enum class BatchResult {
-  kWritten,      // durable; the writer has put each item's own answer into it
-  kBadData,      // nothing was written, and some item is to blame (SQLSTATE class 22 or 23): split
-  kTryAgain,     // unknown or transient (connection lost, deadlock): apply the same batch again
+  kWritten,   // durable; the writer has put each item's own answer into it
+  kBadData,   // nothing was written, and some item is to blame (SQLSTATE class 22 or 23): split
+  kTryAgain,  // unknown or transient (connection lost, deadlock): apply the same batch again
 };
 
 // Writes whole batches; one instance per writer thread, called by that thread alone.
@@ -138,7 +138,8 @@ class Batcher {
         WriteAll(writer, batch.subspan(batch.size() / 2));
         return;
       case BatchResult::kTryAgain:  // only when stopping
-        for (Item& item : batch) writer.Complete(item, absl::UnavailableError("shutting down while the store is unreachable"));
+        for (Item& item : batch)
+          writer.Complete(item, absl::UnavailableError("shutting down while the store is unreachable"));
         return;
     }
   }

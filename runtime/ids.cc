@@ -12,9 +12,7 @@ int HexValue(char c) {
   return -1;
 }
 
-bool DashAt(size_t text_index) {
-  return text_index == 8 || text_index == 13 || text_index == 18 || text_index == 23;
-}
+bool DashAt(size_t text_index) { return text_index == 8 || text_index == 13 || text_index == 18 || text_index == 23; }
 
 }  // namespace
 

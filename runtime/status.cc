@@ -12,7 +12,9 @@ namespace {
 constexpr char kPayloadUrl[] = "waybill/error-detail";
 
 // Length-prefixed strings: "<length>:<bytes>". The payload never leaves the process.
-void Put(std::string& out, std::string_view text) { fmt::format_to(std::back_inserter(out), "{}:{}", text.size(), text); }
+void Put(std::string& out, std::string_view text) {
+  fmt::format_to(std::back_inserter(out), "{}:{}", text.size(), text);
+}
 
 int64_t ToNumber(std::string_view text) {
   int64_t number = 0;

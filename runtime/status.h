@@ -1,5 +1,5 @@
-// Errors inside Waybill are absl::Status with a machine-readable reason. The reasons of the domain, with their meaning and
-// what a caller should do next, are in one table: storage/reasons.h.
+// Errors inside Waybill are absl::Status with a machine-readable reason. The reasons of the domain, with their meaning
+// and what a caller should do next, are in one table: storage/reasons.h.
 #pragma once
 
 #include <string>
@@ -12,12 +12,13 @@
 
 namespace waybill {
 
-// What travels with an error besides code and message. Becomes google.rpc.ErrorInfo, BadRequest and RetryInfo at the edge.
+// What travels with an error besides code and message. Becomes google.rpc.ErrorInfo, BadRequest and RetryInfo at the
+// edge.
 struct ErrorDetail {
-  std::string reason;                                              // UPPER_SNAKE_CASE, stable
-  std::vector<std::pair<std::string, std::string>> metadata;       // e.g. {"order_id", "0190…"}
-  std::vector<std::pair<std::string, std::string>> violations;     // bad fields: {field, what is wrong}
-  absl::Duration retry_after = absl::ZeroDuration();               // > 0: a retry helps, after this long
+  std::string reason;                                           // UPPER_SNAKE_CASE, stable
+  std::vector<std::pair<std::string, std::string>> metadata;    // e.g. {"order_id", "0190…"}
+  std::vector<std::pair<std::string, std::string>> violations;  // bad fields: {field, what is wrong}
+  absl::Duration retry_after = absl::ZeroDuration();            // > 0: a retry helps, after this long
 };
 
 absl::Status MakeError(absl::StatusCode code, std::string_view message, const ErrorDetail& detail);

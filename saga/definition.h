@@ -5,7 +5,8 @@
 //       .Step("assign_driver").Does(Assign(dispatch)).UndoneBy(Release(dispatch))
 //       .Done();
 //
-// Step names are persisted, and therefore as stable as column names; so is the order of steps while sagas are unfinished.
+// Step names are persisted, and therefore as stable as column names; so is the order of steps while sagas are
+// unfinished.
 #pragma once
 
 #include <cassert>
@@ -22,8 +23,8 @@
 
 namespace waybill::saga {
 
-// What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is neither
-// success nor failure.
+// What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is
+// neither success nor failure.
 struct Outcome {
   enum class Kind { kSucceeded, kRejected, kUnknown };
   Kind kind = Kind::kUnknown;
@@ -62,8 +63,8 @@ using OutcomeCallback = absl::AnyInvocable<void(Outcome)>;
 // Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
 // once, on any thread, perhaps at once, and not later than the attempt's deadline.
 //
-// Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a step
-// whose outcome is unknown, and a call that arrives late must then have no effect.
+// Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a
+// step whose outcome is unknown, and a call that arrives late must then have no effect.
 template <typename P>
 struct Action {
   std::function<void(const Attempt&, P&, OutcomeCallback done)> call;

@@ -51,8 +51,10 @@ class Journal {
   // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written.
 
   // Makes a new saga durable, under this owner's lease, before its first call goes out. Answers the record that already
-  // holds the payload's deduplication key, if there is one; then nothing was written. RESOURCE_EXHAUSTED: the queue is full.
-  virtual void Begin(const Record<P>& record, absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) = 0;
+  // holds the payload's deduplication key, if there is one; then nothing was written. RESOURCE_EXHAUSTED: the queue is
+  // full.
+  virtual void Begin(const Record<P>& record,
+                     absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) = 0;
 
   // Also renews the lease; when the new state is not unfinished, ends it.
   virtual void Advance(const Write<P>& write, absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) = 0;

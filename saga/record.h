@@ -59,7 +59,7 @@ enum class LogOutcome : uint8_t {
 std::string_view Name(LogOutcome outcome);
 
 struct LogEntry {
-  int64_t seq = 0;  // from 1, without gaps
+  int64_t seq = 0;   // from 1, without gaps
   std::string step;  // empty: the saga itself
   int attempt = 0;
   LogOutcome outcome = LogOutcome::kSucceeded;

@@ -17,7 +17,8 @@ struct RetryPolicy {
 };
 
 // The pause before attempt `next_attempt` (2, 3, ...): exponential backoff with full jitter, uniform in
-// [0, min(max, initial * 2^(next_attempt - 2))]. Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
+// [0, min(max, initial * 2^(next_attempt - 2))]. Source: AWS Architecture Blog, "Exponential Backoff And Jitter"
+// (2015).
 absl::Duration Backoff(absl::Duration initial, absl::Duration max, int next_attempt, Random& random);
 
 }  // namespace waybill::saga

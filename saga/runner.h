@@ -1,9 +1,10 @@
 // Drives sagas from where their records stand to where they rest. Generic over the payload P; knows participants only
 // through the definition, and storage only through the journal.
 //
-// How a saga moves: Drive executes the transition table's command; a call's Outcome becomes an Event; the event's row gives the
-// next state and command. Records are flushed to the journal as late as is safe: before the next call that has an effect
-// outside, before backing off, and before settling. So transitions with no outside call between them share one commit.
+// How a saga moves: Drive executes the transition table's command; a call's Outcome becomes an Event; the event's row
+// gives the next state and command. Records are flushed to the journal as late as is safe: before the next call that
+// has an effect outside, before backing off, and before settling. So transitions with no outside call between them
+// share one commit.
 #pragma once
 
 #include <algorithm>
@@ -73,8 +74,8 @@ template <typename P>
 class Runner {
  public:
   using Begun = absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)>;
-  // Called exactly once: with the record where the saga came to rest (valid during the call only), or with why this process
-  // stopped driving it: ABORTED SAGA_TAKEN_OVER, UNAVAILABLE.
+  // Called exactly once: with the record where the saga came to rest (valid during the call only), or with why this
+  // process stopped driving it: ABORTED SAGA_TAKEN_OVER, UNAVAILABLE.
   using Settled = absl::AnyInvocable<void(absl::StatusOr<const Record<P>*>)>;
   // Lets a directive add to the books in the same commit.
   using Prepare = std::function<void(P&)>;
@@ -101,8 +102,8 @@ class Runner {
     e.record = std::move(fresh);
     e.settled.push_back(std::move(settled));
     Insert(execution);
-    journal_.Begin(e.record, [this, execution = std::move(execution), begun = std::move(begun)](
-                                 absl::StatusOr<std::optional<Record<P>>> existing) mutable {
+    journal_.Begin(e.record, [this, execution = std::move(execution),
+                              begun = std::move(begun)](absl::StatusOr<std::optional<Record<P>>> existing) mutable {
       if (!existing.ok() || existing->has_value()) {
         // Nobody can have learnt this id, so nobody else waits for it.
         execution->settled.clear();
@@ -131,8 +132,8 @@ class Runner {
   }
 
   // Carries a directive out: on the saga as this process drives it, or after claiming it, from another process if need
-  // be. Blocks on the journal. `settled` is called when the saga has come to rest; with NOT_FOUND or FAILED_PRECONDITION
-  // when the directive is not possible. `prepare` runs when the directive takes effect.
+  // be. Blocks on the journal. `settled` is called when the saga has come to rest; with NOT_FOUND or
+  // FAILED_PRECONDITION when the directive is not possible. `prepare` runs when the directive takes effect.
   void Direct(const Uuid& id, Directive directive, Prepare prepare, Settled settled) {
     Pending pending{std::move(directive), std::move(prepare), std::move(settled)};
     if (ExecutionPtr execution = Find(id); execution && Post(execution, pending)) return;
@@ -239,8 +240,8 @@ class Runner {
     Settled settled;
   };
 
-  // One saga being driven. `record`, `log` and the rest of the first group belong to whoever drives: at any time that is one
-  // thread, one call in flight, one journal write or one timer, and it hands them on to the next.
+  // One saga being driven. `record`, `log` and the rest of the first group belong to whoever drives: at any time that
+  // is one thread, one call in flight, one journal write or one timer, and it hands them on to the next.
   struct Execution {
     Record<P> record;
     std::vector<LogEntry> log;  // not yet in the journal
@@ -320,7 +321,8 @@ class Runner {
 
   // --- Directives.
 
-  // Leaves a directive with a saga that is being driven; it takes effect before the next call goes out. False: it ended.
+  // Leaves a directive with a saga that is being driven; it takes effect before the next call goes out. False: it
+  // ended.
   bool Post(const ExecutionPtr& execution, Pending& pending) {
     {
       std::lock_guard lock(execution->mutex);
@@ -355,7 +357,8 @@ class Runner {
       }
       State before = e.record.state;
       absl::Status applied = Apply(e, *asked);
-      if (e.record.state != before) command = e.record.state == State::kCompensating ? Command::kUndoStep : Command::kSettle;
+      if (e.record.state != before)
+        command = e.record.state == State::kCompensating ? Command::kUndoStep : Command::kSettle;
       Answer(e, *asked, applied);
     }
   }
@@ -449,7 +452,8 @@ class Runner {
   void Call(ExecutionPtr execution, const Step<P>& step, const Action<P>& action, bool undo) {
     Execution& e = *execution;
     if (action.journaled && !undo && !e.before_claim) {
-      e.before_claim = {e.record.state, e.record.step, e.record.attempt, e.record.seq, e.log.size(), e.record.payload.effects};
+      e.before_claim = {e.record.state, e.record.step, e.record.attempt,
+                        e.record.seq,   e.log.size(),  e.record.payload.effects};
     }
     Attempt attempt;
     attempt.saga_id = e.record.id;
@@ -569,9 +573,10 @@ class Runner {
     Execution& e = *execution;
     e.record.updated_at = e.log.back().at;
     Write<P> write{&e.record, e.log, e.persisted_seq};
-    journal_.Advance(write, [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
-      OnFlushed(std::move(execution), command, std::move(result));
-    });
+    journal_.Advance(write,
+                     [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
+                       OnFlushed(std::move(execution), command, std::move(result));
+                     });
   }
 
   void OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<WriteResult> result) {
@@ -628,8 +633,9 @@ class Runner {
     Execution& e = *execution;
     const Step<P>& step = definition_.steps[static_cast<size_t>(e.record.step)];
     const bool undo = e.record.state == State::kCompensating;
-    absl::Duration pause = Backoff(step.retry.backoff_initial, undo ? step.retry.undo_backoff_max : step.retry.backoff_max,
-                                   e.record.attempt, random_);
+    absl::Duration pause =
+        Backoff(step.retry.backoff_initial, undo ? step.retry.undo_backoff_max : step.retry.backoff_max,
+                e.record.attempt, random_);
     bool stopping;
     {
       std::lock_guard lock(mutex_);

@@ -18,7 +18,7 @@ enum class State : uint8_t {
 };
 
 enum class Event : uint8_t {
-  kStepSucceeded,      // and another one follows
+  kStepSucceeded,  // and another one follows
   kLastStepSucceeded,
   kStepRejected,       // and an earlier step has to be undone
   kFirstStepRejected,  // so nothing has to be undone
@@ -27,7 +27,7 @@ enum class Event : uint8_t {
   kStepUndone,         // and an earlier one remains
   kLastStepUndone,
   kUndoFailed,
-  kRecovered,          // claimed from a process that no longer holds the lease
+  kRecovered,  // claimed from a process that no longer holds the lease
   kCancelRequested,
   kCloseRequested,
   kResolveRequested,
@@ -42,11 +42,11 @@ enum class Command : uint8_t {
 
 inline constexpr State kStates[] = {State::kRunning,      State::kSucceeded,   State::kClosed,
                                     State::kCompensating, State::kCompensated, State::kResolved};
-inline constexpr Event kEvents[] = {
-    Event::kStepSucceeded,   Event::kLastStepSucceeded, Event::kStepRejected,     Event::kFirstStepRejected,
-    Event::kStepUnknown,     Event::kBudgetSpent,       Event::kStepUndone,       Event::kLastStepUndone,
-    Event::kUndoFailed,      Event::kRecovered,         Event::kCancelRequested,  Event::kCloseRequested,
-    Event::kResolveRequested};
+inline constexpr Event kEvents[] = {Event::kStepSucceeded,     Event::kLastStepSucceeded, Event::kStepRejected,
+                                    Event::kFirstStepRejected, Event::kStepUnknown,       Event::kBudgetSpent,
+                                    Event::kStepUndone,        Event::kLastStepUndone,    Event::kUndoFailed,
+                                    Event::kRecovered,         Event::kCancelRequested,   Event::kCloseRequested,
+                                    Event::kResolveRequested};
 
 // snake_case names; the states' are what the journal stores.
 std::string_view Name(State state);

@@ -40,9 +40,9 @@ std::string_view Name(State state) {
 
 std::string_view Name(Event event) {
   constexpr std::string_view kNames[] = {
-      "step_succeeded",  "last_step_succeeded", "step_rejected", "first_step_rejected", "step_unknown",
-      "budget_spent",    "step_undone",         "last_step_undone", "undo_failed",      "recovered",
-      "cancel_requested", "close_requested",    "resolve_requested"};
+      "step_succeeded",   "last_step_succeeded", "step_rejected",    "first_step_rejected", "step_unknown",
+      "budget_spent",     "step_undone",         "last_step_undone", "undo_failed",         "recovered",
+      "cancel_requested", "close_requested",     "resolve_requested"};
   return kNames[static_cast<size_t>(event)];
 }
 

@@ -45,8 +45,8 @@ class Fleet {
  public:
   virtual ~Fleet() = default;
 
-  // Fresh drivers, nearest first. Batched: calls that arrive together share round trips. `done` is called exactly once, on
-  // any thread. STORE_UNAVAILABLE, QUEUE_FULL.
+  // Fresh drivers, nearest first. Batched: calls that arrive together share round trips. `done` is called exactly once,
+  // on any thread. STORE_UNAVAILABLE, QUEUE_FULL.
   virtual void Nearest(const NearestQuery& query,
                        absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) = 0;
   // About `count` fresh drivers from `cursor` on; blocks.

@@ -51,14 +51,13 @@ struct UnfinishedStats {
   absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none
 };
 
-
 using saga::kCancelledReason;
 
 // Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer.
 class OrderStore {
  public:
   virtual ~OrderStore() = default;
-  virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;  // ORDER_NOT_FOUND
+  virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;                   // ORDER_NOT_FOUND
   virtual absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) = 0;  // newest first
   virtual absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) = 0;
 

@@ -20,7 +20,8 @@ struct Reason {
 };
 
 inline constexpr Reason kReasons[] = {
-    {"BAD_REQUEST", absl::StatusCode::kInvalidArgument, "One or more fields are wrong; each is named with what is wrong.",
+    {"BAD_REQUEST", absl::StatusCode::kInvalidArgument,
+     "One or more fields are wrong; each is named with what is wrong.",
      "Correct the named fields. Nothing was written."},
     {"ORDER_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such order.", "Check the id."},
     {"SAGA_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such saga.", "Check the id."},
@@ -37,7 +38,8 @@ inline constexpr Reason kReasons[] = {
     {"SAGA_LEASED", absl::StatusCode::kFailedPrecondition, "Another process holds the saga's lease.", "Retry later."},
     {"SAGA_NOT_STUCK", absl::StatusCode::kFailedPrecondition,
      "Only a saga that is compensating and needs attention can be resolved by hand.", "Retry it, or wait."},
-    {"SAGA_FINISHED", absl::StatusCode::kFailedPrecondition, "The saga has ended; there is nothing to retry.", "Nothing."},
+    {"SAGA_FINISHED", absl::StatusCode::kFailedPrecondition, "The saga has ended; there is nothing to retry.",
+     "Nothing."},
     {"SAGA_TAKEN_OVER", absl::StatusCode::kAborted, "Another process took the saga over while this call waited.",
      "Repeat the call with the same key."},
     {"QUEUE_FULL", absl::StatusCode::kResourceExhausted, "The journal's queue is at its limit.",
@@ -46,7 +48,8 @@ inline constexpr Reason kReasons[] = {
      "Retry with backoff and the same key; an order may or may not exist."},
     {"STORE_REFUSED", absl::StatusCode::kInternal, "The database refused the data; metadata names the constraint.",
      "Report it: this is a bug or a damaged row."},
-    {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.", "Retry at another replica, with the same key."},
+    {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.",
+     "Retry at another replica, with the same key."},
 };
 
 // The row of that name; the name must be in the table.

@@ -1,0 +1,46 @@
+// GoogleMock doubles of the saga library's interfaces.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "saga/journal.h"
+#include "saga/runner.h"
+
+namespace waybill::saga::testing {
+
+template <typename P>
+class MockJournal : public Journal<P> {
+ public:
+  using BeginDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)>;
+  using AdvanceDone = absl::AnyInvocable<void(absl::StatusOr<WriteResult>)>;
+  using IdAndEpoch = std::pair<Uuid, int64_t>;
+
+  MOCK_METHOD(void, Begin, (const Record<P>& record, BeginDone done), (override));
+  MOCK_METHOD(void, Advance, (const Write<P>& write, AdvanceDone done), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<Record<P>>>, ClaimExpired, (bool own, size_t limit), (override));
+  MOCK_METHOD(absl::StatusOr<Record<P>>, Claim, (const Uuid& id, ClaimMode mode), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, Renew, (std::span<const IdAndEpoch> id_and_epoch), (override));
+  MOCK_METHOD(absl::Status, ReleaseAll, (), (override));
+  MOCK_METHOD(absl::StatusOr<Record<P>>, Load, (const Uuid& id), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<LogEntry>>, LoadLog, (const Uuid& id, int64_t from_seq), (override));
+};
+
+class MockObserver : public Observer {
+ public:
+  MOCK_METHOD(void, OnAttempt, (std::string_view step, bool undo, Outcome::Kind outcome, absl::Duration took),
+              (override));
+  MOCK_METHOD(void, OnRetry, (std::string_view step, bool undo), (override));
+  MOCK_METHOD(void, OnTransition, (const Header& header), (override));
+  MOCK_METHOD(void, OnSettled, (const Header& header, absl::Duration age), (override));
+  MOCK_METHOD(void, OnNeedsAttention, (const Header& header), (override));
+  MOCK_METHOD(void, OnRecovered, (const Header& header), (override));
+  MOCK_METHOD(void, OnFenced, (const Header& header), (override));
+  MOCK_METHOD(void, OnLostClaim, (const Header& header), (override));
+};
+
+}  // namespace waybill::saga::testing

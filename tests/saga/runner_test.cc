@@ -1,0 +1,444 @@
+#include "saga/runner.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/testing/manual_time.h"
+#include "saga/testing/memory_journal.h"
+#include "saga/testing/mock_journal.h"
+#include "saga/testing/scripted_participant.h"
+
+namespace waybill::saga {
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::NiceMock;
+using ::waybill::testing::ManualTime;
+
+struct Trip {
+  std::string booking;
+  struct Effects {
+    bool claim = false;
+  };
+  Effects effects;
+};
+
+class RunnerTest : public ::testing::Test {
+ protected:
+  using Runner = saga::Runner<Trip>;
+
+  struct Process {
+    Process(RunnerTest& test, const std::string& owner)
+        : journal(test.book_, test.time_, {owner, absl::Seconds(10)}),
+          runner(test.definition_, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
+    testing::MemoryJournal<Trip> journal;
+    NiceMock<testing::MockObserver> observer;
+    Runner runner;
+  };
+
+  RunnerTest() {
+    book_.dedupe_key = [](const Trip& trip) { return trip.booking; };
+    definition_ = Define<Trip>("trip")
+                      .Step("flight")
+                      .Does(flight_.action())
+                      .UndoneBy(unflight_.action())
+                      .Retried(policy_)
+                      .Step("hotel")
+                      .Does(hotel_.action())
+                      .UndoneBy(unhotel_.action())
+                      .Retried(policy_)
+                      .Step("seat")
+                      .Does(seat_.action(true))
+                      .UndoneBy(unseat_.action(true))
+                      .Retried(policy_)
+                      .Done();
+  }
+
+  Uuid Start(Process& process, const std::string& booking = "") {
+    Record<Trip> record;
+    record.id = ids_.Next();
+    record.created_at = time_.Now();
+    record.payload.booking = booking;
+    Uuid id = record.id;
+    process.runner.Start(
+        std::move(record), [this](auto begun) { begun_ = std::move(begun); },
+        [this](auto settled) { Keep(std::move(settled)); });
+    return id;
+  }
+
+  void Direct(Process& process, const Uuid& id, Directive::Kind kind, std::string detail = "") {
+    process.runner.Direct(id, {kind, std::move(detail)}, nullptr, [this](auto settled) { Keep(std::move(settled)); });
+  }
+
+  void Keep(absl::StatusOr<const Record<Trip>*> settled) {
+    ++settled_count_;
+    settled_ = settled.ok() ? absl::StatusOr<State>((*settled)->state) : settled.status();
+  }
+
+  const testing::MemoryBook<Trip>::Row& Row(const Uuid& id) { return book_.rows.at(id); }
+  State StateOf(const Uuid& id) { return Row(id).record.state; }
+
+  std::vector<std::string> Story(const Uuid& id) {
+    std::vector<std::string> story;
+    int64_t seq = 0;
+    for (const LogEntry& entry : Row(id).log) {
+      EXPECT_EQ(entry.seq, ++seq) << "the log has a gap";
+      story.push_back(entry.step.empty() ? std::string(Name(entry.outcome))
+                                         : fmt::format("{} {}", entry.step, Name(entry.outcome)));
+    }
+    return story;
+  }
+
+  ManualTime time_;
+  SeededRandom random_{1};
+  IdGenerator ids_{time_, random_};
+  RetryPolicy policy_{.attempts_max = 3, .attention_after = 4};
+  testing::MemoryBook<Trip> book_;
+  testing::ScriptedParticipant<Trip> flight_, unflight_, hotel_, unhotel_, seat_, unseat_;
+  Definition<Trip> definition_;
+
+  absl::StatusOr<std::optional<Record<Trip>>> begun_ = absl::UnknownError("not called");
+  absl::StatusOr<State> settled_ = absl::UnknownError("not called");
+  int settled_count_ = 0;
+};
+
+TEST_F(RunnerTest, DoesTheStepsInOrderAndSettles) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  EXPECT_EQ(*settled_, State::kSucceeded);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "seat succeeded"));
+  EXPECT_EQ(process.runner.live(), 0u);
+}
+
+TEST_F(RunnerTest, SharesACommitBetweenTransitionsWithoutAnOutsideCall) {
+  Process process(*this, "a");
+  Start(process);
+  EXPECT_EQ(book_.writes, 3);  // begin; flight's outcome before hotel's call; hotel's outcome with seat's
+}
+
+TEST_F(RunnerTest, CallsUnderOneKeyAStep) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(flight_.keys, ElementsAre(id.ToString() + "/flight", id.ToString() + "/flight"));
+  EXPECT_THAT(flight_.attempts, ElementsAre(1, 2));
+  EXPECT_EQ(*settled_, State::kSucceeded);
+}
+
+TEST_F(RunnerTest, PersistsTheOutcomeBeforeTheNextOutsideCall) {
+  Process process(*this, "a");
+  hotel_.Hold();
+  Uuid id = Start(process);
+  ASSERT_EQ(hotel_.held(), 1u);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded"));
+  EXPECT_EQ(Row(id).record.step, 1);
+}
+
+TEST_F(RunnerTest, UndoesCompletedStepsInReverse) {
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT", "no seat"));
+  Uuid id = Start(process);
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_THAT(Story(id),
+              ElementsAre("flight succeeded", "hotel succeeded", "seat rejected", "hotel undone", "flight undone"));
+  EXPECT_THAT(unseat_.keys, IsEmpty());
+  EXPECT_EQ(Row(id).record.failure.reason, "SOLD_OUT");
+}
+
+TEST_F(RunnerTest, UndoesNothingWhenTheFirstStepIsRejected) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Rejected("FULL"));
+  Uuid id = Start(process);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_THAT(unflight_.keys, IsEmpty());
+}
+
+TEST_F(RunnerTest, UndoesAStepWhoseOutcomeStaysUnknown) {
+  Process process(*this, "a");
+  for (int i = 0; i < 3; ++i) hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel unknown", "hotel unknown", "hotel unknown",
+                                     "hotel undone", "flight undone"));
+}
+
+TEST_F(RunnerTest, GivesUpAtOnceWhenToldTo) {
+  Process process(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("BROKEN", "", true));
+  Uuid id = Start(process);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel unknown", "hotel undone", "flight undone"));
+}
+
+TEST_F(RunnerTest, CompensationNeverGivesUpAndCallsForAttention) {
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  for (int i = 0; i < 100; ++i) unhotel_.WillAnswer(Outcome::Unknown("DOWN"));
+  EXPECT_CALL(process.observer, OnNeedsAttention(_)).Times(1);
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(5));
+  EXPECT_EQ(settled_count_, 0);
+  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_LT(Row(id).log.size(), 14u) << "the log must not grow with every attempt";
+  time_.Advance(absl::Hours(3));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_FALSE(Row(id).record.needs_attention);
+}
+
+TEST_F(RunnerTest, OneHopelessSagaDoesNotSlowAnother) {
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  unhotel_.Hold();
+  Start(process);
+  unhotel_.Unhold();
+  Uuid second = Start(process);
+  EXPECT_EQ(StateOf(second), State::kSucceeded);
+  unhotel_.Answer(Outcome::Succeeded());
+}
+
+TEST_F(RunnerTest, AnswersTheRecordThatHoldsTheKey) {
+  Process process(*this, "a");
+  Uuid first = Start(process, "booking-1");
+  Start(process, "booking-1");
+  ASSERT_TRUE(begun_.ok() && begun_->has_value());
+  EXPECT_EQ((*begun_)->id, first);
+  EXPECT_EQ(settled_count_, 1) << "a duplicate settles nothing";
+  EXPECT_EQ(flight_.keys.size(), 1u);
+}
+
+TEST_F(RunnerTest, AllWaitersAreToldOnce) {
+  Process process(*this, "a");
+  flight_.Hold();
+  Uuid id = Start(process);
+  Runner::Settled waiter = [this](auto settled) { Keep(std::move(settled)); };
+  ASSERT_TRUE(process.runner.WhenSettled(id, waiter));
+  flight_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(settled_count_, 2);
+  Runner::Settled late = [](auto) { FAIL(); };
+  EXPECT_FALSE(process.runner.WhenSettled(id, late));
+  EXPECT_TRUE(late != nullptr);
+}
+
+TEST_F(RunnerTest, CancelWhileACallIsInFlightUndoesItOnceItCameBack) {
+  Process process(*this, "a");
+  hotel_.Hold();
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kCancel, "changed my mind");
+  EXPECT_EQ(settled_count_, 0);
+  hotel_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(settled_count_, 2);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_EQ(Row(id).record.failure.reason, kCancelledReason);
+  // "seat" was never called; undoing it closes its key all the same.
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "cancelled", "seat undone", "hotel undone",
+                                     "flight undone"));
+}
+
+TEST_F(RunnerTest, CancelDuringBackoffDoesNotWaitForIt) {
+  Process process(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Uuid id = Start(process);
+  ASSERT_EQ(time_.pending(), 1u);
+  Direct(process, id, Directive::Kind::kCancel);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_EQ(time_.pending(), 0u);
+}
+
+TEST_F(RunnerTest, CancelTurnsASucceededSagaBack) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kCancel);
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "seat succeeded", "cancelled",
+                                     "seat undone", "hotel undone", "flight undone"));
+  Direct(process, id, Directive::Kind::kCancel);
+  EXPECT_EQ(*settled_, State::kCompensated) << "repeating it is harmless";
+  EXPECT_EQ(Row(id).log.size(), 7u);
+}
+
+TEST_F(RunnerTest, CancelFromAnotherProcessFencesTheFirst) {
+  Process a(*this, "a"), b(*this, "b");
+  hotel_.Hold();
+  Uuid id = Start(a);
+  hotel_.Unhold();
+  EXPECT_CALL(a.observer, OnFenced(_)).Times(1);
+  Direct(b, id, Directive::Kind::kCancel);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  size_t entries = Row(id).log.size();
+  hotel_.Answer(Outcome::Succeeded());  // a's late call comes back: a may change nothing any more
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_EQ(Row(id).log.size(), entries);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(RunnerTest, CloseEndsASucceededSagaForGood) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kClose);
+  EXPECT_EQ(*settled_, State::kClosed);
+  Direct(process, id, Directive::Kind::kClose);
+  EXPECT_EQ(*settled_, State::kClosed);
+  Direct(process, id, Directive::Kind::kCancel);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(StateOf(id), State::kClosed);
+}
+
+TEST_F(RunnerTest, CloseIsRefusedBeforeSuccess) {
+  Process process(*this, "a");
+  flight_.Hold();
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kClose);
+  flight_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, RetryNowEndsABackoff) {
+  Process process(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kRetry);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, ResolveEndsOnlyWhatNeedsAttention) {
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  for (int i = 0; i < 100; ++i) unhotel_.WillAnswer(Outcome::Unknown("DOWN"));
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kResolve, "too early");
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kFailedPrecondition);
+  time_.Advance(absl::Minutes(10));
+  Direct(process, id, Directive::Kind::kResolve, "ann: paid back by bank transfer");
+  EXPECT_EQ(*settled_, State::kResolved);
+  EXPECT_EQ(Row(id).log.back().detail, "ann: paid back by bank transfer");
+  EXPECT_EQ(time_.pending(), 0u) << "nothing is retried any more";
+}
+
+TEST_F(RunnerTest, UnknownSagaIsNotFound) {
+  Process process(*this, "a");
+  Direct(process, ids_.Next(), Directive::Kind::kCancel);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(RunnerTest, RecoversWhatACrashedProcessLeft) {
+  Process crashed(*this, "a");
+  hotel_.Hold();
+  Uuid id = Start(crashed);
+  Process next(*this, "b");
+  EXPECT_EQ(*next.runner.RecoverExpired(true, 100), 0u) << "the lease still holds";
+  time_.Advance(absl::Seconds(11));
+  hotel_.Unhold();
+  EXPECT_EQ(*next.runner.RecoverExpired(true, 100), 1u);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "recovered", "hotel succeeded", "seat succeeded"));
+  EXPECT_THAT(hotel_.keys, ElementsAre(id.ToString() + "/hotel", id.ToString() + "/hotel"));
+  hotel_.Answer(Outcome::Succeeded());  // fenced: the crashed one was only asleep
+  EXPECT_EQ(Row(id).log.size(), 4u);
+}
+
+TEST_F(RunnerTest, ClaimsItsOwnLeasesAfterARestart) {
+  Process before(*this, "a");
+  hotel_.Hold();
+  Uuid id = Start(before);
+  hotel_.Unhold();
+  Process after(*this, "a");
+  EXPECT_EQ(*after.runner.RecoverExpired(true, 100), 1u);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, RecoveryKeepsItsLimit) {
+  Process crashed(*this, "a");
+  flight_.Hold();
+  for (int i = 0; i < 5; ++i) Start(crashed);
+  time_.Advance(absl::Minutes(1));
+  Process next(*this, "b");
+  EXPECT_EQ(*next.runner.RecoverExpired(false, 3), 3u);
+  EXPECT_EQ(*next.runner.RecoverExpired(false, 3), 0u);
+  crashed.journal.set_error(absl::UnavailableError("dead"));
+  while (flight_.held() > 0) flight_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(*next.runner.RecoverExpired(false, 3), 2u);
+}
+
+TEST_F(RunnerTest, RenewsLeasesAndLetsGoOfLostOnes) {
+  Process a(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  for (int i = 0; i < 50; ++i) unhotel_.WillAnswer(Outcome::Unknown("DOWN"));
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  Uuid id = Start(a);
+  for (int i = 0; i < 20; ++i) {
+    time_.Advance(absl::Seconds(4));
+    ASSERT_TRUE(a.runner.RenewLeases().ok());
+    ASSERT_GT(Row(id).lease_until, time_.Now());
+  }
+  Process b(*this, "b");
+  ASSERT_TRUE(b.journal.Claim(id, ClaimMode::kTakeOver).ok());
+  time_.Advance(absl::Seconds(4));
+  ASSERT_TRUE(a.runner.RenewLeases().ok());
+  EXPECT_EQ(a.runner.live(), 0u);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(RunnerTest, PicksAgainWhenAClaimIsLost) {
+  int refusals = 2;
+  book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim || refusals-- <= 0; };
+  seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
+  Process process(*this, "a");
+  EXPECT_CALL(process.observer, OnLostClaim(_)).Times(2);
+  Uuid id = Start(process);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "seat succeeded"));
+  EXPECT_EQ(seat_.keys.size(), 3u);
+}
+
+TEST_F(RunnerTest, EndlesslyLostClaimsCountAsUnknownAndAreUndone) {
+  book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim; };
+  seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(5));
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_EQ(Row(id).record.failure.reason, "CLAIM_LOST");
+}
+
+TEST_F(RunnerTest, AJournalErrorIsUnknownAndTheNextClaimReadsTheTruth) {
+  Process process(*this, "a");
+  flight_.Hold();
+  Uuid id = Start(process);
+  process.journal.set_error(absl::UnavailableError("gone"));
+  flight_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(process.runner.live(), 0u);
+  process.journal.set_error(absl::OkStatus());
+  flight_.Unhold();
+  EXPECT_EQ(*process.runner.RecoverExpired(true, 10), 1u);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, StopLetsGoAndEndsTheLeases) {
+  Process a(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Uuid id = Start(a);
+  ASSERT_TRUE(a.runner.Stop(time_.Now()).ok());
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
+  Process b(*this, "b");
+  EXPECT_EQ(*b.runner.RecoverExpired(false, 10), 1u) << "at once, without waiting for the lease to run out";
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, StepsWithNothingToUndoArePassedOver) {
+  definition_.steps[1].undone_by = {};
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  Uuid id = Start(process);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "seat rejected", "flight undone"));
+}
+
+}  // namespace
+}  // namespace waybill::saga

@@ -45,8 +45,8 @@ struct BatcherOptions {
   size_t batch_max = 256;     // items a write
   absl::Duration retry_initial = absl::Milliseconds(20);
   absl::Duration retry_max = absl::Seconds(1);
-  // Called by a writer thread before it repeats a failed write, with how long to pause; returns early when `stop` turns
-  // true. Null: really waits.
+  // Called by a writer thread before it repeats a failed write, with how long to pause. Null: waits that long, or until
+  // Stop.
   std::function<void(absl::Duration)> pause = nullptr;
 };
 
@@ -78,7 +78,8 @@ class Batcher {
     return true;
   }
 
-  // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the threads.
+  // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the threads,
+  // so it is not for Complete to call.
   void Stop() {
     {
       std::lock_guard lock(mutex_);

@@ -163,7 +163,7 @@ absl::StatusOr<std::unique_ptr<SidePort>> SidePort::Start(const SidePortOptions&
   size_t colon = options.listen.rfind(':');
   std::string_view digits =
       colon == std::string::npos ? std::string_view() : std::string_view(options.listen).substr(colon + 1);
-  if (colon == 0 || options.listen.front() == '[' || digits.empty() ||
+  if (digits.empty() || colon == 0 || options.listen.front() == '[' ||
       digits.find_first_not_of("0123456789") != std::string_view::npos ||
       options.listen.find(',') != std::string::npos) {
     return absl::InvalidArgumentError(

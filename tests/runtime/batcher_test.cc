@@ -1,0 +1,385 @@
+#include "runtime/batcher.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rapidcheck/gtest.h"
+#include "runtime/random.h"
+
+namespace waybill {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Item {
+  int id = 0;
+  std::unique_ptr<int> body = nullptr;  // move-only, as real items are
+};
+
+Item MakeItem(int id) { return Item{id, std::make_unique<int>(id)}; }
+
+using Ids = std::vector<int>;
+
+Ids IdsOf(std::span<Item> batch) {
+  Ids ids;
+  for (const Item& item : batch) ids.push_back(item.id);
+  return ids;
+}
+
+// Answers each Write by a function, and keeps what was written and completed.
+class FakeWriter final : public BatchWriter<Item> {
+ public:
+  using Answer = std::function<BatchResult(const Ids&)>;
+  explicit FakeWriter(Answer answer = [](const Ids&) { return BatchResult::kWritten; }) : answer_(std::move(answer)) {}
+
+  BatchResult Write(std::span<Item> batch) override {
+    Ids ids = IdsOf(batch);
+    for (const Item& item : batch) {
+      EXPECT_EQ(item.body == nullptr ? -1 : *item.body, item.id);
+    }
+    {
+      std::lock_guard lock(mutex_);
+      writes_.push_back(ids);
+    }
+    return answer_(ids);
+  }
+
+  void Complete(Item& item, const absl::Status& status) override {
+    if (on_complete) on_complete(item, status);
+    std::lock_guard lock(mutex_);
+    completed_.emplace_back(item.id, status);
+    changed_.notify_all();
+  }
+
+  absl::Status BadDataError() override { return absl::InvalidArgumentError("bad data"); }
+
+  // Blocks until `count` items have completed, then gives them in their order.
+  std::vector<std::pair<int, absl::Status>> WaitCompleted(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return completed_.size() >= count; });
+    return completed_;
+  }
+  std::vector<std::pair<int, absl::Status>> completed() { return WaitCompleted(0); }
+  std::vector<Ids> writes() {
+    std::lock_guard lock(mutex_);
+    return writes_;
+  }
+
+  std::function<void(Item&, const absl::Status&)> on_complete;  // set before the first Offer
+
+ private:
+  const Answer answer_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Ids> writes_;
+  std::vector<std::pair<int, absl::Status>> completed_;
+};
+
+// Holds the first write until it is opened, so that a test can queue what it likes behind it.
+struct Gate {
+  BatchResult Pass(BatchResult result = BatchResult::kWritten) {
+    if (!entered.HasBeenNotified()) {
+      entered.Notify();
+      open.WaitForNotification();
+    }
+    return result;
+  }
+  absl::Notification entered;
+  absl::Notification open;
+};
+
+bool Offer(Batcher<Item>& batcher, int id) {
+  Item item = MakeItem(id);
+  return batcher.Offer(item);
+}
+
+// Fills the queue behind item 0, which waits at the gate, then lets go.
+void OfferBehindGate(Batcher<Item>& batcher, Gate& gate, int first, int last) {
+  ASSERT_TRUE(Offer(batcher, 0));
+  gate.entered.WaitForNotification();
+  for (int id = first; id <= last; ++id) ASSERT_TRUE(Offer(batcher, id));
+  gate.open.Notify();
+}
+
+void NoPause(absl::Duration) {}
+
+TEST(Batcher, LoneItemIsWrittenAtOnce) {
+  FakeWriter writer;
+  Batcher<Item> batcher({&writer}, {});
+  for (int id = 1; id <= 3; ++id) {  // each is alone: nothing else comes that could complete a batch
+    ASSERT_TRUE(Offer(batcher, id));
+    writer.WaitCompleted(static_cast<size_t>(id));
+  }
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{1}, Ids{2}, Ids{3}));
+}
+
+TEST(Batcher, WhatArrivesDuringAWriteIsTheNextBatchInOrder) {
+  Gate gate;
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  Batcher<Item> batcher({&writer}, {});
+  OfferBehindGate(batcher, gate, 1, 5);
+  writer.WaitCompleted(6);
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3, 4, 5})));
+}
+
+TEST(Batcher, LongQueueIsCutAtBatchMaxAndKeepsItsOrder) {
+  Gate gate;
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  BatcherOptions options;
+  options.batch_max = 3;
+  Batcher<Item> batcher({&writer}, options);
+  OfferBehindGate(batcher, gate, 1, 7);
+  writer.WaitCompleted(8);
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3}), (Ids{4, 5, 6}), Ids{7}));
+}
+
+TEST(Batcher, FullQueueRefusesAndLeavesTheItemUntouched) {
+  Gate gate;
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  BatcherOptions options;
+  options.queue_max = 2;
+  Batcher<Item> batcher({&writer}, options);
+  ASSERT_TRUE(Offer(batcher, 0));
+  gate.entered.WaitForNotification();
+  EXPECT_TRUE(Offer(batcher, 1));
+  EXPECT_TRUE(Offer(batcher, 2));
+  EXPECT_EQ(batcher.queue_depth(), 2);
+  Item refused = MakeItem(3);
+  EXPECT_FALSE(batcher.Offer(refused));
+  ASSERT_NE(refused.body, nullptr);
+  EXPECT_EQ(*refused.body, 3);
+  gate.open.Notify();
+  writer.WaitCompleted(3);
+  EXPECT_TRUE(batcher.Offer(refused)) << "there is room again";
+  writer.WaitCompleted(4);
+}
+
+TEST(Batcher, WritersWorkAtTheSameTime) {
+  std::latch both(2);
+  auto meet = [&](const Ids&) {
+    both.arrive_and_wait();  // returns only when the other writer is writing too
+    return BatchResult::kWritten;
+  };
+  FakeWriter first(meet), second(meet);
+  BatcherOptions options;
+  options.batch_max = 1;
+  Batcher<Item> batcher({&first, &second}, options);
+  ASSERT_TRUE(Offer(batcher, 1));
+  ASSERT_TRUE(Offer(batcher, 2));
+  first.WaitCompleted(1);
+  second.WaitCompleted(1);
+}
+
+TEST(Batcher, CompleteRunsOutsideEveryLock) {
+  FakeWriter writer;
+  Batcher<Item> batcher({&writer}, {});
+  writer.on_complete = [&](Item& item, const absl::Status&) {
+    EXPECT_EQ(batcher.queue_depth(), 0);
+    EXPECT_TRUE(item.id == 3 || Offer(batcher, item.id + 1));  // would deadlock under the lock
+  };
+  ASSERT_TRUE(Offer(batcher, 1));
+  EXPECT_EQ(writer.WaitCompleted(3).size(), 3);
+}
+
+BatchResult BadWhenAny(const Ids& ids, const std::set<int>& culprits) {
+  bool bad = std::any_of(ids.begin(), ids.end(), [&](int id) { return culprits.count(id) != 0; });
+  return bad ? BatchResult::kBadData : BatchResult::kWritten;
+}
+
+TEST(Batcher, BadDataIsHalvedUntilTheCulpritStandsAlone) {
+  Gate gate;
+  FakeWriter writer([&](const Ids& ids) { return gate.Pass(BadWhenAny(ids, {3})); });
+  Batcher<Item> batcher({&writer}, {});
+  OfferBehindGate(batcher, gate, 1, 4);
+  auto completed = writer.WaitCompleted(5);
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3, 4}), (Ids{1, 2}), (Ids{3, 4}), Ids{3}, Ids{4}));
+  EXPECT_THAT(
+      completed,
+      ElementsAre(std::pair(0, absl::OkStatus()), std::pair(1, absl::OkStatus()), std::pair(2, absl::OkStatus()),
+                  std::pair(3, absl::InvalidArgumentError("bad data")), std::pair(4, absl::OkStatus())));
+}
+
+TEST(Batcher, UnknownOutcomeRepeatsTheSameBatchInTheSameOrderWithBackoff) {
+  Gate gate;
+  std::atomic<int> failures = 6;
+  FakeWriter writer([&](const Ids& ids) {
+    if (ids == Ids{0}) return gate.Pass();
+    return failures-- > 0 ? BatchResult::kTryAgain : BatchResult::kWritten;
+  });
+  std::vector<absl::Duration> pauses;
+  BatcherOptions options;
+  options.pause = [&](absl::Duration pause) { pauses.push_back(pause); };
+  options.retry_initial = absl::Milliseconds(20);
+  options.retry_max = absl::Milliseconds(100);
+  Batcher<Item> batcher({&writer}, options);
+  OfferBehindGate(batcher, gate, 1, 3);
+  for (const auto& [id, status] : writer.WaitCompleted(4)) EXPECT_TRUE(status.ok()) << id;
+  std::vector<Ids> expected(8, Ids{1, 2, 3});
+  expected.front() = {0};
+  EXPECT_EQ(writer.writes(), expected);
+  EXPECT_THAT(pauses, ElementsAre(absl::Milliseconds(20), absl::Milliseconds(40), absl::Milliseconds(80),
+                                  absl::Milliseconds(100), absl::Milliseconds(100), absl::Milliseconds(100)));
+  EXPECT_EQ(batcher.retrying(), 0);
+}
+
+TEST(Batcher, ItemsThatArriveDuringRetriesDoNotJoinTheRepeatedBatch) {
+  FakeWriter* self = nullptr;
+  Batcher<Item>* queue = nullptr;
+  std::atomic<int> failures = 3;
+  FakeWriter writer([&](const Ids&) {
+    if (failures-- <= 0) return BatchResult::kWritten;
+    EXPECT_TRUE(Offer(*queue, static_cast<int>(self->writes().size()) * 10));
+    return BatchResult::kTryAgain;
+  });
+  self = &writer;
+  BatcherOptions options;
+  options.pause = [&](absl::Duration) { EXPECT_EQ(queue->retrying(), 1); };
+  Batcher<Item> batcher({&writer}, options);
+  queue = &batcher;
+  ASSERT_TRUE(Offer(batcher, 1));
+  writer.WaitCompleted(4);
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{1}, Ids{1}, Ids{1}, Ids{1}, (Ids{10, 20, 30})));
+}
+
+TEST(Batcher, HalvesAreRepeatedAsHalves) {
+  Gate gate;
+  bool failed = false;
+  FakeWriter writer([&](const Ids& ids) {
+    if (ids == Ids{3, 4} && !failed) {
+      failed = true;
+      return BatchResult::kTryAgain;
+    }
+    return gate.Pass(BadWhenAny(ids, {4}));
+  });
+  BatcherOptions options;
+  options.pause = NoPause;
+  Batcher<Item> batcher({&writer}, options);
+  OfferBehindGate(batcher, gate, 1, 4);
+  EXPECT_EQ(writer.WaitCompleted(5).size(), 5);
+  EXPECT_THAT(writer.writes(),
+              ElementsAre(Ids{0}, (Ids{1, 2, 3, 4}), (Ids{1, 2}), (Ids{3, 4}), (Ids{3, 4}), Ids{3}, Ids{4}));
+}
+
+TEST(Batcher, StopWritesWhatIsQueued) {
+  Gate gate;
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  Batcher<Item> batcher({&writer}, {});
+  OfferBehindGate(batcher, gate, 1, 9);
+  batcher.Stop();
+  auto completed = writer.completed();
+  EXPECT_EQ(completed.size(), 10);
+  for (const auto& [id, status] : completed) EXPECT_TRUE(status.ok()) << id;
+  Item late = MakeItem(10);
+  EXPECT_FALSE(batcher.Offer(late));
+  EXPECT_NE(late.body, nullptr);
+  batcher.Stop();  // again is harmless
+}
+
+TEST(Batcher, StopWhileTheStoreIsDownCompletesEverythingWithUnavailable) {
+  absl::Notification failing;
+  FakeWriter writer([&](const Ids&) {
+    if (!failing.HasBeenNotified()) failing.Notify();
+    return BatchResult::kTryAgain;
+  });
+  BatcherOptions options;
+  options.batch_max = 2;
+  options.retry_initial = options.retry_max = absl::Hours(1);  // Stop must not wait for it
+  Batcher<Item> batcher({&writer}, options);
+  ASSERT_TRUE(Offer(batcher, 0));
+  failing.WaitForNotification();
+  for (int id = 1; id <= 5; ++id) ASSERT_TRUE(Offer(batcher, id));
+  batcher.Stop();
+  auto completed = writer.completed();
+  ASSERT_EQ(completed.size(), 6);
+  for (int id = 0; id <= 5; ++id) {
+    EXPECT_EQ(completed[static_cast<size_t>(id)].first, id);
+    EXPECT_EQ(completed[static_cast<size_t>(id)].second.code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_EQ(batcher.retrying(), 0);
+}
+
+TEST(Batcher, StopWithNothingQueuedEndsIdleWriters) {
+  FakeWriter first, second;
+  Batcher<Item> batcher({&first, &second}, {});
+  batcher.Stop();
+  EXPECT_THAT(first.writes(), IsEmpty());
+}
+
+// Whatever the store answers and however many writers and callers there are: each accepted item completes exactly once,
+// only culprits fail, and what completed OK is in the store.
+RC_GTEST_PROP(BatcherProperty, EachItemCompletesExactlyOnceAndOnlyCulpritsFail, (uint64_t seed)) {
+  SeededRandom random(seed);
+  const int items = 1 + static_cast<int>(random.Next() % 200);
+  const size_t writers = 1 + random.Next() % 3;
+  const int callers = 1 + static_cast<int>(random.Next() % 3);
+  const double again = random.Uniform() * 0.5;
+  std::set<int> culprits;
+  for (int id = 0; id < items; ++id) {
+    if (random.Uniform() < 0.05) culprits.insert(id);
+  }
+  std::mutex mutex;
+  std::set<int> stored;
+  auto answer = [&](const Ids& ids) {
+    BatchResult result = BadWhenAny(ids, culprits);
+    std::lock_guard lock(mutex);
+    bool lost = random.Uniform() < again;
+    if (result == BatchResult::kWritten && (!lost || random.Uniform() < 0.5)) stored.insert(ids.begin(), ids.end());
+    return lost ? BatchResult::kTryAgain : result;  // half of the lost answers are of commits that happened
+  };
+  std::vector<std::unique_ptr<FakeWriter>> fakes;
+  std::vector<BatchWriter<Item>*> pointers;
+  for (size_t i = 0; i < writers; ++i) {
+    fakes.push_back(std::make_unique<FakeWriter>(answer));
+    pointers.push_back(fakes.back().get());
+  }
+  BatcherOptions options;
+  options.batch_max = 1 + random.Next() % 40;
+  options.queue_max = 1 + random.Next() % 100;
+  options.pause = NoPause;
+  Batcher<Item> batcher(pointers, options);
+  std::vector<std::thread> threads;
+  for (int caller = 0; caller < callers; ++caller) {
+    threads.emplace_back([&, caller] {
+      for (int id = caller; id < items; id += callers) {
+        Item item = MakeItem(id);
+        while (!batcher.Offer(item)) std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  auto completed = [&] {
+    size_t count = 0;
+    for (auto& fake : fakes) count += fake->completed().size();
+    return count;
+  };
+  while (completed() < static_cast<size_t>(items)) std::this_thread::yield();  // Stop gives up on retries
+  batcher.Stop();
+  std::map<int, int> times;
+  for (auto& fake : fakes) {
+    for (const auto& [id, status] : fake->completed()) {
+      ++times[id];
+      RC_ASSERT(status.ok() == (culprits.count(id) == 0));
+      RC_ASSERT(status.ok() == (stored.count(id) != 0));
+    }
+    for (const Ids& ids : fake->writes()) RC_ASSERT(ids.size() <= options.batch_max);
+  }
+  RC_ASSERT(times.size() == static_cast<size_t>(items));
+  for (const auto& [id, count] : times) RC_ASSERT(count == 1);
+}
+
+}  // namespace
+}  // namespace waybill

@@ -1,0 +1,190 @@
+#include "runtime/scheduler.h"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/testing/manual_time.h"
+
+namespace waybill {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class ManualTimeTest : public ::testing::Test {
+ protected:
+  Scheduler::Callback Log(int n) {
+    return [this, n] { ran_.push_back(n); };
+  }
+  testing::ManualTime time_;
+  const absl::Time start_ = time_.Now();
+  std::vector<int> ran_;
+};
+
+TEST_F(ManualTimeTest, RunsInOrderOfTimeAndThenOfAsking) {
+  time_.At(start_ + absl::Seconds(2), Log(3));
+  time_.At(start_ + absl::Seconds(1), Log(1));
+  time_.At(start_ + absl::Seconds(1), Log(2));
+  time_.At(start_ + absl::Seconds(3), Log(4));
+  time_.Advance(absl::Milliseconds(999));
+  EXPECT_THAT(ran_, IsEmpty());
+  time_.Advance(absl::Seconds(2));
+  EXPECT_THAT(ran_, ElementsAre(1, 2, 3));
+  EXPECT_EQ(time_.Now(), start_ + absl::Milliseconds(2999));
+  EXPECT_EQ(time_.pending(), 1);
+}
+
+TEST_F(ManualTimeTest, EachCallbackSeesItsOwnTimeAndMayAskForMore) {
+  std::vector<absl::Time> seen;
+  time_.At(start_ + absl::Seconds(1), [&] {
+    seen.push_back(time_.Now());
+    time_.At(time_.Now() + absl::Seconds(1), [&] { seen.push_back(time_.Now()); });
+  });
+  time_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen, ElementsAre(start_ + absl::Seconds(1), start_ + absl::Seconds(2)));
+}
+
+TEST_F(ManualTimeTest, PastTimersRunWithoutMovingTimeBack) {
+  time_.At(start_ - absl::Hours(1), Log(1));
+  EXPECT_TRUE(time_.RunNext());
+  EXPECT_EQ(time_.Now(), start_);
+  EXPECT_FALSE(time_.RunNext());
+}
+
+TEST_F(ManualTimeTest, CancelledTimersNeverRun) {
+  auto id = time_.At(start_, Log(1));
+  EXPECT_TRUE(time_.Cancel(id));
+  EXPECT_FALSE(time_.Cancel(id));
+  auto done = time_.At(start_, Log(2));
+  time_.Advance(absl::ZeroDuration());
+  EXPECT_FALSE(time_.Cancel(done));
+  EXPECT_THAT(ran_, ElementsAre(2));
+}
+
+constexpr absl::Duration kNever = absl::Hours(1'000);
+
+TEST(ThreadScheduler, RunsWhatIsDueInOrder) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  absl::Notification hold, done;
+  std::vector<int> ran;
+  absl::Time past = clock.Now() - absl::Hours(1);
+  scheduler.At(past - absl::Hours(1), [&] { hold.WaitForNotification(); });
+  scheduler.At(past + absl::Seconds(2), [&] {
+    ran.push_back(3);
+    done.Notify();
+  });
+  scheduler.At(past + absl::Seconds(1), [&] { ran.push_back(1); });
+  scheduler.At(past + absl::Seconds(1), [&] { ran.push_back(2); });
+  hold.Notify();
+  done.WaitForNotification();
+  // The first may have started before the others were there; behind it they run in order.
+  EXPECT_THAT(ran, ElementsAre(1, 2, 3));
+}
+
+TEST(ThreadScheduler, AnEarlierTimerWakesTheThreadThatWaitsForALaterOne) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  scheduler.At(clock.Now() + kNever, [] { FAIL() << "far in the future"; });
+  scheduler.At(absl::InfiniteFuture(), [] { FAIL() << "never"; });
+  absl::Notification done;
+  scheduler.At(clock.Now() + absl::Milliseconds(1), [&] { done.Notify(); });
+  done.WaitForNotification();
+}
+
+TEST(ThreadScheduler, NeverRunsBeforeItsTime) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  absl::Notification done;
+  absl::Time when = clock.Now() + absl::Milliseconds(3);
+  absl::Time ran;
+  scheduler.At(when, [&] {
+    ran = clock.Now();
+    done.Notify();
+  });
+  done.WaitForNotification();
+  EXPECT_GE(ran, when);
+}
+
+TEST(ThreadScheduler, CancelTellsWhetherItCameInTime) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  auto id = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
+  EXPECT_TRUE(scheduler.Cancel(id));
+  EXPECT_FALSE(scheduler.Cancel(id));
+  absl::Notification running, let_go;
+  auto started = scheduler.At(clock.Now(), [&] {
+    running.Notify();
+    let_go.WaitForNotification();
+  });
+  running.WaitForNotification();
+  EXPECT_FALSE(scheduler.Cancel(started)) << "it has started";
+  let_go.Notify();
+}
+
+// Calls the scheduler when destroyed, as an object does whose last reference a callback holds.
+struct CancelsWhenDestroyed {
+  Scheduler& scheduler;
+  Scheduler::TimerId other;
+  ~CancelsWhenDestroyed() { scheduler.Cancel(other); }
+};
+
+TEST(ThreadScheduler, CallbacksAreDestroyedOutsideItsLock) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  auto other = scheduler.At(clock.Now() + kNever, [] {});
+  std::shared_ptr<CancelsWhenDestroyed> owner(new CancelsWhenDestroyed{scheduler, other});
+  auto id = scheduler.At(clock.Now() + kNever, [owner] {});
+  owner = nullptr;
+  EXPECT_TRUE(scheduler.Cancel(id));
+  EXPECT_FALSE(scheduler.Cancel(other)) << "the destructor did";
+}
+
+TEST(ThreadScheduler, CallbacksMayScheduleAndCancel) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  absl::Notification done;
+  auto never = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
+  scheduler.At(clock.Now(), [&] {
+    EXPECT_TRUE(scheduler.Cancel(never));
+    scheduler.At(clock.Now(), [&] { done.Notify(); });
+  });
+  done.WaitForNotification();
+}
+
+TEST(ThreadScheduler, DestructorDropsWhatIsPending) {
+  SystemClock clock;
+  auto alive = std::make_shared<int>(1);
+  {
+    ThreadScheduler scheduler(clock);
+    scheduler.At(clock.Now() + kNever, [alive] { FAIL(); });
+  }
+  EXPECT_EQ(alive.use_count(), 1);
+}
+
+TEST(ThreadScheduler, TakesTimersFromManyThreads) {
+  SystemClock clock;
+  ThreadScheduler scheduler(clock);
+  std::atomic<int> left = 4 * 500;
+  absl::Notification done;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        scheduler.At(clock.Now(), [&] {
+          if (--left == 0) done.Notify();
+        });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  done.WaitForNotification();
+}
+
+}  // namespace
+}  // namespace waybill

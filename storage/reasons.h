@@ -48,6 +48,9 @@ inline constexpr Reason kReasons[] = {
      "Retry with backoff and the same key; an order may or may not exist."},
     {"STORE_REFUSED", absl::StatusCode::kInternal, "The database refused the data; metadata names the constraint.",
      "Report it: this is a bug or a damaged row."},
+    {"SCHEMA_MISMATCH", absl::StatusCode::kInternal,
+     "The database lacks a table, column or type that this version uses; metadata names the SQLSTATE.",
+     "Run `waybill migrate` with this version; if the schema is current, report a bug."},
     {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.",
      "Retry at another replica, with the same key."},
 };

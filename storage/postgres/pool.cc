@@ -1,0 +1,63 @@
+#include "storage/postgres/pool.h"
+
+#include "fmt/format.h"
+#include "storage/postgres/sqlstate.h"
+
+namespace waybill::storage {
+
+Pool::Pool(std::string url, ConnectionOptions connection_options, PoolOptions options)
+    : url_(std::move(url)), connection_options_(std::move(connection_options)), options_(options) {}
+
+absl::StatusOr<Pool::Lease> Pool::Acquire() {
+  std::unique_ptr<Connection> connection;
+  {
+    std::unique_lock lock(mutex_);
+    bool free = returned_.wait_for(lock, absl::ToChronoNanoseconds(options_.wait_max),
+                                   [this] { return in_use_ < options_.size; });
+    if (!free) {
+      return ConnectionError(fmt::format("all {} connections of the pool are in use", options_.size));
+    }
+    if (!idle_.empty()) {
+      connection = std::move(idle_.back());
+      idle_.pop_back();
+    }
+    ++in_use_;
+  }
+  absl::Status status;
+  if (connection == nullptr) {
+    absl::StatusOr<std::unique_ptr<Connection>> opened = Connection::Open(url_, connection_options_);
+    status = opened.status();
+    if (opened.ok()) connection = *std::move(opened);
+  } else if (!connection->CheckAlive()) {
+    status = connection->Reset();
+  }
+  if (!status.ok()) {
+    Forget();
+    return status;
+  }
+  return Lease(this, std::move(connection));
+}
+
+void Pool::Return(std::unique_ptr<Connection> connection) {
+  {
+    std::lock_guard lock(mutex_);
+    --in_use_;
+    if (!connection->Broken()) idle_.push_back(std::move(connection));
+  }
+  returned_.notify_one();
+}
+
+void Pool::Forget() {
+  {
+    std::lock_guard lock(mutex_);
+    --in_use_;
+  }
+  returned_.notify_one();
+}
+
+Pool::Use Pool::use() const {
+  std::lock_guard lock(mutex_);
+  return {in_use_, idle_.size()};
+}
+
+}  // namespace waybill::storage

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <span>
@@ -66,17 +67,9 @@ class Batcher {
   Batcher& operator=(const Batcher&) = delete;
 
   // Takes the item, or leaves it untouched and returns false: the queue is full or stopping.
-  [[nodiscard]] bool Offer(Item& item) {
-    bool wake;
-    {
-      std::lock_guard lock(mutex_);
-      if (stopping_ || queue_.size() >= options_.queue_max) return false;
-      queue_.push_back(std::move(item));
-      wake = idle_ > 0;
-    }
-    if (wake) work_.notify_one();
-    return true;
-  }
+  [[nodiscard]] bool Offer(Item& item) { return Push(item, options_.queue_max); }
+  // The same without the limit, for items whose number is bounded elsewhere.
+  [[nodiscard]] bool OfferAlways(Item& item) { return Push(item, SIZE_MAX); }
 
   // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the threads,
   // so it is not for Complete to call.
@@ -100,6 +93,18 @@ class Batcher {
   int retrying() const { return retrying_.load(std::memory_order_relaxed); }
 
  private:
+  bool Push(Item& item, size_t limit) {
+    bool wake;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_ || queue_.size() >= limit) return false;
+      queue_.push_back(std::move(item));
+      wake = idle_ > 0;
+    }
+    if (wake) work_.notify_one();
+    return true;
+  }
+
   void Run(BatchWriter<Item>& writer) {
     std::vector<Item> batch;
     while (Take(batch)) {

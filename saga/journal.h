@@ -18,8 +18,11 @@ namespace waybill::saga {
 
 // Who drives a saga, and for how long since the journal's own clock at the write.
 struct Lease {
-  std::string owner;
+  std::string instance;  // stable over restarts; two processes that run at once must not share it
+  std::string life;      // of this process; never used before by this instance
   absl::Duration duration;
+
+  std::string Owner() const { return instance + "/" + life; }
 };
 
 // One step forward of one saga: the record as it is to be, the entries to append, and what the journal must hold for it
@@ -61,7 +64,7 @@ class Journal {
 
   // --- Synchronous; they block on the store.
 
-  // Claims up to `limit` unfinished sagas whose lease has expired, or that this same owner held in an earlier life
+  // Claims up to `limit` unfinished sagas whose lease has expired, or that this instance held in an earlier life
   // (`own`). Never waits for rows that another process is working on.
   virtual absl::StatusOr<std::vector<Record<P>>> ClaimExpired(bool own, size_t limit) = 0;
 

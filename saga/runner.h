@@ -68,6 +68,7 @@ struct Directive {
 struct RunnerOptions {
   absl::Duration lease = absl::Seconds(10);  // as the journal's; renewed after a third of it
   int conflicts_max = 16;                    // lost claims in a row, after which the step counts as unknown
+  size_t live_max = 150'000;  // sagas driven at a time; Start refuses more (RESOURCE_EXHAUSTED QUEUE_FULL)
 };
 
 template <typename P>
@@ -100,6 +101,11 @@ class Runner {
     auto execution = std::make_shared<Execution>();
     Execution& e = *execution;
     e.record = std::move(fresh);
+    if (live() >= options_.live_max) {
+      begun(MakeError(absl::StatusCode::kResourceExhausted, "too many unfinished sagas",
+                      {.reason = "QUEUE_FULL", .retry_after = absl::Seconds(1)}));
+      return;
+    }
     e.settled.push_back(std::move(settled));
     Insert(execution);
     journal_.Begin(e.record, [this, execution = std::move(execution),

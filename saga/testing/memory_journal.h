@@ -28,7 +28,8 @@ struct MemoryBook {
   struct Row {
     Record<P> record;
     std::vector<LogEntry> log;
-    std::string owner;
+    std::string instance;
+    std::string life;
     absl::Time lease_until = absl::InfinitePast();
   };
   // Two payloads with the same key are the same request; empty: no deduplication.
@@ -75,7 +76,8 @@ class MemoryJournal final : public Journal<P> {
     for (auto& [id, row] : book_.rows) {
       if (claimed.size() >= limit) break;
       if (!IsUnfinished(row.record.state)) continue;
-      if (row.lease_until > clock_.Now() && !(own && row.owner == lease_.owner)) continue;
+      if (row.lease_until > clock_.Now() && !(own && row.instance == lease_.instance && row.life != lease_.life))
+        continue;
       claimed.push_back(Take(row));
     }
     return claimed;
@@ -88,7 +90,7 @@ class MemoryJournal final : public Journal<P> {
     auto& row = it->second;
     if (IsTerminal(row.record.state)) return row.record;
     if (mode == ClaimMode::kExpired && IsUnfinished(row.record.state) && row.lease_until > clock_.Now() &&
-        row.owner != lease_.owner) {
+        !IsMine(row)) {
       return MakeError(absl::StatusCode::kFailedPrecondition, "another process holds the lease",
                        {.reason = "SAGA_LEASED"});
     }
@@ -112,7 +114,7 @@ class MemoryJournal final : public Journal<P> {
   absl::Status ReleaseAll() override {
     std::lock_guard lock(book_.mutex);
     for (auto& [id, row] : book_.rows) {
-      if (row.owner == lease_.owner) row.lease_until = clock_.Now();
+      if (IsMine(row)) row.lease_until = clock_.Now();
     }
     return absl::OkStatus();
   }
@@ -140,6 +142,10 @@ class MemoryJournal final : public Journal<P> {
     return MakeError(absl::StatusCode::kNotFound, "no saga " + id.ToString(), {.reason = "SAGA_NOT_FOUND"});
   }
 
+  bool IsMine(const typename MemoryBook<P>::Row& row) const {
+    return row.instance == lease_.instance && row.life == lease_.life;
+  }
+
   void Defer(Task task) {
     if (defer_) {
       defer_(std::move(task));
@@ -150,7 +156,8 @@ class MemoryJournal final : public Journal<P> {
 
   Record<P> Take(typename MemoryBook<P>::Row& row) {
     ++row.record.epoch;
-    row.owner = lease_.owner;
+    row.instance = lease_.instance;
+    row.life = lease_.life;
     if (IsUnfinished(row.record.state)) row.lease_until = clock_.Now() + lease_.duration;
     return row.record;
   }
@@ -167,7 +174,8 @@ class MemoryJournal final : public Journal<P> {
     auto& row = book_.rows[record.id];
     row.record = record;
     row.record.payload.effects = {};
-    row.owner = lease_.owner;
+    row.instance = lease_.instance;
+    row.life = lease_.life;
     row.lease_until = clock_.Now() + lease_.duration;
     ++book_.writes;
     return std::optional<Record<P>>();
@@ -179,6 +187,9 @@ class MemoryJournal final : public Journal<P> {
     auto it = book_.rows.find(write.record->id);
     if (it == book_.rows.end()) return NotFound(write.record->id);
     auto& row = it->second;
+    if (row.record.epoch == write.record->epoch && row.record.seq == write.record->seq) {
+      return WriteResult::kApplied;  // by an earlier try whose answer was lost
+    }
     if (!WAYBILL_FAULT("epoch_check_off")) {
       if (row.record.epoch != write.record->epoch || row.record.seq != write.expected_seq) return WriteResult::kFenced;
     }

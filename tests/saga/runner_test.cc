@@ -33,8 +33,8 @@ class RunnerTest : public ::testing::Test {
   using Runner = saga::Runner<Trip>;
 
   struct Process {
-    Process(RunnerTest& test, const std::string& owner)
-        : journal(test.book_, test.time_, {owner, absl::Seconds(10)}),
+    Process(RunnerTest& test, const std::string& instance)
+        : journal(test.book_, test.time_, {instance, std::to_string(++test.lives_), absl::Seconds(10)}),
           runner(test.definition_, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
     testing::MemoryJournal<Trip> journal;
     NiceMock<testing::MockObserver> observer;
@@ -94,6 +94,7 @@ class RunnerTest : public ::testing::Test {
     return story;
   }
 
+  int lives_ = 0;
   ManualTime time_;
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
@@ -416,6 +417,7 @@ TEST_F(RunnerTest, AJournalErrorIsUnknownAndTheNextClaimReadsTheTruth) {
   EXPECT_EQ(process.runner.live(), 0u);
   process.journal.set_error(absl::OkStatus());
   flight_.Unhold();
+  time_.Advance(absl::Seconds(11));
   EXPECT_EQ(*process.runner.RecoverExpired(true, 10), 1u);
   EXPECT_EQ(StateOf(id), State::kSucceeded);
 }

@@ -1,0 +1,88 @@
+#include "storage/postgres/order_tables.h"
+
+#include <optional>
+
+#include "storage/postgres/order_rows.h"
+
+namespace waybill::storage {
+
+OrderTables::OrderTables() {
+  sql_.sagas = "order_sagas";
+  sql_.id = "order_id";
+  sql_.log = "order_saga_steps";
+  sql_.begin = {{"client", kOidText, ""},       {"idempotency_key", kOidText, ""}, {"fingerprint", kOidBytea, ""},
+                {"user_id", kOidText, ""},      {"amount_minor", kOidInt8, ""},    {"currency", kOidText, ""},
+                {"pickup_lat", kOidFloat8, ""}, {"pickup_long", kOidFloat8, ""},   {"metadata", kOidText, "::jsonb"}};
+  sql_.dedupe = "client, idempotency_key";
+  sql_.effects = {{"charge_amount", kOidInt8, ""},    {"charge_currency", kOidText, ""},
+                  {"charge_reference", kOidText, ""}, {"charged_at", kOidTimestamptz, ""},
+                  {"refund_minor", kOidInt8, ""},     {"refunded_at", kOidTimestamptz, ""},
+                  {"driver_id", kOidText, ""},        {"slot", kOidInt2, ""},
+                  {"released", kOidBool, ""}};
+  // In the order of the index, so that two writers that want the same drivers never wait for each other in a circle.
+  sql_.claim =
+      "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) "
+      "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i WHERE i.driver_id IS NOT NULL "
+      "ORDER BY i.driver_id, i.slot ON CONFLICT DO NOTHING RETURNING order_id";
+  sql_.claim_wanted = "i.driver_id IS NOT NULL";
+  sql_.bookings = {
+      // A charge and its refund can become known together: an unknown charge that had landed after all.
+      "INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at, refund_minor, "
+      "refunded_at) "
+      "SELECT i.order_id, i.charge_amount, i.charge_currency, i.charge_reference, i.charged_at, i.refund_minor, "
+      "i.refunded_at "
+      "FROM done i WHERE i.charge_amount IS NOT NULL",
+      "UPDATE payments p SET refund_minor = i.refund_minor, refunded_at = i.refunded_at FROM done i "
+      "WHERE p.order_id = i.order_id AND p.order_id = ANY($2::uuid[]) AND i.charge_amount IS NULL "
+      "AND i.refund_minor IS NOT NULL",
+      "UPDATE order_assignments a SET released_at = i.updated_at FROM done i "
+      "WHERE a.order_id = i.order_id AND a.order_id = ANY($2::uuid[]) AND i.released AND a.released_at IS NULL",
+  };
+  sql_.select = SelectOrder();
+}
+
+void OrderTables::AddBegin(const Order& order, std::span<ArrayParam> columns) const {
+  columns[0].AddText(order.client);
+  columns[1].AddText(order.idempotency_key);
+  columns[2].AddBytes(order.fingerprint);
+  columns[3].AddText(order.user_id);
+  columns[4].AddInt(order.amount_minor);
+  columns[5].AddText(order.currency);
+  columns[6].AddDouble(order.pickup ? std::optional(order.pickup->latitude) : std::nullopt);
+  columns[7].AddDouble(order.pickup ? std::optional(order.pickup->longitude) : std::nullopt);
+  if (order.metadata.empty()) {
+    columns[8].AddNull();
+  } else {
+    columns[8].AddText(EncodeMetadata(order.metadata));
+  }
+}
+
+void OrderTables::AddEffects(const Order& order, std::span<ArrayParam> columns) const {
+  if (order.effects.charged) {
+    columns[0].AddInt(order.charge->amount_minor);
+    columns[1].AddText(order.currency);
+    columns[2].AddText(order.charge->gateway_reference);
+    columns[3].AddTime(order.charge->at);
+  } else {
+    for (ArrayParam& column : columns.first(4)) column.AddNull();
+  }
+  if (order.effects.refunded) {
+    columns[4].AddInt(order.refund->amount_minor);
+    columns[5].AddTime(order.refund->at);
+  } else {
+    columns[4].AddNull();
+    columns[5].AddNull();
+  }
+  if (order.effects.claimed) {
+    columns[6].AddText(order.driver->driver_id);
+    columns[7].AddInt(order.driver->slot);
+  } else {
+    columns[6].AddNull();
+    columns[7].AddNull();
+  }
+  columns[8].AddBool(order.effects.released);
+}
+
+OrderRecord OrderTables::Decode(const Rows& rows, int row) const { return DecodeOrder(rows, row); }
+
+}  // namespace waybill::storage

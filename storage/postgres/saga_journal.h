@@ -1,0 +1,588 @@
+// The saga journal in Postgres, by group commit: whatever arrives while a commit runs is written by the next one,
+// finishes of old sagas and beginnings of new ones together in one pipeline with one fsync. Generic over the saga's
+// payload: a SagaTables<P> says which tables it lives in and how its effects are booked.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "fmt/format.h"
+#include "runtime/batcher.h"
+#include "runtime/failpoint.h"
+#include "saga/journal.h"
+#include "storage/postgres/connection.h"
+#include "storage/postgres/params.h"
+#include "storage/postgres/pool.h"
+#include "storage/postgres/saga_rows.h"
+#include "storage/postgres/sqlstate.h"
+#include "storage/reasons.h"
+
+namespace waybill::storage {
+
+// An array parameter that a statement unnests: its column's name there, the element type, and a cast for what is not
+// sent as its own type ("::jsonb", say; usually empty).
+struct UnnestColumn {
+  std::string name;
+  Oid element;
+  std::string cast;
+};
+
+// How sagas with payload P stand in Postgres. The header table has the columns of migrations/0001_orders.sql's
+// order_sagas from `state` on, besides the payload's own; the log table those of order_saga_steps.
+template <typename P>
+class SagaTables {
+ public:
+  struct Sql {
+    std::string sagas;  // header table
+    std::string id;     // its key column, and the log table's column of the same name
+    std::string log;
+
+    // Payload columns of the header, written once by Begin.
+    std::vector<UnnestColumn> begin;
+    std::string dedupe;  // "client, idempotency_key": columns of a unique constraint, all text, all in `begin`
+
+    // What Advance books besides the header. `effects` become columns of `ok`, the writes that are allowed, as `i`.
+    std::vector<UnnestColumn> effects;
+    // "INSERT … SELECT … FROM ok i WHERE … ON CONFLICT DO NOTHING RETURNING <id>": claims what another saga may hold;
+    // empty: this kind claims nothing. A write for which `claim_wanted` (over `i`) holds and that got no row is a lost
+    // claim.
+    std::string claim;
+    std::string claim_wanted;
+    // Data-modifying statements, to be used as CTEs, over `done`: the rows of `ok` that were applied.
+    std::vector<std::string> bookings;
+
+    // "SELECT … FROM <sagas> s …", without WHERE, for Decode.
+    std::string select;
+  };
+  virtual ~SagaTables() = default;
+  virtual const Sql& sql() const = 0;
+  virtual void AddBegin(const P& payload, std::span<ArrayParam> columns) const = 0;
+  virtual void AddEffects(const P& payload, std::span<ArrayParam> columns) const = 0;
+  // The values of the `dedupe` columns.
+  virtual std::vector<std::string> DedupeKey(const P& payload) const = 0;
+  virtual saga::Record<P> Decode(const Rows& rows, int row) const = 0;
+};
+
+struct SagaJournalOptions {
+  int writers = 2;
+  size_t queue_max = 10'000;
+  size_t batch_max = 256;
+  // After every commit: how many items, and how long it took. On a writer's thread.
+  std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
+  // A write failed and is tried again, or the data was refused.
+  std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};
+};
+
+// The SQL that the journal runs, built once from the tables' description. Separate from the journal, so that a test can
+// read it.
+struct SagaJournalSql {
+  std::string begin, advance, advance_unfenced, find_by_key, states, claim_expired, claim_one, renew, release, load,
+      log;
+  std::vector<Oid> begin_oids, advance_oids;
+};
+template <typename P>
+SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t);
+
+template <typename P>
+class PostgresSagaJournal final : public saga::Journal<P> {
+ public:
+  using BeginDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<saga::Record<P>>>)>;
+  using AdvanceDone = absl::AnyInvocable<void(absl::StatusOr<saga::WriteResult>)>;
+
+  // Opens the writers' connections. `pool` serves the synchronous calls.
+  static absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> Open(const SagaTables<P>& tables, saga::Lease lease,
+                                                                   const std::string& url, Pool& pool,
+                                                                   SagaJournalOptions options) {
+    std::unique_ptr<PostgresSagaJournal> journal(new PostgresSagaJournal(tables, std::move(lease), pool, options));
+    for (int i = 0; i < options.writers; ++i) {
+      ConnectionOptions connection;
+      connection.application_name = "waybill-journal";
+      // Statements are planned once, perhaps while the tables are empty: without these the cached plan would read whole
+      // tables for ever. Every table is reached by `= ANY($1)`, so no nested loop is wanted either.
+      connection.settings = {{"plan_cache_mode", "force_generic_plan"},
+                             {"enable_seqscan", "off"},
+                             {"enable_nestloop", "off"},
+                             {"enable_mergejoin", "off"},
+                             {"jit", "off"}};
+      auto opened = Connection::Open(url, connection);
+      if (!opened.ok()) return opened.status();
+      journal->writers_.push_back(std::make_unique<Writer>(*journal, *std::move(opened)));
+      if (absl::Status prepared = journal->writers_.back()->Prepare(); !prepared.ok()) return prepared;
+    }
+    std::vector<BatchWriter<Op>*> writers;
+    for (auto& writer : journal->writers_) writers.push_back(writer.get());
+    BatcherOptions batching;
+    batching.queue_max = options.queue_max;
+    batching.batch_max = options.batch_max;
+    journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching);
+    return journal;
+  }
+
+  ~PostgresSagaJournal() override { Stop(); }
+
+  // Writes what is queued and joins the writers; what cannot be written completes with UNAVAILABLE.
+  void Stop() { batcher_->Stop(); }
+
+  size_t queue_depth() const { return batcher_->queue_depth(); }
+  bool failing() const { return batcher_->retrying() > 0; }
+
+  void Begin(const saga::Record<P>& record, BeginDone done) override {
+    Op op{BeginOp{&record, std::move(done), std::nullopt}};
+    if (!batcher_->Offer(op)) std::get<BeginOp>(op.what).done(QueueFull());
+  }
+
+  // Never refused: a saga that runs must be able to finish, or the queue would fill up with what waits for it. Bounded
+  // all the same, since every running saga has one write at most.
+  void Advance(const saga::Write<P>& write, AdvanceDone done) override {
+    Op op{AdvanceOp{write, std::move(done), saga::WriteResult::kApplied}};
+    if (!batcher_->OfferAlways(op)) std::get<AdvanceOp>(op.what).done(QueueFull());
+  }
+
+  absl::StatusOr<std::vector<saga::Record<P>>> ClaimExpired(bool own, size_t limit) override {
+    return Claimed(sql_.claim_expired, {Param::Text(owner_), LeaseMicros(), Param::Text(lease_.instance + "/"),
+                                        Param::Bool(own), Param::Int8(static_cast<int64_t>(limit))});
+  }
+
+  absl::StatusOr<saga::Record<P>> Claim(const Uuid& id, saga::ClaimMode mode) override {
+    auto claimed = Claimed(sql_.claim_one, {Param::Text(owner_), LeaseMicros(), Param::Id(id),
+                                            Param::Bool(mode == saga::ClaimMode::kTakeOver)});
+    if (!claimed.ok()) return claimed.status();
+    if (!claimed->empty()) return std::move(claimed->front());
+    auto record = Load(id);
+    if (!record.ok() || saga::IsTerminal(record->state)) return record;
+    return ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
+  }
+
+  absl::StatusOr<std::vector<Uuid>> Renew(std::span<const std::pair<Uuid, int64_t>> id_and_epoch) override {
+    ArrayParam ids(kOidUuid), epochs(kOidInt8);
+    for (const auto& [id, epoch] : id_and_epoch) {
+      ids.AddId(id);
+      epochs.AddInt(epoch);
+    }
+    auto rows = Run(sql_.renew, {Param(ids), Param(epochs), LeaseMicros()});
+    if (!rows.ok()) return rows.status();
+    std::vector<Uuid> lost;
+    for (int row = 0; row < rows->size(); ++row) lost.push_back(rows->Id(row, 0));
+    return lost;
+  }
+
+  absl::Status ReleaseAll() override { return Run(sql_.release, {Param::Text(owner_)}).status(); }
+
+  absl::StatusOr<saga::Record<P>> Load(const Uuid& id) override {
+    ArrayParam ids(kOidUuid);
+    ids.AddId(id);
+    auto rows = Run(sql_.load, {Param(ids)});
+    if (!rows.ok()) return rows.status();
+    if (rows->empty()) return ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+    return tables_.Decode(*rows, 0);
+  }
+
+  absl::StatusOr<std::vector<saga::LogEntry>> LoadLog(const Uuid& id, int64_t from_seq) override {
+    auto rows = Run(sql_.log, {Param::Id(id), Param::Int8(from_seq)});
+    if (!rows.ok()) return rows.status();
+    return DecodeLog(*rows);
+  }
+
+ private:
+  struct BeginOp {
+    const saga::Record<P>* record;
+    BeginDone done;
+    std::optional<saga::Record<P>> existing;
+  };
+  struct AdvanceOp {
+    saga::Write<P> write;
+    AdvanceDone done;
+    saga::WriteResult result;
+  };
+  struct Op {
+    std::variant<BeginOp, AdvanceOp> what;
+  };
+
+  class Writer final : public BatchWriter<Op> {
+   public:
+    Writer(PostgresSagaJournal& journal, std::unique_ptr<Connection> connection)
+        : journal_(journal), connection_(std::move(connection)) {
+      for (Oid oid : journal.sql_.begin_oids) begin_columns_.emplace_back(oid);
+      for (Oid oid : journal.sql_.advance_oids) advance_columns_.emplace_back(oid);
+    }
+
+    absl::Status Prepare() {
+      const bool fenced = !WAYBILL_FAULT("epoch_check_off");
+      const SagaJournalSql& sql = journal_.sql_;
+      if (auto status = connection_->Prepare("begin", sql.begin); !status.ok()) return status;
+      return connection_->Prepare("advance", fenced ? sql.advance : sql.advance_unfenced);
+    }
+
+    BatchResult Write(std::span<Op> batch) override {
+      absl::Time started = absl::Now();
+      if (absl::Status connected = connection_->EnsureConnected(); !connected.ok()) return Fail(connected);
+      Split(batch);
+      absl::Status written = WriteOnce();
+      if (!written.ok()) return Fail(written);
+      journal_.options_.on_commit(batch.size(), absl::Now() - started);
+      return BatchResult::kWritten;
+    }
+
+    void Complete(Op& op, const absl::Status& status) override {
+      if (auto* begin = std::get_if<BeginOp>(&op.what)) {
+        if (status.ok()) {
+          begin->done(std::move(begin->existing));
+        } else {
+          begin->done(status);
+        }
+      } else {
+        auto& advance = std::get<AdvanceOp>(op.what);
+        if (status.ok()) {
+          advance.done(advance.result);
+        } else {
+          advance.done(status);
+        }
+      }
+    }
+
+    absl::Status BadDataError() override { return last_error_; }
+
+   private:
+    BatchResult Fail(const absl::Status& status) {
+      last_error_ = status;
+      journal_.options_.on_error(status);
+      return ToBatchResult(status);
+    }
+
+    // Sorted, so that writers that meet on the same rows lock them in the same order.
+    void Split(std::span<Op> batch) {
+      begins_.clear();
+      advances_.clear();
+      for (Op& op : batch) {
+        if (auto* begin = std::get_if<BeginOp>(&op.what)) {
+          begins_.emplace_back(journal_.tables_.DedupeKey(begin->record->payload), begin);
+        } else {
+          advances_.push_back(&std::get<AdvanceOp>(op.what));
+        }
+      }
+      std::sort(begins_.begin(), begins_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::sort(advances_.begin(), advances_.end(),
+                [](const auto* a, const auto* b) { return a->write.record->id < b->write.record->id; });
+    }
+
+    absl::Status WriteOnce() {
+      std::vector<Param> begin_params, advance_params;
+      std::vector<Statement> statements;
+      // Finishes first: they free what the new ones may want.
+      if (!advances_.empty()) {
+        FillAdvance();
+        advance_params = {journal_.LeaseMicros()};
+        for (const ArrayParam& column : advance_columns_) advance_params.push_back(column);
+        statements.push_back({"advance", advance_params});
+        WAYBILL_FAILPOINT("advance.before_commit");
+      }
+      if (!begins_.empty()) {
+        FillBegin();
+        begin_params = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
+        for (const ArrayParam& column : begin_columns_) begin_params.push_back(column);
+        statements.push_back({"begin", begin_params});
+        WAYBILL_FAILPOINT("begin.before_commit");
+      }
+      auto results = connection_->Pipeline(statements);
+      if (!results.ok()) return results.status();
+      size_t at = 0;
+      if (!advances_.empty()) {
+        WAYBILL_FAILPOINT("advance.after_commit");
+        if (absl::Status read = ReadAdvance((*results)[at++]); !read.ok()) return read;
+      }
+      if (!begins_.empty()) {
+        WAYBILL_FAILPOINT("begin.after_commit");
+        if (absl::Status read = ReadBegin((*results)[at]); !read.ok()) return read;
+      }
+      return absl::OkStatus();
+    }
+
+    void FillBegin() {
+      for (ArrayParam& column : begin_columns_) column.Clear();
+      for (auto& [key, op] : begins_) {
+        const saga::Record<P>& record = *op->record;
+        begin_columns_[0].AddId(record.id);
+        AddOptionalText(begin_columns_[1], record.traceparent);
+        begin_columns_[2].AddTime(record.created_at);
+        journal_.tables_.AddBegin(record.payload, std::span(begin_columns_).subspan(3));
+      }
+    }
+
+    void FillAdvance() {
+      for (ArrayParam& column : advance_columns_) column.Clear();
+      const size_t effects = journal_.tables_.sql().effects.size();
+      std::span<ArrayParam> log = std::span(advance_columns_).subspan(11 + effects);
+      for (AdvanceOp* op : advances_) {
+        const saga::Record<P>& record = *op->write.record;
+        std::span<ArrayParam> header(advance_columns_);
+        header[0].AddId(record.id);
+        header[1].AddInt(record.epoch);
+        header[2].AddInt(op->write.expected_seq);
+        header[3].AddInt(record.seq);
+        header[4].AddText(saga::Name(record.state));
+        header[5].AddInt(record.step);
+        header[6].AddInt(record.attempt);
+        header[7].AddBool(record.needs_attention);
+        AddOptionalText(header[8], record.failure.reason);
+        AddOptionalText(header[9], record.failure.detail);
+        header[10].AddTime(record.updated_at);
+        journal_.tables_.AddEffects(record.payload, header.subspan(11, effects));
+        for (const saga::LogEntry& entry : op->write.log) {
+          log[0].AddId(record.id);
+          log[1].AddInt(entry.seq);
+          log[2].AddText(entry.step);
+          log[3].AddInt(entry.attempt);
+          log[4].AddText(saga::Name(entry.outcome));
+          log[5].AddText(saga::Name(entry.state));
+          AddOptionalText(log[6], entry.detail);
+          log[7].AddTime(entry.at);
+        }
+      }
+    }
+
+    static void AddOptionalText(ArrayParam& column, const std::string& text) {
+      if (text.empty()) {
+        column.AddNull();
+      } else {
+        column.AddText(text);
+      }
+    }
+
+    // The statement answers the ids that were inserted. The others met their key, or themselves: the commit of an
+    // earlier try whose answer was lost.
+    absl::Status ReadBegin(const Rows& inserted) {
+      for (auto& [key, op] : begins_) op->existing.reset();
+      if (inserted.size() == static_cast<int>(begins_.size())) return absl::OkStatus();
+      absl::flat_hash_map<Uuid, bool> started;
+      for (int row = 0; row < inserted.size(); ++row) started[inserted.Id(row, 0)] = true;
+      std::vector<std::pair<const std::vector<std::string>*, BeginOp*>> met;
+      std::vector<ArrayParam> columns(begins_.front().first.size(), ArrayParam(kOidText));
+      for (auto& [key, op] : begins_) {
+        if (started.contains(op->record->id)) continue;
+        met.emplace_back(&key, op);
+        for (size_t i = 0; i < key.size(); ++i) columns[i].AddText(key[i]);
+      }
+      // Not on this connection: its planner settings suit the two prepared statements only.
+      auto rows = journal_.Run(journal_.sql_.find_by_key, std::vector<Param>(columns.begin(), columns.end()));
+      if (!rows.ok()) return rows.status();
+      for (int row = 0; row < rows->size(); ++row) {
+        saga::Record<P> existing = journal_.tables_.Decode(*rows, row);
+        std::vector<std::string> key = journal_.tables_.DedupeKey(existing.payload);
+        for (auto& [wanted, op] : met) {
+          if (*wanted != key) continue;
+          started[op->record->id] = true;
+          if (existing.id != op->record->id) op->existing = existing;
+        }
+      }
+      if (started.size() < begins_.size()) return ConnectionError("a saga's key vanished while it was looked up");
+      return absl::OkStatus();
+    }
+
+    // The statement answers the ids that were applied; why another was not is read from its header.
+    absl::Status ReadAdvance(const Rows& applied) {
+      for (AdvanceOp* op : advances_) op->result = saga::WriteResult::kApplied;
+      if (applied.size() == static_cast<int>(advances_.size())) return absl::OkStatus();
+      absl::flat_hash_map<Uuid, AdvanceOp*> refused;
+      for (AdvanceOp* op : advances_) {
+        op->result = saga::WriteResult::kFenced;
+        refused[op->write.record->id] = op;
+      }
+      for (int row = 0; row < applied.size(); ++row) {
+        auto it = refused.find(applied.Id(row, 0));
+        it->second->result = saga::WriteResult::kApplied;
+        refused.erase(it);
+      }
+      ArrayParam ids(kOidUuid);
+      for (auto& [id, op] : refused) ids.AddId(id);
+      auto rows = journal_.Run(journal_.sql_.states, {Param(ids)});
+      if (!rows.ok()) return rows.status();
+      for (int row = 0; row < rows->size(); ++row) {
+        AdvanceOp& op = *refused.at(rows->Id(row, 0));
+        const saga::Record<P>& wanted = *op.write.record;
+        const int64_t epoch = rows->Int(row, 1), seq = rows->Int(row, 2);
+        if (epoch != wanted.epoch) continue;
+        if (seq == wanted.seq) {
+          op.result = saga::WriteResult::kApplied;  // by an earlier try whose answer was lost
+        } else if (seq == op.write.expected_seq) {
+          op.result = saga::WriteResult::kConflict;
+        }
+      }
+      return absl::OkStatus();
+    }
+
+    PostgresSagaJournal& journal_;
+    std::unique_ptr<Connection> connection_;
+    std::vector<ArrayParam> begin_columns_, advance_columns_;
+    std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins_;
+    std::vector<AdvanceOp*> advances_;
+    absl::Status last_error_;
+  };
+
+  PostgresSagaJournal(const SagaTables<P>& tables, saga::Lease lease, Pool& pool, SagaJournalOptions options)
+      : tables_(tables),
+        sql_(BuildSagaJournalSql<P>(tables.sql())),
+        lease_(std::move(lease)),
+        owner_(lease_.Owner()),
+        pool_(pool),
+        options_(std::move(options)) {}
+
+  static absl::Status QueueFull() {
+    ErrorDetail detail;
+    detail.retry_after = absl::Milliseconds(250);
+    return ReasonError("QUEUE_FULL", "the journal's queue is at its limit", std::move(detail));
+  }
+
+  Param LeaseMicros() const { return Param::Int8(absl::ToInt64Microseconds(lease_.duration)); }
+
+  absl::StatusOr<Rows> Run(const std::string& sql, const std::vector<Param>& params) {
+    auto connection = pool_.Acquire();
+    if (!connection.ok()) return connection.status();
+    return (*connection)->Execute(sql, params);
+  }
+
+  // Runs a statement that claims and answers ids, then loads those records.
+  absl::StatusOr<std::vector<saga::Record<P>>> Claimed(const std::string& sql, const std::vector<Param>& params) {
+    auto ids = Run(sql, params);
+    if (!ids.ok()) return ids.status();
+    std::vector<saga::Record<P>> records;
+    if (ids->empty()) return records;
+    ArrayParam claimed(kOidUuid);
+    for (int row = 0; row < ids->size(); ++row) claimed.AddId(ids->Id(row, 0));
+    auto rows = Run(sql_.load, {Param(claimed)});
+    if (!rows.ok()) return rows.status();
+    for (int row = 0; row < rows->size(); ++row) records.push_back(tables_.Decode(*rows, row));
+    return records;
+  }
+
+  const SagaTables<P>& tables_;
+  const SagaJournalSql sql_;
+  const saga::Lease lease_;
+  const std::string owner_;
+  Pool& pool_;
+  const SagaJournalOptions options_;
+  std::vector<std::unique_ptr<Writer>> writers_;
+  std::unique_ptr<Batcher<Op>> batcher_;
+};
+
+// --- The statements.
+
+// "unnest($3::uuid[], $4::text[]) AS i(a, b)", numbering from `first`; appends the element types to `oids`.
+std::string Unnest(const std::vector<UnnestColumn>& columns, std::string_view alias, int first, std::vector<Oid>& oids);
+// "i.a::cast, i.b"
+std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_view alias);
+std::string ColumnNames(const std::vector<UnnestColumn>& columns);
+
+template <typename P>
+SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
+  SagaJournalSql sql;
+  std::vector<Oid> unused;
+
+  std::vector<UnnestColumn> begin = {
+      {t.id, kOidUuid, ""}, {"traceparent", kOidText, ""}, {"created_at", kOidTimestamptz, ""}};
+  begin.insert(begin.end(), t.begin.begin(), t.begin.end());
+  sql.begin = fmt::format(
+      "INSERT INTO {} (owner, lease_until, updated_at, {}) "
+      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {} "
+      "ON CONFLICT ({}) DO NOTHING RETURNING {}",
+      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin_oids), t.dedupe, t.id);
+
+  std::vector<UnnestColumn> advance = {{t.id, kOidUuid, ""},
+                                       {"epoch", kOidInt8, ""},
+                                       {"expected_seq", kOidInt8, ""},
+                                       {"seq", kOidInt8, ""},
+                                       {"state", kOidText, "::saga_state"},
+                                       {"step", kOidInt2, ""},
+                                       {"attempt", kOidInt4, ""},
+                                       {"needs_attention", kOidBool, ""},
+                                       {"failure_reason", kOidText, ""},
+                                       {"failure_detail", kOidText, ""},
+                                       {"updated_at", kOidTimestamptz, ""}};
+  advance.insert(advance.end(), t.effects.begin(), t.effects.end());
+  std::string input = Unnest(advance, "i", 2, sql.advance_oids);
+  std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
+                                   {"step", kOidText, ""},    {"attempt", kOidInt4, ""},
+                                   {"outcome", kOidText, ""}, {"state", kOidText, "::saga_state"},
+                                   {"detail", kOidText, ""},  {"at", kOidTimestamptz, ""}};
+  std::string log_input = Unnest(log, "l", 2 + static_cast<int>(advance.size()), sql.advance_oids);
+  for (bool fenced : {true, false}) {
+    // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours.
+    std::string ok = fmt::format(
+        "ok AS MATERIALIZED (SELECT i.* FROM {0} JOIN {1} s ON s.{2} = i.{2} WHERE s.{2} = ANY($2::uuid[]){3}{4}), ",
+        input, t.sagas, t.id, fenced ? " AND s.epoch = i.epoch AND s.seq = i.expected_seq" : "",
+        t.claim.empty() ? "" : " FOR UPDATE OF s");
+    std::string claim, not_lost;
+    if (!t.claim.empty()) {
+      claim = fmt::format("claimed AS ({}), ", t.claim);
+      not_lost = fmt::format("WHERE NOT ({}) OR i.{} IN (SELECT {} FROM claimed)", t.claim_wanted, t.id, t.id);
+    }
+    std::string bookings;
+    for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
+    std::string text = fmt::format(
+        "WITH {ok}{claim}done AS MATERIALIZED (SELECT i.* FROM ok i {not_lost}), "
+        "moved AS (UPDATE {sagas} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
+        "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
+        "updated_at = i.updated_at, lease_until = CASE WHEN i.state IN ('running', 'compensating') "
+        "THEN now() + $1::bigint * interval '1 microsecond' END "
+        "FROM done i WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), "
+        "{bookings}"
+        "logged AS (INSERT INTO {log} ({log_names}) SELECT {log_values} FROM {log_input} "
+        "WHERE l.{id} IN (SELECT {id} FROM done)) "
+        "SELECT {id} FROM moved",
+        fmt::arg("ok", ok), fmt::arg("claim", claim), fmt::arg("not_lost", not_lost), fmt::arg("sagas", t.sagas),
+        fmt::arg("id", t.id), fmt::arg("bookings", bookings), fmt::arg("log", t.log),
+        fmt::arg("log_names", ColumnNames(log)), fmt::arg("log_values", UnnestValues(log, "l")),
+        fmt::arg("log_input", log_input));
+    (fenced ? sql.advance : sql.advance_unfenced) = std::move(text);
+  }
+
+  std::vector<UnnestColumn> key;
+  for (const UnnestColumn& column : t.begin) {
+    if (fmt::format(", {},", t.dedupe).find(fmt::format(", {},", column.name)) != std::string::npos)
+      key.push_back(column);
+  }
+  sql.find_by_key = fmt::format("{} WHERE ({}) IN (SELECT * FROM {})", t.select, t.dedupe, Unnest(key, "k", 1, unused));
+  sql.states = fmt::format("SELECT {0}, epoch, seq FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
+  sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[])", t.select, t.id);
+  sql.log = fmt::format("SELECT {} FROM {} WHERE {} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
+  sql.claim_expired = fmt::format(
+      "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
+      "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
+      "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED) "
+      "UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, lease_until = now() + $2::bigint * interval '1 "
+      "microsecond' "
+      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
+  sql.claim_one = fmt::format(
+      "UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
+      "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
+      "WHERE {id} = $3 AND state IN ('running', 'compensating', 'succeeded') "
+      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) RETURNING {id}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  // Answers the ids that are no longer ours; one that has come to rest meanwhile still is.
+  sql.renew = fmt::format(
+      "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS i({id}, epoch)), "
+      "held AS MATERIALIZED (SELECT s.{id} FROM {sagas} s JOIN input i ON s.{id} = i.{id} AND s.epoch = i.epoch "
+      "WHERE s.{id} = ANY($1::uuid[]) ORDER BY s.{id} FOR UPDATE OF s), "
+      "renewed AS (UPDATE {sagas} s SET lease_until = now() + $3::bigint * interval '1 microsecond' FROM held "
+      "WHERE s.{id} = held.{id} AND s.lease_until IS NOT NULL) "
+      "SELECT {id} FROM input WHERE {id} NOT IN (SELECT {id} FROM held)",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.release =
+      fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);
+  return sql;
+}
+
+}  // namespace waybill::storage

@@ -82,4 +82,16 @@ Readiness::Report Readiness::Get() {
   return report;
 }
 
+void AddReadinessMetrics(Metrics& metrics, Readiness& readiness) {
+  metrics.AddCallbackGauge("waybill_ready", "1 when this process should get traffic.",
+                           [&readiness] { return readiness.Get().ready ? 1 : 0; });
+  metrics.AddCallbackGauges("waybill_ready_check", "1 when what is checked answers.", [&readiness] {
+    std::vector<Metrics::Sample> samples;
+    for (const auto& check : readiness.Get().checks) {
+      samples.push_back({{{"check", check.name}}, check.status.ok() ? 1.0 : 0.0});
+    }
+    return samples;
+  });
+}
+
 }  // namespace waybill

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/metrics.h"
 
 namespace waybill {
 
@@ -66,5 +67,9 @@ class Readiness {
   bool stopping_ = false;
   std::vector<std::unique_ptr<Check>> checks_;
 };
+
+// waybill_ready, and waybill_ready_check{check} while not draining: 1 or 0. A scrape asks like a probe does.
+// `readiness` outlives every scrape.
+void AddReadinessMetrics(Metrics& metrics, Readiness& readiness);
 
 }  // namespace waybill

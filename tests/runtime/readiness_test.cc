@@ -15,6 +15,8 @@
 namespace waybill {
 namespace {
 
+using ::testing::HasSubstr;
+
 constexpr absl::Duration kLong = absl::Minutes(5);  // no test waits that long
 
 TEST(Readiness, IsReadyWithoutChecks) {
@@ -137,6 +139,21 @@ TEST(Readiness, DrainingReleasesAProbeThatWaits) {
   readiness.SetDraining();
   probe.join();
   let_go.Notify();
+}
+
+TEST(Readiness, IsAMetric) {
+  testing::ManualTime time;
+  Metrics metrics;
+  Readiness readiness(time);
+  readiness.Add("postgres", kLong, [] { return absl::OkStatus(); });
+  readiness.Add("redis", kLong, [] { return absl::UnavailableError("down"); });
+  AddReadinessMetrics(metrics, readiness);
+  std::string text = metrics.ToText();
+  EXPECT_THAT(text, HasSubstr("waybill_ready 0\n"));
+  EXPECT_THAT(text, HasSubstr("waybill_ready_check{check=\"postgres\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("waybill_ready_check{check=\"redis\"} 0\n"));
+  readiness.SetDraining();
+  EXPECT_THAT(metrics.ToText(), HasSubstr("waybill_ready 0\n"));
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck/gtest.h"
@@ -92,14 +91,14 @@ class FakeWriter final : public BatchWriter<Item> {
 // Holds the first write until it is opened, so that a test can queue what it likes behind it.
 struct Gate {
   BatchResult Pass(BatchResult result = BatchResult::kWritten) {
-    if (!entered.HasBeenNotified()) {
-      entered.Notify();
-      open.WaitForNotification();
+    if (!entered.try_wait()) {
+      entered.count_down();
+      open.wait();
     }
     return result;
   }
-  absl::Notification entered;
-  absl::Notification open;
+  std::latch entered{1};
+  std::latch open{1};
 };
 
 bool Offer(Batcher<Item>& batcher, int id) {
@@ -110,9 +109,9 @@ bool Offer(Batcher<Item>& batcher, int id) {
 // Fills the queue behind item 0, which waits at the gate, then lets go.
 void OfferBehindGate(Batcher<Item>& batcher, Gate& gate, int first, int last) {
   ASSERT_TRUE(Offer(batcher, 0));
-  gate.entered.WaitForNotification();
+  gate.entered.wait();
   for (int id = first; id <= last; ++id) ASSERT_TRUE(Offer(batcher, id));
-  gate.open.Notify();
+  gate.open.count_down();
 }
 
 void NoPause(absl::Duration) {}
@@ -154,7 +153,7 @@ TEST(Batcher, FullQueueRefusesAndLeavesTheItemUntouched) {
   options.queue_max = 2;
   Batcher<Item> batcher({&writer}, options);
   ASSERT_TRUE(Offer(batcher, 0));
-  gate.entered.WaitForNotification();
+  gate.entered.wait();
   EXPECT_TRUE(Offer(batcher, 1));
   EXPECT_TRUE(Offer(batcher, 2));
   EXPECT_EQ(batcher.queue_depth(), 2);
@@ -162,7 +161,7 @@ TEST(Batcher, FullQueueRefusesAndLeavesTheItemUntouched) {
   EXPECT_FALSE(batcher.Offer(refused));
   ASSERT_NE(refused.body, nullptr);
   EXPECT_EQ(*refused.body, 3);
-  gate.open.Notify();
+  gate.open.count_down();
   writer.WaitCompleted(3);
   EXPECT_TRUE(batcher.Offer(refused)) << "there is room again";
   writer.WaitCompleted(4);
@@ -290,9 +289,9 @@ TEST(Batcher, StopWritesWhatIsQueued) {
 }
 
 TEST(Batcher, StopWhileTheStoreIsDownCompletesEverythingWithUnavailable) {
-  absl::Notification failing;
+  std::latch failing{1};
   FakeWriter writer([&](const Ids&) {
-    if (!failing.HasBeenNotified()) failing.Notify();
+    if (!failing.try_wait()) failing.count_down();
     return BatchResult::kTryAgain;
   });
   BatcherOptions options;
@@ -300,7 +299,7 @@ TEST(Batcher, StopWhileTheStoreIsDownCompletesEverythingWithUnavailable) {
   options.retry_initial = options.retry_max = absl::Hours(1);  // Stop must not wait for it
   Batcher<Item> batcher({&writer}, options);
   ASSERT_TRUE(Offer(batcher, 0));
-  failing.WaitForNotification();
+  failing.wait();
   for (int id = 1; id <= 5; ++id) ASSERT_TRUE(Offer(batcher, id));
   batcher.Stop();
   auto completed = writer.completed();

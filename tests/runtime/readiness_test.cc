@@ -7,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/testing/manual_time.h"
@@ -65,10 +64,10 @@ TEST(Readiness, ConcurrentProbesShareOneRun) {
   testing::ManualTime time;
   Readiness readiness(time);
   std::atomic<int> runs = 0;
-  absl::Notification let_go;
+  std::latch let_go{1};
   readiness.Add("postgres", kLong, [&] {
     ++runs;
-    let_go.WaitForNotification();
+    let_go.wait();
     return absl::OkStatus();
   });
   std::vector<std::thread> probes;
@@ -81,7 +80,7 @@ TEST(Readiness, ConcurrentProbesShareOneRun) {
     });
   }
   probing.wait();
-  let_go.Notify();
+  let_go.count_down();
   for (std::thread& probe : probes) probe.join();
   EXPECT_EQ(ready, 8);
   EXPECT_EQ(runs, 1);
@@ -89,12 +88,12 @@ TEST(Readiness, ConcurrentProbesShareOneRun) {
 
 TEST(Readiness, HangingCheckTimesOutWhileOthersStillAnswer) {
   testing::ManualTime time;
-  absl::Notification let_go;
+  std::latch let_go{1};
   std::atomic<int> runs = 0;
   Readiness readiness(time);
   readiness.Add("postgres", absl::Milliseconds(1), [&] {
     ++runs;
-    let_go.WaitForNotification();
+    let_go.wait();
     return absl::OkStatus();
   });
   readiness.Add("redis", kLong, [] { return absl::OkStatus(); });
@@ -106,7 +105,7 @@ TEST(Readiness, HangingCheckTimesOutWhileOthersStillAnswer) {
     time.Advance(absl::Seconds(2));
   }
   EXPECT_LE(runs, 1) << "a check that hangs is not started again";
-  let_go.Notify();
+  let_go.count_down();
   while (!readiness.Get().ready) std::this_thread::yield();  // back by itself once the check answers
 }
 
@@ -127,18 +126,18 @@ TEST(Readiness, DrainingIsNotReadyWhateverTheChecksSay) {
 
 TEST(Readiness, DrainingReleasesAProbeThatWaits) {
   testing::ManualTime time;
-  absl::Notification started, let_go;
+  std::latch started{1}, let_go{1};
   Readiness readiness(time);
   readiness.Add("postgres", kLong, [&] {
-    started.Notify();
-    let_go.WaitForNotification();
+    started.count_down();
+    let_go.wait();
     return absl::OkStatus();
   });
   std::thread probe([&] { EXPECT_TRUE(readiness.Get().draining); });
-  started.WaitForNotification();
+  started.wait();
   readiness.SetDraining();
   probe.join();
-  let_go.Notify();
+  let_go.count_down();
 }
 
 TEST(Readiness, IsAMetric) {

@@ -1,11 +1,11 @@
 #include "runtime/scheduler.h"
 
 #include <atomic>
+#include <latch>
 #include <memory>
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/testing/manual_time.h"
@@ -71,18 +71,18 @@ constexpr absl::Duration kNever = absl::Hours(1'000);
 TEST(ThreadScheduler, RunsWhatIsDueInOrder) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  absl::Notification hold, done;
+  std::latch hold{1}, done{1};
   std::vector<int> ran;
   absl::Time past = clock.Now() - absl::Hours(1);
-  scheduler.At(past - absl::Hours(1), [&] { hold.WaitForNotification(); });
+  scheduler.At(past - absl::Hours(1), [&] { hold.wait(); });
   scheduler.At(past + absl::Seconds(2), [&] {
     ran.push_back(3);
-    done.Notify();
+    done.count_down();
   });
   scheduler.At(past + absl::Seconds(1), [&] { ran.push_back(1); });
   scheduler.At(past + absl::Seconds(1), [&] { ran.push_back(2); });
-  hold.Notify();
-  done.WaitForNotification();
+  hold.count_down();
+  done.wait();
   // The first may have started before the others were there; behind it they run in order.
   EXPECT_THAT(ran, ElementsAre(1, 2, 3));
 }
@@ -92,22 +92,22 @@ TEST(ThreadScheduler, AnEarlierTimerWakesTheThreadThatWaitsForALaterOne) {
   ThreadScheduler scheduler(clock);
   scheduler.At(clock.Now() + kNever, [] { FAIL() << "far in the future"; });
   scheduler.At(absl::InfiniteFuture(), [] { FAIL() << "never"; });
-  absl::Notification done;
-  scheduler.At(clock.Now() + absl::Milliseconds(1), [&] { done.Notify(); });
-  done.WaitForNotification();
+  std::latch done{1};
+  scheduler.At(clock.Now() + absl::Milliseconds(1), [&] { done.count_down(); });
+  done.wait();
 }
 
 TEST(ThreadScheduler, NeverRunsBeforeItsTime) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  absl::Notification done;
+  std::latch done{1};
   absl::Time when = clock.Now() + absl::Milliseconds(3);
   absl::Time ran;
   scheduler.At(when, [&] {
     ran = clock.Now();
-    done.Notify();
+    done.count_down();
   });
-  done.WaitForNotification();
+  done.wait();
   EXPECT_GE(ran, when);
 }
 
@@ -117,14 +117,14 @@ TEST(ThreadScheduler, CancelTellsWhetherItCameInTime) {
   auto id = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
   EXPECT_TRUE(scheduler.Cancel(id));
   EXPECT_FALSE(scheduler.Cancel(id));
-  absl::Notification running, let_go;
+  std::latch running{1}, let_go{1};
   auto started = scheduler.At(clock.Now(), [&] {
-    running.Notify();
-    let_go.WaitForNotification();
+    running.count_down();
+    let_go.wait();
   });
-  running.WaitForNotification();
+  running.wait();
   EXPECT_FALSE(scheduler.Cancel(started)) << "it has started";
-  let_go.Notify();
+  let_go.count_down();
 }
 
 // Calls the scheduler when destroyed, as an object does whose last reference a callback holds.
@@ -148,13 +148,13 @@ TEST(ThreadScheduler, CallbacksAreDestroyedOutsideItsLock) {
 TEST(ThreadScheduler, CallbacksMayScheduleAndCancel) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  absl::Notification done;
+  std::latch done{1};
   auto never = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
   scheduler.At(clock.Now(), [&] {
     EXPECT_TRUE(scheduler.Cancel(never));
-    scheduler.At(clock.Now(), [&] { done.Notify(); });
+    scheduler.At(clock.Now(), [&] { done.count_down(); });
   });
-  done.WaitForNotification();
+  done.wait();
 }
 
 TEST(ThreadScheduler, DestructorDropsWhatIsPending) {
@@ -171,19 +171,19 @@ TEST(ThreadScheduler, TakesTimersFromManyThreads) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
   std::atomic<int> left = 4 * 500;
-  absl::Notification done;
+  std::latch done{1};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {
         scheduler.At(clock.Now(), [&] {
-          if (--left == 0) done.Notify();
+          if (--left == 0) done.count_down();
         });
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  done.WaitForNotification();
+  done.wait();
 }
 
 }  // namespace

@@ -5,13 +5,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <latch>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -74,6 +74,7 @@ class SidePortTest : public ::testing::Test {
   static std::string Body(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
 
   testing::ManualTime time_;
+  std::latch let_go_{1};  // outlives the check that waits for it
   std::ostringstream out_;
   Logger log_{LogFormat::kJson, LogLevel::kDebug, time_, std::make_shared<spdlog::sinks::ostream_sink_mt>(out_)};
   Metrics metrics_;
@@ -118,15 +119,14 @@ TEST_F(SidePortTest, ReadyzSaysDraining) {
 }
 
 TEST_F(SidePortTest, ReadyzTimesOutACheckThatHangs) {
-  absl::Notification let_go;
   readiness_.Add("postgres", absl::Milliseconds(1), [&] {
-    let_go.WaitForNotification();
+    let_go_.wait();
     return absl::OkStatus();
   });
   Start();
   EXPECT_EQ(Body(Get("/readyz")), "not ready: postgres DEADLINE_EXCEEDED: timed out after 1ms\n");
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200"));
-  let_go.Notify();
+  let_go_.count_down();
 }
 
 TEST_F(SidePortTest, MetricsAreTextUnlessJsonIsAskedFor) {

@@ -6,7 +6,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 
 namespace waybill {
@@ -27,16 +26,16 @@ TEST(WorkerPool, RunsTasksOnItsThreadsAtTheSameTime) {
 }
 
 TEST(WorkerPool, FullQueueRefusesAndLeavesTheTaskUntouched) {
-  absl::Notification running, let_go;
+  std::latch running{1}, let_go{1};
   std::atomic<int> ran = 0;
   {
     WorkerPool pool(1, 2);
     WorkerPool::Task blocker = [&] {
-      running.Notify();
-      let_go.WaitForNotification();
+      running.count_down();
+      let_go.wait();
     };
     ASSERT_TRUE(pool.Submit(blocker));
-    running.WaitForNotification();
+    running.wait();
     for (int i = 0; i < 2; ++i) {
       WorkerPool::Task task = [&] { ++ran; };
       EXPECT_TRUE(pool.Submit(task));
@@ -46,7 +45,7 @@ TEST(WorkerPool, FullQueueRefusesAndLeavesTheTaskUntouched) {
     EXPECT_FALSE(pool.Submit(refused));
     ASSERT_TRUE(static_cast<bool>(refused));
     refused();
-    let_go.Notify();
+    let_go.count_down();
   }
   EXPECT_EQ(ran, 102);
 }
@@ -77,20 +76,20 @@ TEST(WorkerPool, OneThreadKeepsTheOrder) {
 }
 
 TEST(WorkerPool, TasksMaySubmitAndAreDestroyedOutsideTheLock) {
-  absl::Notification done;
+  std::latch done{1};
   WorkerPool pool(1, 10);
   struct SubmitsWhenDestroyed {
     WorkerPool& pool;
-    absl::Notification& done;
+    std::latch& done;
     ~SubmitsWhenDestroyed() {
-      WorkerPool::Task last = [&d = done] { d.Notify(); };
+      WorkerPool::Task last = [&d = done] { d.count_down(); };
       EXPECT_TRUE(pool.Submit(last));
     }
   };
   std::unique_ptr<SubmitsWhenDestroyed> owner(new SubmitsWhenDestroyed{pool, done});
   WorkerPool::Task task = [held = std::move(owner)] {};
   ASSERT_TRUE(pool.Submit(task));
-  done.WaitForNotification();
+  done.wait();
 }
 
 }  // namespace

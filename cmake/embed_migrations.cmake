@@ -1,0 +1,22 @@
+# embed_migrations(OUTPUT): writes a source file that holds every migrations/NNNN_name.sql, so that a binary needs no file
+# at run time.
+function(embed_migrations output)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/migrations/*.sql)
+  list(SORT files)
+  set(rows "")
+  foreach(file IN LISTS files)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(name ${file} NAME)
+    if(NOT name MATCHES "^([0-9][0-9][0-9][0-9])_[a-z0-9_]+\\.sql$")
+      message(FATAL_ERROR "migrations/${name}: the name has to be NNNN_name.sql")
+    endif()
+    math(EXPR version "${CMAKE_MATCH_1}")
+    file(READ ${file} sql)
+    string(APPEND rows "    {${version}, \"${name}\", R\"waybill_sql(${sql})waybill_sql\"},\n")
+  endforeach()
+  set(source "#include \"storage/postgres/migrate.h\"\n\nnamespace waybill::storage {\n\n")
+  string(APPEND source "std::span<const Migration> EmbeddedMigrations() {\n  static constexpr Migration kMigrations[] = {\n")
+  string(APPEND source "${rows}  };\n  return kMigrations;\n}\n\n}  // namespace waybill::storage\n")
+  file(WRITE ${output}.new "${source}")
+  configure_file(${output}.new ${output} COPYONLY)  # touches the output only when it differs
+endfunction()

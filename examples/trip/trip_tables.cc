@@ -1,0 +1,65 @@
+#include "examples/trip/trip_tables.h"
+
+#include "fmt/format.h"
+#include "storage/postgres/saga_rows.h"
+
+namespace waybill::example {
+
+using storage::kOidText;
+
+const std::string_view kTripSchema = R"sql(
+CREATE TYPE saga_state AS ENUM ('running', 'succeeded', 'closed', 'compensating', 'compensated', 'resolved');
+CREATE TABLE trip_sagas (
+    trip_id uuid PRIMARY KEY, booking text NOT NULL UNIQUE, traveller text NOT NULL,
+    state saga_state NOT NULL DEFAULT 'running', step smallint NOT NULL DEFAULT 0, attempt integer NOT NULL DEFAULT 1,
+    seq bigint NOT NULL DEFAULT 0, needs_attention boolean NOT NULL DEFAULT false, failure_reason text, failure_detail text,
+    owner text, epoch bigint NOT NULL DEFAULT 1, lease_until timestamptz, traceparent text,
+    created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);
+CREATE INDEX trip_sagas_unfinished ON trip_sagas (lease_until) WHERE lease_until IS NOT NULL;
+CREATE TABLE trip_saga_steps (
+    trip_id uuid NOT NULL, seq bigint NOT NULL, step text NOT NULL, attempt integer NOT NULL, outcome text NOT NULL,
+    state saga_state NOT NULL, detail text, at timestamptz NOT NULL, PRIMARY KEY (trip_id, seq));
+CREATE TABLE rentals (trip_id uuid PRIMARY KEY, car_plate text NOT NULL UNIQUE);
+)sql";
+
+TripTables::TripTables() {
+  sql_.sagas = "trip_sagas";
+  sql_.id = "trip_id";
+  sql_.log = "trip_saga_steps";
+  sql_.begin = {{"booking", kOidText, ""}, {"traveller", kOidText, ""}};
+  sql_.dedupe = "booking";
+  sql_.effects = {{"rented", kOidText, ""}, {"returned", storage::kOidBool, ""}};
+  sql_.claim =
+      "INSERT INTO rentals (trip_id, car_plate) SELECT i.trip_id, i.rented FROM ok i WHERE i.rented IS NOT NULL "
+      "ORDER BY i.rented ON CONFLICT DO NOTHING RETURNING trip_id";
+  sql_.claim_wanted = "i.rented IS NOT NULL";
+  sql_.bookings = {"DELETE FROM rentals r USING done i WHERE r.trip_id = i.trip_id AND i.returned"};
+  sql_.select = fmt::format("SELECT s.trip_id, {}, s.booking, s.traveller, r.car_plate FROM trip_sagas s LEFT JOIN rentals r "
+                            "ON r.trip_id = s.trip_id", storage::kHeaderColumns);
+}
+
+void TripTables::AddBegin(const Trip& trip, std::span<storage::ArrayParam> columns) const {
+  columns[0].AddText(trip.booking);
+  columns[1].AddText(trip.traveller);
+}
+
+void TripTables::AddEffects(const Trip& trip, std::span<storage::ArrayParam> columns) const {
+  if (trip.effects.car_changed && !trip.car_plate.empty()) {
+    columns[0].AddText(trip.car_plate);
+  } else {
+    columns[0].AddNull();
+  }
+  columns[1].AddBool(trip.effects.car_changed && trip.car_plate.empty());
+}
+
+saga::Record<Trip> TripTables::Decode(const storage::Rows& rows, int row) const {
+  saga::Record<Trip> record;
+  static_cast<saga::Header&>(record) = storage::DecodeHeader(rows, row);
+  constexpr int kPayload = 1 + storage::kHeaderColumnCount;
+  record.payload.booking = std::string(rows.Text(row, kPayload));
+  record.payload.traveller = std::string(rows.Text(row, kPayload + 1));
+  if (!rows.IsNull(row, kPayload + 2)) record.payload.car_plate = std::string(rows.Text(row, kPayload + 2));
+  return record;
+}
+
+}  // namespace waybill::example

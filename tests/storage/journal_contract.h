@@ -1,0 +1,347 @@
+// What every journal of orders has to do; run against the one in memory and the one in Postgres. A World opens journals
+// (processes) on one book, and can make every lease run out.
+#pragma once
+
+#include <future>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/clock.h"
+#include "runtime/ids.h"
+#include "runtime/random.h"
+#include "runtime/status.h"
+#include "saga/journal.h"
+#include "storage/order.h"
+
+namespace waybill::storage {
+
+template <typename World>
+class JournalContract : public ::testing::Test {
+ protected:
+  using Journal = saga::Journal<Order>;
+
+  OrderRecord NewOrder(const std::string& key) {
+    OrderRecord record;
+    record.id = ids_.Next();
+    record.created_at = record.updated_at = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
+    record.payload.client = "shop";
+    record.payload.idempotency_key = key;
+    record.payload.fingerprint = std::string(32, '\x7f');
+    record.payload.user_id = "user'; DROP TABLE payments; --";
+    record.payload.amount_minor = 1250;
+    record.payload.currency = "EUR";
+    record.payload.pickup = GeoPoint{52.5, 13.4};
+    record.payload.metadata = {{"note", "\"quoted\" \\ and {braces}, NULL"}};
+    record.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    return record;
+  }
+
+  absl::StatusOr<std::optional<OrderRecord>> Begin(Journal& journal, const OrderRecord& record) {
+    std::promise<absl::StatusOr<std::optional<OrderRecord>>> answer;
+    journal.Begin(record, [&](auto result) { answer.set_value(std::move(result)); });
+    return answer.get_future().get();
+  }
+
+  absl::StatusOr<saga::WriteResult> Advance(Journal& journal, const OrderRecord& record, std::vector<saga::LogEntry> log,
+                                            int64_t expected_seq) {
+    std::promise<absl::StatusOr<saga::WriteResult>> answer;
+    saga::Write<Order> write{&record, log, expected_seq};
+    journal.Advance(write, [&](auto result) { answer.set_value(std::move(result)); });
+    return answer.get_future().get();
+  }
+
+  // The write that ends a happy order: charged, and given the driver.
+  std::pair<OrderRecord, std::vector<saga::LogEntry>> Finish(OrderRecord record, const std::string& driver) {
+    std::vector<saga::LogEntry> log = {Entry(record, "charge_payment", saga::LogOutcome::kSucceeded),
+                                       Entry(record, "assign_driver", saga::LogOutcome::kSucceeded)};
+    record.state = saga::State::kSucceeded;
+    record.step = 1;
+    for (auto& entry : log) entry.state = record.state;
+    record.payload.charge = Charge{"ref-1", record.payload.amount_minor, record.created_at};
+    record.payload.driver = DriverSlot{driver, 1};
+    record.payload.effects.charged = true;
+    record.payload.effects.claimed = true;
+    return {record, log};
+  }
+
+  saga::LogEntry Entry(OrderRecord& record, std::string step, saga::LogOutcome outcome) {
+    saga::LogEntry entry;
+    entry.seq = ++record.seq;
+    entry.step = std::move(step);
+    entry.attempt = 1;
+    entry.outcome = outcome;
+    entry.state = record.state;
+    entry.at = record.created_at;
+    return entry;
+  }
+
+  OrderRecord Started(Journal& journal, const std::string& key) {
+    OrderRecord record = NewOrder(key);
+    auto begun = Begin(journal, record);
+    EXPECT_TRUE(begun.ok() && !begun->has_value()) << begun.status();
+    return record;
+  }
+
+  World world_;
+  SystemClock clock_;
+  SeededRandom random_{EntropySeed()};
+  IdGenerator ids_{clock_, random_};
+};
+
+TYPED_TEST_SUITE_P(JournalContract);
+
+TYPED_TEST_P(JournalContract, KeepsWhatWasBegun) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(journal, "key");
+  auto loaded = journal.Load(record.id);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->state, saga::State::kRunning);
+  EXPECT_EQ(loaded->epoch, 1);
+  EXPECT_EQ(loaded->seq, 0);
+  EXPECT_EQ(loaded->traceparent, record.traceparent);
+  EXPECT_EQ(loaded->created_at, record.created_at);
+  EXPECT_EQ(loaded->payload.user_id, record.payload.user_id);
+  EXPECT_EQ(loaded->payload.fingerprint, record.payload.fingerprint);
+  EXPECT_EQ(loaded->payload.amount_minor, 1250);
+  EXPECT_EQ(loaded->payload.metadata, record.payload.metadata);
+  EXPECT_EQ(loaded->payload.pickup, record.payload.pickup);
+}
+
+TYPED_TEST_P(JournalContract, AnswersTheHolderOfTheKey) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord first = this->Started(journal, "key");
+  OrderRecord second = this->NewOrder("key");
+  auto begun = this->Begin(journal, second);
+  ASSERT_TRUE(begun.ok() && begun->has_value()) << begun.status();
+  EXPECT_EQ((*begun)->id, first.id);
+  EXPECT_EQ(journal.Load(second.id).status().code(), absl::StatusCode::kNotFound) << "nothing was written";
+  OrderRecord other = this->NewOrder("key");
+  other.payload.client = "another shop";
+  begun = this->Begin(journal, other);
+  EXPECT_TRUE(begun.ok() && !begun->has_value()) << "keys are scoped by client";
+}
+
+TYPED_TEST_P(JournalContract, BeginningTheSameRecordAgainIsHarmless) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(journal, "key");
+  auto again = this->Begin(journal, record);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(!again->has_value() || (*again)->id == record.id);
+}
+
+TYPED_TEST_P(JournalContract, ConcurrentDuplicatesBecomeOneOrder) {
+  auto& journal = this->world_.Open("a", "1");
+  std::vector<OrderRecord> records;
+  for (int i = 0; i < 64; ++i) records.push_back(this->NewOrder("key"));
+  std::vector<std::promise<absl::StatusOr<std::optional<OrderRecord>>>> answers(records.size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    journal.Begin(records[i], [&answers, i](auto result) { answers[i].set_value(std::move(result)); });
+  }
+  int started = 0;
+  std::optional<Uuid> winner;
+  for (size_t i = 0; i < records.size(); ++i) {
+    auto begun = answers[i].get_future().get();
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    Uuid id = begun->has_value() ? (*begun)->id : records[i].id;
+    started += !begun->has_value();
+    if (!winner) winner = id;
+    EXPECT_EQ(id, *winner);
+  }
+  EXPECT_EQ(started, 1);
+}
+
+TYPED_TEST_P(JournalContract, BooksEffectsWithTheHeader) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(journal, "key");
+  auto [finished, log] = this->Finish(record, "driver-1");
+  auto written = this->Advance(journal, finished, log, 0);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(*written, saga::WriteResult::kApplied);
+  auto loaded = journal.Load(record.id);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded->state, saga::State::kSucceeded);
+  EXPECT_EQ(loaded->seq, 2);
+  ASSERT_TRUE(loaded->payload.charge.has_value());
+  EXPECT_EQ(loaded->payload.charge->amount_minor, 1250);
+  ASSERT_TRUE(loaded->payload.driver.has_value());
+  EXPECT_EQ(loaded->payload.driver->driver_id, "driver-1");
+  auto kept = journal.LoadLog(record.id, 0);
+  ASSERT_TRUE(kept.ok());
+  ASSERT_EQ(kept->size(), 2u);
+  EXPECT_EQ((*kept)[1].step, "assign_driver");
+  EXPECT_EQ(journal.LoadLog(record.id, 2)->size(), 1u);
+}
+
+TYPED_TEST_P(JournalContract, ApplyingAWriteTwiceIsHarmless) {
+  auto& journal = this->world_.Open("a", "1");
+  auto [finished, log] = this->Finish(this->Started(journal, "key"), "driver-1");
+  EXPECT_EQ(*this->Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+  EXPECT_EQ(journal.LoadLog(finished.id, 0)->size(), 2u);
+}
+
+TYPED_TEST_P(JournalContract, AWriteUnderAnOlderEpochChangesNothing) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  auto claimed = b.Claim(record.id, saga::ClaimMode::kTakeOver);
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_EQ(claimed->epoch, 2);
+  auto [stale, log] = this->Finish(record, "driver-1");
+  auto written = this->Advance(a, stale, log, 0);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(*written, saga::WriteResult::kFenced);
+  auto loaded = a.Load(record.id);
+  EXPECT_EQ(loaded->state, saga::State::kRunning);
+  EXPECT_FALSE(loaded->payload.charge.has_value());
+  EXPECT_FALSE(loaded->payload.driver.has_value()) << "a fenced process may claim nothing";
+  EXPECT_TRUE(a.LoadLog(record.id, 0)->empty());
+}
+
+TYPED_TEST_P(JournalContract, ALostClaimWritesNothing) {
+  auto& journal = this->world_.Open("a", "1");
+  auto [first, first_log] = this->Finish(this->Started(journal, "key-1"), "driver-1");
+  auto [second, second_log] = this->Finish(this->Started(journal, "key-2"), "driver-1");
+  EXPECT_EQ(*this->Advance(journal, first, first_log, 0), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kConflict);
+  EXPECT_EQ(journal.Load(second.id)->state, saga::State::kRunning);
+  EXPECT_FALSE(journal.Load(second.id)->payload.charge.has_value());
+  second.payload.driver->driver_id = "driver-2";
+  EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kApplied);
+}
+
+TYPED_TEST_P(JournalContract, AReleasedDriverCanBeClaimedAgain) {
+  auto& journal = this->world_.Open("a", "1");
+  auto [first, first_log] = this->Finish(this->Started(journal, "key-1"), "driver-1");
+  ASSERT_EQ(*this->Advance(journal, first, first_log, 0), saga::WriteResult::kApplied);
+  first.payload.effects = {};
+  first.payload.effects.released = true;
+  first.state = saga::State::kClosed;
+  std::vector<saga::LogEntry> closing = {this->Entry(first, "", saga::LogOutcome::kClosed)};
+  ASSERT_EQ(*this->Advance(journal, first, closing, 2), saga::WriteResult::kApplied);
+  EXPECT_FALSE(journal.Load(first.id)->payload.driver.has_value());
+  auto [second, second_log] = this->Finish(this->Started(journal, "key-2"), "driver-1");
+  EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kApplied);
+}
+
+TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(journal, "key");
+  record.state = saga::State::kCompensating;
+  record.failure = {"PAYMENT_UNKNOWN", "no answer"};
+  std::vector<saga::LogEntry> log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUnknown)};
+  ASSERT_EQ(*this->Advance(journal, record, log, 0), saga::WriteResult::kApplied);
+  record.state = saga::State::kCompensated;
+  record.payload.charge = Charge{"late", 1250, record.created_at};
+  record.payload.refund = Refund{1250, record.created_at};
+  record.payload.effects.charged = record.payload.effects.refunded = true;
+  log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUndone)};
+  ASSERT_EQ(*this->Advance(journal, record, log, 1), saga::WriteResult::kApplied);
+  auto loaded = journal.Load(record.id);
+  ASSERT_TRUE(loaded->payload.charge && loaded->payload.refund);
+  EXPECT_EQ(loaded->payload.refund->amount_minor, 1250);
+  EXPECT_EQ(loaded->failure.reason, "PAYMENT_UNKNOWN");
+}
+
+TYPED_TEST_P(JournalContract, ClaimsOnlyExpiredLeases) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  EXPECT_TRUE(b.ClaimExpired(true, 10)->empty());
+  EXPECT_EQ(b.Claim(record.id, saga::ClaimMode::kExpired).status().code(), absl::StatusCode::kFailedPrecondition);
+  this->world_.ExpireLeases();
+  auto claimed = b.ClaimExpired(false, 10);
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  ASSERT_EQ(claimed->size(), 1u);
+  EXPECT_EQ((*claimed)[0].id, record.id);
+  EXPECT_EQ((*claimed)[0].epoch, 2);
+  EXPECT_EQ((*claimed)[0].payload.idempotency_key, "key");
+  EXPECT_TRUE(a.ClaimExpired(false, 10)->empty()) << "b's lease holds now";
+}
+
+TYPED_TEST_P(JournalContract, ClaimsTheLeasesOfItsFormerLifeAtOnce) {
+  auto& before = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(before, "key");
+  auto& after = this->world_.Open("a", "2");
+  EXPECT_TRUE(after.ClaimExpired(false, 10)->empty());
+  EXPECT_EQ(after.ClaimExpired(true, 10)->size(), 1u);
+  EXPECT_TRUE(after.ClaimExpired(true, 10)->empty()) << "what it drives itself is not claimed again";
+}
+
+TYPED_TEST_P(JournalContract, ClaimKeepsItsLimitAndPassesFinishedOnesOver) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  for (int i = 0; i < 3; ++i) this->Started(a, "key-" + std::to_string(i));
+  auto [finished, log] = this->Finish(this->Started(a, "key-3"), "driver-1");
+  ASSERT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kApplied);
+  this->world_.ExpireLeases();
+  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 2u);
+  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 1u);
+  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 0u);
+}
+
+TYPED_TEST_P(JournalContract, ClaimsASucceededSagaAndFencesTheFormerClaim) {
+  auto& a = this->world_.Open("a", "1");
+  auto [finished, log] = this->Finish(this->Started(a, "key"), "driver-1");
+  ASSERT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kApplied);
+  auto first = a.Claim(finished.id, saga::ClaimMode::kTakeOver);
+  auto second = a.Claim(finished.id, saga::ClaimMode::kTakeOver);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(second->epoch, first->epoch + 1);
+  first->state = saga::State::kClosed;
+  std::vector<saga::LogEntry> closing = {this->Entry(*first, "", saga::LogOutcome::kClosed)};
+  EXPECT_EQ(*this->Advance(a, *first, closing, 2), saga::WriteResult::kFenced);
+}
+
+TYPED_TEST_P(JournalContract, ClaimAnswersTerminalSagasAsTheyAre) {
+  auto& a = this->world_.Open("a", "1");
+  auto [record, log] = this->Finish(this->Started(a, "key"), "driver-1");
+  ASSERT_EQ(*this->Advance(a, record, log, 0), saga::WriteResult::kApplied);
+  record.state = saga::State::kClosed;
+  record.payload.effects = {};
+  std::vector<saga::LogEntry> closing = {this->Entry(record, "", saga::LogOutcome::kClosed)};
+  ASSERT_EQ(*this->Advance(a, record, closing, 2), saga::WriteResult::kApplied);
+  auto claimed = a.Claim(record.id, saga::ClaimMode::kTakeOver);
+  ASSERT_TRUE(claimed.ok());
+  EXPECT_EQ(claimed->state, saga::State::kClosed);
+  EXPECT_EQ(claimed->epoch, 1);
+  EXPECT_EQ(a.Claim(this->ids_.Next(), saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kNotFound);
+}
+
+TYPED_TEST_P(JournalContract, RenewsWhatIsOursAndTellsWhatIsNot) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord mine = this->Started(a, "key-1");
+  OrderRecord lost = this->Started(a, "key-2");
+  ASSERT_TRUE(b.Claim(lost.id, saga::ClaimMode::kTakeOver).ok());
+  this->world_.ExpireLeases();
+  std::vector<std::pair<Uuid, int64_t>> keys = {{mine.id, 1}, {lost.id, 1}};
+  auto answer = a.Renew(keys);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(*answer, ::testing::ElementsAre(lost.id));
+  auto expired = b.ClaimExpired(false, 10);
+  ASSERT_EQ(expired->size(), 1u);
+  EXPECT_EQ((*expired)[0].id, lost.id);
+}
+
+TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  this->Started(a, "key");
+  ASSERT_TRUE(a.ReleaseAll().ok());
+  EXPECT_EQ(b.ClaimExpired(false, 10)->size(), 1u);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
+                            BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader,
+                            ApplyingAWriteTwiceIsHarmless, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
+                            AReleasedDriverCanBeClaimedAgain, BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases,
+                            ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
+                            ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre,
+                            RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
+
+}  // namespace waybill::storage

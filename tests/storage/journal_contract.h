@@ -220,6 +220,7 @@ TYPED_TEST_P(JournalContract, AReleasedDriverCanBeClaimedAgain) {
   ASSERT_EQ(*this->Advance(journal, first, first_log, 0), saga::WriteResult::kApplied);
   first.payload.effects = {};
   first.payload.effects.released = true;
+  first.payload.driver.reset();
   first.state = saga::State::kClosed;
   std::vector<saga::LogEntry> closing = {this->Entry(first, "", saga::LogOutcome::kClosed)};
   ASSERT_EQ(*this->Advance(journal, first, closing, 2), saga::WriteResult::kApplied);

@@ -1,0 +1,39 @@
+// The order's books in memory, for journals and stores that run without a database: one order an idempotency key, and no
+// driver beyond its capacity.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "saga/testing/memory_journal.h"
+#include "storage/order.h"
+
+namespace waybill::storage::testing {
+
+class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
+ public:
+  MemoryOrderBook() {
+    dedupe_key = [](const Order& order) { return order.client + '\n' + order.idempotency_key; };
+    apply_effects = [this](const OrderRecord& record) { return Apply(record); };
+  }
+
+  std::map<std::string, int> capacities;  // of drivers that may hold more than one order
+  std::map<std::pair<std::string, int>, Uuid> taken_slots;
+
+ private:
+  bool Apply(const OrderRecord& record) {
+    const Order& order = record.payload;
+    if (order.effects.claimed) {
+      const std::pair<std::string, int> slot(order.driver->driver_id, order.driver->slot);
+      auto capacity = capacities.find(slot.first);
+      if (slot.second > (capacity == capacities.end() ? 1 : capacity->second)) return false;
+      if (!taken_slots.emplace(slot, record.id).second) return false;
+    }
+    if (order.effects.released) std::erase_if(taken_slots, [&](const auto& entry) { return entry.second == record.id; });
+    return true;
+  }
+};
+
+}  // namespace waybill::storage::testing

@@ -1,0 +1,27 @@
+#include <memory>
+#include <vector>
+
+#include "runtime/testing/manual_time.h"
+#include "storage/testing/memory_order_book.h"
+#include "tests/storage/journal_contract.h"
+
+namespace waybill::storage {
+namespace {
+
+struct MemoryWorld {
+  saga::Journal<Order>& Open(const std::string& instance, const std::string& life) {
+    journals.push_back(std::make_unique<saga::testing::MemoryJournal<Order>>(
+        book, time, saga::Lease{instance, life, absl::Seconds(10)}));
+    return *journals.back();
+  }
+  void ExpireLeases() { time.Advance(absl::Seconds(11)); }
+
+  waybill::testing::ManualTime time;
+  testing::MemoryOrderBook book;
+  std::vector<std::unique_ptr<saga::Journal<Order>>> journals;
+};
+
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, JournalContract, MemoryWorld);
+
+}  // namespace
+}  // namespace waybill::storage

@@ -120,5 +120,6 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+-- Not on release: a driver whose capacity was lowered meanwhile must still be able to give the order back.
 CREATE TRIGGER order_assignments_within_capacity BEFORE INSERT OR UPDATE ON order_assignments FOR EACH ROW
-    WHEN (NEW.slot > 1) EXECUTE FUNCTION order_assignments_check_capacity();
+    WHEN (NEW.slot > 1 AND NEW.released_at IS NULL) EXECUTE FUNCTION order_assignments_check_capacity();

@@ -1,0 +1,215 @@
+#include "storage/postgres/order_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/postgres/order_rows.h"
+#include "storage/postgres/saga_rows.h"
+#include "storage/reasons.h"
+
+namespace waybill::storage {
+namespace {
+
+// How far the time in an order's id may lie from its created_at: they are taken one after the other.
+constexpr absl::Duration kIdSlack = absl::Minutes(1);
+
+// The id whose first 48 bits are `time` in milliseconds (UUIDv7) and whose other bits are all `fill`.
+Uuid IdAt(absl::Time time, uint8_t fill) {
+  Uuid id;
+  id.bytes.fill(fill);
+  if (time == absl::InfiniteFuture()) {
+    id.bytes.fill(0xff);
+    return id;
+  }
+  uint64_t millis = static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixMillis(time), 0));
+  for (int i = 0; i < 6; ++i) id.bytes[i] = static_cast<uint8_t>(millis >> (40 - 8 * i));
+  return id;
+}
+
+absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
+  ErrorDetail detail;
+  detail.metadata.emplace_back("id", id.ToString());
+  return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+}
+
+absl::Status BadCapacity() {
+  ErrorDetail detail;
+  detail.violations.emplace_back("capacity", "has to be within 1 and 1000");
+  return ReasonError("BAD_REQUEST", "capacity has to be within 1 and 1000", std::move(detail));
+}
+
+SagaView DecodeView(const Rows& rows, int row) {
+  SagaView view;
+  view.header = DecodeHeader(rows, row);
+  view.owner = std::string(rows.Text(row, kHeaderColumnCount + 1));
+  if (!rows.IsNull(row, kHeaderColumnCount + 2)) view.lease_until = rows.Time(row, kHeaderColumnCount + 2);
+  return view;
+}
+
+absl::StatusOr<std::vector<DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& rows) {
+  if (!rows.ok()) return rows.status();
+  std::vector<DriverSlot> slots;
+  for (int row = 0; row < rows->size(); ++row) {
+    slots.push_back({std::string(rows->Text(row, 0)), static_cast<int>(rows->Int(row, 1))});
+  }
+  return slots;
+}
+
+}  // namespace
+
+ConnectionOptions ReadConnectionOptions() {
+  ConnectionOptions options;
+  options.application_name = "waybill-read";
+  // Prepared plans may be made while the tables are empty, when reading the whole table looks cheapest. Every query here
+  // has an index to follow.
+  options.settings = {{"enable_seqscan", "off"}, {"jit", "off"}};
+  return options;
+}
+
+absl::StatusOr<Rows> PostgresOrderStore::Execute(const std::string& sql, absl::Span<const Param> params) {
+  absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
+  if (!connection.ok()) return connection.status();
+  return (*connection)->Execute(sql, params);
+}
+
+absl::StatusOr<Rows> PostgresOrderStore::ExecutePrepared(const char* name, const std::string& sql,
+                                                         absl::Span<const Param> params) {
+  absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
+  if (!connection.ok()) return connection.status();
+  absl::Status prepared = (*connection)->Prepare(name, sql);
+  if (!prepared.ok()) return prepared;
+  return (*connection)->ExecutePrepared(name, params);
+}
+
+constexpr char kGetWhere[] = " WHERE s.order_id = $1";
+
+absl::StatusOr<OrderRecord> PostgresOrderStore::Get(const Uuid& order_id) {
+  absl::StatusOr<Rows> rows = ExecutePrepared("order_get", SelectOrder() + kGetWhere, {Param::Id(order_id)});
+  if (!rows.ok()) return rows.status();
+  if (rows->empty()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
+  return DecodeOrder(*rows, 0);
+}
+
+// A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
+// Ids bound the scan of either index; lease_until lets the small index of unfinished sagas serve.
+constexpr char kListWhere[] =
+    " WHERE s.order_id >= $1 AND s.order_id < $2"
+    " AND s.created_at >= $3 AND s.created_at < $4"
+    " AND ($5::text = '' OR s.user_id = $5::text)"
+    " AND (cardinality($6::text[]) = 0 OR EXISTS ("
+    "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[]) AS wanted (state, cancelled)"
+    "      WHERE wanted.state = s.state"
+    "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))))"
+    " AND (NOT $9::boolean OR s.lease_until IS NOT NULL)"
+    " ORDER BY s.order_id DESC LIMIT $10";
+
+absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQuery& query) {
+  Uuid from = IdAt(query.created_from - kIdSlack, 0);
+  Uuid below = IdAt(query.created_to + kIdSlack, 0xff);
+  if (query.before) below = std::min(below, *query.before);
+  ArrayParam states(kOidText), cancelled(kOidBool);
+  bool unfinished_only = !query.statuses.empty();
+  for (const OrderQuery::Status& status : query.statuses) {
+    states.AddText(saga::Name(status.state));
+    // Elsewhere than at kCompensated it says nothing.
+    if (status.cancelled && status.state == saga::State::kCompensated) {
+      cancelled.AddBool(*status.cancelled);
+    } else {
+      cancelled.AddNull();
+    }
+    unfinished_only = unfinished_only && saga::IsUnfinished(status.state);
+  }
+  absl::StatusOr<Rows> rows =
+      Execute(SelectOrder() + kListWhere,
+              {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
+               Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
+               Param::Bool(unfinished_only), Param::Int8(query.limit)});
+  if (!rows.ok()) return rows.status();
+  std::vector<OrderRecord> orders;
+  for (int row = 0; row < rows->size(); ++row) orders.push_back(DecodeOrder(*rows, row));
+  return orders;
+}
+
+constexpr char kLogFrom[] = "FROM order_saga_steps WHERE order_id = $1 AND seq >= $2 ORDER BY seq";
+
+absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::Log(const Uuid& order_id, int64_t from_seq) {
+  absl::StatusOr<Rows> rows = ExecutePrepared("order_log", fmt::format("SELECT {} {}", kLogColumns, kLogFrom),
+                                              {Param::Id(order_id), Param::Int8(from_seq)});
+  if (!rows.ok()) return rows.status();
+  return DecodeLog(*rows);
+}
+
+// "SELECT order_id, <header>, owner, lease_until" goes before these.
+constexpr char kViewFrom[] = "s.owner, s.lease_until FROM order_sagas s";
+constexpr char kListSagasWhere[] =
+    "WHERE s.order_id > $1 AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"
+    " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
+    " AND (NOT $4::boolean OR s.needs_attention)"
+    " AND (NOT $5::boolean OR s.lease_until IS NOT NULL)"
+    " ORDER BY s.order_id LIMIT $6";
+
+absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQuery& query) {
+  ArrayParam states(kOidText);
+  bool unfinished_only = !query.states.empty();
+  for (saga::State state : query.states) {
+    states.AddText(saga::Name(state));
+    unfinished_only = unfinished_only && saga::IsUnfinished(state);
+  }
+  unfinished_only = unfinished_only || query.needs_attention;
+  absl::StatusOr<Rows> rows = Execute(
+      fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
+      {Param::Id(query.after.value_or(Uuid{})), Param::Int8(absl::ToInt64Microseconds(query.min_age)), states,
+       Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit)});
+  if (!rows.ok()) return rows.status();
+  std::vector<SagaView> views;
+  for (int row = 0; row < rows->size(); ++row) views.push_back(DecodeView(*rows, row));
+  return views;
+}
+
+absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
+  absl::StatusOr<Rows> rows = Execute(
+      fmt::format("SELECT s.order_id, {}, {} WHERE s.order_id = $1", kHeaderColumns, kViewFrom), {Param::Id(saga_id)});
+  if (!rows.ok()) return rows.status();
+  if (rows->empty()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
+  return DecodeView(*rows, 0);
+}
+
+constexpr char kUnfinished[] =
+    "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'compensating'),"
+    " count(*) FILTER (WHERE needs_attention),"
+    " COALESCE(extract(epoch FROM now() - min(created_at)), 0)::double precision "
+    "FROM order_sagas WHERE lease_until IS NOT NULL";
+
+absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
+  absl::StatusOr<Rows> rows = Execute(kUnfinished);
+  if (!rows.ok()) return rows.status();
+  UnfinishedStats stats;
+  stats.running = rows->Int(0, 0);
+  stats.compensating = rows->Int(0, 1);
+  stats.needing_attention = rows->Int(0, 2);
+  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 3)), absl::ZeroDuration());
+  return stats;
+}
+
+constexpr char kTakenSlots[] = "SELECT driver_id, slot FROM order_assignments WHERE released_at IS NULL";
+constexpr char kCapacities[] = "SELECT driver_id, capacity FROM drivers WHERE capacity <> 1";
+
+absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::TakenSlots() { return DecodeSlots(Execute(kTakenSlots)); }
+
+absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::Capacities() { return DecodeSlots(Execute(kCapacities)); }
+
+constexpr char kSetCapacity[] =
+    "INSERT INTO drivers (driver_id, capacity) VALUES ($1, $2) "
+    "ON CONFLICT (driver_id) DO UPDATE SET capacity = EXCLUDED.capacity";
+
+absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
+  if (capacity < 1 || capacity > 1000) return BadCapacity();
+  return Execute(kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
+}
+
+constexpr char kPing[] = "SELECT 1";
+
+absl::Status PostgresOrderStore::Ping() { return Execute(kPing).status(); }
+
+}  // namespace waybill::storage

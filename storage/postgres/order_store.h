@@ -1,0 +1,42 @@
+// The order store over a pool of connections to Postgres.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/order_store.h"
+#include "storage/postgres/pool.h"
+
+namespace waybill::storage {
+
+// For the pool given to PostgresOrderStore.
+ConnectionOptions ReadConnectionOptions();
+
+class PostgresOrderStore final : public OrderStore {
+ public:
+  explicit PostgresOrderStore(Pool& pool) : pool_(pool) {}
+
+  absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
+  absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
+  absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
+
+  absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
+  absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
+  absl::StatusOr<UnfinishedStats> Unfinished() override;
+
+  absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
+  absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
+  absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
+
+  absl::Status Ping() override;
+
+ private:
+  // Planned for its very parameters, each time: for queries whose best plan depends on them.
+  absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params = {});
+  // Prepared once a connection: for the ones that run often and have one plan.
+  absl::StatusOr<Rows> ExecutePrepared(const char* name, const std::string& sql, absl::Span<const Param> params);
+
+  Pool& pool_;
+};
+
+}  // namespace waybill::storage

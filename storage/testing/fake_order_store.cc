@@ -1,0 +1,156 @@
+#include "storage/testing/fake_order_store.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/reasons.h"
+
+namespace waybill::storage::testing {
+namespace {
+
+absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
+  ErrorDetail detail;
+  detail.metadata.emplace_back("id", id.ToString());
+  return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+}
+
+bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
+  if (wanted.state != record.state) return false;
+  if (!wanted.cancelled || record.state != saga::State::kCompensated) return true;
+  return *wanted.cancelled == (record.failure.reason == kCancelledReason);
+}
+
+bool Matches(const OrderQuery& query, const OrderRecord& record) {
+  if (query.before && record.id >= *query.before) return false;
+  if (!query.user_id.empty() && record.payload.user_id != query.user_id) return false;
+  if (record.created_at < query.created_from || record.created_at >= query.created_to) return false;
+  return query.statuses.empty() || std::any_of(query.statuses.begin(), query.statuses.end(),
+                                               [&](const auto& wanted) { return Matches(wanted, record); });
+}
+
+bool Matches(const SagaQuery& query, const saga::Header& header, absl::Time now) {
+  if (query.after && header.id <= *query.after) return false;
+  if (now - header.created_at < query.min_age) return false;
+  if (query.needs_attention && !(header.needs_attention && saga::IsUnfinished(header.state))) return false;
+  return query.states.empty() ||
+         std::find(query.states.begin(), query.states.end(), header.state) != query.states.end();
+}
+
+SagaView View(const OrderBook::Row& row) {
+  SagaView view;
+  view.header = row.record;
+  if (!row.instance.empty()) view.owner = row.instance + "/" + row.life;
+  if (saga::IsUnfinished(row.record.state)) view.lease_until = row.lease_until;
+  return view;
+}
+
+}  // namespace
+
+void FakeOrderStore::set_error(absl::Status error) {
+  std::lock_guard lock(book_.mutex);
+  error_ = std::move(error);
+}
+
+absl::StatusOr<OrderRecord> FakeOrderStore::Get(const Uuid& order_id) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  auto it = book_.rows.find(order_id);
+  if (it == book_.rows.end()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
+  return it->second.record;
+}
+
+absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& query) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<OrderRecord> found;
+  for (auto it = book_.rows.rbegin(); it != book_.rows.rend() && static_cast<int>(found.size()) < query.limit; ++it) {
+    if (Matches(query, it->second.record)) found.push_back(it->second.record);
+  }
+  return found;
+}
+
+absl::StatusOr<std::vector<saga::LogEntry>> FakeOrderStore::Log(const Uuid& order_id, int64_t from_seq) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<saga::LogEntry> log;
+  auto it = book_.rows.find(order_id);
+  if (it == book_.rows.end()) return log;
+  for (const saga::LogEntry& entry : it->second.log) {
+    if (entry.seq >= from_seq) log.push_back(entry);
+  }
+  return log;
+}
+
+absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery& query) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<SagaView> found;
+  for (const auto& [id, row] : book_.rows) {
+    if (static_cast<int>(found.size()) >= query.limit) break;
+    if (Matches(query, row.record, clock_.Now())) found.push_back(View(row));
+  }
+  return found;
+}
+
+absl::StatusOr<SagaView> FakeOrderStore::GetSaga(const Uuid& saga_id) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  auto it = book_.rows.find(saga_id);
+  if (it == book_.rows.end()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
+  return View(it->second);
+}
+
+absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  UnfinishedStats stats;
+  for (const auto& [id, row] : book_.rows) {
+    const saga::Header& header = row.record;
+    if (!saga::IsUnfinished(header.state)) continue;
+    ++(header.state == saga::State::kRunning ? stats.running : stats.compensating);
+    if (header.needs_attention) ++stats.needing_attention;
+    stats.oldest_age = std::max(stats.oldest_age, clock_.Now() - header.created_at);
+  }
+  return stats;
+}
+
+absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::TakenSlots() {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<DriverSlot> slots;
+  for (const auto& [id, row] : book_.rows) {
+    if (row.record.payload.driver) slots.push_back(*row.record.payload.driver);
+  }
+  return slots;
+}
+
+absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::Capacities() {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<DriverSlot> capacities;
+  for (const auto& [driver_id, capacity] : capacities_) {
+    if (capacity != 1) capacities.push_back({driver_id, capacity});
+  }
+  return capacities;
+}
+
+absl::Status FakeOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  if (capacity < 1 || capacity > 1000) {
+    ErrorDetail detail;
+    detail.violations.emplace_back("capacity", "has to be within 1 and 1000");
+    return ReasonError("BAD_REQUEST", "capacity has to be within 1 and 1000", std::move(detail));
+  }
+  capacities_[driver_id] = capacity;
+  return absl::OkStatus();
+}
+
+absl::Status FakeOrderStore::Ping() {
+  std::lock_guard lock(book_.mutex);
+  return error_;
+}
+
+}  // namespace waybill::storage::testing

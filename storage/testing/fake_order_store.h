@@ -1,0 +1,42 @@
+// The order store over the same in-memory book that the memory journals write.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "runtime/clock.h"
+#include "saga/testing/memory_journal.h"
+#include "storage/order_store.h"
+
+namespace waybill::storage::testing {
+
+using OrderBook = saga::testing::MemoryBook<Order>;
+
+class FakeOrderStore final : public OrderStore {
+ public:
+  FakeOrderStore(OrderBook& book, const Clock& clock) : book_(book), clock_(clock) {}
+
+  // Every call answers this until it is OK again.
+  void set_error(absl::Status error);
+
+  absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
+  absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
+  absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
+  absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
+  absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
+  absl::StatusOr<UnfinishedStats> Unfinished() override;
+  absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
+  absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
+  absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
+  absl::Status Ping() override;
+
+ private:
+  OrderBook& book_;  // its mutex guards everything below as well
+  const Clock& clock_;
+  absl::Status error_;
+  std::map<std::string, int> capacities_;
+};
+
+}  // namespace waybill::storage::testing

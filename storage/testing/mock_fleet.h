@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "storage/fleet.h"
+
+namespace waybill::storage::testing {
+
+class MockFleet : public Fleet {
+ public:
+  MOCK_METHOD(void, Nearest,
+              (const NearestQuery& query, absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done),
+              (override));
+  MOCK_METHOD(absl::StatusOr<FleetPage>, Scan, (uint64_t cursor, int count), (override));
+  MOCK_METHOD(absl::Status, Put, (const std::vector<DriverPosition>& positions, absl::Duration ttl), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<DriverPosition>>, List, (size_t limit), (override));
+  MOCK_METHOD(absl::Status, Ping, (), (override));
+};
+
+}  // namespace waybill::storage::testing

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "storage/order_store.h"
+
+namespace waybill::storage::testing {
+
+class MockOrderStore : public OrderStore {
+ public:
+  MOCK_METHOD(absl::StatusOr<OrderRecord>, Get, (const Uuid& order_id), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<OrderRecord>>, List, (const OrderQuery& query), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, Log, (const Uuid& order_id, int64_t from_seq), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
+  MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
+  MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, TakenSlots, (), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, Capacities, (), (override));
+  MOCK_METHOD(absl::Status, SetCapacity, (const std::string& driver_id, int capacity), (override));
+  MOCK_METHOD(absl::Status, Ping, (), (override));
+};
+
+}  // namespace waybill::storage::testing

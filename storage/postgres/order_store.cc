@@ -22,7 +22,8 @@ Uuid IdAt(absl::Time time, uint8_t fill) {
     id.bytes.fill(0xff);
     return id;
   }
-  uint64_t millis = static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixMillis(time), 0));
+  constexpr int64_t kMillisMax = (int64_t{1} << 48) - 1;
+  uint64_t millis = static_cast<uint64_t>(std::clamp<int64_t>(absl::ToUnixMillis(time), 0, kMillisMax));
   for (int i = 0; i < 6; ++i) id.bytes[i] = static_cast<uint8_t>(millis >> (40 - 8 * i));
   return id;
 }
@@ -61,8 +62,8 @@ absl::StatusOr<std::vector<DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& 
 ConnectionOptions ReadConnectionOptions() {
   ConnectionOptions options;
   options.application_name = "waybill-read";
-  // Prepared plans may be made while the tables are empty, when reading the whole table looks cheapest. Every query here
-  // has an index to follow.
+  // Prepared plans may be made while the tables are empty, when reading the whole table looks cheapest. Every query
+  // here has an index to follow.
   options.settings = {{"enable_seqscan", "off"}, {"jit", "off"}};
   return options;
 }
@@ -157,10 +158,10 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
     unfinished_only = unfinished_only && saga::IsUnfinished(state);
   }
   unfinished_only = unfinished_only || query.needs_attention;
-  absl::StatusOr<Rows> rows = Execute(
-      fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
-      {Param::Id(query.after.value_or(Uuid{})), Param::Int8(absl::ToInt64Microseconds(query.min_age)), states,
-       Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit)});
+  absl::StatusOr<Rows> rows =
+      Execute(fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
+              {Param::Id(query.after.value_or(Uuid{})), Param::Int8(absl::ToInt64Microseconds(query.min_age)), states,
+               Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit)});
   if (!rows.ok()) return rows.status();
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) views.push_back(DecodeView(*rows, row));

@@ -48,7 +48,8 @@ absl::StatusOr<std::vector<NearbyDriver>> FakeFleet::NearestNow(const NearestQue
     double distance_m = DistanceM(query.point, entry.position.point);
     if (Fresh(entry) && distance_m <= query.radius_m) found.push_back({driver_id, distance_m});
   }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
   if (found.size() > static_cast<size_t>(query.limit)) found.resize(static_cast<size_t>(query.limit));
   return found;
 }

@@ -1,5 +1,5 @@
-// The order's books in memory, for journals and stores that run without a database: one order an idempotency key, and no
-// driver beyond its capacity.
+// The order's books in memory, for journals and stores that run without a database: one order an idempotency key, and
+// no driver beyond its capacity.
 #pragma once
 
 #include <map>
@@ -31,7 +31,8 @@ class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
       if (slot.second > (capacity == capacities.end() ? 1 : capacity->second)) return false;
       if (!taken_slots.emplace(slot, record.id).second) return false;
     }
-    if (order.effects.released) std::erase_if(taken_slots, [&](const auto& entry) { return entry.second == record.id; });
+    if (order.effects.released)
+      std::erase_if(taken_slots, [&](const auto& entry) { return entry.second == record.id; });
     return true;
   }
 };

@@ -111,6 +111,23 @@ struct SidePortHandler {
     return {404, "not found; try /livez, /readyz or /metrics\n"};
   }
 
+  static void Send(mg_connection* connection, const Response& response, bool with_body) {
+    std::string length = std::to_string(response.body.size());
+    mg_response_header_start(connection, response.code);
+    mg_response_header_add(connection, "Content-Type", response.content_type.c_str(), -1);
+    mg_response_header_add(connection, "Content-Length", length.c_str(), -1);
+    mg_response_header_add(connection, "Cache-Control", "no-store", -1);
+    if (response.code == 405) mg_response_header_add(connection, "Allow", "GET, HEAD", -1);
+    mg_response_header_send(connection);
+    if (with_body) mg_write(connection, response.body.data(), response.body.size());
+  }
+
+  // Instead of civetweb's own page for a request it cannot read (which calls gmtime, and that is not thread-safe).
+  static int OnError(mg_connection* connection, int code, const char* /*message*/) {
+    Send(connection, {code, "bad request\n"}, true);
+    return 0;  // sent
+  }
+
   // civetweb's hook for every request, before it looks for handlers or files: one place for all paths and methods.
   static int OnRequest(mg_connection* connection) {
     const mg_request_info& request = *mg_get_request_info(connection);
@@ -122,14 +139,7 @@ struct SidePortHandler {
     } else {
       response = {405, "only GET and HEAD\n"};
     }
-    std::string length = std::to_string(response.body.size());
-    mg_response_header_start(connection, response.code);
-    mg_response_header_add(connection, "Content-Type", response.content_type.c_str(), -1);
-    mg_response_header_add(connection, "Content-Length", length.c_str(), -1);
-    mg_response_header_add(connection, "Cache-Control", "no-store", -1);
-    if (response.code == 405) mg_response_header_add(connection, "Allow", "GET, HEAD", -1);
-    mg_response_header_send(connection);
-    if (method != "HEAD") mg_write(connection, response.body.data(), response.body.size());
+    Send(connection, response, method != "HEAD");
     return response.code;
   }
 
@@ -186,6 +196,7 @@ absl::StatusOr<std::unique_ptr<SidePort>> SidePort::Start(const SidePortOptions&
   };
   CivetCallbacks callbacks;
   callbacks.begin_request = SidePortHandler::OnRequest;
+  callbacks.http_error = SidePortHandler::OnError;
   callbacks.log_message = SidePortHandler::OnMessage;
   try {
     side_port->server_ = std::make_unique<CivetServer>(settings, &callbacks, side_port.get());

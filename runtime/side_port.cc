@@ -111,18 +111,18 @@ struct SidePortHandler {
     return {404, "not found; try /livez, /readyz or /metrics\n"};
   }
 
+  // Not mg_response_header_…, nor civetweb's own error pages: they write the date by gmtime, which is not thread-safe.
   static void Send(mg_connection* connection, const Response& response, bool with_body) {
-    std::string length = std::to_string(response.body.size());
-    mg_response_header_start(connection, response.code);
-    mg_response_header_add(connection, "Content-Type", response.content_type.c_str(), -1);
-    mg_response_header_add(connection, "Content-Length", length.c_str(), -1);
-    mg_response_header_add(connection, "Cache-Control", "no-store", -1);
-    if (response.code == 405) mg_response_header_add(connection, "Allow", "GET, HEAD", -1);
-    mg_response_header_send(connection);
-    if (with_body) mg_write(connection, response.body.data(), response.body.size());
+    std::string text = fmt::format(
+        "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n{}Connection: "
+        "close\r\n\r\n",
+        response.code, mg_get_response_code_text(connection, response.code), response.content_type,
+        response.body.size(), response.code == 405 ? "Allow: GET, HEAD\r\n" : "");
+    if (with_body) text += response.body;
+    mg_write(connection, text.data(), text.size());
   }
 
-  // Instead of civetweb's own page for a request it cannot read (which calls gmtime, and that is not thread-safe).
+  // A request that civetweb cannot read, or that did not come in time.
   static int OnError(mg_connection* connection, int code, const char* /*message*/) {
     Send(connection, {code, "bad request\n"}, true);
     return 0;  // sent

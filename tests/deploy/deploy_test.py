@@ -1,0 +1,153 @@
+"""What stands in deploy/ and docker-compose.yml parses, agrees with itself, and names only metrics that the code has.
+
+Exit code 77: skipped, as PyYAML (Debian: python3-yaml) is not there.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+try:
+    import yaml
+except ImportError:
+    print("skipped: no PyYAML")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+METRIC = re.compile(r"\b((?:waybill|grpc|process)_[a-z_]+)\b")
+SUFFIX = re.compile(r"_(bucket|sum|count)$")
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return list(yaml.safe_load_all(file))
+
+
+def alert_rules():
+    return [rule for group in load(DEPLOY / "alerts.yml")[0]["groups"] for rule in group["rules"]]
+
+
+def dashboard():
+    return json.loads((DEPLOY / "grafana/waybill-order.json").read_text(encoding="utf-8"))
+
+
+def expressions():
+    for rule in alert_rules():
+        yield "alert " + rule["alert"], rule["expr"]
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", []):
+            yield "panel " + panel["title"], target["expr"]
+
+
+def metrics_in(expression):
+    without_strings = re.sub(r'"[^"]*"', '""', expression)
+    without_labels = re.sub(r"by \([^)]*\)", "", without_strings)
+    without_labels = re.sub(r"\{[^}]*\}", "", without_labels)
+    return set(METRIC.findall(without_labels))
+
+
+def names_in_code():
+    names = set()
+    for folder in ("runtime", "saga", "storage", "services"):
+        for path in (ROOT / folder).rglob("*.cc"):
+            names |= set(re.findall(r'"((?:waybill|grpc|process)_[a-z_]+)"', path.read_text(encoding="utf-8")))
+    return names
+
+
+class DeployTest(unittest.TestCase):
+    def test_every_yaml_parses(self):
+        paths = [ROOT / "docker-compose.yml", *DEPLOY.rglob("*.yml"), *DEPLOY.rglob("*.yaml")]
+        self.assertGreater(len(paths), 5)
+        for path in paths:
+            with self.subTest(path.name):
+                self.assertTrue(all(document for document in load(path)))
+
+    def test_alerts_say_what_and_how_bad(self):
+        rules = alert_rules()
+        self.assertEqual(len({rule["alert"] for rule in rules}), len(rules), "names are unique")
+        for rule in rules:
+            with self.subTest(rule["alert"]):
+                self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
+                self.assertTrue(rule["annotations"]["summary"])
+                self.assertTrue(rule["annotations"]["description"])
+
+    def test_dashboard_panels_do_not_overlap(self):
+        panels = dashboard()["panels"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        taken = {}
+        for panel in panels:
+            at = panel["gridPos"]
+            self.assertLessEqual(at["x"] + at["w"], 24)
+            for x in range(at["x"], at["x"] + at["w"]):
+                for y in range(at["y"], at["y"] + at["h"]):
+                    self.assertNotIn((x, y), taken, panel["title"])
+                    taken[x, y] = panel["title"]
+
+    def test_metrics_named_here_exist_in_the_code(self):
+        if not (ROOT / "services/order/main.cc").exists():
+            self.skipTest("there is no order service yet")
+        code = names_in_code()
+        for where, expression in expressions():
+            for name in metrics_in(expression):
+                with self.subTest(where):
+                    self.assertTrue(name in code or SUFFIX.sub("", name) in code, name)
+
+    def test_images_and_ports_agree(self):
+        compose = load(ROOT / "docker-compose.yml")[0]["services"]
+        dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE))
+        for name, service in compose.items():
+            if "build" in service:
+                self.assertIn(service["build"]["target"], targets, name)
+                self.assertTrue((ROOT / service["build"]["dockerfile"]).exists(), name)
+            for dependency in service.get("depends_on", {}):
+                self.assertIn("healthcheck", compose[dependency], dependency)
+            for port in service.get("ports", []):
+                self.assertTrue(port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world")
+        containers = load(DEPLOY / "kubernetes/waybill-order.yaml")[0]["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in containers[0]["ports"]}
+        arguments = " ".join(containers[0]["args"])
+        self.assertIn(f"--listen=0.0.0.0:{ports['grpc']}", arguments)
+        self.assertIn(f"--side-listen=0.0.0.0:{ports['side']}", arguments)
+        scraped = load(DEPLOY / "prometheus.yml")[0]["scrape_configs"][0]["static_configs"][0]["targets"]
+        self.assertEqual(scraped, [f"waybill-order:{ports['side']}"])
+
+    def test_flags_are_those_of_the_binaries(self):
+        commands = [("order", load(ROOT / "docker-compose.yml")[0]["services"]["waybill-order"]["command"])]
+        pod = load(DEPLOY / "kubernetes/waybill-order.yaml")[0]["spec"]["template"]["spec"]
+        commands.append(("order", pod["containers"][0]["args"]))
+        stages = re.findall(r'ENTRYPOINT \["waybill-(\w+)"\]\nCMD (\[.*\])', (DEPLOY / "Dockerfile").read_text("utf-8"))
+        self.assertEqual({name for name, _ in stages}, {"order", "sandbox"})
+        commands += [(name, [word for word in json.loads(words) if word.startswith("--")]) for name, words in stages]
+        for service, arguments in commands:
+            main = ROOT / "services" / service / "main.cc"
+            if not main.exists():
+                self.skipTest(f"there is no {service} service yet")
+            sources = "".join(path.read_text(encoding="utf-8") for path in main.parent.glob("*.cc"))
+            for argument in arguments:
+                with self.subTest(f"{service} {argument}"):
+                    self.assertIn(argument.split("=")[0], sources)
+
+    def test_promtool_agrees(self):
+        promtool = shutil.which("promtool")
+        if promtool is None:
+            self.skipTest("no promtool (Debian: prometheus)")
+        for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+            subprocess.run([promtool, *arguments], cwd=DEPLOY, check=True, capture_output=True)
+
+    def test_compose_agrees(self):
+        commands = (["docker", "compose"], ["docker-compose"])
+        for command in commands:
+            if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+                subprocess.run([*command, "config", "-q"], cwd=ROOT, check=True, capture_output=True)
+                return
+        self.skipTest("no docker compose")
+
+
+if __name__ == "__main__":
+    unittest.main()

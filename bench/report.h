@@ -1,0 +1,47 @@
+// What a run of the bench found, as a table for people and as JSON for machines.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace waybill::bench {
+
+struct Target {
+  enum class Bound { kAtLeast, kAtMost };
+  Bound bound = Bound::kAtLeast;
+  double value = 0;
+
+  bool Met(double measured) const { return bound == Bound::kAtLeast ? measured >= value : measured <= value; }
+};
+
+struct Figure {
+  std::string name;  // "orders/s", "p99": unique in its scenario
+  double value = 0;
+  std::string unit;  // "1/s", "ms", "s", "MB", ""
+  std::optional<Target> target;
+};
+
+struct ScenarioResult {
+  std::string name;
+  std::string description;
+  std::vector<Figure> figures;
+  std::vector<std::string> failures;  // what is wrong with the books or the answers; empty: the figures can be trusted
+};
+
+struct Report {
+  std::string version;  // of Waybill
+  std::string machine;  // "2 x AMD EPYC, 23 GiB, Linux 6.1"
+  std::vector<ScenarioResult> scenarios;
+
+  bool BooksBalance() const;  // no scenario has failures
+  int TargetsMissed() const;
+};
+
+// One line a figure: scenario, figure, value, target and whether it is reached; then the failures; then a verdict.
+std::string RenderTable(const Report& report);
+// {"version", "machine", "books_balance", "targets_missed", "scenarios": [{"name", "description", "failures",
+//   "figures": [{"name", "value", "unit", "target": {"bound": "at_least"|"at_most", "value", "met"}}]}]}
+std::string RenderJson(const Report& report);
+
+}  // namespace waybill::bench

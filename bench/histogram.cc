@@ -50,8 +50,9 @@ absl::Duration Histogram::Mean() const {
 }
 
 absl::Duration Histogram::Quantile(double fraction) const {
-  const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(std::ceil(fraction * static_cast<double>(count_))), 1,
-                                          std::max<int64_t>(count_, 1));
+  // 0.007 * 20,000 is a little over 140 in binary, and still means the 140th.
+  const auto exact = static_cast<int64_t>(std::ceil(fraction * static_cast<double>(count_) - 1e-6));
+  const int64_t wanted = std::max<int64_t>(exact, 1);
   int64_t seen = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

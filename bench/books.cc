@@ -1,0 +1,135 @@
+#include "bench/books.h"
+
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+
+#include "fmt/format.h"
+#include "storage/postgres/connection.h"
+
+namespace waybill::bench {
+namespace {
+
+using storage::Connection;
+using storage::Rows;
+
+// Orders by the status their caller is told, see OrderStatus in order.proto.
+constexpr char kCountByStatus[] = R"sql(
+SELECT CASE WHEN state = 'running' THEN 'PENDING'
+            WHEN state = 'succeeded' THEN 'CONFIRMED'
+            WHEN state = 'closed' AND failure_reason IS NULL THEN 'COMPLETED'
+            WHEN state = 'compensating' THEN 'COMPENSATING'
+            WHEN state = 'resolved' THEN 'RESOLVED'
+            WHEN failure_reason = 'CANCELLED' THEN 'CANCELLED'
+            ELSE 'FAILED' END AS status, count(*)
+FROM order_sagas GROUP BY 1)sql";
+
+struct Check {
+  std::string_view wrong;  // what it means when the query counts any
+  const char* sql;
+};
+
+constexpr Check kChecks[] = {
+    {"orders are unfinished", "SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL"},
+    {"confirmed orders are not charged exactly their amount", R"sql(
+SELECT count(*) FROM order_sagas s LEFT JOIN payments p USING (order_id)
+WHERE s.state = 'succeeded' AND (p.order_id IS NULL OR p.refund_minor IS NOT NULL OR p.amount_minor <> s.amount_minor
+                                 OR p.currency <> s.currency))sql"},
+    {"confirmed orders have no driver", R"sql(
+SELECT count(*) FROM order_sagas s LEFT JOIN order_assignments a ON a.order_id = s.order_id AND a.released_at IS NULL
+WHERE s.state = 'succeeded' AND a.order_id IS NULL)sql"},
+    {"failed orders were charged and not given back", R"sql(
+SELECT count(*) FROM order_sagas s JOIN payments p USING (order_id)
+WHERE s.state IN ('closed', 'compensated') AND s.failure_reason IS NOT NULL
+  AND p.refund_minor IS DISTINCT FROM p.amount_minor)sql"},
+    {"failed orders still hold a driver", R"sql(
+SELECT count(*) FROM order_sagas s JOIN order_assignments a USING (order_id)
+WHERE s.state IN ('closed', 'compensated') AND a.released_at IS NULL)sql"},
+    {"drivers hold more than one order", R"sql(
+SELECT count(*) FROM (SELECT driver_id FROM order_assignments WHERE released_at IS NULL
+                      GROUP BY driver_id HAVING count(*) > 1) AS d)sql"},
+    {"payments belong to no order", R"sql(
+SELECT count(*) FROM payments p WHERE NOT EXISTS (SELECT FROM order_sagas s WHERE s.order_id = p.order_id))sql"},
+    {"assignments belong to no order", R"sql(
+SELECT count(*) FROM order_assignments a WHERE NOT EXISTS (SELECT FROM order_sagas s WHERE s.order_id = a.order_id))sql"},
+    {"orders have a log with gaps", R"sql(
+SELECT count(*) FROM order_sagas s
+LEFT JOIN (SELECT order_id, count(*) AS entries, max(seq) AS newest FROM order_saga_steps GROUP BY 1) l USING (order_id)
+WHERE COALESCE(l.entries, 0) <> s.seq OR COALESCE(l.newest, 0) <> s.seq)sql"},
+};
+
+constexpr char kOrders[] = "SELECT order_id::text, state = 'succeeded', amount_minor FROM order_sagas";
+
+absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& url) {
+  storage::ConnectionOptions options;
+  options.application_name = "waybill-bench books";
+  options.statement_timeout = absl::Seconds(120);
+  return Connection::Open(url, options);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> CheckBooks(const std::string& database_url,
+                                                    const std::map<std::string, int64_t>& outcomes) {
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Open(database_url);
+  if (!connection.ok()) return connection.status();
+  std::vector<std::string> wrong;
+
+  absl::StatusOr<Rows> counts = (*connection)->Execute(kCountByStatus);
+  if (!counts.ok()) return counts.status();
+  std::map<std::string, int64_t> held;
+  for (int row = 0; row < counts->size(); ++row) held[std::string(counts->Text(row, 0))] = counts->Int(row, 1);
+  std::map<std::string, int64_t> all = held;
+  all.insert(outcomes.begin(), outcomes.end());
+  for (const auto& entry : all) {
+    const auto answered = outcomes.find(entry.first);
+    const int64_t answers = answered == outcomes.end() ? 0 : answered->second;
+    const int64_t orders = held[entry.first];
+    if (answers != orders) {
+      wrong.push_back(fmt::format("{} orders are {}, but {} callers were told so", orders, entry.first, answers));
+    }
+  }
+  for (const Check& check : kChecks) {
+    absl::StatusOr<Rows> count = (*connection)->Execute(check.sql);
+    if (!count.ok()) return count.status();
+    if (count->Int(0, 0) != 0) wrong.push_back(fmt::format("{} {}", count->Int(0, 0), check.wrong));
+  }
+  return wrong;
+}
+
+absl::StatusOr<std::vector<std::string>> CheckGateway(const std::string& database_url,
+                                                      const std::vector<GatewayEntry>& entries) {
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Open(database_url);
+  if (!connection.ok()) return connection.status();
+  absl::StatusOr<Rows> orders = (*connection)->Execute(kOrders);
+  if (!orders.ok()) return orders.status();
+
+  std::unordered_map<std::string, const GatewayEntry*> by_order;
+  int64_t charged_twice = 0;
+  for (const GatewayEntry& entry : entries) {
+    by_order[entry.order_id] = &entry;
+    charged_twice += entry.charges > 1 || entry.refunds > 1;
+  }
+  int64_t not_charged = 0;
+  int64_t not_refunded = 0;
+  int64_t known = 0;
+  for (int row = 0; row < orders->size(); ++row) {
+    const auto found = by_order.find(std::string(orders->Text(row, 0)));
+    known += found != by_order.end();
+    const int64_t kept = found == by_order.end() ? 0 : found->second->charged_minor - found->second->refunded_minor;
+    const bool confirmed = orders->Bool(row, 1);
+    not_charged += confirmed && kept != orders->Int(row, 2);
+    not_refunded += !confirmed && kept != 0;
+  }
+  std::vector<std::string> wrong;
+  const auto tell = [&](int64_t count, std::string_view what) {
+    if (count != 0) wrong.push_back(fmt::format("{} {}", count, what));
+  };
+  tell(charged_twice, "orders moved money twice at the gateway");
+  tell(not_charged, "confirmed orders are not charged their amount at the gateway");
+  tell(not_refunded, "failed orders are still charged at the gateway");
+  tell(static_cast<int64_t>(by_order.size()) - known, "orders of the gateway are not in the database");
+  return wrong;
+}
+
+}  // namespace waybill::bench

@@ -19,11 +19,14 @@ struct GatewayEntry {
   int refunds = 0;
 };
 
-// Checks the database for itself, and against the answers: `outcomes` counts the callers' answers by order status
-// ("CONFIRMED", "FAILED"), error answers not among them. Each entry of the result is a sentence on what is wrong; empty:
-// the books balance.
-absl::StatusOr<std::vector<std::string>> CheckBooks(const std::string& database_url,
-                                                    const std::map<std::string, int64_t>& outcomes);
+// Each entry of a result is a sentence on what is wrong; empty: all is well.
+
+// The database for itself: `orders` of them, each settled, and its money and driver as its state says.
+absl::StatusOr<std::vector<std::string>> CheckBooks(const std::string& database_url, int64_t orders);
+
+// The database against what callers of UNTIL_SETTLED were told: `answers` counts them by order status ("CONFIRMED").
+absl::StatusOr<std::vector<std::string>> CheckAnswers(const std::string& database_url,
+                                                      const std::map<std::string, int64_t>& answers);
 
 // Every confirmed order was charged its amount once; of every other one the gateway holds nothing.
 absl::StatusOr<std::vector<std::string>> CheckGateway(const std::string& database_url,

@@ -23,8 +23,8 @@ struct CeilingResult {
   int64_t orders = 0;            // all, for the books
 };
 
-// Two commits a batch, as the product does: the headers first, then the settled headers with two log entries, the payment
-// and the assignment of each.
+// Two commits a batch, as the product does: the headers first, then the settled headers with two log entries, the
+// payment and the assignment of each.
 absl::StatusOr<CeilingResult> MeasureCeiling(const CeilingOptions& options);
 
 }  // namespace waybill::bench

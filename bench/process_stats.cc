@@ -1,5 +1,6 @@
 #include "bench/process_stats.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -105,6 +107,22 @@ absl::StatusOr<pid_t> ProcessStats::Parent(pid_t pid) const {
   const std::optional<Stat> stat = ReadStat(proc_ / std::to_string(pid));
   if (!stat) return NoSuchProcess(pid);
   return stat->parent;
+}
+
+std::string DescribeMachine() {
+  utsname system{};
+  uname(&system);
+  std::string model = "unknown CPU";
+  std::ifstream cpus("/proc/cpuinfo");
+  for (std::string line; std::getline(cpus, line);) {
+    if (line.starts_with("model name")) model = line.substr(line.find(':') + 2);
+  }
+  std::ifstream memory("/proc/meminfo");
+  std::string label;
+  int64_t kib = 0;
+  memory >> label >> kib;
+  return fmt::format("{} x {}, {:.0f} GiB, {} {}", std::thread::hardware_concurrency(), model,
+                     static_cast<double>(kib) / (1 << 20), system.sysname, system.release);
 }
 
 }  // namespace waybill::bench

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -30,5 +31,8 @@ class ProcessStats {
  private:
   std::filesystem::path proc_;
 };
+
+// "2 x AMD EPYC, 24 GiB, Linux 6.1.0".
+std::string DescribeMachine();
 
 }  // namespace waybill::bench

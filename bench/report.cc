@@ -28,6 +28,18 @@ std::string WithUnit(double value, std::string_view unit) {
 
 }  // namespace
 
+void AddLatency(const Histogram& latency, std::optional<Target> p50, std::optional<Target> p99,
+                ScenarioResult& result) {
+  const auto add = [&](const char* name, absl::Duration duration, std::optional<Target> target) {
+    result.figures.push_back({name, absl::ToDoubleMilliseconds(duration), "ms", target});
+  };
+  add("p50", latency.Quantile(0.5), p50);
+  add("p90", latency.Quantile(0.9), std::nullopt);
+  add("p99", latency.Quantile(0.99), p99);
+  add("p99.9", latency.Quantile(0.999), std::nullopt);
+  add("max", latency.max(), std::nullopt);
+}
+
 bool Report::BooksBalance() const {
   return std::all_of(scenarios.begin(), scenarios.end(),
                      [](const auto& scenario) { return scenario.failures.empty(); });

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/histogram.h"
+
 namespace waybill::bench {
 
 struct Target {
@@ -28,6 +30,9 @@ struct ScenarioResult {
   std::vector<Figure> figures;
   std::vector<std::string> failures;  // what is wrong with the books or the answers; empty: the figures can be trusted
 };
+
+// p50, p90, p99, p99.9 and max, in milliseconds.
+void AddLatency(const Histogram& latency, std::optional<Target> p50, std::optional<Target> p99, ScenarioResult& result);
 
 struct Report {
   std::string version;  // of Waybill

@@ -1,7 +1,5 @@
 #include "bench/scenarios.h"
 
-#include <sys/utsname.h>
-
 #include <atomic>
 #include <fstream>
 #include <memory>
@@ -56,16 +54,6 @@ struct Measured {
   Usage usage;
 };
 
-double Millis(absl::Duration duration) { return absl::ToDoubleMilliseconds(duration); }
-
-void AddLatency(const Histogram& latency, ScenarioResult& result, std::optional<Target> p50, std::optional<Target> p99) {
-  result.figures.push_back({"p50", Millis(latency.Quantile(0.5)), "ms", p50});
-  result.figures.push_back({"p90", Millis(latency.Quantile(0.9)), "ms", std::nullopt});
-  result.figures.push_back({"p99", Millis(latency.Quantile(0.99)), "ms", p99});
-  result.figures.push_back({"p99.9", Millis(latency.Quantile(0.999)), "ms", std::nullopt});
-  result.figures.push_back({"max", Millis(latency.max()), "ms", std::nullopt});
-}
-
 void AddCpu(const Measured& measured, ScenarioResult& result, std::optional<Target> target) {
   const double thousands = static_cast<double>(measured.load.latency.count()) / 1000;
   const double service = absl::ToDoubleSeconds(measured.usage.service_cpu) / thousands;
@@ -82,22 +70,6 @@ void ExpectFate(const LoadResult& load, const std::string& fate, ScenarioResult&
     if (outcome != fate) result.failures.push_back(fmt::format("{} calls ended as {}, not {}", count, outcome, fate));
   }
   if (load.answered == 0) result.failures.push_back("no call was answered");
-}
-
-std::string DescribeMachine() {
-  utsname system{};
-  uname(&system);
-  std::string model = "unknown CPU";
-  std::ifstream cpus("/proc/cpuinfo");
-  for (std::string line; std::getline(cpus, line);) {
-    if (line.starts_with("model name")) model = line.substr(line.find(':') + 2);
-  }
-  std::ifstream memory("/proc/meminfo");
-  std::string label;
-  int64_t kib = 0;
-  memory >> label >> kib;
-  return fmt::format("{} x {}, {:.0f} GiB, {} {}", std::thread::hardware_concurrency(), model,
-                     static_cast<double>(kib) / (1 << 20), system.sysname, system.release);
 }
 
 class Runner {
@@ -243,7 +215,8 @@ absl::StatusOr<Measured> Runner::Measure(const Stage& stage, const LoadOptions& 
   int64_t answered_before = 0;
   absl::Duration elapsed_before;
   hooks.progress = [&](absl::Duration elapsed, int64_t answered, int64_t failed) {
-    const double rate = static_cast<double>(answered - answered_before) / absl::ToDoubleSeconds(elapsed - elapsed_before);
+    const double rate =
+        static_cast<double>(answered - answered_before) / absl::ToDoubleSeconds(elapsed - elapsed_before);
     progress_(fmt::format("{}: {:3.0f} s  {:6.0f} orders/s{}", stage.name, absl::ToDoubleSeconds(elapsed), rate,
                           failed == 0 ? "" : fmt::format("  {} failed", failed)));
     answered_before = answered;
@@ -320,7 +293,7 @@ absl::StatusOr<ScenarioResult> Runner::Confirmed() {
   result.figures.push_back({"orders/s", rate, "1/s", Target{Bound::kAtLeast, 15'000}});
   result.figures.push_back(
       {"share of the ceiling", rate / ((*ceiling_before + *ceiling_after) / 2), "", Target{Bound::kAtLeast, 0.35}});
-  AddLatency(measured->load.latency, result, std::nullopt, std::nullopt);
+  AddLatency(measured->load.latency, std::nullopt, std::nullopt, result);
   AddCpu(*measured, result, Target{Bound::kAtMost, 0.10});
   const Memory& memory = measured->usage.service_memory;
   result.figures.push_back({"resident memory", memory.resident_bytes / kMega, "MB", std::nullopt});
@@ -337,7 +310,7 @@ absl::StatusOr<ScenarioResult> Runner::Gateway() {
   if (!measured.ok()) return measured.status();
   ExpectFate(measured->load, "CONFIRMED", result);
   result.figures.push_back({"orders/s", measured->load.PerSecond(), "1/s", Target{Bound::kAtLeast, 7'000}});
-  AddLatency(measured->load.latency, result, std::nullopt, std::nullopt);
+  AddLatency(measured->load.latency, std::nullopt, std::nullopt, result);
   AddCpu(*measured, result, std::nullopt);
   if (auto closed = CloseBooks(*stage, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
     return closed;
@@ -353,7 +326,7 @@ absl::StatusOr<ScenarioResult> Runner::Compensated() {
   if (!measured.ok()) return measured.status();
   ExpectFate(measured->load, "FAILED", result);
   result.figures.push_back({"orders/s", measured->load.PerSecond(), "1/s", Target{Bound::kAtLeast, 10'000}});
-  AddLatency(measured->load.latency, result, std::nullopt, std::nullopt);
+  AddLatency(measured->load.latency, std::nullopt, std::nullopt, result);
   AddCpu(*measured, result, std::nullopt);
   if (auto closed = CloseBooks(*stage, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
     return closed;
@@ -371,7 +344,7 @@ absl::StatusOr<ScenarioResult> Runner::Lone() {
   if (!measured.ok()) return measured.status();
   ExpectFate(measured->load, "CONFIRMED", result);
   result.figures.push_back({"orders/s", measured->load.PerSecond(), "1/s", std::nullopt});
-  AddLatency(measured->load.latency, result, Target{Bound::kAtMost, 1.5}, std::nullopt);
+  AddLatency(measured->load.latency, Target{Bound::kAtMost, 1.5}, std::nullopt, result);
   if (auto closed = CloseBooks(*stage, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
     return closed;
   }
@@ -388,7 +361,7 @@ absl::StatusOr<ScenarioResult> Runner::Idle() {
   auto measured = Measure(*stage, load);
   if (!measured.ok()) return measured.status();
   ExpectFate(measured->load, "CONFIRMED", result);
-  AddLatency(measured->load.latency, result, std::nullopt, Target{Bound::kAtMost, 6});
+  AddLatency(measured->load.latency, std::nullopt, Target{Bound::kAtMost, 6}, result);
   if (auto closed = CloseBooks(*stage, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
     return closed;
   }
@@ -406,7 +379,7 @@ absl::StatusOr<ScenarioResult> Runner::Open() {
   if (!measured.ok()) return measured.status();
   ExpectFate(measured->load, "CONFIRMED", result);
   result.figures.push_back({"orders/s", measured->load.PerSecond(), "1/s", std::nullopt});
-  AddLatency(measured->load.latency, result, std::nullopt, Target{Bound::kAtMost, 6});
+  AddLatency(measured->load.latency, std::nullopt, Target{Bound::kAtMost, 6}, result);
   AddCpu(*measured, result, std::nullopt);
   if (auto closed = CloseBooks(*stage, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
     return closed;
@@ -415,19 +388,20 @@ absl::StatusOr<ScenarioResult> Runner::Open() {
 }
 
 // From `from` on: how long until every saga created until then is settled.
-absl::StatusOr<absl::Duration> Runner::AwaitSettled(const Stage& stage, absl::Duration from,
-                                                    absl::Time created_until) {
+absl::StatusOr<absl::Duration> Runner::AwaitSettled(const Stage& stage, absl::Duration from, absl::Time created_until) {
   auto connection = storage::Connection::Open(stage.database->url(), {});
   if (!connection.ok()) return connection.status();
   const storage::Param until[] = {storage::Param::Time(created_until)};
   for (absl::Duration next_progress = from;;) {
-    auto rows = (*connection)->Execute(
-        "SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL AND created_at <= $1", until);
+    auto rows =
+        (*connection)
+            ->Execute("SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL AND created_at <= $1", until);
     if (!rows.ok()) return rows.status();
     const absl::Duration now = timer_.Now();
     if (rows->Int(0, 0) == 0) return now - from;
     if (now >= next_progress) {
-      progress_(fmt::format("{}: {:3.0f} s  {} unfinished", stage.name, absl::ToDoubleSeconds(now - from), rows->Int(0, 0)));
+      progress_(
+          fmt::format("{}: {:3.0f} s  {} unfinished", stage.name, absl::ToDoubleSeconds(now - from), rows->Int(0, 0)));
       next_progress += absl::Seconds(1);
     }
     if (now - from > kRecoveryTimeout) {
@@ -485,10 +459,9 @@ absl::StatusOr<ScenarioResult> Runner::Recovery() {
   if (!settled.ok()) return settled.status();
 
   result.figures.push_back({"ready to serve", absl::ToDoubleSeconds(ready), "s", std::nullopt});
-  result.figures.push_back(
-      {"all settled", absl::ToDoubleSeconds(*settled), "s", Target{Bound::kAtMost, 20}});
+  result.figures.push_back({"all settled", absl::ToDoubleSeconds(*settled), "s", Target{Bound::kAtMost, 20}});
   result.figures.push_back({"new orders meanwhile", static_cast<double>(served.answered), "", std::nullopt});
-  AddLatency(served.latency, result, std::nullopt, std::nullopt);
+  AddLatency(served.latency, std::nullopt, std::nullopt, result);
   ExpectFate(served, "CONFIRMED", result);
   if (auto closed = CloseBooks(*stage, accepted->load.answered + served.answered, nullptr, result); !closed.ok()) {
     return closed;
@@ -513,12 +486,9 @@ const Scenario kScenarios[] = {
 
 }  // namespace
 
-const std::vector<ScenarioInfo>& Scenarios() {
-  static const std::vector<ScenarioInfo> infos = [] {
-    std::vector<ScenarioInfo> all;
-    for (const Scenario& scenario : kScenarios) all.push_back(scenario.info);
-    return all;
-  }();
+std::vector<ScenarioInfo> Scenarios() {
+  std::vector<ScenarioInfo> infos;
+  for (const Scenario& scenario : kScenarios) infos.push_back(scenario.info);
   return infos;
 }
 

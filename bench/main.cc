@@ -1,0 +1,142 @@
+// waybill-bench: what Waybill does on this machine, beside what its Postgres could do at most.
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/time/clock.h"
+#include "bench/order_load.h"
+#include "bench/pacer.h"
+#include "bench/process_stats.h"
+#include "bench/report.h"
+#include "bench/scenarios.h"
+#include "fmt/format.h"
+
+namespace {
+
+using namespace waybill::bench;  // NOLINT(google-build-using-namespace): this file is the bench's own main
+
+constexpr int kExitBooks = 1;    // the books do not balance, or calls failed
+constexpr int kExitFailure = 2;  // the bench could not run
+
+int WriteReport(const Report& report, const std::string& json_file) {
+  if (json_file == "-") {
+    std::cout << RenderJson(report);
+    std::cerr << RenderTable(report);
+  } else {
+    std::cout << RenderTable(report);
+    if (!json_file.empty()) {
+      std::ofstream file(json_file);
+      file << RenderJson(report) << std::flush;
+      if (!file) {
+        std::cerr << "cannot write " << json_file << "\n";
+        return kExitFailure;
+      }
+    }
+  }
+  return report.BooksBalance() ? 0 : kExitBooks;
+}
+
+int RunOrders(const BenchOptions& options, const std::string& json_file) {
+  SteadyTimer timer;
+  absl::StatusOr<Report> report =
+      RunScenarios(options, timer, [](const std::string& line) { std::cerr << line << std::endl; });
+  if (!report.ok()) {
+    std::cerr << "the bench could not run: " << report.status() << "\n";
+    return kExitFailure;
+  }
+  report->version = WAYBILL_VERSION;
+  return WriteReport(*report, json_file);
+}
+
+int RunLoad(const LoadOptions& options, const std::string& json_file) {
+  SteadyTimer timer;
+  OrderLoad load(options, timer);
+  OrderLoad::Hooks hooks;
+  hooks.progress = [](absl::Duration elapsed, int64_t answered, int64_t failed) {
+    std::cerr << fmt::format("{:3.0f} s  {} answered  {} failed", absl::ToDoubleSeconds(elapsed), answered, failed)
+              << std::endl;
+  };
+  const LoadResult result = load.Run(hooks);
+  ScenarioResult scenario{"load", "CreateOrder on " + options.target, {}, {}};
+  scenario.figures.push_back({"orders/s", result.PerSecond(), "1/s", {}});
+  AddLatency(result.latency, std::nullopt, std::nullopt, scenario);
+  for (const auto& [outcome, count] : result.outcomes) {
+    scenario.figures.push_back({outcome, static_cast<double>(count), "", {}});
+  }
+  if (result.failed > 0) scenario.failures.push_back(fmt::format("{} calls failed", result.failed));
+  return WriteReport({WAYBILL_VERSION, DescribeMachine(), {scenario}}, json_file);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Measures Waybill under load. Exit code 0: the figures can be trusted, whether or not they reach their\n"
+      "targets; 1: calls failed or the books do not balance; 2: the bench could not run."};
+  app.require_subcommand(1);
+  std::string json_file;
+
+  CLI::App* orders = app.add_subcommand(
+      "orders", "Starts waybill-order (and waybill-sandbox) per scenario on a fresh database, and measures them");
+  BenchOptions bench;
+  bench.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  bench.folder = "waybill-bench";
+  std::vector<std::string> only;
+  double seconds = 10;
+  orders->add_option("--database-url", bench.database_url, "Postgres server, of a user who may create databases")
+      ->envname("DATABASE_URL")
+      ->required();
+  orders->add_option("--redis-url", bench.redis_url, "Redis server for this run alone: its databases 0 and 1 are used")
+      ->envname("REDIS_URL")
+      ->required();
+  orders->add_option("--bin", bench.binaries, "Where waybill-order and waybill-sandbox are")->capture_default_str();
+  orders->add_option("--folder", bench.folder, "Where logs go")->capture_default_str();
+  std::set<std::string> names;
+  std::string scenario_help = "Only these scenarios:";
+  for (const ScenarioInfo& scenario : Scenarios()) {
+    names.emplace(scenario.name);
+    scenario_help += fmt::format("\n  {}: {}", scenario.name, scenario.description);
+  }
+  orders->add_option("--only", only, scenario_help)->check(CLI::IsMember(names))->delimiter(',');
+  orders->add_option("--seconds", seconds, "Length of each measured window")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 600.0));
+  orders->add_option("--unfinished", bench.unfinished, "Sagas in flight when the service is killed (recovery)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
+  orders->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout");
+
+  CLI::App* load = app.add_subcommand("load", "CreateOrder on a service that runs already");
+  LoadOptions options;
+  double load_seconds = 10, warm_up_seconds = 2;
+  load->add_option("--target", options.target, "host:port")->required();
+  load->add_option("--callers", options.callers, "Calls in flight")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  load->add_option("--rate", options.rate, "Calls a second, whatever happens to them; 0: callers wait for answers")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+  load->add_option("--threads", options.threads, "Threads, each with a connection")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
+  load->add_option("--seconds", load_seconds, "Length of the measured window")->capture_default_str();
+  load->add_option("--warm-up", warm_up_seconds, "Seconds before that")->capture_default_str();
+  load->add_flag("--until-accepted", options.until_accepted, "Do not wait until orders are settled");
+  load->add_option("--run", options.run, "Prefix of the idempotency keys; default: the time");
+  load->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout");
+
+  CLI11_PARSE(app, argc, argv);
+  if (load->parsed()) {
+    if (options.run.empty()) options.run = fmt::format("load-{}", absl::ToUnixMillis(absl::Now()));
+    options.duration = absl::Seconds(load_seconds);
+    options.warm_up = absl::Seconds(warm_up_seconds);
+    return RunLoad(options, json_file);
+  }
+  bench.only = {only.begin(), only.end()};
+  bench.duration = absl::Seconds(seconds);
+  return RunOrders(bench, json_file);
+}

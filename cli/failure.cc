@@ -1,0 +1,95 @@
+#include "cli/failure.h"
+
+#include "cli/terminal.h"
+#include "cli/values.h"
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
+#include "runtime/status.h"
+#include "storage/reasons.h"
+
+namespace waybill::cli {
+namespace {
+
+// Empty for a reason that this build's table does not have: servers may be newer, and other domains have their own.
+std::string_view WhatToDo(std::string_view reason, std::string_view hint) {
+  for (const storage::Reason& row : storage::kReasons) {
+    if (row.name == reason) return row.what_to_do;
+  }
+  return hint;
+}
+
+void AddSentence(std::string& line, std::string_view sentence) {
+  if (sentence.empty()) return;
+  if (line.back() != '.' && line.back() != '!' && line.back() != '?') line += '.';
+  line += ' ';
+  line += sentence;
+}
+
+}  // namespace
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return ExitCode::kOk;
+    case absl::StatusCode::kInvalidArgument:
+      return ExitCode::kUsage;
+    case absl::StatusCode::kNotFound:
+      return ExitCode::kNotFound;
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+      return ExitCode::kRefused;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kAborted:
+      return ExitCode::kUnavailable;
+    default:
+      return ExitCode::kFailed;
+  }
+}
+
+std::string RenderError(const absl::Status& status, std::string_view hint) {
+  ErrorDetail detail = GetErrorDetail(status);
+  std::string line = absl::StatusCodeToString(status.code());
+  if (!detail.reason.empty()) line += fmt::format(" ({})", Printable(detail.reason));
+  std::string message(status.message());
+  if (!message.empty()) line += ": " + Printable(message);
+  for (size_t i = 0; i < detail.violations.size(); ++i) {
+    const auto& [field, problem] = detail.violations[i];
+    line += fmt::format("{} {}: {}", i == 0 ? ":" : ";", Printable(field), Printable(problem));
+  }
+  if (!detail.metadata.empty()) {
+    line += " [";
+    for (size_t i = 0; i < detail.metadata.size(); ++i) {
+      const auto& [key, value] = detail.metadata[i];
+      line += fmt::format("{}{}={}", i == 0 ? "" : ", ", Printable(key), Printable(value));
+    }
+    line += "]";
+  }
+  AddSentence(line, WhatToDo(detail.reason, hint));
+  if (detail.retry_after > absl::ZeroDuration()) {
+    AddSentence(line, fmt::format("A retry may help after {}.", ShowDuration(detail.retry_after)));
+  }
+  return line;
+}
+
+std::string RenderErrorJson(const absl::Status& status, std::string_view hint) {
+  ErrorDetail detail = GetErrorDetail(status);
+  nlohmann::ordered_json error;
+  error["code"] = absl::StatusCodeToString(status.code());
+  if (!detail.reason.empty()) error["reason"] = detail.reason;
+  error["message"] = std::string(status.message());
+  for (const auto& [field, problem] : detail.violations)
+    error["fields"].push_back({{"field", field}, {"problem", problem}});
+  for (const auto& [key, value] : detail.metadata) error["metadata"][key] = value;
+  std::string_view next = WhatToDo(detail.reason, hint);
+  if (!next.empty()) error["what_to_do"] = std::string(next);
+  if (detail.retry_after > absl::ZeroDuration())
+    error["retry_after_ms"] = absl::ToInt64Milliseconds(detail.retry_after);
+  return nlohmann::ordered_json{{"error", std::move(error)}}.dump(-1, ' ', false,
+                                                                  nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace waybill::cli

@@ -1,0 +1,68 @@
+#include "cli/money.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "fmt/format.h"
+#include "storage/currency.h"
+
+namespace waybill::cli {
+namespace {
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+}  // namespace
+
+absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view currency) {
+  std::optional<int> exponent = storage::CurrencyExponent(currency);
+  if (!exponent) {
+    return absl::InvalidArgumentError(
+        fmt::format("currency: \"{}\" is not an ISO 4217 code; write it like EUR", currency));
+  }
+  size_t point = text.find('.');
+  std::string_view whole = text.substr(0, point);
+  std::string_view fraction = point == std::string_view::npos ? std::string_view() : text.substr(point + 1);
+  bool well_formed = !whole.empty() && (point == std::string_view::npos || !fraction.empty()) &&
+                     std::all_of(whole.begin(), whole.end(), IsDigit) &&
+                     std::all_of(fraction.begin(), fraction.end(), IsDigit);
+  if (!well_formed) {
+    return absl::InvalidArgumentError(
+        fmt::format("amount: \"{}\" is not an amount; write digits and at most one point, like 12.50", text));
+  }
+  if (fraction.size() > static_cast<size_t>(*exponent)) {
+    return absl::InvalidArgumentError(
+        fmt::format("amount: {} has {} decimals, \"{}\" has {}", currency, *exponent, text, fraction.size()));
+  }
+  std::string digits = std::string(whole) + std::string(fraction);
+  digits.append(static_cast<size_t>(*exponent) - fraction.size(), '0');
+  int64_t minor = 0;
+  for (char c : digits) {
+    int digit = c - '0';
+    if (minor > (std::numeric_limits<int64_t>::max() - digit) / 10) {
+      return absl::InvalidArgumentError(fmt::format("amount: \"{}\" is too large", text));
+    }
+    minor = minor * 10 + digit;
+  }
+  if (minor == 0) return absl::InvalidArgumentError("amount: must be more than 0");
+  return minor;
+}
+
+std::string ShowMoney(int64_t minor_units, std::string_view currency) {
+  std::optional<int> exponent = storage::CurrencyExponent(currency);
+  if (!exponent) return fmt::format("{} minor units of {}", minor_units, currency);
+  std::string digits = std::to_string(minor_units);
+  std::string sign;
+  if (minor_units < 0) {
+    sign = "-";
+    digits.erase(0, 1);
+  }
+  size_t decimals = static_cast<size_t>(*exponent);
+  if (decimals > 0) {
+    if (digits.size() <= decimals) digits.insert(0, decimals + 1 - digits.size(), '0');
+    digits.insert(digits.size() - decimals, ".");
+  }
+  return fmt::format("{}{} {}", sign, digits, currency);
+}
+
+}  // namespace waybill::cli

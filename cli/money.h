@@ -1,0 +1,19 @@
+// Amounts as people write them, and as Waybill holds them: integers of the currency's minor unit. No floating point.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace waybill::cli {
+
+// "12.50" and "EUR" are 1250. At most as many decimals as the currency has, no sign, no grouping, no exponent; more
+// than 0. INVALID_ARGUMENT says what is wrong.
+absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view currency);
+
+// 1250 of "EUR" is "12.50 EUR". Of a currency that ISO 4217 does not know: "1250 minor units of ABC".
+std::string ShowMoney(int64_t minor_units, std::string_view currency);
+
+}  // namespace waybill::cli

@@ -1,0 +1,89 @@
+#include "cli/failure.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "runtime/status.h"
+#include "storage/reasons.h"
+
+namespace waybill::cli {
+namespace {
+
+TEST(ExitCodeOf, TellsScriptsWhatKindOfFailureItWas) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), ExitCode::kOk);
+  EXPECT_EQ(ExitCodeOf(absl::InternalError("")), ExitCode::kFailed);
+  EXPECT_EQ(ExitCodeOf(absl::UnimplementedError("")), ExitCode::kFailed);
+  EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), ExitCode::kUsage);
+  EXPECT_EQ(ExitCodeOf(absl::NotFoundError("")), ExitCode::kNotFound);
+  EXPECT_EQ(ExitCodeOf(absl::FailedPreconditionError("")), ExitCode::kRefused);
+  EXPECT_EQ(ExitCodeOf(absl::PermissionDeniedError("")), ExitCode::kRefused);
+  EXPECT_EQ(ExitCodeOf(absl::UnavailableError("")), ExitCode::kUnavailable);
+  EXPECT_EQ(ExitCodeOf(absl::DeadlineExceededError("")), ExitCode::kUnavailable);
+  EXPECT_EQ(ExitCodeOf(absl::ResourceExhaustedError("")), ExitCode::kUnavailable);
+}
+
+// Numbers are part of the interface.
+TEST(ExitCode, NeverChanges) {
+  EXPECT_EQ(static_cast<int>(ExitCode::kFailed), 1);
+  EXPECT_EQ(static_cast<int>(ExitCode::kUsage), 2);
+  EXPECT_EQ(static_cast<int>(ExitCode::kNotFound), 3);
+  EXPECT_EQ(static_cast<int>(ExitCode::kRefused), 4);
+  EXPECT_EQ(static_cast<int>(ExitCode::kUnavailable), 5);
+  EXPECT_EQ(static_cast<int>(ExitCode::kTurnedBack), 6);
+}
+
+absl::Status BadRequest() {
+  ErrorDetail detail;
+  detail.violations = {{"user_id", "must not be empty"}, {"amount.currency", "\"EUX\" is not ISO 4217"}};
+  return storage::ReasonError("BAD_REQUEST", "2 fields are wrong", detail);
+}
+
+absl::Status QueueFull() {
+  ErrorDetail detail;
+  detail.metadata = {{"queue", "journal"}};
+  detail.retry_after = absl::Milliseconds(1500);
+  return storage::ReasonError("QUEUE_FULL", "the queue is full", detail);
+}
+
+TEST(RenderError, IsOneLineThatSaysWhatToDoNext) {
+  EXPECT_EQ(RenderError(storage::ReasonError("ORDER_NOT_FOUND", "no order 0190c2f4"), "ignored"),
+            "NOT_FOUND (ORDER_NOT_FOUND): no order 0190c2f4. Check the id.");
+  EXPECT_EQ(
+      RenderError(BadRequest(), ""),
+      "INVALID_ARGUMENT (BAD_REQUEST): 2 fields are wrong: user_id: must not be empty; amount.currency: \"EUX\" is not "
+      "ISO 4217. Correct the named fields. Nothing was written.");
+  EXPECT_EQ(RenderError(QueueFull(), ""),
+            "RESOURCE_EXHAUSTED (QUEUE_FULL): the queue is full [queue=journal]. Retry after the delay in RetryInfo, "
+            "with the "
+            "same key. A retry may help after 1.50 s.");
+}
+
+TEST(RenderError, HintsWhereTheReasonIsUnknown) {
+  EXPECT_EQ(RenderError(absl::UnavailableError("connection refused"), "Is it running?"),
+            "UNAVAILABLE: connection refused. Is it running?");
+  ErrorDetail detail;
+  detail.reason = "FROM_A_NEWER_SERVER";
+  EXPECT_EQ(RenderError(MakeError(absl::StatusCode::kInternal, "odd", detail), ""),
+            "INTERNAL (FROM_A_NEWER_SERVER): odd");
+}
+
+TEST(RenderError, StaysOnOneLineWhateverTheServerSays) {
+  EXPECT_EQ(RenderError(absl::InternalError("a\nb\x1b[2J"), ""), "INTERNAL: a\\nb\\x1b[2J");
+}
+
+TEST(RenderErrorJson, HasStableKeys) {
+  EXPECT_EQ(RenderErrorJson(BadRequest(), ""),
+            R"({"error":{"code":"INVALID_ARGUMENT","reason":"BAD_REQUEST","message":"2 fields are wrong",)"
+            R"("fields":[{"field":"user_id","problem":"must not be empty"},)"
+            R"({"field":"amount.currency","problem":"\"EUX\" is not ISO 4217"}],)"
+            R"("what_to_do":"Correct the named fields. Nothing was written."}})");
+  EXPECT_EQ(RenderErrorJson(QueueFull(), ""),
+            R"({"error":{"code":"RESOURCE_EXHAUSTED","reason":"QUEUE_FULL","message":"the queue is full",)"
+            R"("metadata":{"queue":"journal"},"what_to_do":"Retry after the delay in RetryInfo, with the same key.",)"
+            R"("retry_after_ms":1500}})");
+  EXPECT_EQ(RenderErrorJson(absl::InternalError("bad \xff byte"), ""),
+            "{\"error\":{\"code\":\"INTERNAL\",\"message\":\"bad \xef\xbf\xbd byte\"}}");
+}
+
+}  // namespace
+}  // namespace waybill::cli

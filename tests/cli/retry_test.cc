@@ -1,0 +1,100 @@
+#include "cli/retry.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/status.h"
+#include "runtime/testing/manual_time.h"
+
+namespace waybill::cli {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::Ge;
+using ::testing::Le;
+
+class RetrierTest : public ::testing::Test {
+ protected:
+  // Answers the given statuses in turn, the last one for ever.
+  absl::Status Run(RetryBudget budget, std::vector<absl::Status> answers) {
+    Retrier retrier(budget, {time_, random_,
+                             [this](absl::Duration pause) {
+                               pauses_.push_back(pause);
+                               time_.Advance(pause);
+                             },
+                             [this](const absl::Status& failed, absl::Duration) { told_.push_back(failed.code()); }});
+    return retrier.Run([&](absl::Time deadline) {
+      deadlines_.push_back(deadline);
+      time_.Advance(absl::Milliseconds(10));
+      size_t turn = std::min(deadlines_.size(), answers.size()) - 1;
+      return answers[turn];
+    });
+  }
+
+  testing::ManualTime time_;
+  SeededRandom random_{1};
+  std::vector<absl::Duration> pauses_;
+  std::vector<absl::Time> deadlines_;
+  std::vector<absl::StatusCode> told_;
+};
+
+TEST_F(RetrierTest, CallsOnceWhenAllIsWell) {
+  EXPECT_TRUE(Run({}, {absl::OkStatus()}).ok());
+  EXPECT_EQ(deadlines_.size(), 1u);
+}
+
+TEST_F(RetrierTest, RepeatsUntilTheServerIsBack) {
+  absl::Time start = time_.Now();
+  EXPECT_TRUE(Run({}, {absl::UnavailableError("down"), absl::UnavailableError("down"), absl::OkStatus()}).ok());
+  EXPECT_THAT(deadlines_, ElementsAre(start + absl::Seconds(30), start + absl::Seconds(30), start + absl::Seconds(30)));
+  EXPECT_THAT(told_, ElementsAre(absl::StatusCode::kUnavailable, absl::StatusCode::kUnavailable));
+}
+
+TEST_F(RetrierTest, EndsWhenTheTriesAreSpent) {
+  RetryBudget budget;
+  budget.retries = 3;
+  EXPECT_EQ(Run(budget, {absl::UnavailableError("down")}).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(deadlines_.size(), 4u);
+  EXPECT_THAT(pauses_, Each(Le(budget.backoff_max)));
+}
+
+TEST_F(RetrierTest, EndsWhenTheTimeIsSpent) {
+  RetryBudget budget;
+  budget.retries = 1'000'000;
+  budget.timeout = absl::Seconds(5);
+  absl::Time start = time_.Now();
+  EXPECT_EQ(Run(budget, {absl::UnavailableError("down")}).code(), absl::StatusCode::kUnavailable);
+  EXPECT_LE(time_.Now(), start + budget.timeout + absl::Milliseconds(10));
+}
+
+TEST_F(RetrierTest, WaitsAtLeastAsLongAsTheServerAsks) {
+  ErrorDetail detail;
+  detail.reason = "QUEUE_FULL";
+  detail.retry_after = absl::Seconds(2);
+  EXPECT_TRUE(Run({}, {MakeError(absl::StatusCode::kResourceExhausted, "full", detail), absl::OkStatus()}).ok());
+  EXPECT_THAT(pauses_, ElementsAre(Ge(absl::Seconds(2))));
+}
+
+TEST_F(RetrierTest, DoesNotRepeatWhatARetryCannotHelp) {
+  for (absl::StatusCode code :
+       {absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound, absl::StatusCode::kFailedPrecondition,
+        absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kInternal, absl::StatusCode::kResourceExhausted}) {
+    deadlines_.clear();
+    EXPECT_EQ(Run({}, {absl::Status(code, "no")}).code(), code);
+    EXPECT_EQ(deadlines_.size(), 1u) << code;
+  }
+}
+
+TEST(IsRetryable, KnowsASagaThatMoved) {
+  ErrorDetail detail;
+  detail.reason = "SAGA_TAKEN_OVER";
+  EXPECT_TRUE(IsRetryable(MakeError(absl::StatusCode::kAborted, "moved", detail)));
+  EXPECT_FALSE(IsRetryable(absl::AbortedError("other")));
+  EXPECT_FALSE(IsRetryable(absl::OkStatus()));
+}
+
+}  // namespace
+}  // namespace waybill::cli

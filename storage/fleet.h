@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "storage/order.h"
@@ -22,6 +23,9 @@ struct DriverPosition {
   std::optional<double> heading_deg;
   std::optional<double> speed_mps;
 };
+
+// BAD_REQUEST naming each field that is out of range.
+absl::Status CheckPosition(const DriverPosition& position);
 
 struct NearbyDriver {
   std::string driver_id;
@@ -52,7 +56,8 @@ class Fleet {
   // About `count` fresh drivers from `cursor` on; blocks.
   virtual absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) = 0;
 
-  // Stores positions, unless newer ones are there; blocks.
+  // Stores positions, each unless a newer one of the same driver is there; blocks. BAD_REQUEST (CheckPosition), and
+  // then nothing is stored.
   virtual absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) = 0;
   // All fresh positions, up to `limit`; blocks.
   virtual absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) = 0;

@@ -74,6 +74,10 @@ absl::Status FakeFleet::Put(const std::vector<DriverPosition>& positions, absl::
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   for (const DriverPosition& position : positions) {
+    absl::Status status = CheckPosition(position);
+    if (!status.ok()) return status;
+  }
+  for (const DriverPosition& position : positions) {
     auto it = drivers_.find(position.driver_id);
     if (it != drivers_.end() && Fresh(it->second) && it->second.position.recorded_at > position.recorded_at) continue;
     drivers_[position.driver_id] = {position, clock_.Now() + ttl};

@@ -1,0 +1,261 @@
+#include "storage/redis/connection.h"
+
+#include <hiredis/hiredis.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <optional>
+
+#include "fmt/format.h"
+#include "storage/reasons.h"
+
+namespace waybill::storage {
+namespace {
+
+absl::Status BadUrl(std::string_view why) {
+  return absl::InvalidArgumentError(
+      fmt::format("not a Redis URL (redis://[[user]:password@]host[:port][/database]): {}", why));
+}
+
+std::optional<int> ParseNumber(std::string_view text, int max) {
+  int number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0 || number > max) return std::nullopt;
+  return number;
+}
+
+std::optional<std::string> PercentDecode(std::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    unsigned byte = 0;
+    if (i + 2 >= text.size()) return std::nullopt;
+    auto [end, error] = std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16);
+    if (error != std::errc() || end != text.data() + i + 3) return std::nullopt;
+    decoded += static_cast<char>(byte);
+    i += 2;
+  }
+  return decoded;
+}
+
+absl::Status Unavailable(std::string_view message) {
+  ErrorDetail detail;
+  detail.retry_after = absl::Milliseconds(200);
+  return ReasonError("STORE_UNAVAILABLE", message, std::move(detail));
+}
+
+}  // namespace
+
+absl::StatusOr<RedisUrl> RedisUrl::Parse(std::string_view url) {
+  constexpr std::string_view kScheme = "redis://";
+  if (url.substr(0, kScheme.size()) != kScheme) return BadUrl("it has to begin with redis://");
+  url.remove_prefix(kScheme.size());
+  RedisUrl parsed;
+  if (size_t at = url.rfind('@'); at != std::string_view::npos) {
+    std::string_view credentials = url.substr(0, at);
+    url.remove_prefix(at + 1);
+    size_t colon = credentials.find(':');
+    if (colon == std::string_view::npos) return BadUrl("a user without a password");
+    auto user = PercentDecode(credentials.substr(0, colon));
+    auto password = PercentDecode(credentials.substr(colon + 1));
+    if (!user || !password) return BadUrl("bad percent-encoding in the credentials");
+    parsed.user = *user;
+    parsed.password = *password;
+  }
+  if (size_t slash = url.find('/'); slash != std::string_view::npos) {
+    std::string_view text = url.substr(slash + 1);
+    url = url.substr(0, slash);
+    if (!text.empty()) {
+      std::optional<int> database = ParseNumber(text, 1'000'000);
+      if (!database) return BadUrl("the database has to be a number");
+      parsed.database = *database;
+    }
+  }
+  std::string_view host = url, port;
+  if (!url.empty() && url[0] == '[') {
+    size_t end = url.find(']');
+    if (end == std::string_view::npos) return BadUrl("[ without ]");
+    host = url.substr(1, end - 1);
+    port = url.substr(end + 1);
+    if (!port.empty() && port[0] != ':') return BadUrl("junk after ]");
+    if (!port.empty()) port.remove_prefix(1);
+  } else if (size_t colon = url.find(':'); colon != std::string_view::npos) {
+    host = url.substr(0, colon);
+    port = url.substr(colon + 1);
+    if (port.empty()) return BadUrl("the port has to be a number");
+  }
+  if (host.empty()) return BadUrl("no host");
+  parsed.host = std::string(host);
+  if (!port.empty()) {
+    std::optional<int> number = ParseNumber(port, 65535);
+    if (!number || *number == 0) return BadUrl("the port has to be a number");
+    parsed.port = *number;
+  }
+  return parsed;
+}
+
+// --- Replies
+
+bool RedisReply::IsError() const { return reply_->type == REDIS_REPLY_ERROR; }
+
+bool RedisReply::IsNull() const { return reply_->type == REDIS_REPLY_NIL; }
+
+int64_t RedisReply::Integer() const { return reply_->type == REDIS_REPLY_INTEGER ? reply_->integer : 0; }
+
+std::string_view RedisReply::Text() const {
+  switch (reply_->type) {
+    case REDIS_REPLY_STRING:
+    case REDIS_REPLY_STATUS:
+    case REDIS_REPLY_ERROR:
+      return {reply_->str, static_cast<size_t>(reply_->len)};
+    default:
+      return "";
+  }
+}
+
+size_t RedisReply::size() const { return reply_->type == REDIS_REPLY_ARRAY ? reply_->elements : 0; }
+
+RedisReply RedisReply::operator[](size_t index) const {
+  if (index >= size()) std::abort();  // the caller does not know its own command's answer
+  return RedisReply(reply_->element[index]);
+}
+
+RedisReplies::~RedisReplies() {
+  for (redisReply* reply : replies_) freeReplyObject(reply);
+}
+
+// --- Pipelines
+
+void RedisPipeline::Add(const std::string_view* arguments, size_t count) {
+  auto out = std::back_inserter(bytes_);
+  fmt::format_to(out, "*{}\r\n", count);
+  for (size_t i = 0; i < count; ++i) {
+    fmt::format_to(out, "${}\r\n", arguments[i].size());
+    bytes_.append(arguments[i]);
+    bytes_.append("\r\n");
+  }
+  ++size_;
+}
+
+void RedisPipeline::Clear() {
+  bytes_.clear();
+  size_ = 0;
+}
+
+// --- Connection
+
+RedisConnection::~RedisConnection() { Disconnect(); }
+
+void RedisConnection::Disconnect() {
+  if (context_ != nullptr) redisFree(context_);
+  context_ = nullptr;
+}
+
+absl::Status RedisConnection::Fail(std::string_view what, std::string_view why) {
+  Disconnect();
+  backoff_ = std::clamp(backoff_ * 2, options_.backoff_initial, options_.backoff_max);
+  not_before_ = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(backoff_);
+  return Unavailable(fmt::format("redis at {}:{}: {}: {}", url_.host, url_.port, what, why));
+}
+
+absl::StatusOr<RedisReplies> RedisConnection::Run(std::initializer_list<std::string_view> command) {
+  RedisPipeline pipeline;
+  pipeline.Add(command);
+  return Run(pipeline);
+}
+
+absl::StatusOr<RedisReplies> RedisConnection::Run(const RedisPipeline& pipeline) {
+  const bool was_connected = connected();
+  if (!was_connected) {
+    absl::Status status = Connect();
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<RedisReplies> replies = Exchange(pipeline);
+  if (!replies.ok() && was_connected && closed_by_peer_) {
+    // The server may have been restarted while the connection was idle.
+    not_before_ = {};
+    absl::Status status = Connect();
+    if (!status.ok()) return status;
+    replies = Exchange(pipeline);
+  }
+  if (replies.ok()) backoff_ = absl::ZeroDuration();
+  return replies;
+}
+
+absl::Status RedisConnection::Connect() {
+  if (std::chrono::steady_clock::now() < not_before_) {
+    return Unavailable(fmt::format("redis at {}:{} was unreachable a moment ago", url_.host, url_.port));
+  }
+  context_ = redisConnectWithTimeout(url_.host.c_str(), url_.port, absl::ToTimeval(options_.connect_timeout));
+  if (context_ == nullptr) return Fail("connect", "out of memory");
+  if (context_->err != 0) return Fail("connect", std::string(context_->errstr));
+  redisSetTimeout(context_, absl::ToTimeval(options_.timeout));
+  redisEnableKeepAlive(context_);
+  RedisPipeline hello;
+  if (!url_.password.empty()) {
+    if (url_.user.empty()) {
+      hello.Add({"AUTH", url_.password});
+    } else {
+      hello.Add({"AUTH", url_.user, url_.password});
+    }
+  }
+  if (url_.database != 0) hello.Add({"SELECT", std::to_string(url_.database)});
+  if (hello.size() == 0) return absl::OkStatus();
+  absl::StatusOr<RedisReplies> replies = Exchange(hello);
+  if (!replies.ok()) return replies.status();
+  for (size_t i = 0; i < replies->size(); ++i) {
+    if ((*replies)[i].IsError()) return Fail("connect", std::string((*replies)[i].Text()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RedisReplies> RedisConnection::Exchange(const RedisPipeline& pipeline) {
+  closed_by_peer_ = false;
+  absl::Status sent = Send(pipeline.bytes());
+  if (!sent.ok()) return sent;
+  RedisReplies replies;
+  for (size_t i = 0; i < pipeline.size(); ++i) {
+    void* reply = nullptr;
+    if (redisGetReply(context_, &reply) != REDIS_OK) {
+      closed_by_peer_ = context_->err == REDIS_ERR_EOF || (context_->err == REDIS_ERR_IO && errno == ECONNRESET);
+      return Fail("receive", std::string(context_->errstr));
+    }
+    replies.Take(static_cast<redisReply*>(reply));
+  }
+  return replies;
+}
+
+// Not by hiredis, whose write(2) raises SIGPIPE when the server is gone.
+absl::Status RedisConnection::Send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t sent = send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) {
+      closed_by_peer_ = errno == EPIPE || errno == ECONNRESET;
+      return Fail("send", errno == EAGAIN ? "timed out" : std::strerror(errno));
+    }
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RedisErrorStatus(std::string_view text) {
+  static constexpr std::string_view kPassing[] = {"LOADING",     "BUSY",      "READONLY",   "OOM",
+                                                  "NOAUTH",      "WRONGPASS", "MASTERDOWN", "MISCONF",
+                                                  "CLUSTERDOWN", "TRYAGAIN",  "NOREPLICAS"};
+  std::string_view code = text.substr(0, text.find(' '));
+  std::string message = fmt::format("redis: {}", text);
+  if (std::find(std::begin(kPassing), std::end(kPassing), code) != std::end(kPassing)) return Unavailable(message);
+  return absl::InternalError(message);
+}
+
+}  // namespace waybill::storage

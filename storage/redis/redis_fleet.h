@@ -1,0 +1,55 @@
+// The hot view of the fleet in Redis: a hash `driver:<id>` with a TTL for each driver, and the geo set `drivers:geo`.
+//
+// A driver is fresh while its hash lives. The geo set has no expiry of its own: members whose hash is gone are removed
+// when a read meets them. Scripts and multi-key commands assume one Redis, not a cluster.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/batcher.h"
+#include "storage/fleet.h"
+#include "storage/redis/connection.h"
+
+namespace waybill::storage {
+
+struct RedisFleetOptions {
+  RedisOptions redis;
+  int nearest_writers = 1;    // connections that serve Nearest
+  size_t queue_max = 10'000;  // queries waiting
+  size_t batch_max = 256;     // queries a round trip
+};
+
+class RedisFleet final : public Fleet {
+ public:
+  // Does not connect yet: a Redis that is down answers STORE_UNAVAILABLE to each call until it is back.
+  RedisFleet(const RedisUrl& url, const RedisFleetOptions& options);
+  ~RedisFleet() override;
+
+  void Nearest(const NearestQuery& query,
+               absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
+  absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;
+  absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) override;
+  absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) override;
+  absl::Status Ping() override;
+
+  size_t queue_depth() const;
+
+ private:
+  struct Search;
+  class Searcher;
+  class Borrowed;
+
+  const RedisUrl url_;
+  const RedisFleetOptions options_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<RedisConnection>> idle_;  // for the blocking calls; guarded by mutex_
+  std::vector<std::unique_ptr<Searcher>> searchers_;
+  std::unique_ptr<Batcher<Search>> batcher_;
+};
+
+}  // namespace waybill::storage

@@ -46,8 +46,8 @@ class JournalContract : public ::testing::Test {
     return answer.get_future().get();
   }
 
-  absl::StatusOr<saga::WriteResult> Advance(Journal& journal, const OrderRecord& record, std::vector<saga::LogEntry> log,
-                                            int64_t expected_seq) {
+  absl::StatusOr<saga::WriteResult> Advance(Journal& journal, const OrderRecord& record,
+                                            std::vector<saga::LogEntry> log, int64_t expected_seq) {
     std::promise<absl::StatusOr<saga::WriteResult>> answer;
     saga::Write<Order> write{&record, log, expected_seq};
     journal.Advance(write, [&](auto result) { answer.set_value(std::move(result)); });
@@ -338,11 +338,13 @@ TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
-                            BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader,
-                            ApplyingAWriteTwiceIsHarmless, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
-                            AReleasedDriverCanBeClaimedAgain, BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases,
-                            ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
-                            ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre,
-                            RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
+                            BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder,
+                            BooksEffectsWithTheHeader, ApplyingAWriteTwiceIsHarmless,
+                            AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
+                            AReleasedDriverCanBeClaimedAgain, BooksARefundAndAChargeThatBecameKnownWithIt,
+                            ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
+                            ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
+                            ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot,
+                            ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

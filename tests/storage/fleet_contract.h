@@ -1,0 +1,265 @@
+// What every Fleet does; run against the fake and against Redis.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <future>
+#include <limits>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/status.h"
+#include "storage/fleet.h"
+
+namespace waybill::storage {
+
+// An empty fleet whose time can be made to pass.
+class FleetHarness {
+ public:
+  virtual ~FleetHarness() = default;
+  virtual Fleet& fleet() = 0;
+  virtual void PassTime(absl::Duration by) = 0;
+};
+
+class FleetContract : public ::testing::TestWithParam<std::function<std::unique_ptr<FleetHarness>()>> {
+ protected:
+  static constexpr GeoPoint kAlexanderplatz{52.5219, 13.4132};
+
+  Fleet& fleet() { return harness_->fleet(); }
+
+  static DriverPosition At(const std::string& driver_id, GeoPoint point, int second = 0) {
+    DriverPosition position;
+    position.driver_id = driver_id;
+    position.point = point;
+    position.recorded_at = absl::FromUnixSeconds(1'800'000'000 + second);
+    return position;
+  }
+  // About `meters` to the north.
+  static GeoPoint North(double meters) {
+    return {kAlexanderplatz.latitude + meters / 111'195, kAlexanderplatz.longitude};
+  }
+  void Put(std::vector<DriverPosition> positions, absl::Duration ttl = absl::Hours(1)) {
+    absl::Status status = fleet().Put(positions, ttl);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  absl::StatusOr<std::vector<NearbyDriver>> Search(NearestQuery query) {
+    std::promise<absl::StatusOr<std::vector<NearbyDriver>>> answer;
+    fleet().Nearest(query, [&](auto found) { answer.set_value(std::move(found)); });
+    return answer.get_future().get();
+  }
+  std::vector<std::string> Nearest(double radius_m, int limit) {
+    NearestQuery query;
+    query.point = kAlexanderplatz;
+    query.radius_m = radius_m;
+    query.limit = limit;
+    auto found = Search(query);
+    EXPECT_TRUE(found.ok()) << found.status();
+    std::vector<std::string> ids;
+    if (found.ok()) {
+      for (const NearbyDriver& driver : *found) ids.push_back(driver.driver_id);
+    }
+    return ids;
+  }
+  std::vector<std::string> ScanAll(int count) {
+    std::set<std::string> ids;
+    uint64_t cursor = 0;
+    do {
+      auto page = fleet().Scan(cursor, count);
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok()) break;
+      ids.insert(page->driver_ids.begin(), page->driver_ids.end());
+      cursor = page->cursor;
+    } while (cursor != 0);
+    return {ids.begin(), ids.end()};
+  }
+
+  std::unique_ptr<FleetHarness> harness_ = GetParam()();
+};
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+TEST_P(FleetContract, AnEmptyFleetHasNobody) {
+  EXPECT_THAT(Nearest(5'000, 16), IsEmpty());
+  EXPECT_THAT(ScanAll(10), IsEmpty());
+  auto all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_THAT(*all, IsEmpty());
+  EXPECT_TRUE(fleet().Ping().ok());
+}
+
+TEST_P(FleetContract, FindsTheNearestFirst) {
+  Put({At("far", North(3'000)), At("near", North(100)), At("middle", North(800))});
+  EXPECT_THAT(Nearest(5'000, 16), ElementsAre("near", "middle", "far"));
+}
+
+TEST_P(FleetContract, TellsDistances) {
+  Put({At("ada", North(1'000))});
+  NearestQuery query;
+  query.point = kAlexanderplatz;
+  auto found = Search(query);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_THAT(*found, SizeIs(1));
+  EXPECT_NEAR((*found)[0].distance_m, 1'000, 5);
+}
+
+TEST_P(FleetContract, LeavesOutWhoIsBeyondTheRadius) {
+  Put({At("near", North(100)), At("far", North(3'000))});
+  EXPECT_THAT(Nearest(1'000, 16), ElementsAre("near"));
+}
+
+TEST_P(FleetContract, FindsNoMoreThanTheLimit) {
+  for (int i = 0; i < 30; ++i) Put({At(fmt::format("driver-{:02}", i), North(10 + 10 * i))});
+  EXPECT_THAT(Nearest(5'000, 3), ElementsAre("driver-00", "driver-01", "driver-02"));
+  EXPECT_THAT(Nearest(5'000, 0), IsEmpty());
+}
+
+TEST_P(FleetContract, ForgetsPositionsThatOutlivedTheirTtl) {
+  Put({At("stale", North(100))}, absl::Seconds(1));
+  Put({At("fresh", North(200))});
+  harness_->PassTime(absl::Seconds(2));
+  EXPECT_THAT(Nearest(5'000, 16), ElementsAre("fresh"));
+  EXPECT_THAT(ScanAll(10), ElementsAre("fresh"));
+  auto all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_THAT(*all, SizeIs(1));
+}
+
+TEST_P(FleetContract, StaleDriversDoNotHideFreshOnesBehindThem) {
+  std::vector<DriverPosition> stale;
+  for (int i = 0; i < 500; ++i) stale.push_back(At(fmt::format("stale-{}", i), North(10 + i)));
+  Put(stale, absl::Seconds(1));
+  Put({At("fresh", North(2'000))});
+  harness_->PassTime(absl::Seconds(2));
+  EXPECT_THAT(Nearest(5'000, 4), ElementsAre("fresh"));
+}
+
+TEST_P(FleetContract, ADriverComesBackWithANewPosition) {
+  Put({At("ada", North(100))}, absl::Seconds(1));
+  harness_->PassTime(absl::Seconds(2));
+  EXPECT_THAT(Nearest(5'000, 16), IsEmpty());
+  Put({At("ada", North(300), 5)});
+  EXPECT_THAT(Nearest(5'000, 16), ElementsAre("ada"));
+}
+
+TEST_P(FleetContract, AnOlderPositionNeverOverwritesANewerOne) {
+  Put({At("ada", North(100), 10)});
+  Put({At("ada", North(4'000), 9)});
+  auto all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_THAT(*all, SizeIs(1));
+  EXPECT_EQ((*all)[0].recorded_at, absl::FromUnixSeconds(1'800'000'010));
+  EXPECT_EQ((*all)[0].point, North(100));
+  EXPECT_THAT(Nearest(500, 16), ElementsAre("ada"));
+}
+
+TEST_P(FleetContract, InOneCallTheNewestPositionOfADriverWins) {
+  Put({At("ada", North(100), 2), At("ada", North(200), 3), At("ada", North(300), 1)});
+  auto all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_THAT(*all, SizeIs(1));
+  EXPECT_EQ((*all)[0].point, North(200));
+}
+
+TEST_P(FleetContract, PuttingTheSamePositionAgainExtendsItsLife) {
+  Put({At("ada", North(100))}, absl::Seconds(10));
+  Put({At("ada", North(100))}, absl::Hours(1));
+  harness_->PassTime(absl::Seconds(20));
+  EXPECT_THAT(Nearest(5'000, 16), ElementsAre("ada"));
+}
+
+TEST_P(FleetContract, ListsEveryFieldAsItWasPut) {
+  DriverPosition whole = At("whole", {-33.8568, 151.2153});
+  whole.recorded_at += absl::Microseconds(123'456);
+  whole.accuracy_m = 4.25;
+  whole.heading_deg = 271.5;
+  whole.speed_mps = 0.0;
+  Put({whole});
+  auto all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_THAT(*all, SizeIs(1));
+  const DriverPosition& read = (*all)[0];
+  EXPECT_EQ(read.driver_id, whole.driver_id);
+  EXPECT_EQ(read.point, whole.point);
+  EXPECT_EQ(read.recorded_at, whole.recorded_at);
+  EXPECT_EQ(read.accuracy_m, whole.accuracy_m);
+  EXPECT_EQ(read.heading_deg, whole.heading_deg);
+  EXPECT_EQ(read.speed_mps, whole.speed_mps);
+
+  Put({At("whole", {-33.8568, 151.2153}, 60)});  // says nothing of accuracy, heading and speed
+  all = fleet().List(10);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_THAT(*all, SizeIs(1));
+  EXPECT_EQ((*all)[0].accuracy_m, std::nullopt);
+  EXPECT_EQ((*all)[0].speed_mps, std::nullopt);
+}
+
+TEST_P(FleetContract, ScansTheWholeFleetInPages) {
+  std::vector<DriverPosition> positions;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 1'000; ++i) {
+    ids.push_back(fmt::format("driver-{:04}", i));
+    positions.push_back(At(ids.back(), North(i)));
+  }
+  Put(positions);
+  EXPECT_EQ(ScanAll(50), ids);
+  auto some = fleet().List(7);
+  ASSERT_TRUE(some.ok()) << some.status();
+  EXPECT_THAT(*some, SizeIs(7));
+}
+
+TEST_P(FleetContract, TheOddIdIsAnIdLikeAnyOther) {
+  const std::string id = "';DROP/**/TABLE:drivers;--*3\\r\\n$:{}[]";
+  Put({At(id, North(100)), At("*", North(200)), At("geo", North(300))});
+  EXPECT_THAT(Nearest(5'000, 16), ElementsAre(id, "*", "geo"));
+}
+
+TEST_P(FleetContract, RefusesPositionsThatAreNone) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  std::vector<std::pair<std::string, DriverPosition>> bad = {{"driver_id", At("", North(0))},
+                                                             {"driver_id", At("two words", North(0))},
+                                                             {"driver_id", At(std::string(129, 'x'), North(0))},
+                                                             {"latitude", At("ada", {nan, 0})},
+                                                             {"latitude", At("ada", {90.1, 0})},
+                                                             {"longitude", At("ada", {0, -180.5})}};
+  bad.emplace_back("accuracy_m", At("ada", North(0)));
+  bad.back().second.accuracy_m = -1;
+  bad.emplace_back("heading_deg", At("ada", North(0)));
+  bad.back().second.heading_deg = nan;
+  bad.emplace_back("speed_mps", At("ada", North(0)));
+  bad.back().second.speed_mps = std::numeric_limits<double>::infinity();
+  for (const auto& [field, position] : bad) {
+    absl::Status status = fleet().Put({At("good", North(0)), position}, absl::Hours(1));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
+    ErrorDetail detail = GetErrorDetail(status);
+    ASSERT_THAT(detail.violations, SizeIs(1)) << field;
+    EXPECT_EQ(detail.violations[0].first, field);
+  }
+  EXPECT_THAT(ScanAll(10), IsEmpty());
+}
+
+TEST_P(FleetContract, ServesThePolesAndTheDateLine) {
+  Put({At("pole", {89.9, 10}), At("fiji", {-17, 179.99})});
+  NearestQuery query;
+  query.point = {-17, -179.99};
+  query.radius_m = 10'000;
+  auto found = Search(query);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_THAT(*found, SizeIs(1));
+  EXPECT_EQ((*found)[0].driver_id, "fiji");
+  query.point = {90, 10};
+  query.radius_m = 50'000;
+  found = Search(query);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_THAT(*found, SizeIs(1));
+  EXPECT_EQ((*found)[0].driver_id, "pole");
+}
+
+}  // namespace waybill::storage

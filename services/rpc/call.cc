@@ -1,0 +1,131 @@
+#include "services/rpc/call.h"
+
+#include "services/rpc/queue.h"
+#include "services/rpc/request.h"
+#include "services/rpc/service_table.h"
+
+namespace waybill::rpc {
+
+ServerCall::ServerCall(const Method& method, ServerQueue& queue) : method_(method), queue_(queue) {
+  context_.emplace();
+  context_->AsyncNotifyWhenDone(&done_tag_);
+}
+
+void ServerCall::RequestUnary(grpc::internal::ServerAsyncStreamingInterface& stream) {
+  method_.service.RequestUnary(method_.index, &*context_, &payload_, &stream, queue_.queue(), &arrived_tag_);
+}
+
+void ServerCall::RequestServerStream(grpc::internal::ServerAsyncStreamingInterface& stream) {
+  method_.service.RequestServerStream(method_.index, &*context_, &payload_, &stream, queue_.queue(), &arrived_tag_);
+}
+
+void ServerCall::Post() {
+  queue_.Add();
+  Request();
+}
+
+void ServerCall::Arrived(bool ok) {
+  if (!ok) {  // the server shuts down, no call came
+    queue_.Remove();
+    delete this;
+    return;
+  }
+  method_.post(queue_);  // first, so that the next call never waits for this one
+  arrived_at_ = std::chrono::steady_clock::now();
+  if (context_->deadline() != std::chrono::system_clock::time_point::max()) {
+    deadline_ = absl::FromChrono(context_->deadline());
+  }
+  method_.metrics.Started();
+  bool welcome = queue_.Open(*this);
+  absl::Status status = welcome ? ParseRequest(payload_, request_message()) : ShuttingDownError();
+  payload_.Clear();
+  if (!status.ok()) {
+    Finish(status);
+    return;
+  }
+  refs_.store(2, std::memory_order_relaxed);
+  Serve();
+}
+
+std::string_view ServerCall::Metadata(const std::string& key) const {
+  const auto& metadata = context_->client_metadata();
+  auto it = metadata.find(key);
+  if (it == metadata.end()) return {};
+  return {it->second.data(), it->second.size()};
+}
+
+std::string ServerCall::Peer() const { return context_->peer(); }
+
+void ServerCall::OnCancelled(absl::AnyInvocable<void()> callback) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!cancelled()) {
+      // Swapped, not assigned: what is replaced is destroyed outside the lock, for it may own this very call.
+      if (!finished_) std::swap(on_cancelled_, callback);
+      return;
+    }
+  }
+  callback();
+}
+
+void ServerCall::AddInitialMetadata(const std::string& key, const std::string& value) {
+  std::lock_guard lock(mutex_);
+  if (!finished_) context_->AddInitialMetadata(key, value);
+}
+
+bool ServerCall::Finish(const absl::Status& status) {
+  absl::AnyInvocable<void()> dropped;
+  std::lock_guard lock(mutex_);
+  if (finished_) return false;
+  finished_ = true;
+  dropped = std::move(on_cancelled_);
+  method_.metrics.Handled(status.code(), absl::FromChrono(std::chrono::steady_clock::now() - arrived_at_));
+  SendStatus(status);
+  return true;
+}
+
+void ServerCall::FinishSent(bool) {
+  finish_sent_ = true;
+  CloseWhenComplete();
+}
+
+void ServerCall::Done(bool) {
+  if (context_->IsCancelled()) NotifyCancelled();
+  done_ = true;
+  CloseWhenComplete();
+}
+
+void ServerCall::CloseWhenComplete() {
+  if (!finish_sent_ || !done_) return;
+  queue_.Close(*this);
+  context_.reset();
+  queue_.Remove();
+  Unref();
+}
+
+void ServerCall::NotifyCancelled() {
+  absl::AnyInvocable<void()> callback;
+  {
+    std::lock_guard lock(mutex_);
+    cancelled_.store(true, std::memory_order_release);
+    callback = std::move(on_cancelled_);
+    on_cancelled_ = nullptr;
+  }
+  if (callback) callback();
+}
+
+void ServerCall::Abort(const absl::Status& status) {
+  NotifyCancelled();
+  Finish(status);
+}
+
+void ServerCall::Release() {
+  Finish(absl::InternalError("the call was dropped unfinished"));
+  Unref();
+}
+
+void ServerCall::Unref() {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+}  // namespace waybill::rpc

@@ -1,0 +1,222 @@
+// Calls as the handlers of rpc::Server see them. A handler gets its call as an owning pointer and may keep it as long
+// as it likes; letting go of an unfinished call answers INTERNAL, so that no call is ever left hanging.
+//
+// A call costs one allocation (itself: context, request and response are inside) and three completions: arrived,
+// finished, done. `done` (AsyncNotifyWhenDone) makes cancellation observable; gRPC completes that batch internally
+// anyway, so asking for it costs one more return of CompletionQueue::Next and no system call.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/async_stream.h"
+#include "grpcpp/support/async_unary_call.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "services/rpc/metrics.h"
+#include "services/rpc/status.h"
+#include "services/rpc/tag.h"
+
+namespace waybill::rpc {
+
+class ServerQueue;
+class ServiceTable;
+
+// A registered method. Lives as long as the server.
+struct Method {
+  ServiceTable& service;
+  int index;  // within the service table
+  MethodMetrics metrics;
+  int slots;                               // calls posted ahead, per queue
+  bool while_draining;                     // served during a drain too, and not waited for
+  std::function<void(ServerQueue&)> post;  // makes one more slot for an arriving call
+};
+
+// What unary and streaming calls share. Everything but the three marked functions may be used from any thread, until
+// the owning pointer is gone. Finish, cancellation and the server's drain may race: the first to finish the call wins.
+class ServerCall {
+ public:
+  ServerCall(const ServerCall&) = delete;
+  ServerCall& operator=(const ServerCall&) = delete;
+
+  // Only inside the handler, before it returns. Views into the call's own buffers: copy what is kept.
+  std::string_view Metadata(const std::string& key) const;  // lower-case key; empty when absent
+  std::string Peer() const;                                 // "ipv4:127.0.0.1:4242"
+
+  // InfiniteFuture when the client set none.
+  absl::Time deadline() const { return deadline_; }
+
+  // The client went away (cancelled, disconnected, deadline passed), or the server gave the call up. Finish is still
+  // due.
+  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+  // Runs `callback` once, on the queue's thread, when the call becomes cancelled before it is finished; at once, on
+  // this thread, when it already is. Otherwise it is dropped. It must not block. The last one set counts.
+  void OnCancelled(absl::AnyInvocable<void()> callback);
+
+  // Sent with the first message or the status. Ignored once the call is finished.
+  void AddInitialMetadata(const std::string& key, const std::string& value);
+
+  // Answers the call. False when it was finished before (this one then changes nothing).
+  bool Finish(const absl::Status& status);
+
+ protected:
+  ServerCall(const Method& method, ServerQueue& queue);
+  virtual ~ServerCall() = default;
+
+  virtual void Request() = 0;  // one of the two below
+  virtual void Serve() = 0;    // gives the call to its handler
+  virtual google::protobuf::Message& request_message() = 0;
+  virtual bool SendStatus(const absl::Status& status) = 0;  // under mutex_; false: not yet, a write is under way
+
+  // Ask gRPC for the next call of the method.
+  void RequestUnary(grpc::internal::ServerAsyncStreamingInterface& stream);
+  void RequestServerStream(grpc::internal::ServerAsyncStreamingInterface& stream);
+
+  std::optional<grpc::ServerContext>
+      context_;  // until the last completion, so that a kept call does not hold up a drain
+  std::mutex mutex_;
+  bool finished_ = false;  // under mutex_
+  MemberTag<ServerCall> finish_tag_{this, &ServerCall::FinishSent};
+
+ private:
+  friend class Server;
+  friend class ServerQueue;
+  friend struct ReleaseCall;
+
+  void Post();  // waits for a call to arrive; owns itself from here on
+  void Arrived(bool ok);
+  void FinishSent(bool ok);
+  void Done(bool ok);
+  void CloseWhenComplete();
+  void NotifyCancelled();
+  void Abort(const absl::Status& status);  // on the queue's thread
+  void Release();
+  void Unref();
+
+  const Method& method_;
+  ServerQueue& queue_;
+  MemberTag<ServerCall> arrived_tag_{this, &ServerCall::Arrived};
+  MemberTag<ServerCall> done_tag_{this, &ServerCall::Done};
+  grpc::ByteBuffer payload_;
+  std::atomic<int> refs_{1};  // gRPC's, and the owning pointer's once a handler has it
+  std::atomic<bool> cancelled_{false};
+  absl::AnyInvocable<void()> on_cancelled_;  // under mutex_
+  absl::Time deadline_ = absl::InfiniteFuture();
+  std::chrono::steady_clock::time_point arrived_at_;
+  bool finish_sent_ = false;  // these four on the queue's thread only
+  bool done_ = false;
+  ServerCall* previous_ = nullptr;
+  ServerCall* next_ = nullptr;
+};
+
+struct ReleaseCall {
+  void operator()(ServerCall* call) const { call->Release(); }
+};
+
+template <typename Call>
+using CallPtr = std::unique_ptr<Call, ReleaseCall>;
+
+template <typename Req, typename Resp>
+class UnaryCall final : public ServerCall {
+ public:
+  using Ptr = CallPtr<UnaryCall>;
+  using Handler = std::function<void(Ptr)>;  // called from every queue's thread; must not block
+
+  // `handler` outlives the server.
+  UnaryCall(const Method& method, ServerQueue& queue, const Handler& handler)
+      : ServerCall(method, queue), handler_(handler), writer_(&*context_) {}
+
+  Req& request() { return request_; }
+  // Fill it before Finish(OK); not touched by gRPC earlier.
+  Resp& response() { return response_; }
+
+ private:
+  void Request() override { RequestUnary(writer_); }
+  void Serve() override { handler_(Ptr(this)); }
+  google::protobuf::Message& request_message() override { return request_; }
+  bool SendStatus(const absl::Status& status) override {
+    if (status.ok()) {
+      writer_.Finish(response_, grpc::Status::OK, &finish_tag_);
+    } else {
+      writer_.FinishWithError(ToGrpcStatus(status), &finish_tag_);
+    }
+    return true;
+  }
+
+  const Handler& handler_;
+  Req request_;
+  Resp response_;
+  grpc::ServerAsyncResponseWriter<Resp> writer_;
+};
+
+template <typename Req, typename Resp>
+class ServerStreamCall final : public ServerCall {
+ public:
+  using Ptr = CallPtr<ServerStreamCall>;
+  using Handler = std::function<void(Ptr)>;
+
+  ServerStreamCall(const Method& method, ServerQueue& queue, const Handler& handler)
+      : ServerCall(method, queue), handler_(handler), writer_(&*context_) {}
+
+  Req& request() { return request_; }
+
+  // Sends one message; the next only after `done`, which runs on the queue's thread. `ok` false: the client is gone, or
+  // the call is finished (then `done` runs at once, on this thread). A Finish meanwhile is sent after the message.
+  void Write(const Resp& message, absl::AnyInvocable<void(bool ok)> done) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!finished_) {
+        written_ = std::move(done);
+        writing_ = true;
+        writer_.Write(message, &write_tag_);
+        return;
+      }
+    }
+    done(false);
+  }
+
+ private:
+  void Request() override { RequestServerStream(writer_); }
+  void Serve() override { handler_(Ptr(this)); }
+  google::protobuf::Message& request_message() override { return request_; }
+  bool SendStatus(const absl::Status& status) override {
+    if (writing_) {
+      status_ = status;
+      return false;
+    }
+    writer_.Finish(ToGrpcStatus(status), &finish_tag_);
+    return true;
+  }
+  void Written(bool ok) {
+    absl::AnyInvocable<void(bool)> done;
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+      done = std::move(written_);
+      if (finished_) writer_.Finish(ToGrpcStatus(status_), &finish_tag_);
+    }
+    done(ok);
+  }
+
+  const Handler& handler_;
+  Req request_;
+  grpc::ServerAsyncWriter<Resp> writer_;
+  MemberTag<ServerStreamCall> write_tag_{this, &ServerStreamCall::Written};
+  bool writing_ = false;  // these three under mutex_
+  absl::Status status_;
+  absl::AnyInvocable<void(bool)> written_;
+};
+
+}  // namespace waybill::rpc

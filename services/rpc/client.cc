@@ -1,0 +1,80 @@
+#include "services/rpc/client.h"
+
+#include "fmt/format.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace waybill::rpc {
+
+using google::protobuf::Message;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else channels to one target share one connection
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);             // whoever calls has a retry policy
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+}
+
+Client::Client(std::vector<std::shared_ptr<grpc::Channel>> channels) {
+  for (auto& channel : channels) stubs_.emplace_back(channel);
+  thread_ = std::thread([this] { ServeQueue(queue_); });
+}
+
+Client::~Client() {
+  {
+    std::unique_lock lock(mutex_);
+    closing_ = true;
+    for (PendingCall* call = in_flight_; call != nullptr; call = call->next_) call->context_.TryCancel();
+    none_in_flight_.wait(lock, [this] { return in_flight_ == nullptr; });
+  }
+  queue_.Shutdown();
+  thread_.join();
+}
+
+void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method, const Message& request,
+                   const CallOptions& options) {
+  if (options.deadline != absl::InfiniteFuture()) call->context_.set_deadline(absl::ToChronoTime(options.deadline));
+  for (const auto& [key, value] : options.metadata) call->context_.AddMetadata(key, value);
+  if (!Enter(*call)) {
+    call->Done(absl::CancelledError("the client is shutting down"));
+    return;
+  }
+  PendingCall* started = call.release();  // owned by the queue until its completion
+  Stub& stub = stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
+  started->reader_ = stub.PrepareUnaryCall(&started->context_, fmt::format("/{}", method), request, &queue_);
+  started->reader_->StartCall();
+  started->reader_->Finish(&started->response(), &started->status_, static_cast<Tag*>(started));
+}
+
+void Client::PendingCall::Proceed(bool) {
+  std::unique_ptr<PendingCall> self(this);
+  Done(FromGrpcStatus(status_));
+  client_.Leave(*this);
+}
+
+bool Client::Enter(PendingCall& call) {
+  std::lock_guard lock(mutex_);
+  if (closing_) return false;
+  call.next_ = in_flight_;
+  if (in_flight_ != nullptr) in_flight_->previous_ = &call;
+  in_flight_ = &call;
+  return true;
+}
+
+void Client::Leave(PendingCall& call) {
+  std::lock_guard lock(mutex_);
+  (call.previous_ == nullptr ? in_flight_ : call.previous_->next_) = call.next_;
+  if (call.next_ != nullptr) call.next_->previous_ = call.previous_;
+  if (closing_ && in_flight_ == nullptr) none_in_flight_.notify_all();
+}
+
+}  // namespace waybill::rpc

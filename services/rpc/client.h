@@ -1,0 +1,103 @@
+// Calls other services asynchronously: one completion queue, one thread, any number of calls in flight.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "services/rpc/status.h"
+#include "services/rpc/tag.h"
+
+namespace waybill::rpc {
+
+// A connection of its own to "host:port", without TLS. It reconnects by itself within two seconds of the peer's return;
+// until then calls fail with UNAVAILABLE at once. A dead peer is noticed by pings within 30 s.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target);
+
+struct CallOptions {
+  absl::Time deadline = absl::InfiniteFuture();
+  std::vector<std::pair<std::string, std::string>> metadata;  // lower-case keys
+};
+
+class Client {
+ public:
+  // Calls go round the channels in turn. One carries 50,000 calls/s; more help only across a network.
+  explicit Client(std::vector<std::shared_ptr<grpc::Channel>> channels);
+  // Cancels what is in flight; every `done` has run when this returns. Not from inside a `done`.
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // `method` is "package.Service/Method". `done` runs exactly once, on the client's thread, and must not block; while
+  // the client is being destroyed it runs at once, on the caller's, with CANCELLED. The response is the callback's to
+  // move from.
+  template <typename Resp>
+  void Call(const std::string& method, const google::protobuf::Message& request, const CallOptions& options,
+            absl::AnyInvocable<void(const absl::Status&, Resp&)> done) {
+    Start(std::make_unique<TypedCall<Resp>>(*this, std::move(done)), method, request, options);
+  }
+
+ private:
+  using Stub = grpc::TemplatedGenericStub<google::protobuf::Message, google::protobuf::Message>;
+  using Reader = grpc::ClientAsyncResponseReader<google::protobuf::Message>;
+
+  class PendingCall : public Tag {
+   public:
+    explicit PendingCall(Client& client) : client_(client) {}
+    virtual ~PendingCall() = default;
+    void Proceed(bool ok) override;
+    virtual google::protobuf::Message& response() = 0;
+    virtual void Done(const absl::Status& status) = 0;
+
+    Client& client_;
+    grpc::ClientContext context_;
+    std::unique_ptr<Reader> reader_;
+    grpc::Status status_;
+    PendingCall* previous_ = nullptr;
+    PendingCall* next_ = nullptr;
+  };
+
+  template <typename Resp>
+  class TypedCall final : public PendingCall {
+   public:
+    TypedCall(Client& client, absl::AnyInvocable<void(const absl::Status&, Resp&)> done)
+        : PendingCall(client), done_(std::move(done)) {}
+    google::protobuf::Message& response() override { return response_; }
+    void Done(const absl::Status& status) override { done_(status, response_); }
+
+   private:
+    Resp response_;
+    absl::AnyInvocable<void(const absl::Status&, Resp&)> done_;
+  };
+
+  void Start(std::unique_ptr<PendingCall> call, const std::string& method, const google::protobuf::Message& request,
+             const CallOptions& options);
+  bool Enter(PendingCall& call);
+  void Leave(PendingCall& call);
+
+  std::vector<Stub> stubs_;
+  std::atomic<size_t> turn_{0};
+  grpc::CompletionQueue queue_;
+  std::mutex mutex_;
+  std::condition_variable none_in_flight_;
+  bool closing_ = false;
+  PendingCall* in_flight_ = nullptr;
+  std::thread thread_;
+};
+
+}  // namespace waybill::rpc

@@ -1,0 +1,75 @@
+#include "services/rpc/queue.h"
+
+#include <utility>
+
+#include "runtime/status.h"
+
+namespace waybill::rpc {
+
+bool InFlight::Enter() {
+  count_.fetch_add(1);
+  return !draining_;
+}
+
+void InFlight::Leave() {
+  if (count_.fetch_sub(1) > 1 || !draining_) return;
+  std::lock_guard lock(mutex_);
+  none_.notify_all();
+}
+
+bool InFlight::AwaitNone(absl::Time deadline) {
+  std::unique_lock lock(mutex_);
+  return none_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return count_ == 0; });
+}
+
+ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight)
+    : queue_(std::move(queue)), in_flight_(in_flight) {}
+
+void ServerQueue::Start() {
+  thread_ = std::thread([this] { ServeQueue(*queue_); });
+}
+
+void ServerQueue::Stop() {
+  if (thread_.joinable()) {
+    empty_.get_future().wait();
+    queue_->Shutdown();
+    thread_.join();
+  } else {  // never started
+    queue_->Shutdown();
+    ServeQueue(*queue_);
+  }
+}
+
+void ServerQueue::Remove() {
+  if (--calls_ == 0) empty_.set_value();
+}
+
+bool ServerQueue::Open(ServerCall& call) {
+  call.next_ = open_;
+  if (open_ != nullptr) open_->previous_ = &call;
+  open_ = &call;
+  return call.method_.while_draining || in_flight_.Enter();
+}
+
+void ServerQueue::Close(ServerCall& call) {
+  (call.previous_ == nullptr ? open_ : call.previous_->next_) = call.next_;
+  if (call.next_ != nullptr) call.next_->previous_ = call.previous_;
+  if (!call.method_.while_draining) in_flight_.Leave();
+}
+
+void ServerQueue::AbortAll() { abort_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_REALTIME), &abort_tag_); }
+
+void ServerQueue::Abort(bool) {
+  absl::Status status = ShuttingDownError();
+  // Aborting closes nothing by itself: a call leaves the list with a later completion, on this thread.
+  for (ServerCall* call = open_; call != nullptr; call = call->next_) call->Abort(status);
+}
+
+absl::Status ShuttingDownError() {
+  ErrorDetail detail;
+  detail.reason = "SHUTTING_DOWN";
+  detail.retry_after = absl::Seconds(1);
+  return MakeError(absl::StatusCode::kUnavailable, "the server is shutting down", detail);
+}
+
+}  // namespace waybill::rpc

@@ -1,0 +1,73 @@
+// One completion queue of the server, with the thread that serves it and the calls that live on it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "grpcpp/alarm.h"
+#include "grpcpp/server_builder.h"
+#include "services/rpc/call.h"
+#include "services/rpc/tag.h"
+
+namespace waybill::rpc {
+
+// How many calls a drain has to wait for, over all queues.
+class InFlight {
+ public:
+  // False when draining: the new call is to be refused (it is counted all the same).
+  bool Enter();
+  void Leave();
+  // Refuses new calls from now on.
+  void Drain() { draining_ = true; }
+  // True when none is left, false at the deadline.
+  bool AwaitNone(absl::Time deadline);
+
+ private:
+  std::atomic<int64_t> count_{0};
+  std::atomic<bool> draining_{false};
+  std::mutex mutex_;
+  std::condition_variable none_;
+};
+
+class ServerQueue {
+ public:
+  ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight);
+
+  void Start();
+  // After the server has shut down: waits for the last call to end (Server::Shutdown does not), and joins.
+  void Stop();
+  grpc::ServerCompletionQueue* queue() { return queue_.get(); }
+
+  // By calls, on the queue's thread (or before it starts). Between Add and Remove a call, posted or under way, may use
+  // the queue; the server's shutdown ends the posted ones.
+  void Add() { ++calls_; }
+  void Remove();
+  bool Open(ServerCall& call);  // false: the server drains, refuse it
+  void Close(ServerCall& call);
+
+  // Ends every call that is still open, as if its client had gone. From any thread, once.
+  void AbortAll();
+
+ private:
+  void Abort(bool ok);
+
+  const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  InFlight& in_flight_;
+  int64_t calls_ = 0;  // these two on the queue's thread only
+  ServerCall* open_ = nullptr;
+  grpc::Alarm abort_alarm_;
+  MemberTag<ServerQueue> abort_tag_{this, &ServerQueue::Abort};
+  std::promise<void> empty_;  // no call is left, nor will one come
+  std::thread thread_;
+};
+
+// UNAVAILABLE, reason SHUTTING_DOWN: another replica, or this one when it is back, takes the retry.
+absl::Status ShuttingDownError();
+
+}  // namespace waybill::rpc

@@ -1,0 +1,109 @@
+#include "services/rpc/server.h"
+
+#include <stdexcept>
+
+#include "fmt/format.h"
+#include "google/protobuf/stubs/logging.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/resource_quota.h"
+#include "grpcpp/server_builder.h"
+
+namespace waybill::rpc {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::MethodDescriptor;
+
+// Of the whole process: only reflection runs on threads of gRPC's own, one per open stream.
+constexpr int kReflectionThreadsMax = 8;
+
+int Millis(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
+
+}  // namespace
+
+Server::Server(ServerOptions options, Metrics& metrics) : options_(std::move(options)), metrics_(metrics) {
+  MethodOptions health;
+  health.slots = 4;
+  health.while_draining = true;
+  Unary<Health::Request, Health::Response>(
+      "grpc.health.v1.Health/Check", [this](auto call) { health_.Check(std::move(call)); }, health);
+  ServerStream<Health::Request, Health::Response>(
+      "grpc.health.v1.Health/Watch", [this](auto call) { health_.Watch(std::move(call)); }, health);
+  health_.Set("", false);
+}
+
+Server::~Server() { Drain(absl::Now()); }
+
+Method& Server::Add(std::string_view name, bool streams, const Descriptor* request, const Descriptor* response,
+                    const MethodOptions& options) {
+  size_t slash = name.find('/');
+  std::string service_name(name.substr(0, slash));
+  std::string method_name(slash == std::string_view::npos ? "" : name.substr(slash + 1));
+  const MethodDescriptor* descriptor =
+      google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(service_name + "." + method_name);
+  if (descriptor == nullptr || descriptor->input_type() != request || descriptor->output_type() != response ||
+      descriptor->server_streaming() != streams || descriptor->client_streaming()) {
+    throw std::logic_error(fmt::format("no such method with these types: {}", name));
+  }
+  std::string path = fmt::format("/{}", name);
+  ServiceTable& service = services_[service_name];
+  using grpc::internal::RpcMethod;
+  int index = service.Add(path, streams ? RpcMethod::SERVER_STREAMING : RpcMethod::NORMAL_RPC);
+  MethodMetrics metrics(metrics_, streams ? "server_stream" : "unary", service_name, method_name);
+  methods_.push_back(std::unique_ptr<Method>(
+      new Method{service, index, metrics, options.slots, options.while_draining, /*post=*/nullptr}));
+  health_.Set(service_name, false);
+  return *methods_.back();
+}
+
+absl::Status Server::Start() {
+  google::protobuf::SetLogHandler(nullptr);  // else every malformed request prints a line to stderr
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(options_.address, grpc::InsecureServerCredentials(), &port_);
+  builder.SetMaxReceiveMessageSize(options_.request_bytes_max);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options_.metadata_bytes_max);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.streams_max);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                             0);  // a port that another process serves is an error, not shared
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(options_.keepalive_time));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(options_.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Millis(options_.client_ping_min));
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetResourceQuota(grpc::ResourceQuota("waybill").SetMaxThreads(kReflectionThreadsMax));
+  for (auto& [name, table] : services_) builder.RegisterService(&table);
+  for (int i = 0; i < options_.queues; ++i) {
+    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_));
+  }
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) {
+    for (auto& queue : queues_) queue->Stop();
+    queues_.clear();
+    return absl::UnavailableError(fmt::format("cannot listen on {}", options_.address));
+  }
+  for (auto& queue : queues_) {
+    for (auto& method : methods_) {
+      for (int i = 0; i < method->slots; ++i) method->post(*queue);
+    }
+    queue->Start();
+  }
+  health_.SetAll(true);
+  return absl::OkStatus();
+}
+
+void Server::Drain(absl::Time deadline) {
+  std::lock_guard lock(drain_mutex_);
+  if (server_ == nullptr) return;
+  in_flight_.Drain();
+  health_.Stop();  // after, so that whoever sees NOT_SERVING is refused
+  in_flight_.AwaitNone(deadline);
+  // Server::Shutdown waits for ever for a call that nobody finishes, so whatever is left is finished here.
+  for (auto& queue : queues_) queue->AbortAll();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + options_.abort_grace));
+  for (auto& queue : queues_) queue->Stop();
+  server_.reset();
+  queues_.clear();
+}
+
+}  // namespace waybill::rpc

@@ -1,0 +1,97 @@
+// The gRPC server all of Waybill's services share: completion queues with one thread each (the callback API's threads
+// nap when idle, and cost half as much again), health, reflection, limits, metrics, and a drain that always ends.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/protobuf/descriptor.h"
+#include "grpcpp/server.h"
+#include "runtime/metrics.h"
+#include "services/rpc/call.h"
+#include "services/rpc/health.h"
+#include "services/rpc/queue.h"
+#include "services/rpc/service_table.h"
+
+namespace waybill::rpc {
+
+struct ServerOptions {
+  std::string address = "127.0.0.1:0";                // port 0: any free one, see Server::port()
+  int queues = 1;                                     // threads that serve calls; two at most pay on a two-core machine
+  int request_bytes_max = 1 << 20;                    // larger: RESOURCE_EXHAUSTED
+  int metadata_bytes_max = 16 << 10;                  // larger: RESOURCE_EXHAUSTED
+  int streams_max = 10'000;                           // concurrent calls of one connection
+  absl::Duration keepalive_time = absl::Seconds(60);  // silence after which the client is pinged
+  absl::Duration keepalive_timeout = absl::Seconds(20);  // no answer for so long: the connection is dropped
+  absl::Duration client_ping_min = absl::Seconds(10);    // clients that ping more often are sent away
+  absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
+};
+
+struct MethodOptions {
+  // Calls posted ahead, per queue. gRPC keeps what arrives beyond them waiting, and each arrival posts the next.
+  int slots = 32;
+  bool while_draining = false;
+};
+
+class Server {
+ public:
+  // `metrics` outlives the server.
+  Server(ServerOptions options, Metrics& metrics);
+  ~Server();  // drains at once
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Before Start. `method` is "package.Service/Method"; a name or type that the compiled-in proto does not have is a
+  // bug and throws std::logic_error. Handlers run on the queues' threads, concurrently, and must not block.
+  template <typename Req, typename Resp>
+  void Unary(std::string_view method, typename UnaryCall<Req, Resp>::Handler handler, MethodOptions options = {}) {
+    Method& added = Add(method, false, Req::descriptor(), Resp::descriptor(), options);
+    added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
+      Post(new UnaryCall<Req, Resp>(added, queue, handler));
+    };
+  }
+  template <typename Req, typename Resp>
+  void ServerStream(std::string_view method, typename ServerStreamCall<Req, Resp>::Handler handler,
+                    MethodOptions options = {}) {
+    Method& added = Add(method, true, Req::descriptor(), Resp::descriptor(), options);
+    added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
+      Post(new ServerStreamCall<Req, Resp>(added, queue, handler));
+    };
+  }
+
+  // Listens and serves. Every service turns SERVING. UNAVAILABLE when the address cannot be had.
+  absl::Status Start();
+  int port() const { return port_; }
+  Health& health() { return health_; }
+
+  // Health turns NOT_SERVING, new calls get UNAVAILABLE (SHUTTING_DOWN), calls under way have until `deadline`; then
+  // they are cancelled and answered UNAVAILABLE, and everything stops. Returns within abort_grace after the deadline. A
+  // handler that still holds its call afterwards may let go of it at any time. Repeating it does nothing.
+  void Drain(absl::Time deadline);
+
+ private:
+  static void Post(ServerCall* call) { call->Post(); }
+  Method& Add(std::string_view method, bool streams, const google::protobuf::Descriptor* request,
+              const google::protobuf::Descriptor* response, const MethodOptions& options);
+
+  const ServerOptions options_;
+  Metrics& metrics_;
+  Health health_;
+  InFlight in_flight_;
+  std::map<std::string, ServiceTable> services_;  // by full name
+  std::vector<std::unique_ptr<Method>> methods_;
+  std::vector<std::unique_ptr<ServerQueue>> queues_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::mutex drain_mutex_;
+};
+
+}  // namespace waybill::rpc

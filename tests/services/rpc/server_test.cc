@@ -1,0 +1,570 @@
+#include "services/rpc/server.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "gtest/gtest.h"
+#include "runtime/metrics.h"
+#include "runtime/status.h"
+#include "services/rpc/client.h"
+#include "waybill/order/v1/order.grpc.pb.h"
+#include "waybill/payment/v1/payment.grpc.pb.h"
+
+namespace waybill::rpc {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+using order::v1::OrderService;
+using order::v1::OrderTransition;
+using order::v1::WatchOrderRequest;
+using payment::v1::ChargeRequest;
+using payment::v1::ChargeResponse;
+using payment::v1::PaymentGateway;
+
+using ChargeCall = UnaryCall<ChargeRequest, ChargeResponse>;
+using WatchCall = ServerStreamCall<WatchOrderRequest, OrderTransition>;
+
+constexpr char kCharge[] = "waybill.payment.v1.PaymentGateway/Charge";
+constexpr char kWatch[] = "waybill.order.v1.OrderService/WatchOrder";
+
+// Everything that happens elsewhere and is waited for here.
+template <typename T>
+class Box {
+ public:
+  void Put(T value) {
+    std::lock_guard lock(mutex_);
+    values_.push_back(std::move(value));
+    changed_.notify_all();
+  }
+  // The next one put in; fails the test after ten seconds without.
+  T Take() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(10), [this] { return !values_.empty(); })) {
+      ADD_FAILURE() << "waited in vain";
+      return T();
+    }
+    T value = std::move(values_.front());
+    values_.erase(values_.begin());
+    return value;
+  }
+  size_t size() {
+    std::lock_guard lock(mutex_);
+    return values_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<T> values_;
+};
+
+class RpcServerTest : public ::testing::Test {
+ protected:
+  // A server with one unary and one streaming method.
+  void Serve(
+      ChargeCall::Handler charge, WatchCall::Handler watch = [](WatchCall::Ptr) {}) {
+    options_.queues = 2;
+    server_ = std::make_unique<Server>(options_, metrics_);
+    server_->Unary<ChargeRequest, ChargeResponse>(kCharge, std::move(charge));
+    server_->ServerStream<WatchOrderRequest, OrderTransition>(kWatch, std::move(watch));
+    ASSERT_TRUE(server_->Start().ok());
+    ASSERT_GT(server_->port(), 0);
+    channel_ = MakeChannel(address());
+  }
+  std::string address() const { return fmt::format("127.0.0.1:{}", server_->port()); }
+
+  grpc::Status Charge(const ChargeRequest& request, ChargeResponse& response) {
+    grpc::ClientContext context;
+    return PaymentGateway::NewStub(channel_)->Charge(&context, request, &response);
+  }
+  grpc::Status Charge() {
+    ChargeResponse response;
+    return Charge({}, response);
+  }
+  grpc::health::v1::HealthCheckResponse::ServingStatus Health(const std::string& service) {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    grpc::health::v1::HealthCheckResponse response;
+    grpc::Status status = grpc::health::v1::Health::NewStub(channel_)->Check(&context, request, &response);
+    return status.ok() ? response.status() : grpc::health::v1::HealthCheckResponse::UNKNOWN;
+  }
+  // The bytes of the answer to `request` by `method`, whatever they are.
+  grpc::Status Raw(const std::string& method, const std::string& request, std::string& response) {
+    grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel_);
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    auto stream = stub.PrepareCall(&context, method, &queue);
+    void* tag;
+    bool ok;
+    stream->StartCall(nullptr);
+    queue.Next(&tag, &ok);
+    grpc::Slice slice(request);
+    stream->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
+    queue.Next(&tag, &ok);
+    grpc::ByteBuffer answer;
+    stream->Read(&answer, nullptr);
+    queue.Next(&tag, &ok);
+    if (ok) {
+      std::vector<grpc::Slice> slices;
+      EXPECT_TRUE(answer.Dump(&slices).ok());
+      for (const grpc::Slice& part : slices) response.append(part.begin(), part.end());
+    }
+    grpc::Status status;
+    stream->Finish(&status, nullptr);
+    queue.Next(&tag, &ok);
+    queue.Shutdown();
+    while (queue.Next(&tag, &ok)) {
+    }
+    return status;
+  }
+
+  ServerOptions options_;
+  Metrics metrics_;
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_F(RpcServerTest, AnswersAUnaryCall) {
+  absl::Time deadline = absl::Now() + absl::Seconds(60);
+  Box<absl::Time> deadlines;
+  Serve([&](ChargeCall::Ptr call) {
+    call->response().mutable_approved()->set_reference(
+        fmt::format("{} for {}", call->request().idempotency_key(), call->Metadata("waybill-client")));
+    EXPECT_EQ(call->Metadata("traceparent"), "");
+    EXPECT_THAT(call->Peer(), HasSubstr("127.0.0.1"));
+    deadlines.Put(call->deadline());
+    call->AddInitialMetadata("idempotency-replayed", "true");
+    EXPECT_TRUE(call->Finish(absl::OkStatus()));
+  });
+  grpc::ClientContext context;
+  context.AddMetadata("waybill-client", "shop");
+  context.set_deadline(absl::ToChronoTime(deadline));
+  ChargeRequest request;
+  request.set_idempotency_key("k");
+  ChargeResponse response;
+  grpc::Status status = PaymentGateway::NewStub(channel_)->Charge(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.approved().reference(), "k for shop");
+  EXPECT_EQ(context.GetServerInitialMetadata().count("idempotency-replayed"), 1u);
+  EXPECT_LT(absl::AbsDuration(deadlines.Take() - deadline), absl::Seconds(1));
+  ASSERT_TRUE(Charge().ok());
+  EXPECT_EQ(deadlines.Take(), absl::InfiniteFuture());
+}
+
+TEST_F(RpcServerTest, ErrorsTravelWithTheirDetail) {
+  Serve([](ChargeCall::Ptr call) {
+    ErrorDetail detail;
+    detail.reason = "BUSY";
+    detail.retry_after = absl::Seconds(2);
+    call->Finish(MakeError(absl::StatusCode::kResourceExhausted, "busy", detail));
+  });
+  absl::Status status = FromGrpcStatus(Charge());
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorDetail(status).reason, "BUSY");
+  EXPECT_EQ(GetErrorDetail(status).retry_after, absl::Seconds(2));
+}
+
+TEST_F(RpcServerTest, IsFinishedOnceFromAnyThread) {
+  Box<ChargeCall::Ptr> calls;
+  Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
+  std::thread client([&] { EXPECT_TRUE(Charge().ok()); });
+  ChargeCall::Ptr call = calls.Take();
+  std::vector<std::thread> threads;
+  std::atomic<int> won{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { won += call->Finish(absl::OkStatus()) ? 1 : 0; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  client.join();
+  EXPECT_EQ(won, 1);
+}
+
+TEST_F(RpcServerTest, ADroppedCallIsAnswered) {
+  Serve([](ChargeCall::Ptr) {}, [](WatchCall::Ptr) {});
+  EXPECT_EQ(Charge().error_code(), grpc::StatusCode::INTERNAL);
+  grpc::ClientContext context;
+  OrderTransition transition;
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&context, {});
+  EXPECT_FALSE(reader->Read(&transition));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::INTERNAL);
+}
+
+TEST_F(RpcServerTest, MalformedRequestsAreTheClientsFaultAndNameTheField) {
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  std::string response;
+  absl::Status status =
+      FromGrpcStatus(Raw(std::string("/") + kCharge, std::string("\x0a\x01k\x1a\x02\xc0\xaf", 7), response));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(GetErrorDetail(status).reason, "MALFORMED_REQUEST");
+  EXPECT_THAT(GetErrorDetail(status).violations, ElementsAre(Pair("user_id", "is not valid UTF-8")));
+  status = FromGrpcStatus(Raw(std::string("/") + kCharge, "\x0a\x7fshort", response));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(GetErrorDetail(status).reason, "MALFORMED_REQUEST");
+}
+
+TEST_F(RpcServerTest, RefusesWhatIsTooLarge) {
+  options_.request_bytes_max = 10'000;
+  options_.metadata_bytes_max = 4'000;
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  ChargeRequest request;
+  ChargeResponse response;
+  request.set_user_id(std::string(9'000, 'u'));
+  EXPECT_TRUE(Charge(request, response).ok());
+  request.set_user_id(std::string(11'000, 'u'));
+  EXPECT_EQ(Charge(request, response).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  grpc::ClientContext context;
+  context.AddMetadata("waybill-client", std::string(5'000, 'c'));
+  EXPECT_EQ(PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(RpcServerTest, AMethodWithoutHandlerIsUnimplemented) {
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  grpc::ClientContext context;
+  payment::v1::RefundResponse response;
+  EXPECT_EQ(PaymentGateway::NewStub(channel_)->Refund(&context, {}, &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(RpcServerTest, ToldWhenTheClientCancels) {
+  Box<ChargeCall::Ptr> calls;
+  Box<bool> cancelled;
+  Serve([&](ChargeCall::Ptr call) {
+    call->OnCancelled([&, raw = call.get()] { cancelled.Put(raw->cancelled()); });
+    calls.Put(std::move(call));
+  });
+  grpc::ClientContext context;
+  std::thread client([&] {
+    ChargeResponse response;
+    EXPECT_EQ(PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response).error_code(),
+              grpc::StatusCode::CANCELLED);
+  });
+  ChargeCall::Ptr call = calls.Take();
+  EXPECT_FALSE(call->cancelled());
+  context.TryCancel();
+  EXPECT_TRUE(cancelled.Take());
+  client.join();
+  bool late = false;
+  call->OnCancelled([&] { late = true; });  // already so: told at once
+  EXPECT_TRUE(late);
+  EXPECT_TRUE(call->Finish(absl::OkStatus()));
+}
+
+TEST_F(RpcServerTest, CancellationMayDropTheCall) {
+  Box<bool> cancelled;
+  Serve([&](ChargeCall::Ptr owned) {
+    ChargeCall* call = owned.get();
+    call->OnCancelled([&, owned = std::move(owned)] { cancelled.Put(owned->Finish(absl::CancelledError())); });
+  });
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(20));
+  ChargeResponse response;
+  EXPECT_EQ(PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(cancelled.Take());
+}
+
+TEST_F(RpcServerTest, HoldsABurstOfCallers) {
+  constexpr int kCallers = 1000;
+  Box<ChargeCall::Ptr> calls;
+  Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
+  Box<bool> answers;
+  Client client({channel_});
+  for (int i = 0; i < kCallers; ++i) {
+    client.Call<ChargeResponse>(kCharge, ChargeRequest(), {},
+                                [&](const absl::Status& status, ChargeResponse&) { answers.Put(status.ok()); });
+  }
+  std::vector<ChargeCall::Ptr> held;
+  for (int i = 0; i < kCallers; ++i) held.push_back(calls.Take());
+  EXPECT_EQ(answers.size(), 0u);
+  for (auto& call : held) call->Finish(absl::OkStatus());
+  for (int i = 0; i < kCallers; ++i) EXPECT_TRUE(answers.Take());
+}
+
+// Writes sequences 1..n, then finishes while the last write is still under way.
+void WriteFrom(std::shared_ptr<WatchCall> call, int64_t sequence, int64_t last) {
+  OrderTransition transition;
+  transition.set_sequence(sequence);
+  call->Write(transition, [call, sequence, last](bool ok) {
+    if (ok && sequence < last) WriteFrom(call, sequence + 1, last);
+  });
+  if (sequence == last) {
+    EXPECT_TRUE(call->Finish(absl::OkStatus()));
+  }
+}
+
+TEST_F(RpcServerTest, StreamsMessagesInOrder) {
+  Serve([](ChargeCall::Ptr) {},
+        [](WatchCall::Ptr call) {
+          int64_t first = call->request().from_sequence();
+          WriteFrom(std::move(call), first, 100);
+        });
+  grpc::ClientContext context;
+  WatchOrderRequest request;
+  request.set_from_sequence(1);
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&context, request);
+  OrderTransition transition;
+  int64_t expected = 0;
+  while (reader->Read(&transition)) EXPECT_EQ(transition.sequence(), ++expected);
+  EXPECT_EQ(expected, 100);
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(RpcServerTest, AStreamLearnsThatItsClientIsGone) {
+  Box<bool> cancelled;
+  Box<WatchCall::Ptr> calls;
+  Serve([](ChargeCall::Ptr) {},
+        [&](WatchCall::Ptr call) {
+          call->OnCancelled([&] { cancelled.Put(true); });
+          calls.Put(std::move(call));
+        });
+  grpc::ClientContext context;
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&context, {});
+  WatchCall::Ptr call = calls.Take();
+  context.TryCancel();
+  EXPECT_TRUE(cancelled.Take());
+  Box<bool> written;
+  call->Write({}, [&](bool ok) { written.Put(ok); });
+  EXPECT_FALSE(written.Take());
+  call->Finish(absl::OkStatus());
+  call->Write({}, [&](bool ok) { written.Put(ok); });
+  EXPECT_FALSE(written.Take());
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(RpcServerTest, DrainWaitsForCallsAndRefusesNewOnes) {
+  Box<ChargeCall::Ptr> calls;
+  Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
+  grpc::ClientContext watch_context;
+  auto health = grpc::health::v1::Health::NewStub(channel_)->Watch(&watch_context, {});
+  grpc::health::v1::HealthCheckResponse response;
+  ASSERT_TRUE(health->Read(&response));
+  EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+  std::thread client([&] { EXPECT_TRUE(Charge().ok()); });
+  ChargeCall::Ptr running = calls.Take();
+
+  std::thread drain([&] { server_->Drain(absl::Now() + absl::Seconds(60)); });
+  ASSERT_TRUE(health->Read(&response));  // the drain has begun
+  EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  EXPECT_FALSE(health->Read(&response));
+  EXPECT_EQ(health->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Health("waybill.payment.v1.PaymentGateway"), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  absl::Status refused = FromGrpcStatus(Charge());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(GetErrorDetail(refused).reason, "SHUTTING_DOWN");
+  running->Finish(absl::OkStatus());
+  drain.join();
+  client.join();
+}
+
+TEST_F(RpcServerTest, DrainEndsEvenWithCallsThatNobodyFinishes) {
+  Box<ChargeCall::Ptr> calls;
+  Box<WatchCall::Ptr> watches;
+  Box<bool> cancelled;
+  Serve(
+      [&](ChargeCall::Ptr call) {
+        call->OnCancelled([&] { cancelled.Put(true); });
+        calls.Put(std::move(call));
+      },
+      [&](WatchCall::Ptr call) { watches.Put(std::move(call)); });
+  std::thread client([&] {
+    absl::Status status = FromGrpcStatus(Charge());
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(GetErrorDetail(status).reason, "SHUTTING_DOWN");
+  });
+  grpc::ClientContext context;
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&context, {});
+  ChargeCall::Ptr stuck = calls.Take();
+  WatchCall::Ptr stuck_watch = watches.Take();
+  // A client that reads nothing: the write waits for its flow control, and the status behind the write.
+  OrderTransition large;
+  large.set_detail(std::string(8 << 20, 'x'));
+  Box<bool> written;
+  stuck_watch->Write(large, [&](bool ok) { written.Put(ok); });
+
+  server_->Drain(absl::Now() + absl::Milliseconds(50));
+  client.join();
+  EXPECT_TRUE(cancelled.Take());
+  written.Take();
+  EXPECT_TRUE(stuck->cancelled());
+  stuck->AddInitialMetadata("too", "late");
+  EXPECT_FALSE(stuck->Finish(absl::OkStatus()));
+  server_.reset();
+  stuck.reset();  // outlives the server
+}
+
+TEST_F(RpcServerTest, DrainsWhileCallsKeepComing) {
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  Client client({channel_});
+  std::atomic<bool> stop{false};
+  Box<bool> ended;
+  Box<bool> answered;
+  std::function<void()> again = [&] {
+    client.Call<ChargeResponse>(kCharge, ChargeRequest(), {}, [&](const absl::Status& status, ChargeResponse&) {
+      if (status.ok()) answered.Put(true);
+      if (stop) {
+        ended.Put(true);
+      } else {
+        again();
+      }
+    });
+  };
+  for (int i = 0; i < 64; ++i) again();
+  for (int i = 0; i < 1000; ++i) answered.Take();
+  server_->Drain(absl::Now() + absl::Seconds(60));
+  stop = true;
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(ended.Take());
+}
+
+TEST_F(RpcServerTest, CountsCallsByMethodAndCode) {
+  Serve([](ChargeCall::Ptr call) {
+    call->Finish(call->request().amount_minor() > 0 ? absl::OkStatus() : absl::NotFoundError(""));
+  });
+  ChargeRequest request;
+  ChargeResponse response;
+  request.set_amount_minor(1);
+  EXPECT_TRUE(Charge(request, response).ok());
+  EXPECT_TRUE(Charge(request, response).ok());
+  EXPECT_FALSE(Charge().ok());
+  auto value = [&](prometheus::Counter& counter) { return counter.Value(); };
+  prometheus::Labels labels = {
+      {"grpc_type", "unary"}, {"grpc_service", "waybill.payment.v1.PaymentGateway"}, {"grpc_method", "Charge"}};
+  EXPECT_EQ(value(metrics_.AddCounter("grpc_server_started_total", "RPCs started on the server.", labels)), 3);
+  std::string text = metrics_.ToText();
+  EXPECT_THAT(text,
+              HasSubstr("grpc_server_handling_seconds_count{grpc_method=\"Charge\",grpc_service=\"waybill.payment.v1."
+                        "PaymentGateway\",grpc_type=\"unary\"} 3"));
+  labels["grpc_code"] = "OK";
+  EXPECT_EQ(
+      value(metrics_.AddCounter("grpc_server_handled_total", "RPCs completed on the server, by status code.", labels)),
+      2);
+  labels["grpc_code"] = "NotFound";
+  EXPECT_EQ(
+      value(metrics_.AddCounter("grpc_server_handled_total", "RPCs completed on the server, by status code.", labels)),
+      1);
+}
+
+TEST_F(RpcServerTest, HealthFollowsWhatIsSet) {
+  Serve([](ChargeCall::Ptr) {});
+  using grpc::health::v1::HealthCheckResponse;
+  EXPECT_EQ(Health(""), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Health("waybill.payment.v1.PaymentGateway"), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Health("no.such.Service"), HealthCheckResponse::UNKNOWN);
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service("later.Service");
+  auto watch = grpc::health::v1::Health::NewStub(channel_)->Watch(&context, request);
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVICE_UNKNOWN);
+  server_->health().Set("later.Service", true);
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server_->health().Set("", false);
+  EXPECT_EQ(Health(""), HealthCheckResponse::NOT_SERVING);
+  context.TryCancel();
+  watch->Finish();
+}
+
+TEST_F(RpcServerTest, ReflectionListsTheServices) {
+  Serve([](ChargeCall::Ptr) {});
+  std::string response;  // ServerReflectionRequest{list_services: "*"}
+  grpc::Status status = Raw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*", response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response, HasSubstr("waybill.payment.v1.PaymentGateway"));
+  EXPECT_THAT(response, HasSubstr("waybill.order.v1.OrderService"));
+  EXPECT_THAT(response, HasSubstr("grpc.health.v1.Health"));
+}
+
+TEST_F(RpcServerTest, APortThatIsTakenIsAnError) {
+  Serve([](ChargeCall::Ptr) {});
+  ServerOptions options;
+  options.address = address();
+  Metrics metrics;
+  Server second(options, metrics);
+  absl::Status status = second.Start();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(address()));
+}
+
+TEST_F(RpcServerTest, RegisteringAMethodThatIsNotInTheProtoThrows) {
+  Server server(options_, metrics_);
+  auto wrong_name = [&] {
+    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Pay", [](ChargeCall::Ptr) {});
+  };
+  EXPECT_THROW(wrong_name(), std::logic_error);
+  auto wrong_type = [&] {
+    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Refund", [](ChargeCall::Ptr) {});
+  };
+  EXPECT_THROW(wrong_type(), std::logic_error);
+}
+
+TEST_F(RpcServerTest, TheClientPassesMetadataAndDeadlineOn) {
+  Serve([](ChargeCall::Ptr call) {
+    call->response().mutable_approved()->set_reference(std::string(call->Metadata("traceparent")));
+    call->Finish(call->deadline() < absl::Now() + absl::Seconds(31) ? absl::OkStatus()
+                                                                    : absl::InternalError("deadline"));
+  });
+  Client client({channel_, MakeChannel(address())});
+  Box<std::string> answers;
+  CallOptions options;
+  options.deadline = absl::Now() + absl::Seconds(30);
+  options.metadata = {{"traceparent", "00-1-2-01"}};
+  for (int i = 0; i < 4; ++i) {
+    client.Call<ChargeResponse>(kCharge, ChargeRequest(), options,
+                                [&](const absl::Status& status, ChargeResponse& response) {
+                                  answers.Put(status.ok() ? response.approved().reference() : status.ToString());
+                                });
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(answers.Take(), "00-1-2-01");
+}
+
+TEST_F(RpcServerTest, DestroyingTheClientCancelsWhatIsInFlight) {
+  Box<ChargeCall::Ptr> calls;
+  Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
+  std::vector<absl::StatusCode> codes;  // on the client's thread only, then here
+  std::vector<ChargeCall::Ptr> held;
+  {
+    Client client({channel_});
+    for (int i = 0; i < 10; ++i) {
+      client.Call<ChargeResponse>(kCharge, ChargeRequest(), {}, [&](const absl::Status& status, ChargeResponse&) {
+        codes.push_back(status.code());
+        // A retry from inside the callback is refused at once, and nothing starts that nobody would end.
+        client.Call<ChargeResponse>(kCharge, ChargeRequest(), {},
+                                    [&](const absl::Status& retry, ChargeResponse&) { codes.push_back(retry.code()); });
+      });
+    }
+    for (int i = 0; i < 10; ++i) held.push_back(calls.Take());
+  }
+  EXPECT_EQ(codes, std::vector<absl::StatusCode>(20, absl::StatusCode::kCancelled));
+}
+
+TEST(RpcClient, AnUnreachablePeerIsUnavailable) {
+  Client client({MakeChannel("127.0.0.1:1")});
+  Box<absl::StatusCode> codes;
+  client.Call<ChargeResponse>(kCharge, ChargeRequest(), {},
+                              [&](const absl::Status& status, ChargeResponse&) { codes.Put(status.code()); });
+  EXPECT_EQ(codes.Take(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace waybill::rpc

@@ -90,9 +90,10 @@ std::string RenderTable(const Report& report) {
   for (const ScenarioResult& scenario : report.scenarios) {
     for (const std::string& failure : scenario.failures) text += fmt::format("FAILED {}: {}\n", scenario.name, failure);
   }
-  text += fmt::format("{}; {}\n", report.BooksBalance() ? "The books balance" : "THE BOOKS DO NOT BALANCE",
-                      report.TargetsMissed() == 0 ? std::string("every target is reached")
-                                                  : fmt::format("{} target(s) NOT reached", report.TargetsMissed()));
+  if (!report.BooksBalance()) text += "THE BOOKS DO NOT BALANCE\n";
+  const int missed = report.TargetsMissed();
+  if (missed > 0) text += fmt::format("{} target(s) NOT reached\n", missed);
+  if (report.BooksBalance() && missed == 0) text += "All is well: no failures, every target reached\n";
   return text;
 }
 

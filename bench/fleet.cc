@@ -1,0 +1,34 @@
+#include "bench/fleet.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "fmt/format.h"
+
+namespace waybill::bench {
+namespace {
+
+constexpr int64_t kPositionsAPut = 10'000;
+constexpr int64_t kRows = 1'000;  // of the grid the drivers stand on
+constexpr double kSpacingDegrees = 0.0005;
+constexpr storage::GeoPoint kCorner{52.3, 13.1};
+
+}  // namespace
+
+absl::Status SeedFleet(storage::Fleet& fleet, int64_t drivers, absl::Time now) {
+  std::vector<storage::DriverPosition> positions;
+  for (int64_t first = 0; first < drivers; first += kPositionsAPut) {
+    positions.clear();
+    for (int64_t number = first; number < std::min(first + kPositionsAPut, drivers); ++number) {
+      storage::DriverPosition& position = positions.emplace_back();
+      position.driver_id = fmt::format("bench-{:07}", number);
+      position.point.latitude = kCorner.latitude + kSpacingDegrees * static_cast<double>(number % kRows);
+      position.point.longitude = kCorner.longitude + kSpacingDegrees * static_cast<double>(number / kRows);
+      position.recorded_at = now;
+    }
+    if (const absl::Status put = fleet.Put(positions, absl::Hours(24)); !put.ok()) return put;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace waybill::bench

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "fmt/format.h"
+#include "storage/redis/connection.h"
+#include "storage/redis/redis_fleet.h"
 
 namespace waybill::bench {
 namespace {
@@ -29,6 +32,13 @@ absl::Status SeedFleet(storage::Fleet& fleet, int64_t drivers, absl::Time now) {
     if (const absl::Status put = fleet.Put(positions, absl::Hours(24)); !put.ok()) return put;
   }
   return absl::OkStatus();
+}
+
+absl::Status SeedFleet(const std::string& redis_url, int64_t drivers) {
+  absl::StatusOr<storage::RedisUrl> url = storage::RedisUrl::Parse(redis_url);
+  if (!url.ok()) return url.status();
+  storage::RedisFleet fleet(*url, {});
+  return SeedFleet(fleet, drivers, absl::Now());
 }
 
 }  // namespace waybill::bench

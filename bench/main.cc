@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
+#include "bench/fleet.h"
 #include "bench/order_load.h"
 #include "bench/pacer.h"
 #include "bench/process_stats.h"
@@ -50,6 +51,13 @@ int RunOrders(const BenchOptions& options, const std::string& json_file) {
   }
   report->version = WAYBILL_VERSION;
   return WriteReport(*report, json_file);
+}
+
+int RunSeed(const std::string& redis_url, int64_t drivers) {
+  const absl::Status seeded = SeedFleet(redis_url, drivers);
+  if (seeded.ok()) return 0;
+  std::cerr << seeded << "\n";
+  return kExitFailure;
 }
 
 int RunLoad(const LoadOptions& options, const std::string& json_file) {
@@ -110,6 +118,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 10'000'000));
   orders->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout");
 
+  CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
+  std::string seed_redis_url;
+  int64_t drivers = 100'000;
+  seed->add_option("--redis-url", seed_redis_url, "redis://host:port/database")->envname("REDIS_URL")->required();
+  seed->add_option("--drivers", drivers, "How many")->capture_default_str()->check(CLI::Range(1, 10'000'000));
+
   CLI::App* load = app.add_subcommand("load", "CreateOrder on a service that runs already");
   LoadOptions options;
   double load_seconds = 10, warm_up_seconds = 2;
@@ -136,6 +150,7 @@ int main(int argc, char** argv) {
     options.warm_up = absl::Seconds(warm_up_seconds);
     return RunLoad(options, json_file);
   }
+  if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
   bench.only = {only.begin(), only.end()};
   bench.duration = absl::Seconds(seconds);
   return RunOrders(bench, json_file);

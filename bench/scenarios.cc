@@ -1,6 +1,6 @@
 #include "bench/scenarios.h"
 
-#include <atomic>
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -12,6 +12,7 @@
 #include "bench/ceiling.h"
 #include "bench/child.h"
 #include "bench/database.h"
+#include "bench/fleet.h"
 #include "bench/order_load.h"
 #include "bench/process_stats.h"
 #include "bench/sandbox_client.h"
@@ -29,6 +30,7 @@ constexpr absl::Duration kReadyTimeout = absl::Seconds(30);
 constexpr absl::Duration kStopTimeout = absl::Seconds(60);
 constexpr absl::Duration kRecoveryTimeout = absl::Seconds(180);
 constexpr int kCallers = 256;
+constexpr double kOrdersPerSecondMax = 40'000;  // more than any machine this is meant for confirms
 constexpr double kMega = 1e6;
 
 // What a scenario runs on. Destroyed in reverse order: the service, the sandbox, the database.
@@ -78,6 +80,7 @@ class Runner {
       : options_(options), timer_(timer), progress_(progress) {}
 
   absl::Status FindPostgres();
+  absl::Status SeedFleet();
 
   absl::StatusOr<ScenarioResult> Confirmed();
   absl::StatusOr<ScenarioResult> Gateway();
@@ -128,6 +131,14 @@ absl::Status Runner::FindPostgres() {
   return absl::OkStatus();
 }
 
+absl::Status Runner::SeedFleet() {
+  const int64_t by_rate =
+      static_cast<int64_t>(absl::ToDoubleSeconds(options_.warm_up + options_.duration) * kOrdersPerSecondMax);
+  const int64_t drivers = options_.drivers > 0 ? options_.drivers : std::max(by_rate, options_.unfinished + 50'000);
+  progress_(fmt::format("seeding {} drivers", drivers));
+  return bench::SeedFleet(WithDatabase(options_.redis_url, "0"), drivers);
+}
+
 absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, Fleet fleet) {
   Stage stage;
   stage.name = name;
@@ -155,7 +166,7 @@ absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, 
                       "--side-listen",     "127.0.0.1:0",
                       "--port-file",       options_.folder / (name + ".order.port"),
                       "--database-url",    stage.database->url(),
-                      "--redis-url",       fmt::format("{}/{}", options_.redis_url, fleet == Fleet::kSeeded ? 0 : 1),
+                      "--redis-url",       WithDatabase(options_.redis_url, fleet == Fleet::kSeeded ? "0" : "1"),
                       "--payment-gateway", gateway,
                       "--dispatch",        "builtin",
                       "--migrate"};
@@ -499,6 +510,7 @@ absl::StatusOr<Report> RunScenarios(const BenchOptions& options, Timer& timer,
   if (error) return absl::InternalError(fmt::format("{}: {}", options.folder.string(), error.message()));
   Runner runner(options, timer, progress);
   if (const absl::Status found = runner.FindPostgres(); !found.ok()) return found;
+  if (const absl::Status seeded = runner.SeedFleet(); !seeded.ok()) return seeded;
 
   Report report;
   report.machine = DescribeMachine();

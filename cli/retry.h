@@ -33,6 +33,8 @@ class Retrier {
 
   Retrier(RetryBudget budget, Tools tools) : budget_(budget), tools_(std::move(tools)) {}
 
+  absl::Duration timeout() const { return budget_.timeout; }
+
   // Calls `attempt` until it succeeds, a retry does not help, or the budget is spent; answers its last status. Every
   // attempt gets the same deadline. The pause is exponential backoff with full jitter, never less than what the server
   // asked for.

@@ -1,0 +1,50 @@
+#include "cli/context.h"
+
+#include <cstdio>
+
+#include "absl/time/clock.h"
+#include "cli/values.h"
+#include "fmt/format.h"
+
+namespace waybill::cli {
+
+absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded) const {
+  RetryBudget budget;
+  budget.retries = retries;
+  budget.timeout = unbounded;
+  if (bounded()) {
+    absl::StatusOr<absl::Duration> parsed = ParseDuration(timeout);
+    if (!parsed.ok())
+      return absl::InvalidArgumentError(fmt::format("--timeout: {}", std::string(parsed.status().message())));
+    budget.timeout = *parsed;
+  }
+  auto on_retry = [this](const absl::Status& failed, absl::Duration pause) {
+    Note(fmt::format("{}: trying again in {}", absl::StatusCodeToString(failed.code()), ShowDuration(pause)));
+  };
+  return Retrier(budget, {clock, random, [](absl::Duration pause) { absl::SleepFor(pause); }, on_retry});
+}
+
+void Context::Print(std::string_view text) const { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void Context::PrintLine(std::string_view text) const {
+  Print(text);
+  Print("\n");
+  std::fflush(stdout);
+}
+
+void Context::Note(std::string_view text) const {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}\n", Paint(Printable(text), Style::kFaint, err));
+}
+
+ExitCode Context::Fail(const absl::Status& status, std::string_view hint) const {
+  std::fflush(stdout);
+  if (json) {
+    fmt::print(stderr, "{}\n", RenderErrorJson(status, hint));
+  } else {
+    fmt::print(stderr, "{} {}\n", Paint("waybill:", Style::kBad, err), RenderError(status, hint));
+  }
+  return ExitCodeOf(status);
+}
+
+}  // namespace waybill::cli

@@ -1,0 +1,58 @@
+// What the commands share: where the servers are, how to print, and what was asked for.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cli/failure.h"
+#include "cli/retry.h"
+#include "cli/terminal.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+
+namespace waybill::cli {
+
+struct Context {
+  std::string server = "127.0.0.1:7410";
+  std::string sandbox = "127.0.0.1:7420";
+  std::string client;
+  std::string database_url;
+  std::string redis_url;
+  std::string timeout;  // empty: 30 s for a call, no bound for a watch
+  int retries = 5;
+  bool json = false;
+
+  const Clock& clock;
+  Random& random;
+  Terminal out;  // standard output
+  Terminal err;  // standard error
+
+  // Set by the subcommand on the command line; answers the exit code.
+  std::function<ExitCode()> run;
+
+  Context(const Clock& the_clock, Random& the_random) : clock(the_clock), random(the_random) {}
+
+  bool bounded() const { return !timeout.empty(); }
+  // INVALID_ARGUMENT when --timeout is not a duration. `unbounded`: what no --timeout means.
+  absl::StatusOr<Retrier> MakeRetrier(absl::Duration unbounded = absl::Seconds(30)) const;
+
+  void Print(std::string_view text) const;      // to standard output
+  void PrintLine(std::string_view text) const;  // the same, with the end of the line, at once
+  void Note(std::string_view text) const;       // a line for people, to standard error
+
+  // Says what went wrong on standard error and answers the exit code for it.
+  ExitCode Fail(const absl::Status& status, std::string_view hint = "") const;
+};
+
+// Adds a group's subcommands. `context` outlives the parser.
+void AddStoreCommands(CLI::App& app, Context& context);    // migrate, driver
+void AddOrderCommands(CLI::App& app, Context& context);    // order
+void AddSagaCommands(CLI::App& app, Context& context);     // saga
+void AddSandboxCommands(CLI::App& app, Context& context);  // sandbox
+
+}  // namespace waybill::cli

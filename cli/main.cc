@@ -1,0 +1,112 @@
+// The `waybill` command line.
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "cli/context.h"
+#include "fmt/format.h"
+
+namespace waybill::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "First steps:\n"
+    "  waybill migrate                                   # make the tables\n"
+    "  waybill driver put d-1 --at 52.52,13.405          # a driver on the map\n"
+    "  waybill order create --user u-1 --amount 12.50 --currency EUR --pickup 52.52,13.405\n"
+    "  waybill order list\n"
+    "  waybill saga list --needs-attention               # what a person should look at\n"
+    "\n"
+    "Scripts: --json prints one JSON object a line on standard output, with the contract's field names (proto3 JSON:\n"
+    "64-bit integers are strings). Errors go to standard error, with --json as JSON.\n"
+    "\n"
+    "Exit codes:\n"
+    "  0  done\n"
+    "  1  the call failed\n"
+    "  2  the command line or a field is wrong; nothing was done\n"
+    "  3  there is no such thing\n"
+    "  4  refused: the state of things does not allow it\n"
+    "  5  no answer, not in time, or too busy; a retry may help\n"
+    "  6  order create, order watch: the order was turned back\n"
+    "\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_CLIENT, DATABASE_URL, REDIS_URL; NO_COLOR.\n"
+    "`waybill COMMAND --help` explains each command with examples.";
+
+void AddSettings(CLI::App& app, Context& context) {
+  app.add_option("--server", context.server, "Where waybill-order is")
+      ->envname("WAYBILL_SERVER")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  app.add_option("--client", context.client, "Who calls; idempotency keys are unique for each")
+      ->envname("WAYBILL_CLIENT")
+      ->type_name("NAME");
+  app.add_option("--timeout", context.timeout, "For the whole command, retries included (default: 30s; watch: none)")
+      ->type_name("DURATION");
+  app.add_option("--retries", context.retries, "While the service does not answer")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--database-url", context.database_url, "Postgres, for migrate and driver --capacity")
+      ->envname("DATABASE_URL")
+      ->type_name("URL");
+  app.add_option("--redis-url", context.redis_url, "Redis, for driver")->envname("REDIS_URL")->type_name("URL");
+  app.add_flag("--json", context.json, "For scripts: one JSON object a line");
+}
+
+// What the command line got wrong, and where to read how it is right.
+std::string ExplainMistake(const CLI::App* app, const CLI::Error& error) {
+  std::string what = error.what();
+  std::vector<std::string> extra = app->remaining(true);
+  if (error.get_name() == "RequiredError" && !extra.empty()) what = fmt::format("there is no command \"{}\"", extra[0]);
+  std::string path = "waybill";
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands()[0];
+    path += " " + app->get_name();
+  }
+  return fmt::format("waybill: {}. See: {} --help\n", Printable(what), path);
+}
+
+int Main(int argc, char** argv) {
+  SystemClock clock;
+  SeededRandom random(EntropySeed());
+  Context context(clock, random);
+  context.out = DetectTerminal(stdout);
+  context.err = DetectTerminal(stderr);
+
+  CLI::App app("waybill: orders that are charged and given a driver, or the money goes back");
+  app.name("waybill");
+  app.fallthrough();  // settings may stand behind the command as well
+  app.require_subcommand(1);
+  app.failure_message(ExplainMistake);
+  app.footer(kFooter);
+  app.get_formatter()->column_width(34);
+  AddSettings(app, context);
+  AddOrderCommands(app, context);
+  AddSagaCommands(app, context);
+  AddStoreCommands(app, context);
+  AddSandboxCommands(app, context);
+  CLI::App* version = app.add_subcommand("version", "Print the version");
+  version->footer("Example:\n  waybill version --json");
+  version->callback([&context] {
+    context.run = [&context] {
+      context.PrintLine(context.json ? R"({"version":")" WAYBILL_VERSION R"("})" : "waybill " WAYBILL_VERSION);
+      return ExitCode::kOk;
+    };
+  });
+
+  if (argc <= 1) {
+    fmt::print(stderr, "{}", app.help());
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  return static_cast<int>(context.run());
+}
+
+}  // namespace
+}  // namespace waybill::cli
+
+int main(int argc, char** argv) { return waybill::cli::Main(argc, argv); }

@@ -1,0 +1,426 @@
+// waybill order create | get | list | watch | cancel | complete
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/money.h"
+#include "cli/remote.h"
+#include "cli/story.h"
+#include "cli/values.h"
+#include "runtime/ids.h"
+#include "waybill/order/v1/order.grpc.pb.h"
+
+namespace waybill::cli {
+namespace {
+
+namespace v1 = waybill::order::v1;
+using Orders = v1::OrderService::StubInterface;
+
+LogLine ToLine(const v1::OrderTransition& transition) {
+  LogLine line;
+  line.sequence = transition.sequence();
+  line.step = transition.step();
+  line.attempt = transition.attempt();
+  line.outcome = transition.outcome();
+  line.detail = transition.detail();
+  line.state = v1::OrderStatus_Name(transition.status());
+  line.time = ToTime(transition.time());
+  return line;
+}
+
+OrderView ToView(const v1::Order& order) {
+  OrderView view;
+  view.id = order.order_id();
+  view.key = order.idempotency_key();
+  view.user = order.user_id();
+  view.amount_minor = order.amount().minor_units();
+  view.currency = order.amount().currency();
+  if (order.has_pickup()) view.pickup = storage::GeoPoint{order.pickup().latitude(), order.pickup().longitude()};
+  std::set<std::pair<std::string, std::string>> sorted(order.metadata().begin(), order.metadata().end());
+  view.metadata.assign(sorted.begin(), sorted.end());
+  view.status = v1::OrderStatus_Name(order.status());
+  view.failure_reason = order.failure().reason();
+  view.failure_detail = order.failure().detail();
+  view.driver = order.driver_id();
+  if (order.has_payment()) {
+    PaymentView payment;
+    payment.gateway_reference = order.payment().gateway_reference();
+    payment.charged_minor = order.payment().charged_minor_units();
+    payment.refunded_minor = order.payment().refunded_minor_units();
+    if (order.payment().has_charge_time()) payment.charged_at = ToTime(order.payment().charge_time());
+    if (order.payment().has_refund_time()) payment.refunded_at = ToTime(order.payment().refund_time());
+    view.payment = payment;
+  }
+  view.needs_attention = order.needs_attention();
+  view.created = ToTime(order.create_time());
+  view.updated = ToTime(order.update_time());
+  for (const v1::OrderTransition& transition : order.transitions()) view.log.push_back(ToLine(transition));
+  return view;
+}
+
+bool IsTerminal(v1::OrderStatus status) {
+  return status == v1::COMPLETED || status == v1::CANCELLED || status == v1::FAILED || status == v1::RESOLVED;
+}
+
+bool IsSettled(v1::OrderStatus status) { return status == v1::CONFIRMED || IsTerminal(status); }
+
+// For commands that say whether the order went through.
+ExitCode ExitCodeOf(v1::OrderStatus status) {
+  bool turned_back = status == v1::COMPENSATING || (IsTerminal(status) && status != v1::COMPLETED);
+  return turned_back ? ExitCode::kTurnedBack : ExitCode::kOk;
+}
+
+void PrintOrder(const Context& context, const v1::Order& order) {
+  if (context.json) {
+    context.PrintLine(ToJson(order));
+  } else {
+    context.Print(RenderOrder(ToView(order), context.clock.Now(), context.out));
+  }
+}
+
+ExitCode Fail(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
+}
+
+std::unique_ptr<Orders> Connect(const Context& context) {
+  return v1::OrderService::NewStub(rpc::MakeChannel(context.server));
+}
+
+struct CreateArgs {
+  std::string key;
+  std::string user;
+  std::string amount;
+  std::optional<int64_t> amount_minor;
+  std::string currency;
+  std::string pickup;
+  std::vector<std::string> metadata;
+  std::string wait = "settled";
+};
+
+absl::StatusOr<v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
+  v1::CreateOrderRequest request;
+  request.set_idempotency_key(args.key);
+  request.set_user_id(args.user);
+  v1::Money& money = *request.mutable_amount();
+  money.set_currency(args.currency);
+  if (args.amount_minor) {
+    money.set_minor_units(*args.amount_minor);
+  } else {
+    absl::StatusOr<int64_t> minor = ParseMoney(args.amount, args.currency);
+    if (!minor.ok()) return minor.status();
+    money.set_minor_units(*minor);
+  }
+  if (!args.pickup.empty()) {
+    absl::StatusOr<storage::GeoPoint> point = ParsePoint(args.pickup);
+    if (!point.ok()) return point.status();
+    request.mutable_pickup()->set_latitude(point->latitude);
+    request.mutable_pickup()->set_longitude(point->longitude);
+  }
+  for (const std::string& text : args.metadata) {
+    absl::StatusOr<std::pair<std::string, std::string>> pair = ParsePair(text);
+    if (!pair.ok()) return pair.status();
+    (*request.mutable_metadata())[pair->first] = pair->second;
+  }
+  request.set_wait(args.wait == "accepted" ? v1::CreateOrderRequest::UNTIL_ACCEPTED
+                                           : v1::CreateOrderRequest::UNTIL_SETTLED);
+  return request;
+}
+
+ExitCode Create(const Context& context, const CreateArgs& args) {
+  absl::StatusOr<v1::CreateOrderRequest> request = ToRequest(args);
+  if (!request.ok()) return context.Fail(request.status());
+  if (args.key.empty()) {
+    std::string key = IdGenerator(context.clock, context.random).Next().ToString();
+    context.Note(fmt::format("key {} (repeat with --key {} to get the same order, never a second one)", key, key));
+    request->set_idempotency_key(key);
+  }
+  bool replayed = false;
+  auto orders = Connect(context);
+  absl::StatusOr<v1::Order> order =
+      Call(context, *orders, &Orders::CreateOrder, *request, [&replayed](const grpc::ClientContext& call) {
+        replayed = call.GetServerInitialMetadata().count("idempotency-replayed") > 0;
+      });
+  if (!order.ok()) return Fail(context, order.status());
+  if (replayed) context.Note("this key already had an order: here it is");
+  PrintOrder(context, *order);
+  return ExitCodeOf(order->status());
+}
+
+ExitCode Get(const Context& context, const std::string& id) {
+  v1::GetOrderRequest request;
+  request.set_order_id(id);
+  auto orders = Connect(context);
+  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::GetOrder, request);
+  if (!order.ok()) return Fail(context, order.status());
+  PrintOrder(context, *order);
+  return ExitCode::kOk;
+}
+
+struct ListArgs {
+  std::string user;
+  std::vector<std::string> statuses;
+  std::string from;
+  std::string to;
+  size_t limit = 50;
+};
+
+absl::StatusOr<v1::ListOrdersRequest> ToRequest(const ListArgs& args, absl::Time now) {
+  v1::ListOrdersRequest request;
+  request.set_user_id(args.user);
+  for (const std::string& name : args.statuses) {
+    v1::OrderStatus status;
+    if (!v1::OrderStatus_Parse(name, &status)) return absl::InvalidArgumentError("--status: unknown " + name);
+    request.add_statuses(status);
+  }
+  if (!args.from.empty()) {
+    absl::StatusOr<absl::Time> from = ParseMoment(args.from, now);
+    if (!from.ok()) return from.status();
+    *request.mutable_created_from() = FromTime(*from);
+  }
+  if (!args.to.empty()) {
+    absl::StatusOr<absl::Time> to = ParseMoment(args.to, now);
+    if (!to.ok()) return to.status();
+    *request.mutable_created_to() = FromTime(*to);
+  }
+  return request;
+}
+
+ExitCode List(const Context& context, const ListArgs& args) {
+  absl::StatusOr<v1::ListOrdersRequest> request = ToRequest(args, context.clock.Now());
+  if (!request.ok()) return context.Fail(request.status());
+  auto orders = Connect(context);
+  bool more = false;
+  absl::StatusOr<std::vector<v1::Order>> found = CallPages<v1::Order>(
+      *request, args.limit, more,
+      [&](const v1::ListOrdersRequest& page, std::vector<v1::Order>& items, std::string& next) {
+        absl::StatusOr<v1::ListOrdersResponse> response = Call(context, *orders, &Orders::ListOrders, page);
+        if (!response.ok()) return response.status();
+        for (v1::Order& order : *response->mutable_orders()) items.push_back(std::move(order));
+        next = response->next_page_token();
+        return absl::OkStatus();
+      });
+  if (!found.ok()) return Fail(context, found.status());
+  std::vector<OrderView> views;
+  for (const v1::Order& order : *found) {
+    if (context.json) {
+      context.PrintLine(ToJson(order));
+    } else {
+      views.push_back(ToView(order));
+    }
+  }
+  if (!views.empty()) context.Print(RenderOrders(views, context.clock.Now(), context.out));
+  if (found->empty()) context.Note("no such orders");
+  if (more) context.Note(fmt::format("there are more than {}: --limit N shows more, --limit 0 all", args.limit));
+  return ExitCode::kOk;
+}
+
+struct WatchArgs {
+  std::string id;
+  int64_t from = 0;
+  std::string until = "terminal";
+};
+
+// Follows an order over as many streams as it takes, each from where the one before broke.
+class Watcher {
+ public:
+  Watcher(const Context& context, const WatchArgs& args) : context_(context), args_(args), next_(args.from) {}
+
+  absl::Status Run(Orders& orders) {
+    absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
+    if (!retrier.ok()) return retrier.status();
+    absl::Time deadline = absl::InfiniteFuture();
+    if (context_.bounded()) deadline = context_.clock.Now() + retrier->timeout();
+    while (!ended_) {
+      // A stream that moved on is no failed try: the next one starts with a fresh budget.
+      absl::Status status = retrier->Run([&](absl::Time) {
+        int64_t before = next_;
+        absl::Status broken = Follow(orders, deadline);
+        return next_ > before && IsRetryable(broken) ? absl::OkStatus() : broken;
+      });
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Follow(Orders& orders, absl::Time deadline) {
+    v1::WatchOrderRequest request;
+    request.set_order_id(args_.id);
+    request.set_from_sequence(next_);
+    grpc::ClientContext call;
+    Prepare(call, context_, deadline);
+    auto stream = orders.WatchOrder(&call, request);
+    v1::OrderTransition transition;
+    while (!ended_ && stream->Read(&transition)) {
+      Show(transition);
+      next_ = transition.sequence() + 1;
+      ended_ = args_.until == "settled" && IsSettled(transition.status());
+    }
+    if (ended_) call.TryCancel();
+    absl::Status status = rpc::FromGrpcStatus(stream->Finish());
+    if (ended_) return absl::OkStatus();
+    ended_ = status.ok();
+    return status;
+  }
+
+  void Show(const v1::OrderTransition& transition) {
+    if (context_.json) {
+      context_.PrintLine(ToJson(transition));
+      return;
+    }
+    LogLine line = ToLine(transition);
+    std::string text = RenderLogLine(line, previous_, context_.out);
+    text.pop_back();
+    context_.PrintLine(text);
+    previous_ = line.time;
+  }
+
+  const Context& context_;
+  const WatchArgs& args_;
+  int64_t next_;
+  std::optional<absl::Time> previous_;
+  bool ended_ = false;
+};
+
+ExitCode Watch(const Context& context, const WatchArgs& args) {
+  auto orders = Connect(context);
+  absl::Status status = Watcher(context, args).Run(*orders);
+  if (!status.ok()) return Fail(context, status);
+  v1::GetOrderRequest request;
+  request.set_order_id(args.id);
+  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::GetOrder, request);
+  if (!order.ok()) return Fail(context, order.status());
+  if (!context.json) context.PrintLine(Printable(Verdict(ToView(*order))));
+  return ExitCodeOf(order->status());
+}
+
+ExitCode Cancel(const Context& context, const std::string& id, const std::string& reason) {
+  v1::CancelOrderRequest request;
+  request.set_order_id(id);
+  request.set_reason(reason);
+  auto orders = Connect(context);
+  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::CancelOrder, request);
+  if (!order.ok()) return Fail(context, order.status());
+  PrintOrder(context, *order);
+  return ExitCode::kOk;
+}
+
+ExitCode Complete(const Context& context, const std::string& id) {
+  v1::CompleteOrderRequest request;
+  request.set_order_id(id);
+  auto orders = Connect(context);
+  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::CompleteOrder, request);
+  if (!order.ok()) return Fail(context, order.status());
+  PrintOrder(context, *order);
+  return ExitCode::kOk;
+}
+
+void AddCreate(CLI::App& group, Context& context) {
+  auto args = std::make_shared<CreateArgs>();
+  CLI::App* command =
+      group.add_subcommand("create", "Create an order: charge it and give it a driver, or give the money back");
+  command->add_option("--user", args->user, "Who orders")->required()->type_name("ID");
+  auto* amount = command->add_option("--amount", args->amount, "What it costs, exactly: 12.50")->type_name("AMOUNT");
+  auto* minor =
+      command->add_option("--amount-minor", args->amount_minor, "The same in the minor unit: 1250")->type_name("N");
+  amount->excludes(minor);
+  command->add_option("--currency", args->currency, "ISO 4217 code")->required()->type_name("CODE");
+  command->add_option("--key", args->key, "Idempotency key (default: a fresh one, printed)")->type_name("KEY");
+  command->add_option("--pickup", args->pickup, "Where a driver should be near")->type_name("LAT,LONG");
+  command->add_option("--metadata", args->metadata, "Kept with the order; may be given many times")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
+  command->add_option("--wait", args->wait, "How long to wait")
+      ->check(CLI::IsMember({"settled", "accepted"}))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  waybill order create --user u-17 --amount 12.50 --currency EUR --pickup 52.52,13.405\n"
+      "  waybill order create --user u-17 --amount-minor 1250 --currency EUR --wait accepted\n"
+      "  waybill order create --key checkout-4711 --user u-17 --amount 900 --currency JPY --metadata gate=7\n"
+      "\n"
+      "While the service does not answer, the call is repeated with the same key, so that there is never a second\n"
+      "order. Exit code 6: the order was turned back; its story says why, and that the money is back.");
+  command->callback([&context, args, amount, minor] {
+    if (amount->empty() && minor->empty()) throw CLI::RequiredError("--amount or --amount-minor");
+    context.run = [&context, args] { return Create(context, *args); };
+  });
+}
+
+void AddList(CLI::App& group, Context& context) {
+  auto args = std::make_shared<ListArgs>();
+  CLI::App* command = group.add_subcommand("list", "List orders, newest first");
+  command->add_option("--user", args->user, "Only this user's")->type_name("ID");
+  command->add_option("--status", args->statuses, "Only with this status; may be given many times")
+      ->allow_extra_args(false)
+      ->transform(CLI::IsMember(
+          {"PENDING", "CONFIRMED", "COMPLETED", "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"}, CLI::ignore_case));
+  command->add_option("--from", args->from, "Created then or later")->type_name("TIME");
+  command->add_option("--to", args->to, "Created before then")->type_name("TIME");
+  command->add_option("--limit", args->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
+  command->footer(
+      "Examples:\n"
+      "  waybill order list --user u-17\n"
+      "  waybill order list --status failed --from 2h\n"
+      "  waybill order list --from 2026-01-31T12:00:00Z --to 2026-02-01 --limit 0 --json | jq -r .order_id\n"
+      "\n"
+      "TIME is an RFC 3339 time, a date, or how long ago.");
+  command->callback([&context, args] { context.run = [&context, args] { return List(context, *args); }; });
+}
+
+void AddWatch(CLI::App& group, Context& context) {
+  auto args = std::make_shared<WatchArgs>();
+  CLI::App* command = group.add_subcommand("watch", "Follow an order line by line until nothing more can happen to it");
+  command->add_option("id", args->id, "The order")->required()->type_name("ID");
+  command->add_option("--from", args->from, "First sequence to show")->check(CLI::NonNegativeNumber)->type_name("N");
+  command->add_option("--until", args->until, "When to stop: terminal, or settled (confirmed counts, too)")
+      ->check(CLI::IsMember({"terminal", "settled"}))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  waybill order watch 01939f6e-0000-7000-8000-000000000001\n"
+      "  waybill order watch 01939f6e-0000-7000-8000-000000000001 --until settled --timeout 1m\n"
+      "\n"
+      "A broken stream is taken up again where it broke. Exit code 6: the order was turned back.");
+  command->callback([&context, args] { context.run = [&context, args] { return Watch(context, *args); }; });
+}
+
+}  // namespace
+
+void AddOrderCommands(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("order", "Create, read, watch, cancel and complete orders");
+  group->require_subcommand(1);
+  group->footer("`waybill order COMMAND --help` explains each command with examples.");
+  AddCreate(*group, context);
+  AddList(*group, context);
+  AddWatch(*group, context);
+
+  auto id = std::make_shared<std::string>();
+  auto reason = std::make_shared<std::string>();
+  CLI::App* get = group->add_subcommand("get", "Show an order and what happened to it, step by step");
+  get->add_option("id", *id, "The order")->required()->type_name("ID");
+  get->footer("Example:\n  waybill order get 01939f6e-0000-7000-8000-000000000001");
+  get->callback([&context, id] { context.run = [&context, id] { return Get(context, *id); }; });
+
+  CLI::App* cancel = group->add_subcommand("cancel", "Turn an order back: refund it and free its driver");
+  cancel->add_option("id", *id, "The order")->required()->type_name("ID");
+  cancel->add_option("--reason", *reason, "Kept in the order's log")->type_name("TEXT");
+  cancel->footer(
+      "Example:\n  waybill order cancel 01939f6e-0000-7000-8000-000000000001 --reason \"customer called\"\n\n"
+      "Repeating it is harmless. A completed order is refused (exit code 4).");
+  cancel->callback(
+      [&context, id, reason] { context.run = [&context, id, reason] { return Cancel(context, *id, *reason); }; });
+
+  CLI::App* complete = group->add_subcommand("complete", "Mark a confirmed order as delivered and free its driver");
+  complete->add_option("id", *id, "The order")->required()->type_name("ID");
+  complete->footer(
+      "Example:\n  waybill order complete 01939f6e-0000-7000-8000-000000000001\n\n"
+      "Repeating it is harmless. An order that is not confirmed is refused (exit code 4).");
+  complete->callback([&context, id] { context.run = [&context, id] { return Complete(context, *id); }; });
+}
+
+}  // namespace waybill::cli

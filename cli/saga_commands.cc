@@ -1,0 +1,185 @@
+// waybill saga list | show | retry | resolve
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/remote.h"
+#include "cli/story.h"
+#include "cli/values.h"
+#include "waybill/ops/v1/ops.grpc.pb.h"
+
+namespace waybill::cli {
+namespace {
+
+namespace v1 = waybill::ops::v1;
+using Sagas = v1::SagaAdmin::StubInterface;
+
+SagaView ToView(const v1::Saga& saga) {
+  SagaView view;
+  view.id = saga.saga_id();
+  view.state = v1::SagaState_Name(saga.state());
+  view.step = saga.step();
+  view.attempt = saga.attempt();
+  view.failure_reason = saga.failure_reason();
+  view.failure_detail = saga.failure_detail();
+  view.needs_attention = saga.needs_attention();
+  view.owner = saga.owner();
+  view.epoch = saga.epoch();
+  if (saga.has_lease_until()) view.lease_until = ToTime(saga.lease_until());
+  view.created = ToTime(saga.create_time());
+  view.updated = ToTime(saga.update_time());
+  view.traceparent = saga.traceparent();
+  for (const v1::SagaLogEntry& entry : saga.log()) {
+    view.log.push_back({entry.sequence(), entry.step(), entry.attempt(), entry.outcome(), entry.detail(),
+                        v1::SagaState_Name(entry.state()), ToTime(entry.time())});
+  }
+  return view;
+}
+
+std::unique_ptr<Sagas> Connect(const Context& context) {
+  return v1::SagaAdmin::NewStub(rpc::MakeChannel(context.server));
+}
+
+ExitCode Fail(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
+}
+
+ExitCode Show(const Context& context, const absl::StatusOr<v1::Saga>& saga) {
+  if (!saga.ok()) return Fail(context, saga.status());
+  if (context.json) {
+    context.PrintLine(ToJson(*saga));
+  } else {
+    context.Print(RenderSaga(ToView(*saga), context.clock.Now(), context.out));
+  }
+  return ExitCode::kOk;
+}
+
+struct ListArgs {
+  std::vector<std::string> states;
+  std::string older_than;
+  bool needs_attention = false;
+  size_t limit = 50;
+};
+
+ExitCode List(const Context& context, const ListArgs& args) {
+  v1::ListSagasRequest request;
+  for (const std::string& name : args.states) {
+    v1::SagaState state;
+    if (!v1::SagaState_Parse(name, &state)) return context.Fail(absl::InvalidArgumentError("--state: unknown " + name));
+    request.add_states(state);
+  }
+  if (!args.older_than.empty()) {
+    absl::StatusOr<absl::Duration> age = ParseDuration(args.older_than);
+    if (!age.ok()) return context.Fail(age.status());
+    request.mutable_min_age()->set_seconds(absl::ToInt64Seconds(*age));
+    request.mutable_min_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*age % absl::Seconds(1))));
+  }
+  request.set_needs_attention(args.needs_attention);
+  auto sagas = Connect(context);
+  bool more = false;
+  absl::StatusOr<std::vector<v1::Saga>> found = CallPages<v1::Saga>(
+      request, args.limit, more,
+      [&](const v1::ListSagasRequest& page, std::vector<v1::Saga>& items, std::string& next) {
+        absl::StatusOr<v1::ListSagasResponse> response = Call(context, *sagas, &Sagas::ListSagas, page);
+        if (!response.ok()) return response.status();
+        for (v1::Saga& saga : *response->mutable_sagas()) items.push_back(std::move(saga));
+        next = response->next_page_token();
+        return absl::OkStatus();
+      });
+  if (!found.ok()) return Fail(context, found.status());
+  std::vector<SagaView> views;
+  for (const v1::Saga& saga : *found) {
+    if (context.json) {
+      context.PrintLine(ToJson(saga));
+    } else {
+      views.push_back(ToView(saga));
+    }
+  }
+  if (!views.empty()) context.Print(RenderSagas(views, context.clock.Now(), context.out));
+  if (found->empty()) context.Note("no such sagas");
+  if (more) context.Note(fmt::format("there are more than {}: --limit N shows more, --limit 0 all", args.limit));
+  return ExitCode::kOk;
+}
+
+ExitCode Get(const Context& context, const std::string& id) {
+  v1::GetSagaRequest request;
+  request.set_saga_id(id);
+  return Show(context, Call(context, *Connect(context), &Sagas::GetSaga, request));
+}
+
+ExitCode Retry(const Context& context, const std::string& id) {
+  v1::RetrySagaRequest request;
+  request.set_saga_id(id);
+  return Show(context, Call(context, *Connect(context), &Sagas::RetrySaga, request));
+}
+
+ExitCode Resolve(const Context& context, const std::string& id, const std::string& reason, const std::string& who) {
+  v1::ResolveSagaRequest request;
+  request.set_saga_id(id);
+  request.set_reason(reason);
+  request.set_operator_(who);
+  return Show(context, Call(context, *Connect(context), &Sagas::ResolveSaga, request));
+}
+
+void AddList(CLI::App& group, Context& context) {
+  auto args = std::make_shared<ListArgs>();
+  CLI::App* command = group.add_subcommand("list", "List sagas, oldest first; without --state the unfinished ones");
+  command->add_option("--state", args->states, "Only in this state; may be given many times")
+      ->allow_extra_args(false)
+      ->transform(CLI::IsMember({"RUNNING", "SUCCEEDED", "CLOSED", "COMPENSATING", "COMPENSATED", "RESOLVED"},
+                                CLI::ignore_case));
+  command->add_option("--older-than", args->older_than, "Only if created longer ago")->type_name("DURATION");
+  command->add_flag("--needs-attention", args->needs_attention, "Only those whose compensation keeps failing");
+  command->add_option("--limit", args->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
+  command->footer(
+      "Examples:\n"
+      "  waybill saga list --needs-attention\n"
+      "  waybill saga list --state compensating --older-than 5m");
+  command->callback([&context, args] { context.run = [&context, args] { return List(context, *args); }; });
+}
+
+void AddResolve(CLI::App& group, Context& context) {
+  struct Args {
+    std::string id, reason, who;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* command =
+      group.add_subcommand("resolve", "End a stuck saga by hand; Waybill undoes nothing further for it");
+  command->add_option("id", args->id, "The saga; an order's has the order's id")->required()->type_name("ID");
+  command->add_option("--reason", args->reason, "Why, for whoever reads its log later")->required()->type_name("TEXT");
+  command->add_option("--operator", args->who, "Who decides")->required()->envname("USER")->type_name("NAME");
+  command->footer(
+      "Example:\n"
+      "  waybill saga resolve 01939f6e-0000-7000-8000-000000000001 --reason \"refunded at the bank, ticket 812\"\n"
+      "\n"
+      "Only a saga that is compensating and needs attention can be resolved; any other is refused (exit code 4).");
+  command->callback([&context, args] {
+    context.run = [&context, args] { return Resolve(context, args->id, args->reason, args->who); };
+  });
+}
+
+}  // namespace
+
+void AddSagaCommands(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("saga", "For operators: look at sagas, and repair the stuck ones");
+  group->require_subcommand(1);
+  group->footer("`waybill saga COMMAND --help` explains each command with examples.");
+  AddList(*group, context);
+  auto id = std::make_shared<std::string>();
+  CLI::App* show = group->add_subcommand("show", "Show a saga with its lease, its epoch and its log");
+  show->add_option("id", *id, "The saga; an order's has the order's id")->required()->type_name("ID");
+  show->footer("Example:\n  waybill saga show 01939f6e-0000-7000-8000-000000000001");
+  show->callback([&context, id] { context.run = [&context, id] { return Get(context, *id); }; });
+
+  CLI::App* retry = group->add_subcommand("retry", "Try a saga's current step now instead of after its backoff");
+  retry->add_option("id", *id, "The saga; an order's has the order's id")->required()->type_name("ID");
+  retry->footer(
+      "Example:\n  waybill saga retry 01939f6e-0000-7000-8000-000000000001\n\n"
+      "Takes the saga over from another process if need be; that one's late writes are fenced by the epoch.");
+  retry->callback([&context, id] { context.run = [&context, id] { return Retry(context, *id); }; });
+  AddResolve(*group, context);
+}
+
+}  // namespace waybill::cli

@@ -1,0 +1,204 @@
+// waybill sandbox set | show | books | restart
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/remote.h"
+#include "cli/table.h"
+#include "cli/values.h"
+#include "waybill/sandbox/v1/sandbox.grpc.pb.h"
+
+namespace waybill::cli {
+namespace {
+
+namespace v1 = waybill::sandbox::v1;
+using Sandbox = v1::SandboxAdmin::StubInterface;
+
+std::unique_ptr<Sandbox> Connect(const Context& context) {
+  return v1::SandboxAdmin::NewStub(rpc::MakeChannel(context.sandbox));
+}
+
+ExitCode Fail(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.sandbox, "--sandbox or WAYBILL_SANDBOX"));
+}
+
+std::string Percent(double share) { return share == 0 ? "-" : fmt::format("{:g} %", share * 100); }
+
+std::string Latency(const v1::Behaviour& behaviour) {
+  if (behaviour.latency_ms_p50() == 0 && behaviour.latency_ms_p99() == 0) return "none";
+  return fmt::format("{} ms, p99 {} ms", behaviour.latency_ms_p50(), behaviour.latency_ms_p99());
+}
+
+ExitCode Show(const Context& context, const absl::StatusOr<v1::Behaviours>& behaviours) {
+  if (!behaviours.ok()) return Fail(context, behaviours.status());
+  if (context.json) {
+    context.PrintLine(ToJson(*behaviours));
+    return ExitCode::kOk;
+  }
+  using Align = Column::Align;
+  Table table({{"target"},
+               {"unavailable", Align::kRight},
+               {"lost before", Align::kRight},
+               {"lost after", Align::kRight},
+               {"late", Align::kRight},
+               {"declined", Align::kRight},
+               {"latency"},
+               {"only for"}});
+  auto add = [&table](const char* target, const v1::Behaviour& behaviour) {
+    std::string late = Percent(behaviour.late_rate());
+    if (behaviour.late_rate() > 0) late += fmt::format(" by {} ms", behaviour.late_ms());
+    std::string methods;
+    for (const std::string& method : behaviour.methods()) methods += (methods.empty() ? "" : ", ") + method;
+    table.Add({target, Percent(behaviour.unavailable_rate()), Percent(behaviour.lost_before_rate()),
+               Percent(behaviour.lost_after_rate()), late, Percent(behaviour.decline_rate()), Latency(behaviour),
+               methods});
+  };
+  add("gateway", behaviours->gateway());
+  add("dispatcher", behaviours->dispatcher());
+  context.Print(table.Render(context.out));
+  return ExitCode::kOk;
+}
+
+struct SetArgs {
+  std::string target = "both";
+  double unavailable = 0;
+  double lost_before = 0;
+  double lost_after = 0;
+  double late = 0;
+  double decline = 0;
+  std::string p50 = "0s";
+  std::string p99;
+  std::string late_by = "0s";
+  std::vector<std::string> methods;
+};
+
+absl::StatusOr<v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
+  v1::SetBehaviourRequest request;
+  if (args.target == "gateway") request.set_target(v1::GATEWAY);
+  if (args.target == "dispatcher") request.set_target(v1::DISPATCHER);
+  v1::Behaviour& behaviour = *request.mutable_behaviour();
+  behaviour.set_unavailable_rate(args.unavailable);
+  behaviour.set_lost_before_rate(args.lost_before);
+  behaviour.set_lost_after_rate(args.lost_after);
+  behaviour.set_late_rate(args.late);
+  behaviour.set_decline_rate(args.decline);
+  absl::StatusOr<absl::Duration> p50 = ParseDuration(args.p50);
+  if (!p50.ok()) return p50.status();
+  absl::StatusOr<absl::Duration> p99 = args.p99.empty() ? p50 : ParseDuration(args.p99);
+  if (!p99.ok()) return p99.status();
+  absl::StatusOr<absl::Duration> late_by = ParseDuration(args.late_by);
+  if (!late_by.ok()) return late_by.status();
+  behaviour.set_latency_ms_p50(absl::ToInt64Milliseconds(*p50));
+  behaviour.set_latency_ms_p99(absl::ToInt64Milliseconds(*p99));
+  behaviour.set_late_ms(absl::ToInt64Milliseconds(*late_by));
+  for (const std::string& method : args.methods) behaviour.add_methods(method);
+  return request;
+}
+
+ExitCode Set(const Context& context, const SetArgs& args) {
+  absl::StatusOr<v1::SetBehaviourRequest> request = ToRequest(args);
+  if (!request.ok()) return context.Fail(request.status());
+  return Show(context, Call(context, *Connect(context), &Sandbox::SetBehaviour, *request));
+}
+
+ExitCode Books(const Context& context, const std::string& order_id) {
+  v1::GetBooksRequest request;
+  request.set_order_id(order_id);
+  absl::StatusOr<v1::Books> books = Call(context, *Connect(context), &Sandbox::GetBooks, request);
+  if (!books.ok()) return Fail(context, books.status());
+  Table table({{"key"},
+               {"charges", Column::Align::kRight},
+               {"charged", Column::Align::kRight},
+               {"refunds", Column::Align::kRight},
+               {"refunded", Column::Align::kRight},
+               {"driver", Column::Align::kLeft, Column::Overflow::kCut}});
+  for (const v1::Books::Entry& entry : books->entries()) {
+    if (context.json) {
+      context.PrintLine(ToJson(entry));
+    } else {
+      table.Add({entry.idempotency_key(), std::to_string(entry.charges()), std::to_string(entry.charged_minor()),
+                 std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()), entry.driver_id()});
+    }
+  }
+  if (!table.empty()) context.Print(table.Render(context.out));
+  if (books->entries().empty()) context.Note("nothing in the books");
+  return ExitCode::kOk;
+}
+
+void AddSet(CLI::App& group, Context& context) {
+  auto args = std::make_shared<SetArgs>();
+  CLI::App* command = group.add_subcommand("set", "Replace how it behaves; what is not named is well-behaved");
+  command->add_option("--target", args->target, "Who misbehaves")
+      ->check(CLI::IsMember({"both", "gateway", "dispatcher"}))
+      ->capture_default_str();
+  auto share = [command](const char* name, double& value, const char* what) {
+    command->add_option(name, value, what)->check(CLI::Range(0.0, 1.0))->type_name("SHARE");
+  };
+  share("--unavailable", args->unavailable, "Calls answered UNAVAILABLE, nothing done");
+  share("--lost-before", args->lost_before, "Calls never answered, nothing done");
+  share("--lost-after", args->lost_after, "Calls done, then never answered");
+  share("--late", args->late, "Calls done, answered late");
+  share("--decline", args->decline, "Charges declined; dispatcher: no driver");
+  command->add_option("--late-by", args->late_by, "How late")->type_name("DURATION");
+  command->add_option("--latency", args->p50, "Of ordinary answers, median")->type_name("DURATION");
+  command->add_option("--latency-p99", args->p99, "The same, 99th percentile (default: the median)")
+      ->type_name("DURATION");
+  command->add_option("--method", args->methods, "Only this RPC misbehaves, e.g. Refund; may be given many times")
+      ->type_name("RPC")
+      ->allow_extra_args(false);
+  command->footer(
+      "Examples:\n"
+      "  waybill sandbox set --decline 0.3\n"
+      "  waybill sandbox set --target gateway --lost-after 0.1 --latency 5ms --latency-p99 80ms\n"
+      "  waybill sandbox set --target gateway --unavailable 1 --method Refund   # refunds keep failing\n"
+      "  waybill sandbox set                                                    # well-behaved again\n"
+      "\n"
+      "A SHARE is of all calls, 0 to 1. Shares are drawn in the order above; the first that hits decides.");
+  command->callback([&context, args] { context.run = [&context, args] { return Set(context, *args); }; });
+}
+
+}  // namespace
+
+void AddSandboxCommands(CLI::App& app, Context& context) {
+  CLI::App* group =
+      app.add_subcommand("sandbox", "For demos and tests: make the sandbox misbehave, and read its books");
+  group->require_subcommand(1);
+  group->footer("`waybill sandbox COMMAND --help` explains each command with examples.");
+  group->add_option("--sandbox", context.sandbox, "Where waybill-sandbox is")
+      ->envname("WAYBILL_SANDBOX")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  AddSet(*group, context);
+
+  CLI::App* show = group->add_subcommand("show", "Show how it behaves");
+  show->footer("Example:\n  waybill sandbox show --sandbox 127.0.0.1:7420");
+  show->callback([&context] {
+    context.run = [&context] {
+      return Show(context, Call(context, *Connect(context), &Sandbox::GetBehaviours, v1::GetBehavioursRequest()));
+    };
+  });
+
+  auto order_id = std::make_shared<std::string>();
+  CLI::App* books = group->add_subcommand("books", "Show what its append-only log says, key by key");
+  books->add_option("--order", *order_id, "Only this order's")->type_name("ID");
+  books->footer(
+      "Example:\n  waybill sandbox books --order 01939f6e-0000-7000-8000-000000000001\n\nAmounts are in minor units, "
+      "as the gateway was told them.");
+  books->callback([&context, order_id] { context.run = [&context, order_id] { return Books(context, *order_id); }; });
+
+  CLI::App* restart =
+      group->add_subcommand("restart", "Make it execute itself anew: connections break, calls are lost");
+  restart->footer("Example:\n  waybill sandbox restart\n\nIts log is on disk, so that its books survive.");
+  restart->callback([&context] {
+    context.run = [&context] {
+      auto answer = Call(context, *Connect(context), &Sandbox::Restart, v1::RestartRequest());
+      if (!answer.ok()) return Fail(context, answer.status());
+      context.Note("restarting");
+      return ExitCode::kOk;
+    };
+  });
+}
+
+}  // namespace waybill::cli

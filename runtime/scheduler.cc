@@ -6,13 +6,13 @@ namespace waybill {
 
 ThreadScheduler::ThreadScheduler(const Clock& clock) : clock_(clock), thread_([this] { Run(); }) {}
 
-ThreadScheduler::~ThreadScheduler() {
+void ThreadScheduler::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 Scheduler::TimerId ThreadScheduler::At(absl::Time when, Callback callback) {

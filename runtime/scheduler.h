@@ -27,11 +27,14 @@ class Scheduler {
   virtual bool Cancel(const TimerId& id) = 0;
 };
 
-// One thread and an ordered map. The destructor drops what is still pending.
+// One thread and an ordered map.
 class ThreadScheduler final : public Scheduler {
  public:
   explicit ThreadScheduler(const Clock& clock);
-  ~ThreadScheduler() override;
+  ~ThreadScheduler() override { Stop(); }
+
+  // After this nothing runs any more; what is pending, or comes still, never will. Not from a callback.
+  void Stop();
 
   TimerId At(absl::Time when, Callback callback) override;
   bool Cancel(const TimerId& id) override;

@@ -17,7 +17,10 @@ class WorkerPool {
   using Task = absl::AnyInvocable<void()>;
 
   WorkerPool(size_t threads, size_t queue_max);
-  ~WorkerPool();  // runs what is queued, then joins
+  ~WorkerPool() { Stop(); }
+
+  // Runs what is queued, then joins; takes no more tasks. Not from a task.
+  void Stop();
 
   // False when the queue is full or the pool stops: the task was not taken, and the caller sheds the load.
   [[nodiscard]] bool Submit(Task& task);

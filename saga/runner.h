@@ -262,6 +262,7 @@ class Runner {
       int64_t seq;
       size_t log_size;
       typename P::Effects effects;
+      bool journaled;
     };
     // Where to go back to when the claim that was made since the last write is lost.
     std::optional<Checkpoint> before_claim;
@@ -457,9 +458,10 @@ class Runner {
 
   void Call(ExecutionPtr execution, const Step<P>& step, const Action<P>& action, bool undo) {
     Execution& e = *execution;
-    if (action.journaled && !undo && !e.before_claim) {
-      e.before_claim = {e.record.state, e.record.step, e.record.attempt,
-                        e.record.seq,   e.log.size(),  e.record.payload.effects};
+    // The first of several journaled calls that share a commit; of the others, the one that the next commit is about.
+    if (!undo && (!e.before_claim || !e.before_claim->journaled)) {
+      e.before_claim = {e.record.state,           e.record.step,   e.record.attempt, e.record.seq, e.log.size(),
+                        e.record.payload.effects, action.journaled};
     }
     Attempt attempt;
     attempt.saga_id = e.record.id;

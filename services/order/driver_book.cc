@@ -1,0 +1,235 @@
+#include "services/order/driver_book.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+namespace waybill::order {
+namespace {
+
+// A pick or release that is not durable after so long never will be: the saga was taken over or given up.
+constexpr absl::Duration kHeldMax = absl::Minutes(1);
+constexpr uint32_t kReconcilePiece = 2'000;  // drivers
+
+template <typename Bits>
+bool Get(const Bits& bits, int slot) {
+  size_t at = static_cast<size_t>(slot - 1);
+  return at / 64 < bits.size() && (bits[at / 64] >> (at % 64) & 1) != 0;
+}
+
+template <typename Bits>
+void Set(Bits& bits, int slot) {
+  size_t at = static_cast<size_t>(slot - 1);
+  if (at / 64 >= bits.size()) bits.resize(at / 64 + 1);
+  bits[at / 64] |= uint64_t{1} << (at % 64);
+}
+
+template <typename Bits>
+void Clear(Bits& bits, int slot) {
+  size_t at = static_cast<size_t>(slot - 1);
+  if (at / 64 < bits.size()) bits[at / 64] &= ~(uint64_t{1} << (at % 64));
+}
+
+}  // namespace
+
+DriverBook::Index DriverBook::Find(const std::string& driver_id) {
+  auto [it, added] = by_id_.try_emplace(driver_id, 0);
+  if (!added) return it->second;
+  if (holes_.empty()) {
+    it->second = static_cast<Index>(drivers_.size());
+    drivers_.emplace_back();
+  } else {
+    it->second = holes_.back();
+    holes_.pop_back();
+  }
+  Driver& driver = drivers_[it->second];
+  driver.id = driver_id;
+  auto capacity = capacities_.find(driver_id);
+  driver.capacity = capacity == capacities_.end() ? 1 : capacity->second;
+  return it->second;
+}
+
+void DriverBook::Offer(const std::string& driver_id, absl::Time now) {
+  Index index = Find(driver_id);
+  drivers_[index].seen = now;
+  Pool(index, now);
+  ForgetIfIdle(index);
+}
+
+std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, absl::Time now) {
+  while (!pool_.empty()) {
+    Index index = pool_[random_.Next() % pool_.size()];
+    Driver& driver = drivers_[index];
+    if (now - driver.seen > fresh_for_) {
+      Unpool(driver);
+      ForgetIfIdle(index);
+      continue;
+    }
+    if (auto slot = PickFrom(index, order_id, now)) return slot;
+    Unpool(driver);
+  }
+  return std::nullopt;
+}
+
+std::optional<storage::DriverSlot> DriverBook::Pick(const Uuid& order_id, const std::string& driver_id,
+                                                    absl::Time now) {
+  return PickFrom(Find(driver_id), order_id, now);
+}
+
+std::optional<storage::DriverSlot> DriverBook::PickFrom(Index index, const Uuid& order_id, absl::Time now) {
+  Driver& driver = drivers_[index];
+  int slot = FreeSlot(driver);
+  if (slot == 0) return std::nullopt;
+  Take(index, slot);
+  Touch(index, slot);
+  Drop(order_id, now);  // what it had picked before; not earlier, lest the driver be forgotten
+  picked_[order_id] = {index, slot, now};
+  return storage::DriverSlot{driver.id, slot};
+}
+
+// 0: none. Of many, one at random: replicas do not know each other's slots.
+int DriverBook::FreeSlot(const Driver& driver) {
+  if (driver.taken >= driver.capacity) return 0;
+  if (driver.capacity == 1) return Get(driver.slots, 1) ? 0 : 1;
+  int start = static_cast<int>(random_.Next() % static_cast<uint64_t>(driver.capacity));
+  for (int i = 0; i < driver.capacity; ++i) {
+    int slot = (start + i) % driver.capacity + 1;
+    if (!Get(driver.slots, slot)) return slot;
+  }
+  return 0;
+}
+
+void DriverBook::Lost(const Uuid& order_id) { picked_.erase(order_id); }
+
+bool DriverBook::Drop(const Uuid& order_id, absl::Time now) {
+  auto it = picked_.find(order_id);
+  if (it == picked_.end()) return false;
+  Held held = it->second;
+  picked_.erase(it);
+  Free(held.driver, held.slot, now);
+  return true;
+}
+
+void DriverBook::Release(const Uuid& order_id, const storage::DriverSlot& slot, absl::Time now) {
+  Index index = Find(slot.driver_id);
+  Take(index, slot.slot);  // so that the driver stays known until then
+  releasing_[order_id] = {index, slot.slot, now};
+}
+
+void DriverBook::Durable(const Uuid& order_id, absl::Time now) {
+  if (auto it = picked_.find(order_id); it != picked_.end()) {
+    Touch(it->second.driver, it->second.slot);
+    picked_.erase(it);
+  }
+  if (releasing_.empty()) return;
+  if (auto it = releasing_.find(order_id); it != releasing_.end()) {
+    Held held = it->second;
+    releasing_.erase(it);
+    Free(held.driver, held.slot, now);
+  }
+}
+
+void DriverBook::Take(Index index, int slot) {
+  Driver& driver = drivers_[index];
+  if (Get(driver.slots, slot)) return;
+  Set(driver.slots, slot);
+  ++driver.taken;
+  ++taken_;
+  if (driver.taken >= driver.capacity) Unpool(driver);
+}
+
+void DriverBook::Free(Index index, int slot, absl::Time now) {
+  Touch(index, slot);
+  Driver& driver = drivers_[index];
+  if (!Get(driver.slots, slot)) return;
+  Clear(driver.slots, slot);
+  --driver.taken;
+  --taken_;
+  Pool(index, now);
+  ForgetIfIdle(index);
+}
+
+void DriverBook::Touch(Index index, int slot) {
+  if (reconciling_) touched_.insert({index, slot});
+}
+
+void DriverBook::Pool(Index index, absl::Time now) {
+  Driver& driver = drivers_[index];
+  if (driver.pool_at != kNotPooled || driver.taken >= driver.capacity || now - driver.seen > fresh_for_) return;
+  driver.pool_at = pool_.size();
+  pool_.push_back(index);
+}
+
+void DriverBook::Unpool(Driver& driver) {
+  if (driver.pool_at == kNotPooled) return;
+  Index last = pool_.back();
+  pool_[driver.pool_at] = last;
+  drivers_[last].pool_at = driver.pool_at;
+  pool_.pop_back();
+  driver.pool_at = kNotPooled;
+}
+
+// Drivers come and go; what says nothing any more is not kept. Holes are filled only between reconciliations, which
+// walk by index.
+void DriverBook::ForgetIfIdle(Index index) {
+  Driver& driver = drivers_[index];
+  if (reconciling_ || driver.taken > 0 || driver.pool_at != kNotPooled) return;
+  by_id_.erase(driver.id);
+  driver = Driver();
+  holes_.push_back(index);
+}
+
+void DriverBook::Expire(HeldMap& held, absl::Time now) {
+  absl::erase_if(held, [&](const auto& entry) { return now - entry.second.since > kHeldMax; });
+}
+
+void DriverBook::BeginReconcile(const std::vector<storage::DriverSlot>& capacities, absl::Time now) {
+  capacities_.clear();
+  for (const storage::DriverSlot& capacity : capacities) capacities_[capacity.driver_id] = capacity.slot;
+  reconciling_ = true;
+  reconciled_to_ = 0;
+  touched_.clear();
+  Expire(picked_, now);
+  Expire(releasing_, now);
+  for (const auto& [order_id, held] : picked_) Touch(held.driver, held.slot);
+  for (const auto& [order_id, held] : releasing_) Touch(held.driver, held.slot);
+}
+
+void DriverBook::Reconcile(const storage::DriverSlot* slots, size_t count) {
+  assert(reconciling_);
+  for (size_t i = 0; i < count; ++i) {
+    Index index = Find(slots[i].driver_id);
+    Set(drivers_[index].named, slots[i].slot);
+    if (!touched_.contains({index, slots[i].slot})) Take(index, slots[i].slot);
+  }
+}
+
+bool DriverBook::EndReconcile(bool complete, absl::Time now) {
+  assert(reconciling_);
+  Index end = std::min(static_cast<Index>(drivers_.size()), reconciled_to_ + kReconcilePiece);
+  for (; reconciled_to_ < end; ++reconciled_to_) {
+    Driver& driver = drivers_[reconciled_to_];
+    if (driver.id.empty()) continue;
+    auto capacity = capacities_.find(driver.id);
+    driver.capacity = capacity == capacities_.end() ? 1 : capacity->second;
+    for (size_t word = 0; complete && word < driver.slots.size(); ++word) {
+      uint64_t unnamed = driver.slots[word] & ~(word < driver.named.size() ? driver.named[word] : 0);
+      for (; unnamed != 0; unnamed &= unnamed - 1) {
+        int slot = static_cast<int>(word * 64) + std::countr_zero(unnamed) + 1;
+        if (!touched_.contains({reconciled_to_, slot})) Free(reconciled_to_, slot, now);
+      }
+    }
+    driver.named.clear();
+    if (driver.taken >= driver.capacity) Unpool(driver);
+    Pool(reconciled_to_, now);
+  }
+  if (reconciled_to_ < drivers_.size()) return true;
+  reconciling_ = false;
+  touched_.clear();
+  for (Index index = 0; index < drivers_.size(); ++index) {
+    if (!drivers_[index].id.empty()) ForgetIfIdle(index);
+  }
+  return false;
+}
+
+}  // namespace waybill::order

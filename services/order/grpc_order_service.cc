@@ -1,0 +1,329 @@
+#include "services/order/grpc_order_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "services/order/intake.h"
+#include "services/order/proto_time.h"
+#include "waybill/order/v1/order.pb.h"
+
+namespace waybill::order {
+namespace {
+
+namespace pb = waybill::order::v1;
+
+using CreateCall = rpc::UnaryCall<pb::CreateOrderRequest, pb::Order>;
+using GetCall = rpc::UnaryCall<pb::GetOrderRequest, pb::Order>;
+using ListCall = rpc::UnaryCall<pb::ListOrdersRequest, pb::ListOrdersResponse>;
+using WatchCall = rpc::ServerStreamCall<pb::WatchOrderRequest, pb::OrderTransition>;
+using CancelCall = rpc::UnaryCall<pb::CancelOrderRequest, pb::Order>;
+using CompleteCall = rpc::UnaryCall<pb::CompleteOrderRequest, pb::Order>;
+
+void Fill(const storage::OrderRecord& record, pb::Order& out) {
+  const storage::Order& order = record.payload;
+  out.set_order_id(record.id.ToString());
+  out.set_idempotency_key(order.idempotency_key);
+  out.set_user_id(order.user_id);
+  out.mutable_amount()->set_minor_units(order.amount_minor);
+  out.mutable_amount()->set_currency(order.currency);
+  if (order.pickup.has_value()) {
+    out.mutable_pickup()->set_latitude(order.pickup->latitude);
+    out.mutable_pickup()->set_longitude(order.pickup->longitude);
+  }
+  for (const auto& [key, value] : order.metadata) (*out.mutable_metadata())[key] = value;
+  out.set_status(static_cast<pb::OrderStatus>(StatusOf(record)));
+  if (!record.failure.reason.empty()) {
+    out.mutable_failure()->set_reason(record.failure.reason);
+    out.mutable_failure()->set_detail(record.failure.detail);
+  }
+  if (order.driver.has_value()) out.set_driver_id(order.driver->driver_id);
+  if (order.charge.has_value()) {
+    pb::Payment& payment = *out.mutable_payment();
+    payment.set_gateway_reference(order.charge->gateway_reference);
+    payment.set_charged_minor_units(order.charge->amount_minor);
+    SetTime(order.charge->at, *payment.mutable_charge_time());
+    if (order.refund.has_value()) {
+      payment.set_refunded_minor_units(order.refund->amount_minor);
+      SetTime(order.refund->at, *payment.mutable_refund_time());
+    }
+  }
+  out.set_needs_attention(record.needs_attention);
+  SetTime(record.created_at, *out.mutable_create_time());
+  SetTime(record.updated_at, *out.mutable_update_time());
+}
+
+void Fill(const Transition& transition, pb::OrderTransition& out) {
+  out.set_sequence(transition.entry.seq);
+  out.set_step(transition.entry.step);
+  out.set_attempt(transition.entry.attempt);
+  out.set_outcome(std::string(transition.outcome()));
+  out.set_detail(transition.entry.detail);
+  out.set_status(static_cast<pb::OrderStatus>(transition.status));
+  SetTime(transition.entry.at, *out.mutable_time());
+}
+
+OrderRequest TakeRequest(CreateCall& call) {
+  pb::CreateOrderRequest& in = call.request();
+  OrderRequest request;
+  request.client = std::string(call.Metadata("waybill-client"));
+  request.idempotency_key = std::move(*in.mutable_idempotency_key());
+  request.user_id = std::move(*in.mutable_user_id());
+  if (in.has_amount()) {
+    request.amount.emplace();
+    request.amount->minor_units = in.amount().minor_units();
+    request.amount->currency = std::move(*in.mutable_amount()->mutable_currency());
+  }
+  if (in.has_pickup()) request.pickup = {in.pickup().latitude(), in.pickup().longitude()};
+  for (auto& [key, value] : *in.mutable_metadata()) request.metadata.emplace(key, std::move(value));
+  return request;
+}
+
+// Gives the call to its pending answer, which ends when the client goes away.
+template <typename Call, typename Respond>
+OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond) {
+  Call& kept = *call;
+  OrderApi::Pending answer =
+      api.Expect([call = std::move(call), respond](absl::StatusOr<OrderApi::Answer> given) mutable {
+        if (!given.ok()) {
+          call->Finish(given.status());
+          return;
+        }
+        Fill(*given->order, call->response());
+        respond(*call, *given);
+      });
+  kept.OnCancelled([weak = std::weak_ptr(answer)] {
+    if (auto waiting = weak.lock()) waiting->Abandon();
+  });
+  return answer;
+}
+
+void Create(OrderApi& api, CreateCall::Ptr call) {
+  const auto wait = call->request().wait();
+  if (wait != pb::CreateOrderRequest::UNTIL_SETTLED && wait != pb::CreateOrderRequest::UNTIL_ACCEPTED) {
+    Violations violations;
+    violations.Add("wait", "is not a known value");
+    call->Finish(std::move(violations).ToStatus());
+    return;
+  }
+  absl::StatusOr<storage::Order> order = TakeOrder(TakeRequest(*call));
+  if (!order.ok()) {
+    call->Finish(order.status());
+    return;
+  }
+  std::string traceparent = TakeTraceparent(call->Metadata("traceparent"));
+  const absl::Time deadline = call->deadline();
+  OrderApi::Pending answer = Expect<CreateCall>(api, std::move(call), [](CreateCall& done, OrderApi::Answer& given) {
+    if (given.replayed) done.AddInitialMetadata("idempotency-replayed", "true");
+    WAYBILL_FAILPOINT("create.before_answer");
+    done.Finish(absl::OkStatus());
+    WAYBILL_FAILPOINT("create.after_answer");
+  });
+  const bool accepted = wait == pb::CreateOrderRequest::UNTIL_ACCEPTED;
+  api.Create(*std::move(order), accepted ? OrderApi::Wait::kUntilAccepted : OrderApi::Wait::kUntilSettled, deadline,
+             std::move(traceparent), std::move(answer));
+}
+
+void Get(OrderApi& api, GetCall::Ptr call) {
+  absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
+  if (!id.ok()) {
+    call->Finish(id.status());
+    return;
+  }
+  api.Get(*id, [call = std::move(call)](absl::StatusOr<OrderApi::Story> story) mutable {
+    if (!story.ok()) {
+      call->Finish(story.status());
+      return;
+    }
+    Fill(story->order, call->response());
+    for (const Transition& transition : story->transitions) Fill(transition, *call->response().add_transitions());
+    call->Finish(absl::OkStatus());
+  });
+}
+
+void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
+                   Violations& violations) {
+  if (!has) return;
+  std::optional<absl::Time> taken = TakeTime(time);
+  if (taken.has_value()) {
+    out = *taken;
+  } else {
+    violations.Add(std::move(field), "is not a valid timestamp");
+  }
+}
+
+absl::StatusOr<storage::OrderQuery> TakeQuery(const pb::ListOrdersRequest& request, const std::string& filter) {
+  Violations violations;
+  storage::OrderQuery query;
+  query.limit = TakePageSize(request.page_size(), violations);
+  CheckText(request.user_id(), 0, kUserIdMax, "user_id", violations);
+  query.user_id = request.user_id();
+  for (int i = 0; i < request.statuses_size(); ++i) {
+    const pb::OrderStatus status = request.statuses(i);
+    if (!pb::OrderStatus_IsValid(status) || status == pb::ORDER_STATUS_UNSPECIFIED) {
+      violations.Add(fmt::format("statuses[{}]", i), "is not a known status");
+    } else {
+      query.statuses.push_back(FilterOf(static_cast<OrderStatus>(status)));
+    }
+  }
+  TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from, violations);
+  TakeTimeField(request.has_created_to(), request.created_to(), "created_to", query.created_to, violations);
+  query.before = TakePageToken(request.page_token(), filter, violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return query;
+}
+
+void List(OrderApi& api, ListCall::Ptr call) {
+  pb::ListOrdersRequest filter_request = call->request();
+  filter_request.clear_page_size();
+  filter_request.clear_page_token();
+  std::string filter = filter_request.SerializeAsString();
+  absl::StatusOr<storage::OrderQuery> query = TakeQuery(call->request(), filter);
+  if (!query.ok()) {
+    call->Finish(query.status());
+    return;
+  }
+  const size_t size = static_cast<size_t>(query->limit);
+  ++query->limit;  // one more says whether there is another page
+  api.List(*std::move(query), [call = std::move(call), filter = std::move(filter),
+                               size](absl::StatusOr<std::vector<storage::OrderRecord>> orders) mutable {
+    if (!orders.ok()) {
+      call->Finish(orders.status());
+      return;
+    }
+    pb::ListOrdersResponse& response = call->response();
+    if (orders->size() > size) {
+      orders->resize(size);
+      response.set_next_page_token(MakePageToken(orders->back().id, filter));
+    }
+    for (const storage::OrderRecord& order : *orders) Fill(order, *response.add_orders());
+    call->Finish(absl::OkStatus());
+  });
+}
+
+// One message after the other, as fast as the client takes them.
+class GrpcWatchSink final : public WatchSink {
+ public:
+  explicit GrpcWatchSink(WatchCall::Ptr call) : call_(std::move(call)) {}
+
+  void Send(std::vector<Transition> batch, absl::AnyInvocable<void(bool)> sent) override {
+    batch_ = std::move(batch);
+    next_ = 0;
+    sent_ = std::move(sent);
+    WriteNext(true);
+  }
+  void End(const absl::Status& status) override { call_->Finish(status); }
+
+ private:
+  void WriteNext(bool ok) {
+    if (!ok || next_ == batch_.size()) {
+      auto sent = std::move(sent_);
+      sent(ok);  // may be the end of this object
+      return;
+    }
+    pb::OrderTransition message;
+    Fill(batch_[next_++], message);
+    call_->Write(message, [this](bool written) { WriteNext(written); });
+  }
+
+  WatchCall::Ptr call_;
+  std::vector<Transition> batch_;
+  size_t next_ = 0;
+  absl::AnyInvocable<void(bool)> sent_;
+};
+
+void Watch(OrderWatches& watches, WatchCall::Ptr call) {
+  absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
+  if (!id.ok()) {
+    call->Finish(id.status());
+    return;
+  }
+  const int64_t from = call->request().from_sequence();
+  if (from < 0) {
+    Violations violations;
+    violations.Add("from_sequence", "is negative");
+    call->Finish(std::move(violations).ToStatus());
+    return;
+  }
+  // The watch owns the call, and cancelling it must reach the watch, which is not there yet.
+  struct Bridge {
+    std::mutex mutex;
+    bool cancelled = false;
+    std::weak_ptr<OrderWatches::Watch> watch;
+  };
+  auto bridge = std::make_shared<Bridge>();
+  call->OnCancelled([&watches, bridge] {
+    std::shared_ptr<OrderWatches::Watch> watch;
+    {
+      std::lock_guard lock(bridge->mutex);
+      bridge->cancelled = true;
+      watch = bridge->watch.lock();
+    }
+    if (watch) watches.Remove(watch);
+  });
+  std::shared_ptr<OrderWatches::Watch> watch = watches.Add(*id, from, std::make_unique<GrpcWatchSink>(std::move(call)));
+  bool cancelled;
+  {
+    std::lock_guard lock(bridge->mutex);
+    bridge->watch = watch;
+    cancelled = bridge->cancelled;
+  }
+  if (cancelled) watches.Remove(watch);
+}
+
+void Cancel(OrderApi& api, CancelCall::Ptr call) {
+  absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
+  Violations violations;
+  CheckText(call->request().reason(), 0, kReasonMax, "reason", violations);
+  absl::Status wrong = id.ok() ? std::move(violations).ToStatus() : id.status();
+  if (!wrong.ok()) {
+    call->Finish(wrong);
+    return;
+  }
+  const absl::Time deadline = call->deadline();
+  std::string reason = std::move(*call->request().mutable_reason());
+  OrderApi::Pending answer = Expect<CancelCall>(api, std::move(call), [](CancelCall& done, OrderApi::Answer&) {
+    WAYBILL_FAILPOINT("cancel.before_answer");
+    done.Finish(absl::OkStatus());
+  });
+  api.Cancel(*id, std::move(reason), deadline, std::move(answer));
+}
+
+void Complete(OrderApi& api, CompleteCall::Ptr call) {
+  absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
+  if (!id.ok()) {
+    call->Finish(id.status());
+    return;
+  }
+  const absl::Time deadline = call->deadline();
+  OrderApi::Pending answer = Expect<CompleteCall>(api, std::move(call), [](CompleteCall& done, OrderApi::Answer&) {
+    WAYBILL_FAILPOINT("complete.before_answer");
+    done.Finish(absl::OkStatus());
+  });
+  api.Complete(*id, deadline, std::move(answer));
+}
+
+}  // namespace
+
+void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches) {
+  rpc::MethodOptions busy;
+  busy.slots = 256;
+  server.Unary<pb::CreateOrderRequest, pb::Order>(
+      "waybill.order.v1.OrderService/CreateOrder", [&api](CreateCall::Ptr call) { Create(api, std::move(call)); },
+      busy);
+  server.Unary<pb::GetOrderRequest, pb::Order>("waybill.order.v1.OrderService/GetOrder",
+                                               [&api](GetCall::Ptr call) { Get(api, std::move(call)); });
+  server.Unary<pb::ListOrdersRequest, pb::ListOrdersResponse>(
+      "waybill.order.v1.OrderService/ListOrders", [&api](ListCall::Ptr call) { List(api, std::move(call)); });
+  server.ServerStream<pb::WatchOrderRequest, pb::OrderTransition>(
+      "waybill.order.v1.OrderService/WatchOrder", [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
+  server.Unary<pb::CancelOrderRequest, pb::Order>("waybill.order.v1.OrderService/CancelOrder",
+                                                  [&api](CancelCall::Ptr call) { Cancel(api, std::move(call)); });
+  server.Unary<pb::CompleteOrderRequest, pb::Order>("waybill.order.v1.OrderService/CompleteOrder",
+                                                    [&api](CompleteCall::Ptr call) { Complete(api, std::move(call)); });
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,13 @@
+// waybill.order.v1.OrderService: what the order API does, as gRPC has it.
+#pragma once
+
+#include "services/order/order_api.h"
+#include "services/order/order_watch.h"
+#include "services/rpc/server.h"
+
+namespace waybill::order {
+
+// Before the server starts. `api` and `watches` outlive the server.
+void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches);
+
+}  // namespace waybill::order

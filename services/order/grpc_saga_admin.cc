@@ -1,0 +1,188 @@
+#include "services/order/grpc_saga_admin.h"
+
+#include <memory>
+#include <utility>
+
+#include "fmt/format.h"
+#include "services/order/intake.h"
+#include "services/order/proto_time.h"
+#include "waybill/ops/v1/ops.pb.h"
+
+namespace waybill::order {
+namespace {
+
+namespace pb = waybill::ops::v1;
+
+using ListCall = rpc::UnaryCall<pb::ListSagasRequest, pb::ListSagasResponse>;
+using GetCall = rpc::UnaryCall<pb::GetSagaRequest, pb::Saga>;
+using RetryCall = rpc::UnaryCall<pb::RetrySagaRequest, pb::Saga>;
+using ResolveCall = rpc::UnaryCall<pb::ResolveSagaRequest, pb::Saga>;
+
+pb::SagaState StateOf(saga::State state) { return static_cast<pb::SagaState>(static_cast<int>(state) + 1); }
+static_assert(static_cast<int>(saga::State::kRunning) + 1 == pb::RUNNING);
+static_assert(static_cast<int>(saga::State::kSucceeded) + 1 == pb::SUCCEEDED);
+static_assert(static_cast<int>(saga::State::kClosed) + 1 == pb::CLOSED);
+static_assert(static_cast<int>(saga::State::kCompensating) + 1 == pb::COMPENSATING);
+static_assert(static_cast<int>(saga::State::kCompensated) + 1 == pb::COMPENSATED);
+static_assert(static_cast<int>(saga::State::kResolved) + 1 == pb::RESOLVED);
+
+class SagaAdmin {
+ public:
+  SagaAdmin(SagaApi& api, std::vector<std::string> steps) : api_(api), steps_(std::move(steps)) {}
+
+  void List(ListCall::Ptr call) const;
+  void Get(GetCall::Ptr call) const {
+    absl::StatusOr<Uuid> id = TakeId(call->request().saga_id(), "saga_id");
+    if (!id.ok()) {
+      call->Finish(id.status());
+      return;
+    }
+    api_.Get(*id, Answering<GetCall>(std::move(call)));
+  }
+  void Retry(RetryCall::Ptr call) const {
+    absl::StatusOr<Uuid> id = TakeId(call->request().saga_id(), "saga_id");
+    if (!id.ok()) {
+      call->Finish(id.status());
+      return;
+    }
+    const absl::Time deadline = call->deadline();
+    api_.Retry(*id, deadline, Answering<RetryCall>(std::move(call)));
+  }
+  void Resolve(ResolveCall::Ptr call) const;
+
+ private:
+  void Fill(const storage::SagaView& view, pb::Saga& out) const;
+
+  template <typename Call>
+  SagaApi::Done Answering(typename Call::Ptr call) const {
+    return [this, call = std::move(call)](absl::StatusOr<SagaApi::Answer> answer) mutable {
+      if (!answer.ok()) {
+        call->Finish(answer.status());
+        return;
+      }
+      Fill(answer->saga, call->response());
+      for (const saga::LogEntry& entry : answer->log) {
+        pb::SagaLogEntry& out = *call->response().add_log();
+        out.set_sequence(entry.seq);
+        out.set_step(entry.step);
+        out.set_attempt(entry.attempt);
+        out.set_outcome(std::string(saga::Name(entry.outcome)));
+        out.set_detail(entry.detail);
+        out.set_state(StateOf(entry.state));
+        SetTime(entry.at, *out.mutable_time());
+      }
+      call->Finish(absl::OkStatus());
+    };
+  }
+
+  SagaApi& api_;
+  const std::vector<std::string> steps_;
+};
+
+void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
+  const saga::Header& header = view.header;
+  out.set_saga_id(header.id.ToString());
+  out.set_state(StateOf(header.state));
+  if (saga::IsUnfinished(header.state)) {
+    const size_t step = static_cast<size_t>(header.step);
+    if (step < steps_.size()) out.set_step(steps_[step]);
+    out.set_attempt(header.attempt);
+  }
+  out.set_failure_reason(header.failure.reason);
+  out.set_failure_detail(header.failure.detail);
+  out.set_needs_attention(header.needs_attention);
+  out.set_owner(view.owner);
+  out.set_epoch(header.epoch);
+  if (view.lease_until.has_value()) SetTime(*view.lease_until, *out.mutable_lease_until());
+  SetTime(header.created_at, *out.mutable_create_time());
+  SetTime(header.updated_at, *out.mutable_update_time());
+  out.set_traceparent(header.traceparent);
+}
+
+absl::StatusOr<storage::SagaQuery> TakeQuery(const pb::ListSagasRequest& request, const std::string& filter) {
+  Violations violations;
+  storage::SagaQuery query;
+  query.limit = TakePageSize(request.page_size(), violations);
+  for (int i = 0; i < request.states_size(); ++i) {
+    const pb::SagaState state = request.states(i);
+    if (!pb::SagaState_IsValid(state) || state == pb::SAGA_STATE_UNSPECIFIED) {
+      violations.Add(fmt::format("states[{}]", i), "is not a known state");
+    } else {
+      query.states.push_back(static_cast<saga::State>(static_cast<int>(state) - 1));
+    }
+  }
+  if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kCompensating};
+  if (request.has_min_age()) {
+    const auto& age = request.min_age();
+    constexpr int64_t kSecondsMax = 315'576'000'000;  // google.protobuf.Duration's own bound
+    if (age.seconds() < 0 || age.seconds() > kSecondsMax || age.nanos() < 0 || age.nanos() > 999'999'999) {
+      violations.Add("min_age", "is not a duration of zero or more");
+    } else {
+      query.min_age = absl::Seconds(age.seconds()) + absl::Nanoseconds(age.nanos());
+    }
+  }
+  query.needs_attention = request.needs_attention();
+  query.after = TakePageToken(request.page_token(), filter, violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return query;
+}
+
+void SagaAdmin::List(ListCall::Ptr call) const {
+  pb::ListSagasRequest filter_request = call->request();
+  filter_request.clear_page_size();
+  filter_request.clear_page_token();
+  std::string filter = filter_request.SerializeAsString();
+  absl::StatusOr<storage::SagaQuery> query = TakeQuery(call->request(), filter);
+  if (!query.ok()) {
+    call->Finish(query.status());
+    return;
+  }
+  const size_t size = static_cast<size_t>(query->limit);
+  ++query->limit;  // one more says whether there is another page
+  api_.List(*std::move(query), [this, call = std::move(call), filter = std::move(filter),
+                                size](absl::StatusOr<std::vector<storage::SagaView>> sagas) mutable {
+    if (!sagas.ok()) {
+      call->Finish(sagas.status());
+      return;
+    }
+    pb::ListSagasResponse& response = call->response();
+    if (sagas->size() > size) {
+      sagas->resize(size);
+      response.set_next_page_token(MakePageToken(sagas->back().header.id, filter));
+    }
+    for (const storage::SagaView& saga : *sagas) Fill(saga, *response.add_sagas());
+    call->Finish(absl::OkStatus());
+  });
+}
+
+void SagaAdmin::Resolve(ResolveCall::Ptr call) const {
+  const pb::ResolveSagaRequest& request = call->request();
+  absl::StatusOr<Uuid> id = TakeId(request.saga_id(), "saga_id");
+  Violations violations;
+  CheckText(request.reason(), 1, kReasonMax, "reason", violations);
+  CheckText(request.operator_(), 1, kOperatorMax, "operator", violations);
+  absl::Status wrong = id.ok() ? std::move(violations).ToStatus() : id.status();
+  if (!wrong.ok()) {
+    call->Finish(wrong);
+    return;
+  }
+  std::string reason = fmt::format("{}: {}", request.operator_(), request.reason());
+  const absl::Time deadline = call->deadline();
+  api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveCall>(std::move(call)));
+}
+
+}  // namespace
+
+void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> steps) {
+  auto admin = std::make_shared<const SagaAdmin>(api, std::move(steps));
+  server.Unary<pb::ListSagasRequest, pb::ListSagasResponse>(
+      "waybill.ops.v1.SagaAdmin/ListSagas", [admin](ListCall::Ptr call) { admin->List(std::move(call)); });
+  server.Unary<pb::GetSagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga",
+                                             [admin](GetCall::Ptr call) { admin->Get(std::move(call)); });
+  server.Unary<pb::RetrySagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/RetrySaga",
+                                               [admin](RetryCall::Ptr call) { admin->Retry(std::move(call)); });
+  server.Unary<pb::ResolveSagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/ResolveSaga",
+                                                 [admin](ResolveCall::Ptr call) { admin->Resolve(std::move(call)); });
+}
+
+}  // namespace waybill::order

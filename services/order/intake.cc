@@ -1,0 +1,277 @@
+#include "services/order/intake.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/escaping.h"
+#include "fmt/format.h"
+#include "openssl/evp.h"
+#include "services/order/utf8.h"
+#include "storage/currency.h"
+#include "storage/reasons.h"
+
+namespace waybill::order {
+namespace {
+
+constexpr std::string_view kAnonymous = "anonymous";
+
+bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
+
+void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations) {
+  if (text.empty()) {
+    violations.Add(std::string(field), "is required");
+  } else if (text.size() > max) {
+    violations.Add(std::string(field), fmt::format("has {} bytes; at most {} are allowed", text.size(), max));
+  } else if (!std::all_of(text.begin(), text.end(), IsVisibleAscii)) {
+    violations.Add(std::string(field), "may contain visible ASCII characters only");
+  }
+}
+
+void CheckUserId(std::string_view user_id, Violations& violations) {
+  if (user_id.empty()) {
+    violations.Add("user_id", "is required");
+    return;
+  }
+  Utf8 text = ReadUtf8(user_id);
+  if (!text.valid) {
+    violations.Add("user_id", "is not valid UTF-8");
+  } else if (text.characters > kUserIdMax) {
+    violations.Add("user_id", fmt::format("has {} characters; at most {} are allowed", text.characters, kUserIdMax));
+  } else if (text.has_control || text.has_blank) {
+    violations.Add("user_id", "may not contain blanks or control characters");
+  }
+}
+
+void CheckAmount(const std::optional<OrderRequest::Amount>& amount, Violations& violations) {
+  if (!amount.has_value()) {
+    violations.Add("amount", "is required");
+    return;
+  }
+  if (amount->minor_units < 1 || amount->minor_units > kAmountMinorMax) {
+    violations.Add("amount.minor_units", fmt::format("is {}; must be 1 to {}", amount->minor_units, kAmountMinorMax));
+  }
+  if (amount->currency.empty()) {
+    violations.Add("amount.currency", "is required");
+  } else if (!storage::CurrencyExponent(amount->currency).has_value()) {
+    violations.Add("amount.currency", "is not an ISO 4217 currency in upper case, such as \"EUR\"");
+  }
+}
+
+void CheckCoordinate(double degrees, double max, std::string_view field, Violations& violations) {
+  // Written so that NaN fails.
+  if (!(degrees >= -max && degrees <= max)) {
+    violations.Add(std::string(field), fmt::format("is {}; must be {} to {}", degrees, -max, max));
+  }
+}
+
+void CheckMetadata(const std::map<std::string, std::string>& metadata, Violations& violations) {
+  if (metadata.size() > kMetadataEntriesMax) {
+    violations.Add("metadata",
+                   fmt::format("has {} entries; at most {} are allowed", metadata.size(), kMetadataEntriesMax));
+    return;
+  }
+  for (const auto& [key, value] : metadata) {
+    Utf8 key_text = ReadUtf8(key);
+    if (key.empty() || key.size() > kMetadataKeyMax || !key_text.valid || key_text.has_control) {
+      violations.Add("metadata",
+                     fmt::format("a key has {} bytes; keys are 1 to {} bytes of UTF-8 without control characters",
+                                 key.size(), kMetadataKeyMax));
+      continue;
+    }
+    std::string field = fmt::format("metadata[{}]", key);
+    if (value.size() > kMetadataValueMax) {
+      violations.Add(field, fmt::format("has {} bytes; at most {} are allowed", value.size(), kMetadataValueMax));
+    } else if (Utf8 text = ReadUtf8(value); !text.valid || text.has_nul) {
+      violations.Add(field, "is not UTF-8 without NUL");
+    }
+  }
+}
+
+class Sha256 {
+ public:
+  Sha256() { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
+  ~Sha256() { EVP_MD_CTX_free(context_); }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+
+  void Add(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
+  std::string Finish() && {
+    std::string digest(32, '\0');
+    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+    return digest;
+  }
+
+ private:
+  EVP_MD_CTX* const context_ = EVP_MD_CTX_new();
+};
+
+void Put(std::string& out, uint64_t number) {
+  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(number >> shift);
+}
+void Put(std::string& out, std::string_view text) {
+  Put(out, uint64_t{text.size()});
+  out += text;
+}
+
+// Every part has its length before it, so that no two requests look alike.
+std::string Canonical(const storage::Order& order) {
+  std::string out;
+  out.reserve(128);
+  out += "waybill.order.v1";
+  Put(out, order.user_id);
+  Put(out, static_cast<uint64_t>(order.amount_minor));
+  Put(out, order.currency);
+  Put(out, uint64_t{order.pickup.has_value()});
+  if (order.pickup.has_value()) {
+    Put(out, std::bit_cast<uint64_t>(order.pickup->latitude));
+    Put(out, std::bit_cast<uint64_t>(order.pickup->longitude));
+  }
+  Put(out, uint64_t{order.metadata.size()});
+  for (const auto& [key, value] : order.metadata) {
+    Put(out, key);
+    Put(out, value);
+  }
+  return out;
+}
+
+constexpr size_t kFilterHashSize = 8;
+
+std::string FilterHash(std::string_view filter) {
+  Sha256 hash;
+  hash.Add("waybill.page.v1");
+  hash.Add(filter);
+  return std::move(hash).Finish().substr(0, kFilterHashSize);
+}
+
+}  // namespace
+
+absl::Status Violations::ToStatus() && {
+  if (found_.empty()) return absl::OkStatus();
+  std::string message = fmt::format("{}: {}", found_.front().first, found_.front().second);
+  if (found_.size() > 1) message += fmt::format(" (and {} more)", found_.size() - 1);
+  ErrorDetail detail;
+  detail.violations = std::move(found_);
+  return storage::ReasonError("BAD_REQUEST", message, std::move(detail));
+}
+
+absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
+  Violations violations;
+  if (!request.client.empty()) CheckVisibleAscii(request.client, kClientMax, "waybill-client", violations);
+  CheckVisibleAscii(request.idempotency_key, kIdempotencyKeyMax, "idempotency_key", violations);
+  CheckUserId(request.user_id, violations);
+  CheckAmount(request.amount, violations);
+  if (request.pickup.has_value()) {
+    CheckCoordinate(request.pickup->latitude, 90, "pickup.latitude", violations);
+    CheckCoordinate(request.pickup->longitude, 180, "pickup.longitude", violations);
+  }
+  CheckMetadata(request.metadata, violations);
+  if (!violations.empty()) return std::move(violations).ToStatus();
+
+  storage::Order order;
+  order.client = request.client.empty() ? std::string(kAnonymous) : std::move(request.client);
+  order.idempotency_key = std::move(request.idempotency_key);
+  order.user_id = std::move(request.user_id);
+  order.amount_minor = request.amount->minor_units;
+  order.currency = std::move(request.amount->currency);
+  order.pickup = request.pickup;
+  if (order.pickup.has_value()) {
+    order.pickup->latitude += 0.0;  // -0.0 becomes 0.0: the same point, so the same fingerprint
+    order.pickup->longitude += 0.0;
+  }
+  order.metadata = std::move(request.metadata);
+  order.fingerprint = Fingerprint(order);
+  return order;
+}
+
+std::string Fingerprint(const storage::Order& order) {
+  Sha256 hash;
+  hash.Add(Canonical(order));
+  return std::move(hash).Finish();
+}
+
+absl::Status CheckSameRequest(const storage::Order& existing, const storage::Order& repeated) {
+  if (existing.fingerprint == repeated.fingerprint) return absl::OkStatus();
+  std::string fields;
+  auto compare = [&fields](bool same, std::string_view field) {
+    if (same) return;
+    if (!fields.empty()) fields += ',';
+    fields += field;
+  };
+  compare(existing.user_id == repeated.user_id, "user_id");
+  compare(existing.amount_minor == repeated.amount_minor, "amount.minor_units");
+  compare(existing.currency == repeated.currency, "amount.currency");
+  compare(existing.pickup == repeated.pickup, "pickup");
+  compare(existing.metadata == repeated.metadata, "metadata");
+  ErrorDetail detail;
+  detail.metadata = {{"fields", fields}};
+  return storage::ReasonError(
+      "IDEMPOTENCY_KEY_REUSED",
+      fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}", fields),
+      std::move(detail));
+}
+
+absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field) {
+  std::optional<Uuid> id = Uuid::Parse(text);
+  if (id.has_value()) return *id;
+  Violations violations;
+  violations.Add(std::string(field), text.empty() ? "is required" : "is not a UUID of 36 characters");
+  return std::move(violations).ToStatus();
+}
+
+void CheckText(std::string_view text, size_t min, size_t max, std::string_view field, Violations& violations) {
+  Utf8 read = ReadUtf8(text);
+  if (!read.valid || read.has_nul) {
+    violations.Add(std::string(field), "is not UTF-8 without NUL");
+  } else if (text.empty() && min > 0) {
+    violations.Add(std::string(field), "is required");
+  } else if (read.characters > max) {
+    violations.Add(std::string(field), fmt::format("has {} characters; at most {} are allowed", read.characters, max));
+  }
+}
+
+int TakePageSize(int size, Violations& violations) {
+  if (size < 0 || size > kPageSizeMax) {
+    violations.Add("page_size",
+                   fmt::format("is {}; must be 1 to {}, or 0 for {}", size, kPageSizeMax, kPageSizeDefault));
+  }
+  return size == 0 ? kPageSizeDefault : size;
+}
+
+std::string MakePageToken(const Uuid& last, std::string_view filter) {
+  std::string bytes(reinterpret_cast<const char*>(last.bytes.data()), last.bytes.size());
+  return absl::WebSafeBase64Escape(bytes + FilterHash(filter));
+}
+
+std::optional<Uuid> TakePageToken(const std::string& token, std::string_view filter, Violations& violations) {
+  if (token.empty()) return std::nullopt;
+  Uuid id;
+  std::string bytes;
+  constexpr size_t kEncodedMax = 64;
+  if (token.size() > kEncodedMax || !absl::WebSafeBase64Unescape(token, &bytes) ||
+      bytes.size() != id.bytes.size() + kFilterHashSize) {
+    violations.Add("page_token", "is not a token of an earlier page");
+    return std::nullopt;
+  }
+  if (bytes.substr(id.bytes.size()) != FilterHash(filter)) {
+    violations.Add("page_token", "belongs to a query with another filter");
+    return std::nullopt;
+  }
+  std::memcpy(id.bytes.data(), bytes.data(), id.bytes.size());
+  return id;
+}
+
+std::string TakeTraceparent(std::string_view metadata) {
+  // version "-" trace-id "-" parent-id "-" flags, W3C Trace Context level 1, section 3.2.
+  constexpr std::string_view kShape = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+  if (metadata.size() != kShape.size()) return "";
+  for (size_t i = 0; i < kShape.size(); ++i) {
+    char c = metadata[i];
+    bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (kShape[i] == 'x' ? !hex : c != kShape[i]) return "";
+  }
+  return std::string(metadata);
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,84 @@
+// From what a caller sent to an order that may be written: every field is checked before anything happens. Knows no
+// protobuf; a violation names the field by its path in waybill/order/v1.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/ids.h"
+#include "storage/order.h"
+
+namespace waybill::order {
+
+inline constexpr int64_t kAmountMinorMax = 1'000'000'000'000;
+inline constexpr size_t kIdempotencyKeyMax = 255;  // visible ASCII characters
+inline constexpr size_t kUserIdMax = 128;          // characters, none of them blank or control
+inline constexpr size_t kClientMax = 128;          // visible ASCII characters
+inline constexpr size_t kMetadataEntriesMax = 32;
+inline constexpr size_t kMetadataKeyMax = 64;  // bytes
+inline constexpr size_t kMetadataValueMax = 512;
+inline constexpr size_t kReasonMax = 512;  // characters
+inline constexpr size_t kOperatorMax = 128;
+inline constexpr int kPageSizeMax = 500;
+inline constexpr int kPageSizeDefault = 50;
+
+// Gathers what is wrong with a request.
+class Violations {
+ public:
+  void Add(std::string field, std::string what) { found_.emplace_back(std::move(field), std::move(what)); }
+  bool empty() const { return found_.empty(); }
+  // OK, or BAD_REQUEST with every violation.
+  absl::Status ToStatus() &&;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> found_;
+};
+
+// What CreateOrder asks for, as it came.
+struct OrderRequest {
+  std::string client;  // metadata "waybill-client"; empty: "anonymous"
+  std::string idempotency_key;
+  std::string user_id;
+  struct Amount {
+    int64_t minor_units = 0;
+    std::string currency;
+  };
+  std::optional<Amount> amount;
+  std::optional<storage::GeoPoint> pickup;
+  std::map<std::string, std::string> metadata;
+};
+
+// The order as it goes into the books, with its fingerprint. BAD_REQUEST.
+absl::StatusOr<storage::Order> TakeOrder(OrderRequest request);
+
+// SHA-256 over the canonical request: everything that was asked for, without the key and how long to wait.
+std::string Fingerprint(const storage::Order& order);
+
+// OK when `existing` was made from the same request; otherwise IDEMPOTENCY_KEY_REUSED, naming the fields that differ.
+absl::Status CheckSameRequest(const storage::Order& existing, const storage::Order& repeated);
+
+absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
+
+// Free text of `min` to `max` characters: UTF-8 without NUL, which Postgres cannot hold. Adds a violation otherwise.
+void CheckText(std::string_view text, size_t min, size_t max, std::string_view field, Violations& violations);
+
+// 0 means the default.
+int TakePageSize(int size, Violations& violations);
+
+// Page tokens are opaque to callers: the id to continue after, bound to the filter they were made for.
+std::string MakePageToken(const Uuid& last, std::string_view filter);
+// Nothing when the token is empty: the first page.
+std::optional<Uuid> TakePageToken(const std::string& token, std::string_view filter, Violations& violations);
+
+// A W3C traceparent as it is, or "" when it is none.
+std::string TakeTraceparent(std::string_view metadata);
+
+}  // namespace waybill::order

@@ -1,0 +1,322 @@
+// waybill-order: reading this shows the whole service. Everything is built here and handed to the next.
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fmt/format.h"
+#include "runtime/clock.h"
+#include "runtime/failpoint.h"
+#include "runtime/ids.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "runtime/random.h"
+#include "runtime/readiness.h"
+#include "runtime/scheduler.h"
+#include "runtime/shutdown.h"
+#include "runtime/side_port.h"
+#include "runtime/worker_pool.h"
+#include "services/order/builtin_gateway.h"
+#include "services/order/grpc_order_service.h"
+#include "services/order/grpc_saga_admin.h"
+#include "services/order/housekeeping.h"
+#include "services/order/nearest_driver_dispatch.h"
+#include "services/order/order_api.h"
+#include "services/order/order_metrics.h"
+#include "services/order/order_observer.h"
+#include "services/order/order_watch.h"
+#include "services/order/place_order.h"
+#include "services/order/remote_dispatch.h"
+#include "services/order/remote_gateway.h"
+#include "services/order/saga_api.h"
+#include "services/order/service_options.h"
+#include "services/rpc/client.h"
+#include "services/rpc/server.h"
+#include "storage/postgres/migrate.h"
+#include "storage/postgres/order_store.h"
+#include "storage/postgres/order_tables.h"
+#include "storage/postgres/pool.h"
+#include "storage/redis/redis_fleet.h"
+
+namespace waybill::order {
+namespace {
+
+// Whether somebody asked this process to end, from the start on: waiting for Postgres must not keep it alive.
+class StopRequest {
+ public:
+  explicit StopRequest(ShutdownSignals& signals)
+      : thread_([this, &signals] {
+          signals.Wait();
+          Set();
+        }) {}
+  ~StopRequest() { thread_.join(); }
+
+  // True when it was asked for within `timeout`.
+  bool WaitFor(absl::Duration timeout) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return stopped_; });
+  }
+  void Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stopped_; });
+  }
+  // Ends the thread as the signal would.
+  void Raise() { kill(getpid(), SIGTERM); }
+
+ private:
+  void Set() {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
+absl::Status Migrate(const std::string& url, const Logger& log) {
+  auto connection = storage::Connection::Open(url, storage::MigrationConnectionOptions());
+  if (!connection.ok()) return connection.status();
+  auto applied = [&log](std::string_view name, absl::Duration took) {
+    log.Info("migration applied", {{"name", name}, {"seconds", absl::ToDoubleSeconds(took)}});
+  };
+  return storage::Migrate(**connection, applied).status();
+}
+
+absl::Status CheckSchema(const std::string& url) {
+  auto connection = storage::Connection::Open(url, storage::ReadConnectionOptions());
+  if (!connection.ok()) return connection.status();
+  return storage::CheckSchema(**connection);
+}
+
+// The journal, as soon as Postgres answers and has the schema.
+absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const ServiceOptions& options,
+                                                                   const storage::OrderTables& tables,
+                                                                   storage::Pool& pool,
+                                                                   const storage::SagaJournalOptions& journal_options,
+                                                                   const saga::Lease& lease, const Clock& clock,
+                                                                   StopRequest& stop, const Logger& log) {
+  const absl::Time give_up = clock.Now() + options.store_wait;
+  while (true) {
+    absl::Status ready = options.migrate ? Migrate(options.database_url, log) : CheckSchema(options.database_url);
+    if (ready.ok()) {
+      auto journal = storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
+      if (journal.ok()) return journal;
+      ready = journal.status();
+    }
+    // Without --migrate somebody else may be about to do it.
+    const bool passes = ready.code() == absl::StatusCode::kUnavailable ||
+                        (!options.migrate && ready.code() == absl::StatusCode::kFailedPrecondition);
+    if (!passes || clock.Now() >= give_up) return ready;
+    log.Warn("waiting for Postgres", {{"error", std::string(ready.message())}});
+    if (stop.WaitFor(absl::Milliseconds(500))) return absl::CancelledError("asked to stop");
+  }
+}
+
+std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
+  constexpr std::string_view kScheme = "grpc://";
+  if (participant == "builtin") return nullptr;
+  std::vector<std::shared_ptr<grpc::Channel>> channels = {rpc::MakeChannel(participant.substr(kScheme.size()))};
+  return std::make_unique<rpc::Client>(std::move(channels));
+}
+
+// Whole or not at all: whoever waits for the file may read it at once.
+absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string fresh = path + ".new";
+  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::InternalError(fmt::format("cannot write {}", path));
+}
+
+void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& claims,
+                     const storage::OrderJournal& journal) {
+  metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
+                           [&journal] { return static_cast<double>(journal.queue_depth()); });
+  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.",
+                            [&reads, &claims] {
+                              std::vector<Metrics::Sample> samples;
+                              for (auto [name, pool] : {std::pair("read", &reads), std::pair("journal", &claims)}) {
+                                storage::Pool::Use use = pool->use();
+                                samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
+                                samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
+                              }
+                              return samples;
+                            });
+}
+
+int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
+  log.Error(what, {{"error", std::string(status.message())}});
+  return 1;
+}
+
+int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+  SeededRandom random(EntropySeed());
+  IdGenerator ids(clock, random);
+
+  Metrics metrics;
+  AddProcessMetrics(metrics);
+  AddBuildInfo(metrics, "waybill-order");
+
+  // Stores. Nothing connects yet.
+  auto redis_url = storage::RedisUrl::Parse(options.redis_url);
+  if (!redis_url.ok()) return Fail(log, "bad --redis-url", redis_url.status());
+  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{});
+  storage::PoolOptions read_pool;
+  read_pool.size = static_cast<size_t>(options.workers);
+  storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
+  storage::PoolOptions claim_pool;
+  claim_pool.size = 2;
+  storage::Pool claims(options.database_url, storage::ReadConnectionOptions(), claim_pool);
+  storage::PostgresOrderStore store(reads);
+
+  // The side port comes first: while Postgres is awaited, it says so.
+  Readiness readiness(clock);
+  readiness.Add("postgres", absl::Seconds(2), [&store] { return store.Ping(); });
+  if (options.dispatch == "builtin") readiness.Add("redis", absl::Seconds(2), [&fleet] { return fleet->Ping(); });
+  AddReadinessMetrics(metrics, readiness);
+  SidePortOptions side_options;
+  side_options.listen = options.side_listen;
+  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+
+  // Threads.
+  ThreadScheduler scheduler(clock);
+  WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
+  WorkerPool dispatch_workers(1, 10'000);
+
+  // Participants, and the saga that calls them.
+  OrderMetrics order_metrics(metrics, {std::string(kChargePayment), std::string(kAssignDriver)});
+  std::unique_ptr<rpc::Client> gateway_client = ConnectTo(options.payment_gateway);
+  std::unique_ptr<PaymentGateway> payments;
+  if (gateway_client) {
+    payments = std::make_unique<RemoteGateway>(*gateway_client);
+  } else {
+    payments = std::make_unique<BuiltinGateway>();
+  }
+  std::unique_ptr<rpc::Client> dispatch_client = ConnectTo(options.dispatch);
+  std::unique_ptr<Dispatch> dispatch;
+  std::function<absl::Status()> reconcile;
+  if (dispatch_client) {
+    dispatch = std::make_unique<RemoteDispatch>(*dispatch_client);
+  } else {
+    NearestDriverOptions nearest;
+    nearest.radius_m = options.dispatch_radius_m;
+    nearest.on_candidates = [&order_metrics](size_t count) { order_metrics.Candidates(count); };
+    auto builtin = std::make_unique<NearestDriverDispatch>(*fleet, store, dispatch_workers, clock, random, nearest);
+    reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
+    dispatch = std::move(builtin);
+  }
+  const saga::Definition<storage::Order> place_order = PlaceOrder(*payments, *dispatch, clock, options.saga);
+
+  // The journal, and the runner that drives sagas over it.
+  saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
+  storage::OrderTables tables;
+  storage::SagaJournalOptions journal_options;
+  journal_options.writers = options.journal_writers;
+  journal_options.queue_max = options.journal_queue_max;
+  journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {
+    order_metrics.Committed(items, took);
+  };
+  journal_options.on_error = [&log](const absl::Status& status) {
+    log.Warn("journal write failed", {{"error", std::string(status.message())}});
+  };
+  auto journal = OpenJournal(options, tables, claims, journal_options, lease, clock, stop, log);
+  if (!journal.ok()) {
+    if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
+    return Fail(log, "cannot open the journal", journal.status());
+  }
+  AddStoreMetrics(metrics, reads, claims, **journal);
+  OrderWatches watches(store, workers, scheduler, clock, WatchOptions{});
+  OrderObserver observer(order_metrics, *dispatch, watches, log);
+  saga::RunnerOptions runner_options;
+  runner_options.lease = options.lease;
+  OrderRunner runner(place_order, **journal, clock, scheduler, random, observer, runner_options);
+
+  // What callers see.
+  rpc::ServerOptions server_options;
+  server_options.address = options.listen;
+  server_options.queues = options.queues;
+  rpc::Server server(server_options, metrics);
+  OrderApi api(runner, *dispatch, store, workers, scheduler, clock, ids, options.api);
+  SagaApi sagas(runner, *dispatch, store, workers, scheduler, clock);
+  AddOrderService(server, api, watches);
+  std::vector<std::string> steps;
+  for (const auto& step : place_order.steps) steps.push_back(step.name);
+  AddSagaAdmin(server, sagas, std::move(steps));
+
+  HousekeepingOptions housekeeping_options;
+  housekeeping_options.lease = options.lease;
+  housekeeping_options.recovery_in_flight = options.recovery_in_flight;
+  Housekeeping housekeeping(runner, store, order_metrics, reconcile, clock, log, housekeeping_options);
+
+  int exit_code = 0;
+  absl::Status started = server.Start();
+  if (started.ok()) started = WritePortFile(options.port_file, server.port(), (*side_port)->port());
+  if (started.ok()) {
+    log.Info("serving", {{"grpc_port", server.port()},
+                         {"side_port", (*side_port)->port()},
+                         {"instance", options.instance},
+                         {"payment_gateway", options.payment_gateway},
+                         {"dispatch", options.dispatch}});
+    stop.Wait();
+  } else {
+    exit_code = Fail(log, "cannot serve", started);
+  }
+
+  // Draining: nothing new, a bounded time for what runs, and the leases go to whoever is left.
+  log.Info("draining", {{"unfinished", runner.live()}});
+  const absl::Time deadline = clock.Now() + options.drain;
+  StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
+  readiness.SetDraining();
+  api.SetDraining();
+  watches.Stop();
+  server.Drain(deadline);
+  housekeeping.Stop();
+  absl::Status released = runner.Stop(deadline);
+  if (!released.ok()) log.Warn("leases were not released", {{"error", std::string(released.message())}});
+
+  // Whoever calls others stops before those it calls.
+  gateway_client.reset();
+  dispatch_client.reset();
+  scheduler.Stop();
+  (*journal)->Stop();
+  dispatch_workers.Stop();
+  workers.Stop();
+  side_port->reset();  // scrapes read what is about to go
+  fleet.reset();
+  log.Info("stopped", {{"unfinished", runner.live()}});
+  return exit_code;
+}
+
+int Main(int argc, char** argv) {
+  if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
+    std::cerr << "waybill-order: " << std::string(armed.message()) << '\n';
+    return 2;
+  }
+  ServiceOptions options;
+  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
+
+  ShutdownSignals signals;  // before any thread
+  SystemClock clock;
+  Logger log(options.log_format, options.log_level, clock);
+  StopRequest stop(signals);
+  const int exit_code = Serve(options, clock, log, stop);
+  if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace waybill::order
+
+int main(int argc, char** argv) { return waybill::order::Main(argc, argv); }

@@ -1,0 +1,104 @@
+// The built-in dispatch: the nearest fresh driver with a free slot, or any, when the order has no pickup point. It only
+// picks; the claim is the journal's. Several replicas may pick the same driver: one of them loses the claim and picks
+// again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+#include "runtime/worker_pool.h"
+#include "services/order/dispatch.h"
+#include "services/order/driver_book.h"
+#include "storage/fleet.h"
+#include "storage/order_store.h"
+
+namespace waybill::order {
+
+struct NearestDriverOptions {
+  double radius_m = 5'000;
+  // How long a driver that was found fresh may be picked without looking again.
+  absl::Duration fresh_for = absl::Seconds(10);
+  int scan_page = 1'000;  // drivers a read of the fleet
+  size_t pool_low = 512;  // fewer ready drivers: read on
+  size_t pool_high = 4'096;
+  int nearest_first = 16;  // candidates asked for at once; four times as many each time all of them are busy
+  int nearest_max = 1'024;
+  // "Nobody is free" is not looked up again for four times as long as it took to find out, within these bounds.
+  absl::Duration exhausted_min = absl::Milliseconds(20);
+  absl::Duration exhausted_max = absl::Seconds(1);
+  // Other replicas free drivers too. The book is compared with the journal before "nobody is free" is answered, at most
+  // so often, and for at most a twentieth of the time.
+  absl::Duration reconcile_min = absl::Seconds(2);
+  // How many drivers each order had to pick from, for the metrics.
+  std::function<void(size_t candidates)> on_candidates = [](size_t) {};
+};
+
+class NearestDriverDispatch final : public Dispatch {
+ public:
+  // `workers` runs the blocking reads. All outlive this, and the workers have stopped before it is destroyed.
+  NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, WorkerPool& workers, const Clock& clock,
+                        Random& random, NearestDriverOptions options);
+
+  bool journaled() const override { return true; }
+  // Never blocks. STORE_UNAVAILABLE when the fleet cannot be read.
+  void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+              absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) override;
+  void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+               absl::AnyInvocable<void(absl::Status)> done) override;
+  void OnDurable(const Uuid& order_id) override;
+
+  // Compares the book with the journal. Blocks; for start and housekeeping.
+  absl::Status Reconcile();
+
+ private:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<AssignResult>)>;
+  struct Waiting {
+    Uuid order_id;
+    Done done;
+  };
+  struct Search;  // for the nearest one
+
+  void AssignAny(const Uuid& order_id, Done done);
+  void StartRefill();
+  void Refill();
+  // Reads the fleet on until enough drivers are in the pool. True: it was read from end to end, and nobody was free.
+  absl::StatusOr<bool> ReadFleet();
+  void ServeWaiting();
+  void AnswerWaiting(const absl::StatusOr<AssignResult>& answer);
+  void FindNearest(std::shared_ptr<Search> search);
+  // True: the book was compared with the journal after `asked`, so somebody may have become free.
+  bool ReconcileIfDue(absl::Time asked);
+
+  storage::Fleet& fleet_;
+  storage::OrderStore& store_;
+  WorkerPool& workers_;
+  const Clock& clock_;
+  const NearestDriverOptions options_;
+
+  std::mutex reconcile_mutex_;  // one at a time; taken before mutex_
+
+  std::mutex mutex_;
+  DriverBook book_;
+  std::vector<Waiting> waiting_;  // for a driver from the fleet
+  bool refilling_ = false;
+  absl::Time read_whole_ = absl::InfinitePast();  // when the whole fleet was last read
+  absl::Time exhausted_until_ = absl::InfinitePast();
+  absl::Time reconciled_ = absl::InfinitePast();  // when the last comparison began
+  absl::Time reconcile_due_ = absl::InfinitePast();
+
+  uint64_t cursor_ = 0;  // of the reader
+};
+
+}  // namespace waybill::order

@@ -1,0 +1,291 @@
+#include "services/order/order_api.h"
+
+#include <algorithm>
+
+#include "fmt/format.h"
+#include "services/order/intake.h"
+#include "services/order/place_order.h"
+#include "storage/reasons.h"
+
+namespace waybill::order {
+namespace {
+
+using storage::Order;
+using storage::OrderRecord;
+using storage::ReasonError;
+
+// A directive meets a state that has just changed, or a process that has just taken the saga over: look again.
+constexpr int kDirectAttemptsMax = 4;
+
+absl::Status WithOrder(std::string_view reason, std::string_view message, const Uuid& order_id,
+                       std::optional<OrderStatus> status = std::nullopt) {
+  ErrorDetail detail;
+  detail.metadata.emplace_back("order_id", order_id.ToString());
+  if (status.has_value()) detail.metadata.emplace_back("status", std::string(Name(*status)));
+  return ReasonError(reason, message, std::move(detail));
+}
+
+bool IsSettled(saga::State state) { return !saga::IsUnfinished(state); }
+
+bool WorthAnotherLook(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kFailedPrecondition || status.code() == absl::StatusCode::kAborted;
+}
+
+}  // namespace
+
+absl::Status TooBusyError() {
+  ErrorDetail detail;
+  detail.retry_after = absl::Milliseconds(100);
+  return ReasonError("QUEUE_FULL", "too many calls are waiting for the store", std::move(detail));
+}
+
+OrderApi::OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+                   Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options)
+    : runner_(runner),
+      dispatch_(dispatch),
+      store_(store),
+      workers_(workers),
+      scheduler_(scheduler),
+      clock_(clock),
+      ids_(ids),
+      options_(options) {}
+
+// --- Creating.
+
+void OrderApi::Create(Order order, Wait wait, absl::Time deadline, std::string traceparent, Pending answer) {
+  if (draining_) {
+    answer->Give(ReasonError("SHUTTING_DOWN", "this process is draining"));
+    return;
+  }
+  OrderRecord fresh;
+  fresh.id = ids_.Next();
+  fresh.created_at = clock_.Now();
+  fresh.updated_at = fresh.created_at;
+  fresh.traceparent = std::move(traceparent);
+  fresh.payload = std::move(order);
+
+  const Uuid id = fresh.id;
+  auto waited = std::make_shared<Waited>();
+  BoundWait(waited, deadline, answer);
+  OrderRecord accepted = fresh;
+  runner_.Start(
+      std::move(fresh),
+      [this, wait, answer, waited,
+       accepted = std::move(accepted)](absl::StatusOr<std::optional<OrderRecord>> existing) mutable {
+        if (!existing.ok()) {
+          answer->Give(existing.status());
+        } else if (existing->has_value()) {
+          waited->Name((*existing)->id);  // and not the order that was not made
+          Replay(**std::move(existing), accepted.payload, wait, std::move(answer));
+        } else {
+          waited->Name(accepted.id);
+          if (wait == Wait::kUntilAccepted) answer->Give(Answer{&accepted, false});
+        }
+      },
+      [this, id, answer](absl::StatusOr<const OrderRecord*> settled) { Ended(id, IsSettled, false, settled, answer); });
+}
+
+void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, absl::Time deadline, const Pending& answer) {
+  absl::Time now = clock_.Now();
+  absl::Time until = std::min(deadline - options_.answer_margin, now + options_.wait_max);
+  // The timer must not keep the call alive after it was answered.
+  std::weak_ptr<PendingAnswer<Answer>> weak = answer;
+  answer->Bound(until, [waited = std::move(waited), weak] {
+    Pending late = weak.lock();
+    if (!late) return;
+    if (std::optional<Uuid> order_id = waited->order_id()) {
+      late->Give(WithOrder("ORDER_STILL_RUNNING", "the wait ended before the order did; work goes on", *order_id));
+    } else {
+      ErrorDetail detail;
+      detail.retry_after = absl::Seconds(1);
+      late->Give(ReasonError("STORE_UNAVAILABLE", "the journal did not answer in time; the order may or may not exist",
+                             std::move(detail)));
+    }
+  });
+}
+
+void OrderApi::Replay(OrderRecord existing, const Order& repeated, Wait wait, Pending answer) {
+  if (absl::Status same = CheckSameRequest(existing.payload, repeated); !same.ok()) {
+    answer->Give(same);
+  } else if (wait == Wait::kUntilAccepted || IsSettled(existing.state)) {
+    answer->Give(Answer{&existing, true});
+  } else {
+    AwaitEnd(existing.id, IsSettled, true, std::move(answer));
+  }
+}
+
+// --- Waiting for an order that is already under way, here or elsewhere.
+
+void OrderApi::AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer) {
+  OrderRunner::Settled settled = [this, order_id, is_end, replayed, answer](absl::StatusOr<const OrderRecord*> record) {
+    Ended(order_id, is_end, replayed, record, answer);
+  };
+  if (!runner_.WhenSettled(order_id, settled)) {
+    Poll(order_id, is_end, replayed, options_.poll_initial, std::move(answer));
+  }
+}
+
+void OrderApi::Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const OrderRecord*> record,
+                     Pending answer) {
+  if (record.ok()) {
+    answer->Give(Answer{*record, replayed});
+  } else if (GetErrorDetail(record.status()).reason == "SHUTTING_DOWN") {
+    answer->Give(record.status());
+  } else {
+    // This process has let go of it; another one, or this one later, brings it to its end.
+    Poll(order_id, is_end, replayed, options_.poll_initial, std::move(answer));
+  }
+}
+
+void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer) {
+  if (answer->given()) return;
+  auto later = [this, order_id, is_end, replayed, pause, answer] {
+    absl::Duration next = std::min(pause * 2, options_.poll_max);
+    scheduler_.At(clock_.Now() + pause,
+                  [this, order_id, is_end, replayed, next, answer] { Poll(order_id, is_end, replayed, next, answer); });
+  };
+  WorkerPool::Task look = [this, order_id, is_end, replayed, answer, later] {
+    absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+    if (record.ok() && is_end(record->state)) {
+      answer->Give(Answer{&*record, replayed});
+    } else {
+      later();
+    }
+  };
+  if (!workers_.Submit(look)) later();
+}
+
+void OrderApi::OnWorker(WorkerPool::Task task, const Pending& answer) {
+  if (!workers_.Submit(task)) answer->Give(TooBusyError());
+}
+
+// --- Turning back.
+
+void OrderApi::Cancel(const Uuid& order_id, std::string reason, absl::Time deadline, Pending answer) {
+  auto waited = std::make_shared<Waited>();
+  waited->Name(order_id);
+  BoundWait(std::move(waited), deadline, answer);
+  OnWorker([this, order_id, reason = std::move(reason), answer] { CancelOnWorker(order_id, reason, 1, answer); },
+           answer);
+}
+
+void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer) {
+  absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+  if (!record.ok()) {
+    answer->Give(record.status());
+    return;
+  }
+  switch (record->state) {
+    case saga::State::kCompensated:
+      answer->Give(Answer{&*record});
+      return;
+    case saga::State::kClosed:
+    case saga::State::kResolved:
+      answer->Give(
+          WithOrder("ORDER_NOT_CANCELLABLE", "the order can no longer be turned back", order_id, StatusOf(*record)));
+      return;
+    case saga::State::kCompensating:
+      AwaitEnd(order_id, saga::IsTerminal, false, std::move(answer));
+      return;
+    case saga::State::kRunning:
+    case saga::State::kSucceeded:
+      break;
+  }
+  saga::Directive cancel{saga::Directive::Kind::kCancel, reason};
+  runner_.Direct(
+      order_id, std::move(cancel), nullptr,
+      [this, order_id, reason, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
+        if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
+          OnWorker([this, order_id, reason, attempt, answer] { CancelOnWorker(order_id, reason, attempt + 1, answer); },
+                   answer);
+        } else if (settled.ok()) {
+          answer->Give(Answer{*settled});
+        } else {
+          answer->Give(settled.status());
+        }
+      });
+}
+
+// --- Completing.
+
+void OrderApi::Complete(const Uuid& order_id, absl::Time deadline, Pending answer) {
+  auto waited = std::make_shared<Waited>();
+  waited->Name(order_id);
+  BoundWait(std::move(waited), deadline, answer);
+  OnWorker([this, order_id, deadline, answer] { CompleteOnWorker(order_id, deadline, 1, answer); }, answer);
+}
+
+void OrderApi::CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer) {
+  absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+  if (!record.ok()) {
+    answer->Give(record.status());
+  } else if (record->state == saga::State::kClosed) {
+    answer->Give(Answer{&*record});
+  } else if (record->state != saga::State::kSucceeded) {
+    answer->Give(
+        WithOrder("ORDER_NOT_CONFIRMED", "only a confirmed order can be completed", order_id, StatusOf(*record)));
+  } else if (dispatch_.journaled()) {
+    Close(order_id, deadline, attempt, std::move(answer));
+  } else {
+    // First the dispatcher's books, which take the repetition if we do not get any further, then ours.
+    auto order = std::make_shared<OrderRecord>(*std::move(record));
+    absl::Time call_deadline = std::min(deadline, clock_.Now() + options_.wait_max);
+    ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), call_deadline, order->traceparent};
+    dispatch_.Release(call, order_id, order->payload, [this, order, deadline, attempt, answer](absl::Status released) {
+      if (!released.ok()) {
+        answer->Give(released);
+        return;
+      }
+      OnWorker([this, order, deadline, attempt, answer] { Close(order->id, deadline, attempt, answer); }, answer);
+    });
+  }
+}
+
+void OrderApi::Close(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer) {
+  saga::Directive close{saga::Directive::Kind::kClose, ""};
+  runner_.Direct(
+      order_id, std::move(close), [this, order_id](Order& order) { GiveBackDriver(dispatch_, order_id, order); },
+      [this, order_id, deadline, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
+        if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
+          OnWorker([this, order_id, deadline, attempt,
+                    answer] { CompleteOnWorker(order_id, deadline, attempt + 1, answer); },
+                   answer);
+        } else if (settled.ok()) {
+          answer->Give(Answer{*settled});
+        } else {
+          answer->Give(settled.status());
+        }
+      });
+}
+
+// --- Reading.
+
+void OrderApi::Get(const Uuid& order_id, absl::AnyInvocable<void(absl::StatusOr<Story>)> done) {
+  auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<Story>)>>(std::move(done));
+  WorkerPool::Task read = [this, order_id, shared] {
+    absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+    if (!record.ok()) {
+      (*shared)(record.status());
+      return;
+    }
+    absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(order_id, 1);
+    if (!log.ok()) {
+      (*shared)(log.status());
+      return;
+    }
+    // Both as of the same moment.
+    std::erase_if(*log, [&](const saga::LogEntry& entry) { return entry.seq > record->seq; });
+    std::vector<Transition> transitions = TransitionsOf(*record, *std::move(log), 0);
+    (*shared)(Story{*std::move(record), std::move(transitions)});
+  };
+  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+}
+
+void OrderApi::List(storage::OrderQuery query,
+                    absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)> done) {
+  auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)>>(std::move(done));
+  WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
+  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,124 @@
+// What the order service does, without gRPC: operations with callbacks. A caller's deadline bounds how long it waits,
+// never the work.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/clock.h"
+#include "runtime/ids.h"
+#include "runtime/scheduler.h"
+#include "runtime/worker_pool.h"
+#include "saga/runner.h"
+#include "services/order/dispatch.h"
+#include "services/order/order_status.h"
+#include "services/order/pending_answer.h"
+#include "storage/order.h"
+#include "storage/order_store.h"
+
+namespace waybill::order {
+
+using OrderRunner = saga::Runner<storage::Order>;
+
+struct OrderApiOptions {
+  absl::Duration wait_max = absl::Seconds(30);
+  absl::Duration answer_margin = absl::Milliseconds(5);  // an answer is given so long before the caller's deadline
+  // Between looks at an order that another process drives.
+  absl::Duration poll_initial = absl::Milliseconds(20);
+  absl::Duration poll_max = absl::Milliseconds(500);
+};
+
+class OrderApi {
+ public:
+  struct Answer {
+    const storage::OrderRecord* order;  // valid during the call only
+    bool replayed = false;              // the order was there before
+  };
+  using Pending = std::shared_ptr<PendingAnswer<Answer>>;
+  enum class Wait { kUntilSettled, kUntilAccepted };
+
+  // All outlive this; no callback is in flight when it is destroyed.
+  OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+           Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options);
+
+  // The answer to a call; `done` gets it exactly once. A caller that goes away says so by Abandon.
+  Pending Expect(PendingAnswer<Answer>::Done done) {
+    return std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
+  }
+
+  // `order` is from TakeOrder. IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
+  // durable and goes on), SHUTTING_DOWN.
+  void Create(storage::Order order, Wait wait, absl::Time deadline, std::string traceparent, Pending answer);
+
+  // Turns the order back and waits until that is done. A failed order is answered as it is: the money is back.
+  // ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE, and as Create.
+  void Cancel(const Uuid& order_id, std::string reason, absl::Time deadline, Pending answer);
+
+  // ORDER_NOT_FOUND, ORDER_NOT_CONFIRMED, and as Create.
+  void Complete(const Uuid& order_id, absl::Time deadline, Pending answer);
+
+  struct Story {
+    storage::OrderRecord order;
+    std::vector<Transition> transitions;
+  };
+  void Get(const Uuid& order_id, absl::AnyInvocable<void(absl::StatusOr<Story>)> done);
+  void List(storage::OrderQuery query,
+            absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::OrderRecord>>)> done);
+
+  // From now on new orders are refused.
+  void SetDraining() { draining_ = true; }
+
+ private:
+  using IsEnd = bool (*)(saga::State);
+
+  // Which order a call waits for, once that is known and durable.
+  class Waited {
+   public:
+    void Name(const Uuid& order_id) {
+      order_id_ = order_id;
+      durable_.store(true, std::memory_order_release);
+    }
+    std::optional<Uuid> order_id() const {
+      if (!durable_.load(std::memory_order_acquire)) return std::nullopt;
+      return order_id_;
+    }
+
+   private:
+    Uuid order_id_;
+    std::atomic<bool> durable_{false};
+  };
+
+  void BoundWait(std::shared_ptr<const Waited> waited, absl::Time deadline, const Pending& answer);
+  void Replay(storage::OrderRecord existing, const storage::Order& repeated, Wait wait, Pending answer);
+  void AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer);
+  void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const storage::OrderRecord*> record,
+             Pending answer);
+  void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
+  void OnWorker(WorkerPool::Task task, const Pending& answer);
+  void CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer);
+  void CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer);
+  void Close(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer);
+
+  OrderRunner& runner_;
+  Dispatch& dispatch_;
+  storage::OrderStore& store_;
+  WorkerPool& workers_;
+  Scheduler& scheduler_;
+  const Clock& clock_;
+  IdGenerator& ids_;
+  const OrderApiOptions options_;
+  std::atomic<bool> draining_{false};
+};
+
+// Too much is waiting; with RetryInfo.
+absl::Status TooBusyError();
+
+}  // namespace waybill::order

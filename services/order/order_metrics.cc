@@ -1,0 +1,97 @@
+#include "services/order/order_metrics.h"
+
+#include <cstdlib>
+
+#include "services/order/order_status.h"
+
+namespace waybill::order {
+namespace {
+
+enum SettledAs { kConfirmed, kFailed, kCancelled, kCompleted, kResolved };
+constexpr const char* kSettledNames[] = {"confirmed", "failed", "cancelled", "completed", "resolved"};
+constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown"};
+
+}  // namespace
+
+OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps)
+    : settle_seconds_(metrics.AddHistogram("waybill_saga_settle_seconds",
+                                           "From an order's acceptance until it was confirmed or turned back.",
+                                           LatencyBuckets())),
+      running_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
+                                {{"state", "running"}})),
+      compensating_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
+                                     {{"state", "compensating"}})),
+      oldest_(metrics.AddGauge("waybill_saga_oldest_unfinished_seconds",
+                               "Age of the oldest saga that has not come to rest.")),
+      attention_(metrics.AddGauge("waybill_sagas_needing_attention",
+                                  "Sagas whose compensation keeps failing and that a person should look at.")),
+      recovered_(metrics.AddCounter("waybill_sagas_recovered_total",
+                                    "Sagas claimed from a process that no longer held the lease.")),
+      fenced_(metrics.AddCounter("waybill_saga_fenced_writes_total",
+                                 "Journal writes refused because another process owns the saga.")),
+      lost_claims_(metrics.AddCounter("waybill_dispatch_lost_claims_total",
+                                      "Drivers picked here that another order had claimed first.")),
+      candidates_(metrics.AddHistogram("waybill_dispatch_candidates",
+                                       "Drivers that the built-in dispatch had to pick from, at each pick.",
+                                       SizeBuckets())),
+      batch_items_(metrics.AddHistogram("waybill_journal_batch_items", "Items in one journal commit.", SizeBuckets())),
+      commit_seconds_(
+          metrics.AddHistogram("waybill_journal_commit_seconds", "Duration of one journal commit.", LatencyBuckets())) {
+  for (size_t i = 0; i < settled_.size(); ++i) {
+    settled_[i] = &metrics.AddCounter("waybill_sagas_settled_total", "Sagas that came to rest, by outcome.",
+                                      {{"outcome", kSettledNames[i]}});
+  }
+  for (const std::string& name : steps) {
+    Step step;
+    step.name = name;
+    for (size_t undo = 0; undo < 2; ++undo) {
+      for (size_t outcome = 0; outcome < 3; ++outcome) {
+        step.attempts[undo][outcome] = &metrics.AddCounter(
+            "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
+            {{"step", name}, {"action", undo ? "undo" : "do"}, {"outcome", kOutcomeNames[outcome]}});
+      }
+    }
+    step.retries = &metrics.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
+                                       {{"step", name}});
+    steps_.push_back(std::move(step));
+  }
+}
+
+const OrderMetrics::Step& OrderMetrics::Find(std::string_view name) const {
+  for (const Step& step : steps_) {
+    if (step.name == name) return step;
+  }
+  std::abort();  // a step outside the definition
+}
+
+void OrderMetrics::Attempt(std::string_view step, bool undo, saga::Outcome::Kind outcome) {
+  Find(step).attempts[undo ? 1 : 0][static_cast<size_t>(outcome)]->Increment();
+}
+
+void OrderMetrics::Retry(std::string_view step) { Find(step).retries->Increment(); }
+
+void OrderMetrics::Settled(const saga::Header& header, absl::Duration age) {
+  const OrderStatus status = StatusOf(header);
+  SettledAs as = kConfirmed;
+  if (status == OrderStatus::kFailed) as = kFailed;
+  if (status == OrderStatus::kCancelled) as = kCancelled;
+  if (status == OrderStatus::kCompleted) as = kCompleted;
+  if (status == OrderStatus::kResolved) as = kResolved;
+  settled_[as]->Increment();
+  // A completion or a late cancellation says how long the delivery took, not the saga.
+  if (as == kConfirmed || as == kFailed) settle_seconds_.Observe(absl::ToDoubleSeconds(age));
+}
+
+void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {
+  running_.Set(static_cast<double>(stats.running));
+  compensating_.Set(static_cast<double>(stats.compensating));
+  attention_.Set(static_cast<double>(stats.needing_attention));
+  oldest_.Set(absl::ToDoubleSeconds(stats.oldest_age));
+}
+
+void OrderMetrics::Committed(size_t items, absl::Duration took) {
+  batch_items_.Observe(static_cast<double>(items));
+  commit_seconds_.Observe(absl::ToDoubleSeconds(took));
+}
+
+}  // namespace waybill::order

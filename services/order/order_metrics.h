@@ -1,0 +1,57 @@
+// What the order service counts. Names are listed in docs/operations.md.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "runtime/metrics.h"
+#include "saga/runner.h"
+#include "storage/order_store.h"
+
+namespace waybill::order {
+
+class OrderMetrics {
+ public:
+  // `steps` are the definition's; `metrics` outlives this.
+  OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps);
+
+  void Attempt(std::string_view step, bool undo, saga::Outcome::Kind outcome);
+  void Retry(std::string_view step);
+  void Settled(const saga::Header& header, absl::Duration age);
+  void Recovered() { recovered_.Increment(); }
+  void Fenced() { fenced_.Increment(); }
+  void LostClaim() { lost_claims_.Increment(); }
+
+  // From the store, every few seconds: counting at each scrape would cost more than it tells.
+  void SetUnfinished(const storage::UnfinishedStats& stats);
+
+  void Candidates(size_t count) { candidates_.Observe(static_cast<double>(count)); }
+  void Committed(size_t items, absl::Duration took);
+
+ private:
+  struct Step {
+    std::string name;
+    std::array<std::array<prometheus::Counter*, 3>, 2> attempts;  // [undo][outcome]
+    prometheus::Counter* retries;
+  };
+  const Step& Find(std::string_view step) const;
+
+  std::vector<Step> steps_;
+  std::array<prometheus::Counter*, 5> settled_;
+  prometheus::Histogram& settle_seconds_;
+  prometheus::Gauge& running_;
+  prometheus::Gauge& compensating_;
+  prometheus::Gauge& oldest_;
+  prometheus::Gauge& attention_;
+  prometheus::Counter& recovered_;
+  prometheus::Counter& fenced_;
+  prometheus::Counter& lost_claims_;
+  prometheus::Histogram& candidates_;
+  prometheus::Histogram& batch_items_;
+  prometheus::Histogram& commit_seconds_;
+};
+
+}  // namespace waybill::order

@@ -1,0 +1,30 @@
+#include "services/order/order_observer.h"
+
+#include "services/order/order_status.h"
+
+namespace waybill::order {
+
+void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
+  metrics_.Settled(header, age);
+  if (!log_.Enabled(LogLevel::kDebug)) return;
+  log_.Debug("order settled", {{"order_id", header.id.ToString()},
+                               {"status", Name(StatusOf(header))},
+                               {"reason", header.failure.reason},
+                               {"age_seconds", absl::ToDoubleSeconds(age)},
+                               {"traceparent", header.traceparent}});
+}
+
+void OrderObserver::OnNeedsAttention(const saga::Header& header) {
+  log_.Error("compensation keeps failing; look with `waybill saga show`", {{"order_id", header.id.ToString()},
+                                                                           {"step", header.step},
+                                                                           {"attempt", header.attempt},
+                                                                           {"reason", header.failure.reason},
+                                                                           {"traceparent", header.traceparent}});
+}
+
+void OrderObserver::OnFenced(const saga::Header& header) {
+  metrics_.Fenced();
+  log_.Warn("another process has taken the order over", {{"order_id", header.id.ToString()}, {"epoch", header.epoch}});
+}
+
+}  // namespace waybill::order

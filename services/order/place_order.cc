@@ -1,0 +1,154 @@
+#include "services/order/place_order.h"
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "runtime/status.h"
+
+namespace waybill::order {
+namespace {
+
+using saga::Attempt;
+using saga::Outcome;
+using storage::Order;
+
+ParticipantCall CallOf(const Attempt& attempt) {
+  return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent};
+}
+
+Outcome Unknown(std::string_view reason, const absl::Status& status) {
+  std::string cause = GetErrorDetail(status).reason;
+  if (cause.empty()) cause = absl::StatusCodeToString(status.code());
+  return Outcome::Unknown(std::string(reason), fmt::format("{}: {}", cause, std::string(status.message())));
+}
+
+saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
+  auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+    WAYBILL_FAILPOINT("charge.before_send");
+    payments.Charge(CallOf(attempt), order,
+                    [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
+                      WAYBILL_FAILPOINT("charge.after_receive");
+                      if (!result.ok()) {
+                        done(Unknown(kPaymentUnknown, result.status()));
+                      } else if (!result->approved) {
+                        done(Outcome::Rejected(std::string(kPaymentDeclined), std::move(result->decline_reason)));
+                      } else {
+                        order.charge = {std::move(result->reference), order.amount_minor, clock.Now()};
+                        order.effects.charged = true;
+                        done(Outcome::Succeeded());
+                      }
+                    });
+  };
+  return {call, false};
+}
+
+// All of the money, or nothing because nothing was taken; whatever else the gateway says is a matter for a person.
+bool IsWholeRefund(const Order& order, const RefundResult& result) {
+  return result.refunded_minor == order.amount_minor || (result.refunded_minor == 0 && !order.charge.has_value());
+}
+
+saga::Action<Order> Refund(PaymentGateway& payments, const Clock& clock) {
+  auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+    WAYBILL_FAILPOINT("refund.before_send");
+    payments.Refund(
+        CallOf(attempt), order, [&order, &clock, done = std::move(done)](absl::StatusOr<RefundResult> result) mutable {
+          WAYBILL_FAILPOINT("refund.after_receive");
+          if (!result.ok()) {
+            done(Unknown(kPaymentUnknown, result.status()));
+            return;
+          }
+          if (!IsWholeRefund(order, *result)) {
+            done(Outcome::Unknown("REFUND_MISMATCH", fmt::format("the gateway refunded {} of {}",
+                                                                 result->refunded_minor, order.amount_minor)));
+            return;
+          }
+          if (result->refunded_minor == 0) {
+            done(Outcome::Succeeded("never charged; the key is closed"));
+            return;
+          }
+          absl::Time now = clock.Now();
+          if (!order.charge.has_value()) {  // a charge whose answer was lost
+            order.charge = {std::move(result->charge_reference), result->refunded_minor, now};
+            order.effects.charged = true;
+          }
+          order.refund = {result->refunded_minor, now};
+          order.effects.refunded = true;
+          done(Outcome::Succeeded());
+        });
+  };
+  return {call, false};
+}
+
+saga::Action<Order> Assign(Dispatch& dispatch) {
+  auto call = [&dispatch](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+    WAYBILL_FAILPOINT("assign.before_pick");
+    order.driver.reset();
+    order.effects.claimed = false;
+    if (!dispatch.journaled() && attempt.conflicts > 0) {
+      // A dispatcher would only repeat its answer: a driver that our own books give to another order.
+      done(Outcome::Unknown(std::string(kNoDriverAvailable), "the dispatcher's driver is taken", true));
+      return;
+    }
+    dispatch.Assign(CallOf(attempt), attempt.saga_id, order, attempt.conflicts,
+                    [&order, done = std::move(done)](absl::StatusOr<AssignResult> result) mutable {
+                      WAYBILL_FAILPOINT("assign.after_pick");
+                      if (!result.ok()) {
+                        done(Unknown(kDispatchUnknown, result.status()));
+                      } else if (!result->driver.has_value()) {
+                        std::string detail =
+                            result->none_reason == kNoDriverAvailable ? "" : std::move(result->none_reason);
+                        done(Outcome::Rejected(std::string(kNoDriverAvailable), std::move(detail)));
+                      } else {
+                        order.driver = std::move(result->driver);
+                        order.effects.claimed = true;
+                        done(Outcome::Succeeded(order.driver->driver_id));
+                      }
+                    });
+  };
+  return {call, dispatch.journaled()};
+}
+
+saga::Action<Order> Release(Dispatch& dispatch) {
+  auto call = [&dispatch](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+    WAYBILL_FAILPOINT("release.before_send");
+    dispatch.Release(
+        CallOf(attempt), attempt.saga_id, order, [&order, done = std::move(done)](absl::Status status) mutable {
+          WAYBILL_FAILPOINT("release.after_receive");
+          if (!status.ok()) {
+            done(Unknown(kDispatchUnknown, status));
+            return;
+          }
+          order.effects.released = !order.effects.claimed;  // a claim that is not written yet never will be
+          order.effects.claimed = false;
+          order.driver.reset();
+          done(Outcome::Succeeded());
+        });
+  };
+  return {call, dispatch.journaled()};
+}
+
+}  // namespace
+
+saga::Definition<Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
+                                   const PlaceOrderOptions& options) {
+  // clang-format off
+  return saga::Define<Order>("place_order")
+      .Step(std::string(kChargePayment)).Does(Charge(payments, clock)).UndoneBy(Refund(payments, clock)).Retried(options.payment)
+      .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).Retried(options.dispatch)
+      .Done();
+  // clang-format on
+}
+
+void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {
+  if (dispatch.journaled()) {
+    ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), absl::InfiniteFuture(), ""};
+    dispatch.Release(call, order_id, order, [](const absl::Status&) {});
+  }
+  order.effects.released = true;
+  order.driver.reset();
+}
+
+std::string AssignmentKey(const Uuid& order_id) { return fmt::format("{}/{}", order_id.ToString(), kAssignDriver); }
+
+}  // namespace waybill::order

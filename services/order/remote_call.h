@@ -1,0 +1,18 @@
+// What a participant's call is to gRPC.
+#pragma once
+
+#include <string>
+
+#include "services/order/payment_gateway.h"
+#include "services/rpc/client.h"
+
+namespace waybill::order {
+
+inline rpc::CallOptions OptionsOf(const ParticipantCall& call) {
+  rpc::CallOptions options;
+  options.deadline = call.deadline;
+  if (!call.traceparent.empty()) options.metadata.emplace_back("traceparent", std::string(call.traceparent));
+  return options;
+}
+
+}  // namespace waybill::order

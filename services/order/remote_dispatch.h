@@ -1,0 +1,23 @@
+// A dispatcher over gRPC (waybill/dispatch/v1).
+#pragma once
+
+#include "services/order/dispatch.h"
+#include "services/rpc/client.h"
+
+namespace waybill::order {
+
+class RemoteDispatch final : public Dispatch {
+ public:
+  explicit RemoteDispatch(rpc::Client& client) : client_(client) {}  // which outlives this
+
+  bool journaled() const override { return false; }
+  void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+              absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) override;
+  void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+               absl::AnyInvocable<void(absl::Status)> done) override;
+
+ private:
+  rpc::Client& client_;
+};
+
+}  // namespace waybill::order

@@ -1,0 +1,63 @@
+#include "services/order/remote_gateway.h"
+
+#include <utility>
+
+#include "services/order/remote_call.h"
+#include "waybill/payment/v1/payment.pb.h"
+
+namespace waybill::order {
+namespace {
+
+namespace pb = waybill::payment::v1;
+
+// The gateway looked at the request and refused it: by the contract it will refuse every repetition, and has charged
+// nothing.
+bool IsRefusal(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kFailedPrecondition;
+}
+
+}  // namespace
+
+void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& order,
+                           absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  pb::ChargeRequest request;
+  request.set_idempotency_key(call.key);
+  request.set_order_id(call.order_id);
+  request.set_user_id(order.user_id);
+  request.set_amount_minor(order.amount_minor);
+  request.set_currency(order.currency);
+  client_.Call<pb::ChargeResponse>(
+      "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
+      [done = std::move(done)](const absl::Status& status, pb::ChargeResponse& response) mutable {
+        if (IsRefusal(status)) {
+          done(ChargeResult{false, "", "GATEWAY_REFUSED"});
+        } else if (!status.ok()) {
+          done(status);
+        } else if (response.has_approved()) {
+          done(ChargeResult{true, std::move(*response.mutable_approved()->mutable_reference()), ""});
+        } else if (response.has_declined()) {
+          done(ChargeResult{false, "", std::move(*response.mutable_declined()->mutable_reason())});
+        } else {
+          done(absl::UnknownError("the gateway's answer has no outcome"));
+        }
+      });
+}
+
+void RemoteGateway::Refund(const ParticipantCall& call, const storage::Order&,
+                           absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
+  pb::RefundRequest request;
+  request.set_idempotency_key(call.key);
+  request.set_order_id(call.order_id);
+  client_.Call<pb::RefundResponse>(
+      "waybill.payment.v1.PaymentGateway/Refund", request, OptionsOf(call),
+      [done = std::move(done)](const absl::Status& status, pb::RefundResponse& response) mutable {
+        if (!status.ok()) {
+          done(status);
+          return;
+        }
+        done(RefundResult{response.refunded_minor(), std::move(*response.mutable_reference()),
+                          std::move(*response.mutable_charge_reference())});
+      });
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,23 @@
+// A payment gateway over gRPC (waybill/payment/v1). UNAVAILABLE, DEADLINE_EXCEEDED and every other failure of the call
+// mean "unknown"; only what the gateway itself says is a decline.
+#pragma once
+
+#include "services/order/payment_gateway.h"
+#include "services/rpc/client.h"
+
+namespace waybill::order {
+
+class RemoteGateway final : public PaymentGateway {
+ public:
+  explicit RemoteGateway(rpc::Client& client) : client_(client) {}  // which outlives this
+
+  void Charge(const ParticipantCall& call, const storage::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
+  void Refund(const ParticipantCall& call, const storage::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
+
+ private:
+  rpc::Client& client_;
+};
+
+}  // namespace waybill::order

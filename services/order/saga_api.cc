@@ -1,0 +1,108 @@
+#include "services/order/saga_api.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "services/order/place_order.h"
+#include "storage/reasons.h"
+
+namespace waybill::order {
+namespace {
+
+using storage::SagaView;
+
+absl::Status Refuse(std::string_view reason, std::string_view why, const SagaView& saga) {
+  ErrorDetail detail;
+  detail.metadata = {{"saga_id", saga.header.id.ToString()}, {"state", std::string(saga::Name(saga.header.state))}};
+  return storage::ReasonError(reason, why, std::move(detail));
+}
+
+absl::Status CheckUnfinished(const SagaView& saga) {
+  if (saga::IsUnfinished(saga.header.state)) return absl::OkStatus();
+  return Refuse("SAGA_FINISHED", "the saga has ended; there is nothing to retry", saga);
+}
+
+absl::Status CheckStuck(const SagaView& saga) {
+  if (saga.header.state == saga::State::kCompensating && saga.header.needs_attention) return absl::OkStatus();
+  return Refuse("SAGA_NOT_STUCK", "only a saga that is compensating and needs attention can be resolved", saga);
+}
+
+}  // namespace
+
+absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
+  absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
+  if (!saga.ok()) return saga.status();
+  absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(saga_id, 1);
+  if (!log.ok()) return log.status();
+  return Answer{*std::move(saga), *std::move(log)};
+}
+
+void SagaApi::List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<SagaView>>)> done) {
+  auto shared = std::make_shared<decltype(done)>(std::move(done));
+  WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.ListSagas(query)); };
+  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+}
+
+void SagaApi::Get(const Uuid& saga_id, Done done) {
+  auto shared = std::make_shared<Done>(std::move(done));
+  WorkerPool::Task read = [this, saga_id, shared] { (*shared)(Read(saga_id)); };
+  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+}
+
+void SagaApi::Retry(const Uuid& saga_id, absl::Time deadline, Done done) {
+  Direct(saga_id, {saga::Directive::Kind::kRetry, ""}, nullptr, deadline, CheckUnfinished, std::move(done));
+}
+
+void SagaApi::Resolve(const Uuid& saga_id, std::string reason, absl::Time deadline, Done done) {
+  auto prepare = [this, saga_id](storage::Order& order) {
+    if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will
+  };
+  Direct(saga_id, {saga::Directive::Kind::kResolve, std::move(reason)}, prepare, deadline, CheckStuck, std::move(done));
+}
+
+// The saga may go on backing off for long; the answer says how it stands after one more try, or after `retry_wait_`.
+void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, absl::Time deadline,
+                     std::function<absl::Status(const SagaView&)> check, Done done) {
+  auto answer = std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
+  WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
+                           check = std::move(check), answer]() mutable {
+    absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
+    absl::Status allowed = saga.ok() ? check(*saga) : saga.status();
+    if (!allowed.ok()) {
+      answer->Give(allowed);
+      return;
+    }
+    absl::Time now = clock_.Now();
+    answer->Bound(std::min(now + retry_wait_, deadline - absl::Milliseconds(100)),
+                  [this, saga_id, answer] { AnswerRead(saga_id, answer); });
+    runner_.Direct(
+        saga_id, std::move(directive), std::move(prepare),
+        [this, saga_id, check = std::move(check), answer](absl::StatusOr<const storage::OrderRecord*> settled) {
+          WAYBILL_FAILPOINT("resolve.after_commit");
+          if (settled.status().code() != absl::StatusCode::kFailedPrecondition) {
+            AnswerRead(saga_id, answer);
+            return;
+          }
+          // It moved between our look and our word.
+          WorkerPool::Task again = [this, saga_id, check, answer, refused = settled.status()] {
+            absl::StatusOr<SagaView> now_is = store_.GetSaga(saga_id);
+            absl::Status why = now_is.ok() ? check(*now_is) : now_is.status();
+            answer->Give(why.ok() ? refused : why);
+          };
+          if (!workers_.Submit(again)) answer->Give(TooBusyError());
+        });
+  };
+  if (!workers_.Submit(task)) answer->Give(TooBusyError());
+}
+
+void SagaApi::AnswerRead(const Uuid& saga_id, const Pending& answer) {
+  WorkerPool::Task read = [this, saga_id, answer] {
+    if (!answer->given()) answer->Give(Read(saga_id));
+  };
+  if (!workers_.Submit(read)) answer->Give(TooBusyError());
+}
+
+}  // namespace waybill::order

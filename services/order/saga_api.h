@@ -1,0 +1,62 @@
+// What operators do with sagas, without gRPC.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "runtime/clock.h"
+#include "runtime/ids.h"
+#include "runtime/scheduler.h"
+#include "runtime/worker_pool.h"
+#include "services/order/order_api.h"
+#include "storage/order_store.h"
+
+namespace waybill::order {
+
+class SagaApi {
+ public:
+  struct Answer {
+    storage::SagaView saga;
+    std::vector<saga::LogEntry> log;
+  };
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
+
+  // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
+  SagaApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+          Scheduler& scheduler, const Clock& clock, absl::Duration retry_wait = absl::Seconds(3))
+      : runner_(runner),
+        dispatch_(dispatch),
+        store_(store),
+        workers_(workers),
+        scheduler_(scheduler),
+        clock_(clock),
+        retry_wait_(retry_wait) {}
+
+  void List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::SagaView>>)> done);
+  void Get(const Uuid& saga_id, Done done);  // SAGA_NOT_FOUND
+  // Tries the step the saga stands at, at once, and answers what has become of it. SAGA_NOT_FOUND, SAGA_FINISHED.
+  void Retry(const Uuid& saga_id, absl::Time deadline, Done done);
+  // Ends a saga that needs attention. `reason` goes to its log. SAGA_NOT_FOUND, SAGA_NOT_STUCK.
+  void Resolve(const Uuid& saga_id, std::string reason, absl::Time deadline, Done done);
+
+ private:
+  using Pending = std::shared_ptr<PendingAnswer<Answer>>;
+  absl::StatusOr<Answer> Read(const Uuid& saga_id);
+  void Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, absl::Time deadline,
+              std::function<absl::Status(const storage::SagaView&)> check, Done done);
+  void AnswerRead(const Uuid& saga_id, const Pending& answer);
+
+  OrderRunner& runner_;
+  Dispatch& dispatch_;
+  storage::OrderStore& store_;
+  WorkerPool& workers_;
+  Scheduler& scheduler_;
+  const Clock& clock_;
+  const absl::Duration retry_wait_;
+};
+
+}  // namespace waybill::order

@@ -1,0 +1,152 @@
+#include "services/order/service_options.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <string_view>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "runtime/random.h"
+
+namespace waybill::order {
+namespace {
+
+constexpr std::string_view kGrpcScheme = "grpc://";
+
+void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help) {
+  app.add_option_function<std::string>(
+         name,
+         [&value, name](const std::string& text) {
+           absl::Duration parsed;
+           if (!absl::ParseDuration(text, &parsed) || parsed <= absl::ZeroDuration()) {
+             throw CLI::ValidationError(name, "is not a duration above zero, such as 1.5s or 200ms");
+           }
+           value = parsed;
+         },
+         help)
+      ->type_name("DURATION")
+      ->default_str(absl::FormatDuration(value));
+}
+
+CLI::Option* AddParticipant(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
+  return app.add_option(name, value, help)
+      ->capture_default_str()
+      ->type_name("builtin|grpc://HOST:PORT")
+      ->check([](const std::string& text) {
+        const bool remote = text.compare(0, kGrpcScheme.size(), kGrpcScheme) == 0 && text.size() > kGrpcScheme.size();
+        return text == "builtin" || remote ? "" : "is neither builtin nor grpc://HOST:PORT";
+      });
+}
+
+// Stable over restarts where the port is; where it is any free one, nobody could come back as the same instance anyway.
+std::string DefaultInstance(const std::string& listen) {
+  char host[256] = "localhost";
+  gethostname(host, sizeof(host) - 1);
+  const std::string port = listen.substr(listen.rfind(':') + 1);
+  if (port != "0") return fmt::format("{}:{}", host, port);
+  return fmt::format("{}:any-{}-{:08x}", host, getpid(), static_cast<uint32_t>(EntropySeed()));
+}
+
+}  // namespace
+
+std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
+  CLI::App app{"waybill-order charges an order and gives it a driver, or gives the money back.", "waybill-order"};
+  app.set_version_flag("--version", WAYBILL_VERSION);
+  bool list_failpoints = false;
+  app.add_flag("--list-failpoints", list_failpoints, "Print the names of the compiled-in failpoints, and exit");
+
+  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
+      ->envname("WAYBILL_LISTEN")
+      ->capture_default_str();
+  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port for probes and metrics")
+      ->envname("WAYBILL_SIDE_LISTEN")
+      ->capture_default_str();
+  app.add_option("--port-file", options.port_file,
+                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
+  app.add_option("--instance", options.instance,
+                 "Name of this process towards the others on the database; the same after a restart, so that it takes "
+                 "its unfinished orders up at once (default: HOST:PORT)")
+      ->envname("WAYBILL_INSTANCE");
+
+  app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
+  app.add_option("--redis-url", options.redis_url, "Redis")->envname("REDIS_URL")->capture_default_str();
+  app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
+      ->envname("WAYBILL_MIGRATE");
+  AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+  AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
+      ->envname("WAYBILL_PAYMENT_GATEWAY");
+  AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
+      ->envname("WAYBILL_DISPATCH");
+  app.add_option("--dispatch-radius-m", options.dispatch_radius_m, "How far from the pickup point builtin looks")
+      ->check(CLI::Range(1.0, 1'000'000.0))
+      ->capture_default_str();
+
+  app.add_option("--queues", options.queues, "Threads that serve gRPC")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--workers", options.workers, "Threads that read from Postgres")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--journal-writers", options.journal_writers, "Connections that write sagas, by group commit")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  app.add_option("--journal-queue-max", options.journal_queue_max,
+                 "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
+
+  AddDuration(app, "--lease", options.lease, "How long an order stays with a process that shows no sign of life");
+  app.add_option("--recovery-in-flight", options.recovery_in_flight, "Orders being recovered at the same time, at most")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
+  saga::RetryPolicy retry;
+  app.add_option("--attempts-max", retry.attempts_max, "Attempts at a step before it is turned back")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  AddDuration(app, "--attempt-timeout", retry.attempt_timeout, "Deadline of one call to a participant");
+  AddDuration(app, "--backoff", retry.backoff_initial, "First pause between attempts; doubled each time, with jitter");
+  AddDuration(app, "--backoff-max", retry.backoff_max, "Longest pause between attempts at a step");
+  AddDuration(app, "--undo-backoff-max", retry.undo_backoff_max, "Longest pause between attempts at undoing");
+  app.add_option("--attention-after", retry.attention_after,
+                 "Failed attempts at undoing after which a person is called")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+
+  AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
+  AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
+  app.add_option_function<double>(
+         "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
+         "The same in seconds")
+      ->check(CLI::Range(0.0, 3'600.0));
+
+  std::string level = "info", format = "json";
+  app.add_option("--log-level", level, "")
+      ->envname("WAYBILL_LOG_LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  app.add_option("--log-format", format, "")
+      ->envname("WAYBILL_LOG_FORMAT")
+      ->check(CLI::IsMember({"json", "text"}))
+      ->capture_default_str();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  if (list_failpoints) {
+    std::cout << ListFailpoints();
+    return 0;
+  }
+  options.saga.payment = retry;
+  options.saga.dispatch = retry;
+  options.log_level = *ParseLogLevel(level);
+  options.log_format = *ParseLogFormat(format);
+  if (options.instance.empty()) options.instance = DefaultInstance(options.listen);
+  return std::nullopt;
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,43 @@
+// The flags of waybill-order.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "runtime/log.h"
+#include "services/order/order_api.h"
+#include "services/order/place_order.h"
+
+namespace waybill::order {
+
+struct ServiceOptions {
+  std::string listen = "127.0.0.1:7410";
+  std::string side_listen = "127.0.0.1:7411";
+  std::string port_file;  // empty: none
+  std::string instance;   // empty: the host's name and the port
+  std::string database_url = "postgresql:///waybill";
+  std::string redis_url = "redis://127.0.0.1:6379/0";
+  std::string payment_gateway = "builtin";  // or grpc://host:port
+  std::string dispatch = "builtin";         // or grpc://host:port
+  bool migrate = false;
+  absl::Duration store_wait = absl::Seconds(60);
+  int queues = 1;
+  int workers = 4;
+  int journal_writers = 2;
+  size_t journal_queue_max = 10'000;
+  absl::Duration lease = absl::Seconds(10);
+  size_t recovery_in_flight = 2'000;
+  double dispatch_radius_m = 5'000;
+  PlaceOrderOptions saga;
+  OrderApiOptions api;
+  absl::Duration drain = absl::Seconds(10);
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kJson;
+};
+
+// Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
+// --list-failpoints, or a mistake, which is told on stderr.
+std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options);
+
+}  // namespace waybill::order

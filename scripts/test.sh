@@ -24,10 +24,12 @@ verb_test() {
 
   say "Testing ($preset${long:+, long forms})"
   local log="$STATE/test-$preset.log" code
+  mkdir "$stack/results"
   WAYBILL_TEST_DATABASE_URL=$DATABASE_URL WAYBILL_TEST_REDIS_URL=$REDIS_URL WAYBILL_TEST_LONG=$long \
+    GTEST_OUTPUT="xml:$stack/results/" \
     CTEST_OUTPUT_ON_FAILURE=1 ctest --test-dir "build/$preset" -j "$(nproc)" -R "$filter" --no-tests=error 2>&1 | tee "$log"
   code=${PIPESTATUS[0]}
-  summary "$log" $((SECONDS - started))
+  summary "$log" "$stack/results" $((SECONDS - started))
   return "$code"
 }
 
@@ -41,13 +43,26 @@ make_test_tmp() { # STACK → exports TMPDIR
   export TMPDIR="$folder/tmp"
 }
 
-summary() { # LOG SECONDS
-  local passed failed skipped
-  passed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed' "$1")
-  skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*(Skipped|Not Run \(Disabled\))' "$1")
-  failed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*' "$1")
+# Counts the tests inside each program. A program that failed without naming a failed test, as by a crash or a timeout,
+# counts as one failure; one that keeps no results of its own counts as one test.
+summary() { # CTEST_LOG RESULTS SECONDS
+  local name status tests failures skips passed=0 failed=0 skipped=0
+  while read -r name status; do
+    tests=0 failures=0 skips=0
+    if [[ -f $2/$name.xml ]]; then
+      tests=$(grep -oP '^<testsuites tests="\K\d+' "$2/$name.xml")
+      failures=$(grep -oP '^<testsuites .*?failures="\K\d+' "$2/$name.xml")
+      skips=$(grep -c '<testcase .*result="skipped"' "$2/$name.xml")
+    fi
+    case $status in
+      Passed) ((tests > 0)) || tests=1 ;;
+      '***Skipped') tests=1 skips=1 ;;
+      *) ((failures > 0)) || ((tests += 1, failures = 1)) ;;
+    esac
+    ((passed += tests - failures - skips, failed += failures, skipped += skips))
+  done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) \.+ *(Passed|\*\*\*[A-Za-z]+).*/\1 \2/p' "$1")
   echo
   ((skipped == 0)) || echo "$skipped skipped"
-  echo "Tested in $2 s"
-  echo "$passed passed, $((failed - skipped)) failed"
+  echo "Tested in $3 s"
+  echo "$passed passed, $failed failed"
 }

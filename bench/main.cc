@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
   orders->add_option("--unfinished", bench.unfinished, "Sagas in flight when the service is killed (recovery)")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
-  orders->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout");
+  orders->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
 
   CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
   std::string seed_redis_url;

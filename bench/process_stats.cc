@@ -87,6 +87,18 @@ absl::StatusOr<absl::Duration> ProcessStats::TreeCpu(pid_t root) const {
   return absl::Seconds(1) * ticks / sysconf(_SC_CLK_TCK);
 }
 
+// proc(5): "cpu user nice system idle iowait irq softirq steal …", summed over processors.
+absl::StatusOr<absl::Duration> ProcessStats::MachineCpu() const {
+  std::ifstream file(proc_ / "stat");
+  std::string label;
+  int64_t ticks[7] = {};
+  file >> label;
+  for (int64_t& field : ticks) file >> field;
+  if (!file || label != "cpu") return absl::NotFoundError("no statistics of the machine's processors");
+  const auto& [user, nice, system, idle, iowait, irq, softirq] = ticks;
+  return absl::Seconds(1) * (user + nice + system + irq + softirq) / sysconf(_SC_CLK_TCK);
+}
+
 absl::StatusOr<Memory> ProcessStats::ResidentMemory(pid_t pid) const {
   const std::optional<std::string> text = Read(proc_ / std::to_string(pid) / "status");
   if (!text) return NoSuchProcess(pid);

@@ -54,9 +54,15 @@ TEST_F(ProcessStatsTest, ReadsResidentMemory) {
   EXPECT_EQ(memory->resident_bytes_peak, 300 * 1024);
 }
 
+TEST_F(ProcessStatsTest, TheMachineIsBusyWithAllButIdlingAndWaitingForDisks) {
+  std::ofstream(proc_ / "stat") << "cpu  1 20 300 4000 50000 600000 7000000 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+  EXPECT_EQ(*ProcessStats(proc_).MachineCpu(), 7'600'321 * tick_);
+}
+
 TEST_F(ProcessStatsTest, SaysWhenThereIsNoSuchProcess) {
   EXPECT_EQ(ProcessStats(proc_).TreeCpu(10).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ProcessStats(proc_).ResidentMemory(10).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ProcessStats(proc_).MachineCpu().status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ProcessStats(proc_).Parent(10).status().code(), absl::StatusCode::kNotFound);
 }
 
@@ -64,6 +70,7 @@ TEST(ProcessStats, ReadsTheKernelsOwnFiles) {
   const ProcessStats stats;
   EXPECT_EQ(*stats.Parent(getpid()), getppid());
   EXPECT_GT(stats.ResidentMemory(getpid())->resident_bytes, 100'000);
+  EXPECT_GT(*stats.MachineCpu(), *stats.TreeCpu(getpid()));
   const absl::Duration before = *stats.TreeCpu(getpid());
   while (*stats.TreeCpu(getpid()) == before) {  // its own polling is what it must see
   }

@@ -80,6 +80,12 @@ void ExpectFate(const LoadResult& load, const std::string& fate, ScenarioResult&
   if (load.answered == 0) result.failures.push_back("no call was answered");
 }
 
+// From a port file's "grpc=PORT" line.
+std::string GrpcAddress(const std::string& ports) {
+  const size_t at = ports.find("grpc=");
+  return at == std::string::npos ? "" : "127.0.0.1:" + ports.substr(at + 5, ports.find('\n', at) - at - 5);
+}
+
 class Runner {
  public:
   Runner(const BenchOptions& options, Timer& timer, const std::function<void(const std::string&)>& progress)
@@ -163,9 +169,9 @@ absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, 
                                 options_.folder / (name + ".sandbox.log"));
     if (!sandbox.ok()) return sandbox.status();
     stage.sandbox = *std::move(sandbox);
-    auto address = stage.sandbox->WaitForFile(port_file, kReadyTimeout);
-    if (!address.ok()) return address.status();
-    stage.sandbox_address = address->substr(0, address->find('\n'));
+    auto ports = stage.sandbox->WaitForFile(port_file, kReadyTimeout);
+    if (!ports.ok()) return ports.status();
+    stage.sandbox_address = GrpcAddress(*ports);
     gateway = "grpc://" + stage.sandbox_address;
   }
   stage.order_args = {"--listen",          "127.0.0.1:0",
@@ -175,6 +181,7 @@ absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, 
                       "--redis-url",       WithDatabase(options_.redis_url, fleet == Fleet::kSeeded ? "0" : "1"),
                       "--payment-gateway", gateway,
                       "--dispatch",        "builtin",
+                      "--instance",        "bench",  // a restart takes up what its earlier life left
                       "--migrate"};
   if (const absl::Status started = StartOrder(stage); !started.ok()) return started;
   return stage;
@@ -187,9 +194,9 @@ absl::Status Runner::StartOrder(Stage& stage) {
                             options_.folder / (stage.name + ".order.log"));
   if (!order.ok()) return order.status();
   stage.order = *std::move(order);
-  auto address = stage.order->WaitForFile(port_file, kReadyTimeout);
-  if (!address.ok()) return address.status();
-  stage.order_address = address->substr(0, address->find('\n'));
+  auto ports = stage.order->WaitForFile(port_file, kReadyTimeout);
+  if (!ports.ok()) return ports.status();
+  stage.order_address = GrpcAddress(*ports);
   return absl::OkStatus();
 }
 

@@ -253,9 +253,10 @@ absl::Status Connection::PrepareAll() {
 }
 
 bool Connection::CheckAlive() {
-  if (broken_) return false;
+  // A server that speaks to an idle session ends it. (It may also announce a changed setting; a new connection then is
+  // a small price for not having to tell the two apart.)
   pollfd fd{PQsocket(conn_), POLLIN, 0};
-  if (poll(&fd, 1, 0) > 0 && (PQconsumeInput(conn_) == 0 || PQstatus(conn_) == CONNECTION_BAD)) broken_ = true;
+  if (!broken_ && poll(&fd, 1, 0) > 0) broken_ = true;
   return !broken_;
 }
 

@@ -1,0 +1,147 @@
+// Each named constraint of the schema, attacked by raw SQL: what no code can break by mistake, nobody breaks by hand.
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/migrated_database.h"
+
+namespace waybill::storage {
+namespace {
+
+using waybill::testing::MigratedDatabase;
+using waybill::testing::SqlResult;
+
+// Order 1 runs, order 2 has succeeded with payment and driver, order 3 is closed, order 4 is compensated, order 5
+// resolved.
+constexpr char kBooks[] = R"sql(
+INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, state, seq, epoch,
+                         failure_reason, owner, lease_until, created_at, updated_at)
+SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'shop', 'key-' || n, '\x00', 'ada', 1000, 'EUR', state::saga_state,
+       5, 3, CASE WHEN n >= 4 THEN 'NO_DRIVER_AVAILABLE' END, 'host/1', CASE WHEN n = 1 THEN now() END, now(), now()
+FROM (VALUES (1, 'running'), (2, 'succeeded'), (3, 'closed'), (4, 'compensated'), (5, 'resolved')) AS o (n, state);
+INSERT INTO order_saga_steps VALUES ('00000000-0000-7000-8000-000000000001', 1, 'charge_payment', 1, 'succeeded', 'running', NULL, now());
+INSERT INTO payments VALUES ('00000000-0000-7000-8000-000000000002', 1000, 'EUR', 'ch_2', now());
+INSERT INTO drivers VALUES ('van', 2);
+INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
+)sql";
+
+struct Attack {
+  const char* constraint;
+  const char* sql;
+};
+
+#define ORDER(n) "'00000000-0000-7000-8000-00000000000" #n "'"
+#define INSERT_SAGA(id, key, amount, currency, lat, state, reason, lease)                                            \
+  "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "       \
+  "pickup_lat,"                                                                                                      \
+  " state, failure_reason, lease_until, created_at, updated_at) VALUES (" id ", 'shop', " key ", '', 'ada', " amount \
+  ", " currency ", " lat ", " state ", " reason ", " lease ", now(), now())"
+
+constexpr Attack kAttacks[] = {
+    {"order_sagas_pkey", INSERT_SAGA(ORDER(1), "'new'", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_idempotency_key",
+     INSERT_SAGA(ORDER(9), "'key-3'", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_key_length", INSERT_SAGA(ORDER(9), "''", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_key_length",
+     INSERT_SAGA(ORDER(9), "repeat('x', 256)", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_amount_positive", INSERT_SAGA(ORDER(9), "'new'", "0", "'EUR'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_amount_positive", "UPDATE order_sagas SET amount_minor = -1 WHERE order_id = " ORDER(1)},
+    {"order_sagas_currency_iso4217",
+     INSERT_SAGA(ORDER(9), "'new'", "1", "'EURO'", "NULL", "'running'", "NULL", "now()")},
+    {"order_sagas_pickup_whole", INSERT_SAGA(ORDER(9), "'new'", "1", "'EUR'", "52.5", "'running'", "NULL", "now()")},
+    {"order_sagas_lease_while_unfinished",
+     INSERT_SAGA(ORDER(9), "'new'", "1", "'EUR'", "NULL", "'running'", "NULL", "NULL")},
+    {"order_sagas_lease_while_unfinished", "UPDATE order_sagas SET lease_until = now() WHERE order_id = " ORDER(3)},
+    {"order_sagas_lease_while_unfinished", "UPDATE order_sagas SET state = 'closed' WHERE order_id = " ORDER(1)},
+    {"order_sagas_turned_back_for_a_reason",
+     "UPDATE order_sagas SET state = 'compensating' WHERE order_id = " ORDER(1)},
+    {"order_sagas_turned_back_for_a_reason", "UPDATE order_sagas SET failure_reason = NULL WHERE order_id = " ORDER(4)},
+    {"order_sagas_only_forward",
+     "UPDATE order_sagas SET state = 'running', lease_until = now() WHERE order_id = " ORDER(2)},
+    {"order_sagas_only_forward", "UPDATE order_sagas SET state = 'succeeded' WHERE order_id = " ORDER(3)},
+    {"order_sagas_only_forward",
+     "UPDATE order_sagas SET state = 'compensating', failure_reason = 'x', lease_until = now() WHERE order_id = " ORDER(
+         3)},
+    {"order_sagas_only_forward", "UPDATE order_sagas SET state = 'resolved' WHERE order_id = " ORDER(4)},
+    {"order_sagas_only_forward",
+     "UPDATE order_sagas SET state = 'compensating', lease_until = now() WHERE order_id = " ORDER(5)},
+    {"order_sagas_only_forward", "UPDATE order_sagas SET epoch = 2 WHERE order_id = " ORDER(1)},
+    {"order_sagas_only_forward", "UPDATE order_sagas SET seq = 4 WHERE order_id = " ORDER(1)},
+    {"order_saga_steps_pkey",
+     "INSERT INTO order_saga_steps VALUES (" ORDER(1) ", 1, 'x', 1, 'unknown', 'running', NULL, now())"},
+    {"order_saga_steps_outcome",
+     "INSERT INTO order_saga_steps VALUES (" ORDER(1) ", 2, 'x', 1, 'fine', 'running', NULL, now())"},
+    {"order_saga_steps_append_only", "UPDATE order_saga_steps SET detail = 'it was not me' WHERE order_id = " ORDER(1)},
+    {"payments_one_an_order", "INSERT INTO payments VALUES (" ORDER(2) ", 1000, 'EUR', 'ch_3', now())"},
+    {"payments_amount_positive", "INSERT INTO payments VALUES (" ORDER(1) ", 0, 'EUR', 'ch_3', now())"},
+    {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 1001, refunded_at = now()"},
+    {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 0, refunded_at = now()"},
+    {"payments_refund_whole", "UPDATE payments SET refund_minor = 1000"},
+    {"payments_refund_whole", "UPDATE payments SET refunded_at = now()"},
+    {"drivers_pkey", "INSERT INTO drivers VALUES ('van', 3)"},
+    {"drivers_capacity_range", "INSERT INTO drivers VALUES ('ghost', 0)"},
+    {"drivers_capacity_range", "UPDATE drivers SET capacity = 1001"},
+    {"order_assignments_one_driver", "INSERT INTO order_assignments VALUES (" ORDER(2) ", 'bob', 1, now())"},
+    {"order_assignments_slot_positive", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'bob', 0, now())"},
+    {"order_assignments_slot_taken", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'ada', 1, now())"},
+    {"order_assignments_within_capacity", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'ada', 2, now())"},
+    {"order_assignments_within_capacity", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'van', 3, now())"},
+    {"order_assignments_within_capacity", "UPDATE order_assignments SET slot = 2 WHERE order_id = " ORDER(2)},
+};
+
+class ConstraintsTest : public ::testing::Test {
+ protected:
+  ConstraintsTest() { database_.sql().Exec(kBooks); }
+  MigratedDatabase database_;
+};
+
+TEST_F(ConstraintsTest, EachRefusesWhatWouldBreakIt) {
+  for (const Attack& attack : kAttacks) {
+    SqlResult result = database_.sql().Run(attack.sql);
+    EXPECT_EQ(result.constraint, attack.constraint) << attack.sql << "\n" << result.sqlstate << " " << result.message;
+    EXPECT_EQ(result.sqlstate.substr(0, 2), "23") << attack.sql;
+  }
+}
+
+TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
+  std::set<std::string> attacked, named;
+  for (const Attack& attack : kAttacks) attacked.insert(attack.constraint);
+  for (const auto& row :
+       database_.sql().Rows("SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid "
+                            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
+                            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal "
+                            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+                            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace")) {
+    named.insert(row[0]);
+  }
+  EXPECT_EQ(attacked, named);
+}
+
+TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
+  for (const char* sql :
+       {"UPDATE order_sagas SET seq = 6, epoch = 4, lease_until = now() WHERE order_id = " ORDER(1),
+        "UPDATE order_sagas SET state = 'succeeded', seq = 7, lease_until = NULL WHERE order_id = " ORDER(1),
+        "UPDATE order_sagas SET state = 'compensating', failure_reason = 'CANCELLED', lease_until = now() WHERE "
+        "order_id = " ORDER(1),
+        "UPDATE order_sagas SET state = 'compensated', lease_until = NULL WHERE order_id = " ORDER(1),
+        "UPDATE order_sagas SET state = 'closed' WHERE order_id = " ORDER(2),
+        "UPDATE payments SET refund_minor = 1000, refunded_at = now() WHERE order_id = " ORDER(2),
+        "INSERT INTO order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
+        "UPDATE order_assignments SET released_at = now() WHERE order_id = " ORDER(2),
+        "INSERT INTO order_assignments VALUES (" ORDER(4) ", 'ada', 1, now())"}) {
+    SqlResult result = database_.sql().Run(sql);
+    EXPECT_TRUE(result.ok()) << sql << "\n" << result.message;
+  }
+}
+
+TEST_F(ConstraintsTest, ADriverWhoseCapacityWasLoweredCanStillGiveAnOrderBack) {
+  database_.sql().Exec("INSERT INTO order_assignments VALUES (" ORDER(3) ", 'van', 2, now())");
+  database_.sql().Exec("UPDATE drivers SET capacity = 1 WHERE driver_id = 'van'");
+  database_.sql().Exec("UPDATE order_assignments SET released_at = now() WHERE order_id = " ORDER(3));
+  SqlResult result = database_.sql().Run("UPDATE order_assignments SET released_at = NULL WHERE order_id = " ORDER(3));
+  EXPECT_EQ(result.constraint, "order_assignments_within_capacity");
+}
+
+}  // namespace
+}  // namespace waybill::storage

@@ -1,0 +1,145 @@
+#include "absl/time/clock.h"
+#include "storage/postgres/migrate.h"
+#include "storage/postgres/order_rows.h"
+#include "storage/postgres/order_store.h"
+#include "tests/storage/order_store_contract.h"
+#include "tests/support/postgres.h"
+
+namespace waybill::storage {
+namespace {
+
+using waybill::testing::Sql;
+using waybill::testing::TestDatabase;
+
+constexpr char kInsertOrder[] =
+    "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+    "pickup_lat,"
+    " pickup_long, metadata, state, step, attempt, seq, needs_attention, failure_reason, failure_detail, owner, epoch,"
+    " lease_until, traceparent, created_at, updated_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::saga_state, $12, $13, $14, $15,"
+    " nullif($16::text, ''), nullif($17::text, ''), 'host/1', $18,"
+    " CASE WHEN $11::text IN ('running', 'compensating') THEN now() + interval '1 minute' END,"
+    " nullif($19::text, ''), $20, $21)";
+constexpr char kInsertLog[] =
+    "INSERT INTO order_saga_steps (order_id, seq, step, attempt, outcome, state, detail, at) "
+    "VALUES ($1, $2, $3, $4, $5, $6::text::saga_state, nullif($7::text, ''), $8)";
+constexpr char kInsertPayment[] = "INSERT INTO payments VALUES ($1, $2, $3, $4, $5, $6, $7)";
+constexpr char kInsertAssignment[] =
+    "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) VALUES ($1, $2, $3, $4)";
+
+class PostgresHarness final : public OrderStoreHarness {
+ public:
+  PostgresHarness() {
+    auto connection = Connection::Open(database_.url(), MigrationConnectionOptions());
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    connection_ = *std::move(connection);
+    auto migrated = Migrate(*connection_, nullptr);
+    EXPECT_TRUE(migrated.ok()) << migrated.status();
+  }
+
+  OrderStore& store() override { return store_; }
+  absl::Time Now() override { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
+
+  void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) override {
+    const Order& payload = order.payload;
+    const std::string metadata = EncodeMetadata(payload.metadata);
+    const Param no_double = Param::Null(kOidFloat8);
+    Insert(kInsertOrder, {Param::Id(order.id),
+                          Param::Text(payload.client),
+                          Param::Text(payload.idempotency_key),
+                          Param::Bytes(payload.fingerprint),
+                          Param::Text(payload.user_id),
+                          Param::Int8(payload.amount_minor),
+                          Param::Text(payload.currency),
+                          payload.pickup ? Param::Double(payload.pickup->latitude) : no_double,
+                          payload.pickup ? Param::Double(payload.pickup->longitude) : no_double,
+                          metadata.empty() ? Param::Null(kOidText) : Param::Text(metadata),
+                          Param::Text(saga::Name(order.state)),
+                          Param::Int2(static_cast<int16_t>(order.step)),
+                          Param::Int4(order.attempt),
+                          Param::Int8(order.seq),
+                          Param::Bool(order.needs_attention),
+                          Param::Text(order.failure.reason),
+                          Param::Text(order.failure.detail),
+                          Param::Int8(order.epoch),
+                          Param::Text(order.traceparent),
+                          Param::Time(order.created_at),
+                          Param::Time(order.updated_at)});
+    for (const saga::LogEntry& entry : log) {
+      Insert(kInsertLog, {Param::Id(order.id), Param::Int8(entry.seq), Param::Text(entry.step),
+                          Param::Int4(entry.attempt), Param::Text(saga::Name(entry.outcome)),
+                          Param::Text(saga::Name(entry.state)), Param::Text(entry.detail), Param::Time(entry.at)});
+    }
+    if (payload.charge) {
+      Insert(kInsertPayment,
+             {Param::Id(order.id), Param::Int8(payload.charge->amount_minor), Param::Text(payload.currency),
+              Param::Text(payload.charge->gateway_reference), Param::Time(payload.charge->at),
+              payload.refund ? Param::Int8(payload.refund->amount_minor) : Param::Null(kOidInt8),
+              payload.refund ? Param::Time(payload.refund->at) : Param::Null(kOidTimestamptz)});
+    }
+    if (payload.driver) {
+      Insert(kInsertAssignment,
+             {Param::Id(order.id), Param::Text(payload.driver->driver_id),
+              Param::Int2(static_cast<int16_t>(payload.driver->slot)), Param::Time(order.created_at)});
+    }
+  }
+
+ private:
+  void Insert(const std::string& sql, absl::Span<const Param> params) {
+    auto rows = connection_->Execute(sql, params);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+  }
+
+  TestDatabase database_;
+  std::unique_ptr<Connection> connection_;
+  Pool pool_{database_.url(), ReadConnectionOptions(), PoolOptions()};
+  PostgresOrderStore store_{pool_};
+};
+
+INSTANTIATE_TEST_SUITE_P(Postgres, OrderStoreContract,
+                         ::testing::Values([] { return std::make_unique<PostgresHarness>(); }));
+
+class OrderStoreTest : public ::testing::Test {
+ protected:
+  OrderStoreTest() {
+    auto connection = Connection::Open(database_.url(), MigrationConnectionOptions());
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    EXPECT_TRUE(Migrate(**connection, nullptr).ok());
+  }
+
+  TestDatabase database_;
+  Sql sql_{database_.url()};
+  Pool pool_{database_.url(), ReadConnectionOptions(), PoolOptions()};
+  PostgresOrderStore store_{pool_};
+};
+
+TEST_F(OrderStoreTest, AReleasedDriverIsNeitherTheOrdersNorTaken) {
+  const Uuid id = *Uuid::Parse("0190163d-8694-739b-aea5-966c26f8ad91");
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, state,"
+      " created_at, updated_at) VALUES ('" +
+      id.ToString() + "', 'c', 'k', '', 'u', 1, 'EUR', 'closed', now(), now())");
+  sql_.Exec("INSERT INTO order_assignments VALUES ('" + id.ToString() + "', 'ada', 1, now(), now())");
+  auto order = store_.Get(id);
+  ASSERT_TRUE(order.ok()) << order.status();
+  EXPECT_FALSE(order->payload.driver.has_value());
+  EXPECT_TRUE(store_.TakenSlots()->empty());
+}
+
+TEST_F(OrderStoreTest, AMissingTableIsASchemaMismatch) {
+  sql_.Exec("DROP TABLE payments");
+  absl::Status status = store_.Get(Uuid{}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(GetErrorDetail(status).reason, "SCHEMA_MISMATCH");
+}
+
+TEST(OrderStoreWithoutServer, IsUnavailable) {
+  Pool pool("postgresql://nobody@127.0.0.1:1/none", ReadConnectionOptions(), {});
+  PostgresOrderStore store(pool);
+  EXPECT_EQ(GetErrorDetail(store.Ping()).reason, "STORE_UNAVAILABLE");
+  EXPECT_EQ(GetErrorDetail(store.Get(Uuid{}).status()).reason, "STORE_UNAVAILABLE");
+  EXPECT_EQ(GetErrorDetail(store.List({}).status()).reason, "STORE_UNAVAILABLE");
+}
+
+}  // namespace
+}  // namespace waybill::storage

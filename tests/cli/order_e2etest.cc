@@ -1,0 +1,137 @@
+// The binary against the real order service, with the built-in gateway: an operator's session from an empty database.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/cli/run_binary.h"
+#include "tests/support/postgres.h"
+#include "tests/support/process.h"
+#include "tests/support/redis.h"
+
+namespace waybill::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class OrderSessionTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(Run({"migrate"}).code, 0);
+    testing::ProcessOptions options;
+    options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
+    options.env = Stores();
+    auto started = testing::Process::Start(WAYBILL_ORDER_BINARY, options);
+    ASSERT_TRUE(started.ok()) << started.status();
+    service_ = *std::move(started);
+    auto line = service_->WaitForLine("\"serving\"", absl::Seconds(30));
+    ASSERT_TRUE(line.has_value()) << service_->Output();
+    port_ = nlohmann::json::parse(*line)["grpc_port"];
+  }
+  void TearDown() override {
+    if (!service_) return;
+    service_->Signal(SIGTERM);
+    EXPECT_EQ(service_->Wait(absl::Seconds(30)), 0) << service_->Output();
+  }
+
+  std::vector<std::pair<std::string, std::string>> Stores() const {
+    return {{"DATABASE_URL", database_.url()}, {"REDIS_URL", redis_.url()}};
+  }
+  Ran Run(std::vector<std::string> args) {
+    auto env = Stores();
+    env.emplace_back("WAYBILL_SERVER", fmt::format("127.0.0.1:{}", port_));
+    env.emplace_back("USER", "ada");
+    return RunBinary(WAYBILL_BINARY, std::move(args), std::move(env));
+  }
+  Ran Create(const std::string& key) {
+    return Run({"order", "create", "--user", "u-17", "--amount", "12.50", "--currency", "EUR", "--pickup",
+                "52.52,13.405", "--key", key, "--json"});
+  }
+
+  testing::TestDatabase database_;
+  testing::TestRedis redis_;
+  std::unique_ptr<testing::Process> service_;
+  int port_ = 0;
+};
+
+TEST_F(OrderSessionTest, AnOrderIsCreatedReadListedAndCompleted) {
+  ASSERT_EQ(Run({"driver", "put", "d-7", "--at", "52.521,13.405"}).code, 0);
+  Ran created = Create("k-1");
+  ASSERT_EQ(created.code, 0) << created.output;
+  ASSERT_EQ(created.json.size(), 1u) << created.output;
+  EXPECT_EQ(created.json[0]["status"], "CONFIRMED");
+  EXPECT_EQ(created.json[0]["driver_id"], "d-7");
+  std::string id = created.json[0]["order_id"];
+
+  Ran again = Create("k-1");
+  EXPECT_EQ(again.code, 0);
+  EXPECT_THAT(again.output, HasSubstr("this key already had an order"));
+  Ran reused = Run({"order", "create", "--user", "u-18", "--amount", "12.50", "--currency", "EUR", "--key", "k-1"});
+  EXPECT_EQ(reused.code, 4) << reused.output;
+  EXPECT_THAT(reused.output, HasSubstr("IDEMPOTENCY_KEY_REUSED"));
+
+  EXPECT_THAT(Run({"order", "get", id}).output, HasSubstr("Charged 12.50 EUR, and driver d-7 has it."));
+  EXPECT_THAT(Run({"order", "list", "--user", "u-17"}).output, HasSubstr(id));
+  EXPECT_TRUE(Run({"order", "list", "--user", "nobody", "--json"}).json.empty());
+  EXPECT_EQ(Run({"order", "watch", id, "--until", "settled"}).code, 0);
+
+  EXPECT_EQ(Run({"order", "complete", id}).code, 0);
+  Ran refused = Run({"order", "cancel", id});
+  EXPECT_EQ(refused.code, 4) << refused.output;
+  EXPECT_EQ(Run({"order", "watch", id}).code, 0);
+}
+
+TEST_F(OrderSessionTest, WithoutADriverTheMoneyGoesBack) {
+  Ran created = Create("k-1");
+  EXPECT_EQ(created.code, 6) << created.output;
+  ASSERT_EQ(created.json.size(), 1u) << created.output;
+  EXPECT_EQ(created.json[0]["failure"]["reason"], "NO_DRIVER_AVAILABLE");
+  std::string id = created.json[0]["order_id"];
+
+  Ran watch = Run({"order", "watch", id});
+  EXPECT_EQ(watch.code, 6);
+  EXPECT_THAT(watch.output, HasSubstr("12.50 EUR was charged, all of it went back."));
+
+  EXPECT_TRUE(Run({"saga", "list", "--json"}).json.empty());
+  Ran compensated = Run({"saga", "list", "--state", "compensated", "--json"});
+  ASSERT_EQ(compensated.json.size(), 1u) << compensated.output;
+  EXPECT_EQ(compensated.json[0]["saga_id"], id);
+  EXPECT_THAT(Run({"saga", "show", id}).output, HasSubstr("COMPENSATED"));
+  EXPECT_EQ(Run({"saga", "retry", id}).code, 4);
+  EXPECT_EQ(Run({"saga", "resolve", id, "--reason", "ticket 812"}).code, 4);
+}
+
+TEST_F(OrderSessionTest, ACancelledOrderIsRefundedAndItsDriverFreed) {
+  ASSERT_EQ(Run({"driver", "put", "d-7", "--at", "52.521,13.405"}).code, 0);
+  Ran first = Create("k-1");
+  ASSERT_EQ(first.code, 0) << first.output;
+  Ran cancelled = Run({"order", "cancel", first.json[0]["order_id"], "--reason", "customer called", "--json"});
+  EXPECT_EQ(cancelled.code, 0) << cancelled.output;
+  ASSERT_EQ(cancelled.json.size(), 1u);
+  EXPECT_EQ(cancelled.json[0]["status"], "CANCELLED");
+  EXPECT_EQ(cancelled.json[0]["payment"]["refunded_minor_units"], "1250");
+  Ran second = Create("k-2");
+  EXPECT_EQ(second.code, 0) << second.output;
+  EXPECT_EQ(second.json[0]["driver_id"], "d-7");
+}
+
+TEST_F(OrderSessionTest, WhatIsNotThereOrNotRightIsSaidClearly) {
+  EXPECT_EQ(Run({"order", "get", "01939f6e-0000-7000-8000-000000000001"}).code, 3);
+  EXPECT_EQ(Run({"saga", "show", "01939f6e-0000-7000-8000-000000000001"}).code, 3);
+  Ran malformed = Run({"order", "get", "not-an-id"});
+  EXPECT_EQ(malformed.code, 2);
+  EXPECT_THAT(malformed.output, HasSubstr("order_id: "));
+  Ran bad = Run({"order", "create", "--user", "", "--amount-minor", "-5", "--currency", "EUX", "--key", "k"});
+  EXPECT_EQ(bad.code, 2);
+  for (const char* field : {"user_id: ", "amount.minor_units: ", "amount.currency: "}) {
+    EXPECT_THAT(bad.output, HasSubstr(field));
+  }
+}
+
+}  // namespace
+}  // namespace waybill::cli

@@ -1,7 +1,10 @@
 # One place for how every target of this project is compiled.
 add_library(waybill_options INTERFACE)
-target_compile_options(waybill_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                                                 -Werror=return-type -Wno-unused-parameter -Wno-missing-field-initializers)
+# Our warnings are for ourselves: who uses the installed package chooses theirs.
+set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror=return-type -Wno-unused-parameter
+             -Wno-missing-field-initializers)
+target_compile_options(waybill_options INTERFACE "$<BUILD_INTERFACE:${warnings}>")
+target_compile_features(waybill_options INTERFACE cxx_std_20)
 target_include_directories(waybill_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                                      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/waybill>)
 if(WAYBILL_SANITIZE)

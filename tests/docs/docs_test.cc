@@ -1,0 +1,149 @@
+// The documentation says what the code says. WAYBILL_UPDATE_DOCS=1 writes the printed parts anew.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "saga/transition.h"
+#include "storage/reasons.h"
+
+namespace waybill {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const fs::path kRoot = WAYBILL_SOURCE_DIR;
+
+std::string Read(const fs::path& path) {
+  std::ifstream in(kRoot / path);
+  EXPECT_TRUE(in.good()) << path;
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// What `pattern`'s first group matches in `text`.
+std::set<std::string> FindAll(const std::string& text, const char* pattern) {
+  const std::regex regex(pattern);
+  std::set<std::string> found;
+  for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it) found.insert((*it)[1]);
+  return found;
+}
+
+// The part of `path` between <!-- name:begin --> and <!-- name:end --> is `printed`.
+void ExpectPrinted(const fs::path& path, std::string_view name, const std::string& printed) {
+  std::string text = Read(path);
+  const std::string begin = fmt::format("<!-- {}:begin -->\n", name), end = fmt::format("<!-- {}:end -->", name);
+  size_t from = text.find(begin);
+  size_t to = text.find(end);
+  ASSERT_NE(from, std::string::npos) << path << " lacks " << begin;
+  ASSERT_NE(to, std::string::npos) << path << " lacks " << end;
+  from += begin.size();
+  if (std::getenv("WAYBILL_UPDATE_DOCS") != nullptr) {
+    text.replace(from, to - from, printed);
+    std::ofstream(kRoot / path) << text;
+    return;
+  }
+  EXPECT_EQ(text.substr(from, to - from), printed) << "WAYBILL_UPDATE_DOCS=1 writes it anew";
+}
+
+std::string SourcesUnder(const fs::path& folder) {
+  std::string text;
+  for (const auto& entry : fs::directory_iterator(kRoot / folder)) {
+    if (entry.path().extension() == ".cc") text += Read(fs::relative(entry.path(), kRoot));
+  }
+  return text;
+}
+
+TEST(LifeOfAnOrder, HoldsTheTransitionTableAsADiagram) {
+  ExpectPrinted("docs/life-of-an-order.md", "transition-table",
+                fmt::format("```mermaid\n{}```\n", saga::TransitionDiagram()));
+}
+
+TEST(LifeOfAnOrder, EntryPointsAreWhereItSays) {
+  std::string text = Read("docs/life-of-an-order.md");
+  size_t at = text.find("## Entry points");
+  ASSERT_NE(at, std::string::npos);
+  std::string source;
+  int checked = 0;
+  const std::regex quoted("`([^`]+)`");
+  for (std::sregex_iterator it(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(), quoted), end; it != end;
+       ++it) {
+    std::string word = (*it)[1];
+    if (word.find('/') != std::string::npos) {
+      source = Read(word);
+    } else {
+      EXPECT_THAT(source, HasSubstr(word));
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 30);
+}
+
+TEST(Errors, HoldEveryReason) {
+  std::string table = "| reason | code | means | what to do |\n| --- | --- | --- | --- |\n";
+  for (const storage::Reason& reason : storage::kReasons) {
+    table += fmt::format("| `{}` | {} | {} | {} |\n", reason.name, absl::StatusCodeToString(reason.code),
+                         reason.meaning, reason.what_to_do);
+  }
+  ExpectPrinted("docs/errors.md", "reasons", table);
+}
+
+TEST(Operations, ExplainEveryAlert) {
+  std::string operations = Read("docs/operations.md");
+  std::set<std::string> alerts = FindAll(Read("deploy/alerts.yml"), "- alert: (\\w+)");
+  EXPECT_THAT(alerts, Not(IsEmpty()));
+  for (const std::string& alert : alerts) EXPECT_THAT(operations, HasSubstr(fmt::format("### {}\n", alert)));
+}
+
+TEST(Operations, ListEveryFlag) {
+  std::string operations = Read("docs/operations.md");
+  std::set<std::string> flags = FindAll(Read("services/order/service_options.cc"), "\"(--[a-z-]+)\"");
+  EXPECT_THAT(flags, Not(IsEmpty()));
+  for (const std::string& flag : flags) EXPECT_THAT(operations, HasSubstr(fmt::format("| `{}` |", flag)));
+}
+
+TEST(Operations, ListEveryMetric) {
+  std::string operations = Read("docs/operations.md");
+  std::string sources = SourcesUnder("services/order") + SourcesUnder("services/rpc") + SourcesUnder("runtime");
+  std::set<std::string> metrics = FindAll(sources, "\"((waybill|grpc_server|process)_[a-z_]+)\"");
+  EXPECT_THAT(metrics, Not(IsEmpty()));
+  for (const std::string& metric : metrics) EXPECT_THAT(operations, HasSubstr(fmt::format("| `{}` |", metric)));
+}
+
+// Files in backticks and links; a path may leave its extension out.
+TEST(Docs, NameOnlyFilesThatExist) {
+  std::vector<fs::path> documents = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"};
+  std::erase_if(documents, [](const fs::path& path) { return !fs::exists(kRoot / path); });
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "docs")) {
+    if (entry.path().extension() == ".md") documents.push_back(fs::relative(entry.path(), kRoot));
+  }
+  int checked = 0;
+  for (const fs::path& document : documents) {
+    std::string text = Read(document);
+    for (const std::string& path : FindAll(text,
+                                           "`((runtime|saga|storage|services|cli|bench|examples|proto|migrations|"
+                                           "deploy|tests|docs|scripts|cmake)/[A-Za-z0-9_./-]*)`")) {
+      EXPECT_TRUE(fs::exists(kRoot / path) || fs::exists(kRoot / (path + ".h"))) << document << " names " << path;
+      ++checked;
+    }
+    for (const std::string& link : FindAll(text, "\\]\\(([^)#:]+)(#[^)]*)?\\)")) {
+      EXPECT_TRUE(fs::exists(kRoot / document.parent_path() / link)) << document << " links to " << link;
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 50);
+}
+
+}  // namespace
+}  // namespace waybill

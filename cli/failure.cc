@@ -56,9 +56,12 @@ std::string RenderError(const absl::Status& status, std::string_view hint) {
   if (!detail.reason.empty()) line += fmt::format(" ({})", Printable(detail.reason));
   std::string message(status.message());
   if (!message.empty()) line += ": " + Printable(message);
-  for (size_t i = 0; i < detail.violations.size(); ++i) {
-    const auto& [field, problem] = detail.violations[i];
-    line += fmt::format("{} {}: {}", i == 0 ? ":" : ";", Printable(field), Printable(problem));
+  const char* separator = ": ";
+  for (const auto& [field, problem] : detail.violations) {
+    std::string violation = fmt::format("{}: {}", field, problem);
+    if (message.find(violation) != std::string::npos) continue;  // a single one is often the message itself
+    line += separator + Printable(violation);
+    separator = "; ";
   }
   if (!detail.metadata.empty()) {
     line += " [";

@@ -135,7 +135,7 @@ ExitCode Create(const Context& context, const CreateArgs& args) {
   if (!request.ok()) return context.Fail(request.status());
   if (args.key.empty()) {
     std::string key = IdGenerator(context.clock, context.random).Next().ToString();
-    context.Note(fmt::format("key {} (repeat with --key {} to get the same order, never a second one)", key, key));
+    context.Note(fmt::format("repeating with --key {} gets this order again, never a second one", key));
     request->set_idempotency_key(key);
   }
   bool replayed = false;

@@ -58,6 +58,13 @@ TEST(RenderError, IsOneLineThatSaysWhatToDoNext) {
             "same key. A retry may help after 1.50 s.");
 }
 
+TEST(RenderError, DoesNotRepeatAFieldThatTheMessageNames) {
+  ErrorDetail detail;
+  detail.violations = {{"user_id", "is required"}};
+  EXPECT_EQ(RenderError(storage::ReasonError("BAD_REQUEST", "user_id: is required", detail), ""),
+            "INVALID_ARGUMENT (BAD_REQUEST): user_id: is required. Correct the named fields. Nothing was written.");
+}
+
 TEST(RenderError, HintsWhereTheReasonIsUnknown) {
   EXPECT_EQ(RenderError(absl::UnavailableError("connection refused"), "Is it running?"),
             "UNAVAILABLE: connection refused. Is it running?");

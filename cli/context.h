@@ -21,8 +21,8 @@ struct Context {
   std::string server = "127.0.0.1:7410";
   std::string sandbox = "127.0.0.1:7420";
   std::string client;
-  std::string database_url;
-  std::string redis_url;
+  std::string database_url = "postgresql:///waybill";
+  std::string redis_url = "redis://127.0.0.1:6379/0";
   std::string timeout;  // empty: 30 s for a call, no bound for a watch
   int retries = 5;
   bool json = false;

@@ -1,4 +1,6 @@
 // The `waybill` command line.
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,16 +44,51 @@ void AddSettings(CLI::App& app, Context& context) {
       ->type_name("NAME");
   app.add_option("--timeout", context.timeout, "For the whole command, retries included (default: 30s; watch: none)")
       ->type_name("DURATION");
-  app.add_option("--retries", context.retries, "While the service does not answer")
+  app.add_option("--retries", context.retries, "How often, while the service does not answer")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str()
       ->type_name("N");
   app.add_option("--database-url", context.database_url, "Postgres, for migrate and driver --capacity")
+      ->capture_default_str()
       ->envname("DATABASE_URL")
       ->type_name("URL");
-  app.add_option("--redis-url", context.redis_url, "Redis, for driver")->envname("REDIS_URL")->type_name("URL");
+  app.add_option("--redis-url", context.redis_url, "Redis, for driver")
+      ->capture_default_str()
+      ->envname("REDIS_URL")
+      ->type_name("URL");
   app.add_flag("--json", context.json, "For scripts: one JSON object a line");
 }
+
+// Options as people read them: what to write behind the name, and default and environment variable behind the
+// description.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string value = ValueOf(option);
+    if (!value.empty()) value.insert(0, " ");
+    return value;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string text = option->get_description();
+    if (option->get_required()) text += " (required)";
+    if (!option->get_default_str().empty()) text += fmt::format(" [default: {}]", option->get_default_str());
+    if (!option->get_envname().empty()) text += fmt::format(" [{}]", option->get_envname());
+    return text;
+  }
+
+ private:
+  // CLI11 writes "N:INT in [0 - 9]" for a checked number, and "TEXT:{a,b}" for a choice.
+  static std::string ValueOf(const CLI::Option* option) {
+    if (option->get_type_size() == 0 || option->get_positional()) return "";
+    std::string type = option->get_type_name();
+    size_t colon = type.find(':');
+    if (colon == std::string::npos) return type;
+    if (type[colon + 1] != '{') return type.substr(0, type.compare(0, 4, "HOST") == 0 ? std::string::npos : colon);
+    std::string choice = type.substr(colon + 2, type.find('}') - colon - 2);
+    std::replace(choice.begin(), choice.end(), ',', '|');
+    return choice;
+  }
+};
 
 // What the command line got wrong, and where to read how it is right.
 std::string ExplainMistake(const CLI::App* app, const CLI::Error& error) {
@@ -79,7 +116,9 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(ExplainMistake);
   app.footer(kFooter);
-  app.get_formatter()->column_width(34);
+  auto formatter = std::make_shared<HelpFormatter>();
+  formatter->column_width(34);
+  app.formatter(formatter);
   AddSettings(app, context);
   AddOrderCommands(app, context);
   AddSagaCommands(app, context);

@@ -324,9 +324,10 @@ void AddCreate(CLI::App& group, Context& context) {
   CLI::App* command =
       group.add_subcommand("create", "Create an order: charge it and give it a driver, or give the money back");
   command->add_option("--user", args->user, "Who orders")->required()->type_name("ID");
-  auto* amount = command->add_option("--amount", args->amount, "What it costs, exactly: 12.50")->type_name("AMOUNT");
-  auto* minor =
-      command->add_option("--amount-minor", args->amount_minor, "The same in the minor unit: 1250")->type_name("N");
+  auto* amount = command->add_option("--amount", args->amount, "What it costs, exactly: 12.50 (or --amount-minor)")
+                     ->type_name("AMOUNT");
+  auto* minor = command->add_option("--amount-minor", args->amount_minor, "The same in the minor unit: 1250 cents")
+                    ->type_name("N");
   amount->excludes(minor);
   command->add_option("--currency", args->currency, "ISO 4217 code")->required()->type_name("CODE");
   command->add_option("--key", args->key, "Idempotency key (default: a fresh one, printed)")->type_name("KEY");

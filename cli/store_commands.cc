@@ -249,10 +249,13 @@ void AddPut(CLI::App& group, Context& context) {
   CLI::App* command = group.add_subcommand("put", "Put drivers on the map by hand");
   auto* id = command->add_option("id", args->id, "The driver")->type_name("ID");
   auto* at = command->add_option("--at", args->at, "Where it is")->type_name("LAT,LONG");
-  command->add_option("--heading", args->heading, "Degrees, clockwise from north")->check(CLI::Range(0.0, 360.0));
-  command->add_option("--speed", args->speed, "Metres a second")->check(CLI::Range(0.0, 1000.0));
+  command->add_option("--heading", args->heading, "Clockwise from north")
+      ->check(CLI::Range(0.0, 360.0))
+      ->type_name("DEGREES");
+  command->add_option("--speed", args->speed, "Metres a second")->check(CLI::Range(0.0, 1000.0))->type_name("MPS");
   command->add_option("--capacity", args->capacity, "Active orders it may hold at once, kept in Postgres")
-      ->check(CLI::Range(1, 1000));
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N");
   auto* file =
       command->add_option("--file", args->file, "Many: lines of ID,LAT,LONG or ID,LAT,LONG,CAPACITY; - reads stdin")
           ->type_name("FILE");

@@ -1,5 +1,7 @@
 #include "services/rpc/call.h"
 
+#include <utility>
+
 #include "services/rpc/queue.h"
 #include "services/rpc/request.h"
 #include "services/rpc/service_table.h"
@@ -90,7 +92,10 @@ void ServerCall::FinishSent(bool) {
 }
 
 void ServerCall::Done(bool) {
-  if (context_->IsCancelled()) NotifyCancelled();
+  if (context_->IsCancelled()) {
+    auto callback = TakeCancelled();
+    if (callback) callback();
+  }
   done_ = true;
   CloseWhenComplete();
 }
@@ -103,20 +108,16 @@ void ServerCall::CloseWhenComplete() {
   Unref();
 }
 
-void ServerCall::NotifyCancelled() {
-  absl::AnyInvocable<void()> callback;
-  {
-    std::lock_guard lock(mutex_);
-    cancelled_.store(true, std::memory_order_release);
-    callback = std::move(on_cancelled_);
-    on_cancelled_ = nullptr;
-  }
-  if (callback) callback();
+absl::AnyInvocable<void()> ServerCall::TakeCancelled() {
+  std::lock_guard lock(mutex_);
+  cancelled_.store(true, std::memory_order_release);
+  return std::exchange(on_cancelled_, nullptr);
 }
 
 void ServerCall::Abort(const absl::Status& status) {
-  NotifyCancelled();
-  Finish(status);
+  auto callback = TakeCancelled();
+  Finish(status);  // first, so that the client reads this and not what the callback may answer
+  if (callback) callback();
 }
 
 void ServerCall::Release() {

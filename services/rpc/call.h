@@ -100,8 +100,8 @@ class ServerCall {
   void FinishSent(bool ok);
   void Done(bool ok);
   void CloseWhenComplete();
-  void NotifyCancelled();
-  void Abort(const absl::Status& status);  // on the queue's thread
+  absl::AnyInvocable<void()> TakeCancelled();  // turns cancelled; what is to run because of it
+  void Abort(const absl::Status& status);      // on the queue's thread
   void Release();
   void Unref();
 

@@ -93,6 +93,9 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
       }
     }
   }
+  if (detail.reason.empty() && detail.violations.empty() && detail.retry_after == absl::ZeroDuration()) {
+    return absl::Status(code, status.error_message());
+  }
   return MakeError(code, status.error_message(), detail);
 }
 

@@ -1,0 +1,45 @@
+// How the sandbox misbehaves: what becomes of one call is drawn from shares, and when it is answered from a
+// distribution.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "runtime/random.h"
+
+namespace waybill::sandbox {
+
+// As in proto/waybill/sandbox/v1: shares of all calls, drawn independently in this order; the first that hits decides.
+struct Behaviour {
+  double unavailable_rate = 0;
+  double lost_before_rate = 0;
+  double lost_after_rate = 0;
+  double late_rate = 0;
+  double decline_rate = 0;
+  int64_t latency_ms_p50 = 0;
+  int64_t latency_ms_p99 = 0;
+  int64_t late_ms = 0;
+  std::vector<std::string> methods;  // the shares apply to these RPCs only; empty: to all
+};
+
+// INVALID_ARGUMENT naming each bad field: shares outside 0..1, negative or endless times, p99 below p50, p50 0 with a
+// p99, methods that are not among `known_methods`.
+absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& known_methods);
+
+inline constexpr int kFateKinds = 6;
+
+struct Fate {
+  enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kDecline };
+  Kind kind = Kind::kOrdinary;
+  absl::Duration delay = absl::ZeroDuration();  // from the call's arrival to its answer, at least
+};
+
+const char* NameOf(Fate::Kind kind);  // "ordinary", "lost_after", ...
+
+Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random);
+
+}  // namespace waybill::sandbox

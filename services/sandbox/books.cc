@@ -1,0 +1,241 @@
+#include "services/sandbox/books.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "fmt/format.h"
+#include "runtime/status.h"
+
+namespace waybill::sandbox {
+namespace {
+
+constexpr size_t kTextBytesMax = 512;
+
+absl::Status BadField(std::string_view field, std::string_view what) {
+  ErrorDetail detail;
+  detail.reason = "BAD_REQUEST";
+  detail.violations.emplace_back(field, what);
+  return MakeError(absl::StatusCode::kInvalidArgument, fmt::format("{} {}", field, what), detail);
+}
+
+absl::Status CheckText(std::string_view field, const std::string& text) {
+  if (text.empty()) return BadField(field, "is empty");
+  if (text.size() > kTextBytesMax) return BadField(field, fmt::format("is longer than {} bytes", kTextBytesMax));
+  return absl::OkStatus();
+}
+
+absl::Status CheckKey(const std::string& key, const std::string& order_id) {
+  if (auto status = CheckText("idempotency_key", key); !status.ok()) return status;
+  return CheckText("order_id", order_id);
+}
+
+absl::Status KeyReused(const std::string& key, std::string_view field) {
+  ErrorDetail detail;
+  detail.reason = "KEY_REUSED";
+  detail.metadata = {{"key", key}, {"field", std::string(field)}};
+  return MakeError(absl::StatusCode::kFailedPrecondition, fmt::format("the key was used with another {}", field),
+                   detail);
+}
+
+}  // namespace
+
+Books::Books(int drivers) {
+  for (int i = 1; i <= drivers; ++i) free_.push_back(fmt::format("sandbox-driver-{:04}", i));
+}
+
+absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, bool decline, absl::Time now,
+                                           std::optional<Record>& effect) {
+  if (auto status = CheckKey(charge.key, charge.order_id); !status.ok()) return status;
+  if (charge.amount_minor <= 0) return BadField("amount_minor", "is not positive");
+  if (charge.currency.size() != 3) return BadField("currency", "is not an ISO 4217 code");
+  auto it = payments_.find(charge.key);
+  if (it == payments_.end()) {
+    Record record;
+    record.effect = decline ? Effect::kDecline : Effect::kCharge;
+    record.key = charge.key;
+    record.order_id = charge.order_id;
+    record.amount_minor = charge.amount_minor;
+    record.currency = charge.currency;
+    if (decline) {
+      record.reason = "CARD_DECLINED";
+    } else {
+      record.reference = fmt::format("ch_{}", references_ + 1);
+    }
+    record.time = now;
+    ApplyNew(effect, std::move(record));
+    it = payments_.find(charge.key);
+  }
+  const Payment& payment = it->second;
+  ChargeAnswer answer;
+  if (payment.order_id != charge.order_id) return KeyReused(charge.key, "order_id");
+  if (payment.state == Payment::State::kClosed) {
+    answer.reason = "KEY_CLOSED";
+    return answer;
+  }
+  if (payment.amount_minor != charge.amount_minor) return KeyReused(charge.key, "amount_minor");
+  if (payment.currency != charge.currency) return KeyReused(charge.key, "currency");
+  answer.approved = payment.state != Payment::State::kDeclined;
+  answer.reference = payment.reference;
+  answer.reason = payment.reason;
+  return answer;
+}
+
+absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::string& order_id, absl::Time now,
+                                           std::optional<Record>& effect) {
+  if (auto status = CheckKey(key, order_id); !status.ok()) return status;
+  auto it = payments_.find(key);
+  if (it != payments_.end() && it->second.order_id != order_id) return KeyReused(key, "order_id");
+  if (it == payments_.end() || it->second.state == Payment::State::kCharged) {
+    Record record;
+    record.key = key;
+    record.order_id = order_id;
+    record.time = now;
+    if (it == payments_.end()) {
+      record.effect = Effect::kClose;
+    } else {
+      record.effect = Effect::kRefund;
+      record.amount_minor = it->second.amount_minor;
+      record.currency = it->second.currency;
+      record.reference = fmt::format("re_{}", references_ + 1);
+    }
+    ApplyNew(effect, std::move(record));
+    it = payments_.find(key);
+  }
+  const Payment& payment = it->second;
+  RefundAnswer answer;
+  if (payment.state == Payment::State::kRefunded) {
+    answer.refunded_minor = payment.amount_minor;
+    answer.reference = payment.refund_reference;
+    answer.charge_reference = payment.reference;
+  }
+  return answer;
+}
+
+absl::StatusOr<AssignAnswer> Books::Assign(const std::string& key, const std::string& order_id, bool decline,
+                                           absl::Time now, std::optional<Record>& effect) {
+  if (auto status = CheckKey(key, order_id); !status.ok()) return status;
+  auto it = assignments_.find(key);
+  if (it == assignments_.end()) {
+    Record record;
+    bool none = decline || free_.empty();
+    record.effect = none ? Effect::kNoDriver : Effect::kAssign;
+    record.key = key;
+    record.order_id = order_id;
+    if (!none) record.driver_id = free_.front();
+    record.time = now;
+    ApplyNew(effect, std::move(record));
+    it = assignments_.find(key);
+  }
+  const Assignment& assignment = it->second;
+  if (assignment.order_id != order_id) return KeyReused(key, "order_id");
+  AssignAnswer answer;
+  answer.driver_id = assignment.driver_id;
+  if (assignment.state == Assignment::State::kRefused) answer.reason = "NO_DRIVER_AVAILABLE";
+  if (assignment.state == Assignment::State::kClosed) answer.reason = "KEY_CLOSED";
+  return answer;
+}
+
+absl::StatusOr<std::string> Books::Release(const std::string& key, const std::string& order_id, absl::Time now,
+                                           std::optional<Record>& effect) {
+  if (auto status = CheckKey(key, order_id); !status.ok()) return status;
+  auto it = assignments_.find(key);
+  if (it != assignments_.end() && it->second.order_id != order_id) return KeyReused(key, "order_id");
+  if (it == assignments_.end() || it->second.state == Assignment::State::kAssigned) {
+    Record record;
+    record.effect = it == assignments_.end() ? Effect::kCloseAssignment : Effect::kRelease;
+    record.key = key;
+    record.order_id = order_id;
+    if (it != assignments_.end()) record.driver_id = it->second.driver_id;
+    record.time = now;
+    ApplyNew(effect, std::move(record));
+    it = assignments_.find(key);
+  }
+  return it->second.driver_id;
+}
+
+const Payment* Books::FindPayment(const std::string& key) const {
+  auto it = payments_.find(key);
+  return it == payments_.end() ? nullptr : &it->second;
+}
+
+void Books::ApplyNew(std::optional<Record>& effect, Record record) {
+  Apply(record);
+  effect = std::move(record);
+}
+
+void Books::Apply(const Record& record) {
+  switch (record.effect) {
+    case Effect::kCharge:
+    case Effect::kDecline:
+    case Effect::kRefund:
+    case Effect::kClose:
+      ApplyPayment(record);
+      return;
+    case Effect::kAssign:
+    case Effect::kNoDriver:
+    case Effect::kRelease:
+    case Effect::kCloseAssignment:
+      ApplyAssignment(record);
+      return;
+  }
+}
+
+void Books::ApplyPayment(const Record& record) {
+  Payment& payment = payments_[record.key];
+  payment.order_id = record.order_id;
+  payment.time = record.time;
+  if (!record.reference.empty()) ++references_;
+  switch (record.effect) {
+    case Effect::kCharge:
+      payment.state = Payment::State::kCharged;
+      payment.amount_minor = record.amount_minor;
+      payment.currency = record.currency;
+      payment.reference = record.reference;
+      ++payment.charges;
+      payment.charged_minor += record.amount_minor;
+      return;
+    case Effect::kDecline:
+      payment.state = Payment::State::kDeclined;
+      payment.amount_minor = record.amount_minor;
+      payment.currency = record.currency;
+      payment.reason = record.reason;
+      return;
+    case Effect::kRefund:
+      payment.state = Payment::State::kRefunded;
+      payment.refund_reference = record.reference;
+      ++payment.refunds;
+      payment.refunded_minor += record.amount_minor;
+      return;
+    default:
+      payment.state = Payment::State::kClosed;
+      return;
+  }
+}
+
+void Books::ApplyAssignment(const Record& record) {
+  Assignment& assignment = assignments_[record.key];
+  assignment.order_id = record.order_id;
+  switch (record.effect) {
+    case Effect::kAssign: {
+      assignment.state = Assignment::State::kAssigned;
+      assignment.driver_id = record.driver_id;
+      // The front one, except when reading back a log that was written with another fleet size.
+      auto driver = std::find(free_.begin(), free_.end(), record.driver_id);
+      if (driver != free_.end()) free_.erase(driver);
+      return;
+    }
+    case Effect::kNoDriver:
+      assignment.state = Assignment::State::kRefused;
+      return;
+    case Effect::kRelease:
+      assignment.state = Assignment::State::kReleased;
+      free_.push_back(record.driver_id);
+      return;
+    default:
+      assignment.state = Assignment::State::kClosed;
+      return;
+  }
+}
+
+}  // namespace waybill::sandbox

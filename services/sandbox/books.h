@@ -1,0 +1,110 @@
+// What the gateway and the dispatcher of the sandbox know: one state machine a key. Every change is a Record, applied
+// the same way when it happens and when the log is read back.
+//
+//   payment:    (none) --charge--> charged --refund--> refunded        assignment: the same with assign, release
+//               (none) --decline-> declined
+//               (none) --close---> closed
+//
+// Not thread-safe, and without clock, randomness or I/O.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/sandbox/record.h"
+
+namespace waybill::sandbox {
+
+struct Charge {
+  std::string key;
+  std::string order_id;
+  int64_t amount_minor = 0;
+  std::string currency;
+};
+
+struct ChargeAnswer {
+  bool approved = false;
+  std::string reference;  // when approved
+  std::string reason;     // when declined: CARD_DECLINED, KEY_CLOSED
+};
+
+struct RefundAnswer {
+  int64_t refunded_minor = 0;  // 0: never charged
+  std::string reference;
+  std::string charge_reference;
+};
+
+struct Payment {
+  enum class State { kCharged, kDeclined, kRefunded, kClosed };
+  State state = State::kCharged;
+  std::string order_id;
+  int64_t amount_minor = 0;
+  std::string currency;
+  std::string reference;         // of the charge
+  std::string refund_reference;  // once refunded
+  std::string reason;            // when declined
+  absl::Time time;               // of the last change
+  int charges = 0;               // executed; the log is counted as it stands, so that a broken promise would show
+  int refunds = 0;
+  int64_t charged_minor = 0;  // summed over charges
+  int64_t refunded_minor = 0;
+};
+
+struct AssignAnswer {
+  std::string driver_id;  // empty: none, see reason
+  std::string reason;     // NO_DRIVER_AVAILABLE, KEY_CLOSED
+};
+
+struct Assignment {
+  enum class State { kAssigned, kRefused, kReleased, kClosed };
+  State state = State::kAssigned;
+  std::string order_id;
+  std::string driver_id;
+};
+
+class Books {
+ public:
+  // A fleet of `drivers`, each good for one order at a time.
+  explicit Books(int drivers);
+
+  // Each answers, and puts what changed into `effect` (none for a repetition). Errors change nothing:
+  // INVALID_ARGUMENT for bad fields, FAILED_PRECONDITION (KEY_REUSED) for a known key with other content.
+  // `decline`: answer a new key so.
+  absl::StatusOr<ChargeAnswer> Charge(const sandbox::Charge& charge, bool decline, absl::Time now,
+                                      std::optional<Record>& effect);
+  absl::StatusOr<RefundAnswer> Refund(const std::string& key, const std::string& order_id, absl::Time now,
+                                      std::optional<Record>& effect);
+  absl::StatusOr<AssignAnswer> Assign(const std::string& key, const std::string& order_id, bool decline, absl::Time now,
+                                      std::optional<Record>& effect);
+  // The driver that is free again; empty when none was held.
+  absl::StatusOr<std::string> Release(const std::string& key, const std::string& order_id, absl::Time now,
+                                      std::optional<Record>& effect);
+
+  // Null: unknown key. Valid until the next change.
+  const Payment* FindPayment(const std::string& key) const;
+
+  const std::unordered_map<std::string, Payment>& payments() const { return payments_; }
+  const std::unordered_map<std::string, Assignment>& assignments() const { return assignments_; }
+  size_t free_drivers() const { return free_.size(); }
+
+  // Reading the log back: the same records, in the same order.
+  void Apply(const Record& record);
+
+ private:
+  void ApplyPayment(const Record& record);
+  void ApplyAssignment(const Record& record);
+  void ApplyNew(std::optional<Record>& effect, Record record);
+
+  std::unordered_map<std::string, Payment> payments_;  // by key
+  std::unordered_map<std::string, Assignment> assignments_;
+  std::deque<std::string> free_;  // drivers, longest idle first
+  int64_t references_ = 0;        // given out so far
+};
+
+}  // namespace waybill::sandbox

@@ -1,0 +1,138 @@
+// waybill-sandbox: every object is built here, bottom up, and handed to the next.
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "runtime/clock.h"
+#include "runtime/metrics.h"
+#include "runtime/random.h"
+#include "runtime/readiness.h"
+#include "runtime/scheduler.h"
+#include "runtime/shutdown.h"
+#include "runtime/side_port.h"
+#include "services/rpc/server.h"
+#include "services/sandbox/book_log.h"
+#include "services/sandbox/books.h"
+#include "services/sandbox/options.h"
+#include "services/sandbox/sandbox.h"
+#include "services/sandbox/services.h"
+
+namespace waybill::sandbox {
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(1);
+
+struct Bound {
+  std::string listen;
+  std::string side_listen;
+};
+
+int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
+  log.Error(what, {{"error", std::string(status.message())}});
+  return 1;
+}
+
+// Whole or not at all: whoever waits for the file may read it at once.
+absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string fresh = path + ".new";
+  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::InternalError(fmt::format("cannot write {}", path));
+}
+
+// Serves until a signal, or until the admin service asks for a restart (then `restart` is set, and `bound` says where).
+int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& clock, const Logger& log,
+          std::atomic<bool>& restart, Bound& bound) {
+  std::optional<StopWatchdog> watchdog;  // first, so that it watches until all else is gone
+  Metrics metrics;
+  AddProcessMetrics(metrics);
+  AddBuildInfo(metrics, "waybill-sandbox");
+
+  Books books(options.drivers);
+  auto book_log = BookLog::Open(options.log, [&books](const Record& record) { books.Apply(record); });
+  if (!book_log.ok()) return Fail(log, "cannot open the books", book_log.status());
+  log.Info("books read back", {{"file", options.log},
+                               {"lines", (*book_log)->lines_read()},
+                               {"torn_bytes_dropped", (*book_log)->bytes_dropped()},
+                               {"free_drivers", books.free_drivers()}});
+
+  const uint64_t seed = options.seed.value_or(EntropySeed());
+  SeededRandom random(seed);
+  ThreadScheduler scheduler(clock);
+  Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics);
+  metrics.AddCallbackGauge("waybill_sandbox_held_calls", "Calls that will never be answered, whose callers still wait.",
+                           [&sandbox] { return static_cast<double>(sandbox.held()); });
+  for (const auto& [target, behaviour] :
+       {std::pair(Target::kGateway, options.gateway), std::pair(Target::kDispatcher, options.dispatcher)}) {
+    if (auto set = sandbox.SetBehaviour(target, behaviour); !set.ok()) return Fail(log, "bad behaviour", set);
+  }
+
+  Readiness readiness(clock);
+  readiness.Add("log", absl::Seconds(1), [&sandbox] {
+    return sandbox.log_failing() ? absl::UnavailableError("the log cannot be written") : absl::OkStatus();
+  });
+  AddReadinessMetrics(metrics, readiness);
+  SidePortOptions side_options;
+  side_options.listen = options.side_listen;
+  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+
+  rpc::ServerOptions server_options;
+  server_options.address = options.listen;
+  rpc::Server server(server_options, metrics);
+  RegisterServices(server, sandbox, [&restart] {
+    restart = true;
+    ::kill(::getpid(), SIGTERM);
+  });
+  absl::Status started = server.Start();
+  if (!started.ok()) return Fail(log, "cannot serve", started);
+  bound.listen = BoundAddress(options.listen, server.port());
+  bound.side_listen = BoundAddress(options.side_listen, (*side_port)->port());
+  started = WritePortFile(options.port_file, server.port(), (*side_port)->port());
+  if (!started.ok()) return Fail(log, "cannot announce the ports", started);
+  log.Info("listening on " + bound.listen,
+           {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}, {"seed", seed}});
+
+  signals.Wait();
+  log.Info(restart ? "restarting" : "stopping", {{"held_calls", sandbox.held()}});
+  watchdog.emplace(kDrain + absl::Seconds(10), log);
+  readiness.SetDraining();
+  sandbox.ReleaseHeld();
+  server.Drain(clock.Now() + (restart ? absl::ZeroDuration() : kDrain));
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  ServiceOptions options;
+  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
+  ShutdownSignals signals;  // before any thread
+  SystemClock clock;
+  Logger log(options.log_format, options.log_level, clock);
+  std::atomic<bool> restart{false};
+  Bound bound;
+  int exit_code = Serve(options, signals, clock, log, restart, bound);
+  if (exit_code != 0 || !restart) return exit_code;
+
+  std::vector<std::string> args =
+      RestartArguments(std::vector<std::string>(argv + 1, argv + argc), bound.listen, bound.side_listen);
+  std::vector<char*> pointers = {argv[0]};
+  for (std::string& arg : args) pointers.push_back(arg.data());
+  pointers.push_back(nullptr);
+  ::execv("/proc/self/exe", pointers.data());
+  return Fail(log, "cannot restart", absl::ErrnoToStatus(errno, "execv"));
+}
+
+}  // namespace
+}  // namespace waybill::sandbox
+
+int main(int argc, char** argv) { return waybill::sandbox::Main(argc, argv); }

@@ -1,0 +1,133 @@
+#include "services/sandbox/options.h"
+
+#include <iostream>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "fmt/format.h"
+#include "services/sandbox/sandbox.h"
+
+namespace waybill::sandbox {
+namespace {
+
+constexpr char kDescription[] =
+    "waybill-sandbox is a payment gateway and a dispatcher that misbehave on request: for trying out and testing\n"
+    "waybill-order. Each side effect is in the log, synced, before any answer leaves.";
+
+constexpr char kFooter[] = R"(What becomes of a call is drawn in this order; the first share that hits decides:
+  unavailable   UNAVAILABLE at once, nothing executed
+  lost-before   never answered, nothing executed
+  lost-after    executed, never answered
+  late          executed, answered after late-ms
+  decline       declined (dispatcher: no driver), and so is every repetition
+The first answer to an idempotency key is repeated for ever, over restarts as well.
+
+Examples:
+  waybill-sandbox --log books.log
+  waybill-sandbox --log books.log --gateway-decline-rate 0.1 --gateway-latency-ms-p50 20 --gateway-latency-ms-p99 300
+  waybill-sandbox --log books.log --gateway-lost-after-rate 0.05 --gateway-methods Charge
+  waybill-sandbox --log books.log --drivers 0         every order finds no driver
+While it runs, waybill.sandbox.v1.SandboxAdmin changes all of this, reads the books, and restarts it.)";
+
+void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behaviour& behaviour) {
+  auto* group = app.add_option_group(target, fmt::format("How the {} misbehaves", target));
+  auto share = [&](const char* name, double& value, const char* help) {
+    group->add_option(fmt::format("--{}-{}", target, name), value, help)->type_name("SHARE")->capture_default_str();
+  };
+  auto millis = [&](const char* name, int64_t& value, const char* help) {
+    group->add_option(fmt::format("--{}-{}", target, name), value, help)->type_name("MS")->capture_default_str();
+  };
+  share("unavailable-rate", behaviour.unavailable_rate, "Calls refused with UNAVAILABLE, 0..1");
+  share("lost-before-rate", behaviour.lost_before_rate, "Calls never executed and never answered");
+  share("lost-after-rate", behaviour.lost_after_rate, "Calls executed and never answered");
+  share("late-rate", behaviour.late_rate, "Calls answered after late-ms");
+  share("decline-rate", behaviour.decline_rate, "Calls declined");
+  millis("latency-ms-p50", behaviour.latency_ms_p50, "Median latency of ordinary answers (log-normal; 0: at once)");
+  millis("latency-ms-p99", behaviour.latency_ms_p99, "99th percentile of it");
+  millis("late-ms", behaviour.late_ms, "How late late answers are");
+  group
+      ->add_option(fmt::format("--{}-methods", target), behaviour.methods,
+                   fmt::format("The shares apply only to these of {}", fmt::join(MethodsOf(which), ", ")))
+      ->type_name("METHOD")
+      ->delimiter(',');
+}
+
+// "--gateway-late-rate is not within 0..1"
+std::optional<std::string> Mistake(const std::string& target, Target which, const Behaviour& behaviour) {
+  absl::Status status = Check(behaviour, MethodsOf(which));
+  if (status.ok()) return std::nullopt;
+  std::string message(status.message());
+  size_t end = message.find(' ');
+  for (size_t i = 0; i < end; ++i) {
+    if (message[i] == '_') message[i] = '-';
+  }
+  return fmt::format("--{}-{}", target, message);
+}
+
+}  // namespace
+
+std::optional<int> ParseServiceOptions(int argc, const char* const* argv, ServiceOptions& options) {
+  CLI::App app{kDescription, "waybill-sandbox"};
+  app.footer(kFooter);
+  app.set_version_flag("--version", WAYBILL_VERSION);
+  app.add_option("--log", options.log, "The books: append-only, one JSON line a side effect; read back at start")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
+      ->envname("WAYBILL_SANDBOX_LISTEN")
+      ->capture_default_str();
+  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port for probes and metrics")
+      ->envname("WAYBILL_SANDBOX_SIDE_LISTEN")
+      ->capture_default_str();
+  app.add_option("--port-file", options.port_file,
+                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT")
+      ->type_name("FILE");
+  app.add_option("--drivers", options.drivers, "The dispatcher's fleet; each driver takes one order at a time")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--seed", options.seed, "Of the random draws (default: a new one each start, which is logged)");
+  AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
+  AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
+  std::string level = "info";
+  std::string format = "json";
+  app.add_option("--log-level", level, "Of what goes to stderr")
+      ->envname("WAYBILL_LOG_LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  app.add_option("--log-format", format, "Of what goes to stderr")
+      ->envname("WAYBILL_LOG_FORMAT")
+      ->check(CLI::IsMember({"json", "text"}))
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+    for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
+                                Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
+      if (mistake.has_value()) throw CLI::ValidationError(*mistake);
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  options.log_level = *ParseLogLevel(level);
+  options.log_format = *ParseLogFormat(format);
+  return std::nullopt;
+}
+
+std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,
+                                          const std::string& side_listen) {
+  std::vector<std::string> kept;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "--listen" || args[i] == "--side-listen") {
+      ++i;  // and its value
+    } else if (args[i].rfind("--listen=", 0) != 0 && args[i].rfind("--side-listen=", 0) != 0) {
+      kept.push_back(args[i]);
+    }
+  }
+  kept.insert(kept.end(), {"--listen", listen, "--side-listen", side_listen});
+  return kept;
+}
+
+std::string BoundAddress(const std::string& listen, int port) {
+  return fmt::format("{}:{}", listen.substr(0, listen.rfind(':')), port);
+}
+
+}  // namespace waybill::sandbox

@@ -1,0 +1,37 @@
+// The flags of waybill-sandbox.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/log.h"
+#include "services/sandbox/behaviour.h"
+
+namespace waybill::sandbox {
+
+struct ServiceOptions {
+  std::string listen = "127.0.0.1:7420";
+  std::string side_listen = "127.0.0.1:7421";
+  std::string port_file;  // empty: none
+  std::string log;        // the books' file
+  int drivers = 1000;
+  std::optional<uint64_t> seed;  // none: a new one each start
+  Behaviour gateway;
+  Behaviour dispatcher;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kJson;
+};
+
+// An exit code when there is nothing to run: 0 after --help and --version, 2 after a mistake, which is told on stderr.
+std::optional<int> ParseServiceOptions(int argc, const char* const* argv, ServiceOptions& options);
+
+// The arguments to start again with, on the addresses that are bound now. `args` is without the program's name.
+std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,
+                                          const std::string& side_listen);
+
+// "host:0" with the port that was bound.
+std::string BoundAddress(const std::string& listen, int port);
+
+}  // namespace waybill::sandbox

@@ -1,0 +1,83 @@
+#include "services/sandbox/record.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
+
+namespace waybill::sandbox {
+namespace {
+
+constexpr std::array<std::pair<Effect, std::string_view>, 8> kNames = {{
+    {Effect::kCharge, "charge"},
+    {Effect::kDecline, "decline"},
+    {Effect::kRefund, "refund"},
+    {Effect::kClose, "close"},
+    {Effect::kAssign, "assign"},
+    {Effect::kNoDriver, "no_driver"},
+    {Effect::kRelease, "release"},
+    {Effect::kCloseAssignment, "close_assignment"},
+}};
+
+constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%E6SZ";
+
+void PutText(std::string& line, std::string_view name, const std::string& text) {
+  if (text.empty()) return;
+  bool plain =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 127 && c != '"' && c != '\\'; });
+  // The JSON library escapes, but takes a microsecond: not needed for ids.
+  if (plain) {
+    fmt::format_to(std::back_inserter(line), R"(,"{}":"{}")", name, text);
+  } else {
+    fmt::format_to(std::back_inserter(line), R"(,"{}":{})", name,
+                   nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  }
+}
+
+}  // namespace
+
+std::string ToLine(const Record& record) {
+  auto name = std::find_if(kNames.begin(), kNames.end(), [&](const auto& row) { return row.first == record.effect; });
+  std::string line = fmt::format(R"({{"effect":"{}")", name->second);
+  PutText(line, "key", record.key);
+  PutText(line, "order_id", record.order_id);
+  if (record.amount_minor != 0) fmt::format_to(std::back_inserter(line), R"(,"amount_minor":{})", record.amount_minor);
+  PutText(line, "currency", record.currency);
+  PutText(line, "reference", record.reference);
+  PutText(line, "driver_id", record.driver_id);
+  PutText(line, "reason", record.reason);
+  fmt::format_to(std::back_inserter(line), ",\"time\":\"{}\"}}\n",
+                 absl::FormatTime(kTimeFormat, record.time, absl::UTCTimeZone()));
+  return line;
+}
+
+std::optional<Record> ParseLine(std::string_view line) {
+  nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  auto text = [&](const char* name) {
+    auto it = json.find(name);
+    return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
+  };
+  Record record;
+  std::string effect = text("effect");
+  auto name = std::find_if(kNames.begin(), kNames.end(), [&](const auto& row) { return row.second == effect; });
+  if (name == kNames.end()) return std::nullopt;
+  record.effect = name->first;
+  record.key = text("key");
+  record.order_id = text("order_id");
+  if (auto it = json.find("amount_minor"); it != json.end() && it->is_number_integer()) {
+    record.amount_minor = it->get<int64_t>();
+  }
+  record.currency = text("currency");
+  record.reference = text("reference");
+  record.driver_id = text("driver_id");
+  record.reason = text("reason");
+  std::string error;
+  if (!absl::ParseTime(kTimeFormat, text("time"), absl::UTCTimeZone(), &record.time, &error)) return std::nullopt;
+  return record;
+}
+
+}  // namespace waybill::sandbox

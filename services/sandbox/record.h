@@ -1,0 +1,42 @@
+// One line of the books: a side effect, or an answer that has to be repeated. The format is read by tests and people:
+//   {"effect":"charge","key":"0190…/charge_payment","order_id":"0190…","amount_minor":1299,"currency":"EUR",
+//    "reference":"ch_1","time":"2026-01-02T03:04:05.678901Z"}
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+
+namespace waybill::sandbox {
+
+enum class Effect {
+  kCharge,           // "charge": money taken
+  kDecline,          // "decline": refused for good, with reason
+  kRefund,           // "refund": money given back
+  kClose,            // "close": refunded before it was charged; a charge will be declined
+  kAssign,           // "assign": a driver is held
+  kNoDriver,         // "no_driver": refused for good
+  kRelease,          // "release": the driver is free again
+  kCloseAssignment,  // "close_assignment": released before it was assigned
+};
+
+struct Record {
+  Effect effect = Effect::kCharge;
+  std::string key;
+  std::string order_id;
+  int64_t amount_minor = 0;  // charge, decline, refund
+  std::string currency;      // charge, decline, refund
+  std::string reference;     // charge, refund: the gateway's own
+  std::string driver_id;     // assign, release
+  std::string reason;        // decline
+  absl::Time time;           // to the microsecond
+};
+
+std::string ToLine(const Record& record);  // with the newline
+// nullopt: not a whole, well-formed line (without its newline).
+std::optional<Record> ParseLine(std::string_view line);
+
+}  // namespace waybill::sandbox

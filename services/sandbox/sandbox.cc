@@ -1,0 +1,191 @@
+#include "services/sandbox/sandbox.h"
+
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "runtime/status.h"
+
+namespace waybill::sandbox {
+namespace {
+
+absl::Status Error(absl::StatusCode code, const char* reason, const char* message) {
+  ErrorDetail detail;
+  detail.reason = reason;
+  return MakeError(code, message, detail);
+}
+
+BatcherOptions LogBatches() {
+  BatcherOptions options;
+  options.queue_max = std::numeric_limits<size_t>::max();  // calls_max is the limit
+  return options;
+}
+
+}  // namespace
+
+const std::vector<std::string>& MethodsOf(Target target) {
+  static const std::vector<std::string> gateway = {"Charge", "Refund", "GetPayment"};
+  static const std::vector<std::string> dispatcher = {"AssignDriver", "ReleaseDriver"};
+  return target == Target::kGateway ? gateway : dispatcher;
+}
+
+Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
+                 SandboxOptions options)
+    : clock_(clock),
+      scheduler_(scheduler),
+      random_(random),
+      options_(options),
+      books_(std::move(books)),
+      refused_(metrics.AddCounter("waybill_sandbox_refused_total", "Calls beyond the limit of calls under way.")),
+      batch_size_(metrics.AddHistogram("waybill_sandbox_log_batch_size", "Calls that shared one write of the log.",
+                                       SizeBuckets())),
+      append_seconds_(metrics.AddHistogram("waybill_sandbox_log_append_seconds",
+                                           "Time to append to the log and sync it.", LatencyBuckets())),
+      writer_(*this, log),
+      batcher_({&writer_}, LogBatches()) {
+  for (Target target : {Target::kGateway, Target::kDispatcher}) {
+    for (int kind = 0; kind < kFateKinds; ++kind) {
+      StateOf(target).fates[static_cast<size_t>(kind)] =
+          &metrics.AddCounter("waybill_sandbox_calls_total", "Calls by what became of them.",
+                              {{"target", target == Target::kGateway ? "gateway" : "dispatcher"},
+                               {"fate", NameOf(static_cast<Fate::Kind>(kind))}});
+    }
+  }
+}
+
+void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Execute execute) {
+  Admitted admitted = Admit(std::move(caller));
+  if (admitted == nullptr) return;
+  absl::Time now = clock_.Now();
+  std::unique_lock lock(mutex_);
+  TargetState& state = StateOf(target);
+  Fate fate = Draw(state.behaviour, method, random_);
+  state.fates[static_cast<size_t>(fate.kind)]->Increment();
+  if (fate.kind == Fate::Kind::kUnavailable) {
+    lock.unlock();
+    admitted->Answer(Error(absl::StatusCode::kUnavailable, "SANDBOX_UNAVAILABLE", "the sandbox plays dead"));
+    return;
+  }
+  if (fate.kind == Fate::Kind::kLostBefore) {
+    lock.unlock();
+    Hold(std::move(admitted));
+    return;
+  }
+  std::optional<Record> effect;
+  Pending pending;
+  pending.status = execute(books_, fate.kind == Fate::Kind::kDecline, now, effect);
+  if (effect.has_value()) pending.line = ToLine(*effect);
+  pending.caller = std::move(admitted);
+  pending.lost = fate.kind == Fate::Kind::kLostAfter;
+  pending.answer_at = now + fate.delay;
+  // Under the lock: the log holds the changes in the order in which they were made.
+  if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+}
+
+void Sandbox::Read(std::unique_ptr<Caller> caller, std::function<void(const Books&)> read) {
+  Pending pending;
+  pending.caller = Admit(std::move(caller));
+  if (pending.caller == nullptr) return;
+  pending.answer_at = absl::InfinitePast();
+  std::lock_guard lock(mutex_);
+  read(books_);
+  if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+}
+
+absl::Status Sandbox::SetBehaviour(Target target, const Behaviour& behaviour) {
+  if (auto status = Check(behaviour, MethodsOf(target)); !status.ok()) return status;
+  std::lock_guard lock(mutex_);
+  StateOf(target).behaviour = behaviour;
+  return absl::OkStatus();
+}
+
+absl::Status Sandbox::SetBehaviours(const Behaviour& behaviour) {
+  std::vector<std::string> known = MethodsOf(Target::kGateway);
+  for (const std::string& method : MethodsOf(Target::kDispatcher)) known.push_back(method);
+  if (auto status = Check(behaviour, known); !status.ok()) return status;
+  std::lock_guard lock(mutex_);
+  for (TargetState& target : targets_) target.behaviour = behaviour;
+  return absl::OkStatus();
+}
+
+Behaviour Sandbox::behaviour(Target target) const {
+  std::lock_guard lock(mutex_);
+  return StateOf(target).behaviour;
+}
+
+Sandbox::Admitted Sandbox::Admit(std::unique_ptr<Caller> caller) {
+  int64_t before = calls_->fetch_add(1, std::memory_order_relaxed);
+  Admitted admitted(caller.release(), Leave{calls_});
+  if (before < options_.calls_max) return admitted;
+  refused_.Increment();
+  admitted->Answer(Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_CALLS", "too many calls under way"));
+  return Admitted(nullptr, Leave{calls_});
+}
+
+void Sandbox::Hold(std::shared_ptr<Caller> caller) {
+  uint64_t id;
+  bool releasing;
+  {
+    std::lock_guard lock(held_mutex_);
+    id = next_held_++;
+    releasing = releasing_;
+    if (!releasing) held_.emplace(id, caller);
+  }
+  if (releasing) {
+    caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+    return;
+  }
+  caller->OnGone([this, id] {
+    std::shared_ptr<Caller> gone;
+    {
+      std::lock_guard lock(held_mutex_);
+      auto it = held_.find(id);
+      if (it == held_.end()) return;
+      gone = std::move(it->second);
+      held_.erase(it);
+    }
+    gone->Answer(absl::CancelledError("the caller is gone"));
+  });
+}
+
+void Sandbox::ReleaseHeld() {
+  std::unordered_map<uint64_t, std::shared_ptr<Caller>> held;
+  {
+    std::lock_guard lock(held_mutex_);
+    releasing_ = true;
+    held.swap(held_);
+  }
+  for (auto& [id, caller] : held) caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+}
+
+size_t Sandbox::held() const {
+  std::lock_guard lock(held_mutex_);
+  return held_.size();
+}
+
+BatchResult Sandbox::Writer::Write(std::span<Pending> batch) {
+  lines_.clear();
+  for (const Pending& pending : batch) lines_ += pending.line;
+  sandbox_.batch_size_.Observe(static_cast<double>(batch.size()));
+  if (lines_.empty()) return BatchResult::kWritten;
+  auto start = std::chrono::steady_clock::now();
+  if (!log_.Append(lines_).ok()) return BatchResult::kTryAgain;
+  sandbox_.append_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return BatchResult::kWritten;
+}
+
+void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
+  if (!durable.ok()) {
+    pending.caller->Answer(durable);
+  } else if (pending.lost) {
+    sandbox_.Hold(std::move(pending.caller));
+  } else if (pending.answer_at > sandbox_.clock_.Now()) {
+    sandbox_.scheduler_.At(pending.answer_at, [caller = std::move(pending.caller), status = std::move(pending.status)] {
+      caller->Answer(status);
+    });
+  } else {
+    pending.caller->Answer(pending.status);
+  }
+}
+
+}  // namespace waybill::sandbox

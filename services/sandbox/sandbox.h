@@ -1,0 +1,145 @@
+// The sandbox itself: takes calls, lets their behaviour decide what becomes of them, keeps the books, and lets no
+// answer out before the log holds what it rests on. Knows nothing of gRPC.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "runtime/batcher.h"
+#include "runtime/clock.h"
+#include "runtime/metrics.h"
+#include "runtime/random.h"
+#include "runtime/scheduler.h"
+#include "services/sandbox/behaviour.h"
+#include "services/sandbox/book_log.h"
+#include "services/sandbox/books.h"
+
+namespace waybill::sandbox {
+
+enum class Target { kGateway, kDispatcher };
+
+// The RPCs of each target, as `Behaviour::methods` names them.
+const std::vector<std::string>& MethodsOf(Target target);
+
+// Whoever waits for an answer. Destroyed without one: the answer never comes.
+class Caller {
+ public:
+  virtual ~Caller() = default;
+  virtual void Answer(const absl::Status& status) = 0;
+  // Runs `callback` when the caller stops waiting, if it does so before it is answered; perhaps at once.
+  virtual void OnGone(absl::AnyInvocable<void()> callback) = 0;
+};
+
+struct SandboxOptions {
+  int64_t calls_max = 20'000;  // under way or held without an answer; beyond: RESOURCE_EXHAUSTED
+};
+
+class Sandbox {
+ public:
+  // Fills in the caller's response from the books, changing them. `decline`: answer a new key so.
+  using Execute =
+      absl::AnyInvocable<absl::Status(Books& books, bool decline, absl::Time now, std::optional<Record>& effect)>;
+
+  // All outlive the sandbox. Callers that come back to it (OnGone) are gone when it is destroyed.
+  Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
+          SandboxOptions options = {});
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
+
+  // One call of `method`. `execute` runs before this returns, or never; the caller is answered from any thread.
+  void Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Execute execute);
+  // The same for a look at the books that never misbehaves: it sees only what is durable when it is answered.
+  void Read(std::unique_ptr<Caller> caller, std::function<void(const Books& books)> read);
+
+  // INVALID_ARGUMENT, see Check. Applies to calls from now on.
+  absl::Status SetBehaviour(Target target, const Behaviour& behaviour);
+  absl::Status SetBehaviours(const Behaviour& behaviour);  // of both; a method of either is known
+  Behaviour behaviour(Target target) const;
+
+  // Gives up the callers that were never to be answered (UNAVAILABLE), now and from now on.
+  void ReleaseHeld();
+  size_t held() const;
+
+  // The log cannot be written: calls wait until it can.
+  bool log_failing() const { return batcher_.retrying() > 0; }
+
+ private:
+  // A caller counts against calls_max until it is gone.
+  struct Leave {
+    std::shared_ptr<std::atomic<int64_t>> calls;
+    void operator()(Caller* caller) const {
+      delete caller;
+      calls->fetch_sub(1, std::memory_order_relaxed);
+    }
+  };
+  using Admitted = std::unique_ptr<Caller, Leave>;
+
+  // Waits for its line, or (a repetition, a look) for the lines before it.
+  struct Pending {
+    std::string line;  // may be empty
+    Admitted caller;
+    absl::Status status;
+    bool lost = false;  // never answer
+    absl::Time answer_at;
+  };
+
+  class Writer final : public BatchWriter<Pending> {
+   public:
+    Writer(Sandbox& sandbox, BookLog& log) : sandbox_(sandbox), log_(log) {}
+    BatchResult Write(std::span<Pending> batch) override;
+    void Complete(Pending& pending, const absl::Status& durable) override;
+    absl::Status BadDataError() override { return absl::InternalError("unreachable: the log takes any line"); }
+
+   private:
+    Sandbox& sandbox_;
+    BookLog& log_;
+    std::string lines_;
+  };
+
+  struct TargetState {
+    Behaviour behaviour;                                 // under mutex_
+    std::array<prometheus::Counter*, kFateKinds> fates;  // by Fate::Kind
+  };
+
+  Admitted Admit(std::unique_ptr<Caller> caller);  // null: refused, and answered so
+  void Hold(std::shared_ptr<Caller> caller);
+  TargetState& StateOf(Target target) { return targets_[static_cast<size_t>(target)]; }
+  const TargetState& StateOf(Target target) const { return targets_[static_cast<size_t>(target)]; }
+
+  const Clock& clock_;
+  Scheduler& scheduler_;
+  Random& random_;
+  const SandboxOptions options_;
+  const std::shared_ptr<std::atomic<int64_t>> calls_ = std::make_shared<std::atomic<int64_t>>(0);
+
+  mutable std::mutex mutex_;  // over the books and the order in which their changes are queued, and behaviours
+  Books books_;
+  std::array<TargetState, 2> targets_;
+
+  mutable std::mutex held_mutex_;
+  std::unordered_map<uint64_t, std::shared_ptr<Caller>> held_;
+  uint64_t next_held_ = 0;
+  bool releasing_ = false;
+
+  prometheus::Counter& refused_;
+  prometheus::Histogram& batch_size_;
+  prometheus::Histogram& append_seconds_;
+  Writer writer_;
+  Batcher<Pending> batcher_;
+};
+
+}  // namespace waybill::sandbox

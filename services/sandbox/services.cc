@@ -1,0 +1,244 @@
+#include "services/sandbox/services.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "services/rpc/call.h"
+#include "waybill/dispatch/v1/dispatch.pb.h"
+#include "waybill/payment/v1/payment.pb.h"
+#include "waybill/sandbox/v1/sandbox.pb.h"
+
+namespace waybill::sandbox {
+namespace {
+
+namespace payment_pb = waybill::payment::v1;
+namespace dispatch_pb = waybill::dispatch::v1;
+namespace sandbox_pb = waybill::sandbox::v1;
+
+template <typename Req, typename Resp>
+class RpcCaller final : public Caller {
+ public:
+  explicit RpcCaller(typename rpc::UnaryCall<Req, Resp>::Ptr call) : call_(std::move(call)) {}
+  void Answer(const absl::Status& status) override { call_->Finish(status); }
+  void OnGone(absl::AnyInvocable<void()> callback) override { call_->OnCancelled(std::move(callback)); }
+
+ private:
+  const typename rpc::UnaryCall<Req, Resp>::Ptr call_;
+};
+
+// Registers "service/method"; `execute(books, request, response, decline, now, effect)` is its meaning.
+template <typename Req, typename Resp, typename Execute>
+void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::string& service,
+              const std::string& method, Execute execute) {
+  server.Unary<Req, Resp>(
+      service + "/" + method, [&sandbox, target, method, execute](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
+        auto* call = owned.get();
+        sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)),
+                      [call, execute](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
+                        return execute(books, call->request(), call->response(), decline, now, effect);
+                      });
+      });
+}
+
+void SetTime(absl::Time time, google::protobuf::Timestamp& to) {
+  int64_t micros = absl::ToUnixMicros(time);
+  to.set_seconds(micros / 1'000'000);
+  to.set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1000));
+}
+
+payment_pb::Payment::State ToWire(Payment::State state) {
+  switch (state) {
+    case Payment::State::kCharged:
+      return payment_pb::Payment::CHARGED;
+    case Payment::State::kDeclined:
+      return payment_pb::Payment::DECLINED;
+    case Payment::State::kRefunded:
+      return payment_pb::Payment::REFUNDED;
+    case Payment::State::kClosed:
+      return payment_pb::Payment::CLOSED;
+  }
+  return payment_pb::Payment::STATE_UNSPECIFIED;
+}
+
+void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
+  const std::string service = "waybill.payment.v1.PaymentGateway";
+  Register<payment_pb::ChargeRequest, payment_pb::ChargeResponse>(
+      server, sandbox, Target::kGateway, service, "Charge",
+      [](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response, bool decline,
+         absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        Charge charge;
+        charge.key = request.idempotency_key();
+        charge.order_id = request.order_id();
+        charge.amount_minor = request.amount_minor();
+        charge.currency = request.currency();
+        auto answer = books.Charge(charge, decline, now, effect);
+        if (!answer.ok()) return answer.status();
+        if (answer->approved) {
+          response.mutable_approved()->set_reference(answer->reference);
+        } else {
+          response.mutable_declined()->set_reason(answer->reason);
+        }
+        return absl::OkStatus();
+      });
+  Register<payment_pb::RefundRequest, payment_pb::RefundResponse>(
+      server, sandbox, Target::kGateway, service, "Refund",
+      [](Books& books, const payment_pb::RefundRequest& request, payment_pb::RefundResponse& response, bool,
+         absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        auto answer = books.Refund(request.idempotency_key(), request.order_id(), now, effect);
+        if (!answer.ok()) return answer.status();
+        response.set_refunded_minor(answer->refunded_minor);
+        response.set_reference(answer->reference);
+        response.set_charge_reference(answer->charge_reference);
+        return absl::OkStatus();
+      });
+  Register<payment_pb::GetPaymentRequest, payment_pb::Payment>(
+      server, sandbox, Target::kGateway, service, "GetPayment",
+      [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, bool, absl::Time,
+         std::optional<Record>&) -> absl::Status {
+        const Payment* payment = books.FindPayment(request.idempotency_key());
+        if (payment == nullptr) return absl::NotFoundError("no call ever carried this key");
+        response.set_idempotency_key(request.idempotency_key());
+        response.set_state(ToWire(payment->state));
+        response.set_charged_minor(payment->charged_minor);
+        response.set_refunded_minor(payment->refunded_minor);
+        response.set_currency(payment->currency);
+        response.set_reference(payment->reference);
+        SetTime(payment->time, *response.mutable_time());
+        return absl::OkStatus();
+      });
+}
+
+void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
+  const std::string service = "waybill.dispatch.v1.Dispatcher";
+  Register<dispatch_pb::AssignDriverRequest, dispatch_pb::AssignDriverResponse>(
+      server, sandbox, Target::kDispatcher, service, "AssignDriver",
+      [](Books& books, const dispatch_pb::AssignDriverRequest& request, dispatch_pb::AssignDriverResponse& response,
+         bool decline, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        auto answer = books.Assign(request.idempotency_key(), request.order_id(), decline, now, effect);
+        if (!answer.ok()) return answer.status();
+        if (answer->driver_id.empty()) {
+          response.mutable_none()->set_reason(answer->reason);
+        } else {
+          response.mutable_assigned()->set_driver_id(answer->driver_id);
+        }
+        return absl::OkStatus();
+      });
+  Register<dispatch_pb::ReleaseDriverRequest, dispatch_pb::ReleaseDriverResponse>(
+      server, sandbox, Target::kDispatcher, service, "ReleaseDriver",
+      [](Books& books, const dispatch_pb::ReleaseDriverRequest& request, dispatch_pb::ReleaseDriverResponse& response,
+         bool, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        auto driver = books.Release(request.idempotency_key(), request.order_id(), now, effect);
+        if (!driver.ok()) return driver.status();
+        response.set_driver_id(*driver);
+        return absl::OkStatus();
+      });
+}
+
+Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
+  Behaviour behaviour;
+  behaviour.unavailable_rate = wire.unavailable_rate();
+  behaviour.lost_before_rate = wire.lost_before_rate();
+  behaviour.lost_after_rate = wire.lost_after_rate();
+  behaviour.late_rate = wire.late_rate();
+  behaviour.decline_rate = wire.decline_rate();
+  behaviour.latency_ms_p50 = wire.latency_ms_p50();
+  behaviour.latency_ms_p99 = wire.latency_ms_p99();
+  behaviour.late_ms = wire.late_ms();
+  behaviour.methods.assign(wire.methods().begin(), wire.methods().end());
+  return behaviour;
+}
+
+void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
+  wire.set_unavailable_rate(behaviour.unavailable_rate);
+  wire.set_lost_before_rate(behaviour.lost_before_rate);
+  wire.set_lost_after_rate(behaviour.lost_after_rate);
+  wire.set_late_rate(behaviour.late_rate);
+  wire.set_decline_rate(behaviour.decline_rate);
+  wire.set_latency_ms_p50(behaviour.latency_ms_p50);
+  wire.set_latency_ms_p99(behaviour.latency_ms_p99);
+  wire.set_late_ms(behaviour.late_ms);
+  for (const std::string& method : behaviour.methods) wire.add_methods(method);
+}
+
+void ToWire(const Sandbox& sandbox, sandbox_pb::Behaviours& wire) {
+  ToWire(sandbox.behaviour(Target::kGateway), *wire.mutable_gateway());
+  ToWire(sandbox.behaviour(Target::kDispatcher), *wire.mutable_dispatcher());
+}
+
+absl::Status SetBehaviour(Sandbox& sandbox, const sandbox_pb::SetBehaviourRequest& request) {
+  Behaviour behaviour = FromWire(request.behaviour());
+  switch (request.target()) {
+    case sandbox_pb::GATEWAY:
+      return sandbox.SetBehaviour(Target::kGateway, behaviour);
+    case sandbox_pb::DISPATCHER:
+      return sandbox.SetBehaviour(Target::kDispatcher, behaviour);
+    case sandbox_pb::TARGET_UNSPECIFIED:
+      return sandbox.SetBehaviours(behaviour);
+    default:
+      return absl::InvalidArgumentError("target is unknown");
+  }
+}
+
+// One entry a key; a key that both targets know (nothing forbids it) shares one.
+void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& wire) {
+  std::map<std::string, sandbox_pb::Books::Entry> entries;
+  for (const auto& [key, payment] : books.payments()) {
+    if (!order_id.empty() && payment.order_id != order_id) continue;
+    sandbox_pb::Books::Entry& entry = entries[key];
+    entry.set_charged_minor(payment.charged_minor);
+    entry.set_refunded_minor(payment.refunded_minor);
+    entry.set_charges(payment.charges);
+    entry.set_refunds(payment.refunds);
+  }
+  for (const auto& [key, assignment] : books.assignments()) {
+    if (!order_id.empty() && assignment.order_id != order_id) continue;
+    sandbox_pb::Books::Entry& entry = entries[key];
+    if (assignment.state == Assignment::State::kAssigned) entry.set_driver_id(assignment.driver_id);
+  }
+  for (auto& [key, entry] : entries) {
+    entry.set_idempotency_key(key);
+    *wire.add_entries() = std::move(entry);
+  }
+}
+
+void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart) {
+  const std::string service = "waybill.sandbox.v1.SandboxAdmin";
+  using SetCall = rpc::UnaryCall<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>;
+  server.Unary<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>(
+      service + "/SetBehaviour", [&sandbox](SetCall::Ptr call) {
+        absl::Status status = SetBehaviour(sandbox, call->request());
+        if (status.ok()) ToWire(sandbox, call->response());
+        call->Finish(status);
+      });
+  using GetCall = rpc::UnaryCall<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>;
+  server.Unary<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>(service + "/GetBehaviours",
+                                                                         [&sandbox](GetCall::Ptr call) {
+                                                                           ToWire(sandbox, call->response());
+                                                                           call->Finish(absl::OkStatus());
+                                                                         });
+  using BooksCall = rpc::UnaryCall<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
+  server.Unary<sandbox_pb::GetBooksRequest, sandbox_pb::Books>(service + "/GetBooks", [&sandbox](BooksCall::Ptr owned) {
+    auto* call = owned.get();
+    using BooksCaller = RpcCaller<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
+    sandbox.Read(std::make_unique<BooksCaller>(std::move(owned)),
+                 [call](const Books& books) { ToWire(books, call->request().order_id(), call->response()); });
+  });
+  using RestartCall = rpc::UnaryCall<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>;
+  server.Unary<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>(
+      service + "/Restart", [restart = std::move(restart)](RestartCall::Ptr call) {
+        call->Finish(absl::OkStatus());
+        restart();
+      });
+}
+
+}  // namespace
+
+void RegisterServices(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart) {
+  RegisterGateway(server, sandbox);
+  RegisterDispatcher(server, sandbox);
+  RegisterAdmin(server, sandbox, std::move(restart));
+}
+
+}  // namespace waybill::sandbox

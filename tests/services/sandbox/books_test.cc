@@ -1,0 +1,252 @@
+#include "services/sandbox/books.h"
+
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rapidcheck.h"
+#include "runtime/status.h"
+
+namespace waybill::sandbox {
+namespace {
+
+const absl::Time kNow = absl::FromUnixMicros(1'800'000'000'123'456);
+
+Charge ChargeOf(const std::string& key, int64_t amount = 1299, const std::string& currency = "EUR") {
+  return Charge{key, "order-" + key, amount, currency};
+}
+
+class SandboxBooks : public ::testing::Test {
+ protected:
+  ChargeAnswer Take(const std::string& key, bool decline = false) {
+    effect_.reset();
+    auto answer = books_.Charge(ChargeOf(key), decline, kNow, effect_);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(ChargeAnswer());
+  }
+  RefundAnswer GiveBack(const std::string& key) {
+    effect_.reset();
+    auto answer = books_.Refund(key, "order-" + key, kNow, effect_);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(RefundAnswer());
+  }
+  AssignAnswer Assign(const std::string& key, bool decline = false) {
+    effect_.reset();
+    auto answer = books_.Assign(key, "order-" + key, decline, kNow, effect_);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(AssignAnswer());
+  }
+  std::string Release(const std::string& key) {
+    effect_.reset();
+    return books_.Release(key, "order-" + key, kNow, effect_).value_or("error");
+  }
+
+  Books books_{2};
+  std::optional<Record> effect_;
+};
+
+TEST_F(SandboxBooks, AKeyIsChargedOnceAndTheAnswerRepeated) {
+  ChargeAnswer first = Take("k");
+  EXPECT_TRUE(first.approved);
+  ASSERT_TRUE(effect_.has_value());
+  EXPECT_EQ(effect_->effect, Effect::kCharge);
+  EXPECT_EQ(effect_->amount_minor, 1299);
+  EXPECT_EQ(effect_->currency, "EUR");
+  EXPECT_EQ(effect_->order_id, "order-k");
+  EXPECT_EQ(effect_->time, kNow);
+  ChargeAnswer second = Take("k", /*decline=*/true);  // too late to decline
+  EXPECT_TRUE(second.approved);
+  EXPECT_EQ(second.reference, first.reference);
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_NE(Take("other").reference, first.reference);
+}
+
+TEST_F(SandboxBooks, ADeclinedKeyStaysDeclined) {
+  EXPECT_EQ(Take("k", true).reason, "CARD_DECLINED");
+  EXPECT_EQ(effect_->effect, Effect::kDecline);
+  EXPECT_FALSE(Take("k").approved);
+  EXPECT_EQ(Take("k").reason, "CARD_DECLINED");
+  EXPECT_EQ(GiveBack("k").refunded_minor, 0);
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(books_.FindPayment("k")->state, Payment::State::kDeclined);
+}
+
+TEST_F(SandboxBooks, ARefundGivesTheWholeChargeBackOnce) {
+  std::string charge = Take("k").reference;
+  RefundAnswer refund = GiveBack("k");
+  EXPECT_EQ(refund.refunded_minor, 1299);
+  EXPECT_EQ(refund.charge_reference, charge);
+  EXPECT_EQ(effect_->effect, Effect::kRefund);
+  EXPECT_EQ(effect_->amount_minor, 1299);
+  RefundAnswer again = GiveBack("k");
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(again.refunded_minor, 1299);
+  EXPECT_EQ(again.reference, refund.reference);
+  // The charge happened; its repetition says so, and takes no more money.
+  EXPECT_EQ(Take("k").reference, charge);
+  EXPECT_FALSE(effect_.has_value());
+}
+
+TEST_F(SandboxBooks, ARefundBeforeTheChargeClosesTheKey) {
+  EXPECT_EQ(GiveBack("k").refunded_minor, 0);
+  EXPECT_EQ(effect_->effect, Effect::kClose);
+  EXPECT_EQ(GiveBack("k").refunded_minor, 0);
+  EXPECT_FALSE(effect_.has_value());
+  ChargeAnswer late = Take("k");
+  EXPECT_FALSE(late.approved);
+  EXPECT_EQ(late.reason, "KEY_CLOSED");
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(books_.FindPayment("k")->state, Payment::State::kClosed);
+}
+
+TEST_F(SandboxBooks, AKeyWithOtherContentIsRefused) {
+  Take("k");
+  auto code = [&](Charge charge) {
+    effect_.reset();
+    absl::Status status = books_.Charge(charge, false, kNow, effect_).status();
+    EXPECT_FALSE(effect_.has_value());
+    EXPECT_EQ(GetErrorDetail(status).reason, "KEY_REUSED");
+    return status.code();
+  };
+  EXPECT_EQ(code(ChargeOf("k", 1300)), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(code(ChargeOf("k", 1299, "USD")), absl::StatusCode::kFailedPrecondition);
+  Charge other_order = ChargeOf("k");
+  other_order.order_id = "another";
+  EXPECT_EQ(code(other_order), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(books_.Refund("k", "another", kNow, effect_).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(SandboxBooks, BadFieldsChangeNothing) {
+  auto violation = [&](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_FALSE(effect_.has_value());
+    return GetErrorDetail(status).violations.at(0).first;
+  };
+  auto charge = [&](Charge bad) { return violation(books_.Charge(bad, false, kNow, effect_).status()); };
+  EXPECT_EQ(charge(ChargeOf("")), "idempotency_key");
+  EXPECT_EQ(charge(ChargeOf(std::string(513, 'k'))), "idempotency_key");
+  EXPECT_EQ(charge(ChargeOf("k", 0)), "amount_minor");
+  EXPECT_EQ(charge(ChargeOf("k", -1)), "amount_minor");
+  EXPECT_EQ(charge(ChargeOf("k", 1, "euro")), "currency");
+  EXPECT_EQ(violation(books_.Refund("k", "", kNow, effect_).status()), "order_id");
+  EXPECT_EQ(violation(books_.Assign("", "o", false, kNow, effect_).status()), "idempotency_key");
+  EXPECT_EQ(violation(books_.Release("k", "", kNow, effect_).status()), "order_id");
+  EXPECT_TRUE(books_.payments().empty());
+  EXPECT_TRUE(books_.assignments().empty());
+}
+
+TEST_F(SandboxBooks, ADriverTakesOneOrderAtATime) {
+  std::string first = Assign("a").driver_id;
+  std::string second = Assign("b").driver_id;
+  EXPECT_NE(first, second);
+  EXPECT_EQ(Assign("a").driver_id, first);  // repeated
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(Assign("c").reason, "NO_DRIVER_AVAILABLE");
+  EXPECT_EQ(effect_->effect, Effect::kNoDriver);
+  EXPECT_EQ(Release("a"), first);
+  EXPECT_EQ(effect_->effect, Effect::kRelease);
+  EXPECT_EQ(Release("a"), first);
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(Assign("d").driver_id, first);
+  EXPECT_EQ(Assign("c").reason, "NO_DRIVER_AVAILABLE");  // the first answer stands
+}
+
+TEST_F(SandboxBooks, ADeclinedAssignmentTakesNoDriver) {
+  EXPECT_EQ(Assign("a", true).reason, "NO_DRIVER_AVAILABLE");
+  EXPECT_EQ(Release("a"), "");
+  EXPECT_EQ(books_.free_drivers(), 2u);
+}
+
+TEST_F(SandboxBooks, AReleaseBeforeTheAssignmentClosesTheKey) {
+  EXPECT_EQ(Release("a"), "");
+  EXPECT_EQ(effect_->effect, Effect::kCloseAssignment);
+  EXPECT_EQ(Assign("a").reason, "KEY_CLOSED");
+  EXPECT_EQ(books_.free_drivers(), 2u);
+}
+
+// Whatever is called in whatever order: no key is charged or refunded twice, no driver is held twice, and books read
+// back from the lines answer every repetition as the first ones did.
+TEST(SandboxBooksProperty, TheLogIsTheBooks) {
+  EXPECT_TRUE(rc::check([] {
+    Books books(3);
+    std::vector<std::string> lines;
+    std::map<std::string, std::string> answers;
+    auto call = [&](Books& with, int op, const std::string& key, bool decline, std::optional<Record>& effect) {
+      std::string order = "o" + key;
+      switch (op) {
+        case 0: {
+          auto answer = with.Charge(Charge{key, order, 5, "EUR"}, decline, kNow, effect);
+          return "charge " + answer->reference + answer->reason;
+        }
+        case 1: {
+          auto answer = with.Refund(key, order, kNow, effect);
+          return "refund " + answer->reference + answer->charge_reference + std::to_string(answer->refunded_minor);
+        }
+        case 2: {
+          auto answer = with.Assign(key, order, decline, kNow, effect);
+          return "assign " + answer->driver_id + answer->reason;
+        }
+        default:
+          return "release " + *with.Release(key, order, kNow, effect);
+      }
+    };
+    auto ops = *rc::gen::container<std::vector<std::tuple<int, int, bool>>>(
+        rc::gen::tuple(rc::gen::inRange(0, 4), rc::gen::inRange(0, 8), rc::gen::arbitrary<bool>()));
+    for (const auto& [op, key_number, decline] : ops) {
+      std::string key = "k" + std::to_string(key_number);
+      std::optional<Record> effect;
+      std::string answer = call(books, op, key, decline, effect);
+      if (effect) lines.push_back(ToLine(*effect));
+      auto [known, fresh] = answers.emplace(std::to_string(op) + key, answer);
+      RC_ASSERT(fresh || known->second == answer);
+    }
+    Books read_back(3);
+    std::map<std::string, int> charges;
+    std::map<std::string, int> refunds;
+    std::set<std::string> busy;
+    for (const std::string& line : lines) {
+      auto record = ParseLine(line.substr(0, line.size() - 1));
+      RC_ASSERT(record.has_value());
+      if (record->effect == Effect::kCharge) RC_ASSERT(++charges[record->key] == 1);
+      if (record->effect == Effect::kRefund) RC_ASSERT(++refunds[record->key] == 1);
+      if (record->effect == Effect::kRefund) RC_ASSERT(charges[record->key] == 1);
+      if (record->effect == Effect::kAssign) RC_ASSERT(busy.insert(record->driver_id).second);
+      if (record->effect == Effect::kRelease) RC_ASSERT(busy.erase(record->driver_id) == 1u);
+      read_back.Apply(*record);
+    }
+    RC_ASSERT(read_back.free_drivers() == books.free_drivers());
+    RC_ASSERT(read_back.free_drivers() + busy.size() == 3u);
+    for (const auto& [op_and_key, answer] : answers) {
+      std::optional<Record> effect;
+      RC_ASSERT(call(read_back, op_and_key[0] - '0', op_and_key.substr(1), false, effect) == answer);
+      RC_ASSERT(!effect.has_value());
+    }
+  }));
+}
+
+TEST(SandboxRecord, AnyTextSurvives) {
+  EXPECT_TRUE(rc::check([] {
+    Record record;
+    record.effect = Effect::kRefund;
+    record.key = *rc::gen::container<std::string>(rc::gen::inRange<char>(0, 127));
+    record.order_id = "\xc3\xa9\"\\\n";
+    record.amount_minor = std::numeric_limits<int64_t>::max();
+    record.time = kNow;
+    std::string line = ToLine(record);
+    RC_ASSERT(line.find('\n') == line.size() - 1);
+    auto back = ParseLine(line.substr(0, line.size() - 1));
+    RC_ASSERT(back.has_value());
+    RC_ASSERT(back->key == record.key);
+    RC_ASSERT(back->order_id == record.order_id);
+    RC_ASSERT(back->amount_minor == record.amount_minor);
+    RC_ASSERT(back->time == record.time);
+  }));
+}
+
+}  // namespace
+}  // namespace waybill::sandbox

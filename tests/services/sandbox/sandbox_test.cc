@@ -1,0 +1,280 @@
+#include "services/sandbox/sandbox.h"
+
+#include <condition_variable>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/status.h"
+#include "runtime/testing/manual_time.h"
+#include "tests/support/temp_directory.h"
+
+namespace waybill::sandbox {
+namespace {
+
+using ::testing::HasSubstr;
+
+// What one fake caller saw.
+class Ear {
+ public:
+  void Hear(const absl::Status& status) {
+    std::lock_guard lock(mutex_);
+    answers_.push_back(status);
+    changed_.notify_all();
+  }
+  void HeldWith(absl::AnyInvocable<void()> gone) {
+    std::lock_guard lock(mutex_);
+    gone_ = std::move(gone);
+    changed_.notify_all();
+  }
+  void Drop() {
+    std::lock_guard lock(mutex_);
+    dropped_ = true;
+    changed_.notify_all();
+  }
+
+  absl::Status Await() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(10), [this] { return !answers_.empty(); })) {
+      return absl::DeadlineExceededError("no answer in this test");
+    }
+    EXPECT_EQ(answers_.size(), 1u);
+    return answers_[0];
+  }
+  // Waits until the sandbox has put the caller aside, and makes it go away.
+  void HangUp() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10), [this] { return gone_ != nullptr; }));
+    auto gone = std::move(gone_);
+    lock.unlock();
+    if (gone) gone();
+  }
+  bool AwaitHeld() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [this] { return gone_ != nullptr; });
+  }
+  bool heard() {
+    std::lock_guard lock(mutex_);
+    return !answers_.empty();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<absl::Status> answers_;
+  absl::AnyInvocable<void()> gone_;
+  bool dropped_ = false;
+};
+
+class FakeCaller final : public Caller {
+ public:
+  explicit FakeCaller(std::shared_ptr<Ear> ear) : ear_(std::move(ear)) {}
+  ~FakeCaller() override { ear_->Drop(); }
+  void Answer(const absl::Status& status) override { ear_->Hear(status); }
+  void OnGone(absl::AnyInvocable<void()> callback) override { ear_->HeldWith(std::move(callback)); }
+
+ private:
+  const std::shared_ptr<Ear> ear_;
+};
+
+// Tells when a timer was set, so that a test can then move the time.
+class ToldScheduler final : public Scheduler {
+ public:
+  explicit ToldScheduler(testing::ManualTime& time) : time_(time) {}
+  TimerId At(absl::Time when, Callback callback) override {
+    TimerId id = time_.At(when, std::move(callback));
+    std::lock_guard lock(mutex_);
+    ++set_;
+    changed_.notify_all();
+    return id;
+  }
+  bool Cancel(const TimerId& id) override { return time_.Cancel(id); }
+  bool AwaitSet(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return set_ >= count; });
+  }
+
+ private:
+  testing::ManualTime& time_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int set_ = 0;
+};
+
+class SandboxTest : public ::testing::Test {
+ protected:
+  SandboxTest() { Open(); }
+
+  void Open(SandboxOptions options = {}) {
+    sandbox_.reset();
+    log_.reset();
+    Books books(2);
+    auto log = BookLog::Open(path_, [&](const Record& record) { books.Apply(record); });
+    EXPECT_TRUE(log.ok()) << log.status();
+    log_ = *std::move(log);
+    metrics_ = std::make_unique<Metrics>();
+    sandbox_ = std::make_unique<Sandbox>(std::move(books), *log_, time_, scheduler_, random_, *metrics_, options);
+  }
+
+  // Charges `key`; `answer` gets the books' answer when the call is executed.
+  std::shared_ptr<Ear> Charge(const std::string& key, ChargeAnswer* answer = nullptr) {
+    auto ear = std::make_shared<Ear>();
+    sandbox_->Serve(Target::kGateway, "Charge", std::make_unique<FakeCaller>(ear),
+                    [key, answer](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
+                      auto result = books.Charge(sandbox::Charge{key, "o", 7, "EUR"}, decline, now, effect);
+                      if (answer && result.ok()) *answer = *result;
+                      return result.status();
+                    });
+    return ear;
+  }
+  std::string LogContent() const {
+    std::ostringstream content;
+    content << std::ifstream(path_).rdbuf();
+    return content.str();
+  }
+  void Behave(const Behaviour& behaviour) { ASSERT_TRUE(sandbox_->SetBehaviour(Target::kGateway, behaviour).ok()); }
+
+  testing::TempDirectory directory_;
+  const std::string path_ = directory_.path() / "books.log";
+  testing::ManualTime time_;
+  ToldScheduler scheduler_{time_};
+  SeededRandom random_{5};
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<BookLog> log_;
+  std::unique_ptr<Sandbox> sandbox_;
+};
+
+TEST_F(SandboxTest, TheLogHoldsTheChargeBeforeTheAnswer) {
+  ChargeAnswer answer;
+  EXPECT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
+  EXPECT_TRUE(answer.approved);
+}
+
+TEST_F(SandboxTest, AnswersAreRepeatedOverARestart) {
+  ChargeAnswer before;
+  ASSERT_TRUE(Charge("k", &before)->Await().ok());
+  Open();
+  ChargeAnswer after;
+  ASSERT_TRUE(Charge("k", &after)->Await().ok());
+  EXPECT_EQ(after.reference, before.reference);
+}
+
+TEST_F(SandboxTest, UnavailableExecutesNothing) {
+  Behaviour behaviour;
+  behaviour.unavailable_rate = 1;
+  Behave(behaviour);
+  EXPECT_EQ(Charge("k")->Await().code(), absl::StatusCode::kUnavailable);
+  Behave(Behaviour());
+  EXPECT_TRUE(Charge("other")->Await().ok());  // whatever was written, was written by now
+  EXPECT_EQ(LogContent().find("\"k\""), std::string::npos);
+}
+
+TEST_F(SandboxTest, LostBeforeIsNeitherExecutedNorAnswered) {
+  Behaviour behaviour;
+  behaviour.lost_before_rate = 1;
+  Behave(behaviour);
+  auto lost = Charge("k");
+  EXPECT_EQ(sandbox_->held(), 1u);
+  Behave(Behaviour());
+  EXPECT_TRUE(Charge("other")->Await().ok());
+  EXPECT_EQ(LogContent().find("\"k\""), std::string::npos);
+  EXPECT_FALSE(lost->heard());
+  lost->HangUp();
+  EXPECT_EQ(sandbox_->held(), 0u);
+  EXPECT_EQ(lost->Await().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(SandboxTest, LostAfterIsExecutedAndNotAnswered) {
+  Behaviour behaviour;
+  behaviour.lost_after_rate = 1;
+  Behave(behaviour);
+  auto lost = Charge("k");
+  ASSERT_TRUE(lost->AwaitHeld());
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
+  EXPECT_FALSE(lost->heard());
+  sandbox_->ReleaseHeld();
+  EXPECT_EQ(lost->Await().code(), absl::StatusCode::kUnavailable);
+  auto later = Charge("k2");  // stopping: nobody is held any more
+  EXPECT_EQ(later->Await().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SandboxTest, LateIsExecutedAtOnceAndAnsweredLate) {
+  Behaviour behaviour;
+  behaviour.late_rate = 1;
+  behaviour.late_ms = 500;
+  Behave(behaviour);
+  auto late = Charge("k");
+  ASSERT_TRUE(scheduler_.AwaitSet(1));
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
+  time_.Advance(absl::Milliseconds(499));
+  EXPECT_FALSE(late->heard());
+  time_.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(late->Await().ok());
+}
+
+TEST_F(SandboxTest, DeclinesAreWrittenToo) {
+  Behaviour behaviour;
+  behaviour.decline_rate = 1;
+  Behave(behaviour);
+  ChargeAnswer answer;
+  EXPECT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_FALSE(answer.approved);
+  Open();
+  EXPECT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_FALSE(answer.approved);
+}
+
+TEST_F(SandboxTest, HoldsABoundedNumberOfCalls) {
+  SandboxOptions options;
+  options.calls_max = 3;
+  Open(options);
+  Behaviour behaviour;
+  behaviour.lost_before_rate = 1;
+  Behave(behaviour);
+  std::vector<std::shared_ptr<Ear>> held = {Charge("a"), Charge("b"), Charge("c")};
+  EXPECT_EQ(Charge("d")->Await().code(), absl::StatusCode::kResourceExhausted);
+  held[1]->HangUp();
+  auto again = Charge("e");
+  EXPECT_FALSE(again->heard());
+  EXPECT_EQ(sandbox_->held(), 3u);
+  sandbox_->ReleaseHeld();
+}
+
+TEST_F(SandboxTest, ALookAtTheBooksSeesOnlyWhatIsDurable) {
+  std::vector<std::shared_ptr<Ear>> charges;
+  for (int i = 0; i < 100; ++i) charges.push_back(Charge("k" + std::to_string(i)));
+  size_t payments = 0;
+  auto look = std::make_shared<Ear>();
+  sandbox_->Read(std::make_unique<FakeCaller>(look), [&](const Books& books) { payments = books.payments().size(); });
+  ASSERT_TRUE(look->Await().ok());
+  EXPECT_EQ(payments, 100u);
+  std::string content = LogContent();
+  EXPECT_EQ(std::count(content.begin(), content.end(), '\n'), 100);
+}
+
+TEST_F(SandboxTest, BehaviourIsPerTarget) {
+  Behaviour behaviour;
+  behaviour.unavailable_rate = 1;
+  ASSERT_TRUE(sandbox_->SetBehaviour(Target::kDispatcher, behaviour).ok());
+  EXPECT_TRUE(Charge("k")->Await().ok());
+  behaviour.methods = {"Charge"};
+  EXPECT_EQ(sandbox_->SetBehaviour(Target::kDispatcher, behaviour).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(sandbox_->SetBehaviours(behaviour).ok());
+  EXPECT_EQ(Charge("k")->Await().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SandboxTest, CountsFates) {
+  EXPECT_TRUE(Charge("k")->Await().ok());
+  EXPECT_THAT(metrics_->ToText(), HasSubstr("waybill_sandbox_calls_total{fate=\"ordinary\",target=\"gateway\"} 1"));
+}
+
+}  // namespace
+}  // namespace waybill::sandbox

@@ -1,0 +1,137 @@
+// kill -9 at every failpoint of the registry, restart, settle, and look at the books.
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "runtime/failpoint.h"
+#include "tests/e2e/crash_story.h"
+
+namespace waybill::testing {
+namespace {
+
+bool Long() { return std::getenv("WAYBILL_TEST_LONG") != nullptr; }
+
+// Only a remote dispatcher is called; the built-in one picks.
+bool NeedsRemoteDispatch(std::string_view failpoint) { return failpoint.starts_with("dispatch."); }
+
+// Tells the story to a service that dies at `kills[0]`, then, restarted, at `kills[1]`, and so on. What went wrong.
+std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remote_dispatch) {
+  StackOptions options;
+  options.remote_dispatch = remote_dispatch;
+  options.order_args = StoryArgs();
+  if (remote_dispatch) options.sandbox_args = {"--drivers", "50"};
+  Stack stack(options);
+  OrderReplica& replica = stack.AddReplica("replica-1");
+  if (!remote_dispatch) stack.PutDrivers(20);
+
+  std::string outputs;
+  size_t next = 0;
+  auto restart = [&] {
+    outputs += replica.process().Output();
+    Environment env;
+    if (next < kills.size()) env.emplace_back("WAYBILL_FAILPOINT", kills[next++] + "=kill");
+    replica.StartWithoutWaiting(env);
+    if (!replica.WaitForPorts() && !replica.running()) return;  // died at once: found dead again, and started again
+  };
+  replica.Start();
+  CrashStory story(stack, replica, restart);
+  story.LeaveAnOrphan();
+  restart();
+  story.Tell();
+  if (!replica.running()) restart();
+
+  std::vector<std::string> wrong = story.complaints();
+  if (!stack.WaitUntilAllSettled()) wrong.push_back(fmt::format("{} sagas never settle", stack.Unfinished()));
+  for (std::string& what : stack.WrongInTheBooks()) wrong.push_back(std::move(what));
+  outputs += replica.process().Output();
+  for (const std::string& kill : kills) {
+    if (outputs.find("failpoint " + kill + " hit") == std::string::npos) wrong.push_back(kill + " never fired");
+  }
+  if (auto code = replica.Stop(); code != 0) wrong.push_back(fmt::format("does not stop in good order: {}", code.value_or(-1)));
+  for (std::string& what : wrong) what = fmt::format("[{}] {}", fmt::join(kills, ", "), what);
+  return wrong;
+}
+
+// Each scenario has its own processes and mostly waits, so several run at once.
+void RunAll(const std::vector<std::vector<std::string>>& scenarios) {
+  std::mutex mutex;
+  std::vector<std::string> wrong;
+  std::atomic<size_t> next{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      for (size_t at; (at = next++) < scenarios.size();) {
+        bool remote = false;
+        for (const std::string& kill : scenarios[at]) remote |= NeedsRemoteDispatch(kill);
+        std::vector<std::string> found = DieAt(scenarios[at], remote);
+        std::lock_guard lock(mutex);
+        wrong.insert(wrong.end(), found.begin(), found.end());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& what : wrong) ADD_FAILURE() << what;
+}
+
+TEST(Crash, AtEveryFailpoint) {
+  ASSERT_TRUE(kFailpointsCompiledIn);
+  std::vector<std::vector<std::string>> scenarios;
+  for (std::string_view failpoint : kFailpoints) scenarios.push_back({std::string(failpoint)});
+  RunAll(scenarios);
+}
+
+TEST(Crash, AtPairsOfFailpoints) {
+  std::vector<std::vector<std::string>> scenarios;
+  for (std::string_view first : kFailpoints) {
+    for (std::string_view second : kFailpoints) {
+      if (NeedsRemoteDispatch(first) != NeedsRemoteDispatch(second)) continue;
+      // The first death must leave something for the second to happen in.
+      if (!Long() && !(first == "advance.before_commit" && second == "refund.after_receive")) continue;
+      scenarios.push_back({std::string(first), std::string(second)});
+    }
+  }
+  RunAll(scenarios);
+}
+
+// Planted faults have to be noticed: a proof that says yes to everything proves nothing.
+TEST(Crash, NoticesAPlantedFailoverOnTimeout) {
+  StackOptions options;
+  options.order_args = StoryArgs();
+  Stack stack(options);
+  OrderReplica& replica = stack.AddReplica("replica-1");
+  stack.PutDrivers(3);
+  replica.Start({{"WAYBILL_PLANT_FAULT", "fail_over_on_timeout"}});
+  sandbox::v1::Behaviour lost;
+  lost.set_lost_after_rate(1);
+  lost.add_methods("Charge");
+  stack.SetBehaviour(lost);
+  auto context = Deadline(absl::Seconds(20));
+  order::v1::Order order;
+  ASSERT_TRUE(replica.Orders()->CreateOrder(context.get(), OrderRequestFor("lost"), &order).ok());
+  EXPECT_EQ(order.status(), order::v1::FAILED);
+  EXPECT_FALSE(stack.WrongInTheBooks().empty());
+}
+
+TEST(Crash, NoticesAPlantedActBeforePersist) {
+  StackOptions options;
+  options.order_args = StoryArgs();
+  Stack stack(options);
+  OrderReplica& replica = stack.AddReplica("replica-1");
+  replica.Start({{"WAYBILL_PLANT_FAULT", "act_before_persist"}, {"WAYBILL_FAILPOINT", "refund.after_receive=kill"}});
+  auto context = Deadline(absl::Seconds(20));
+  order::v1::Order order;
+  replica.Orders()->CreateOrder(context.get(), OrderRequestFor("refunded"), &order);  // nobody is there: refund, and death
+  ASSERT_EQ(replica.process().Wait(absl::Seconds(20)), 128 + SIGKILL);
+  stack.PutDrivers(1);
+  replica.Start();
+  ASSERT_TRUE(stack.WaitUntilAllSettled());
+  EXPECT_FALSE(stack.WrongInTheBooks().empty()) << "the order goes to a driver although its money was given back";
+}
+
+}  // namespace
+}  // namespace waybill::testing

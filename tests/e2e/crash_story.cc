@@ -1,0 +1,168 @@
+#include "tests/e2e/crash_story.h"
+
+#include "absl/time/clock.h"
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "tests/support/eventually.h"
+
+namespace waybill::testing {
+
+std::vector<std::string> StoryArgs() {
+  return {"--lease", "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2", "--backoff-initial", "20ms",
+          "--attention-after", "2"};
+}
+
+grpc::Status CrashStory::Persist(const std::string& what, const std::function<grpc::Status(grpc::ClientContext&)>& call) {
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  grpc::Status status;
+  while (absl::Now() < give_up) {
+    auto context = Deadline(absl::Seconds(15));
+    context->set_wait_for_ready(false);
+    status = call(*context);
+    switch (status.error_code()) {
+      case grpc::StatusCode::UNAVAILABLE:
+      case grpc::StatusCode::DEADLINE_EXCEEDED:
+      case grpc::StatusCode::ABORTED:
+      case grpc::StatusCode::CANCELLED:
+      case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      case grpc::StatusCode::UNKNOWN:
+        break;
+      default:
+        return status;
+    }
+    // The connection breaks a moment before the process is seen to have ended.
+    if (Eventually(absl::Milliseconds(200), [this] { return !replica_.running(); })) restart_();
+  }
+  complaints_.push_back(fmt::format("{}: no answer for a minute: {}", what, status.error_message()));
+  return status;
+}
+
+order::v1::Order CrashStory::Create(const std::string& key, bool far, bool wait) {
+  Wanted& wanted = created_[key];
+  wanted.request = OrderRequestFor(key);
+  if (far) {
+    wanted.request.mutable_pickup()->set_latitude(-40);
+    wanted.request.mutable_pickup()->set_longitude(120);
+  }
+  if (!wait) wanted.request.set_wait(order::v1::CreateOrderRequest::UNTIL_ACCEPTED);
+  order::v1::Order order;
+  grpc::Status status = Persist("create " + key, [&](grpc::ClientContext& context) {
+    return replica_.Orders()->CreateOrder(&context, wanted.request, &order);
+  });
+  if (!status.ok()) complaints_.push_back(fmt::format("create {}: {}", key, status.error_message()));
+  wanted.order_id = order.order_id();
+  return order;
+}
+
+void CrashStory::Cancel(const std::string& order_id) {
+  order::v1::CancelOrderRequest request;
+  request.set_order_id(order_id);
+  request.set_reason("the story wants it");
+  order::v1::Order order;
+  grpc::Status status = Persist("cancel", [&](grpc::ClientContext& context) {
+    return replica_.Orders()->CancelOrder(&context, request, &order);
+  });
+  if (!status.ok() || order.status() != order::v1::CANCELLED) {
+    complaints_.push_back(fmt::format("cancel: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
+  }
+}
+
+void CrashStory::Complete(const std::string& order_id) {
+  order::v1::CompleteOrderRequest request;
+  request.set_order_id(order_id);
+  order::v1::Order order;
+  grpc::Status status = Persist("complete", [&](grpc::ClientContext& context) {
+    return replica_.Orders()->CompleteOrder(&context, request, &order);
+  });
+  if (!status.ok() || order.status() != order::v1::COMPLETED) {
+    complaints_.push_back(fmt::format("complete: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
+  }
+}
+
+void CrashStory::ResolveWhenStuck(const std::string& order_id) {
+  Persist("wait for attention", [&](grpc::ClientContext& context) {
+    ops::v1::GetSagaRequest request;
+    request.set_saga_id(order_id);
+    ops::v1::Saga saga;
+    grpc::Status status = replica_.Admin()->GetSaga(&context, request, &saga);
+    if (status.ok() && !saga.needs_attention()) return grpc::Status(grpc::StatusCode::ABORTED, "not yet");
+    return status;
+  });
+  ops::v1::ResolveSagaRequest request;
+  request.set_saga_id(order_id);
+  request.set_operator_("story");
+  request.set_reason("paid back by hand");
+  ops::v1::Saga saga;
+  grpc::Status status = Persist("resolve", [&](grpc::ClientContext& context) {
+    grpc::Status answer = replica_.Admin()->ResolveSaga(&context, request, &saga);
+    // Its answer may have been lost with the process.
+    if (answer.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+      auto again = Deadline(absl::Seconds(10));
+      ops::v1::GetSagaRequest get;
+      get.set_saga_id(order_id);
+      answer = replica_.Admin()->GetSaga(again.get(), get, &saga);
+    }
+    return answer;
+  });
+  if (!status.ok() || saga.state() != ops::v1::RESOLVED) {
+    complaints_.push_back(fmt::format("resolve: {} {}", status.error_message(), ops::v1::SagaState_Name(saga.state())));
+  }
+}
+
+void CrashStory::Behave(double decline, double lost_after, double late, double unavailable, const std::string& method) {
+  sandbox::v1::Behaviour behaviour;
+  behaviour.set_decline_rate(decline);
+  behaviour.set_lost_after_rate(lost_after);
+  behaviour.set_late_rate(late);
+  behaviour.set_late_ms(900);
+  behaviour.set_unavailable_rate(unavailable);
+  if (!method.empty()) behaviour.add_methods(method);
+  stack_.SetBehaviour(behaviour);
+}
+
+void CrashStory::LeaveAnOrphan() {
+  sandbox::v1::Behaviour lost;
+  lost.set_lost_before_rate(1);
+  stack_.SetBehaviour(lost);
+  Create("orphan", false, false);
+  replica_.Kill();
+  Behave(0, 0, 0, 0, "");
+}
+
+void CrashStory::Tell() {
+  const std::string completed = Create("completed").order_id();
+  Complete(completed);
+
+  Behave(1, 0, 0, 0, "Charge");
+  Create("declined");
+  Behave(0, 0, 0, 0, "");
+  Create("nobody-near", true);
+
+  const std::string cancelled = Create("cancelled").order_id();
+  Cancel(cancelled);
+
+  Behave(0, 0, 1, 0, "Charge");
+  Create("charged-late");  // long enough for its lease to be renewed
+  Behave(0, 1, 0, 0, "Charge");
+  Create("answer-lost");
+
+  Behave(0, 0, 0, 1, "Refund");
+  const std::string stuck = Create("stuck", true, false).order_id();
+  ResolveWhenStuck(stuck);
+  Behave(0, 0, 0, 0, "");
+
+  // Same key, same order: whoever asks again gets what was there.
+  for (auto& [key, wanted] : created_) {
+    order::v1::Order again;
+    const std::string first = wanted.order_id;
+    grpc::Status status = Persist("repeat " + key, [&, &request = wanted.request](grpc::ClientContext& context) {
+      request.set_wait(order::v1::CreateOrderRequest::UNTIL_SETTLED);
+      return replica_.Orders()->CreateOrder(&context, request, &again);
+    });
+    if (!status.ok() || again.order_id() != first) {
+      complaints_.push_back(fmt::format("repeat {}: {} {} instead of {}", key, status.error_message(), again.order_id(), first));
+    }
+  }
+}
+
+}  // namespace waybill::testing

@@ -1,0 +1,51 @@
+// A client's day with orders of every fate, told to a service that may die at any moment: each call is repeated, under its key,
+// until it has its answer, and the service is started again when it is gone.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/stack.h"
+
+namespace waybill::testing {
+
+// Flags under which the story's timings work.
+std::vector<std::string> StoryArgs();
+
+class CrashStory {
+ public:
+  // `restart` brings the replica back; it is called whenever the replica is found dead.
+  CrashStory(Stack& stack, OrderReplica& replica, std::function<void()> restart)
+      : stack_(stack), replica_(replica), restart_(std::move(restart)) {}
+
+  // Leaves one unfinished saga behind a killed process. The replica is down afterwards.
+  void LeaveAnOrphan();
+  void Tell();
+
+  // What a client could complain about: answers that changed, or calls that never got one.
+  const std::vector<std::string>& complaints() const { return complaints_; }
+
+ private:
+  struct Wanted {
+    order::v1::CreateOrderRequest request;
+    std::string order_id;  // once known
+  };
+
+  // Repeats `call` until it answers something definite.
+  grpc::Status Persist(const std::string& what, const std::function<grpc::Status(grpc::ClientContext&)>& call);
+  order::v1::Order Create(const std::string& key, bool far = false, bool wait = true);
+  void Cancel(const std::string& order_id);
+  void Complete(const std::string& order_id);
+  void ResolveWhenStuck(const std::string& order_id);
+  void Behave(double decline, double lost_after, double late, double unavailable, const std::string& method);
+
+  Stack& stack_;
+  OrderReplica& replica_;
+  std::function<void()> restart_;
+  std::map<std::string, Wanted> created_;
+  std::vector<std::string> complaints_;
+};
+
+}  // namespace waybill::testing

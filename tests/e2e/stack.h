@@ -1,0 +1,115 @@
+// The built binaries, running together for one test: a sandbox, any number of order services, a database and a Redis of the
+// test's own. And the books' oracle: what must hold whatever happened.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
+#include "tests/support/postgres.h"
+#include "tests/support/process.h"
+#include "tests/support/redis.h"
+#include "tests/support/temp_directory.h"
+#include "waybill/ops/v1/ops.grpc.pb.h"
+#include "waybill/order/v1/order.grpc.pb.h"
+#include "waybill/sandbox/v1/sandbox.grpc.pb.h"
+
+namespace waybill::testing {
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+// One waybill-order. Keeps its ports over restarts, as a replica behind a fixed address does.
+class OrderReplica {
+ public:
+  OrderReplica(std::string binary, std::vector<std::string> args, std::string directory)
+      : binary_(std::move(binary)), args_(std::move(args)), directory_(std::move(directory)) {}
+
+  // Ready for calls when this returns; fails the test otherwise.
+  void Start(const Environment& env = {});
+  // The same, for a process that is expected to die early: returns as soon as it runs.
+  void StartWithoutWaiting(const Environment& env);
+  // Until the ports are known; false when the process ended first.
+  bool WaitForPorts();
+  void Kill();  // SIGKILL, and waits for the end
+  // SIGTERM; the exit code.
+  std::optional<int> Stop(absl::Duration timeout = absl::Seconds(30));
+
+  Process& process() { return *process_; }
+  bool running() const { return process_ && process_->Running(); }
+  int port() const { return port_; }
+  int side_port() const { return side_port_; }
+  std::unique_ptr<order::v1::OrderService::Stub> Orders() const;
+  std::unique_ptr<ops::v1::SagaAdmin::Stub> Admin() const;
+  std::string Http(const std::string& path) const;  // the whole answer of the side port; "" when it does not answer
+  // The value of a metric without labels, or with exactly these ("{a=\"b\"}"); 0 when it is not there.
+  double Metric(const std::string& name_and_labels) const;
+
+ private:
+  std::string binary_;
+  std::vector<std::string> args_;
+  std::string directory_;
+  std::unique_ptr<Process> process_;
+  int port_ = 0;
+  int side_port_ = 0;
+};
+
+struct StackOptions {
+  bool builtin_gateway = false;
+  bool remote_dispatch = false;
+  std::vector<std::string> order_args;
+  std::vector<std::string> sandbox_args;
+  // Servers of the test's own, for tests that break them; null: a database on the shared ones.
+  PostgresServer* postgres = nullptr;
+  RedisServer* redis = nullptr;
+};
+
+class Stack {
+ public:
+  explicit Stack(StackOptions options);
+
+  OrderReplica& AddReplica(const std::string& instance);
+  OrderReplica& replica(size_t index = 0) { return *replicas_[index]; }
+
+  // `count` drivers "driver-1", … around Alexanderplatz (52.52, 13.40), fresh for an hour; capacity one each.
+  void PutDrivers(int count);
+  void SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::Target target = sandbox::v1::GATEWAY);
+  void KillSandbox();
+  void RestartSandbox();  // on the same port, over the same log
+
+  Sql& sql() { return *sql_; }
+  const std::string& database_url() const { return database_url_; }
+  const std::string& redis_url() const { return redis_url_; }
+
+  int64_t Unfinished();
+  bool WaitUntilAllSettled(absl::Duration timeout = absl::Seconds(60));
+
+  // What is wrong with the books; empty: nothing. Call it when nothing is unfinished. Compares the database with the sandbox's own
+  // log, which Waybill never writes.
+  std::vector<std::string> WrongInTheBooks();
+
+ private:
+  void LaunchSandbox();
+
+  const StackOptions options_;
+  TempDirectory directory_;
+  std::unique_ptr<TestDatabase> database_;
+  std::unique_ptr<TestRedis> test_redis_;
+  std::string database_url_, redis_url_;
+  std::unique_ptr<Sql> sql_;
+  std::unique_ptr<Process> sandbox_;
+  int sandbox_port_ = 0;
+  std::vector<std::unique_ptr<OrderReplica>> replicas_;
+};
+
+// "grpc=4242\nside=4243\n" -> {{"grpc", 4242}, …}; empty when the file is not whole yet.
+std::map<std::string, int> ReadPortFile(const std::string& path);
+
+order::v1::CreateOrderRequest OrderRequestFor(const std::string& key, int64_t amount_minor = 1250);
+std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration timeout, const std::string& client = "e2e");
+
+}  // namespace waybill::testing

@@ -8,7 +8,7 @@
 namespace waybill::testing {
 
 std::vector<std::string> StoryArgs() {
-  return {"--lease", "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2", "--backoff-initial", "20ms",
+  return {"--lease", "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2", "--backoff", "20ms",
           "--attention-after", "2"};
 }
 

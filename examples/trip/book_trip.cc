@@ -19,7 +19,9 @@ saga::Action<Trip> Book(ReservationSystem& system, std::string Trip::*receipt) {
 }
 
 saga::Action<Trip> Cancel(ReservationSystem& system) {
-  return {[&system](const Attempt& attempt, Trip&, OutcomeCallback done) { system.Cancel(attempt.Key(), std::move(done)); }};
+  return {[&system](const Attempt& attempt, Trip&, OutcomeCallback done) {
+    system.Cancel(attempt.Key(), std::move(done));
+  }};
 }
 
 void RentCar(const Attempt& attempt, Trip& trip, OutcomeCallback done) {
@@ -39,9 +41,18 @@ void ReturnCar(const Attempt&, Trip& trip, OutcomeCallback done) {
 
 saga::Definition<Trip> BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
   return saga::Define<Trip>("book_trip")
-      .Step("book_flight").Does(Book(airline, &Trip::flight_ticket)).UndoneBy(Cancel(airline)).Retried(retry)
-      .Step("rent_car").Does({RentCar, true}).UndoneBy({ReturnCar, true}).Retried(retry)
-      .Step("book_hotel").Does(Book(hotel, &Trip::hotel_room)).UndoneBy(Cancel(hotel)).Retried(retry)
+      .Step("book_flight")
+      .Does(Book(airline, &Trip::flight_ticket))
+      .UndoneBy(Cancel(airline))
+      .Retried(retry)
+      .Step("rent_car")
+      .Does({RentCar, true})
+      .UndoneBy({ReturnCar, true})
+      .Retried(retry)
+      .Step("book_hotel")
+      .Does(Book(hotel, &Trip::hotel_room))
+      .UndoneBy(Cancel(hotel))
+      .Retried(retry)
       .Done();
 }
 

@@ -31,8 +31,8 @@ class ReservationSystem {
   virtual void Cancel(const std::string& key, saga::OutcomeCallback done) = 0;
 };
 
-// The rental desk keeps its cars in the journal's own database: renting is an entry in our books, committed together with
-// the saga's outcome, and no call.
+// The rental desk keeps its cars in the journal's own database: renting is an entry in our books, committed together
+// with the saga's outcome, and no call.
 saga::Definition<Trip> BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry = {});
 
 }  // namespace waybill::example

@@ -34,8 +34,10 @@ TripTables::TripTables() {
       "ORDER BY i.rented ON CONFLICT DO NOTHING RETURNING trip_id";
   sql_.claim_wanted = "i.rented IS NOT NULL";
   sql_.bookings = {"DELETE FROM rentals r USING done i WHERE r.trip_id = i.trip_id AND i.returned"};
-  sql_.select = fmt::format("SELECT s.trip_id, {}, s.booking, s.traveller, r.car_plate FROM trip_sagas s LEFT JOIN rentals r "
-                            "ON r.trip_id = s.trip_id", storage::kHeaderColumns);
+  sql_.select = fmt::format(
+      "SELECT s.trip_id, {}, s.booking, s.traveller, r.car_plate FROM trip_sagas s LEFT JOIN rentals r "
+      "ON r.trip_id = s.trip_id",
+      storage::kHeaderColumns);
 }
 
 void TripTables::AddBegin(const Trip& trip, std::span<storage::ArrayParam> columns) const {

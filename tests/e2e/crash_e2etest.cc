@@ -52,7 +52,8 @@ std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remot
   for (const std::string& kill : kills) {
     if (outputs.find("failpoint " + kill + " hit") == std::string::npos) wrong.push_back(kill + " never fired");
   }
-  if (auto code = replica.Stop(); code != 0) wrong.push_back(fmt::format("does not stop in good order: {}", code.value_or(-1)));
+  if (auto code = replica.Stop(); code != 0)
+    wrong.push_back(fmt::format("does not stop in good order: {}", code.value_or(-1)));
   for (std::string& what : wrong) what = fmt::format("[{}] {}", fmt::join(kills, ", "), what);
   return wrong;
 }
@@ -125,7 +126,8 @@ TEST(Crash, NoticesAPlantedActBeforePersist) {
   replica.Start({{"WAYBILL_PLANT_FAULT", "act_before_persist"}, {"WAYBILL_FAILPOINT", "refund.after_receive=kill"}});
   auto context = Deadline(absl::Seconds(20));
   order::v1::Order order;
-  replica.Orders()->CreateOrder(context.get(), OrderRequestFor("refunded"), &order);  // nobody is there: refund, and death
+  replica.Orders()->CreateOrder(context.get(), OrderRequestFor("refunded"),
+                                &order);  // nobody is there: refund, and death
   ASSERT_EQ(replica.process().Wait(absl::Seconds(20)), 128 + SIGKILL);
   stack.PutDrivers(1);
   replica.Start();

@@ -8,11 +8,12 @@
 namespace waybill::testing {
 
 std::vector<std::string> StoryArgs() {
-  return {"--lease", "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2", "--backoff", "20ms",
-          "--attention-after", "2"};
+  return {"--lease",   "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2",
+          "--backoff", "20ms",   "--attention-after", "2"};
 }
 
-grpc::Status CrashStory::Persist(const std::string& what, const std::function<grpc::Status(grpc::ClientContext&)>& call) {
+grpc::Status CrashStory::Persist(const std::string& what,
+                                 const std::function<grpc::Status(grpc::ClientContext&)>& call) {
   const absl::Time give_up = absl::Now() + absl::Seconds(60);
   grpc::Status status;
   while (absl::Now() < give_up) {
@@ -63,7 +64,8 @@ void CrashStory::Cancel(const std::string& order_id) {
     return replica_.Orders()->CancelOrder(&context, request, &order);
   });
   if (!status.ok() || order.status() != order::v1::CANCELLED) {
-    complaints_.push_back(fmt::format("cancel: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
+    complaints_.push_back(
+        fmt::format("cancel: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
   }
 }
 
@@ -75,7 +77,8 @@ void CrashStory::Complete(const std::string& order_id) {
     return replica_.Orders()->CompleteOrder(&context, request, &order);
   });
   if (!status.ok() || order.status() != order::v1::COMPLETED) {
-    complaints_.push_back(fmt::format("complete: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
+    complaints_.push_back(
+        fmt::format("complete: {} {}", status.error_message(), order::v1::OrderStatus_Name(order.status())));
   }
 }
 
@@ -120,6 +123,13 @@ void CrashStory::Behave(double decline, double lost_after, double late, double u
   stack_.SetBehaviour(behaviour);
 }
 
+void CrashStory::NobodyIsFree(bool nobody) {
+  sandbox::v1::Behaviour behaviour;
+  behaviour.set_decline_rate(nobody ? 1 : 0);
+  behaviour.add_methods("AssignDriver");
+  stack_.SetBehaviour(behaviour, sandbox::v1::DISPATCHER);
+}
+
 void CrashStory::LeaveAnOrphan() {
   sandbox::v1::Behaviour lost;
   lost.set_lost_before_rate(1);
@@ -136,7 +146,9 @@ void CrashStory::Tell() {
   Behave(1, 0, 0, 0, "Charge");
   Create("declined");
   Behave(0, 0, 0, 0, "");
+  NobodyIsFree(true);
   Create("nobody-near", true);
+  NobodyIsFree(false);
 
   const std::string cancelled = Create("cancelled").order_id();
   Cancel(cancelled);
@@ -147,8 +159,10 @@ void CrashStory::Tell() {
   Create("answer-lost");
 
   Behave(0, 0, 0, 1, "Refund");
+  NobodyIsFree(true);
   const std::string stuck = Create("stuck", true, false).order_id();
   ResolveWhenStuck(stuck);
+  NobodyIsFree(false);
   Behave(0, 0, 0, 0, "");
 
   // Same key, same order: whoever asks again gets what was there.
@@ -160,7 +174,8 @@ void CrashStory::Tell() {
       return replica_.Orders()->CreateOrder(&context, request, &again);
     });
     if (!status.ok() || again.order_id() != first) {
-      complaints_.push_back(fmt::format("repeat {}: {} {} instead of {}", key, status.error_message(), again.order_id(), first));
+      complaints_.push_back(
+          fmt::format("repeat {}: {} {} instead of {}", key, status.error_message(), again.order_id(), first));
     }
   }
 }

@@ -1,5 +1,5 @@
-// A client's day with orders of every fate, told to a service that may die at any moment: each call is repeated, under its key,
-// until it has its answer, and the service is started again when it is gone.
+// A client's day with orders of every fate, told to a service that may die at any moment: each call is repeated, under
+// its key, until it has its answer, and the service is started again when it is gone.
 #pragma once
 
 #include <functional>
@@ -39,6 +39,8 @@ class CrashStory {
   void Cancel(const std::string& order_id);
   void Complete(const std::string& order_id);
   void ResolveWhenStuck(const std::string& order_id);
+  // Whether the orders with a pickup point far away find a driver: the built-in dispatch looks, the sandbox's is told.
+  void NobodyIsFree(bool nobody);
   void Behave(double decline, double lost_after, double late, double unavailable, const std::string& method);
 
   Stack& stack_;

@@ -12,11 +12,12 @@ namespace {
 
 class ReplicasTest : public ::testing::Test {
  protected:
-  ReplicasTest() : stack_([] {
-      StackOptions options;
-      options.order_args = StoryArgs();
-      return options;
-    }()) {
+  ReplicasTest()
+      : stack_([] {
+          StackOptions options;
+          options.order_args = StoryArgs();
+          return options;
+        }()) {
     a_ = &stack_.AddReplica("a");
     b_ = &stack_.AddReplica("b");
     stack_.PutDrivers(50);
@@ -45,7 +46,8 @@ TEST_F(ReplicasTest, AProcessThatSleptPastItsLeaseChangesNothing) {
     Create(*a_, "slept", order, absl::Seconds(20));
   });
   ASSERT_TRUE(a_->process().WaitForLine("failpoint charge.after_receive hit", absl::Seconds(20)));
-  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return stack_.sql().Value("SELECT state FROM order_sagas") == "succeeded"; }));
+  ASSERT_TRUE(Eventually(absl::Seconds(20),
+                         [&] { return stack_.sql().Value("SELECT state FROM order_sagas") == "succeeded"; }));
   EXPECT_GE(b_->Metric("waybill_sagas_recovered_total"), 1);
   const std::string before = stack_.sql().Value("SELECT string_agg(l::text, ';' ORDER BY seq) FROM order_saga_steps l");
   const std::string driver = stack_.sql().Value("SELECT driver_id FROM order_assignments WHERE released_at IS NULL");
@@ -92,8 +94,10 @@ TEST_F(ReplicasTest, ReplicasNeverShareADriver) {
     });
   }
   for (std::thread& client : clients) client.join();
-  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM order_sagas WHERE state = 'succeeded'"), "50") << "as many as there are drivers";
-  EXPECT_EQ(stack_.sql().Value("SELECT count(DISTINCT driver_id) FROM order_assignments WHERE released_at IS NULL"), "50");
+  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM order_sagas WHERE state = 'succeeded'"), "50")
+      << "as many as there are drivers";
+  EXPECT_EQ(stack_.sql().Value("SELECT count(DISTINCT driver_id) FROM order_assignments WHERE released_at IS NULL"),
+            "50");
   ExpectBooksRight();
 }
 

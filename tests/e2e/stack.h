@@ -1,5 +1,5 @@
-// The built binaries, running together for one test: a sandbox, any number of order services, a database and a Redis of the
-// test's own. And the books' oracle: what must hold whatever happened.
+// The built binaries, running together for one test: a sandbox, any number of order services, a database and a Redis of
+// the test's own. And the books' oracle: what must hold whatever happened.
 #pragma once
 
 #include <map>
@@ -88,8 +88,8 @@ class Stack {
   int64_t Unfinished();
   bool WaitUntilAllSettled(absl::Duration timeout = absl::Seconds(60));
 
-  // What is wrong with the books; empty: nothing. Call it when nothing is unfinished. Compares the database with the sandbox's own
-  // log, which Waybill never writes.
+  // What is wrong with the books; empty: nothing. Call it when nothing is unfinished. Compares the database with the
+  // sandbox's own log, which Waybill never writes.
   std::vector<std::string> WrongInTheBooks();
 
  private:

@@ -13,7 +13,8 @@ class TripPgTest : public ::testing::Test {
  protected:
   TripPgTest() {
     sql_.Exec(std::string(kTripSchema));
-    auto journal = storage::PostgresSagaJournal<Trip>::Open(tables_, {"example", "1", absl::Seconds(10)}, database_.url(), pool_, {});
+    auto journal = storage::PostgresSagaJournal<Trip>::Open(tables_, {"example", "1", absl::Seconds(10)},
+                                                            database_.url(), pool_, {});
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = *std::move(journal);
     runner_ = std::make_unique<saga::Runner<Trip>>(definition_, *journal_, clock_, scheduler_, random_, observer_,
@@ -26,13 +27,13 @@ class TripPgTest : public ::testing::Test {
     std::mutex mutex;
     std::condition_variable changed;
     std::optional<saga::State> rest;
-    runner_->Start(NewTrip(ids_.Next(), clock_.Now(), booking),
-                   [](auto begun) { EXPECT_TRUE(begun.ok()) << begun.status(); },
-                   [&](auto settled) {
-                     std::lock_guard lock(mutex);
-                     rest = settled.ok() ? (*settled)->state : saga::State::kRunning;
-                     changed.notify_all();
-                   });
+    runner_->Start(
+        NewTrip(ids_.Next(), clock_.Now(), booking), [](auto begun) { EXPECT_TRUE(begun.ok()) << begun.status(); },
+        [&](auto settled) {
+          std::lock_guard lock(mutex);
+          rest = settled.ok() ? (*settled)->state : saga::State::kRunning;
+          changed.notify_all();
+        });
     std::unique_lock lock(mutex);
     EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return rest.has_value(); }));
     return rest.value_or(saga::State::kRunning);

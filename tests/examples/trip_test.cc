@@ -10,7 +10,8 @@ class TripTest : public ::testing::Test {
  protected:
   saga::State Run(const std::string& booking) {
     Uuid id = ids_.Next();
-    runner_.Start(NewTrip(id, time_.Now(), booking), [](auto) {}, [](auto) {});
+    runner_.Start(
+        NewTrip(id, time_.Now(), booking), [](auto) {}, [](auto) {});
     time_.Advance(absl::Minutes(5));
     return book_.rows.at(id).record.state;
   }

@@ -1,8 +1,7 @@
-#include "storage/postgres/order_tables.h"
-
 #include <memory>
 #include <vector>
 
+#include "storage/postgres/order_tables.h"
 #include "tests/storage/journal_contract.h"
 #include "tests/support/migrated_database.h"
 
@@ -16,7 +15,10 @@ struct PostgresWorld {
     journals.push_back(*std::move(journal));
     return *journals.back();
   }
-  void ExpireLeases() { database.sql().Exec("UPDATE order_sagas SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL"); }
+  void ExpireLeases() {
+    database.sql().Exec(
+        "UPDATE order_sagas SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL");
+  }
 
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
@@ -57,10 +59,13 @@ TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {
     OrderRecord record = NewOrder("key-" + std::to_string(i));
     std::promise<absl::Status> answer;
     if (i % 4 == 0) {
-      sql().Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'waybill-journal' "
-                 "AND datname = current_database()");
+      sql().Exec(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'waybill-journal' "
+          "AND datname = current_database()");
     }
-    journal.Begin(record, [&](auto begun) { answer.set_value(begun.ok() && begun->has_value() ? absl::AlreadyExistsError("") : begun.status()); });
+    journal.Begin(record, [&](auto begun) {
+      answer.set_value(begun.ok() && begun->has_value() ? absl::AlreadyExistsError("") : begun.status());
+    });
     absl::Status status = answer.get_future().get();
     EXPECT_TRUE(status.ok()) << status;
   }

@@ -1,5 +1,6 @@
 #include "runtime/testing/manual_time.h"
 #include "storage/testing/fake_fleet.h"
+#include "storage/testing/mock_fleet.h"
 #include "tests/storage/fleet_contract.h"
 
 namespace waybill::storage {
@@ -25,6 +26,12 @@ TEST(FakeFleet, AnswersTheErrorItWasGiven) {
   EXPECT_FALSE(fleet.Scan(0, 1).ok());
   fleet.set_error(absl::OkStatus());
   EXPECT_TRUE(fleet.Ping().ok());
+}
+
+TEST(MockFleet, StandsInForAFleet) {
+  testing::MockFleet fleet;
+  EXPECT_CALL(fleet, Scan(0, 10)).WillOnce(::testing::Return(FleetPage{{"ada"}, 0}));
+  EXPECT_THAT(static_cast<Fleet&>(fleet).Scan(0, 10)->driver_ids, ElementsAre("ada"));
 }
 
 }  // namespace

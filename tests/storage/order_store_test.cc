@@ -1,5 +1,6 @@
 #include "runtime/testing/manual_time.h"
 #include "storage/testing/fake_order_store.h"
+#include "storage/testing/mock_order_store.h"
 #include "tests/storage/order_store_contract.h"
 
 namespace waybill::storage {
@@ -35,6 +36,12 @@ TEST(FakeOrderStore, AnswersTheErrorItWasGiven) {
   EXPECT_EQ(store.Get(Uuid{}).status().code(), absl::StatusCode::kUnavailable);
   store.set_error(absl::OkStatus());
   EXPECT_TRUE(store.Ping().ok());
+}
+
+TEST(MockOrderStore, StandsInForAnOrderStore) {
+  testing::MockOrderStore store;
+  EXPECT_CALL(store, SetCapacity("van", 8)).WillOnce(::testing::Return(absl::OkStatus()));
+  EXPECT_TRUE(static_cast<OrderStore&>(store).SetCapacity("van", 8).ok());
 }
 
 }  // namespace

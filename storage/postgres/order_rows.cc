@@ -12,9 +12,11 @@ const std::string& SelectOrder() {
       "SELECT s.order_id, {}, "
       "s.client, s.idempotency_key, s.fingerprint, s.user_id, s.amount_minor, s.currency, s.pickup_lat, s.pickup_long, "
       "s.metadata, "
-      "p.gateway_reference, p.amount_minor, p.charged_at, p.refund_minor, p.refunded_at, a.driver_id, a.slot "
+      "p.gateway_reference, p.amount_minor, p.charged_at, p.refund_minor, p.refunded_at, "
+      // Not in the join's condition: with stale statistics the planner would read all active assignments for one order.
+      "CASE WHEN a.released_at IS NULL THEN a.driver_id END, a.slot "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
-      "LEFT JOIN order_assignments a ON a.order_id = s.order_id AND a.released_at IS NULL",
+      "LEFT JOIN order_assignments a ON a.order_id = s.order_id",
       kHeaderColumns));
   return sql;
 }

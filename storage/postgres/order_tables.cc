@@ -35,8 +35,11 @@ OrderTables::OrderTables() {
       "UPDATE payments p SET refund_minor = i.refund_minor, refunded_at = i.refunded_at FROM done i "
       "WHERE p.order_id = i.order_id AND p.order_id = ANY($2::uuid[]) AND i.charge_amount IS NULL "
       "AND i.refund_minor IS NOT NULL",
+      // Not "released_at IS NULL": planned while no driver is busy, that would read the index of all busy drivers for
+      // ever.
       "UPDATE order_assignments a SET released_at = i.updated_at FROM done i "
-      "WHERE a.order_id = i.order_id AND a.order_id = ANY($2::uuid[]) AND i.released AND a.released_at IS NULL",
+      "WHERE a.order_id = i.order_id AND a.order_id = ANY($2::uuid[]) AND i.released "
+      "AND COALESCE(a.released_at, 'infinity') = 'infinity'",
   };
   sql_.select = SelectOrder();
 }

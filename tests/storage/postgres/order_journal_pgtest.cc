@@ -76,6 +76,11 @@ TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {
 TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
   auto& journal = world_.Open("a", "1");
   Started(journal, "key");
+  // No driver is busy now, so that reading "all" busy ones would look cheap.
+  sql().Exec(
+      "INSERT INTO order_assignments SELECT gen_random_uuid(), 'driver-' || n, 1, now(), now() FROM generate_series(1, "
+      "5000) n");
+  sql().Exec("ANALYZE");
   SagaJournalSql text = BuildSagaJournalSql<Order>(world_.tables.sql());
   waybill::testing::Sql planner(world_.database.url());
   for (const char* setting : {"plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_nestloop = off",
@@ -89,6 +94,8 @@ TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
   for (const auto& row : planner.Rows("EXPLAIN EXECUTE advance(" + arguments + ")")) plan += row[0] + "\n";
   EXPECT_EQ(plan.find("Seq Scan"), std::string::npos) << plan;
   EXPECT_NE(plan.find("order_sagas_pkey"), std::string::npos) << plan;
+  EXPECT_EQ(plan.find("order_sagas_by_user"), std::string::npos) << plan;
+  EXPECT_EQ(plan.find("Index Scan using order_assignments_slot_taken"), std::string::npos) << plan;
 }
 
 }  // namespace

@@ -126,6 +126,27 @@ TEST_F(OrderStoreTest, AReleasedDriverIsNeitherTheOrdersNorTaken) {
   EXPECT_TRUE(store_.TakenSlots()->empty());
 }
 
+TEST_F(OrderStoreTest, AnOrderIsReachedByItsIdWhateverTheStatisticsSay) {
+  for (const auto& [name, value] : ReadConnectionOptions().settings) sql_.Exec("SET " + name + " = " + value);
+  sql_.Exec("PREPARE get (uuid) AS " + SelectOrder() + " WHERE s.order_id = $1");
+  sql_.Exec("EXPLAIN EXECUTE get(gen_random_uuid())");  // while all is empty
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "state, "
+      "created_at, updated_at) "
+      "SELECT gen_random_uuid(), 'c', 'k' || n, '', 'u', 1, 'EUR', 'closed', now(), now() FROM generate_series(1, "
+      "5000) n");
+  sql_.Exec("INSERT INTO payments SELECT order_id, 1, 'EUR', '', now() FROM order_sagas");
+  // No driver is busy now, so that reading "all" busy ones looks cheap.
+  sql_.Exec("INSERT INTO order_assignments SELECT order_id, order_id::text, 1, now(), now() FROM order_sagas");
+  sql_.Exec("ANALYZE order_assignments");
+  std::string plan;
+  for (const auto& row : sql_.Rows("EXPLAIN EXECUTE get(gen_random_uuid())")) plan += row[0] + "\n";
+  for (const char* index : {"order_sagas_pkey", "payments_one_an_order", "order_assignments_one_driver"}) {
+    EXPECT_NE(plan.find(index), std::string::npos) << plan;
+  }
+}
+
 TEST_F(OrderStoreTest, AMissingTableIsASchemaMismatch) {
   sql_.Exec("DROP TABLE payments");
   absl::Status status = store_.Get(Uuid{}).status();

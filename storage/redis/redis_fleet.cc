@@ -148,12 +148,16 @@ struct RedisFleet::Search {
   NearestQuery query;
   absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done;
   absl::StatusOr<std::vector<NearbyDriver>> found;
-  int count = 0;       // candidates to ask for
-  bool again = false;  // stale ones took the place of fresh ones
+  double radius_m = 0;  // of this round, at most the query's
+  int count = 0;        // candidates to ask for
+  bool again = false;   // there may be more
 };
 
-// Each round asks for every query's nearest candidates in one pipeline, then checks them all in a second one. Rounds
-// after the first are for the queries whose candidates were stale: those are swept by then, and more are asked for.
+// Each round asks for every query's nearest candidates in one pipeline, then checks them all in a second one. Redis
+// looks at every member within the radius, however few are asked for, so the first round takes only as wide a circle as
+// has lately held enough drivers; what it finds there is what it would have found in a wider one. Rounds after the
+// first are for the queries that found too few: the circle grows, or, where stale drivers took the place of fresh ones
+// (they are swept by then), more are asked for.
 class RedisFleet::Searcher final : public BatchWriter<Search> {
  public:
   Searcher(const RedisUrl& url, const RedisOptions& options) : connection_(url, options) {}
@@ -163,6 +167,7 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
     std::vector<Search*> open;
     for (Search& search : batch) {
       search.found = std::vector<NearbyDriver>();
+      search.radius_m = std::min(search.query.radius_m, start_radius_m_);
       search.count = search.query.limit;
       if (search.query.limit > 0) open.push_back(&search);
     }
@@ -195,8 +200,8 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
     for (const Search* search : open) {
       const NearestQuery& query = search->query;
       pipeline.Add({"GEOSEARCH", kGeoKey, "FROMLONLAT", fmt::format("{}", query.point.longitude),
-                    Latitude(query.point.latitude), "BYRADIUS", fmt::format("{}", query.radius_m), "m", "ASC", "COUNT",
-                    std::to_string(search->count), "WITHDIST"});
+                    Latitude(query.point.latitude), "BYRADIUS", fmt::format("{}", search->radius_m), "m", "ASC",
+                    "COUNT", std::to_string(search->count), "WITHDIST"});
     }
     absl::StatusOr<RedisReplies> replies = connection_.Run(pipeline);
     if (!replies.ok()) return replies.status();
@@ -211,7 +216,7 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
     return absl::OkStatus();
   }
 
-  static void Settle(Search& search, RedisReply reply, const DriverIds& stale) {
+  void Settle(Search& search, RedisReply reply, const DriverIds& stale) {
     search.again = false;
     if (reply.IsError()) {
       search.found = RedisErrorStatus(reply.Text());
@@ -222,12 +227,24 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
       std::string driver_id(reply[n][0].Text());
       if (stale.count(driver_id) == 0) fresh.push_back({std::move(driver_id), ToDouble(reply[n][1].Text())});
     }
-    const bool more_may_exist = reply.size() == static_cast<size_t>(search.count);
-    search.again = more_may_exist && fresh.size() < static_cast<size_t>(search.query.limit);
-    search.count = std::max(search.count, std::min(search.count * 4, kCountMax));
+    const bool enough = fresh.size() == static_cast<size_t>(search.query.limit);
+    const bool crowded = reply.size() == static_cast<size_t>(search.count);  // the circle holds more
+    const bool whole = search.radius_m >= search.query.radius_m;
+    search.again = !enough && (crowded || !whole);
+    if (search.again && crowded) search.count = std::max(search.count, std::min(search.count * 4, kCountMax));
+    if (search.again && !crowded) search.radius_m = std::min(search.radius_m * 2, search.query.radius_m);
+    if (!search.again) Learn(enough ? fresh.back().distance_m : search.query.radius_m);
     search.found = std::move(fresh);
   }
 
+  // A moving average of the distance within which the answers lay, with room for twice as many (the square root of 2).
+  void Learn(double distance_m) {
+    constexpr double kWeight = 0.05;
+    start_radius_m_ = std::max(start_radius_m_ + kWeight * (distance_m * 1.4 - start_radius_m_), kStartRadiusMinM);
+  }
+
+  static constexpr double kStartRadiusMinM = 50;
+  double start_radius_m_ = 1'000;
   RedisConnection connection_;
 };
 

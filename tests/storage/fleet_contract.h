@@ -121,6 +121,25 @@ TEST_P(FleetContract, FindsNoMoreThanTheLimit) {
   EXPECT_THAT(Nearest(5'000, 0), IsEmpty());
 }
 
+TEST_P(FleetContract, DenseAndSparseRegionsAnswerAlike) {
+  std::vector<DriverPosition> positions;
+  for (int i = 0; i < 1'000; ++i) positions.push_back(At(fmt::format("near-{:04}", i), North(1 + i)));
+  positions.push_back(At("far-1", {50.0, 8.0}));
+  positions.push_back(At("far-2", {50.1, 8.0}));
+  Put(positions);
+  for (int i = 0; i < 200; ++i) EXPECT_THAT(Nearest(50'000, 2), ElementsAre("near-0000", "near-0001"));
+  NearestQuery query;
+  query.point = {50.0, 8.0};
+  query.radius_m = 20'000;
+  for (int i = 0; i < 200; ++i) {
+    auto found = Search(query);
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_THAT(*found, SizeIs(2));
+    EXPECT_EQ((*found)[1].driver_id, "far-2");
+  }
+  EXPECT_THAT(Nearest(50'000, 2), ElementsAre("near-0000", "near-0001"));
+}
+
 TEST_P(FleetContract, ForgetsPositionsThatOutlivedTheirTtl) {
   Put({At("stale", North(100))}, absl::Seconds(1));
   Put({At("fresh", North(200))});

@@ -37,7 +37,7 @@ bool HasParameter(std::string_view query, std::string_view name) {
 }
 
 std::string Reason(const absl::Status& status) {
-  std::string text = status.ToString();
+  std::string text = absl::StatusCodeToString(status.code()) + ": " + std::string(status.message());
   for (char& c : text) {
     if (c == '\n' || c == '\r') c = ' ';
   }

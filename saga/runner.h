@@ -411,6 +411,7 @@ class Runner {
           return refuse("only one that is compensating and needs attention can be resolved");
         }
         AddLog(e, LogOutcome::kResolved, "", asked.directive.detail);
+        e.record.needs_attention = false;
         Move(e, Event::kResolveRequested);
         break;
     }

@@ -30,7 +30,7 @@ absl::Status ConnectionError(std::string_view message);
 // For a BatchWriter. STORE_REFUSED is kBadData; all other errors are kTryAgain: a person or the server can mend them,
 // and no item of the batch is at fault, so none may be failed for it. SCHEMA_MISMATCH is among these (dropping acked
 // locations because a table is missing would be worse than waiting for the migration); the writer logs the status of
-// every attempt, and readiness reports the schema.
+// every attempt.
 BatchResult ToBatchResult(const absl::Status& status);
 
 }  // namespace waybill::storage

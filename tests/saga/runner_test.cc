@@ -318,6 +318,7 @@ TEST_F(RunnerTest, ResolveEndsOnlyWhatNeedsAttention) {
   Direct(process, id, Directive::Kind::kResolve, "ann: paid back by bank transfer");
   EXPECT_EQ(*settled_, State::kResolved);
   EXPECT_EQ(Row(id).log.back().detail, "ann: paid back by bank transfer");
+  EXPECT_FALSE(Row(id).record.needs_attention);
   EXPECT_EQ(time_.pending(), 0u) << "nothing is retried any more";
 }
 

@@ -106,8 +106,10 @@ class Runner {
   enum class Fleet { kSeeded, kEmpty };
   enum class Payments { kBuiltin, kSandbox };
 
-  absl::StatusOr<Stage> SetUp(const std::string& name, Payments payments, Fleet fleet);
-  absl::Status StartOrder(Stage& stage);
+  // `order_args`: for the service, besides the usual ones.
+  absl::StatusOr<Stage> SetUp(const std::string& name, Payments payments, Fleet fleet,
+                              const std::vector<std::string>& order_args = {});
+  absl::Status StartOrder(Stage& stage, const std::vector<std::string>& order_args = {});
   LoadOptions DefaultLoad(const Stage& stage) const;
   absl::StatusOr<Measured> Measure(const Stage& stage, const LoadOptions& load);
   absl::Status SampleCpu(const Stage& stage, Usage& usage) const;
@@ -151,7 +153,8 @@ absl::Status Runner::SeedFleet() {
   return bench::SeedFleet(WithDatabase(options_.redis_url, "0"), drivers);
 }
 
-absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, Fleet fleet) {
+absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, Fleet fleet,
+                                    const std::vector<std::string>& order_args) {
   Stage stage;
   stage.name = name;
   auto database = FreshDatabase::Create(options_.database_url, "waybill_bench_" + name);
@@ -183,15 +186,16 @@ absl::StatusOr<Stage> Runner::SetUp(const std::string& name, Payments payments, 
                       "--dispatch",        "builtin",
                       "--instance",        "bench",  // a restart takes up what its earlier life left
                       "--migrate"};
-  if (const absl::Status started = StartOrder(stage); !started.ok()) return started;
+  if (const absl::Status started = StartOrder(stage, order_args); !started.ok()) return started;
   return stage;
 }
 
-absl::Status Runner::StartOrder(Stage& stage) {
+absl::Status Runner::StartOrder(Stage& stage, const std::vector<std::string>& order_args) {
+  std::vector<std::string> args = stage.order_args;
+  args.insert(args.end(), order_args.begin(), order_args.end());
   const fs::path port_file = options_.folder / (stage.name + ".order.port");
   fs::remove(port_file);
-  auto order = Child::Start(options_.binaries / "waybill-order", stage.order_args,
-                            options_.folder / (stage.name + ".order.log"));
+  auto order = Child::Start(options_.binaries / "waybill-order", args, options_.folder / (stage.name + ".order.log"));
   if (!order.ok()) return order.status();
   stage.order = *std::move(order);
   auto ports = stage.order->WaitForFile(port_file, kReadyTimeout);
@@ -445,11 +449,11 @@ absl::StatusOr<absl::Duration> Runner::AwaitSettled(const Stage& stage, absl::Du
 
 absl::StatusOr<ScenarioResult> Runner::Recovery() {
   ScenarioResult result;
-  auto stage = SetUp("recovery", Payments::kSandbox, Fleet::kSeeded);
+  // Charges that hang instead of being tried again and again, so that every saga is still at its first attempt when …
+  auto stage = SetUp("recovery", Payments::kSandbox, Fleet::kSeeded, {"--attempt-timeout", "600s"});
   if (!stage.ok()) return stage.status();
   SandboxClient sandbox(stage->sandbox_address);
 
-  // Sagas that wait for a gateway that never answers …
   if (auto set = sandbox.LoseCharges(true); !set.ok()) return set;
   LoadOptions fill = DefaultLoad(*stage);
   fill.until_accepted = true;
@@ -460,7 +464,7 @@ absl::StatusOr<ScenarioResult> Runner::Recovery() {
   if (!accepted.ok()) return accepted.status();
   ExpectFate(accepted->load, "PENDING", result);
 
-  // … lose the process that drives them.
+  // … the process that drives them dies.
   stage->order->Kill();
   const absl::Time killed = absl::Now();
   if (auto set = sandbox.LoseCharges(false); !set.ok()) return set;

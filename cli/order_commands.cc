@@ -86,10 +86,6 @@ ExitCode Fail(const Context& context, const absl::Status& status) {
   return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
 }
 
-std::unique_ptr<Orders> Connect(const Context& context) {
-  return v1::OrderService::NewStub(rpc::MakeChannel(context.server));
-}
-
 struct CreateArgs {
   std::string key;
   std::string user;
@@ -139,9 +135,8 @@ ExitCode Create(const Context& context, const CreateArgs& args) {
     request->set_idempotency_key(key);
   }
   bool replayed = false;
-  auto orders = Connect(context);
-  absl::StatusOr<v1::Order> order =
-      Call(context, *orders, &Orders::CreateOrder, *request, [&replayed](const grpc::ClientContext& call) {
+  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(
+      context, context.server, &Orders::CreateOrder, *request, [&replayed](const grpc::ClientContext& call) {
         replayed = call.GetServerInitialMetadata().count("idempotency-replayed") > 0;
       });
   if (!order.ok()) return Fail(context, order.status());
@@ -153,8 +148,7 @@ ExitCode Create(const Context& context, const CreateArgs& args) {
 ExitCode Get(const Context& context, const std::string& id) {
   v1::GetOrderRequest request;
   request.set_order_id(id);
-  auto orders = Connect(context);
-  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::GetOrder, request);
+  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::GetOrder, request);
   if (!order.ok()) return Fail(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;
@@ -192,17 +186,17 @@ absl::StatusOr<v1::ListOrdersRequest> ToRequest(const ListArgs& args, absl::Time
 ExitCode List(const Context& context, const ListArgs& args) {
   absl::StatusOr<v1::ListOrdersRequest> request = ToRequest(args, context.clock.Now());
   if (!request.ok()) return context.Fail(request.status());
-  auto orders = Connect(context);
   bool more = false;
-  absl::StatusOr<std::vector<v1::Order>> found = CallPages<v1::Order>(
-      *request, args.limit, more,
-      [&](const v1::ListOrdersRequest& page, std::vector<v1::Order>& items, std::string& next) {
-        absl::StatusOr<v1::ListOrdersResponse> response = Call(context, *orders, &Orders::ListOrders, page);
-        if (!response.ok()) return response.status();
-        for (v1::Order& order : *response->mutable_orders()) items.push_back(std::move(order));
-        next = response->next_page_token();
-        return absl::OkStatus();
-      });
+  absl::StatusOr<std::vector<v1::Order>> found =
+      CallPages<v1::Order>(*request, args.limit, more,
+                           [&](const v1::ListOrdersRequest& page, std::vector<v1::Order>& items, std::string& next) {
+                             absl::StatusOr<v1::ListOrdersResponse> response =
+                                 Call<v1::OrderService>(context, context.server, &Orders::ListOrders, page);
+                             if (!response.ok()) return response.status();
+                             for (v1::Order& order : *response->mutable_orders()) items.push_back(std::move(order));
+                             next = response->next_page_token();
+                             return absl::OkStatus();
+                           });
   if (!found.ok()) return Fail(context, found.status());
   std::vector<OrderView> views;
   for (const v1::Order& order : *found) {
@@ -229,7 +223,7 @@ class Watcher {
  public:
   Watcher(const Context& context, const WatchArgs& args) : context_(context), args_(args), next_(args.from) {}
 
-  absl::Status Run(Orders& orders) {
+  absl::Status Run() {
     absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
     if (!retrier.ok()) return retrier.status();
     absl::Time deadline = absl::InfiniteFuture();
@@ -238,7 +232,7 @@ class Watcher {
       // A stream that moved on is no failed try: the next one starts with a fresh budget.
       absl::Status status = retrier->Run([&](absl::Time) {
         int64_t before = next_;
-        absl::Status broken = Follow(orders, deadline);
+        absl::Status broken = Follow(deadline);
         return next_ > before && IsRetryable(broken) ? absl::OkStatus() : broken;
       });
       if (!status.ok()) return status;
@@ -247,13 +241,14 @@ class Watcher {
   }
 
  private:
-  absl::Status Follow(Orders& orders, absl::Time deadline) {
+  absl::Status Follow(absl::Time deadline) {
     v1::WatchOrderRequest request;
     request.set_order_id(args_.id);
     request.set_from_sequence(next_);
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
-    auto stream = orders.WatchOrder(&call, request);
+    auto orders = v1::OrderService::NewStub(rpc::MakeChannel(context_.server));
+    auto stream = orders->WatchOrder(&call, request);
     v1::OrderTransition transition;
     while (!ended_ && stream->Read(&transition)) {
       Show(transition);
@@ -287,12 +282,11 @@ class Watcher {
 };
 
 ExitCode Watch(const Context& context, const WatchArgs& args) {
-  auto orders = Connect(context);
-  absl::Status status = Watcher(context, args).Run(*orders);
+  absl::Status status = Watcher(context, args).Run();
   if (!status.ok()) return Fail(context, status);
   v1::GetOrderRequest request;
   request.set_order_id(args.id);
-  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::GetOrder, request);
+  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::GetOrder, request);
   if (!order.ok()) return Fail(context, order.status());
   if (!context.json) context.PrintLine(Printable(Verdict(ToView(*order))));
   return ExitCodeOf(order->status());
@@ -302,8 +296,7 @@ ExitCode Cancel(const Context& context, const std::string& id, const std::string
   v1::CancelOrderRequest request;
   request.set_order_id(id);
   request.set_reason(reason);
-  auto orders = Connect(context);
-  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::CancelOrder, request);
+  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::CancelOrder, request);
   if (!order.ok()) return Fail(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;
@@ -312,8 +305,7 @@ ExitCode Cancel(const Context& context, const std::string& id, const std::string
 ExitCode Complete(const Context& context, const std::string& id) {
   v1::CompleteOrderRequest request;
   request.set_order_id(id);
-  auto orders = Connect(context);
-  absl::StatusOr<v1::Order> order = Call(context, *orders, &Orders::CompleteOrder, request);
+  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::CompleteOrder, request);
   if (!order.ok()) return Fail(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;

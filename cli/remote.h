@@ -39,20 +39,23 @@ inline std::string HintFor(const absl::Status& status, const std::string& target
   }
 }
 
-// `Interface` is a service's generated StubInterface. `answered` sees the call when it succeeded, for its metadata.
-template <typename Interface, typename Request, typename Response>
-absl::StatusOr<Response> Call(const Context& context, Interface& stub,
-                              grpc::Status (Interface::*method)(grpc::ClientContext*, const Request&, Response*),
+// Calls a method of `Service` at `target`. Every try has a connection of its own: gRPC's threads do not drive a broken
+// one back to life while this one sleeps between tries. `answered` sees the call when it succeeded, for its metadata.
+template <typename Service, typename Request, typename Response>
+absl::StatusOr<Response> Call(const Context& context, const std::string& target,
+                              grpc::Status (Service::StubInterface::*method)(grpc::ClientContext*, const Request&,
+                                                                             Response*),
                               const Request& request,
                               const std::function<void(const grpc::ClientContext&)>& answered = {}) {
   absl::StatusOr<Retrier> retrier = context.MakeRetrier();
   if (!retrier.ok()) return retrier.status();
   Response response;
   absl::Status status = retrier->Run([&](absl::Time deadline) {
+    std::unique_ptr<typename Service::StubInterface> stub = Service::NewStub(rpc::MakeChannel(target));
     grpc::ClientContext call;
     Prepare(call, context, deadline);
     response.Clear();
-    absl::Status answer = rpc::FromGrpcStatus((stub.*method)(&call, request, &response));
+    absl::Status answer = rpc::FromGrpcStatus((stub.get()->*method)(&call, request, &response));
     if (answer.ok() && answered) answered(call);
     return answer;
   });

@@ -38,10 +38,6 @@ SagaView ToView(const v1::Saga& saga) {
   return view;
 }
 
-std::unique_ptr<Sagas> Connect(const Context& context) {
-  return v1::SagaAdmin::NewStub(rpc::MakeChannel(context.server));
-}
-
 ExitCode Fail(const Context& context, const absl::Status& status) {
   return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
 }
@@ -77,17 +73,17 @@ ExitCode List(const Context& context, const ListArgs& args) {
     request.mutable_min_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*age % absl::Seconds(1))));
   }
   request.set_needs_attention(args.needs_attention);
-  auto sagas = Connect(context);
   bool more = false;
-  absl::StatusOr<std::vector<v1::Saga>> found = CallPages<v1::Saga>(
-      request, args.limit, more,
-      [&](const v1::ListSagasRequest& page, std::vector<v1::Saga>& items, std::string& next) {
-        absl::StatusOr<v1::ListSagasResponse> response = Call(context, *sagas, &Sagas::ListSagas, page);
-        if (!response.ok()) return response.status();
-        for (v1::Saga& saga : *response->mutable_sagas()) items.push_back(std::move(saga));
-        next = response->next_page_token();
-        return absl::OkStatus();
-      });
+  absl::StatusOr<std::vector<v1::Saga>> found =
+      CallPages<v1::Saga>(request, args.limit, more,
+                          [&](const v1::ListSagasRequest& page, std::vector<v1::Saga>& items, std::string& next) {
+                            absl::StatusOr<v1::ListSagasResponse> response =
+                                Call<v1::SagaAdmin>(context, context.server, &Sagas::ListSagas, page);
+                            if (!response.ok()) return response.status();
+                            for (v1::Saga& saga : *response->mutable_sagas()) items.push_back(std::move(saga));
+                            next = response->next_page_token();
+                            return absl::OkStatus();
+                          });
   if (!found.ok()) return Fail(context, found.status());
   std::vector<SagaView> views;
   for (const v1::Saga& saga : *found) {
@@ -106,13 +102,13 @@ ExitCode List(const Context& context, const ListArgs& args) {
 ExitCode Get(const Context& context, const std::string& id) {
   v1::GetSagaRequest request;
   request.set_saga_id(id);
-  return Show(context, Call(context, *Connect(context), &Sagas::GetSaga, request));
+  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::GetSaga, request));
 }
 
 ExitCode Retry(const Context& context, const std::string& id) {
   v1::RetrySagaRequest request;
   request.set_saga_id(id);
-  return Show(context, Call(context, *Connect(context), &Sagas::RetrySaga, request));
+  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::RetrySaga, request));
 }
 
 ExitCode Resolve(const Context& context, const std::string& id, const std::string& reason, const std::string& who) {
@@ -120,7 +116,7 @@ ExitCode Resolve(const Context& context, const std::string& id, const std::strin
   request.set_saga_id(id);
   request.set_reason(reason);
   request.set_operator_(who);
-  return Show(context, Call(context, *Connect(context), &Sagas::ResolveSaga, request));
+  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::ResolveSaga, request));
 }
 
 void AddList(CLI::App& group, Context& context) {

@@ -16,10 +16,6 @@ namespace {
 namespace v1 = waybill::sandbox::v1;
 using Sandbox = v1::SandboxAdmin::StubInterface;
 
-std::unique_ptr<Sandbox> Connect(const Context& context) {
-  return v1::SandboxAdmin::NewStub(rpc::MakeChannel(context.sandbox));
-}
-
 ExitCode Fail(const Context& context, const absl::Status& status) {
   return context.Fail(status, HintFor(status, context.sandbox, "--sandbox or WAYBILL_SANDBOX"));
 }
@@ -100,13 +96,13 @@ absl::StatusOr<v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
 ExitCode Set(const Context& context, const SetArgs& args) {
   absl::StatusOr<v1::SetBehaviourRequest> request = ToRequest(args);
   if (!request.ok()) return context.Fail(request.status());
-  return Show(context, Call(context, *Connect(context), &Sandbox::SetBehaviour, *request));
+  return Show(context, Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::SetBehaviour, *request));
 }
 
 ExitCode Books(const Context& context, const std::string& order_id) {
   v1::GetBooksRequest request;
   request.set_order_id(order_id);
-  absl::StatusOr<v1::Books> books = Call(context, *Connect(context), &Sandbox::GetBooks, request);
+  absl::StatusOr<v1::Books> books = Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBooks, request);
   if (!books.ok()) return Fail(context, books.status());
   Table table({{"key"},
                {"charges", Column::Align::kRight},
@@ -176,7 +172,8 @@ void AddSandboxCommands(CLI::App& app, Context& context) {
   show->footer("Example:\n  waybill sandbox show --sandbox 127.0.0.1:7420");
   show->callback([&context] {
     context.run = [&context] {
-      return Show(context, Call(context, *Connect(context), &Sandbox::GetBehaviours, v1::GetBehavioursRequest()));
+      return Show(context, Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBehaviours,
+                                                  v1::GetBehavioursRequest()));
     };
   });
 
@@ -193,7 +190,7 @@ void AddSandboxCommands(CLI::App& app, Context& context) {
   restart->footer("Example:\n  waybill sandbox restart\n\nIts log is on disk, so that its books survive.");
   restart->callback([&context] {
     context.run = [&context] {
-      auto answer = Call(context, *Connect(context), &Sandbox::Restart, v1::RestartRequest());
+      auto answer = Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::Restart, v1::RestartRequest());
       if (!answer.ok()) return Fail(context, answer.status());
       context.Note("restarting");
       return ExitCode::kOk;

@@ -1,4 +1,4 @@
-// The binary against the real order service, with the built-in gateway: an operator's session from an empty database.
+// The binary against the real services: sessions of a caller and of an operator, from an empty database.
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,29 +9,30 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/cli/run_binary.h"
+#include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/redis.h"
+#include "tests/support/temp_directory.h"
 
 namespace waybill::cli {
 namespace {
 
-using ::testing::ElementsAre;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+
+// The gRPC port that a service says it serves on, once it does.
+int PortOf(testing::Process& service) {
+  auto line = service.WaitForLine("\"grpc_port\"", absl::Seconds(30));
+  EXPECT_TRUE(line.has_value()) << service.Output();
+  return line ? nlohmann::json::parse(*line)["grpc_port"].get<int>() : 0;
+}
 
 class OrderSessionTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_EQ(Run({"migrate"}).code, 0);
-    testing::ProcessOptions options;
-    options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
-    options.env = Stores();
-    auto started = testing::Process::Start(WAYBILL_ORDER_BINARY, options);
-    ASSERT_TRUE(started.ok()) << started.status();
-    service_ = *std::move(started);
-    auto line = service_->WaitForLine("\"serving\"", absl::Seconds(30));
-    ASSERT_TRUE(line.has_value()) << service_->Output();
-    port_ = nlohmann::json::parse(*line)["grpc_port"];
+    StartOrderService();
   }
   void TearDown() override {
     if (!service_) return;
@@ -39,13 +40,24 @@ class OrderSessionTest : public ::testing::Test {
     EXPECT_EQ(service_->Wait(absl::Seconds(30)), 0) << service_->Output();
   }
 
+  virtual void StartOrderService() { StartOrderService({}); }
+  void StartOrderService(const std::vector<std::string>& more) {
+    testing::ProcessOptions options;
+    options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
+    options.args.insert(options.args.end(), more.begin(), more.end());
+    options.env = Stores();
+    auto started = testing::Process::Start(WAYBILL_ORDER_BINARY, options);
+    ASSERT_TRUE(started.ok()) << started.status();
+    service_ = *std::move(started);
+    env_.emplace_back("WAYBILL_SERVER", fmt::format("127.0.0.1:{}", PortOf(*service_)));
+  }
+
   std::vector<std::pair<std::string, std::string>> Stores() const {
     return {{"DATABASE_URL", database_.url()}, {"REDIS_URL", redis_.url()}};
   }
   Ran Run(std::vector<std::string> args) {
     auto env = Stores();
-    env.emplace_back("WAYBILL_SERVER", fmt::format("127.0.0.1:{}", port_));
-    env.emplace_back("USER", "ada");
+    env.insert(env.end(), env_.begin(), env_.end());
     return RunBinary(WAYBILL_BINARY, std::move(args), std::move(env));
   }
   Ran Create(const std::string& key) {
@@ -56,7 +68,7 @@ class OrderSessionTest : public ::testing::Test {
   testing::TestDatabase database_;
   testing::TestRedis redis_;
   std::unique_ptr<testing::Process> service_;
-  int port_ = 0;
+  std::vector<std::pair<std::string, std::string>> env_{{"USER", "ada"}};
 };
 
 TEST_F(OrderSessionTest, AnOrderIsCreatedReadListedAndCompleted) {
@@ -131,6 +143,83 @@ TEST_F(OrderSessionTest, WhatIsNotThereOrNotRightIsSaidClearly) {
   for (const char* field : {"user_id: ", "amount.minor_units: ", "amount.currency: "}) {
     EXPECT_THAT(bad.output, HasSubstr(field));
   }
+}
+
+// With the sandbox's gateway, and an order service that calls a person early.
+class OperatorSessionTest : public OrderSessionTest {
+ protected:
+  void StartOrderService() override {
+    testing::ProcessOptions options;
+    options.args = {"--log",      directory_.path() / "books.log", "--listen", "127.0.0.1:0", "--side-listen",
+                    "127.0.0.1:0"};
+    auto started = testing::Process::Start(WAYBILL_SANDBOX_BINARY, options);
+    ASSERT_TRUE(started.ok()) << started.status();
+    sandbox_ = *std::move(started);
+    std::string address = fmt::format("127.0.0.1:{}", PortOf(*sandbox_));
+    env_.emplace_back("WAYBILL_SANDBOX", address);
+    // The pause after a failed refund is so long that only the operator's retry can come before its end.
+    OrderSessionTest::StartOrderService({"--payment-gateway", "grpc://" + address, "--attention-after", "1",
+                                         "--backoff", "10h", "--undo-backoff-max", "10h"});
+  }
+
+  // An order whose refund keeps failing; its id, once a person is called.
+  std::string CreateStuckOrder() {
+    EXPECT_EQ(Run({"sandbox", "set", "--target", "gateway", "--unavailable", "1", "--method", "Refund"}).code, 0);
+    Ran created = Run({"order", "create", "--user", "u-17", "--amount", "12.50", "--currency", "EUR", "--wait",
+                       "accepted", "--json"});
+    EXPECT_EQ(created.code, 0) << created.output;
+    std::vector<nlohmann::json> stuck;
+    EXPECT_TRUE(testing::Eventually(absl::Seconds(30), [&] {
+      stuck = Run({"saga", "list", "--needs-attention", "--json"}).json;
+      return stuck.size() == 1;
+    })) << service_->Output();
+    EXPECT_EQ(stuck.at(0)["state"], "COMPENSATING");
+    EXPECT_EQ(stuck.at(0)["saga_id"], created.json.at(0)["order_id"]);
+    return created.json.at(0)["order_id"];
+  }
+
+  testing::TempDirectory directory_;
+  std::unique_ptr<testing::Process> sandbox_;
+};
+
+TEST_F(OperatorSessionTest, AStuckRefundIsRetriedOnceTheGatewayIsWell) {
+  std::string id = CreateStuckOrder();
+  EXPECT_THAT(Run({"order", "get", id}).output, HasSubstr("none of it went back yet. It keeps failing"));
+  ASSERT_EQ(Run({"sandbox", "set"}).code, 0);
+  Ran retried = Run({"saga", "retry", id, "--json"});
+  EXPECT_EQ(retried.code, 0) << retried.output;
+
+  Ran watch = Run({"order", "watch", id, "--timeout", "30s"});
+  EXPECT_EQ(watch.code, 6) << watch.output;
+  EXPECT_THAT(watch.output, HasSubstr("all of it went back."));
+  Ran books = Run({"sandbox", "books", "--order", id, "--json"});
+  ASSERT_EQ(books.json.size(), 1u) << books.output;
+  EXPECT_EQ(books.json[0]["charged_minor"], "1250");
+  EXPECT_EQ(books.json[0]["refunded_minor"], "1250");
+  EXPECT_TRUE(Run({"saga", "list", "--json"}).json.empty());
+}
+
+TEST_F(OperatorSessionTest, AStuckRefundIsResolvedByHandWithAReasonThatIsKept) {
+  std::string id = CreateStuckOrder();
+  Ran resolved = Run({"saga", "resolve", id, "--reason", "refunded at the bank, ticket 812", "--json"});
+  EXPECT_EQ(resolved.code, 0) << resolved.output;
+  ASSERT_EQ(resolved.json.size(), 1u) << resolved.output;
+  EXPECT_EQ(resolved.json[0]["state"], "RESOLVED");
+  Ran shown = Run({"saga", "show", id});
+  EXPECT_THAT(shown.output, AllOf(HasSubstr("refunded at the bank, ticket 812"), HasSubstr("ada")));
+  EXPECT_EQ(Run({"saga", "resolve", id, "--reason", "again"}).code, 4);
+  EXPECT_TRUE(Run({"saga", "list", "--needs-attention", "--json"}).json.empty());
+}
+
+TEST_F(OperatorSessionTest, TheSandboxShowsItsBehaviourAndRestarts) {
+  ASSERT_EQ(Run({"sandbox", "set", "--target", "gateway", "--decline", "1", "--latency", "1ms"}).code, 0);
+  EXPECT_THAT(Run({"sandbox", "show"}).output, HasSubstr("100 %"));
+  Ran declined = Create("k-1");
+  EXPECT_EQ(declined.code, 6) << declined.output;
+  EXPECT_EQ(declined.json.at(0)["failure"]["reason"], "PAYMENT_DECLINED");
+  EXPECT_EQ(Run({"sandbox", "restart"}).code, 0);
+  Ran shown = Run({"sandbox", "show"});
+  EXPECT_EQ(shown.code, 0) << shown.output << sandbox_->Output();
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   bench.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   bench.folder = "waybill-bench";
   std::vector<std::string> only;
-  double seconds = 10;
+  double seconds = 10, order_warm_up = 2, idle_seconds = 60;
   orders->add_option("--database-url", bench.database_url, "Postgres server, of a user who may create databases")
       ->envname("DATABASE_URL")
       ->required();
@@ -113,6 +113,12 @@ int main(int argc, char** argv) {
   orders->add_option("--seconds", seconds, "Length of each measured window")
       ->capture_default_str()
       ->check(CLI::Range(1.0, 600.0));
+  orders->add_option("--warm-up", order_warm_up, "Seconds of load before that")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 600.0));
+  orders->add_option("--idle-seconds", idle_seconds, "The same as --seconds, for the scenario idle")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 3'600.0));
   orders->add_option("--unfinished", bench.unfinished, "Sagas in flight when the service is killed (recovery)")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
@@ -153,5 +159,7 @@ int main(int argc, char** argv) {
   if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
   bench.only = {only.begin(), only.end()};
   bench.duration = absl::Seconds(seconds);
+  bench.warm_up = absl::Seconds(order_warm_up);
+  bench.idle_duration = absl::Seconds(idle_seconds);
   return RunOrders(bench, json_file);
 }

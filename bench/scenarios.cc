@@ -532,6 +532,11 @@ absl::StatusOr<Report> RunScenarios(const BenchOptions& options, Timer& timer,
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) return absl::InternalError(fmt::format("{}: {}", options.folder.string(), error.message()));
+  for (const char* binary : {"waybill-order", "waybill-sandbox"}) {
+    if (!fs::exists(options.binaries / binary)) {
+      return absl::NotFoundError(fmt::format("no {} in {}", binary, options.binaries.string()));
+    }
+  }
   Runner runner(options, timer, progress);
   if (const absl::Status found = runner.FindPostgres(); !found.ok()) return found;
   if (const absl::Status seeded = runner.SeedFleet(); !seeded.ok()) return seeded;

@@ -25,6 +25,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
 }
 
 Client::Client(std::vector<std::shared_ptr<grpc::Channel>> channels) {
+  IgnoreLockOrder();
   for (auto& channel : channels) stubs_.emplace_back(channel);
   thread_ = std::thread([this] { ServeQueue(queue_); });
 }

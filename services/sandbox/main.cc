@@ -91,8 +91,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
   server_options.address = options.listen;
   rpc::Server server(server_options, metrics);
   RegisterServices(server, sandbox, [&restart] {
-    restart = true;
-    ::kill(::getpid(), SIGTERM);
+    if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
   });
   absl::Status started = server.Start();
   if (!started.ok()) return Fail(log, "cannot serve", started);

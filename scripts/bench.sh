@@ -3,7 +3,7 @@
 verb_bench() {
   [[ ${1:-} == orders ]] && shift
   build release
-  local bench="$ROOT/build/release/bin/waybill-bench" stack attached=1
+  local bench="$ROOT/build/release/bin/waybill-bench" stack
   if [[ ${1:-} == --help ]]; then
     "$bench" orders --help
     return
@@ -12,6 +12,8 @@ verb_bench() {
   # shellcheck disable=SC2064
   trap "stop_servers '$stack'; remove_stack '$stack'" EXIT
   chmod 755 "$stack"
+  # shellcheck disable=SC2034  # read by start_process
+  local attached=1
   start_servers "$stack"
   say "Measuring orders; every scenario takes its service and a fresh database (logs: .waybill/bench)"
   mkdir -p "$STATE/bench"

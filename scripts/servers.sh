@@ -77,7 +77,7 @@ make_postgres_folder() { # STACK
 }
 
 start_postgres() { # STACK → sets DATABASE_URL
-  local stack=$1 folder port log="$1/postgres.log" attempt from
+  local stack=$1 folder port log="$1/postgres.log" from
   make_postgres_folder "$stack"
   folder=$(readlink -f "$stack/postgres")
   if [[ ! -f $folder/data/PG_VERSION ]]; then
@@ -87,7 +87,7 @@ start_postgres() { # STACK → sets DATABASE_URL
   fi
   # An attached server gets SIGQUIT, not SIGKILL, when the script dies: an immediate shutdown leaves no backend.
   local run_as=("${as_postgres[@]}") death_signal=QUIT
-  for attempt in 1 2 3 4 5; do
+  for _ in 1 2 3 4 5; do
     port=$(free_port)
     : >>"$log"
     from=$(($(wc -c <"$log") + 1))
@@ -108,9 +108,9 @@ start_postgres() { # STACK → sets DATABASE_URL
 }
 
 start_redis() { # STACK → sets REDIS_URL
-  local stack=$1 port attempt
+  local stack=$1 port
   mkdir -p "$stack/redis"
-  for attempt in 1 2 3 4 5; do
+  for _ in 1 2 3 4 5; do
     port=$(free_port)
     start_process "$stack" redis redis-server --bind 127.0.0.1 --port "$port" --save "" --appendonly no \
       --databases 1024 --dir "$stack/redis" --daemonize no
@@ -134,6 +134,24 @@ start_servers() { # STACK
 stop_servers() { # STACK
   stop_process "$1" redis TERM
   stop_process "$1" postgres INT
+}
+
+# Starts a service and waits until its port file says that it serves.
+start_service() { # STACK NAME COMMAND...
+  local stack=$1 name=$2 deadline=$((SECONDS + 60))
+  shift 2
+  rm -f "$stack/$name.ports"
+  start_process "$stack" "$name" "$@" --port-file "$stack/$name.ports"
+  while [[ ! -s $stack/$name.ports ]]; do
+    if ! process_runs "$stack" "$name" || ((SECONDS > deadline)); then
+      fail_with_log "$name did not start" "$stack/$name.log"
+    fi
+    sleep 0.02
+  done
+}
+
+service_address() { # STACK NAME → host:port of its gRPC server
+  echo "127.0.0.1:$(sed -n 's/^grpc=//p' "$1/$2.ports")"
 }
 
 remove_stack() { # STACK

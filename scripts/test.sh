@@ -14,11 +14,13 @@ verb_test() {
   done
   build "$preset"
 
-  local stack started=$SECONDS attached=1
+  local stack started=$SECONDS
   stack=$(mktemp -d "$STATE/test-XXXXXX")
   # shellcheck disable=SC2064
   trap "stop_servers '$stack'; remove_stack '$stack'" EXIT
   chmod 755 "$stack"
+  # shellcheck disable=SC2034  # read by start_process
+  local attached=1
   start_servers "$stack"
   make_test_tmp "$stack"
 

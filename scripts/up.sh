@@ -1,0 +1,85 @@
+# ./dev up and ./dev down: a Waybill of one's own that stays until it is stopped.
+
+# The port a service is documented with, when nobody has it; else a free one.
+preferred_port() { # PORT
+  if (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then free_port; else echo "$1"; fi
+}
+
+verb_up() {
+  (($# == 0)) || fail "up: no option $1"
+  local stack="$STATE/up" bin="$ROOT/build/release/bin"
+  if process_runs "$stack" waybill-order; then
+    say "Already up"
+    describe_up "$stack"
+    return
+  fi
+  build release waybill waybill-order waybill-sandbox
+  mkdir -p "$stack"
+  verb_down quietly  # what an earlier, broken start may have left
+
+  say "Starting"
+  start_servers "$stack"
+  export DATABASE_URL REDIS_URL
+  "$bin/waybill" migrate || fail "the migration failed"
+  local sandbox order side
+  sandbox=127.0.0.1:$(preferred_port 7420)
+  order=127.0.0.1:$(preferred_port 7410)
+  side=127.0.0.1:$(preferred_port 7411)
+  start_service "$stack" waybill-sandbox "$bin/waybill-sandbox" --listen "$sandbox" --side-listen 127.0.0.1:0 \
+    --log "$stack/books.log"
+  start_service "$stack" waybill-order "$bin/waybill-order" --listen "$order" --side-listen "$side" \
+    --payment-gateway "grpc://$sandbox" --instance dev-up
+  cat >"$stack/env" <<ENV
+# source this file, and \`waybill\` and \`psql\` know where everything is
+export WAYBILL_SERVER=$order WAYBILL_SANDBOX=$sandbox WAYBILL_SIDE_PORT=$side
+export DATABASE_URL='$DATABASE_URL' REDIS_URL='$REDIS_URL'
+export PATH="$bin:\$PATH"
+ENV
+  describe_up "$stack"
+}
+
+describe_up() { # STACK
+  # shellcheck source=/dev/null
+  source "$1/env"
+  cat <<UP
+
+Waybill is up:
+  orders (gRPC)      $WAYBILL_SERVER
+  probes, metrics    http://$WAYBILL_SIDE_PORT/readyz?verbose  http://$WAYBILL_SIDE_PORT/metrics
+  sandbox (gRPC)     $WAYBILL_SANDBOX    a payment gateway that misbehaves on request
+  Postgres           psql '$DATABASE_URL'
+  Redis              redis-cli -u '$REDIS_URL'
+  logs               .waybill/up/*.log
+
+Next steps:
+  source .waybill/up/env
+  waybill driver put d-1 --at 52.52,13.405
+  waybill order create --user u-1 --amount 12.50 --currency EUR --pickup 52.52,13.405
+  waybill sandbox set --target gateway --decline 0.5
+  ./dev down
+UP
+}
+
+verb_down() {
+  local stack="$STATE/up" wipe="" name
+  case ${1:-} in
+    '') ;;
+    --wipe) wipe=1 ;;
+    quietly) ;;
+    *) fail "down: no option $1" ;;
+  esac
+  for name in waybill-order waybill-sandbox; do
+    process_runs "$stack" "$name" && echo "stopping $name"
+    stop_process "$stack" "$name"
+  done
+  for name in redis postgres; do
+    if process_runs "$stack" "$name"; then echo "stopping $name"; fi
+  done
+  stop_servers "$stack"
+  if [[ -n $wipe ]]; then
+    remove_stack "$stack"
+    echo "the data of ./dev up is gone"
+  elif [[ -d $stack/postgres && ${1:-} != quietly ]]; then
+    echo "down; Postgres keeps its data for the next ./dev up (./dev down --wipe forgets it)"
+  fi
+}

@@ -631,6 +631,7 @@ class Runner {
     e.record.seq = e.before_claim->seq;
     e.record.payload.effects = e.before_claim->effects;
     e.log.resize(e.before_claim->log_size);
+    e.must_flush = !e.log.empty();
     e.before_claim.reset();
     if (++e.conflicts <= options_.conflicts_max) return Command::kDoStep;
     e.conflicts = 0;

@@ -1,0 +1,119 @@
+#include "services/order/testing/fake_payment_gateway.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace waybill::order::testing {
+namespace {
+
+absl::Status Failure(Fate fate) {
+  if (fate == Fate::kUnavailable) return absl::UnavailableError("the gateway is down");
+  return absl::DeadlineExceededError("the gateway did not answer");
+}
+
+bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore; }
+bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined; }
+
+std::string ReferenceOf(const std::string& key) { return "fake-" + key; }
+
+}  // namespace
+
+void FakePaymentGateway::WillMeet(std::deque<Fate> fates) {
+  std::lock_guard lock(mutex_);
+  fates_ = std::move(fates);
+}
+
+void FakePaymentGateway::set_fate(Fate fate) {
+  std::lock_guard lock(mutex_);
+  fate_ = fate;
+}
+
+Fate FakePaymentGateway::Next(const ParticipantCall& call) {
+  last_call_ = call;
+  last_call_.traceparent = {};
+  if (fates_.empty()) return fate_;
+  Fate fate = fates_.front();
+  fates_.pop_front();
+  return fate;
+}
+
+ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amount_minor, bool decline) {
+  Account& account = books_[key];
+  if (account.charges == 0 && account.decline_reason.empty()) {
+    if (account.closed) {
+      account.decline_reason = "KEY_CLOSED";
+    } else if (decline) {
+      account.decline_reason = "CARD_DECLINED";
+    } else {
+      ++account.charges;
+      account.charged_minor += amount_minor;
+    }
+  }
+  if (!account.decline_reason.empty()) return {false, "", account.decline_reason};
+  return {true, ReferenceOf(key), ""};
+}
+
+RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
+  Account& account = books_[key];
+  if (account.charges == 0) {
+    account.closed = true;
+    return {};
+  }
+  if (account.refunds == 0) {
+    ++account.refunds;
+    account.refunded_minor += account.charged_minor;
+  }
+  return {account.refunded_minor, ReferenceOf(key) + "-back", ReferenceOf(key)};
+}
+
+void FakePaymentGateway::Charge(const ParticipantCall& call, const storage::Order& order,
+                                absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  absl::StatusOr<ChargeResult> result = ChargeResult();
+  {
+    std::lock_guard lock(mutex_);
+    const Fate fate = Next(call);
+    if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate == Fate::kDeclined);
+    if (!Answers(fate)) result = Failure(fate);
+  }
+  Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void FakePaymentGateway::Refund(const ParticipantCall& call, const storage::Order&,
+                                absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
+  absl::StatusOr<RefundResult> result = RefundResult();
+  {
+    std::lock_guard lock(mutex_);
+    const Fate fate = Next(call);
+    if (Executes(fate)) result = RefundNow(call.key);
+    if (!Answers(fate)) result = Failure(fate);
+  }
+  Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void FakePaymentGateway::Answer(Task task) {
+  if (defer_) {
+    defer_(std::move(task));
+  } else {
+    task();
+  }
+}
+
+std::map<std::string, FakePaymentGateway::Account> FakePaymentGateway::books() const {
+  std::lock_guard lock(mutex_);
+  return books_;
+}
+
+int64_t FakePaymentGateway::NetMinor() const {
+  std::lock_guard lock(mutex_);
+  int64_t net = 0;
+  for (const auto& [key, account] : books_) net += account.charged_minor - account.refunded_minor;
+  return net;
+}
+
+ParticipantCall FakePaymentGateway::last_call() const {
+  std::lock_guard lock(mutex_);
+  return last_call_;
+}
+
+}  // namespace waybill::order::testing

@@ -1,0 +1,66 @@
+// A payment gateway in memory that keeps its contract and its books, and misbehaves on request.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "services/order/payment_gateway.h"
+
+namespace waybill::order::testing {
+
+// What happens to a call.
+enum class Fate {
+  kAnswered,
+  kDeclined,     // charges only, with reason CARD_DECLINED; refunds are answered
+  kUnavailable,  // UNAVAILABLE at once, nothing executed
+  kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
+  kLostAfter,    // executed, then DEADLINE_EXCEEDED
+};
+
+class FakePaymentGateway final : public PaymentGateway {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+
+  struct Account {
+    int charges = 0;  // that executed
+    int refunds = 0;
+    int64_t charged_minor = 0;
+    int64_t refunded_minor = 0;
+    bool closed = false;         // refunded before it was ever charged
+    std::string decline_reason;  // the first answer, to be repeated
+  };
+
+  // The fates of the next calls, in order; then every call meets `fate`.
+  void WillMeet(std::deque<Fate> fates);
+  void set_fate(Fate fate);
+  // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
+  void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
+
+  void Charge(const ParticipantCall& call, const storage::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
+  void Refund(const ParticipantCall& call, const storage::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
+
+  std::map<std::string, Account> books() const;  // by key
+  int64_t NetMinor() const;                      // what the gateway holds
+  ParticipantCall last_call() const;             // its traceparent does not live on
+
+ private:
+  Fate Next(const ParticipantCall& call);
+  ChargeResult ChargeNow(const std::string& key, int64_t amount_minor, bool decline);
+  RefundResult RefundNow(const std::string& key);
+  void Answer(Task task);
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Account> books_;
+  std::deque<Fate> fates_;
+  Fate fate_ = Fate::kAnswered;
+  ParticipantCall last_call_;
+  std::function<void(Task)> defer_;
+};
+
+}  // namespace waybill::order::testing

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "gmock/gmock.h"
+#include "services/order/payment_gateway.h"
+
+namespace waybill::order::testing {
+
+class MockPaymentGateway : public PaymentGateway {
+ public:
+  MOCK_METHOD(void, Charge,
+              (const ParticipantCall& call, const storage::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done),
+              (override));
+  MOCK_METHOD(void, Refund,
+              (const ParticipantCall& call, const storage::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done),
+              (override));
+};
+
+}  // namespace waybill::order::testing

@@ -1,0 +1,244 @@
+#include "services/order/driver_book.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/random.h"
+
+namespace waybill::order {
+namespace {
+
+constexpr absl::Duration kFresh = absl::Seconds(10);
+
+class DriverBookTest : public ::testing::Test {
+ protected:
+  static Uuid Order(int number) {
+    Uuid id;
+    id.bytes[14] = static_cast<uint8_t>(number >> 8);
+    id.bytes[15] = static_cast<uint8_t>(number);
+    return id;
+  }
+  // What the journal says, in pieces of one.
+  void Reconcile(const std::vector<storage::DriverSlot>& taken,
+                 const std::vector<storage::DriverSlot>& capacities = {}) {
+    book_.BeginReconcile(capacities, now_);
+    for (const storage::DriverSlot& slot : taken) book_.Reconcile(&slot, 1);
+    while (book_.EndReconcile(true, now_)) {
+    }
+  }
+
+  SeededRandom random_{7};
+  absl::Time now_ = absl::FromUnixSeconds(1'800'000'000);
+  DriverBook book_{random_, kFresh};
+};
+
+TEST_F(DriverBookTest, GivesEachOrderADriverOfItsOwn) {
+  for (int i = 0; i < 100; ++i) book_.Offer("driver" + std::to_string(i), now_);
+  std::set<std::string> picked;
+  for (int i = 0; i < 100; ++i) {
+    auto slot = book_.PickAny(Order(i), now_);
+    ASSERT_TRUE(slot.has_value());
+    EXPECT_EQ(slot->slot, 1);
+    EXPECT_TRUE(picked.insert(slot->driver_id).second);
+  }
+  EXPECT_FALSE(book_.PickAny(Order(100), now_).has_value());
+  EXPECT_EQ(book_.taken(), 100u);
+}
+
+TEST_F(DriverBookTest, DoesNotPickADriverThatWasLastSeenLongAgo) {
+  book_.Offer("ann", now_);
+  EXPECT_FALSE(book_.PickAny(Order(1), now_ + kFresh + absl::Seconds(1)).has_value());
+  EXPECT_EQ(book_.pool_size(), 0u);
+  book_.Offer("ann", now_ + kFresh + absl::Seconds(1));
+  EXPECT_TRUE(book_.PickAny(Order(1), now_ + kFresh + absl::Seconds(2)).has_value());
+}
+
+TEST_F(DriverBookTest, FreesADroppedPickAtOnceAndAReleasedSlotWhenDurable) {
+  book_.Offer("ann", now_);
+  auto slot = book_.PickAny(Order(1), now_);
+  EXPECT_TRUE(book_.Drop(Order(1), now_));
+  EXPECT_FALSE(book_.Drop(Order(1), now_));
+
+  slot = book_.PickAny(Order(2), now_);
+  ASSERT_TRUE(slot.has_value());
+  book_.Durable(Order(2), now_);
+  EXPECT_FALSE(book_.Drop(Order(2), now_)) << "a durable pick is nobody's to drop";
+  book_.Release(Order(2), *slot, now_);
+  EXPECT_FALSE(book_.PickAny(Order(3), now_).has_value());
+  book_.Durable(Order(2), now_);
+  EXPECT_TRUE(book_.PickAny(Order(3), now_).has_value());
+}
+
+TEST_F(DriverBookTest, TakesALostDriverForTakenUntilTheJournalSaysOtherwise) {
+  book_.Offer("ann", now_);
+  book_.PickAny(Order(1), now_);
+  book_.Lost(Order(1));
+  EXPECT_FALSE(book_.PickAny(Order(1), now_).has_value());
+  Reconcile({{"ann", 1}});
+  EXPECT_FALSE(book_.PickAny(Order(1), now_).has_value());
+  Reconcile({});
+  EXPECT_TRUE(book_.PickAny(Order(1), now_).has_value());
+}
+
+TEST_F(DriverBookTest, PicksAgainForTheSameOrderWithoutHoldingTheFirst) {
+  EXPECT_TRUE(book_.Pick(Order(1), "ann", now_).has_value());
+  EXPECT_TRUE(book_.Pick(Order(1), "bob", now_).has_value());
+  EXPECT_EQ(book_.taken(), 1u);
+  EXPECT_TRUE(book_.Pick(Order(2), "ann", now_).has_value());
+  EXPECT_FALSE(book_.Pick(Order(3), "bob", now_).has_value());
+}
+
+TEST_F(DriverBookTest, FillsADriverToItsCapacity) {
+  Reconcile({}, {{"bus", 130}});
+  book_.Offer("bus", now_);
+  std::set<int> slots;
+  for (int i = 0; i < 130; ++i) {
+    auto slot = book_.PickAny(Order(i), now_);
+    ASSERT_TRUE(slot.has_value()) << i;
+    EXPECT_GE(slot->slot, 1);
+    EXPECT_LE(slot->slot, 130);
+    EXPECT_TRUE(slots.insert(slot->slot).second);
+  }
+  EXPECT_FALSE(book_.PickAny(Order(130), now_).has_value());
+  EXPECT_FALSE(book_.Pick(Order(130), "bus", now_).has_value());
+  EXPECT_TRUE(book_.Drop(Order(64), now_));
+  EXPECT_TRUE(book_.PickAny(Order(131), now_).has_value());
+}
+
+TEST_F(DriverBookTest, KnowsWhatTheJournalHoldsFromTheStart) {
+  Reconcile({{"ann", 1}, {"bus", 2}}, {{"bus", 2}});
+  EXPECT_EQ(book_.taken(), 2u);
+  EXPECT_FALSE(book_.Pick(Order(1), "ann", now_).has_value());
+  auto slot = book_.Pick(Order(1), "bus", now_);
+  ASSERT_TRUE(slot.has_value());
+  EXPECT_EQ(slot->slot, 1);
+}
+
+TEST_F(DriverBookTest, LearnsThatAnotherReplicaFreedADriver) {
+  book_.Offer("ann", now_);
+  book_.PickAny(Order(1), now_);
+  book_.Durable(Order(1), now_);
+  Reconcile({});  // completed elsewhere
+  EXPECT_EQ(book_.taken(), 0u);
+  EXPECT_TRUE(book_.PickAny(Order(2), now_).has_value());
+}
+
+TEST_F(DriverBookTest, ForgetsAShrunkCapacity) {
+  Reconcile({}, {{"bus", 3}});
+  EXPECT_TRUE(book_.Pick(Order(1), "bus", now_).has_value());
+  book_.Durable(Order(1), now_);
+  Reconcile({{"bus", 1}}, {});
+  EXPECT_FALSE(book_.Pick(Order(2), "bus", now_).has_value());
+}
+
+// --- What happens here while the journal is being read counts more than what it said meanwhile.
+
+TEST_F(DriverBookTest, KeepsAPickThatTheJournalDidNotKnowYet) {
+  book_.Pick(Order(1), "ann", now_);
+  book_.BeginReconcile({}, now_);
+  book_.Pick(Order(2), "bob", now_);
+  book_.Durable(Order(1), now_);  // after the journal was read
+  while (book_.EndReconcile(true, now_)) {
+  }
+  EXPECT_FALSE(book_.Pick(Order(3), "ann", now_).has_value());
+  EXPECT_FALSE(book_.Pick(Order(3), "bob", now_).has_value());
+}
+
+TEST_F(DriverBookTest, KeepsADriverFreeThatWasFreedWhileTheJournalWasRead) {
+  book_.Pick(Order(1), "ann", now_);
+  book_.Durable(Order(1), now_);
+  book_.Release(Order(1), {"ann", 1}, now_);
+  book_.BeginReconcile({}, now_);
+  book_.Durable(Order(1), now_);
+  storage::DriverSlot old{"ann", 1};
+  book_.Reconcile(&old, 1);
+  while (book_.EndReconcile(true, now_)) {
+  }
+  EXPECT_TRUE(book_.Pick(Order(2), "ann", now_).has_value());
+}
+
+TEST_F(DriverBookTest, FreesNothingWhenTheJournalCouldNotBeReadToItsEnd) {
+  book_.Pick(Order(1), "ann", now_);
+  book_.Durable(Order(1), now_);
+  book_.BeginReconcile({}, now_);
+  while (book_.EndReconcile(false, now_)) {
+  }
+  EXPECT_FALSE(book_.Pick(Order(2), "ann", now_).has_value());
+}
+
+TEST_F(DriverBookTest, GivesUpPicksThatNeverBecameDurable) {
+  book_.Pick(Order(1), "ann", now_);  // and then another process took the saga over
+  now_ += absl::Minutes(2);
+  Reconcile({});
+  EXPECT_TRUE(book_.Pick(Order(2), "ann", now_).has_value());
+}
+
+// A model that remembers everything naively must agree with the book, whatever happens in whatever order.
+TEST_F(DriverBookTest, AgreesWithANaiveModel) {
+  constexpr int kDrivers = 8;
+  std::map<Uuid, storage::DriverSlot> picked, held, releasing;
+  SeededRandom choice(99);
+  auto is_taken = [&](const std::string& driver_id) {
+    for (const auto* map : {&picked, &held, &releasing}) {
+      for (const auto& [id, slot] : *map) {
+        if (slot.driver_id == driver_id) return true;
+      }
+    }
+    return false;
+  };
+  for (int step = 0; step < 20'000; ++step) {
+    const Uuid order = Order(static_cast<int>(choice.Next() % 20));
+    const std::string driver = "driver" + std::to_string(choice.Next() % kDrivers);
+    switch (choice.Next() % 6) {
+      case 0:
+        book_.Offer(driver, now_);
+        break;
+      case 1:
+        if (!picked.count(order) && !held.count(order) && !releasing.count(order)) {
+          auto slot = book_.Pick(order, driver, now_);
+          ASSERT_EQ(slot.has_value(), !is_taken(driver)) << step;
+          if (slot) picked[order] = *slot;
+        }
+        break;
+      case 2:
+        if (!picked.count(order) && !held.count(order) && !releasing.count(order)) {
+          auto slot = book_.PickAny(order, now_);
+          if (slot) {
+            ASSERT_FALSE(is_taken(slot->driver_id)) << step;
+            picked[order] = *slot;
+          }
+        }
+        break;
+      case 3:
+        ASSERT_EQ(book_.Drop(order, now_), picked.erase(order) > 0) << step;
+        break;
+      case 4:
+        book_.Durable(order, now_);
+        if (picked.count(order)) held[order] = picked[order];
+        picked.erase(order);
+        releasing.erase(order);
+        break;
+      case 5:
+        if (held.count(order)) {
+          book_.Release(order, held[order], now_);
+          releasing[order] = held[order];
+          held.erase(order);
+        }
+        break;
+    }
+    if (step % 100 == 0) {
+      std::vector<storage::DriverSlot> journal;
+      for (const auto* map : {&held, &releasing}) {
+        for (const auto& [id, slot] : *map) journal.push_back(slot);
+      }
+      Reconcile(journal);
+    }
+    ASSERT_EQ(book_.taken(), picked.size() + held.size() + releasing.size()) << step;
+  }
+}
+
+}  // namespace
+}  // namespace waybill::order

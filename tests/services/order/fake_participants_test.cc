@@ -1,0 +1,53 @@
+#include "services/order/builtin_gateway.h"
+#include "services/order/testing/fake_dispatch.h"
+#include "services/order/testing/fake_payment_gateway.h"
+#include "services/order/testing/mock_dispatch.h"
+#include "services/order/testing/mock_payment_gateway.h"
+#include "tests/services/order/participant_contract.h"
+
+namespace waybill::order {
+namespace {
+
+using testing::Fate;
+
+struct FakeGatewayWorld {
+  testing::FakePaymentGateway fake;
+  PaymentGateway& gateway() { return fake; }
+  void DeclineNext() { fake.WillMeet({Fate::kDeclined}); }
+  void LoseNextAnswer() { fake.WillMeet({Fate::kLostAfter}); }
+  int64_t NetMinor() { return fake.NetMinor(); }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, GatewayContract, FakeGatewayWorld);
+
+struct FakeDispatchWorld {
+  testing::FakeDispatch fake{{"ann"}};
+  Dispatch& dispatch() { return fake; }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, DispatchContract, FakeDispatchWorld);
+
+TEST(BuiltinGateway, ApprovesAndRefundsWhatTheOrderSaysWasCharged) {
+  BuiltinGateway gateway;
+  auto charged = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(charged.ok());
+  EXPECT_TRUE(charged->approved);
+  storage::Order order = OrderOf(100);
+  EXPECT_EQ(RefundNow(gateway, CallFor("a"), order)->refunded_minor, 0);
+  order.charge = storage::Charge{charged->reference, 100, absl::UnixEpoch()};
+  auto refunded = RefundNow(gateway, CallFor("a"), order);
+  EXPECT_EQ(refunded->refunded_minor, 100);
+  EXPECT_EQ(refunded->charge_reference, charged->reference);
+}
+
+TEST(Mocks, StandInForTheInterfaces) {
+  testing::MockPaymentGateway gateway;
+  EXPECT_CALL(gateway, Charge).WillOnce([](const auto&, const auto&, auto done) { done(absl::UnavailableError("")); });
+  EXPECT_FALSE(ChargeNow(gateway, CallFor("a"), OrderOf(1)).ok());
+  testing::MockDispatch dispatch;
+  EXPECT_CALL(dispatch, Release).WillOnce([](const auto&, const auto&, const auto&, auto done) {
+    done(absl::OkStatus());
+  });
+  EXPECT_TRUE(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+}
+
+}  // namespace
+}  // namespace waybill::order

@@ -1,0 +1,533 @@
+#include "services/order/order_api.h"
+
+#include <deque>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/order/testing/fake_dispatch.h"
+#include "storage/reasons.h"
+#include "tests/services/order/order_world.h"
+
+namespace waybill::order {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using testing::FakePaymentGateway;
+using testing::Fate;
+
+class OrderApiTest : public ::testing::Test {
+ protected:
+  // Gateway answers wait in a queue until they are let go.
+  void HoldGateway() {
+    world_.gateway.set_defer([this](FakePaymentGateway::Task task) { held_.push_back(std::move(task)); });
+  }
+  void LetGo() {
+    while (!held_.empty()) {
+      FakePaymentGateway::Task task = std::move(held_.front());
+      held_.pop_front();
+      task();
+    }
+  }
+  // Moves time in small steps, so that backoffs, polls and what they start take their turns.
+  void Pass(absl::Duration duration, Replica& replica) {
+    for (const absl::Time end = world_.time.Now() + duration; world_.time.Now() < end;) {
+      world_.time.Advance(absl::Milliseconds(50));
+      replica.Settle();
+    }
+  }
+
+  SharedWorld world_;
+  std::deque<FakePaymentGateway::Task> held_;
+  Replica a_{world_, "a"};
+};
+
+// --- Creating.
+
+TEST_F(OrderApiTest, ConfirmsAnOrderWithAPaymentAndADriver) {
+  world_.PutDrivers({"ann"});
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.order_status(), OrderStatus::kConfirmed);
+  EXPECT_EQ(result.order.payload.driver->driver_id, "ann");
+  EXPECT_EQ(result.order.payload.charge->amount_minor, 1250);
+  EXPECT_FALSE(result.replayed);
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
+TEST_F(OrderApiTest, FailsADeclinedOrderWithoutAnythingToUndo) {
+  world_.PutDrivers({"ann"});
+  world_.gateway.WillMeet({Fate::kDeclined});
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "PAYMENT_DECLINED");
+  EXPECT_EQ(result.order.failure.detail, "CARD_DECLINED");
+  EXPECT_FALSE(result.order.payload.charge.has_value());
+}
+
+TEST_F(OrderApiTest, GivesTheMoneyBackWhenThereIsNoDriver) {
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "NO_DRIVER_AVAILABLE");
+  EXPECT_EQ(result.order.payload.refund->amount_minor, 1250);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(OrderApiTest, BooksAChargeWhoseAnswerWasLostWhenItIsGivenBack) {
+  std::deque<Fate> lost(5, Fate::kLostAfter);
+  world_.gateway.WillMeet(lost);
+  auto call = a_.Create(a_.NewOrder("k"));
+  Pass(absl::Seconds(30), a_);
+  auto result = call.Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "PAYMENT_UNKNOWN");
+  ASSERT_TRUE(result.order.payload.charge && result.order.payload.refund);
+  EXPECT_EQ(result.order.payload.charge->amount_minor, result.order.payload.refund->amount_minor);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(OrderApiTest, ClosesTheKeyOfAChargeThatNeverHappened) {
+  world_.gateway.WillMeet(std::deque<Fate>(5, Fate::kUnavailable));
+  auto call = a_.Create(a_.NewOrder("k"));
+  Pass(absl::Seconds(30), a_);
+  auto result = call.Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_FALSE(result.order.payload.charge.has_value());
+  EXPECT_FALSE(result.order.payload.refund.has_value());
+  EXPECT_TRUE(world_.gateway.books().begin()->second.closed);
+}
+
+TEST_F(OrderApiTest, AnswersAtOnceWhenAskedToAndGoesOn) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto result = a_.Create(a_.NewOrder("k"), absl::Seconds(5), OrderApi::Wait::kUntilAccepted).Get();
+  ASSERT_TRUE(result.status.ok());
+  EXPECT_EQ(result.order_status(), OrderStatus::kPending);
+  LetGo();
+  a_.Settle();
+  EXPECT_EQ(StatusOf(*a_.store.Get(result.order.id)), OrderStatus::kConfirmed);
+}
+
+TEST_F(OrderApiTest, NamesTheOrderThatIsStillRunningAtTheDeadline) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto call = a_.Create(a_.NewOrder("k"), absl::Seconds(2));
+  world_.time.Advance(absl::Milliseconds(1'990));
+  EXPECT_FALSE(call.answered());
+  world_.time.Advance(absl::Milliseconds(10));
+  auto result = call.Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(result.reason(), "ORDER_STILL_RUNNING");
+  auto id = Uuid::Parse(result.Metadata("order_id"));
+  ASSERT_TRUE(id.has_value());
+  LetGo();
+  a_.Settle();
+  EXPECT_EQ(StatusOf(*a_.store.Get(*id)), OrderStatus::kConfirmed) << "the deadline bounds the wait, not the work";
+}
+
+TEST_F(OrderApiTest, WaitsNoLongerThanItsOwnBound) {
+  HoldGateway();
+  auto call = a_.Create(a_.NewOrder("k"));
+  world_.time.Advance(OrderApiOptions{}.wait_max);
+  EXPECT_EQ(call.Get().reason(), "ORDER_STILL_RUNNING");
+  LetGo();
+}
+
+TEST_F(OrderApiTest, DoesNotPromiseAnOrderThatTheJournalHasNotAnsweredFor) {
+  world_.gateway.WillMeet({Fate::kDeclined});  // so that all of it happens on this thread
+  std::deque<saga::testing::MemoryJournal<storage::Order>::Task> writes;
+  a_.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
+  auto call = a_.Create(a_.NewOrder("k"), absl::Seconds(1));
+  world_.time.Advance(absl::Seconds(1));
+  auto result = call.Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(result.reason(), "STORE_UNAVAILABLE");
+  while (!writes.empty()) {
+    auto write = std::move(writes.front());
+    writes.pop_front();
+    write();
+  }
+}
+
+TEST_F(OrderApiTest, PassesOnThatTheJournalIsFull) {
+  a_.journal.set_error(storage::ReasonError("QUEUE_FULL", "full"));
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(OrderApiTest, LetsGoOfACallerThatWentAway) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto call = a_.Create(a_.NewOrder("k"));
+  call.Abandon();
+  EXPECT_EQ(call.Get().status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(world_.time.pending(), 0u) << "the deadline's timer is left";
+  LetGo();
+  a_.Settle();
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250) << "the order goes on";
+}
+
+TEST_F(OrderApiTest, RefusesNewOrdersWhileDraining) {
+  a_.api.SetDraining();
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(result.reason(), "SHUTTING_DOWN");
+  EXPECT_TRUE(world_.book.rows.empty());
+}
+
+// --- The same key again.
+
+TEST_F(OrderApiTest, RepeatsTheAnswerForTheSameKey) {
+  world_.PutDrivers({"ann", "bob"});
+  auto first = a_.Create(a_.NewOrder("k")).Get();
+  auto again = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.order.id, first.order.id);
+  EXPECT_EQ(again.order_status(), OrderStatus::kConfirmed);
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
+TEST_F(OrderApiTest, LeavesAFailedKeyFailed) {
+  auto first = a_.Create(a_.NewOrder("k")).Get();
+  world_.PutDrivers({"ann"});
+  world_.time.Advance(absl::Seconds(5));
+  auto again = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(again.order.id, first.order.id);
+  EXPECT_EQ(again.order_status(), OrderStatus::kFailed);
+  EXPECT_TRUE(again.replayed);
+}
+
+TEST_F(OrderApiTest, LetsDuplicatesWaitForTheOneThatRuns) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto first = a_.Create(a_.NewOrder("k"));
+  std::vector<Replica::Call> duplicates;
+  for (int i = 0; i < 10; ++i) duplicates.push_back(a_.Create(a_.NewOrder("k")));
+  auto accepted = a_.Create(a_.NewOrder("k"), absl::Seconds(1), OrderApi::Wait::kUntilAccepted).Get();
+  EXPECT_TRUE(accepted.replayed);
+  EXPECT_EQ(accepted.order_status(), OrderStatus::kPending);
+  for (auto& duplicate : duplicates) EXPECT_FALSE(duplicate.answered());
+  LetGo();
+  const Uuid id = first.Get().order.id;
+  for (auto& duplicate : duplicates) {
+    auto result = duplicate.Get();
+    EXPECT_EQ(result.order.id, id);
+    EXPECT_EQ(result.order_status(), OrderStatus::kConfirmed);
+    EXPECT_TRUE(result.replayed);
+  }
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
+TEST_F(OrderApiTest, NamesTheExistingOrderWhenADuplicateWaitsTooLong) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto first = a_.Create(a_.NewOrder("k"));
+  auto duplicate = a_.Create(a_.NewOrder("k"), absl::Seconds(1));
+  world_.time.Advance(absl::Seconds(1));
+  auto result = duplicate.Get();
+  EXPECT_EQ(result.reason(), "ORDER_STILL_RUNNING");
+  LetGo();
+  EXPECT_EQ(result.Metadata("order_id"), first.Get().order.id.ToString());
+}
+
+TEST_F(OrderApiTest, RefusesAKeyReusedForAnotherRequest) {
+  a_.Create(a_.NewOrder("k", 100)).Get();
+  auto result = a_.Create(a_.NewOrder("k", 101)).Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(result.reason(), "IDEMPOTENCY_KEY_REUSED");
+  EXPECT_EQ(result.Metadata("fields"), "amount.minor_units");
+}
+
+TEST_F(OrderApiTest, WaitsForAnOrderThatAnotherReplicaDrives) {
+  world_.PutDrivers({"ann"});
+  Replica b(world_, "b");
+  HoldGateway();
+  auto first = a_.Create(a_.NewOrder("k"));
+  auto duplicate = b.Create(b.NewOrder("k"));
+  Pass(absl::Milliseconds(500), b);
+  EXPECT_FALSE(duplicate.answered());
+  LetGo();
+  Pass(absl::Seconds(1), b);
+  auto result = duplicate.Get();
+  EXPECT_EQ(result.order.id, first.Get().order.id);
+  EXPECT_EQ(result.order_status(), OrderStatus::kConfirmed);
+  EXPECT_TRUE(result.replayed);
+}
+
+TEST_F(OrderApiTest, AnswersWithWhatAnotherReplicaMadeOfAnOrderItTookOver) {
+  world_.PutDrivers({"ann"});
+  Replica b(world_, "b");
+  HoldGateway();
+  auto call = a_.Create(a_.NewOrder("k"));
+  world_.gateway.set_defer(nullptr);
+  world_.time.Advance(absl::Seconds(11));  // a's lease runs out
+  ASSERT_EQ(*b.runner.RecoverExpired(false, 100), 1u);
+  b.Settle();
+  LetGo();  // a learns that it was fenced
+  Pass(absl::Seconds(1), a_);
+  auto result = call.Get();
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.order_status(), OrderStatus::kConfirmed);
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+  EXPECT_EQ(world_.book.taken_slots.size(), 1u);
+}
+
+TEST_F(OrderApiTest, TwoReplicasNeverGiveADriverToTwoOrders) {
+  world_.PutDrivers({"ann", "bob", "cem"});
+  Replica b(world_, "b");
+  std::set<std::string> drivers;
+  for (int i = 0; i < 3; ++i) {
+    auto result = (i % 2 == 0 ? a_ : b).Create(a_.NewOrder("k" + std::to_string(i))).Get();
+    ASSERT_EQ(result.order_status(), OrderStatus::kConfirmed) << i;
+    EXPECT_TRUE(drivers.insert(result.order.payload.driver->driver_id).second);
+  }
+  EXPECT_EQ(b.Create(b.NewOrder("k3")).Get().order.failure.reason, "NO_DRIVER_AVAILABLE");
+}
+
+// --- Turning back.
+
+TEST_F(OrderApiTest, RefundsAndFreesTheDriverOfACancelledOrder) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto result = a_.Cancel(id, "changed my mind").Get();
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(result.order.failure.detail, "changed my mind");
+  EXPECT_FALSE(result.order.payload.driver.has_value());
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+  EXPECT_TRUE(world_.book.taken_slots.empty());
+  EXPECT_EQ(a_.Cancel(id).Get().order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(a_.Create(a_.NewOrder("k2")).Get().order_status(), OrderStatus::kConfirmed) << "ann is free again";
+}
+
+TEST_F(OrderApiTest, TurnsBackAnOrderThatIsStillRunning) {
+  world_.PutDrivers({"ann"});
+  HoldGateway();
+  auto create = a_.Create(a_.NewOrder("k"));
+  const Uuid id = world_.book.rows.begin()->first;
+  auto cancel = a_.Cancel(id);
+  a_.Settle();
+  EXPECT_FALSE(cancel.answered());
+  LetGo();
+  a_.Settle();
+  LetGo();
+  EXPECT_EQ(cancel.Get().order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(create.Get().order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(OrderApiTest, CancelsThroughAnotherReplica) {
+  world_.PutDrivers({"ann"});
+  Replica b(world_, "b");
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  EXPECT_EQ(b.Cancel(id).Get().order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(OrderApiTest, AnswersAFailedOrderAsItIs) {
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto result = a_.Cancel(id).Get();
+  ASSERT_TRUE(result.status.ok());
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "NO_DRIVER_AVAILABLE");
+}
+
+TEST_F(OrderApiTest, WaitsForAnOrderThatIsBeingTurnedBackAlready) {
+  world_.gateway.WillMeet({Fate::kAnswered, Fate::kUnavailable});  // the charge, then the first refund
+  auto create = a_.Create(a_.NewOrder("k"));
+  a_.Settle();
+  auto cancel = a_.Cancel(world_.book.rows.begin()->first);
+  Pass(absl::Seconds(5), a_);
+  EXPECT_EQ(cancel.Get().order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(create.Get().order_status(), OrderStatus::kFailed);
+}
+
+TEST_F(OrderApiTest, NamesTheOrderWhoseCancellationTakesTooLong) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  world_.gateway.set_fate(Fate::kUnavailable);
+  auto cancel = a_.Cancel(id, "", absl::Seconds(2));
+  Pass(absl::Seconds(3), a_);
+  auto result = cancel.Get();
+  EXPECT_EQ(result.reason(), "ORDER_STILL_RUNNING");
+  EXPECT_EQ(result.Metadata("order_id"), id.ToString());
+}
+
+TEST_F(OrderApiTest, DoesNotTurnBackACompletedOrder) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  ASSERT_TRUE(a_.Complete(id).Get().status.ok());
+  auto result = a_.Cancel(id).Get();
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(result.reason(), "ORDER_NOT_CANCELLABLE");
+  EXPECT_EQ(result.Metadata("status"), "COMPLETED");
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
+TEST_F(OrderApiTest, DoesNotKnowOrdersThatAreNotThere) {
+  EXPECT_EQ(a_.Cancel(Uuid()).Get().reason(), "ORDER_NOT_FOUND");
+  EXPECT_EQ(a_.Complete(Uuid()).Get().reason(), "ORDER_NOT_FOUND");
+}
+
+// --- Completing.
+
+TEST_F(OrderApiTest, FreesTheDriverOfACompletedOrder) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto result = a_.Complete(id).Get();
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.order_status(), OrderStatus::kCompleted);
+  EXPECT_FALSE(result.order.payload.driver.has_value());
+  EXPECT_EQ(a_.Complete(id).Get().order_status(), OrderStatus::kCompleted) << "repeating it is harmless";
+  EXPECT_TRUE(world_.book.taken_slots.empty());
+  EXPECT_EQ(a_.Create(a_.NewOrder("k2")).Get().order_status(), OrderStatus::kConfirmed);
+}
+
+TEST_F(OrderApiTest, CompletesOnlyAConfirmedOrder) {
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto result = a_.Complete(id).Get();
+  EXPECT_EQ(result.reason(), "ORDER_NOT_CONFIRMED");
+  EXPECT_EQ(result.Metadata("status"), "FAILED");
+}
+
+TEST_F(OrderApiTest, CompletesAndCancelsConcurrentlyWithOneWinner) {
+  for (int round = 0; round < 20; ++round) {
+    world_.PutDrivers({"ann"});
+    const Uuid id = a_.Create(a_.NewOrder("k" + std::to_string(round))).Get().order.id;
+    Replica b(world_, "b" + std::to_string(round));
+    auto cancel = a_.Cancel(id);
+    auto complete = b.Complete(id);
+    a_.Settle();
+    b.Settle();
+    Pass(absl::Seconds(1), a_);
+    const OrderStatus status = StatusOf(*a_.store.Get(id));
+    EXPECT_THAT(status, AnyOf(OrderStatus::kCancelled, OrderStatus::kCompleted));
+    EXPECT_EQ(cancel.Get().status.ok(), status == OrderStatus::kCancelled);
+    EXPECT_EQ(complete.Get().status.ok(), status == OrderStatus::kCompleted);
+    EXPECT_TRUE(world_.book.taken_slots.empty());
+    world_.time.Advance(absl::Seconds(3));
+  }
+}
+
+// --- With a dispatcher outside.
+
+class RemoteDispatchTest : public ::testing::Test {
+ protected:
+  explicit RemoteDispatchTest(std::vector<std::string> drivers = {"ann"}) {
+    auto dispatch = std::make_unique<testing::FakeDispatch>(std::move(drivers));
+    dispatcher_ = dispatch.get();
+    replica_.emplace(world_, "a", std::move(dispatch));
+  }
+
+  SharedWorld world_;
+  testing::FakeDispatch* dispatcher_;
+  std::optional<Replica> replica_;
+};
+
+TEST_F(RemoteDispatchTest, TellsTheDispatcherOfACompletion) {
+  const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
+  EXPECT_THAT(dispatcher_->assigned(),
+              ElementsAre(std::pair<const std::string, std::string>(AssignmentKey(id), "ann")));
+  EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+  EXPECT_TRUE(dispatcher_->assigned().empty());
+  EXPECT_TRUE(world_.book.taken_slots.empty());
+}
+
+TEST_F(RemoteDispatchTest, StaysConfirmedWhileTheDispatcherDoesNotAnswer) {
+  const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
+  dispatcher_->WillMeet({Fate::kUnavailable});
+  EXPECT_EQ(replica_->Complete(id).Get().status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(StatusOf(*replica_->store.Get(id)), OrderStatus::kConfirmed);
+  EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+}
+
+TEST_F(RemoteDispatchTest, TurnsTheOrderBackWhenTheDispatchersDriverHoldsAnotherOrder) {
+  world_.book.taken_slots[{"ann", 1}] = Uuid();  // as our own books have it
+  auto result = replica_->Create(Replica::NewOrder("k")).Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "NO_DRIVER_AVAILABLE");
+  EXPECT_TRUE(dispatcher_->assigned().empty()) << "the dispatcher must have its driver back";
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+// --- Reading.
+
+TEST_F(OrderApiTest, TellsAnOrdersStoryFromItsAcceptance) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  std::promise<absl::StatusOr<OrderApi::Story>> answer;
+  a_.api.Get(id, [&](absl::StatusOr<OrderApi::Story> story) { answer.set_value(std::move(story)); });
+  auto story = answer.get_future().get();
+  ASSERT_TRUE(story.ok());
+  std::vector<std::string> lines;
+  for (const Transition& line : story->transitions) {
+    lines.push_back(std::to_string(line.entry.seq) + " " + line.entry.step + " " + std::string(line.outcome()));
+  }
+  EXPECT_THAT(lines, ElementsAre("0  accepted", "1 charge_payment succeeded", "2 assign_driver succeeded"));
+  EXPECT_EQ(story->transitions.front().status, OrderStatus::kPending);
+  EXPECT_EQ(story->transitions.back().status, OrderStatus::kConfirmed);
+}
+
+// --- For operators.
+
+class SagaApiTest : public OrderApiTest {
+ protected:
+  absl::StatusOr<SagaApi::Answer> Retry(const Uuid& id) {
+    std::promise<absl::StatusOr<SagaApi::Answer>> answer;
+    a_.sagas.Retry(id, absl::InfiniteFuture(), [&](auto result) { answer.set_value(std::move(result)); });
+    return answer.get_future().get();
+  }
+  absl::StatusOr<SagaApi::Answer> Resolve(const Uuid& id) {
+    std::promise<absl::StatusOr<SagaApi::Answer>> answer;
+    a_.sagas.Resolve(id, "ops: paid back by hand", absl::InfiniteFuture(),
+                     [&](auto result) { answer.set_value(std::move(result)); });
+    return answer.get_future().get();
+  }
+  static std::string ReasonOf(const absl::StatusOr<SagaApi::Answer>& answer) {
+    return GetErrorDetail(answer.status()).reason;
+  }
+  // An order whose refund fails for as long as the gateway is down.
+  Uuid Stuck() {
+    world_.gateway.WillMeet({Fate::kAnswered});
+    world_.gateway.set_fate(Fate::kUnavailable);
+    auto call = a_.Create(a_.NewOrder("k"));
+    Pass(absl::Minutes(3), a_);
+    EXPECT_EQ(call.Get().reason(), "ORDER_STILL_RUNNING");
+    return world_.book.rows.begin()->first;
+  }
+};
+
+TEST_F(SagaApiTest, RetriesAtOnceWhatIsBackingOff) {
+  const Uuid id = Stuck();
+  EXPECT_TRUE(a_.store.Get(id)->needs_attention);
+  world_.gateway.set_fate(Fate::kAnswered);
+  auto answer = Retry(id);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->saga.header.state, saga::State::kCompensated);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+  EXPECT_EQ(ReasonOf(Retry(id)), "SAGA_FINISHED");
+}
+
+TEST_F(SagaApiTest, EndsAStuckSagaWithAWrittenReason) {
+  const Uuid id = Stuck();
+  auto answer = Resolve(id);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->saga.header.state, saga::State::kResolved);
+  EXPECT_EQ(answer->log.back().outcome, saga::LogOutcome::kResolved);
+  EXPECT_EQ(answer->log.back().detail, "ops: paid back by hand");
+  EXPECT_EQ(ReasonOf(Resolve(id)), "SAGA_NOT_STUCK");
+  EXPECT_EQ(a_.Cancel(id).Get().reason(), "ORDER_NOT_CANCELLABLE");
+}
+
+TEST_F(SagaApiTest, DoesNotResolveWhatIsNotStuck) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  EXPECT_EQ(ReasonOf(Resolve(id)), "SAGA_NOT_STUCK");
+  EXPECT_EQ(ReasonOf(Retry(Uuid())), "SAGA_NOT_FOUND");
+}
+
+}  // namespace
+}  // namespace waybill::order

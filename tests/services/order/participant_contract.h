@@ -1,0 +1,175 @@
+// What every payment gateway and every dispatcher outside of this process has to do for Waybill; run against the fakes
+// and against the remote implementations. A World opens one, and gives the means to look into its books.
+#pragma once
+
+#include <future>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "services/order/dispatch.h"
+#include "services/order/payment_gateway.h"
+
+namespace waybill::order {
+
+inline ParticipantCall CallFor(const std::string& key) {
+  return {key, "0190f0a0-0000-7000-8000-00000000000a", absl::Now() + absl::Seconds(10), ""};
+}
+
+inline storage::Order OrderOf(int64_t amount_minor) {
+  storage::Order order;
+  order.user_id = "user-1";
+  order.amount_minor = amount_minor;
+  order.currency = "EUR";
+  return order;
+}
+
+inline absl::StatusOr<ChargeResult> ChargeNow(PaymentGateway& gateway, const ParticipantCall& call,
+                                              const storage::Order& order) {
+  std::promise<absl::StatusOr<ChargeResult>> answer;
+  gateway.Charge(call, order, [&](absl::StatusOr<ChargeResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
+inline absl::StatusOr<RefundResult> RefundNow(PaymentGateway& gateway, const ParticipantCall& call,
+                                              const storage::Order& order) {
+  std::promise<absl::StatusOr<RefundResult>> answer;
+  gateway.Refund(call, order, [&](absl::StatusOr<RefundResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
+inline absl::StatusOr<AssignResult> AssignNow(Dispatch& dispatch, const ParticipantCall& call,
+                                              const storage::Order& order) {
+  std::promise<absl::StatusOr<AssignResult>> answer;
+  dispatch.Assign(call, Uuid(), order, 0,
+                  [&](absl::StatusOr<AssignResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
+inline absl::Status ReleaseNow(Dispatch& dispatch, const ParticipantCall& call, const storage::Order& order) {
+  std::promise<absl::Status> answer;
+  dispatch.Release(call, Uuid(), order, [&](absl::Status status) { answer.set_value(std::move(status)); });
+  return answer.get_future().get();
+}
+
+template <typename World>
+class GatewayContract : public ::testing::Test {
+ protected:
+  World world_;
+};
+TYPED_TEST_SUITE_P(GatewayContract);
+
+TYPED_TEST_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked) {
+  PaymentGateway& gateway = this->world_.gateway();
+  auto first = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE(first->approved);
+  EXPECT_FALSE(first->reference.empty());
+  auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->reference, first->reference);
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+}
+
+TYPED_TEST_P(GatewayContract, RefundsOnceAndInFull) {
+  PaymentGateway& gateway = this->world_.gateway();
+  auto charged = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(charged.ok());
+  for (int i = 0; i < 2; ++i) {
+    auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(refunded.ok()) << refunded.status();
+    EXPECT_EQ(refunded->refunded_minor, 100);
+    EXPECT_EQ(refunded->charge_reference, charged->reference);
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, ClosesAKeyThatIsRefundedBeforeItWasCharged) {
+  PaymentGateway& gateway = this->world_.gateway();
+  auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(refunded.ok()) << refunded.status();
+  EXPECT_EQ(refunded->refunded_minor, 0);
+  auto late = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_FALSE(late->approved);
+  EXPECT_EQ(late->decline_reason, "KEY_CLOSED");
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, RepeatsADecline) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.DeclineNext();
+  for (int i = 0; i < 2; ++i) {
+    auto declined = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(declined.ok()) << declined.status();
+    EXPECT_FALSE(declined->approved);
+    EXPECT_FALSE(declined->decline_reason.empty());
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, TakesALostAnswerForNeitherSuccessNorFailure) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.LoseNextAnswer();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = absl::Now() + absl::Milliseconds(200);
+  EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+  auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->approved);
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked, RefundsOnceAndInFull,
+                            ClosesAKeyThatIsRefundedBeforeItWasCharged, RepeatsADecline,
+                            TakesALostAnswerForNeitherSuccessNorFailure);
+
+template <typename World>
+class DispatchContract : public ::testing::Test {
+ protected:
+  World world_;  // with exactly one driver
+};
+TYPED_TEST_SUITE_P(DispatchContract);
+
+TYPED_TEST_P(DispatchContract, AssignsOneDriverHoweverOftenItIsAsked) {
+  Dispatch& dispatch = this->world_.dispatch();
+  auto first = AssignNow(dispatch, CallFor("a"), OrderOf(1));
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(first->driver.has_value());
+  auto again = AssignNow(dispatch, CallFor("a"), OrderOf(1));
+  ASSERT_TRUE(again.ok() && again->driver.has_value());
+  EXPECT_EQ(again->driver->driver_id, first->driver->driver_id);
+  auto other = AssignNow(dispatch, CallFor("b"), OrderOf(1));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_FALSE(other->driver.has_value());
+  EXPECT_EQ(other->none_reason, kNoDriverAvailable);
+}
+
+TYPED_TEST_P(DispatchContract, FreesTheDriverAndClosesTheKey) {
+  Dispatch& dispatch = this->world_.dispatch();
+  ASSERT_TRUE(AssignNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+  EXPECT_TRUE(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+  EXPECT_TRUE(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+  auto late = AssignNow(dispatch, CallFor("a"), OrderOf(1));
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_FALSE(late->driver.has_value());
+  auto next = AssignNow(dispatch, CallFor("b"), OrderOf(1));
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_TRUE(next->driver.has_value());
+}
+
+TYPED_TEST_P(DispatchContract, ClosesAKeyThatWasNeverAssigned) {
+  Dispatch& dispatch = this->world_.dispatch();
+  EXPECT_TRUE(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+  auto late = AssignNow(dispatch, CallFor("a"), OrderOf(1));
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_FALSE(late->driver.has_value());
+  EXPECT_EQ(late->none_reason, "KEY_CLOSED");
+}
+
+REGISTER_TYPED_TEST_SUITE_P(DispatchContract, AssignsOneDriverHoweverOftenItIsAsked, FreesTheDriverAndClosesTheKey,
+                            ClosesAKeyThatWasNeverAssigned);
+
+}  // namespace waybill::order

@@ -39,6 +39,8 @@ class Dispatch {
 
   // The saga's newest step, and with it the last claim or release made for this order, is in the journal.
   virtual void OnDurable(const Uuid& order_id) {}
+  // Another process drives the saga: what was last picked or released here was never written.
+  virtual void OnFenced(const Uuid& order_id) {}
 };
 
 }  // namespace waybill::order

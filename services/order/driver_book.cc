@@ -129,6 +129,11 @@ void DriverBook::Durable(const Uuid& order_id, absl::Time now) {
   }
 }
 
+void DriverBook::Forget(const Uuid& order_id, absl::Time now) {
+  Drop(order_id, now);
+  releasing_.erase(order_id);  // the slot stays taken until a reconciliation says otherwise
+}
+
 void DriverBook::Take(Index index, int slot) {
   Driver& driver = drivers_[index];
   if (Get(driver.slots, slot)) return;

@@ -43,6 +43,8 @@ class DriverBook {
   void Release(const Uuid& order_id, const storage::DriverSlot& slot, absl::Time now);
   // What was last picked or released for the order is in the journal.
   void Durable(const Uuid& order_id, absl::Time now);
+  // It never will be: another process took the order over.
+  void Forget(const Uuid& order_id, absl::Time now);
 
   // --- Reconciliation with the journal, in small pieces, because picks wait for each of them. What changes here
   // between Begin and the end counts more than what the journal said meanwhile.

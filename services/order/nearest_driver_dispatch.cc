@@ -73,6 +73,11 @@ void NearestDriverDispatch::OnDurable(const Uuid& order_id) {
   if (book_.taken() < before) exhausted_until_ = absl::InfinitePast();
 }
 
+void NearestDriverDispatch::OnFenced(const Uuid& order_id) {
+  std::lock_guard lock(mutex_);
+  book_.Forget(order_id, clock_.Now());
+}
+
 // --- Any driver: from a pool of ready ones that is refilled by reading the fleet page by page.
 
 void NearestDriverDispatch::AssignAny(const Uuid& order_id, Done done) {

@@ -58,6 +58,7 @@ class NearestDriverDispatch final : public Dispatch {
   void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
                absl::AnyInvocable<void(absl::Status)> done) override;
   void OnDurable(const Uuid& order_id) override;
+  void OnFenced(const Uuid& order_id) override;
 
   // Compares the book with the journal. Blocks; for start and housekeeping.
   absl::Status Reconcile();

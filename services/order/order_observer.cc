@@ -24,6 +24,7 @@ void OrderObserver::OnNeedsAttention(const saga::Header& header) {
 
 void OrderObserver::OnFenced(const saga::Header& header) {
   metrics_.Fenced();
+  dispatch_.OnFenced(header.id);
   log_.Warn("another process has taken the order over", {{"order_id", header.id.ToString()}, {"epoch", header.epoch}});
 }
 

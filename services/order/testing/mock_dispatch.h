@@ -17,6 +17,7 @@ class MockDispatch : public Dispatch {
                absl::AnyInvocable<void(absl::Status)> done),
               (override));
   MOCK_METHOD(void, OnDurable, (const Uuid& order_id), (override));
+  MOCK_METHOD(void, OnFenced, (const Uuid& order_id), (override));
 };
 
 }  // namespace waybill::order::testing

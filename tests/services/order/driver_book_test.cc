@@ -169,6 +169,18 @@ TEST_F(DriverBookTest, FreesNothingWhenTheJournalCouldNotBeReadToItsEnd) {
   EXPECT_FALSE(book_.Pick(Order(2), "ann", now_).has_value());
 }
 
+TEST_F(DriverBookTest, DoesNotHoldOnToWhatAFencedOrderPickedOrReleased) {
+  book_.Pick(Order(1), "ann", now_);
+  book_.Forget(Order(1), now_);
+  EXPECT_TRUE(book_.Pick(Order(2), "ann", now_).has_value());
+  book_.Durable(Order(2), now_);
+  book_.Release(Order(2), {"ann", 1}, now_);
+  book_.Forget(Order(2), now_);
+  EXPECT_FALSE(book_.Pick(Order(3), "ann", now_).has_value()) << "who knows whether it was released";
+  Reconcile({});
+  EXPECT_TRUE(book_.Pick(Order(3), "ann", now_).has_value());
+}
+
 TEST_F(DriverBookTest, GivesUpPicksThatNeverBecameDurable) {
   book_.Pick(Order(1), "ann", now_);  // and then another process took the saga over
   now_ += absl::Minutes(2);

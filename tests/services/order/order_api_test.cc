@@ -1,6 +1,7 @@
 #include "services/order/order_api.h"
 
 #include <deque>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,12 +24,20 @@ class OrderApiTest : public ::testing::Test {
  protected:
   // Gateway answers wait in a queue until they are let go.
   void HoldGateway() {
-    world_.gateway.set_defer([this](FakePaymentGateway::Task task) { held_.push_back(std::move(task)); });
+    world_.gateway.set_defer([this](FakePaymentGateway::Task task) {
+      std::lock_guard lock(held_mutex_);
+      held_.push_back(std::move(task));
+    });
   }
   void LetGo() {
-    while (!held_.empty()) {
-      FakePaymentGateway::Task task = std::move(held_.front());
-      held_.pop_front();
+    while (true) {
+      FakePaymentGateway::Task task;
+      {
+        std::lock_guard lock(held_mutex_);
+        if (held_.empty()) return;
+        task = std::move(held_.front());
+        held_.pop_front();
+      }
       task();
     }
   }
@@ -41,6 +50,7 @@ class OrderApiTest : public ::testing::Test {
   }
 
   SharedWorld world_;
+  std::mutex held_mutex_;
   std::deque<FakePaymentGateway::Task> held_;
   Replica a_{world_, "a"};
 };
@@ -250,9 +260,10 @@ TEST_F(OrderApiTest, WaitsForAnOrderThatAnotherReplicaDrives) {
   Pass(absl::Milliseconds(500), b);
   EXPECT_FALSE(duplicate.answered());
   LetGo();
+  const Uuid id = first.Get().order.id;
   Pass(absl::Seconds(1), b);
   auto result = duplicate.Get();
-  EXPECT_EQ(result.order.id, first.Get().order.id);
+  EXPECT_EQ(result.order.id, id);
   EXPECT_EQ(result.order_status(), OrderStatus::kConfirmed);
   EXPECT_TRUE(result.replayed);
 }
@@ -396,7 +407,9 @@ TEST_F(OrderApiTest, CompletesOnlyAConfirmedOrder) {
 TEST_F(OrderApiTest, CompletesAndCancelsConcurrentlyWithOneWinner) {
   for (int round = 0; round < 20; ++round) {
     world_.PutDrivers({"ann"});
-    const Uuid id = a_.Create(a_.NewOrder("k" + std::to_string(round))).Get().order.id;
+    auto created = a_.Create(a_.NewOrder("k" + std::to_string(round))).Get();
+    ASSERT_EQ(created.order_status(), OrderStatus::kConfirmed) << round;
+    const Uuid id = created.order.id;
     Replica b(world_, "b" + std::to_string(round));
     auto cancel = a_.Cancel(id);
     auto complete = b.Complete(id);

@@ -125,6 +125,9 @@ start_redis() { # STACK → sets REDIS_URL
   fail_with_log "Redis did not start" "$stack/redis.log"
 }
 
+# Set by .waybill/up/env rather than by the user: those servers are ./dev up's own, and may be down by now.
+if [[ "${DATABASE_URL:-} ${REDIS_URL:-}" == "${WAYBILL_DEV_UP:-}" ]]; then unset DATABASE_URL REDIS_URL; fi
+
 # DATABASE_URL and REDIS_URL, where set, are used as they are; what is missing is started.
 start_servers() { # STACK
   [[ -n ${DATABASE_URL:-} ]] || start_postgres "$1"

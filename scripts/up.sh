@@ -33,6 +33,7 @@ verb_up() {
 # source this file, and \`waybill\` and \`psql\` know where everything is
 export WAYBILL_SERVER=$order WAYBILL_SANDBOX=$sandbox WAYBILL_SIDE_PORT=$side
 export DATABASE_URL='$DATABASE_URL' REDIS_URL='$REDIS_URL'
+export WAYBILL_DEV_UP="$DATABASE_URL $REDIS_URL"  # tells ./dev that these two are not servers of your own
 export PATH="$bin:\$PATH"
 ENV
   describe_up "$stack"

@@ -240,6 +240,14 @@ class Watcher {
     return absl::OkStatus();
   }
 
+  // One write of the saga may append several transitions, all with the state after it: the stream was left at the first
+  // settled one, and the others are in the order.
+  void ShowRest(const v1::Order& order) {
+    for (const v1::OrderTransition& transition : order.transitions()) {
+      if (transition.sequence() >= next_ && transition.status() == status_) Show(transition);
+    }
+  }
+
  private:
   absl::Status Follow(absl::Time deadline) {
     v1::WatchOrderRequest request;
@@ -253,7 +261,8 @@ class Watcher {
     while (!ended_ && stream->Read(&transition)) {
       Show(transition);
       next_ = transition.sequence() + 1;
-      ended_ = args_.until == "settled" && IsSettled(transition.status());
+      status_ = transition.status();
+      ended_ = args_.until == "settled" && IsSettled(status_);
     }
     if (ended_) call.TryCancel();
     absl::Status status = rpc::FromGrpcStatus(stream->Finish());
@@ -278,16 +287,19 @@ class Watcher {
   const WatchArgs& args_;
   int64_t next_;
   std::optional<absl::Time> previous_;
+  v1::OrderStatus status_ = v1::ORDER_STATUS_UNSPECIFIED;  // after the transition shown last
   bool ended_ = false;
 };
 
 ExitCode Watch(const Context& context, const WatchArgs& args) {
-  absl::Status status = Watcher(context, args).Run();
+  Watcher watcher(context, args);
+  absl::Status status = watcher.Run();
   if (!status.ok()) return Fail(context, status);
   v1::GetOrderRequest request;
   request.set_order_id(args.id);
   absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::GetOrder, request);
   if (!order.ok()) return Fail(context, order.status());
+  watcher.ShowRest(*order);
   if (!context.json) context.PrintLine(Printable(Verdict(ToView(*order))));
   return ExitCodeOf(order->status());
 }

@@ -383,6 +383,22 @@ TEST_F(CliTest, WatchStopsAtSettledWhenAsked) {
   EXPECT_THAT(ran.output, Not(HasSubstr("COMPLETED")));
 }
 
+// The charge and the driver may have come with one write: both lines belong to the state they led to.
+TEST_F(CliTest, WatchShowsAllThatSettledTheOrder) {
+  order::Order all;
+  *all.add_transitions() = Transition(1, "charge_payment", "succeeded", order::CONFIRMED);
+  *all.add_transitions() = Transition(2, "assign_driver", "succeeded", order::CONFIRMED);
+  *all.add_transitions() = Transition(3, "", "closed", order::COMPLETED);
+  orders_.watch.Then(all);
+  all.set_status(order::COMPLETED);
+  orders_.get.Then(all);
+  Ran ran = Run({"order", "watch", kId, "--until", "settled", "--json"});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  std::vector<std::string> sequences;
+  for (const auto& line : ran.json) sequences.push_back(line["sequence"]);
+  EXPECT_THAT(sequences, ElementsAre("1", "2"));
+}
+
 TEST_F(CliTest, CancelPassesTheReasonOn) {
   order::Order cancelled = Failed();
   cancelled.set_status(order::CANCELLED);

@@ -25,8 +25,8 @@ INTRO
   demo_confirmed
   demo_declined
   demo_no_driver
-  demo_gateway_silent_for_a_while
-  demo_gateway_silent_for_good
+  demo_gateway_silent_for_a_while "$stack"
+  demo_gateway_silent_for_good "$stack"
   demo_killed "$stack"
   demo_afterwards
   demo_books "$stack"
@@ -45,7 +45,7 @@ demo_end() { # STACK
 
 # --- how it is told ---
 
-chapter() { printf '\n'; say "── $* "; }
+chapter() { printf '\n'; say "── $*"; }
 
 tell() { printf '%s\n' "$@"; }
 
@@ -75,19 +75,21 @@ expect() { # STATUS
 
 # Follows $order in the background, line by line; followed waits for its end.
 follow() { # FILE
-  waybill order watch --until settled --timeout 40s "$order" > >(tee "$1") 2>/dev/null &
+  : >"$1"
+  { waybill order watch --until settled --timeout 40s "$order" 2>/dev/null; echo $? >"$1.code"; } | tee "$1" &
   follower=$!
 }
 
-followed() {
+followed() { # FILE
+  local code
   wait "$follower"
-  local code=$?
+  code=$(<"$1.code")
   ((code == 0 || code == 6)) || fail "following order $order ended with exit code $code"
 }
 
 wait_for_lines() { # COUNT TEXT FILE
   local deadline=$((SECONDS + 20))
-  until (($(grep -c "$2" "$3" 2>/dev/null) >= $1)); do
+  until (($(grep -c "$2" "$3") >= $1)); do
     ((SECONDS < deadline)) || fail "order $order never came to: $2"
     sleep 0.02
   done
@@ -163,26 +165,26 @@ demo_no_driver() {
   expect FAILED
 }
 
-demo_gateway_silent_for_a_while() {
+demo_gateway_silent_for_a_while() { # STACK
   chapter "4. The gateway charges, but its answers are lost: asked again under the same key"
   tell "No answer is neither yes nor no. After two lost answers the gateway is repaired:"
   waybill sandbox set --target gateway --lost-after 1 --method Charge >/dev/null
   create --user dora --amount 21.00 --currency EUR --pickup 52.5076,13.3904 --wait accepted
-  follow "$stack/follow"
-  wait_for_lines 2 unknown "$stack/follow"
+  follow "$1/follow"
+  wait_for_lines 2 unknown "$1/follow"
   waybill sandbox set >/dev/null
-  followed
+  followed "$1/follow"
   expect CONFIRMED
   tell "It was asked several times and charged once:"
   show waybill sandbox books --order "$order"
 }
 
-demo_gateway_silent_for_good() {
+demo_gateway_silent_for_good() { # STACK
   chapter "5. The gateway never answers a charge: turned back, although nobody knows whether it charged"
   waybill sandbox set --target gateway --lost-after 1 --method Charge >/dev/null
   create --user emil --amount 45.99 --currency EUR --pickup 52.5250,13.3694 --wait accepted
-  follow "$stack/follow"
-  followed
+  follow "$1/follow"
+  followed "$1/follow"
   waybill sandbox set >/dev/null
   expect FAILED
   tell "It had charged. The refund, under the same key, gave that back and lets no late charge land:"
@@ -193,8 +195,8 @@ demo_killed() { # STACK
   chapter "6. kill -9 in the middle of an order"
   waybill sandbox set --target gateway --lost-after 1 --method Charge >/dev/null
   create --user farid --amount 17.00 --currency EUR --pickup 52.5027,13.4132 --wait accepted
-  follow "$stack/follow"
-  wait_for_lines 1 unknown "$stack/follow"
+  follow "$1/follow"
+  wait_for_lines 1 unknown "$1/follow"
   local pid
   read -r pid _ <"$1/waybill-order.pid"
   tell "      kill -9 $pid: waybill-order is gone, with an order whose charge it knows nothing about"
@@ -202,7 +204,7 @@ demo_killed() { # STACK
   waybill sandbox set >/dev/null
   tell "      and started again: it finds the order in Postgres, and goes on"
   start_order_service "$1" "$WAYBILL_SERVER"
-  followed
+  followed "$1/follow"
   expect CONFIRMED
   tell "Charged once:"
   show waybill sandbox books --order "$order"

@@ -1,20 +1,24 @@
 #include "services/rpc/request.h"
 
+#include <map>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "fmt/format.h"
 #include "google/protobuf/descriptor.h"
+#include "google/protobuf/unknown_field_set.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "runtime/status.h"
 
 namespace waybill::rpc {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using google::protobuf::Reflection;
+using google::protobuf::UnknownField;
+using google::protobuf::UnknownFieldSet;
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsUtf8(std::string_view text) {
@@ -50,26 +54,24 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
-// A failed parse leaves what it had read so far in the message, the bad text included.
-void FindBadText(const Message& message, const std::string& prefix, ErrorDetail& detail) {
-  const Reflection& reflection = *message.GetReflection();
-  std::vector<const FieldDescriptor*> fields;
-  reflection.ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
-    int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
-    for (int i = 0; i < count; ++i) {
-      std::string path = prefix + field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
-      if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        const Message& child = field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
-                                                    : reflection.GetMessage(message, field);
-        FindBadText(child, path + ".", detail);
-      } else if (field->type() == FieldDescriptor::TYPE_STRING) {
-        std::string scratch;
-        const std::string& text = field->is_repeated()
-                                      ? reflection.GetRepeatedStringReference(message, field, i, &scratch)
-                                      : reflection.GetStringReference(message, field, &scratch);
-        if (!IsUtf8(text)) detail.violations.emplace_back(path, "is not valid UTF-8");
-      }
+// Looks at the bytes themselves: a failed parse leaves a message with some of its fields, and without the map entry
+// that was wrong.
+void FindBadText(const UnknownFieldSet& fields, const Descriptor& type, const std::string& prefix,
+                 ErrorDetail& detail) {
+  std::map<int, int> seen;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const UnknownField& field = fields.field(i);
+    const FieldDescriptor* declared = type.FindFieldByNumber(field.number());
+    if (declared == nullptr || field.type() != UnknownField::TYPE_LENGTH_DELIMITED) continue;
+    const std::string& bytes = field.length_delimited();
+    std::string path = prefix + declared->name();
+    UnknownFieldSet inner;
+    if (declared->type() == FieldDescriptor::TYPE_STRING) {
+      if (declared->is_repeated()) path += fmt::format("[{}]", seen[field.number()]++);
+      if (!IsUtf8(bytes)) detail.violations.emplace_back(std::move(path), "is not valid UTF-8");
+    } else if (declared->type() == FieldDescriptor::TYPE_MESSAGE && inner.ParseFromString(bytes)) {
+      if (declared->is_repeated()) path += fmt::format("[{}]", seen[field.number()]++);
+      FindBadText(inner, *declared->message_type(), path + ".", detail);
     }
   }
 }
@@ -81,7 +83,9 @@ absl::Status ParseRequest(grpc::ByteBuffer& payload, Message& request) {
   if (request.ParseFromZeroCopyStream(&reader)) return absl::OkStatus();
   ErrorDetail detail;
   detail.reason = "MALFORMED_REQUEST";
-  FindBadText(request, "", detail);
+  grpc::ProtoBufferReader again(&payload);
+  UnknownFieldSet fields;
+  if (fields.ParseFromZeroCopyStream(&again)) FindBadText(fields, *request.GetDescriptor(), "", detail);
   return MakeError(
       absl::StatusCode::kInvalidArgument,
       fmt::format("the request is not a valid {}{}", request.GetTypeName(),

@@ -26,6 +26,7 @@ std::shared_ptr<grpc::Channel> Connect(int port) {
                    1);  // a channel that outlived a dead server must not be met again
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetMaxReceiveMessageSize(-1);  // the books of a long test
   return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", port), grpc::InsecureChannelCredentials(), arguments);
 }
 

@@ -82,6 +82,7 @@ class Stack {
   void RestartSandbox();  // on the same port, over the same log
 
   Sql& sql() { return *sql_; }
+  void ConnectAgain() { sql_ = std::make_unique<Sql>(database_url_); }  // after the database was away
   const std::string& database_url() const { return database_url_; }
   const std::string& redis_url() const { return redis_url_; }
 

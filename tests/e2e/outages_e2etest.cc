@@ -1,0 +1,154 @@
+// Postgres, Redis or the gateway goes away under load and comes back: nothing is lost, /readyz says what is down, and
+// work resumes by itself.
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/e2e/crash_story.h"
+#include "tests/e2e/load.h"
+#include "tests/support/eventually.h"
+
+namespace waybill::testing {
+namespace {
+
+using ::testing::Test;
+
+constexpr int kClients = 16;
+constexpr int kDrivers = 100;
+constexpr absl::Duration kLongEnough = absl::Seconds(30);
+
+class OutagesTest : public Test {
+ protected:
+  // `postgres` and `redis` are servers of the test's own, or null.
+  void Start(PostgresServer* postgres, RedisServer* redis) {
+    StackOptions options;
+    options.order_args = StoryArgs();
+    options.order_args.insert(options.order_args.end(), {"--undo-backoff-max", "200ms"});
+    options.postgres = postgres;
+    options.redis = redis;
+    stack_.emplace(options);
+    replica_ = &stack_->AddReplica("a");
+    replica_->Start();
+    stack_->PutDrivers(kDrivers);
+    // A gateway takes its time, so that orders are under way at any moment.
+    sandbox::v1::Behaviour behaviour;
+    behaviour.set_latency_ms_p50(15);
+    behaviour.set_latency_ms_p99(60);
+    stack_->SetBehaviour(behaviour);
+    load_.emplace(*replica_, kClients);
+    ExpectWork();
+  }
+
+  // Many more orders are confirmed from now on.
+  void ExpectWork() {
+    const int64_t before = load_->confirmed();
+    EXPECT_TRUE(Eventually(kLongEnough, [&] { return load_->confirmed() >= before + 5 * kClients; }))
+        << load_->confirmed() - before << " orders " << Log();
+  }
+  void ExpectReady() {
+    EXPECT_TRUE(Eventually(kLongEnough, [&] { return replica_->Http("/readyz").find(" 200 ") != std::string::npos; }))
+        << replica_->Http("/readyz?verbose");
+  }
+  void ExpectNotReadyFor(const std::string& dependency) {
+    std::string answer;
+    EXPECT_TRUE(Eventually(kLongEnough, [&] {
+      answer = replica_->Http("/readyz");
+      return answer.find(" 503 ") != std::string::npos && answer.find(dependency) != std::string::npos;
+    })) << answer;
+    EXPECT_NE(replica_->Http("/livez").find(" 200 "), std::string::npos);
+  }
+  void ExpectNothingLost() {
+    load_->Stop();
+    EXPECT_TRUE(stack_->WaitUntilAllSettled(kLongEnough)) << stack_->Unfinished() << " unfinished " << Log();
+    EXPECT_EQ(load_->Complaints(stack_->sql()), std::vector<std::string>());
+    EXPECT_EQ(stack_->WrongInTheBooks(), std::vector<std::string>());
+    EXPECT_EQ(stack_->sql().Value("SELECT count(*) FROM order_assignments WHERE released_at IS NULL"), "0");
+    EXPECT_EQ(replica_->Stop(), 0);
+  }
+  std::string Log() { return replica_->process().Output(); }
+
+  std::optional<Stack> stack_;
+  OrderReplica* replica_ = nullptr;
+  std::optional<Load> load_;
+};
+
+class PostgresOutageTest : public OutagesTest {
+ protected:
+  ~PostgresOutageTest() override {
+    load_.reset();
+    stack_.reset();
+  }
+  std::unique_ptr<PostgresServer> postgres_ = PostgresServer::Start().value();
+};
+
+TEST_F(PostgresOutageTest, PostgresCrashesAndComesBack) {
+  Start(postgres_.get(), nullptr);
+  postgres_->Stop(PostgresServer::StopMode::kImmediate);
+  ExpectNotReadyFor("postgres");
+  ASSERT_TRUE(postgres_->StartAgain().ok());
+  ExpectReady();
+  ExpectWork();
+  EXPECT_GT(load_->repeated(), 0) << "no call met the outage";
+  stack_->ConnectAgain();
+  ExpectNothingLost();
+}
+
+TEST_F(PostgresOutageTest, PostgresRestartsAtOnceAgainAndAgain) {
+  Start(postgres_.get(), nullptr);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(postgres_->Restart().ok());
+    ExpectWork();
+  }
+  stack_->ConnectAgain();
+  ExpectNothingLost();
+}
+
+class RedisOutageTest : public OutagesTest {
+ protected:
+  ~RedisOutageTest() override {
+    load_.reset();
+    stack_.reset();
+  }
+  std::unique_ptr<RedisServer> redis_ = RedisServer::Start().value();
+};
+
+TEST_F(RedisOutageTest, RedisDiesAndComesBackEmpty) {
+  Start(nullptr, redis_.get());
+  redis_->Kill();
+  ExpectNotReadyFor("redis");
+  // Who wants the nearest driver cannot have one now, and gets the money back.
+  EXPECT_TRUE(Eventually(kLongEnough, [&] { return load_->turned_back() >= kClients; })) << Log();
+  ASSERT_TRUE(redis_->StartAgain().ok());
+  ExpectReady();
+  stack_->PutDrivers(kDrivers);
+  ExpectWork();
+  ExpectNothingLost();
+}
+
+TEST_F(RedisOutageTest, RedisIsFlushedAndFilledAgain) {
+  Start(nullptr, redis_.get());
+  ASSERT_TRUE(redis_->FlushAll().ok());
+  EXPECT_TRUE(Eventually(kLongEnough, [&] { return load_->turned_back() >= kClients; })) << Log();
+  stack_->PutDrivers(kDrivers);
+  ExpectWork();
+  ExpectReady();
+  ExpectNothingLost();
+}
+
+TEST_F(OutagesTest, TheGatewayDiesAndComesBack) {
+  Start(nullptr, nullptr);
+  stack_->KillSandbox();
+  // Nobody knows whether the money was taken: every order under way waits for its refund.
+  EXPECT_TRUE(Eventually(kLongEnough, [&] {
+    return stack_->sql().Value(
+               "SELECT count(*) >= 8 FROM order_sagas WHERE state = 'compensating' AND needs_attention") == "t";
+  })) << stack_->sql().Value("SELECT string_agg(state::text, ' ') FROM order_sagas WHERE lease_until IS NOT NULL");
+  ExpectReady();  // other replicas have the same gateway: nothing is won by taking this one out
+  stack_->RestartSandbox();
+  ExpectWork();
+  EXPECT_GT(load_->turned_back(), 0);
+  ExpectNothingLost();
+}
+
+}  // namespace
+}  // namespace waybill::testing

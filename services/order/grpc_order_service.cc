@@ -9,6 +9,7 @@
 #include "runtime/failpoint.h"
 #include "services/order/intake.h"
 #include "services/order/proto_time.h"
+#include "services/order/requests.h"
 #include "waybill/order/v1/order.pb.h"
 
 namespace waybill::order {
@@ -66,22 +67,6 @@ void Fill(const Transition& transition, pb::OrderTransition& out) {
   SetTime(transition.entry.at, *out.mutable_time());
 }
 
-OrderRequest TakeRequest(CreateCall& call) {
-  pb::CreateOrderRequest& in = call.request();
-  OrderRequest request;
-  request.client = std::string(call.Metadata("waybill-client"));
-  request.idempotency_key = std::move(*in.mutable_idempotency_key());
-  request.user_id = std::move(*in.mutable_user_id());
-  if (in.has_amount()) {
-    request.amount.emplace();
-    request.amount->minor_units = in.amount().minor_units();
-    request.amount->currency = std::move(*in.mutable_amount()->mutable_currency());
-  }
-  if (in.has_pickup()) request.pickup = {in.pickup().latitude(), in.pickup().longitude()};
-  for (auto& [key, value] : *in.mutable_metadata()) request.metadata.emplace(key, std::move(value));
-  return request;
-}
-
 // Gives the call to its pending answer, which ends when the client goes away.
 template <typename Call, typename Respond>
 OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond) {
@@ -102,14 +87,8 @@ OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond
 }
 
 void Create(OrderApi& api, CreateCall::Ptr call) {
-  const auto wait = call->request().wait();
-  if (wait != pb::CreateOrderRequest::UNTIL_SETTLED && wait != pb::CreateOrderRequest::UNTIL_ACCEPTED) {
-    Violations violations;
-    violations.Add("wait", "is not a known value");
-    call->Finish(std::move(violations).ToStatus());
-    return;
-  }
-  absl::StatusOr<storage::Order> order = TakeOrder(TakeRequest(*call));
+  const bool accepted = call->request().wait() == pb::CreateOrderRequest::UNTIL_ACCEPTED;
+  absl::StatusOr<storage::Order> order = TakeCreate(call->request(), call->Metadata("waybill-client"));
   if (!order.ok()) {
     call->Finish(order.status());
     return;
@@ -122,7 +101,6 @@ void Create(OrderApi& api, CreateCall::Ptr call) {
     done.Finish(absl::OkStatus());
     WAYBILL_FAILPOINT("create.after_answer");
   });
-  const bool accepted = wait == pb::CreateOrderRequest::UNTIL_ACCEPTED;
   api.Create(*std::move(order), accepted ? OrderApi::Wait::kUntilAccepted : OrderApi::Wait::kUntilSettled, deadline,
              std::move(traceparent), std::move(answer));
 }
@@ -144,44 +122,9 @@ void Get(OrderApi& api, GetCall::Ptr call) {
   });
 }
 
-void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
-                   Violations& violations) {
-  if (!has) return;
-  std::optional<absl::Time> taken = TakeTime(time);
-  if (taken.has_value()) {
-    out = *taken;
-  } else {
-    violations.Add(std::move(field), "is not a valid timestamp");
-  }
-}
-
-absl::StatusOr<storage::OrderQuery> TakeQuery(const pb::ListOrdersRequest& request, const std::string& filter) {
-  Violations violations;
-  storage::OrderQuery query;
-  query.limit = TakePageSize(request.page_size(), violations);
-  CheckText(request.user_id(), 0, kUserIdMax, "user_id", violations);
-  query.user_id = request.user_id();
-  for (int i = 0; i < request.statuses_size(); ++i) {
-    const pb::OrderStatus status = request.statuses(i);
-    if (!pb::OrderStatus_IsValid(status) || status == pb::ORDER_STATUS_UNSPECIFIED) {
-      violations.Add(fmt::format("statuses[{}]", i), "is not a known status");
-    } else {
-      query.statuses.push_back(FilterOf(static_cast<OrderStatus>(status)));
-    }
-  }
-  TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from, violations);
-  TakeTimeField(request.has_created_to(), request.created_to(), "created_to", query.created_to, violations);
-  query.before = TakePageToken(request.page_token(), filter, violations);
-  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
-  return query;
-}
-
 void List(OrderApi& api, ListCall::Ptr call) {
-  pb::ListOrdersRequest filter_request = call->request();
-  filter_request.clear_page_size();
-  filter_request.clear_page_token();
-  std::string filter = filter_request.SerializeAsString();
-  absl::StatusOr<storage::OrderQuery> query = TakeQuery(call->request(), filter);
+  std::string filter = FilterOf(call->request());
+  absl::StatusOr<storage::OrderQuery> query = TakeQuery(call->request());
   if (!query.ok()) {
     call->Finish(query.status());
     return;

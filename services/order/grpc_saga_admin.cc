@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/proto_time.h"
+#include "services/order/requests.h"
 #include "waybill/ops/v1/ops.pb.h"
 
 namespace waybill::order {
@@ -99,40 +100,9 @@ void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
   out.set_traceparent(header.traceparent);
 }
 
-absl::StatusOr<storage::SagaQuery> TakeQuery(const pb::ListSagasRequest& request, const std::string& filter) {
-  Violations violations;
-  storage::SagaQuery query;
-  query.limit = TakePageSize(request.page_size(), violations);
-  for (int i = 0; i < request.states_size(); ++i) {
-    const pb::SagaState state = request.states(i);
-    if (!pb::SagaState_IsValid(state) || state == pb::SAGA_STATE_UNSPECIFIED) {
-      violations.Add(fmt::format("states[{}]", i), "is not a known state");
-    } else {
-      query.states.push_back(static_cast<saga::State>(static_cast<int>(state) - 1));
-    }
-  }
-  if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kCompensating};
-  if (request.has_min_age()) {
-    const auto& age = request.min_age();
-    constexpr int64_t kSecondsMax = 315'576'000'000;  // google.protobuf.Duration's own bound
-    if (age.seconds() < 0 || age.seconds() > kSecondsMax || age.nanos() < 0 || age.nanos() > 999'999'999) {
-      violations.Add("min_age", "is not a duration of zero or more");
-    } else {
-      query.min_age = absl::Seconds(age.seconds()) + absl::Nanoseconds(age.nanos());
-    }
-  }
-  query.needs_attention = request.needs_attention();
-  query.after = TakePageToken(request.page_token(), filter, violations);
-  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
-  return query;
-}
-
 void SagaAdmin::List(ListCall::Ptr call) const {
-  pb::ListSagasRequest filter_request = call->request();
-  filter_request.clear_page_size();
-  filter_request.clear_page_token();
-  std::string filter = filter_request.SerializeAsString();
-  absl::StatusOr<storage::SagaQuery> query = TakeQuery(call->request(), filter);
+  std::string filter = FilterOf(call->request());
+  absl::StatusOr<storage::SagaQuery> query = TakeQuery(call->request());
   if (!query.ok()) {
     call->Finish(query.status());
     return;

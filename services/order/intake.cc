@@ -44,7 +44,7 @@ void CheckUserId(std::string_view user_id, Violations& violations) {
   }
 }
 
-void CheckAmount(const std::optional<OrderRequest::Amount>& amount, Violations& violations) {
+void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
   if (!amount.has_value()) {
     violations.Add("amount", "is required");
     return;
@@ -250,7 +250,7 @@ std::optional<Uuid> TakePageToken(const std::string& token, std::string_view fil
   std::string bytes;
   constexpr size_t kEncodedMax = 64;
   if (token.size() > kEncodedMax || !absl::WebSafeBase64Unescape(token, &bytes) ||
-      bytes.size() != id.bytes.size() + kFilterHashSize) {
+      bytes.size() != id.bytes.size() + kFilterHashSize || absl::WebSafeBase64Escape(bytes) != token) {
     violations.Add("page_token", "is not a token of an earlier page");
     return std::nullopt;
   }

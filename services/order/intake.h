@@ -42,16 +42,17 @@ class Violations {
   std::vector<std::pair<std::string, std::string>> found_;
 };
 
+struct Money {
+  int64_t minor_units = 0;
+  std::string currency;
+};
+
 // What CreateOrder asks for, as it came.
 struct OrderRequest {
   std::string client;  // metadata "waybill-client"; empty: "anonymous"
   std::string idempotency_key;
   std::string user_id;
-  struct Amount {
-    int64_t minor_units = 0;
-    std::string currency;
-  };
-  std::optional<Amount> amount;
+  std::optional<Money> amount;
   std::optional<storage::GeoPoint> pickup;
   std::map<std::string, std::string> metadata;
 };

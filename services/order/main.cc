@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "google/protobuf/stubs/logging.h"
 #include "runtime/clock.h"
 #include "runtime/failpoint.h"
 #include "runtime/ids.h"
@@ -307,6 +308,8 @@ int Main(int argc, char** argv) {
   ServiceOptions options;
   if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
 
+  // Protobuf would write a line of its own for every request that is not UTF-8; the caller is told anyway.
+  google::protobuf::SetLogHandler(nullptr);
   ShutdownSignals signals;  // before any thread
   SystemClock clock;
   Logger log(options.log_format, options.log_level, clock);

@@ -27,7 +27,7 @@ OrderRequest Good() {
   OrderRequest request;
   request.idempotency_key = "key-1";
   request.user_id = "user-1";
-  request.amount = OrderRequest::Amount{1250, "EUR"};
+  request.amount = Money{1250, "EUR"};
   request.pickup = storage::GeoPoint{52.5, 13.4};
   request.metadata = {{"note", "ring twice"}};
   return request;
@@ -126,7 +126,7 @@ TEST(Intake, AcceptsEveryFieldAtItsLimits) {
   std::string user;
   for (int i = 0; i < 128; ++i) user += "\xf0\x9f\x9a\x95";  // characters count, not bytes
   request.user_id = user;
-  request.amount = OrderRequest::Amount{kAmountMinorMax, "JPY"};
+  request.amount = Money{kAmountMinorMax, "JPY"};
   request.pickup = storage::GeoPoint{-90, 180};
   request.metadata = Entries(31);
   request.metadata[std::string(64, 'k')] = std::string(512, '\n');
@@ -265,7 +265,8 @@ TEST(PageToken, ContinuesAfterItsIdUnderItsOwnFilterOnly) {
   std::string changed = token;
   changed[changed.size() - 2] = changed[changed.size() - 2] == 'A' ? 'B' : 'A';
   for (const std::string& bad : {std::string("x"), std::string("!!!!"), token + "AAAA", token.substr(1), changed,
-                                 std::string(1 << 20, 'A'), std::string("\0\0\0\0", 4), std::string("' OR ''='")}) {
+                                 std::string(1 << 20, 'A'), token + "=", " " + token,
+        std::string("\0\0\0\0", 4), std::string("' OR ''='")}) {
     Violations violations;
     EXPECT_EQ(TakePageToken(bad, "user=1", violations), std::nullopt);
     EXPECT_THAT(FieldsOf(std::move(violations).ToStatus()), ElementsAre("page_token"));

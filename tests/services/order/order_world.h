@@ -124,7 +124,7 @@ class Replica {
     OrderRequest request;
     request.idempotency_key = key;
     request.user_id = "user-1";
-    request.amount = OrderRequest::Amount{amount_minor, "EUR"};
+    request.amount = Money{amount_minor, "EUR"};
     return *TakeOrder(std::move(request));
   }
 

@@ -1,0 +1,104 @@
+#include "services/order/requests.h"
+
+#include <optional>
+#include <utility>
+
+#include "fmt/format.h"
+#include "services/order/intake.h"
+#include "services/order/order_status.h"
+#include "services/order/proto_time.h"
+
+namespace waybill::order {
+namespace {
+
+template <typename Request>
+std::string FilterOfPage(Request request) {
+  request.clear_page_size();
+  request.clear_page_token();
+  return request.SerializeAsString();
+}
+
+void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
+                   Violations& violations) {
+  if (!has) return;
+  std::optional<absl::Time> taken = TakeTime(time);
+  if (taken.has_value()) {
+    out = *taken;
+  } else {
+    violations.Add(std::move(field), "is not a valid timestamp");
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<storage::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client) {
+  if (!v1::CreateOrderRequest::Wait_IsValid(request.wait())) {
+    Violations violations;
+    violations.Add("wait", "is not a known value");
+    return std::move(violations).ToStatus();
+  }
+  OrderRequest taken;
+  taken.client = std::string(client);
+  taken.idempotency_key = std::move(*request.mutable_idempotency_key());
+  taken.user_id = std::move(*request.mutable_user_id());
+  if (request.has_amount()) {
+    taken.amount = Money{request.amount().minor_units(), std::move(*request.mutable_amount()->mutable_currency())};
+  }
+  if (request.has_pickup()) taken.pickup = storage::GeoPoint{request.pickup().latitude(), request.pickup().longitude()};
+  for (auto& [key, value] : *request.mutable_metadata()) taken.metadata.emplace(key, std::move(value));
+  return TakeOrder(std::move(taken));
+}
+
+absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request) {
+  Violations violations;
+  storage::OrderQuery query;
+  query.limit = TakePageSize(request.page_size(), violations);
+  CheckText(request.user_id(), 0, kUserIdMax, "user_id", violations);
+  query.user_id = request.user_id();
+  for (int i = 0; i < request.statuses_size(); ++i) {
+    const v1::OrderStatus status = request.statuses(i);
+    if (!v1::OrderStatus_IsValid(status) || status == v1::ORDER_STATUS_UNSPECIFIED) {
+      violations.Add(fmt::format("statuses[{}]", i), "is not a known status");
+    } else {
+      query.statuses.push_back(FilterOf(static_cast<OrderStatus>(status)));
+    }
+  }
+  TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from, violations);
+  TakeTimeField(request.has_created_to(), request.created_to(), "created_to", query.created_to, violations);
+  query.before = TakePageToken(request.page_token(), FilterOf(request), violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request) {
+  Violations violations;
+  storage::SagaQuery query;
+  query.limit = TakePageSize(request.page_size(), violations);
+  for (int i = 0; i < request.states_size(); ++i) {
+    const ops::v1::SagaState state = request.states(i);
+    if (!ops::v1::SagaState_IsValid(state) || state == ops::v1::SAGA_STATE_UNSPECIFIED) {
+      violations.Add(fmt::format("states[{}]", i), "is not a known state");
+    } else {
+      query.states.push_back(static_cast<saga::State>(static_cast<int>(state) - 1));
+    }
+  }
+  if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kCompensating};
+  if (request.has_min_age()) {
+    const auto& age = request.min_age();
+    constexpr int64_t kSecondsMax = 315'576'000'000;  // google.protobuf.Duration's own bound
+    if (age.seconds() < 0 || age.seconds() > kSecondsMax || age.nanos() < 0 || age.nanos() > 999'999'999) {
+      violations.Add("min_age", "is not a duration of zero or more");
+    } else {
+      query.min_age = absl::Seconds(age.seconds()) + absl::Nanoseconds(age.nanos());
+    }
+  }
+  query.needs_attention = request.needs_attention();
+  query.after = TakePageToken(request.page_token(), FilterOf(request), violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return query;
+}
+
+std::string FilterOf(const v1::ListOrdersRequest& request) { return FilterOfPage(request); }
+std::string FilterOf(const ops::v1::ListSagasRequest& request) { return FilterOfPage(request); }
+
+}  // namespace waybill::order

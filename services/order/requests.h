@@ -1,0 +1,25 @@
+// From requests on the wire to what the APIs take. Everything that a caller can get wrong is found here.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "storage/order.h"
+#include "storage/order_store.h"
+#include "waybill/ops/v1/ops.pb.h"
+#include "waybill/order/v1/order.pb.h"
+
+namespace waybill::order {
+
+// `client` is the metadata "waybill-client". Takes the request's strings away. BAD_REQUEST, as do the others.
+absl::StatusOr<storage::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client);
+
+absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request);
+absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request);
+
+// What a page token is bound to.
+std::string FilterOf(const v1::ListOrdersRequest& request);
+std::string FilterOf(const ops::v1::ListSagasRequest& request);
+
+}  // namespace waybill::order

@@ -1,0 +1,192 @@
+// The remote participants over real gRPC, against the sandbox in this process.
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/clock.h"
+#include "runtime/metrics.h"
+#include "runtime/random.h"
+#include "runtime/scheduler.h"
+#include "services/order/remote_dispatch.h"
+#include "services/order/remote_gateway.h"
+#include "services/rpc/client.h"
+#include "services/rpc/server.h"
+#include "services/sandbox/book_log.h"
+#include "services/sandbox/books.h"
+#include "services/sandbox/sandbox.h"
+#include "services/sandbox/services.h"
+#include "tests/services/order/participant_contract.h"
+#include "tests/support/temp_directory.h"
+#include "waybill/dispatch/v1/dispatch.pb.h"
+#include "waybill/payment/v1/payment.pb.h"
+
+namespace waybill::order {
+namespace {
+
+class SandboxWorld {
+ public:
+  SandboxWorld() {
+    sandbox::RegisterServices(server_, sandbox_, [] {});
+    EXPECT_TRUE(server_.Start().ok());
+    client_ = std::make_unique<rpc::Client>(
+        std::vector<std::shared_ptr<grpc::Channel>>{rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()))});
+    gateway_ = std::make_unique<RemoteGateway>(*client_);
+    dispatch_ = std::make_unique<RemoteDispatch>(*client_);
+  }
+  ~SandboxWorld() {
+    client_.reset();
+    sandbox_.ReleaseHeld();
+    server_.Drain(absl::Now());
+  }
+
+  PaymentGateway& gateway() { return *gateway_; }
+  Dispatch& dispatch() { return *dispatch_; }
+
+  // For one call; the ones after it are ordinary again, for the first answer is repeated.
+  void DeclineNext() {
+    sandbox::Behaviour behaviour;
+    behaviour.decline_rate = 1;
+    ASSERT_TRUE(sandbox_.SetBehaviour(sandbox::Target::kGateway, behaviour).ok());
+  }
+  void LoseNextAnswer() {
+    sandbox::Behaviour behaviour;
+    behaviour.lost_after_rate = 1;
+    ASSERT_TRUE(sandbox_.SetBehaviour(sandbox::Target::kGateway, behaviour).ok());
+  }
+  int64_t NetMinor() {
+    EXPECT_TRUE(sandbox_.SetBehaviour(sandbox::Target::kGateway, {}).ok());
+    std::promise<int64_t> net;
+    sandbox_.Read(std::make_unique<Nobody>(net), [&](const sandbox::Books& books) {
+      int64_t sum = 0;
+      for (const auto& [key, payment] : books.payments()) sum += payment.charged_minor - payment.refunded_minor;
+      net_ = sum;
+    });
+    net.get_future().wait();
+    return net_;
+  }
+
+ private:
+  class Nobody final : public sandbox::Caller {
+   public:
+    explicit Nobody(std::promise<int64_t>& done) : done_(done) {}
+    void Answer(const absl::Status&) override { done_.set_value(0); }
+    void OnGone(absl::AnyInvocable<void()>) override {}
+
+   private:
+    std::promise<int64_t>& done_;
+  };
+
+  SystemClock clock_;
+  SeededRandom random_{1};
+  Metrics metrics_;
+  waybill::testing::TempDirectory folder_;
+  std::unique_ptr<sandbox::BookLog> log_ =
+      std::move(sandbox::BookLog::Open((folder_.path() / "books").string(), [](const sandbox::Record&) {})).value();
+  ThreadScheduler scheduler_{clock_};
+  sandbox::Sandbox sandbox_{sandbox::Books(1), *log_, clock_, scheduler_, random_, metrics_};
+  rpc::Server server_{rpc::ServerOptions{}, metrics_};
+  std::unique_ptr<rpc::Client> client_;
+  std::unique_ptr<RemoteGateway> gateway_;
+  std::unique_ptr<RemoteDispatch> dispatch_;
+  int64_t net_ = 0;
+};
+
+INSTANTIATE_TYPED_TEST_SUITE_P(Remote, GatewayContract, SandboxWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Remote, DispatchContract, SandboxWorld);
+
+// --- What the wire can do besides.
+
+namespace payment = waybill::payment::v1;
+using ChargeCall = rpc::UnaryCall<payment::ChargeRequest, payment::ChargeResponse>;
+using RefundCall = rpc::UnaryCall<payment::RefundRequest, payment::RefundResponse>;
+
+// A gateway that answers what the test says.
+class ScriptedGateway {
+ public:
+  explicit ScriptedGateway(std::function<void(ChargeCall&)> charge) {
+    server_.Unary<payment::ChargeRequest, payment::ChargeResponse>("waybill.payment.v1.PaymentGateway/Charge",
+                                                                   [charge](ChargeCall::Ptr call) { charge(*call); });
+    server_.Unary<payment::RefundRequest, payment::RefundResponse>(
+        "waybill.payment.v1.PaymentGateway/Refund",
+        [](RefundCall::Ptr call) { call->Finish(absl::InvalidArgumentError("no")); });
+    EXPECT_TRUE(server_.Start().ok());
+    client_ = std::make_unique<rpc::Client>(
+        std::vector<std::shared_ptr<grpc::Channel>>{rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()))});
+    gateway = std::make_unique<RemoteGateway>(*client_);
+  }
+  ~ScriptedGateway() {
+    client_.reset();
+    server_.Drain(absl::Now());
+  }
+  std::unique_ptr<RemoteGateway> gateway;
+
+ private:
+  Metrics metrics_;
+  rpc::Server server_{rpc::ServerOptions{}, metrics_};
+  std::unique_ptr<rpc::Client> client_;
+};
+
+TEST(RemoteGateway, TakesEveryErrorButARefusalForUnknown) {
+  absl::StatusCode code = absl::StatusCode::kOk;
+  ScriptedGateway world([&](ChargeCall& call) { call.Finish(absl::Status(code, "because")); });
+  for (absl::StatusCode unknown :
+       {absl::StatusCode::kUnavailable, absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kInternal,
+        absl::StatusCode::kUnknown, absl::StatusCode::kCancelled, absl::StatusCode::kAborted,
+        absl::StatusCode::kResourceExhausted, absl::StatusCode::kUnimplemented, absl::StatusCode::kPermissionDenied,
+        absl::StatusCode::kUnauthenticated, absl::StatusCode::kNotFound, absl::StatusCode::kDataLoss}) {
+    code = unknown;
+    EXPECT_EQ(ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status().code(), unknown);
+  }
+  for (absl::StatusCode refusal : {absl::StatusCode::kInvalidArgument, absl::StatusCode::kFailedPrecondition}) {
+    code = refusal;
+    auto refused = ChargeNow(*world.gateway, CallFor("a"), OrderOf(1));
+    ASSERT_TRUE(refused.ok());
+    EXPECT_FALSE(refused->approved);
+  }
+  EXPECT_FALSE(RefundNow(*world.gateway, CallFor("a"), OrderOf(1)).ok()) << "a refund is never given up";
+}
+
+TEST(RemoteGateway, TakesAnAnswerWithoutAnOutcomeForUnknown) {
+  ScriptedGateway world([](ChargeCall& call) { call.Finish(absl::OkStatus()); });
+  EXPECT_EQ(ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnknown);
+}
+
+TEST(RemoteGateway, SendsTheRequestTheDeadlineAndTheTrace) {
+  payment::ChargeRequest request;
+  std::string traceparent;
+  absl::Time deadline;
+  ScriptedGateway world([&](ChargeCall& call) {
+    request = call.request();
+    traceparent = std::string(call.Metadata("traceparent"));
+    deadline = call.deadline();
+    call.response().mutable_approved()->set_reference("r");
+    call.Finish(absl::OkStatus());
+  });
+  ParticipantCall call = CallFor("order/charge_payment");
+  call.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  ASSERT_TRUE(ChargeNow(*world.gateway, call, OrderOf(1250)).ok());
+  EXPECT_EQ(request.idempotency_key(), "order/charge_payment");
+  EXPECT_EQ(request.order_id(), call.order_id);
+  EXPECT_EQ(request.user_id(), "user-1");
+  EXPECT_EQ(request.amount_minor(), 1250);
+  EXPECT_EQ(request.currency(), "EUR");
+  EXPECT_EQ(traceparent, call.traceparent);
+  EXPECT_LT(absl::AbsDuration(deadline - call.deadline), absl::Seconds(1));
+}
+
+TEST(RemoteGateway, TakesADeadGatewayForUnknown) {
+  const int port = waybill::testing::FreePort();
+  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  RemoteGateway gateway(client);
+  EXPECT_EQ(ChargeNow(gateway, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnavailable);
+  RemoteDispatch dispatch(client);
+  EXPECT_EQ(AssignNow(dispatch, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace waybill::order

@@ -38,7 +38,8 @@ grpc::Status CrashStory::Persist(const std::string& what,
   return status;
 }
 
-order::v1::Order CrashStory::Create(const std::string& key, bool far, bool wait) {
+order::v1::Order CrashStory::Create(const std::string& name, bool far, bool wait) {
+  const std::string key = fmt::format("{}-{}", name, chapter_);
   Wanted& wanted = created_[key];
   wanted.request = OrderRequestFor(key);
   if (far) {
@@ -131,6 +132,7 @@ void CrashStory::NobodyIsFree(bool nobody) {
 }
 
 void CrashStory::LeaveAnOrphan() {
+  ++chapter_;
   sandbox::v1::Behaviour lost;
   lost.set_lost_before_rate(1);
   stack_.SetBehaviour(lost);

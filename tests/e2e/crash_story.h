@@ -20,8 +20,9 @@ class CrashStory {
   CrashStory(Stack& stack, OrderReplica& replica, std::function<void()> restart)
       : stack_(stack), replica_(replica), restart_(std::move(restart)) {}
 
-  // Leaves one unfinished saga behind a killed process. The replica is down afterwards.
+  // Begins a chapter: leaves one unfinished saga behind a killed process. The replica is down afterwards.
   void LeaveAnOrphan();
+  // Each chapter has orders of its own.
   void Tell();
 
   // What a client could complain about: answers that changed, or calls that never got one.
@@ -35,7 +36,7 @@ class CrashStory {
 
   // Repeats `call` until it answers something definite.
   grpc::Status Persist(const std::string& what, const std::function<grpc::Status(grpc::ClientContext&)>& call);
-  order::v1::Order Create(const std::string& key, bool far = false, bool wait = true);
+  order::v1::Order Create(const std::string& name, bool far = false, bool wait = true);
   void Cancel(const std::string& order_id);
   void Complete(const std::string& order_id);
   void ResolveWhenStuck(const std::string& order_id);
@@ -47,6 +48,7 @@ class CrashStory {
   OrderReplica& replica_;
   std::function<void()> restart_;
   std::map<std::string, Wanted> created_;
+  size_t chapter_ = 0;
   std::vector<std::string> complaints_;
 };
 

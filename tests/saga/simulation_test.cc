@@ -1,7 +1,6 @@
 // A deterministic simulation: several processes on one book, a gateway that loses, delays and repeats, crashes at any
 // moment, one seed. Whatever happens, the money and the drivers must add up; and the same seed must tell the same
 // story.
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,6 +13,7 @@
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
+#include "tests/support/long_forms.h"
 
 namespace waybill::saga {
 namespace {
@@ -268,7 +268,7 @@ class Simulation {
   std::vector<std::unique_ptr<Process>> processes_, corpses_;
 };
 
-int Seeds() { return std::getenv("WAYBILL_TEST_LONG") != nullptr ? 5'000 : 150; }
+int Seeds() { return ::waybill::testing::LongForms() ? 5'000 : 150; }
 
 TEST(Simulation, TheBooksAddUpWhateverHappens) {
   for (int seed = 1; seed <= Seeds(); ++seed) {

@@ -27,6 +27,14 @@ function(waybill_library name)
   target_link_libraries(${name} PUBLIC waybill_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
+# waybill_server(NAME): what every busy gRPC process is linked with besides. gRPC allocates on one thread and frees on
+# another all day, which jemalloc does with less work than glibc (docs/performance.md).
+function(waybill_server name)
+  if(TARGET PkgConfig::JEMALLOC)
+    target_link_libraries(${name} PRIVATE PkgConfig::JEMALLOC)
+  endif()
+endfunction()
+
 # waybill_test(NAME SOURCES... DEPS... [LABELS...] [TIMEOUT s]): the suffix of NAME says what it needs:
 # _test nothing, _pgtest a Postgres, _redistest a Redis, _e2etest the built binaries.
 function(waybill_test name)

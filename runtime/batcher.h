@@ -44,6 +44,10 @@ class BatchWriter {
 struct BatcherOptions {
   size_t queue_max = 10'000;  // items waiting, not counting those being written
   size_t batch_max = 256;     // items a write
+  // While one writer writes, another joins for this many waiting items: a small batch is cheaper as a part of the next.
+  size_t join_min = 1;
+  // ...or when items have waited this long, since the write under way may be stuck.
+  absl::Duration join_after = absl::Milliseconds(5);
   absl::Duration retry_initial = absl::Milliseconds(20);
   absl::Duration retry_max = absl::Seconds(1);
   // Called by a writer thread before it repeats a failed write, with how long to pause. Null: waits that long, or until
@@ -99,7 +103,7 @@ class Batcher {
       std::lock_guard lock(mutex_);
       if (stopping_ || queue_.size() >= limit) return false;
       queue_.push_back(std::move(item));
-      wake = idle_ > 0;
+      wake = idle_ > 0 && (queue_.size() == 1 || queue_.size() == options_.join_min);
     }
     if (wake) work_.notify_one();
     return true;
@@ -110,16 +114,29 @@ class Batcher {
     while (Take(batch)) {
       WriteAll(writer, batch);
       batch.clear();
+      std::lock_guard lock(mutex_);
+      --busy_;
     }
   }
+
+  // A lone item never waits for company.
+  bool WorthTaking() const { return queue_.size() >= (busy_ == 0 ? 1 : options_.join_min); }
 
   // Waits for work, then swaps the queue out (or takes its head when it is longer than a batch).
   bool Take(std::vector<Item>& batch) {
     std::unique_lock lock(mutex_);
     ++idle_;
-    work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    while (true) {
+      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_ || WorthTaking()) break;
+      const bool changed = work_.wait_for(lock, absl::ToChronoNanoseconds(options_.join_after), [this] {
+        return stopping_ || queue_.empty() || WorthTaking();
+      });
+      if (!changed || !queue_.empty()) break;
+    }
     --idle_;
     if (queue_.empty()) return false;
+    ++busy_;
     if (queue_.size() <= options_.batch_max) {
       batch.swap(queue_);
     } else {
@@ -127,6 +144,7 @@ class Batcher {
       batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
       queue_.erase(queue_.begin(), end);
     }
+    if (idle_ > 0) work_.notify_all();  // who lingered for these looks again
     return true;
   }
 
@@ -177,7 +195,8 @@ class Batcher {
   std::condition_variable work_;
   std::condition_variable stopped_;
   std::vector<Item> queue_;
-  size_t idle_ = 0;
+  size_t idle_ = 0;  // writers that wait for work
+  size_t busy_ = 0;  // writers that write
   bool stopping_ = false;
   std::atomic<int> retrying_{0};
   std::vector<std::thread> threads_;

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
 #include "runtime/clock.h"
@@ -310,6 +311,8 @@ int Main(int argc, char** argv) {
 
   // Protobuf would write a line of its own for every request that is not UTF-8; the caller is told anyway.
   google::protobuf::SetLogHandler(nullptr);
+  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ShutdownSignals signals;  // before any thread
   SystemClock clock;
   Logger log(options.log_format, options.log_level, clock);

@@ -91,8 +91,9 @@ void NearestDriverDispatch::AssignAny(const Uuid& order_id, Done done) {
     candidates = book_.pool_size();
     slot = book_.PickAny(order_id, now);
     if (slot.has_value()) {
-      // A small fleet never fills the pool; it is read again when what it said grows old.
-      refill = book_.pool_size() < options_.pool_low && now - read_whole_ > options_.fresh_for / 2;
+      // Before the pool grows old or runs low, so that no order has to wait. A small fleet never fills the pool.
+      const absl::Time last_useful_read = book_.pool_size() < options_.pool_low ? read_whole_ : read_;
+      refill = now - last_useful_read > options_.fresh_for / 2;
     } else if (now < exhausted_until_) {
       exhausted = true;
     } else {
@@ -161,6 +162,7 @@ absl::StatusOr<bool> NearestDriverDispatch::ReadFleet() {
       std::lock_guard lock(mutex_);
       absl::Time now = clock_.Now();
       for (const std::string& driver_id : page->driver_ids) book_.Offer(driver_id, now);
+      read_ = now;
       if (whole) read_whole_ = now;
     }
     ServeWaiting();

@@ -94,6 +94,7 @@ class NearestDriverDispatch final : public Dispatch {
   DriverBook book_;
   std::vector<Waiting> waiting_;  // for a driver from the fleet
   bool refilling_ = false;
+  absl::Time read_ = absl::InfinitePast();        // when a page of the fleet was last read
   absl::Time read_whole_ = absl::InfinitePast();  // when the whole fleet was last read
   absl::Time exhausted_until_ = absl::InfinitePast();
   absl::Time reconciled_ = absl::InfinitePast();  // when the last comparison began

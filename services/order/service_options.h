@@ -24,7 +24,7 @@ struct ServiceOptions {
   absl::Duration store_wait = absl::Seconds(60);
   int queues = 1;
   int workers = 4;
-  int journal_writers = 2;
+  int journal_writers = 3;
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;

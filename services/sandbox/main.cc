@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
 #include "runtime/metrics.h"
@@ -114,6 +115,8 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
 int Main(int argc, char** argv) {
   ServiceOptions options;
   if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
+  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ShutdownSignals signals;  // before any thread
   SystemClock clock;
   Logger log(options.log_format, options.log_level, clock);

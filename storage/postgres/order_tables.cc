@@ -23,7 +23,8 @@ OrderTables::OrderTables() {
   sql_.claim =
       "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) "
       "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i WHERE i.driver_id IS NOT NULL "
-      "ORDER BY i.driver_id, i.slot ON CONFLICT DO NOTHING RETURNING order_id";
+      "ORDER BY i.driver_id, i.slot ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING RETURNING "
+      "order_id";
   sql_.claim_wanted = "i.driver_id IS NOT NULL";
   sql_.bookings = {
       // A charge and its refund can become known together: an unknown charge that had landed after all.
@@ -32,13 +33,14 @@ OrderTables::OrderTables() {
       "SELECT i.order_id, i.charge_amount, i.charge_currency, i.charge_reference, i.charged_at, i.refund_minor, "
       "i.refunded_at "
       "FROM done i WHERE i.charge_amount IS NOT NULL",
+      // The arrays of ids: what there is nothing to book for is not looked up either.
       "UPDATE payments p SET refund_minor = i.refund_minor, refunded_at = i.refunded_at FROM done i "
-      "WHERE p.order_id = i.order_id AND p.order_id = ANY($2::uuid[]) AND i.charge_amount IS NULL "
-      "AND i.refund_minor IS NOT NULL",
+      "WHERE p.order_id = i.order_id AND p.order_id = ANY(ARRAY("
+      "SELECT order_id FROM done WHERE charge_amount IS NULL AND refund_minor IS NOT NULL))",
       // Not "released_at IS NULL": planned while no driver is busy, that would read the index of all busy drivers for
       // ever.
       "UPDATE order_assignments a SET released_at = i.updated_at FROM done i "
-      "WHERE a.order_id = i.order_id AND a.order_id = ANY($2::uuid[]) AND i.released "
+      "WHERE a.order_id = i.order_id AND a.order_id = ANY(ARRAY(SELECT order_id FROM done WHERE released)) "
       "AND COALESCE(a.released_at, 'infinity') = 'infinity'",
   };
   sql_.select = SelectOrder();

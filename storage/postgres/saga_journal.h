@@ -76,9 +76,10 @@ class SagaTables {
 };
 
 struct SagaJournalOptions {
-  int writers = 2;
+  int writers = 3;
   size_t queue_max = 10'000;
   size_t batch_max = 256;
+  size_t join_min = 48;  // as in BatcherOptions
   // After every commit: how many items, and how long it took. On a writer's thread.
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.
@@ -126,6 +127,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     BatcherOptions batching;
     batching.queue_max = options.queue_max;
     batching.batch_max = options.batch_max;
+    batching.join_min = options.join_min;
     journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching);
     return journal;
   }
@@ -518,8 +520,10 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
   std::string log_input = Unnest(log, "l", 2 + static_cast<int>(advance.size()), sql.advance_oids);
   for (bool fenced : {true, false}) {
     // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours.
+    // Locked, a row stays where it is, so the update goes straight there.
     std::string ok = fmt::format(
-        "ok AS MATERIALIZED (SELECT i.* FROM {0} JOIN {1} s ON s.{2} = i.{2} WHERE s.{2} = ANY($2::uuid[]){3}{4}), ",
+        "ok AS MATERIALIZED (SELECT i.*, s.ctid AS tid FROM {0} JOIN {1} s ON s.{2} = i.{2} WHERE s.{2} = "
+        "ANY($2::uuid[]){3}{4}), ",
         input, t.sagas, t.id, fenced ? " AND s.epoch = i.epoch AND s.seq = i.expected_seq" : "",
         t.claim.empty() ? "" : " FOR UPDATE OF s");
     std::string claim, not_lost;
@@ -535,7 +539,7 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
         "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
         "updated_at = i.updated_at, lease_until = CASE WHEN i.state IN ('running', 'compensating') "
         "THEN now() + $1::bigint * interval '1 microsecond' END "
-        "FROM done i WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), "
+        "FROM done i WHERE s.{id} = i.{id} AND s.ctid = ANY(ARRAY(SELECT tid FROM done)) RETURNING s.{id}), "
         "{bookings}"
         "logged AS (INSERT INTO {log} ({log_names}) SELECT {log_values} FROM {log_input} "
         "WHERE l.{id} IN (SELECT {id} FROM done)) "

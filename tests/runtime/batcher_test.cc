@@ -183,6 +183,46 @@ TEST(Batcher, WritersWorkAtTheSameTime) {
   second.WaitCompleted(1);
 }
 
+// The first writer is at the gate; what is offered now is for the second.
+void OccupyFirst(Batcher<Item>& batcher, Gate& gate) {
+  ASSERT_TRUE(Offer(batcher, 0));
+  gate.entered.wait();
+}
+
+TEST(Batcher, AnotherWriterJoinsForABatchThatIsWorthIt) {
+  Gate gate;
+  FakeWriter writers[2] = {FakeWriter([&](const Ids&) { return gate.Pass(); }),
+                           FakeWriter([&](const Ids&) { return gate.Pass(); })};
+  BatcherOptions options;
+  options.join_min = 3;
+  options.join_after = absl::Hours(1);
+  Batcher<Item> batcher({&writers[0], &writers[1]}, options);
+  OccupyFirst(batcher, gate);
+  FakeWriter& second = writers[writers[0].writes().empty() ? 0 : 1];
+  for (int id = 1; id <= 3; ++id) ASSERT_TRUE(Offer(batcher, id));
+  second.WaitCompleted(3);
+  EXPECT_THAT(second.writes(), ElementsAre(Ids{1, 2, 3}));
+  gate.open.count_down();
+}
+
+TEST(Batcher, AnotherWriterJoinsWhenTheFirstIsStuck) {
+  Gate gate;
+  FakeWriter writers[2] = {FakeWriter([&](const Ids&) { return gate.Pass(); }),
+                           FakeWriter([&](const Ids&) { return gate.Pass(); })};
+  BatcherOptions options;
+  options.join_min = 1'000;
+  options.join_after = absl::Milliseconds(1);
+  Batcher<Item> batcher({&writers[0], &writers[1]}, options);
+  OccupyFirst(batcher, gate);
+  FakeWriter& second = writers[writers[0].writes().empty() ? 0 : 1];
+  for (int id = 1; id <= 3; ++id) {  // again and again: each time it lingers anew
+    ASSERT_TRUE(Offer(batcher, id));
+    second.WaitCompleted(static_cast<size_t>(id));
+  }
+  EXPECT_THAT(second.writes(), ElementsAre(Ids{1}, Ids{2}, Ids{3}));
+  gate.open.count_down();
+}
+
 TEST(Batcher, CompleteRunsOutsideEveryLock) {
   FakeWriter writer;
   Batcher<Item> batcher({&writer}, {});

@@ -135,6 +135,31 @@ TEST_F(NearestDriverDispatchTest, DoesNotPickADriverWhosePositionHasGrownOld) {
   EXPECT_EQ(DriverOf(Assign(3, storage::GeoPoint{52.5, 13.4})), "");
 }
 
+TEST_F(NearestDriverDispatchTest, ReadsTheFleetAgainBeforeAnOrderHasToWaitForIt) {
+  options_.pool_low = 1;
+  options_.pool_high = 10;
+  for (int i = 0; i < 100; ++i) PutDriver("driver" + std::to_string(i), i * 0.5, i);
+  EXPECT_NE(DriverOf(Assign(0)), "");
+  // One order a while, so the pool never runs low: it only grows old.
+  for (int i = 1; i <= 5; ++i) {
+    time_.Advance(options_.fresh_for * 0.6);
+    std::promise<void> busy;
+    WorkerPool::Task hold = [done = busy.get_future().share()] { done.wait(); };
+    ASSERT_TRUE(workers_.Submit(hold));
+    bool answered = false;
+    dispatch().Assign({}, Id(i), {}, 0, [&](const absl::StatusOr<AssignResult>& result) {
+      answered = true;
+      EXPECT_NE(DriverOf(result), "");
+    });
+    EXPECT_TRUE(answered) << i;
+    busy.set_value();
+    std::promise<void> idle;
+    WorkerPool::Task last = [&] { idle.set_value(); };
+    ASSERT_TRUE(workers_.Submit(last));
+    idle.get_future().wait();
+  }
+}
+
 TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);

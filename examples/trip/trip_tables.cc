@@ -31,7 +31,8 @@ TripTables::TripTables() {
   sql_.effects = {{"rented", kOidText, ""}, {"returned", storage::kOidBool, ""}};
   sql_.claim =
       "INSERT INTO rentals (trip_id, car_plate) SELECT i.trip_id, i.rented FROM ok i WHERE i.rented IS NOT NULL "
-      "ORDER BY i.rented ON CONFLICT DO NOTHING RETURNING trip_id";
+      "ORDER BY i.rented";
+  sql_.claim_lost = "ON CONFLICT DO NOTHING";
   sql_.claim_wanted = "i.rented IS NOT NULL";
   sql_.bookings = {"DELETE FROM rentals r USING done i WHERE r.trip_id = i.trip_id AND i.returned"};
   sql_.select = fmt::format(

@@ -23,8 +23,8 @@ OrderTables::OrderTables() {
   sql_.claim =
       "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) "
       "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i WHERE i.driver_id IS NOT NULL "
-      "ORDER BY i.driver_id, i.slot ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING RETURNING "
-      "order_id";
+      "ORDER BY i.driver_id, i.slot";
+  sql_.claim_lost = "ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING";
   sql_.claim_wanted = "i.driver_id IS NOT NULL";
   sql_.bookings = {
       // A charge and its refund can become known together: an unknown charge that had landed after all.

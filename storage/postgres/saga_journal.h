@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -55,10 +56,10 @@ class SagaTables {
 
     // What Advance books besides the header. `effects` become columns of `ok`, the writes that are allowed, as `i`.
     std::vector<UnnestColumn> effects;
-    // "INSERT … SELECT … FROM ok i WHERE … ON CONFLICT DO NOTHING RETURNING <id>": claims what another saga may hold;
-    // empty: this kind claims nothing. A write for which `claim_wanted` (over `i`) holds and that got no row is a lost
-    // claim.
+    // "INSERT … SELECT … FROM ok i WHERE …", and "ON CONFLICT … DO NOTHING": claims what another saga may hold; empty:
+    // this kind claims nothing. A write for which `claim_wanted` (over `i`) holds and that got no row is a lost claim.
     std::string claim;
+    std::string claim_lost;
     std::string claim_wanted;
     // Data-modifying statements, to be used as CTEs, over `done`: the rows of `ok` that were applied.
     std::vector<std::string> bookings;
@@ -87,10 +88,11 @@ struct SagaJournalOptions {
 };
 
 // The SQL that the journal runs, built once from the tables' description. Separate from the journal, so that a test can
-// read it.
+// read it. Begin and advance come in two forms with the same effect. The quick one takes it that every key is new and
+// every claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
 struct SagaJournalSql {
-  std::string begin, advance, advance_unfenced, find_by_key, states, claim_expired, claim_one, renew, release, load,
-      log;
+  std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
+      claim_one, renew, release, load, log;
   std::vector<Oid> begin_oids, advance_oids;
 };
 template <typename P>
@@ -135,7 +137,9 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   ~PostgresSagaJournal() override { Stop(); }
 
   // Writes what is queued and joins the writers; what cannot be written completes with UNAVAILABLE.
-  void Stop() { batcher_->Stop(); }
+  void Stop() {
+    if (batcher_) batcher_->Stop();  // null: opening failed
+  }
 
   size_t queue_depth() const { return batcher_->queue_depth(); }
   bool failing() const { return batcher_->retrying() > 0; }
@@ -223,15 +227,27 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     absl::Status Prepare() {
       const bool fenced = !WAYBILL_FAULT("epoch_check_off");
       const SagaJournalSql& sql = journal_.sql_;
-      if (auto status = connection_->Prepare("begin", sql.begin); !status.ok()) return status;
-      return connection_->Prepare("advance", fenced ? sql.advance : sql.advance_unfenced);
+      if (!fenced) careful_batches_ = std::numeric_limits<int64_t>::max();
+      for (const auto& [name, text] : {std::pair{kBegin, &sql.begin},
+                                       {kBeginQuick, &sql.begin_quick},
+                                       {kAdvance, fenced ? &sql.advance : &sql.advance_unfenced},
+                                       {kAdvanceQuick, &sql.advance_quick}}) {
+        if (auto status = connection_->Prepare(name, *text); !status.ok()) return status;
+      }
+      return absl::OkStatus();
     }
 
     BatchResult Write(std::span<Op> batch) override {
       absl::Time started = absl::Now();
       if (absl::Status connected = connection_->EnsureConnected(); !connected.ok()) return Fail(connected);
       Split(batch);
-      absl::Status written = WriteOnce();
+      const bool quick = careful_batches_ == 0;
+      absl::Status written = WriteOnce(quick);
+      if (quick && IsUniqueViolation(written)) {
+        careful_batches_ = kCarefulBatches;
+        written = WriteOnce(false);
+      }
+      if (!quick) --careful_batches_;
       if (!written.ok()) return Fail(written);
       journal_.options_.on_commit(batch.size(), absl::Now() - started);
       return BatchResult::kWritten;
@@ -257,6 +273,12 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     absl::Status BadDataError() override { return last_error_; }
 
    private:
+    static constexpr char kBegin[] = "begin", kBeginQuick[] = "begin_quick";
+    static constexpr char kAdvance[] = "advance", kAdvanceQuick[] = "advance_quick";
+    // Repeated keys and lost claims come in crowds (clients that retry, replicas short of drivers), and a quick batch
+    // that fails is written twice: so many batches are written carefully after one.
+    static constexpr int64_t kCarefulBatches = 1'000;
+
     BatchResult Fail(const absl::Status& status) {
       last_error_ = status;
       journal_.options_.on_error(status);
@@ -279,7 +301,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
                 [](const auto* a, const auto* b) { return a->write.record->id < b->write.record->id; });
     }
 
-    absl::Status WriteOnce() {
+    absl::Status WriteOnce(bool quick) {
       std::vector<Param> begin_params, advance_params;
       std::vector<Statement> statements;
       // Finishes first: they free what the new ones may want.
@@ -287,14 +309,14 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         FillAdvance();
         advance_params = {journal_.LeaseMicros()};
         for (const ArrayParam& column : advance_columns_) advance_params.push_back(column);
-        statements.push_back({"advance", advance_params});
+        statements.push_back({quick ? kAdvanceQuick : kAdvance, advance_params});
         WAYBILL_FAILPOINT("advance.before_commit");
       }
       if (!begins_.empty()) {
         FillBegin();
         begin_params = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
         for (const ArrayParam& column : begin_columns_) begin_params.push_back(column);
-        statements.push_back({"begin", begin_params});
+        statements.push_back({quick ? kBeginQuick : kBegin, begin_params});
         WAYBILL_FAILPOINT("begin.before_commit");
       }
       auto results = connection_->Pipeline(statements);
@@ -306,7 +328,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       }
       if (!begins_.empty()) {
         WAYBILL_FAILPOINT("begin.after_commit");
-        if (absl::Status read = ReadBegin((*results)[at]); !read.ok()) return read;
+        for (auto& [key, op] : begins_) op->existing.reset();
+        if (absl::Status read = quick ? absl::OkStatus() : ReadBegin((*results)[at]); !read.ok()) return read;
       }
       return absl::OkStatus();
     }
@@ -365,7 +388,6 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     // The statement answers the ids that were inserted. The others met their key, or themselves: the commit of an
     // earlier try whose answer was lost.
     absl::Status ReadBegin(const Rows& inserted) {
-      for (auto& [key, op] : begins_) op->existing.reset();
       if (inserted.size() == static_cast<int>(begins_.size())) return absl::OkStatus();
       absl::flat_hash_map<Uuid, bool> started;
       for (int row = 0; row < inserted.size(); ++row) started[inserted.Id(row, 0)] = true;
@@ -376,7 +398,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         met.emplace_back(&key, op);
         for (size_t i = 0; i < key.size(); ++i) columns[i].AddText(key[i]);
       }
-      // Not on this connection: its planner settings suit the two prepared statements only.
+      // Not on this connection: its planner settings suit the prepared statements only.
       auto rows = journal_.Run(journal_.sql_.find_by_key, std::vector<Param>(columns.begin(), columns.end()));
       if (!rows.ok()) return rows.status();
       for (int row = 0; row < rows->size(); ++row) {
@@ -430,6 +452,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins_;
     std::vector<AdvanceOp*> advances_;
     absl::Status last_error_;
+    int64_t careful_batches_ = 0;  // still to be written
   };
 
   PostgresSagaJournal(const SagaTables<P>& tables, saga::Lease lease, Pool& pool, SagaJournalOptions options)
@@ -494,11 +517,11 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
   std::vector<UnnestColumn> begin = {
       {t.id, kOidUuid, ""}, {"traceparent", kOidText, ""}, {"created_at", kOidTimestamptz, ""}};
   begin.insert(begin.end(), t.begin.begin(), t.begin.end());
-  sql.begin = fmt::format(
+  sql.begin_quick = fmt::format(
       "INSERT INTO {} (owner, lease_until, updated_at, {}) "
-      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {} "
-      "ON CONFLICT ({}) DO NOTHING RETURNING {}",
-      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin_oids), t.dedupe, t.id);
+      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {}",
+      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin_oids));
+  sql.begin = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
 
   std::vector<UnnestColumn> advance = {{t.id, kOidUuid, ""},
                                        {"epoch", kOidInt8, ""},
@@ -518,36 +541,41 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
                                    {"outcome", kOidText, ""}, {"state", kOidText, "::saga_state"},
                                    {"detail", kOidText, ""},  {"at", kOidTimestamptz, ""}};
   std::string log_input = Unnest(log, "l", 2 + static_cast<int>(advance.size()), sql.advance_oids);
+  const std::string move = fmt::format(
+      "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
+      "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
+      "updated_at = i.updated_at, lease_until = CASE WHEN i.state IN ('running', 'compensating') "
+      "THEN now() + $1::bigint * interval '1 microsecond' END",
+      t.sagas);
+  std::string bookings;
+  for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
+  bookings += fmt::format("logged AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE l.{id} IN (SELECT {id} FROM done)) ",
+                          t.log, ColumnNames(log), UnnestValues(log, "l"), log_input, fmt::arg("id", t.id));
+  const std::string from_input =
+      fmt::format("FROM {} WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[])", input, fmt::arg("id", t.id));
+  const std::string fence = "AND s.epoch = i.epoch AND s.seq = i.expected_seq";
+
+  sql.advance_quick = fmt::format(
+      "WITH ok AS ({} {} {} RETURNING i.*), done AS NOT MATERIALIZED (SELECT * FROM ok), {}{}SELECT {} FROM ok", move,
+      from_input, fence, t.claim.empty() ? "" : fmt::format("claimed AS ({}), ", t.claim), bookings, t.id);
+
   for (bool fenced : {true, false}) {
-    // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours.
-    // Locked, a row stays where it is, so the update goes straight there.
-    std::string ok = fmt::format(
-        "ok AS MATERIALIZED (SELECT i.*, s.ctid AS tid FROM {0} JOIN {1} s ON s.{2} = i.{2} WHERE s.{2} = "
-        "ANY($2::uuid[]){3}{4}), ",
-        input, t.sagas, t.id, fenced ? " AND s.epoch = i.epoch AND s.seq = i.expected_seq" : "",
-        t.claim.empty() ? "" : " FOR UPDATE OF s");
-    std::string claim, not_lost;
+    // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
+    // update finds them by key again: where they stand may be newer than what the statement can see.
+    std::string text = fmt::format(
+        "WITH ok AS MATERIALIZED (SELECT i.* FROM {sagas} s, {input} "
+        "WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) {fence} FOR UPDATE OF s), ",
+        fmt::arg("sagas", t.sagas), fmt::arg("input", input), fmt::arg("id", t.id),
+        fmt::arg("fence", fenced ? fence : ""));
+    std::string not_lost;
     if (!t.claim.empty()) {
-      claim = fmt::format("claimed AS ({}), ", t.claim);
+      text += fmt::format("claimed AS ({} {} RETURNING {}), ", t.claim, t.claim_lost, t.id);
       not_lost = fmt::format("WHERE NOT ({}) OR i.{} IN (SELECT {} FROM claimed)", t.claim_wanted, t.id, t.id);
     }
-    std::string bookings;
-    for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
-    std::string text = fmt::format(
-        "WITH {ok}{claim}done AS MATERIALIZED (SELECT i.* FROM ok i {not_lost}), "
-        "moved AS (UPDATE {sagas} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
-        "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
-        "updated_at = i.updated_at, lease_until = CASE WHEN i.state IN ('running', 'compensating') "
-        "THEN now() + $1::bigint * interval '1 microsecond' END "
-        "FROM done i WHERE s.{id} = i.{id} AND s.ctid = ANY(ARRAY(SELECT tid FROM done)) RETURNING s.{id}), "
-        "{bookings}"
-        "logged AS (INSERT INTO {log} ({log_names}) SELECT {log_values} FROM {log_input} "
-        "WHERE l.{id} IN (SELECT {id} FROM done)) "
-        "SELECT {id} FROM moved",
-        fmt::arg("ok", ok), fmt::arg("claim", claim), fmt::arg("not_lost", not_lost), fmt::arg("sagas", t.sagas),
-        fmt::arg("id", t.id), fmt::arg("bookings", bookings), fmt::arg("log", t.log),
-        fmt::arg("log_names", ColumnNames(log)), fmt::arg("log_values", UnnestValues(log, "l")),
-        fmt::arg("log_input", log_input));
+    text += fmt::format(
+        "done AS MATERIALIZED (SELECT i.* FROM ok i {}), moved AS ({} FROM done i WHERE s.{id} = i.{id} "
+        "AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), {}SELECT {id} FROM moved",
+        not_lost, move, bookings, fmt::arg("id", t.id));
     (fenced ? sql.advance : sql.advance_unfenced) = std::move(text);
   }
 

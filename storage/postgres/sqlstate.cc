@@ -48,6 +48,13 @@ absl::Status ToStatus(const PostgresError& error) {
   return MakeError(absl::StatusCode::kInternal, message, detail);
 }
 
+bool IsUniqueViolation(const absl::Status& status) {
+  for (const auto& [key, value] : GetErrorDetail(status).metadata) {
+    if (key == "sqlstate") return value == "23505";
+  }
+  return false;
+}
+
 absl::Status ConnectionError(std::string_view message) {
   PostgresError error;
   error.message = message;

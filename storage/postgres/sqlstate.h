@@ -24,6 +24,9 @@ struct PostgresError {
 // The outcome of a statement that got STORE_UNAVAILABLE is unknown, unless it failed by 40001, 40P01 or 55P03.
 absl::Status ToStatus(const PostgresError& error);
 
+// Whether it comes from 23505: some row of the statement met a unique constraint.
+bool IsUniqueViolation(const absl::Status& status);
+
 // STORE_UNAVAILABLE: the connection failed or the server did not answer in time.
 absl::Status ConnectionError(std::string_view message);
 

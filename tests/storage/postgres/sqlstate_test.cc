@@ -65,5 +65,12 @@ TEST(Sqlstate, NamesWhatRefusedTheData) {
   EXPECT_EQ(GetErrorDetail(Status("23505")).metadata, expected);
 }
 
+TEST(Sqlstate, OnlyAUniqueViolationIsOne) {
+  EXPECT_TRUE(IsUniqueViolation(Status("23505")));
+  EXPECT_FALSE(IsUniqueViolation(Status("23514")));
+  EXPECT_FALSE(IsUniqueViolation(Status("")));
+  EXPECT_FALSE(IsUniqueViolation(absl::OkStatus()));
+}
+
 }  // namespace
 }  // namespace waybill::storage

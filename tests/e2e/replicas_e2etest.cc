@@ -28,6 +28,20 @@ class ReplicasTest : public ::testing::Test {
     auto context = Deadline(timeout);
     return replica.Orders()->CreateOrder(context.get(), OrderRequestFor(key), &order);
   }
+  // Stops replica a between a charge and its booking, until replica b has finished the order. The client waits at a.
+  std::thread SleepPastTheLease(const std::string& fault_of_a) {
+    a_->Start({{"WAYBILL_FAILPOINT", "charge.after_receive=stop"}, {"WAYBILL_PLANT_FAULT", fault_of_a}});
+    b_->Start();
+    std::thread client([this] {
+      order::v1::Order order;
+      Create(*a_, "slept", order, absl::Seconds(20));
+    });
+    EXPECT_TRUE(a_->process().WaitForLine("failpoint charge.after_receive hit", absl::Seconds(20)));
+    EXPECT_TRUE(Eventually(absl::Seconds(20),
+                           [&] { return stack_.sql().Value("SELECT state FROM order_sagas") == "succeeded"; }));
+    EXPECT_GE(b_->Metric("waybill_sagas_recovered_total"), 1);
+    return client;
+  }
   void ExpectBooksRight() {
     EXPECT_TRUE(stack_.WaitUntilAllSettled());
     EXPECT_EQ(stack_.WrongInTheBooks(), std::vector<std::string>());
@@ -39,16 +53,7 @@ class ReplicasTest : public ::testing::Test {
 };
 
 TEST_F(ReplicasTest, AProcessThatSleptPastItsLeaseChangesNothing) {
-  a_->Start({{"WAYBILL_FAILPOINT", "charge.after_receive=stop"}});
-  b_->Start();
-  std::thread client([&] {
-    order::v1::Order order;
-    Create(*a_, "slept", order, absl::Seconds(20));
-  });
-  ASSERT_TRUE(a_->process().WaitForLine("failpoint charge.after_receive hit", absl::Seconds(20)));
-  ASSERT_TRUE(Eventually(absl::Seconds(20),
-                         [&] { return stack_.sql().Value("SELECT state FROM order_sagas") == "succeeded"; }));
-  EXPECT_GE(b_->Metric("waybill_sagas_recovered_total"), 1);
+  std::thread client = SleepPastTheLease("");
   const std::string before = stack_.sql().Value("SELECT string_agg(l::text, ';' ORDER BY seq) FROM order_saga_steps l");
   const std::string driver = stack_.sql().Value("SELECT driver_id FROM order_assignments WHERE released_at IS NULL");
 
@@ -58,6 +63,18 @@ TEST_F(ReplicasTest, AProcessThatSleptPastItsLeaseChangesNothing) {
   EXPECT_EQ(stack_.sql().Value("SELECT string_agg(l::text, ';' ORDER BY seq) FROM order_saga_steps l"), before);
   EXPECT_EQ(stack_.sql().Value("SELECT driver_id FROM order_assignments WHERE released_at IS NULL"), driver);
   ExpectBooksRight();
+}
+
+// The same night without the fence: the stale write gets as far as the schema's constraints, or beyond.
+TEST_F(ReplicasTest, NoticesAPlantedEpochCheckOff) {
+  std::thread client = SleepPastTheLease("epoch_check_off");
+  ASSERT_TRUE(a_->process().Signal(SIGCONT));
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
+    return a_->process().Output().find("journal write failed") != std::string::npos ||
+           !stack_.WrongInTheBooks().empty();
+  }));
+  EXPECT_EQ(a_->Metric("waybill_saga_fenced_writes_total"), 0);
+  client.join();
 }
 
 TEST_F(ReplicasTest, OneKeyIsOneOrderWhoeverIsAsked) {

@@ -84,6 +84,13 @@ class NearestDriverDispatchTest : public ::testing::Test {
     EXPECT_TRUE(released.ok());
   }
 
+  void AwaitIdleWorker() {
+    std::promise<void> idle;
+    WorkerPool::Task last = [&] { idle.set_value(); };
+    ASSERT_TRUE(workers_.Submit(last));
+    idle.get_future().wait();
+  }
+
   waybill::testing::ManualTime time_;
   storage::testing::FakeFleet fleet_{time_};
   NiceMock<storage::testing::MockOrderStore> store_;
@@ -140,6 +147,7 @@ TEST_F(NearestDriverDispatchTest, ReadsTheFleetAgainBeforeAnOrderHasToWaitForIt)
   options_.pool_high = 10;
   for (int i = 0; i < 100; ++i) PutDriver("driver" + std::to_string(i), i * 0.5, i);
   EXPECT_NE(DriverOf(Assign(0)), "");
+  AwaitIdleWorker();
   // One order a while, so the pool never runs low: it only grows old.
   for (int i = 1; i <= 5; ++i) {
     time_.Advance(options_.fresh_for * 0.6);
@@ -153,10 +161,7 @@ TEST_F(NearestDriverDispatchTest, ReadsTheFleetAgainBeforeAnOrderHasToWaitForIt)
     });
     EXPECT_TRUE(answered) << i;
     busy.set_value();
-    std::promise<void> idle;
-    WorkerPool::Task last = [&] { idle.set_value(); };
-    ASSERT_TRUE(workers_.Submit(last));
-    idle.get_future().wait();
+    AwaitIdleWorker();
   }
 }
 

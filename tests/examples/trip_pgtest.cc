@@ -20,7 +20,10 @@ class TripPgTest : public ::testing::Test {
     runner_ = std::make_unique<saga::Runner<Trip>>(definition_, *journal_, clock_, scheduler_, random_, observer_,
                                                    saga::RunnerOptions{});
   }
-  ~TripPgTest() override { journal_->Stop(); }
+  ~TripPgTest() override {
+    scheduler_.Stop();  // a timer's thread may still be handing a write to the journal
+    journal_->Stop();
+  }
 
   // The state in which the trip came to rest.
   saga::State Run(const std::string& booking) {

@@ -25,8 +25,9 @@ absl::Status SeedFleet(storage::Fleet& fleet, int64_t drivers, absl::Time now) {
     for (int64_t number = first; number < std::min(first + kPositionsAPut, drivers); ++number) {
       storage::DriverPosition& position = positions.emplace_back();
       position.driver_id = fmt::format("bench-{:07}", number);
-      position.point.latitude = kCorner.latitude + kSpacingDegrees * static_cast<double>(number % kRows);
-      position.point.longitude = kCorner.longitude + kSpacingDegrees * static_cast<double>(number / kRows);
+      const int64_t row = number % kRows, column = number / kRows;
+      position.point.latitude = kCorner.latitude + kSpacingDegrees * static_cast<double>(row);
+      position.point.longitude = kCorner.longitude + kSpacingDegrees * static_cast<double>(column);
       position.recorded_at = now;
     }
     if (const absl::Status put = fleet.Put(positions, absl::Hours(24)); !put.ok()) return put;

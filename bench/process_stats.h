@@ -24,7 +24,7 @@ class ProcessStats {
 
   // User and system time of the process, its living descendants, and all those of them that ended and were waited for.
   // NOT_FOUND when there is no such process.
-  absl::StatusOr<absl::Duration> TreeCpu(pid_t pid) const;
+  absl::StatusOr<absl::Duration> TreeCpu(pid_t root) const;
   // Time all processors of the machine together were not idle, since it started.
   absl::StatusOr<absl::Duration> MachineCpu() const;
   absl::StatusOr<Memory> ResidentMemory(pid_t pid) const;

@@ -111,7 +111,7 @@ class Runner {
                               const std::vector<std::string>& order_args = {});
   absl::Status StartOrder(Stage& stage, const std::vector<std::string>& order_args = {});
   LoadOptions DefaultLoad(const Stage& stage) const;
-  absl::StatusOr<Measured> Measure(const Stage& stage, const LoadOptions& load);
+  absl::StatusOr<Measured> Measure(const Stage& stage, const LoadOptions& options);
   absl::Status SampleCpu(const Stage& stage, Usage& usage) const;
   // Stops the service in good order and checks the books; what is wrong goes into the result.
   absl::Status CloseBooks(Stage& stage, int64_t orders, const std::map<std::string, int64_t>* answers,

@@ -9,8 +9,9 @@
 namespace waybill::cli {
 
 struct Cell {
-  Cell(std::string t, Style s = Style::kPlain) : text(std::move(t)), style(s) {}
-  Cell(const char* t) : text(t) {}
+  // Rows are written as lists of texts.
+  Cell(std::string t, Style s = Style::kPlain) : text(std::move(t)), style(s) {}  // NOLINT(google-explicit-constructor)
+  Cell(const char* t) : text(t) {}                                                // NOLINT(google-explicit-constructor)
   std::string text;  // may come from others: it is made printable
   Style style = Style::kPlain;
 };

@@ -129,9 +129,8 @@ class Batcher {
     while (true) {
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (stopping_ || WorthTaking()) break;
-      const bool changed = work_.wait_for(lock, absl::ToChronoNanoseconds(options_.join_after), [this] {
-        return stopping_ || queue_.empty() || WorthTaking();
-      });
+      const bool changed = work_.wait_for(lock, absl::ToChronoNanoseconds(options_.join_after),
+                                          [this] { return stopping_ || queue_.empty() || WorthTaking(); });
       if (!changed || !queue_.empty()) break;
     }
     --idle_;

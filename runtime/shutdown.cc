@@ -40,7 +40,8 @@ StopWatchdog::StopWatchdog(absl::Duration limit, const Logger& log)
 
 StopWatchdog::~StopWatchdog() {
   stopped_ = true;
-  pthread_kill(thread_.native_handle(), SIGTERM);  // to that thread alone: wakes it
+  // To that thread alone, which waits for it: wakes it.
+  pthread_kill(thread_.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
   thread_.join();
 }
 

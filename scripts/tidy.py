@@ -49,7 +49,9 @@ def tidy(build, source):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    known = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "waybill-tidy"
+    # Beside what ccache keeps, so that who keeps the one keeps the other.
+    cache = pathlib.Path(os.environ.get("CCACHE_DIR") or pathlib.Path.home() / ".cache" / "ccache")
+    known = cache / "waybill-tidy"
     known.mkdir(parents=True, exist_ok=True)
     for stamp in known.iterdir():
         if time.time() - stamp.stat().st_mtime > 60 * 86400:

@@ -106,7 +106,7 @@ void NearestDriverDispatch::AssignAny(const Uuid& order_id, Done done) {
   if (refill) StartRefill();
   if (slot.has_value()) {
     options_.on_candidates(candidates);
-    done(Picked(*std::move(slot)));
+    done(Picked(*std::move(slot)));  // NOLINT(bugprone-use-after-move): it waits only where there was no slot
   } else if (exhausted) {
     options_.on_candidates(0);
     done(NoDriver());

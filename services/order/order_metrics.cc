@@ -57,9 +57,9 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
   }
 }
 
-const OrderMetrics::Step& OrderMetrics::Find(std::string_view name) const {
+const OrderMetrics::Step& OrderMetrics::Find(std::string_view step_name) const {
   for (const Step& step : steps_) {
-    if (step.name == name) return step;
+    if (step.name == step_name) return step;
   }
   std::abort();  // a step outside the definition
 }

@@ -37,7 +37,7 @@ class OrderMetrics {
     std::array<std::array<prometheus::Counter*, 3>, 2> attempts;  // [undo][outcome]
     prometheus::Counter* retries;
   };
-  const Step& Find(std::string_view step) const;
+  const Step& Find(std::string_view step_name) const;
 
   std::vector<Step> steps_;
   std::array<prometheus::Counter*, 5> settled_;

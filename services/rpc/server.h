@@ -79,7 +79,7 @@ class Server {
 
  private:
   static void Post(ServerCall* call) { call->Post(); }
-  Method& Add(std::string_view method, bool streams, const google::protobuf::Descriptor* request,
+  Method& Add(std::string_view name, bool streams, const google::protobuf::Descriptor* request,
               const google::protobuf::Descriptor* response, const MethodOptions& options);
 
   const ServerOptions options_;

@@ -34,8 +34,8 @@ inline void ServeQueue(grpc::CompletionQueue& queue) {
   while (queue.Next(&tag, &ok)) static_cast<Tag*>(tag)->Proceed(ok);
 }
 
-// Debian builds absl with its debug checks, so every lock that gRPC takes would be looked up in a graph of lock orders: 6 %
-// of a call's CPU, on either side. Of the whole process.
+// Debian builds absl with its debug checks, so every lock that gRPC takes would be looked up in a graph of lock orders:
+// 6 % of a call's CPU, on either side. Of the whole process.
 inline void IgnoreLockOrder() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
 
 }  // namespace waybill::rpc

@@ -111,7 +111,7 @@ void ArrayParam::Append(uint64_t value, int width) {
   char field[4 + 8];
   StoreBigEndian(field, static_cast<uint64_t>(width), 4);
   StoreBigEndian(field + 4, value, width);
-  buffer_.append(field, static_cast<size_t>(4 + width));
+  buffer_.append(field, 4 + static_cast<size_t>(width));
   ++size_;
 }
 

@@ -78,10 +78,12 @@ class Script {
   std::string client_;
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take none
 #define ANSWER_BY_SCRIPT(Method, Request, Response, script)                                             \
   grpc::Status Method(grpc::ServerContext* call, const Request* request, Response* response) override { \
     return script.Call(*call, *request, *response);                                                     \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 class FakeOrders final : public order::OrderService::Service {
  public:

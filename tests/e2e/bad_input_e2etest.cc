@@ -22,7 +22,6 @@ namespace {
 
 namespace pb = order::v1;
 using ::testing::Contains;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 
 // Stands for bytes that are not UTF-8, which the generated classes do not like to be given: replaced in what is sent.
@@ -133,12 +132,12 @@ TEST_F(BadInputTest, CreateOrder) {
   auto add = [&](std::string what, std::string field, Spoil<R> spoil) {
     cases.push_back({std::move(what), std::move(field), std::move(spoil)});
   };
-  for (std::string key :
+  for (const std::string& key :
        {std::string(), std::string(256, 'k'), huge, std::string("a b"), std::string("a\tb"), std::string("a\0b", 3),
         std::string("a\x7f"), std::string("schl\u00fcssel"), std::string(kNotUtf8)}) {
     add("key " + key.substr(0, 20), "idempotency_key", [key](R& r) { r.set_idempotency_key(key); });
   }
-  for (std::string user :
+  for (const std::string& user :
        {std::string(), std::string(129, 'u'), huge, std::string("a b"), std::string("a\nb"), std::string("a\0b", 3),
         std::string("a\u00a0b"), std::string("\u0085"), std::string(kNotUtf8)}) {
     add("user " + user.substr(0, 20), "user_id", [user](R& r) { r.set_user_id(user); });
@@ -149,8 +148,8 @@ TEST_F(BadInputTest, CreateOrder) {
     add(fmt::format("amount {}", amount), "amount.minor_units",
         [amount](R& r) { r.mutable_amount()->set_minor_units(amount); });
   }
-  for (std::string currency : {std::string(), std::string("eur"), std::string("EU"), std::string("EURO"),
-                               std::string("ZZZ"), std::string("E\0R", 3), huge, std::string(kNotUtf8)}) {
+  for (const std::string& currency : {std::string(), std::string("eur"), std::string("EU"), std::string("EURO"),
+                                      std::string("ZZZ"), std::string("E\0R", 3), huge, std::string(kNotUtf8)}) {
     add("currency " + currency.substr(0, 20), "amount.currency",
         [currency](R& r) { r.mutable_amount()->set_currency(currency); });
   }
@@ -165,10 +164,10 @@ TEST_F(BadInputTest, CreateOrder) {
   add("33 entries", "metadata", [](R& r) {
     for (int i = 0; i < 33; ++i) (*r.mutable_metadata())[fmt::format("key-{}", i)] = "value";
   });
-  for (std::string key : {std::string(), std::string(65, 'k'), std::string("a\nb"), std::string("a\0b", 3)}) {
+  for (const std::string& key : {std::string(), std::string(65, 'k'), std::string("a\nb"), std::string("a\0b", 3)}) {
     add("metadata key " + key.substr(0, 20), "metadata", [key](R& r) { (*r.mutable_metadata())[key] = "value"; });
   }
-  for (std::string value : {std::string(513, 'v'), huge, std::string("a\0b", 3)}) {
+  for (const std::string& value : {std::string(513, 'v'), huge, std::string("a\0b", 3)}) {
     add("metadata value " + value.substr(0, 20), "metadata[note]",
         [value](R& r) { (*r.mutable_metadata())["note"] = value; });
   }
@@ -180,7 +179,7 @@ TEST_F(BadInputTest, CreateOrder) {
   const std::string method = "waybill.order.v1.OrderService/CreateOrder";
   R good = OrderRequestFor("bad-input");
   ExpectAllRefused(method, good, cases);
-  for (std::string client : {std::string(129, 'c'), std::string("a b")}) {
+  for (const std::string& client : {std::string(129, 'c'), std::string("a b")}) {
     ExpectRefused(method, good.SerializeAsString(), "waybill-client", "client " + client.substr(0, 20), client);
   }
 

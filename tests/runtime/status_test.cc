@@ -21,8 +21,7 @@ TEST(ErrorDetail, TravelsWithTheStatus) {
   absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, "key reused", detail);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(std::string(status.message()), "key reused");
-  absl::Status copy = status;
-  ErrorDetail back = GetErrorDetail(copy);
+  ErrorDetail back = GetErrorDetail(absl::Status(status));
   EXPECT_EQ(back.reason, detail.reason);
   EXPECT_EQ(back.metadata, detail.metadata);
   EXPECT_EQ(back.violations, detail.violations);

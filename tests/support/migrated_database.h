@@ -15,7 +15,9 @@ namespace waybill::testing {
 class MigratedDatabase {
  public:
   MigratedDatabase() { ApplyMigrations(); }
-  explicit MigratedDatabase(std::string_view server_url) : database_(server_url), sql_(database_.url()) { ApplyMigrations(); }
+  explicit MigratedDatabase(std::string_view server_url) : database_(server_url), sql_(database_.url()) {
+    ApplyMigrations();
+  }
 
   const std::string& url() const { return database_.url(); }
   Sql& sql() { return sql_; }

@@ -18,7 +18,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -264,9 +263,9 @@ TEST(PageToken, ContinuesAfterItsIdUnderItsOwnFilterOnly) {
 
   std::string changed = token;
   changed[changed.size() - 2] = changed[changed.size() - 2] == 'A' ? 'B' : 'A';
-  for (const std::string& bad : {std::string("x"), std::string("!!!!"), token + "AAAA", token.substr(1), changed,
-                                 std::string(1 << 20, 'A'), token + "=", " " + token,
-        std::string("\0\0\0\0", 4), std::string("' OR ''='")}) {
+  for (const std::string& bad :
+       {std::string("x"), std::string("!!!!"), token + "AAAA", token.substr(1), changed, std::string(1 << 20, 'A'),
+        token + "=", " " + token, std::string("\0\0\0\0", 4), std::string("' OR ''='")}) {
     Violations violations;
     EXPECT_EQ(TakePageToken(bad, "user=1", violations), std::nullopt);
     EXPECT_THAT(FieldsOf(std::move(violations).ToStatus()), ElementsAre("page_token"));

@@ -24,7 +24,6 @@ namespace {
 
 using storage::DriverSlot;
 using ::testing::NiceMock;
-using ::testing::Return;
 
 constexpr absl::Duration kTtl = absl::Minutes(10);
 

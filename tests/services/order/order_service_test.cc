@@ -26,9 +26,7 @@ namespace {
 
 namespace pb = waybill::order::v1;
 namespace ops = waybill::ops::v1;
-using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::Key;
 
 class OrderServiceTest : public ::testing::Test {
  protected:

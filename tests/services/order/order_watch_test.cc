@@ -14,7 +14,6 @@ namespace waybill::order {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::FakePaymentGateway;
 using ::testing::IsEmpty;
 
 // What a client of a watch has seen.

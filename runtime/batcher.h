@@ -1,5 +1,6 @@
 // Group commit. Items wait in a bounded queue; a few writer threads, each owning its own connection, take whatever
-// arrived while their previous write ran, and write it at once. No linger timer: a lone item never waits.
+// arrived while their previous write ran, and write it at once. An item that comes while nothing is
+// written never waits; one that comes during a write waits for its end, for company, or for join_after.
 #pragma once
 
 #include <algorithm>
@@ -119,7 +120,7 @@ class Batcher {
     }
   }
 
-  // A lone item never waits for company.
+  // While nothing is written, a lone item does not wait for company.
   bool WorthTaking() const { return queue_.size() >= (busy_ == 0 ? 1 : options_.join_min); }
 
   // Waits for work, then swaps the queue out (or takes its head when it is longer than a batch).

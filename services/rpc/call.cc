@@ -21,6 +21,10 @@ void ServerCall::RequestServerStream(grpc::internal::ServerAsyncStreamingInterfa
   method_.service.RequestServerStream(method_.index, &*context_, &payload_, &stream, queue_.queue(), &arrived_tag_);
 }
 
+void ServerCall::RequestBidiStream(grpc::internal::ServerAsyncStreamingInterface& stream) {
+  method_.service.RequestBidiStream(method_.index, &*context_, &stream, queue_.queue(), &arrived_tag_);
+}
+
 void ServerCall::Post() {
   queue_.Add();
   Request();
@@ -39,7 +43,9 @@ void ServerCall::Arrived(bool ok) {
   }
   method_.metrics.Started();
   bool welcome = queue_.Open(*this);
-  absl::Status status = welcome ? ParseRequest(payload_, request_message()) : ShuttingDownError();
+  google::protobuf::Message* request = request_message();
+  absl::Status status = ShuttingDownError();
+  if (welcome) status = request == nullptr ? absl::OkStatus() : ParseRequest(payload_, *request);
   payload_.Clear();
   if (!status.ok()) {
     Finish(status);
@@ -102,6 +108,11 @@ void ServerCall::Done(bool) {
 
 void ServerCall::CloseWhenComplete() {
   if (!finish_sent_ || !done_) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (reading_) return;
+  }
+  Completed();
   queue_.Close(*this);
   context_.reset();
   queue_.Remove();

@@ -26,6 +26,7 @@
 #include "grpcpp/support/async_unary_call.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "services/rpc/metrics.h"
+#include "services/rpc/request.h"
 #include "services/rpc/status.h"
 #include "services/rpc/tag.h"
 
@@ -75,19 +76,23 @@ class ServerCall {
   ServerCall(const Method& method, ServerQueue& queue);
   virtual ~ServerCall() = default;
 
-  virtual void Request() = 0;  // one of the two below
-  virtual void Serve() = 0;    // gives the call to its handler
-  virtual google::protobuf::Message& request_message() = 0;
-  virtual bool SendStatus(const absl::Status& status) = 0;  // under mutex_; false: not yet, a write is under way
+  virtual void Request() = 0;                                // one of the two below
+  virtual void Serve() = 0;                                  // gives the call to its handler
+  virtual google::protobuf::Message* request_message() = 0;  // null: messages are read one by one
+  virtual bool SendStatus(const absl::Status& status) = 0;   // under mutex_; false: not yet, a write is under way
+  virtual void Completed() {}                                // on the queue's thread: nothing comes after this
 
   // Ask gRPC for the next call of the method.
   void RequestUnary(grpc::internal::ServerAsyncStreamingInterface& stream);
   void RequestServerStream(grpc::internal::ServerAsyncStreamingInterface& stream);
+  void RequestBidiStream(grpc::internal::ServerAsyncStreamingInterface& stream);
+  void CloseWhenComplete();
 
   std::optional<grpc::ServerContext>
       context_;  // until the last completion, so that a kept call does not hold up a drain
   std::mutex mutex_;
   bool finished_ = false;  // under mutex_
+  bool reading_ = false;   // under mutex_; a read has to come back before the call may go
   MemberTag<ServerCall> finish_tag_{this, &ServerCall::FinishSent};
 
  private:
@@ -99,7 +104,6 @@ class ServerCall {
   void Arrived(bool ok);
   void FinishSent(bool ok);
   void Done(bool ok);
-  void CloseWhenComplete();
   absl::AnyInvocable<void()> TakeCancelled();  // turns cancelled; what is to run because of it
   void Abort(const absl::Status& status);      // on the queue's thread
   void Release();
@@ -145,7 +149,7 @@ class UnaryCall final : public ServerCall {
  private:
   void Request() override { RequestUnary(writer_); }
   void Serve() override { handler_(Ptr(this)); }
-  google::protobuf::Message& request_message() override { return request_; }
+  google::protobuf::Message* request_message() override { return &request_; }
   bool SendStatus(const absl::Status& status) override {
     if (status.ok()) {
       writer_.Finish(response_, grpc::Status::OK, &finish_tag_);
@@ -161,17 +165,10 @@ class UnaryCall final : public ServerCall {
   grpc::ServerAsyncResponseWriter<Resp> writer_;
 };
 
-template <typename Req, typename Resp>
-class ServerStreamCall final : public ServerCall {
+// What calls share that answer with a stream of messages; `Stream` is gRPC's.
+template <typename Resp, typename Stream>
+class StreamingCall : public ServerCall {
  public:
-  using Ptr = CallPtr<ServerStreamCall>;
-  using Handler = std::function<void(Ptr)>;
-
-  ServerStreamCall(const Method& method, ServerQueue& queue, const Handler& handler)
-      : ServerCall(method, queue), handler_(handler), writer_(&*context_) {}
-
-  Req& request() { return request_; }
-
   // Sends one message; the next only after `done`, which runs on the queue's thread. `ok` false: the client is gone, or
   // the call is finished (then `done` runs at once, on this thread). A Finish meanwhile is sent after the message.
   void Write(const Resp& message, absl::AnyInvocable<void(bool ok)> done) {
@@ -180,23 +177,25 @@ class ServerStreamCall final : public ServerCall {
       if (!finished_) {
         written_ = std::move(done);
         writing_ = true;
-        writer_.Write(message, &write_tag_);
+        stream_.Write(message, &write_tag_);
         return;
       }
     }
     done(false);
   }
 
+ protected:
+  StreamingCall(const Method& method, ServerQueue& queue) : ServerCall(method, queue), stream_(&*context_) {}
+
+  Stream stream_;
+
  private:
-  void Request() override { RequestServerStream(writer_); }
-  void Serve() override { handler_(Ptr(this)); }
-  google::protobuf::Message& request_message() override { return request_; }
   bool SendStatus(const absl::Status& status) override {
     if (writing_) {
       status_ = status;
       return false;
     }
-    writer_.Finish(ToGrpcStatus(status), &finish_tag_);
+    stream_.Finish(ToGrpcStatus(status), &finish_tag_);
     return true;
   }
   void Written(bool ok) {
@@ -205,18 +204,106 @@ class ServerStreamCall final : public ServerCall {
       std::lock_guard lock(mutex_);
       writing_ = false;
       done = std::move(written_);
-      if (finished_) writer_.Finish(ToGrpcStatus(status_), &finish_tag_);
+      if (finished_) stream_.Finish(ToGrpcStatus(status_), &finish_tag_);
     }
     done(ok);
   }
 
-  const Handler& handler_;
-  Req request_;
-  grpc::ServerAsyncWriter<Resp> writer_;
-  MemberTag<ServerStreamCall> write_tag_{this, &ServerStreamCall::Written};
+  MemberTag<StreamingCall> write_tag_{this, &StreamingCall::Written};
   bool writing_ = false;  // these three under mutex_
   absl::Status status_;
   absl::AnyInvocable<void(bool)> written_;
+};
+
+template <typename Req, typename Resp>
+class ServerStreamCall final : public StreamingCall<Resp, grpc::ServerAsyncWriter<Resp>> {
+ public:
+  using Ptr = CallPtr<ServerStreamCall>;
+  using Handler = std::function<void(Ptr)>;
+
+  ServerStreamCall(const Method& method, ServerQueue& queue, const Handler& handler)
+      : StreamingCall<Resp, grpc::ServerAsyncWriter<Resp>>(method, queue), handler_(handler) {}
+
+  Req& request() { return request_; }
+
+ private:
+  void Request() override { this->RequestServerStream(this->stream_); }
+  void Serve() override { handler_(Ptr(this)); }
+  google::protobuf::Message* request_message() override { return &request_; }
+
+  const Handler& handler_;
+  Req request_;
+};
+
+// Takes what a client streams. On the queue's thread, one call at a time; must not block.
+template <typename Req>
+class StreamReader {
+ public:
+  virtual ~StreamReader() = default;
+  // A message, for the length of this call.
+  virtual void OnRead(Req& message) = 0;
+  // No message comes any more. OK: the client closed its side (or went away: then OnCancelled tells). Otherwise what it
+  // sent is no message: MALFORMED_REQUEST. Finish is still due.
+  virtual void OnReadEnd(const absl::Status& status) = 0;
+};
+
+template <typename Req, typename Resp>
+class BidiStreamCall final : public StreamingCall<Resp, grpc::ServerAsyncReaderWriter<Resp, grpc::ByteBuffer>> {
+  using Base = StreamingCall<Resp, grpc::ServerAsyncReaderWriter<Resp, grpc::ByteBuffer>>;
+
+ public:
+  using Ptr = CallPtr<BidiStreamCall>;
+  using Handler = std::function<void(Ptr)>;
+
+  BidiStreamCall(const Method& method, ServerQueue& queue, const Handler& handler)
+      : Base(method, queue), handler_(handler) {}
+
+  // Once, inside the handler. The call keeps the reader until nothing can come any more.
+  void SetReader(std::shared_ptr<StreamReader<Req>> reader) { reader_ = std::move(reader); }
+  // Asks for one more message, after SetReader; from any thread, the next only after OnRead was called. Nothing comes
+  // of it once the call is finished.
+  void Read() {
+    std::lock_guard lock(this->mutex_);
+    if (this->finished_) return;
+    this->reading_ = true;
+    this->stream_.Read(&buffer_, &read_tag_);
+  }
+
+ private:
+  void Request() override { this->RequestBidiStream(this->stream_); }
+  void Serve() override { handler_(Ptr(this)); }
+  google::protobuf::Message* request_message() override { return nullptr; }
+  void Completed() override { reader_.reset(); }
+  void ReadDone(bool ok) {
+    bool finished;
+    {
+      std::lock_guard lock(this->mutex_);
+      this->reading_ = false;
+      finished = this->finished_;
+    }
+    if (finished) {
+      buffer_.Clear();
+      this->CloseWhenComplete();
+      return;
+    }
+    if (!ok) {
+      reader_->OnReadEnd(absl::OkStatus());
+      return;
+    }
+    Req message;  // not kept, so that an idle stream has none
+    absl::Status parsed = ParseRequest(buffer_, message);
+    buffer_.Clear();
+    if (parsed.ok()) {
+      reader_->OnRead(message);
+    } else {
+      reader_->OnReadEnd(parsed);
+    }
+  }
+
+  const Handler& handler_;
+  std::shared_ptr<StreamReader<Req>> reader_;
+  grpc::ByteBuffer buffer_;
+  MemberTag<BidiStreamCall> read_tag_{this, &BidiStreamCall::ReadDone};
 };
 
 }  // namespace waybill::rpc

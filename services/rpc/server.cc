@@ -34,7 +34,7 @@ Server::Server(ServerOptions options, Metrics& metrics) : options_(std::move(opt
 
 Server::~Server() { Drain(absl::Now()); }
 
-Method& Server::Add(std::string_view name, bool streams, const Descriptor* request, const Descriptor* response,
+Method& Server::Add(std::string_view name, RpcType type, const Descriptor* request, const Descriptor* response,
                     const MethodOptions& options) {
   size_t slash = name.find('/');
   std::string service_name(name.substr(0, slash));
@@ -42,14 +42,14 @@ Method& Server::Add(std::string_view name, bool streams, const Descriptor* reque
   const MethodDescriptor* descriptor =
       google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(service_name + "." + method_name);
   if (descriptor == nullptr || descriptor->input_type() != request || descriptor->output_type() != response ||
-      descriptor->server_streaming() != streams || descriptor->client_streaming()) {
+      descriptor->server_streaming() != (type != kUnary) || descriptor->client_streaming() != (type == kBidiStream)) {
     throw std::logic_error(fmt::format("no such method with these types: {}", name));
   }
   std::string path = fmt::format("/{}", name);
   ServiceTable& service = services_[service_name];
-  using grpc::internal::RpcMethod;
-  int index = service.Add(path, streams ? RpcMethod::SERVER_STREAMING : RpcMethod::NORMAL_RPC);
-  MethodMetrics metrics(metrics_, streams ? "server_stream" : "unary", service_name, method_name);
+  int index = service.Add(path, type);
+  const char* kind = type == kUnary ? "unary" : type == kServerStream ? "server_stream" : "bidi_stream";
+  MethodMetrics metrics(metrics_, kind, service_name, method_name);
   methods_.push_back(std::unique_ptr<Method>(
       new Method{service, index, metrics, options.slots, options.while_draining, /*post=*/nullptr}));
   health_.Set(service_name, false);

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/protobuf/descriptor.h"
+#include "grpcpp/impl/rpc_method.h"
 #include "grpcpp/server.h"
 #include "runtime/metrics.h"
 #include "services/rpc/call.h"
@@ -53,7 +54,7 @@ class Server {
   // bug and throws std::logic_error. Handlers run on the queues' threads, concurrently, and must not block.
   template <typename Req, typename Resp>
   void Unary(std::string_view method, typename UnaryCall<Req, Resp>::Handler handler, MethodOptions options = {}) {
-    Method& added = Add(method, false, Req::descriptor(), Resp::descriptor(), options);
+    Method& added = Add(method, kUnary, Req::descriptor(), Resp::descriptor(), options);
     added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
       Post(new UnaryCall<Req, Resp>(added, queue, handler));
     };
@@ -61,9 +62,17 @@ class Server {
   template <typename Req, typename Resp>
   void ServerStream(std::string_view method, typename ServerStreamCall<Req, Resp>::Handler handler,
                     MethodOptions options = {}) {
-    Method& added = Add(method, true, Req::descriptor(), Resp::descriptor(), options);
+    Method& added = Add(method, kServerStream, Req::descriptor(), Resp::descriptor(), options);
     added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
       Post(new ServerStreamCall<Req, Resp>(added, queue, handler));
+    };
+  }
+  template <typename Req, typename Resp>
+  void BidiStream(std::string_view method, typename BidiStreamCall<Req, Resp>::Handler handler,
+                  MethodOptions options = {}) {
+    Method& added = Add(method, kBidiStream, Req::descriptor(), Resp::descriptor(), options);
+    added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
+      Post(new BidiStreamCall<Req, Resp>(added, queue, handler));
     };
   }
 
@@ -78,8 +87,13 @@ class Server {
   void Drain(absl::Time deadline);
 
  private:
+  using RpcType = grpc::internal::RpcMethod::RpcType;
+  static constexpr RpcType kUnary = grpc::internal::RpcMethod::NORMAL_RPC;
+  static constexpr RpcType kServerStream = grpc::internal::RpcMethod::SERVER_STREAMING;
+  static constexpr RpcType kBidiStream = grpc::internal::RpcMethod::BIDI_STREAMING;
+
   static void Post(ServerCall* call) { call->Post(); }
-  Method& Add(std::string_view name, bool streams, const google::protobuf::Descriptor* request,
+  Method& Add(std::string_view name, RpcType type, const google::protobuf::Descriptor* request,
               const google::protobuf::Descriptor* response, const MethodOptions& options);
 
   const ServerOptions options_;

@@ -33,6 +33,10 @@ class ServiceTable final : public grpc::Service {
                            Tag* tag) {
     RequestAsyncServerStreaming(index, context, payload, stream, queue, queue, tag);
   }
+  void RequestBidiStream(int index, grpc::ServerContext* context, grpc::internal::ServerAsyncStreamingInterface* stream,
+                         grpc::ServerCompletionQueue* queue, Tag* tag) {
+    RequestAsyncBidiStreaming(index, context, stream, queue, queue, tag);
+  }
 
  private:
   std::deque<std::string> paths_;

@@ -42,10 +42,11 @@ class BatchWriter {
   virtual absl::Status BadDataError() = 0;
 };
 
+// Limits count weight: an item weighs what its `size_t weight() const` says, at least 1, or 1 when it has none.
 struct BatcherOptions {
-  size_t queue_max = 10'000;  // items waiting, not counting those being written
-  size_t batch_max = 256;     // items a write
-  // While one writer writes, another joins for this many waiting items: a small batch is cheaper as a part of the next.
+  size_t queue_max = 10'000;  // waiting, not counting what is being written; one item more may exceed it
+  size_t batch_max = 256;     // of a write, unless a single item weighs more
+  // While one writer writes, another joins for so much waiting: a small batch is cheaper as a part of the next.
   size_t join_min = 1;
   // ...or when items have waited this long, since the write under way may be stuck.
   absl::Duration join_after = absl::Milliseconds(5);
@@ -90,9 +91,10 @@ class Batcher {
     }
   }
 
+  // The weight of what waits.
   size_t queue_depth() const {
     std::lock_guard lock(mutex_);
-    return queue_.size();
+    return waiting_;
   }
   // Writers that are in the middle of repeating a failed write. > 0: the store is not answering.
   int retrying() const { return retrying_.load(std::memory_order_relaxed); }
@@ -102,12 +104,22 @@ class Batcher {
     bool wake;
     {
       std::lock_guard lock(mutex_);
-      if (stopping_ || queue_.size() >= limit) return false;
+      if (stopping_ || waiting_ >= limit) return false;
+      const size_t before = waiting_;
+      waiting_ += Weight(item);
       queue_.push_back(std::move(item));
-      wake = idle_ > 0 && (queue_.size() == 1 || queue_.size() == options_.join_min);
+      wake = idle_ > 0 && (before == 0 || (before < options_.join_min && waiting_ >= options_.join_min));
     }
     if (wake) work_.notify_one();
     return true;
+  }
+
+  static size_t Weight(const Item& item) {
+    if constexpr (requires { item.weight(); }) {
+      return std::max<size_t>(item.weight(), 1);
+    } else {
+      return 1;
+    }
   }
 
   void Run(BatchWriter<Item>& writer) {
@@ -121,7 +133,7 @@ class Batcher {
   }
 
   // While nothing is written, a lone item does not wait for company.
-  bool WorthTaking() const { return queue_.size() >= (busy_ == 0 ? 1 : options_.join_min); }
+  bool WorthTaking() const { return waiting_ >= (busy_ == 0 ? 1 : options_.join_min); }
 
   // Waits for work, then swaps the queue out (or takes its head when it is longer than a batch).
   bool Take(std::vector<Item>& batch) {
@@ -137,10 +149,17 @@ class Batcher {
     --idle_;
     if (queue_.empty()) return false;
     ++busy_;
-    if (queue_.size() <= options_.batch_max) {
+    if (waiting_ <= options_.batch_max) {
       batch.swap(queue_);
+      waiting_ = 0;
     } else {
-      auto end = queue_.begin() + static_cast<std::ptrdiff_t>(options_.batch_max);
+      auto end = queue_.begin();
+      for (size_t taken = 0; end != queue_.end(); ++end) {
+        const size_t weight = Weight(*end);
+        if (taken > 0 && taken + weight > options_.batch_max) break;
+        taken += weight;
+        waiting_ -= weight;
+      }
       batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
       queue_.erase(queue_.begin(), end);
     }
@@ -195,8 +214,9 @@ class Batcher {
   std::condition_variable work_;
   std::condition_variable stopped_;
   std::vector<Item> queue_;
-  size_t idle_ = 0;  // writers that wait for work
-  size_t busy_ = 0;  // writers that write
+  size_t waiting_ = 0;  // weight of queue_
+  size_t idle_ = 0;     // writers that wait for work
+  size_t busy_ = 0;     // writers that write
   bool stopping_ = false;
   std::atomic<int> retrying_{0};
   std::vector<std::thread> threads_;

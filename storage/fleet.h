@@ -22,8 +22,27 @@ struct DriverPosition {
   std::optional<double> accuracy_m;
   std::optional<double> heading_deg;
   std::optional<double> speed_mps;
+  uint16_t marks = 0;  // Mark bits
+
+  friend bool operator==(const DriverPosition&, const DriverPosition&) = default;
 };
 
+// What looks wrong with a position that is kept all the same.
+enum Mark : uint16_t {
+  kSpeedJump = 1,     // farther from the driver's previous position than anything drives in that time
+  kPoorAccuracy = 2,  // the receiver itself says it may be far off
+};
+
+// What makes a position unusable.
+struct PositionFault {
+  enum class Kind { kDriverId, kCoordinate, kMeasurement };
+  Kind kind;
+  const char* field;  // of DriverPosition, or "latitude", "longitude"
+  const char* what;   // "has to be …"
+};
+
+// The first fault, if any.
+std::optional<PositionFault> FindFault(const DriverPosition& position);
 // BAD_REQUEST naming each field that is out of range.
 absl::Status CheckPosition(const DriverPosition& position);
 

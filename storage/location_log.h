@@ -1,0 +1,78 @@
+// The history of where drivers were: appended to by group commit, read by driver and time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "storage/fleet.h"
+
+namespace waybill::storage {
+
+// How a position stands to what this process has taken of the same driver before.
+enum class Standing : uint8_t {
+  kUnknown,  // nothing was taken
+  kAhead,    // newer than all
+  kBehind,   // not newer: late, or a resend
+};
+
+struct Location {
+  DriverPosition position;
+  Standing standing = Standing::kUnknown;
+};
+
+struct RefusedLocation {
+  size_t index = 0;  // in LocationAppend::locations
+  std::string why;
+};
+
+// The positions of one report, to be stored together or, where the database refuses some, without those.
+struct LocationAppend {
+  std::vector<Location> locations;  // each passes FindFault; equal (driver_id, recorded_at) are stored once
+  absl::Time received_at;
+  // Called exactly once, on any thread. OK: durable, but for `refused`. Otherwise (shutting down while the store is
+  // away) nothing is known, and the sender has to send again.
+  absl::AnyInvocable<void(const absl::Status& status, LocationAppend& append)> done;
+  std::vector<RefusedLocation> refused;
+
+  size_t weight() const { return locations.size(); }
+};
+
+// Thread-safe.
+class LocationLog {
+ public:
+  virtual ~LocationLog() = default;
+  // Takes the report, or leaves it untouched and answers false: the queue is full, or the log stops.
+  [[nodiscard]] virtual bool Append(LocationAppend& append) = 0;
+  virtual size_t queue_depth() const = 0;  // positions waiting
+  virtual bool stalled() const = 0;        // the store does not take what is written
+};
+
+struct TrackQuery {
+  std::string driver_id;
+  absl::Time from;  // inclusive
+  absl::Time to;    // exclusive
+  int limit = 1'000;
+};
+
+// Thread-safe; every call blocks. STORE_UNAVAILABLE.
+class LocationHistory {
+ public:
+  virtual ~LocationHistory() = default;
+  // The newest position of each driver, in the order asked for; nothing where there is none.
+  virtual absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
+      const std::vector<std::string>& driver_ids) = 0;
+  // Oldest first.
+  virtual absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) = 0;
+  // The newest position of every driver that has one at or after `since`, in no particular order.
+  virtual absl::StatusOr<std::vector<DriverPosition>> NewestSince(absl::Time since) = 0;
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace waybill::storage

@@ -1,0 +1,115 @@
+#include "storage/postgres/location_partitions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <string_view>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+
+namespace waybill::storage {
+namespace {
+
+constexpr std::string_view kPrefix = "driver_locations_";
+
+std::string PartitionName(absl::CivilDay day) {
+  return fmt::format("{}{:04}{:02}{:02}", kPrefix, day.year(), day.month(), day.day());
+}
+
+std::string Midnight(absl::CivilDay day) {
+  return fmt::format("{:04}-{:02}-{:02} 00:00:00+00", day.year(), day.month(), day.day());
+}
+
+// Nothing when it is not the name of a day's partition.
+bool ParseName(std::string_view name, absl::CivilDay& day) {
+  if (name.size() != kPrefix.size() + 8 || name.substr(0, kPrefix.size()) != kPrefix) return false;
+  int number = 0;
+  const char* end = name.data() + name.size();
+  if (std::from_chars(name.data() + kPrefix.size(), end, number).ptr != end) return false;
+  day = absl::CivilDay(number / 10'000, number / 100 % 100, number % 100);
+  return PartitionName(day) == name;
+}
+
+// CREATE TABLE … PARTITION OF would lock the whole table against writers; ATTACH does not. The advisory lock is for
+// processes that make the same partition at the same time. {0}: the partition, {1}, {2}: its bounds.
+constexpr char kMake[] = R"sql(
+DO $make$ BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('waybill driver_locations partitions'));
+  IF to_regclass('{0}') IS NULL THEN
+    CREATE TABLE {0} (LIKE driver_locations INCLUDING ALL);
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = '{0}'::regclass) THEN
+    ALTER TABLE driver_locations ATTACH PARTITION {0} FOR VALUES FROM ('{1}') TO ('{2}');
+  END IF;
+END $make$)sql";
+
+struct Attached {
+  absl::CivilDay day;
+  bool detaching;  // an earlier DETACH was interrupted
+};
+
+constexpr char kList[] =
+    "SELECT c.relname::text, i.inhdetachpending FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+    "WHERE i.inhparent = 'driver_locations'::regclass";
+
+absl::StatusOr<std::vector<Attached>> List(Connection& connection) {
+  absl::StatusOr<Rows> rows = connection.Execute(kList);
+  if (!rows.ok()) return rows.status();
+  std::vector<Attached> partitions;
+  for (int row = 0; row < rows->size(); ++row) {
+    absl::CivilDay day;
+    if (ParseName(rows->Text(row, 0), day)) partitions.push_back({day, rows->Bool(row, 1)});
+  }
+  std::sort(partitions.begin(), partitions.end(), [](const auto& a, const auto& b) { return a.day < b.day; });
+  return partitions;
+}
+
+}  // namespace
+
+absl::CivilDay PartitionDay(absl::Time recorded_at) { return absl::ToCivilDay(recorded_at, absl::UTCTimeZone()); }
+
+absl::Status MakePartitions(Connection& connection, const std::vector<absl::CivilDay>& days) {
+  absl::StatusOr<std::vector<Attached>> attached = List(connection);
+  if (!attached.ok()) return attached.status();
+  for (absl::CivilDay day : days) {
+    const bool there = std::any_of(attached->begin(), attached->end(),
+                                   [day](const Attached& partition) { return partition.day == day; });
+    if (there) continue;
+    WAYBILL_FAILPOINT("ingest.before_partition");
+    absl::Status made =
+        connection.ExecuteScript(fmt::format(kMake, PartitionName(day), Midnight(day), Midnight(day + 1)));
+    if (!made.ok()) return made;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<absl::CivilDay>> DropPartitionsBefore(Connection& connection, absl::Time oldest) {
+  absl::StatusOr<std::vector<Attached>> attached = List(connection);
+  if (!attached.ok()) return attached.status();
+  std::vector<absl::CivilDay> dropped;
+  for (const Attached& partition : *attached) {
+    if (absl::FromCivil(partition.day + 1, absl::UTCTimeZone()) > oldest) break;
+    const std::string name = PartitionName(partition.day);
+    // Neither statement may stand in a transaction with others.
+    absl::Status detached = connection
+                                .Execute(fmt::format("ALTER TABLE driver_locations DETACH PARTITION {} {}", name,
+                                                     partition.detaching ? "FINALIZE" : "CONCURRENTLY"))
+                                .status();
+    if (!detached.ok()) return detached;
+    absl::Status gone = connection.Execute(fmt::format("DROP TABLE {}", name)).status();
+    if (!gone.ok()) return gone;
+    dropped.push_back(partition.day);
+  }
+  return dropped;
+}
+
+absl::StatusOr<std::vector<absl::CivilDay>> ListPartitions(Connection& connection) {
+  absl::StatusOr<std::vector<Attached>> attached = List(connection);
+  if (!attached.ok()) return attached.status();
+  std::vector<absl::CivilDay> days;
+  for (const Attached& partition : *attached) days.push_back(partition.day);
+  return days;
+}
+
+}  // namespace waybill::storage

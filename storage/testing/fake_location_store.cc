@@ -1,0 +1,118 @@
+#include "storage/testing/fake_location_store.h"
+
+namespace waybill::storage::testing {
+
+bool FakeLocationStore::Append(LocationAppend& append) {
+  {
+    std::lock_guard lock(mutex_);
+    if (hold_) {
+      size_t depth = 0;
+      for (const LocationAppend& one : waiting_) depth += one.weight();
+      if (depth >= queue_max_) return false;
+      waiting_.push_back(std::move(append));
+      return true;
+    }
+    Store(append);
+  }
+  append.done(absl::OkStatus(), append);
+  return true;
+}
+
+size_t FakeLocationStore::queue_depth() const {
+  std::lock_guard lock(mutex_);
+  size_t depth = 0;
+  for (const LocationAppend& append : waiting_) depth += append.weight();
+  return depth;
+}
+
+void FakeLocationStore::Store(LocationAppend& append) {
+  append.refused.clear();
+  for (size_t i = 0; i < append.locations.size(); ++i) {
+    const DriverPosition& position = append.locations[i].position;
+    if (refused_.count(position.driver_id) > 0) {
+      append.refused.push_back({i, "refused"});
+    } else {
+      stored_.try_emplace({position.driver_id, position.recorded_at}, position);
+    }
+  }
+}
+
+void FakeLocationStore::set_error(absl::Status error) {
+  std::lock_guard lock(mutex_);
+  error_ = std::move(error);
+}
+
+void FakeLocationStore::Hold(size_t queue_max) {
+  std::lock_guard lock(mutex_);
+  hold_ = true;
+  queue_max_ = queue_max;
+}
+
+void FakeLocationStore::Commit(const absl::Status& status) {
+  std::vector<LocationAppend> batch;
+  {
+    std::lock_guard lock(mutex_);
+    batch.swap(waiting_);
+    if (status.ok()) {
+      for (LocationAppend& append : batch) Store(append);
+    }
+  }
+  for (LocationAppend& append : batch) append.done(status, append);
+}
+
+void FakeLocationStore::Refuse(const std::string& driver_id) {
+  std::lock_guard lock(mutex_);
+  refused_.insert(driver_id);
+}
+
+size_t FakeLocationStore::size() const {
+  std::lock_guard lock(mutex_);
+  return stored_.size();
+}
+
+absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeLocationStore::Latest(
+    const std::vector<std::string>& driver_ids) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  std::vector<std::optional<DriverPosition>> latest;
+  for (const std::string& driver_id : driver_ids) {
+    auto after = stored_.upper_bound({driver_id, absl::InfiniteFuture()});
+    if (after == stored_.begin() || (--after)->first.first != driver_id) {
+      latest.emplace_back();
+    } else {
+      latest.emplace_back(after->second);
+    }
+  }
+  return latest;
+}
+
+absl::StatusOr<std::vector<DriverPosition>> FakeLocationStore::Track(const TrackQuery& query) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  std::vector<DriverPosition> track;
+  auto end = stored_.lower_bound({query.driver_id, query.to});
+  for (auto it = stored_.lower_bound({query.driver_id, query.from}); it != end; ++it) {
+    if (track.size() == static_cast<size_t>(query.limit)) break;
+    track.push_back(it->second);
+  }
+  return track;
+}
+
+absl::StatusOr<std::vector<DriverPosition>> FakeLocationStore::NewestSince(absl::Time since) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  std::vector<DriverPosition> newest;
+  for (const auto& [key, position] : stored_) {
+    if (key.second < since) continue;
+    if (!newest.empty() && newest.back().driver_id == position.driver_id) newest.pop_back();
+    newest.push_back(position);
+  }
+  return newest;
+}
+
+absl::Status FakeLocationStore::Ping() {
+  std::lock_guard lock(mutex_);
+  return error_;
+}
+
+}  // namespace waybill::storage::testing

@@ -1,0 +1,49 @@
+// The history of locations in memory: a LocationLog and a LocationHistory over the same positions.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/location_log.h"
+
+namespace waybill::storage::testing {
+
+class FakeLocationStore final : public LocationLog, public LocationHistory {
+ public:
+  bool Append(LocationAppend& append) override;
+  size_t queue_depth() const override;
+  bool stalled() const override { return false; }
+
+  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
+      const std::vector<std::string>& driver_ids) override;
+  absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) override;
+  absl::StatusOr<std::vector<DriverPosition>> NewestSince(absl::Time since) override;
+  absl::Status Ping() override;
+
+  // What reads answer from now on; OK: as usual.
+  void set_error(absl::Status error);
+  // Reports wait, up to `queue_max` positions, until Commit. Without it each is durable at once.
+  void Hold(size_t queue_max = SIZE_MAX);
+  // Stores and completes what waits; with an error, completes it with that and stores nothing.
+  void Commit(const absl::Status& status = absl::OkStatus());
+  // The database will refuse these.
+  void Refuse(const std::string& driver_id);
+  size_t size() const;  // positions stored
+
+ private:
+  void Store(LocationAppend& append);
+
+  mutable std::mutex mutex_;
+  absl::Status error_;
+  bool hold_ = false;
+  size_t queue_max_ = SIZE_MAX;
+  std::vector<LocationAppend> waiting_;
+  std::set<std::string> refused_;
+  std::map<std::pair<std::string, absl::Time>, DriverPosition> stored_;
+};
+
+}  // namespace waybill::storage::testing

@@ -1,6 +1,7 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench → storage → saga → runtime        (a folder includes itself and what stands to its right)
+//   services, cli, bench, examples → tracks → storage → saga → runtime
+//   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.
 #include <gmock/gmock.h>
@@ -47,8 +48,9 @@ int Layer(const std::string& folder) {
   if (folder == "runtime") return 0;
   if (folder == "saga") return 1;
   if (folder == "storage") return 2;
-  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 3;
-  if (folder == "tests") return 4;
+  if (folder == "tracks") return 3;
+  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 4;
+  if (folder == "tests") return 5;
   return -1;
 }
 
@@ -93,7 +95,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   const int layer = Layer(from[0]);
   const bool source = EndsWith(path, ".cc");
 
-  if (layer < 3 && IsGrpcOrProtobuf(include)) {
+  if (layer < 4 && IsGrpcOrProtobuf(include)) {
     return "gRPC and protobuf headers belong to services/, cli/ and bench/";
   }
   if (from[0] == "tests") return "";
@@ -115,7 +117,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   if (Layer(to[0]) > layer) return fmt::format("{}/ stands below {}/ and may not include it", from[0], to[0]);
   const bool from_doubles = path.find("/testing/") != std::string::npos || from[0] == "examples";
   if (include.find("/testing/") != std::string::npos && !from_doubles) return "what ships includes no test doubles";
-  if (Layer(to[0]) == 3) {
+  if (Layer(to[0]) == 4) {
     const bool shared = StartsWith(include, "services/rpc/") && from[0] != "examples";
     const bool own = from[0] == to[0] && (from[0] != "services" || from[1] == to[1]);
     if (!own && !shared) return "services, cli, bench and examples stand side by side; they share only services/rpc/";
@@ -177,6 +179,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"saga/runner.h", "storage/order.h", "saga/ stands below storage/"},
         Case{"storage/order.h", "services/rpc/status.h", "storage/ stands below services/"},
         Case{"storage/order.h", "cli/table.h", "storage/ stands below cli/"},
+        Case{"tracks/downsample.cc", "storage/geo.h", ""}, Case{"tracks/city_fleet.h", "runtime/random.h", ""},
+        Case{"services/ingest/history.cc", "tracks/downsample.h", ""}, Case{"cli/track.cc", "tracks/track_file.h", ""},
+        Case{"storage/geo.cc", "tracks/downsample.h", "storage/ stands below tracks/"},
+        Case{"tracks/track_file.h", "services/rpc/status.h", "tracks/ stands below services/"},
         Case{"runtime/ids.h", "tests/support/process.h", "only tests include tests/"},
         Case{"cli/main.cc", "tests/support/process.h", "only tests include tests/"},
         // Side by side.
@@ -200,6 +206,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"runtime/status.cc", "google/rpc/status.pb.h", "gRPC and protobuf"},
         Case{"runtime/status.cc", "google/protobuf/message.h", "gRPC and protobuf"},
         Case{"storage/order.cc", "waybill/order/v1/order.pb.h", "gRPC and protobuf"},
+        Case{"tracks/track_file.cc", "grpcpp/grpcpp.h", "gRPC and protobuf"},
         Case{"examples/trip/main.cc", "grpcpp/grpcpp.h", "needs no gRPC"},
         // Clients of the stores.
         Case{"storage/postgres/pool.cc", "libpq-fe.h", ""}, Case{"storage/redis/fleet.cc", "hiredis/hiredis.h", ""},

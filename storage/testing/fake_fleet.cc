@@ -1,24 +1,11 @@
 #include "storage/testing/fake_fleet.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <utility>
 
+#include "storage/geo.h"
+
 namespace waybill::storage::testing {
-namespace {
-
-// Great-circle distance on the sphere that Redis uses as well.
-double DistanceM(const GeoPoint& a, const GeoPoint& b) {
-  constexpr double kEarthRadiusM = 6372797.560856;
-  constexpr double kRadians = std::numbers::pi / 180;
-  double u = std::sin((b.latitude - a.latitude) * kRadians / 2);
-  double v = std::sin((b.longitude - a.longitude) * kRadians / 2);
-  double chord = u * u + std::cos(a.latitude * kRadians) * std::cos(b.latitude * kRadians) * v * v;
-  return 2 * kEarthRadiusM * std::asin(std::sqrt(chord));
-}
-
-}  // namespace
 
 void FakeFleet::set_error(absl::Status error) {
   std::lock_guard lock(mutex_);

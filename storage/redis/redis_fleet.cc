@@ -1,10 +1,7 @@
 #include "storage/redis/redis_fleet.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <unordered_set>
@@ -12,79 +9,10 @@
 
 #include "fmt/format.h"
 #include "storage/reasons.h"
+#include "storage/redis/fleet_script.h"
 
 namespace waybill::storage {
 namespace {
-
-constexpr std::string_view kGeoKey = "drivers:geo";
-std::string DriverKey(std::string_view driver_id) { return fmt::format("driver:{}", driver_id); }
-
-// Redis' geo sets end here (the edge of Web Mercator); positions beyond are searched for at the edge.
-constexpr double kGeoLatitudeMax = 85.05112878;
-std::string Latitude(double degrees) {
-  return fmt::format("{}", std::clamp(degrees, -kGeoLatitudeMax, kGeoLatitudeMax));
-}
-
-// A script, run by its digest, and sent in full only to a server that does not know it.
-struct Script {
-  explicit Script(std::string_view script_text) : text(script_text) {
-    unsigned char hash[SHA_DIGEST_LENGTH];
-    SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
-    for (unsigned char byte : hash) digest += fmt::format("{:02x}", byte);
-  }
-  std::string_view text;
-  std::string digest;
-};
-
-// Runs `script` once for each of `calls` (numkeys, keys, arguments).
-absl::StatusOr<RedisReplies> RunScript(RedisConnection& connection, const Script& script,
-                                       const std::vector<std::vector<std::string_view>>& calls) {
-  for (bool in_full : {false, true}) {
-    RedisPipeline pipeline;
-    for (size_t i = 0; i < calls.size(); ++i) {
-      const bool eval = in_full && i == 0;  // from then on the server knows it
-      std::vector<std::string_view> command = {eval ? "EVAL" : "EVALSHA", eval ? script.text : script.digest};
-      command.insert(command.end(), calls[i].begin(), calls[i].end());
-      pipeline.Add(command);
-    }
-    absl::StatusOr<RedisReplies> replies = connection.Run(pipeline);
-    if (!replies.ok()) return replies;
-    bool unknown = false;
-    for (size_t i = 0; i < replies->size(); ++i) {
-      RedisReply reply = (*replies)[i];
-      if (!reply.IsError()) continue;
-      if (in_full || reply.Text().substr(0, 8) != "NOSCRIPT") return RedisErrorStatus(reply.Text());
-      unknown = true;
-    }
-    if (!unknown) return replies;
-  }
-  return absl::InternalError("redis forgot a script at once");
-}
-
-// KEYS: the geo set, then a hash for each driver. ARGV: TTL in milliseconds, then for each driver its id, latitude in
-// the geo set, and the fields of its hash: latitude, longitude, timestamp (microseconds since 1970: exact as a double),
-// and accuracy, heading, speed, each "" if unknown. A position as old as the one that is there extends its life.
-constexpr std::string_view kPutText = R"lua(
-local ttl = ARGV[1]
-for i = 2, #KEYS do
-  local a = 2 + (i - 2) * 8
-  local known = redis.call('HGET', KEYS[i], 'timestamp')
-  if not known or tonumber(known) <= tonumber(ARGV[a + 4]) then
-    local fields = {'driver_id', ARGV[a], 'lat', ARGV[a + 2], 'long', ARGV[a + 3], 'timestamp', ARGV[a + 4]}
-    for n, name in ipairs({'accuracy', 'heading', 'speed'}) do
-      if ARGV[a + 4 + n] ~= '' then
-        fields[#fields + 1] = name
-        fields[#fields + 1] = ARGV[a + 4 + n]
-      end
-    end
-    redis.call('DEL', KEYS[i])
-    redis.call('HSET', KEYS[i], unpack(fields))
-    redis.call('PEXPIRE', KEYS[i], ttl)
-    redis.call('GEOADD', KEYS[1], ARGV[a + 3], ARGV[a + 1], ARGV[a])
-  end
-end
-return #KEYS - 1
-)lua";
 
 // KEYS: the geo set, then a hash for each driver. ARGV: the drivers' ids. Removes those whose hash has expired from the
 // geo set and answers their ids. One script, so that a position put meanwhile is not removed.
@@ -117,8 +45,7 @@ absl::StatusOr<DriverIds> Sweep(RedisConnection& connection, const DriverIds& dr
   if ((*counted)[0].Integer() == static_cast<int64_t>(drivers.size())) return stale;
 
   static const Script& script = *new Script(kSweepText);
-  const std::string key_count = std::to_string(keys.size() + 1);
-  std::vector<std::string_view> call = {key_count, kGeoKey};
+  ScriptCall call = {std::to_string(keys.size() + 1), std::string(kGeoKey)};
   call.insert(call.end(), keys.begin(), keys.end());
   call.insert(call.end(), drivers.begin(), drivers.end());
   absl::StatusOr<RedisReplies> swept = RunScript(connection, script, {call});
@@ -126,19 +53,6 @@ absl::StatusOr<DriverIds> Sweep(RedisConnection& connection, const DriverIds& dr
   for (size_t i = 0; i < (*swept)[0].size(); ++i) stale.emplace((*swept)[0][i].Text());
   return stale;
 }
-
-double ToDouble(std::string_view text) {
-  double value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-std::optional<double> ToOptionalDouble(RedisReply reply) {
-  if (reply.IsNull()) return std::nullopt;
-  return ToDouble(reply.Text());
-}
-
-std::string OptionalText(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
 }  // namespace
 
@@ -200,7 +114,7 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
     for (const Search* search : open) {
       const NearestQuery& query = search->query;
       pipeline.Add({"GEOSEARCH", kGeoKey, "FROMLONLAT", fmt::format("{}", query.point.longitude),
-                    Latitude(query.point.latitude), "BYRADIUS", fmt::format("{}", search->radius_m), "m", "ASC",
+                    GeoLatitude(query.point.latitude), "BYRADIUS", fmt::format("{}", search->radius_m), "m", "ASC",
                     "COUNT", std::to_string(search->count), "WITHDIST"});
     }
     absl::StatusOr<RedisReplies> replies = connection_.Run(pipeline);
@@ -263,33 +177,7 @@ size_t RedisFleet::queue_depth() const { return batcher_->queue_depth(); }
 
 // --- The blocking calls
 
-// A connection for the length of one call.
-class RedisFleet::Borrowed {
- public:
-  explicit Borrowed(RedisFleet& fleet) : fleet_(fleet) {
-    std::lock_guard lock(fleet.mutex_);
-    if (fleet.idle_.empty()) {
-      connection_ = std::make_unique<RedisConnection>(fleet.url_, fleet.options_.redis);
-    } else {
-      connection_ = std::move(fleet.idle_.back());
-      fleet.idle_.pop_back();
-    }
-  }
-  ~Borrowed() {
-    std::lock_guard lock(fleet_.mutex_);
-    fleet_.idle_.push_back(std::move(connection_));
-  }
-  Borrowed(const Borrowed&) = delete;
-  Borrowed& operator=(const Borrowed&) = delete;
-  RedisConnection& operator*() const { return *connection_; }
-  RedisConnection* operator->() const { return connection_.get(); }
-
- private:
-  RedisFleet& fleet_;
-  std::unique_ptr<RedisConnection> connection_;
-};
-
-RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : url_(url), options_(options) {
+RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : pool_(url, options.redis) {
   std::vector<BatchWriter<Search>*> writers;
   for (int i = 0; i < options.nearest_writers; ++i) {
     searchers_.push_back(std::make_unique<Searcher>(url, options.redis));
@@ -304,7 +192,7 @@ RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : 
 RedisFleet::~RedisFleet() { batcher_->Stop(); }
 
 absl::StatusOr<FleetPage> RedisFleet::Scan(uint64_t cursor, int count) {
-  Borrowed connection(*this);
+  RedisPool::Lease connection = pool_.Borrow();
   absl::StatusOr<RedisReplies> replies =
       connection->Run({"ZSCAN", kGeoKey, std::to_string(cursor), "COUNT", std::to_string(std::max(count, 1))});
   if (!replies.ok()) return replies.status();
@@ -324,40 +212,15 @@ absl::StatusOr<FleetPage> RedisFleet::Scan(uint64_t cursor, int count) {
 }
 
 absl::Status RedisFleet::Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) {
-  constexpr size_t kPositionsACall = 256;  // a script keeps everybody else waiting
-  constexpr size_t kArguments = 8;
+  std::vector<FreshPosition> fresh;
   for (const DriverPosition& position : positions) {
     absl::Status status = CheckPosition(position);
     if (!status.ok()) return status;
+    fresh.push_back({position, ttl});
   }
-  if (positions.empty()) return absl::OkStatus();
-  const std::string ttl_ms = std::to_string(std::max<int64_t>(absl::ToInt64Milliseconds(ttl), 1));
-  std::vector<std::string> keys, key_counts, arguments;
-  std::vector<std::vector<std::string_view>> calls;
-  keys.reserve(positions.size());
-  arguments.reserve(positions.size() * kArguments);
-  for (const DriverPosition& position : positions) {
-    keys.push_back(DriverKey(position.driver_id));
-    for (std::string& argument : std::vector<std::string>{
-             position.driver_id, Latitude(position.point.latitude), fmt::format("{}", position.point.latitude),
-             fmt::format("{}", position.point.longitude), std::to_string(absl::ToUnixMicros(position.recorded_at)),
-             OptionalText(position.accuracy_m), OptionalText(position.heading_deg), OptionalText(position.speed_mps)}) {
-      arguments.push_back(std::move(argument));
-    }
-  }
-  key_counts.reserve(positions.size() / kPositionsACall + 1);
-  for (size_t from = 0; from < positions.size(); from += kPositionsACall) {
-    size_t to = std::min(from + kPositionsACall, positions.size());
-    key_counts.push_back(std::to_string(to - from + 1));
-    std::vector<std::string_view> call = {key_counts.back(), kGeoKey};
-    for (size_t i = from; i < to; ++i) call.push_back(keys[i]);
-    call.push_back(ttl_ms);
-    for (size_t i = from * kArguments; i < to * kArguments; ++i) call.push_back(arguments[i]);
-    calls.push_back(std::move(call));
-  }
-  static const Script& script = *new Script(kPutText);
-  Borrowed connection(*this);
-  return RunScript(*connection, script, calls).status();
+  if (fresh.empty()) return absl::OkStatus();
+  RedisPool::Lease connection = pool_.Borrow();
+  return RunScript(*connection, PutScript(), PutCalls(fresh)).status();
 }
 
 absl::StatusOr<std::vector<DriverPosition>> RedisFleet::List(size_t limit) {
@@ -372,34 +235,24 @@ absl::StatusOr<std::vector<DriverPosition>> RedisFleet::List(size_t limit) {
     RedisPipeline pipeline;
     for (const std::string& driver_id : page->driver_ids) {
       if (!seen.insert(driver_id).second) continue;
-      pipeline.Add(
-          {"HMGET", DriverKey(driver_id), "driver_id", "lat", "long", "timestamp", "accuracy", "heading", "speed"});
+      AddGet(pipeline, driver_id);
     }
     if (pipeline.size() == 0) continue;
-    Borrowed connection(*this);
+    RedisPool::Lease connection = pool_.Borrow();
     absl::StatusOr<RedisReplies> replies = connection->Run(pipeline);
     if (!replies.ok()) return replies.status();
     for (size_t i = 0; i < replies->size() && positions.size() < limit; ++i) {
       RedisReply fields = (*replies)[i];
       if (fields.IsError()) return RedisErrorStatus(fields.Text());
-      if (fields[0].IsNull()) continue;  // expired meanwhile
-      DriverPosition position;
-      position.driver_id = std::string(fields[0].Text());
-      position.point = {ToDouble(fields[1].Text()), ToDouble(fields[2].Text())};
-      int64_t micros = 0;
-      std::from_chars(fields[3].Text().data(), fields[3].Text().data() + fields[3].Text().size(), micros);
-      position.recorded_at = absl::FromUnixMicros(micros);
-      position.accuracy_m = ToOptionalDouble(fields[4]);
-      position.heading_deg = ToOptionalDouble(fields[5]);
-      position.speed_mps = ToOptionalDouble(fields[6]);
-      positions.push_back(std::move(position));
+      // Nothing: expired meanwhile.
+      if (auto position = DecodeGet(fields)) positions.push_back(*std::move(position));
     }
   } while (cursor != 0 && positions.size() < limit);
   return positions;
 }
 
 absl::Status RedisFleet::Ping() {
-  Borrowed connection(*this);
+  RedisPool::Lease connection = pool_.Borrow();
   absl::StatusOr<RedisReplies> replies = connection->Run({"PING"});
   if (!replies.ok()) return replies.status();
   return (*replies)[0].IsError() ? RedisErrorStatus((*replies)[0].Text()) : absl::OkStatus();

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "runtime/batcher.h"
 #include "storage/fleet.h"
 #include "storage/redis/connection.h"
+#include "storage/redis/pool.h"
 
 namespace waybill::storage {
 
@@ -42,12 +42,8 @@ class RedisFleet final : public Fleet {
  private:
   struct Search;
   class Searcher;
-  class Borrowed;
 
-  const RedisUrl url_;
-  const RedisFleetOptions options_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<RedisConnection>> idle_;  // for the blocking calls; guarded by mutex_
+  RedisPool pool_;  // for the blocking calls
   std::vector<std::unique_ptr<Searcher>> searchers_;
   std::unique_ptr<Batcher<Search>> batcher_;
 };

@@ -1,9 +1,11 @@
 #include "storage/testing/fake_fleet.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "storage/geo.h"
+#include "storage/reasons.h"
 
 namespace waybill::storage::testing {
 
@@ -15,6 +17,8 @@ void FakeFleet::set_error(absl::Status error) {
 void FakeFleet::Clear() {
   std::lock_guard lock(mutex_);
   drivers_.clear();
+  whole_ = false;
+  moves_.clear();
 }
 
 void FakeFleet::Nearest(const NearestQuery& query,
@@ -64,12 +68,14 @@ absl::Status FakeFleet::Put(const std::vector<DriverPosition>& positions, absl::
     absl::Status status = CheckPosition(position);
     if (!status.ok()) return status;
   }
-  for (const DriverPosition& position : positions) {
-    auto it = drivers_.find(position.driver_id);
-    if (it != drivers_.end() && Fresh(it->second) && it->second.position.recorded_at > position.recorded_at) continue;
-    drivers_[position.driver_id] = {position, clock_.Now() + ttl};
-  }
+  for (const DriverPosition& position : positions) PutOne(position, ttl);
   return absl::OkStatus();
+}
+
+void FakeFleet::PutOne(const DriverPosition& position, absl::Duration ttl) {
+  auto it = drivers_.find(position.driver_id);
+  if (it != drivers_.end() && Fresh(it->second) && it->second.position.recorded_at > position.recorded_at) return;
+  drivers_[position.driver_id] = {position, clock_.Now() + ttl};
 }
 
 absl::StatusOr<std::vector<DriverPosition>> FakeFleet::List(size_t limit) {
@@ -86,6 +92,61 @@ absl::StatusOr<std::vector<DriverPosition>> FakeFleet::List(size_t limit) {
 absl::Status FakeFleet::Ping() {
   std::lock_guard lock(mutex_);
   return error_;
+}
+
+absl::StatusOr<bool> FakeFleet::Publish(const HotUpdate& update) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  for (const FreshPosition& fresh : update.newest) PutOne(fresh.position, fresh.ttl);
+  for (const DriverPosition& move : update.moves) moves_.emplace(++last_move_, move);
+  return whole_;
+}
+
+absl::Status FakeFleet::MarkWhole() {
+  std::lock_guard lock(mutex_);
+  if (error_.ok()) whole_ = true;
+  return error_;
+}
+
+absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeFleet::Get(const std::vector<std::string>& driver_ids) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  std::vector<std::optional<DriverPosition>> positions;
+  for (const std::string& driver_id : driver_ids) {
+    auto it = drivers_.find(driver_id);
+    const bool fresh = it != drivers_.end() && Fresh(it->second);
+    positions.push_back(fresh ? std::optional(it->second.position) : std::nullopt);
+  }
+  return positions;
+}
+
+absl::StatusOr<EventPage> FakeFleet::Follow(const std::string& after, int limit) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  uint64_t id = 0;
+  auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), id);
+  if (error != std::errc() || end != after.data() + after.size()) {
+    ErrorDetail detail;
+    detail.violations.emplace_back("resume_after", "is not the id of an event");
+    return ReasonError("BAD_REQUEST", "resume_after is not the id of an event", std::move(detail));
+  }
+  EventPage page;
+  page.gap = id != 0 && moves_.count(id) == 0;
+  for (auto it = moves_.upper_bound(id); it != moves_.end() && page.events.size() < static_cast<size_t>(limit); ++it) {
+    page.events.push_back({std::to_string(it->first), it->second});
+  }
+  return page;
+}
+
+absl::StatusOr<std::string> FakeFleet::LastEventId() {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  return std::to_string(moves_.empty() ? 0 : moves_.rbegin()->first);
+}
+
+void FakeFleet::TrimMoves(size_t count) {
+  std::lock_guard lock(mutex_);
+  while (moves_.size() > count) moves_.erase(moves_.begin());
 }
 
 }  // namespace waybill::storage::testing

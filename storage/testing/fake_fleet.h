@@ -1,4 +1,4 @@
-// A fleet in memory, on a clock that is passed in.
+// The hot view in memory, on a clock that is passed in.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,11 @@
 #include "absl/status/status.h"
 #include "runtime/clock.h"
 #include "storage/fleet.h"
+#include "storage/hot_view.h"
 
 namespace waybill::storage::testing {
 
-class FakeFleet final : public Fleet {
+class FakeFleet final : public Fleet, public HotView {
  public:
   using Task = absl::AnyInvocable<void()>;
 
@@ -35,6 +36,14 @@ class FakeFleet final : public Fleet {
   absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) override;
   absl::Status Ping() override;
 
+  absl::StatusOr<bool> Publish(const HotUpdate& update) override;
+  absl::Status MarkWhole() override;
+  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
+  absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;
+  absl::StatusOr<std::string> LastEventId() override;
+  // Forgets the oldest moves but `count`.
+  void TrimMoves(size_t count);
+
  private:
   struct Entry {
     DriverPosition position;
@@ -46,7 +55,12 @@ class FakeFleet final : public Fleet {
   const Clock& clock_;
   std::function<void(Task)> defer_;
   std::mutex mutex_;
+  void PutOne(const DriverPosition& position, absl::Duration ttl);
+
   std::map<std::string, Entry> drivers_;
+  bool whole_ = false;
+  uint64_t last_move_ = 0;
+  std::map<uint64_t, DriverPosition> moves_;
   absl::Status error_;
 };
 

@@ -135,6 +135,57 @@ TEST(Batcher, WhatArrivesDuringAWriteIsTheNextBatchInOrder) {
   EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3, 4, 5})));
 }
 
+// An item that counts as many.
+struct HeavyItem {
+  int id = 0;
+  size_t heavy = 1;
+  size_t weight() const { return heavy; }
+};
+
+class HeavyWriter final : public BatchWriter<HeavyItem> {
+ public:
+  BatchResult Write(std::span<HeavyItem> batch) override {
+    if (!entered.try_wait()) {
+      entered.count_down();
+      open.wait();
+    }
+    Ids ids;
+    for (const HeavyItem& item : batch) ids.push_back(item.id);
+    writes.push_back(ids);
+    return BatchResult::kWritten;
+  }
+  void Complete(HeavyItem&, const absl::Status&) override {}
+  absl::Status BadDataError() override { return absl::InternalError(""); }
+
+  std::latch entered{1};
+  std::latch open{1};
+  std::vector<Ids> writes;
+};
+
+TEST(Batcher, LimitsCountWhatItemsWeigh) {
+  HeavyWriter writer;
+  BatcherOptions options;
+  options.queue_max = 10;
+  options.batch_max = 6;
+  Batcher<HeavyItem> batcher({&writer}, options);
+  auto offer = [&](int id, size_t weight) {
+    HeavyItem item{id, weight};
+    return batcher.Offer(item);
+  };
+  ASSERT_TRUE(offer(0, 1));
+  writer.entered.wait();
+  EXPECT_TRUE(offer(1, 3));
+  EXPECT_TRUE(offer(2, 3));
+  EXPECT_TRUE(offer(3, 1));
+  EXPECT_TRUE(offer(4, 100));  // there was room for something
+  EXPECT_EQ(batcher.queue_depth(), 107u);
+  EXPECT_FALSE(offer(5, 1));
+  writer.open.count_down();
+  batcher.Stop();
+  EXPECT_EQ(batcher.queue_depth(), 0u);
+  EXPECT_THAT(writer.writes, ElementsAre(Ids{0}, (Ids{1, 2}), Ids{3}, Ids{4}));
+}
+
 TEST(Batcher, LongQueueIsCutAtBatchMaxAndKeepsItsOrder) {
   Gate gate;
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });

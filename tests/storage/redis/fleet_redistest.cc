@@ -1,4 +1,5 @@
 #include <csignal>
+#include <fstream>
 #include <string>
 
 #include "absl/time/clock.h"
@@ -45,6 +46,13 @@ class RedisHarness final : public FleetHarness {
 };
 
 INSTANTIATE_TEST_SUITE_P(Redis, FleetContract, ::testing::Values([] { return std::make_unique<RedisHarness>(); }));
+
+bool IsStopped(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string id, name, state;
+  stat >> id >> name >> state;
+  return state == "T";
+}
 
 DriverPosition Ada(int second = 0) {
   DriverPosition position;
@@ -124,6 +132,7 @@ TEST(RedisFleet, ShedsSearchesBeyondTheQueue) {
   RedisFleet fleet(Parsed((*server)->Url()), options);
   ASSERT_TRUE(fleet.Ping().ok());
   (*server)->Signal(SIGSTOP);  // so that the queue cannot drain
+  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return IsStopped((*server)->pid()); }));
   std::vector<std::promise<absl::Status>> answers(10);
   for (auto& answer : answers) {
     fleet.Nearest({}, [&answer](auto found) { answer.set_value(found.status()); });

@@ -1,0 +1,59 @@
+// The hot view as the ingest side writes it and its readers follow it: the newest position of each driver while it is
+// fresh, and the stream of recent moves. It is a view: all of it can be lost, and made again from history.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "storage/fleet.h"
+
+namespace waybill::storage {
+
+struct FreshPosition {
+  DriverPosition position;
+  absl::Duration ttl;  // above 0: how long it stays fresh from now on
+};
+
+struct HotUpdate {
+  std::vector<FreshPosition> newest;  // one a driver at most; each moves its driver unless a newer one is there
+  std::vector<DriverPosition> moves;  // appended to the stream, in this order
+};
+
+// A move in the stream of recent ones.
+struct LocationEvent {
+  std::string id;  // increasing; opaque to all but Follow
+  DriverPosition position;
+};
+
+struct EventPage {
+  std::vector<LocationEvent> events;  // oldest first
+  bool gap = false;                   // what directly followed `after` is no longer kept
+};
+
+// Thread-safe, but for Publish, which is one thread's. Every call blocks. STORE_UNAVAILABLE.
+class HotView {
+ public:
+  virtual ~HotView() = default;
+
+  // In one round trip. Repeating it is harmless but for moves, which are then there twice. Answers whether the view is
+  // whole: MarkWhole was called, and the view has not been lost since.
+  virtual absl::StatusOr<bool> Publish(const HotUpdate& update) = 0;
+  virtual absl::Status MarkWhole() = 0;
+
+  // The fresh ones, in the order asked for.
+  virtual absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) = 0;
+
+  // Moves after the one with this id, `limit` at most; "0" is before all of them. BAD_REQUEST (resume_after) when it is
+  // no id.
+  virtual absl::StatusOr<EventPage> Follow(const std::string& after, int limit) = 0;
+  // Of the newest move; "0" when there was none.
+  virtual absl::StatusOr<std::string> LastEventId() = 0;
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace waybill::storage

@@ -1,0 +1,167 @@
+#include "storage/redis/redis_hot_view.h"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/reasons.h"
+#include "storage/redis/fleet_script.h"
+
+namespace waybill::storage {
+namespace {
+
+constexpr std::string_view kStreamKey = "location_events";
+constexpr std::string_view kWholeKey = "waybill:hot_view_whole";
+
+// Numbers as text, in place: a move has up to seven of them.
+class Digits {
+ public:
+  template <typename Number>
+  std::string_view Write(Number number) {
+    char* end = fmt::format_to(buffer_.data(), "{}", number);
+    return {buffer_.data(), static_cast<size_t>(end - buffer_.data())};
+  }
+
+ private:
+  std::array<char, 32> buffer_;
+};
+
+void AddMove(RedisPipeline& pipeline, std::string_view stream_max, const DriverPosition& position) {
+  std::array<Digits, 7> digits;
+  std::vector<std::string_view> command = {"XADD",     kStreamKey, "MAXLEN",    "~",
+                                           stream_max, "*",        "driver_id", position.driver_id};
+  command.reserve(22);
+  size_t used = 0;
+  auto add = [&](std::string_view field, auto number) {
+    command.push_back(field);
+    command.push_back(digits[used++].Write(number));
+  };
+  add("lat", position.point.latitude);
+  add("long", position.point.longitude);
+  add("timestamp", absl::ToUnixMicros(position.recorded_at));
+  if (position.accuracy_m) add("accuracy", *position.accuracy_m);
+  if (position.heading_deg) add("heading", *position.heading_deg);
+  if (position.speed_mps) add("speed", *position.speed_mps);
+  if (position.marks != 0) add("marks", position.marks);
+  pipeline.Add(command);
+}
+
+LocationEvent DecodeMove(RedisReply entry) {
+  LocationEvent event;
+  event.id = std::string(entry[0].Text());
+  RedisReply fields = entry[1];
+  DriverPosition& position = event.position;
+  for (size_t i = 0; i + 1 < fields.size(); i += 2) {
+    const std::string_view name = fields[i].Text(), value = fields[i + 1].Text();
+    if (name == "driver_id") position.driver_id = std::string(value);
+    if (name == "lat") position.point.latitude = ToDouble(value);
+    if (name == "long") position.point.longitude = ToDouble(value);
+    if (name == "timestamp") position.recorded_at = absl::FromUnixMicros(static_cast<int64_t>(ToDouble(value)));
+    if (name == "accuracy") position.accuracy_m = ToDouble(value);
+    if (name == "heading") position.heading_deg = ToDouble(value);
+    if (name == "speed") position.speed_mps = ToDouble(value);
+    if (name == "marks") position.marks = static_cast<uint16_t>(ToDouble(value));
+  }
+  return event;
+}
+
+// Milliseconds, or milliseconds-number.
+bool IsEventId(std::string_view id) {
+  auto number = [](std::string_view text) {
+    uint64_t value;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() && !text.empty();
+  };
+  const size_t dash = id.find('-');
+  if (dash == std::string_view::npos) return number(id);
+  return number(id.substr(0, dash)) && number(id.substr(dash + 1));
+}
+
+absl::Status FirstError(const RedisReplies& replies) {
+  for (size_t i = 0; i < replies.size(); ++i) {
+    if (replies[i].IsError()) return RedisErrorStatus(replies[i].Text());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+RedisHotView::RedisHotView(const RedisUrl& url, const RedisHotViewOptions& options)
+    : stream_max_(std::to_string(options.stream_max)), publisher_(url, options.redis), pool_(url, options.redis) {}
+
+absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
+  const std::vector<ScriptCall> puts = PutCalls(update.newest);
+  pipeline_.Clear();
+  for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
+  for (const DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
+  pipeline_.Add({"EXISTS", kWholeKey});
+  absl::StatusOr<RedisReplies> replies = publisher_.Run(pipeline_);
+  if (!replies.ok()) return replies.status();
+  bool unknown = false;
+  for (size_t i = 0; i < replies->size(); ++i) {
+    RedisReply reply = (*replies)[i];
+    if (IsUnknownScript(reply)) {
+      unknown = true;
+    } else if (reply.IsError()) {
+      return RedisErrorStatus(reply.Text());
+    }
+  }
+  if (unknown) {
+    if (absl::Status put = RunScript(publisher_, PutScript(), puts).status(); !put.ok()) return put;
+  }
+  return (*replies)[replies->size() - 1].Integer() == 1;
+}
+
+absl::Status RedisHotView::MarkWhole() {
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, "1"});
+  return replies.ok() ? FirstError(*replies) : replies.status();
+}
+
+absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
+    const std::vector<std::string>& driver_ids) {
+  std::vector<std::optional<DriverPosition>> positions;
+  if (driver_ids.empty()) return positions;
+  RedisPipeline pipeline;
+  for (const std::string& driver_id : driver_ids) AddGet(pipeline, driver_id);
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run(pipeline);
+  if (!replies.ok()) return replies.status();
+  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
+  for (size_t i = 0; i < replies->size(); ++i) positions.push_back(DecodeGet((*replies)[i]));
+  return positions;
+}
+
+absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int limit) {
+  if (!IsEventId(after)) {
+    ErrorDetail detail;
+    detail.violations.emplace_back("resume_after", "is not the id of an event");
+    return ReasonError("BAD_REQUEST", "resume_after is not the id of an event", std::move(detail));
+  }
+  RedisPipeline pipeline;
+  pipeline.Add({"XRANGE", kStreamKey, after, after});
+  pipeline.Add({"XRANGE", kStreamKey, "(" + after, "+", "COUNT", std::to_string(limit)});
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run(pipeline);
+  if (!replies.ok()) return replies.status();
+  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
+  EventPage page;
+  // Where `after` itself is gone, so may be what followed it.
+  page.gap = after.find_first_not_of("0-") != std::string::npos && (*replies)[0].size() == 0;
+  RedisReply entries = (*replies)[1];
+  for (size_t i = 0; i < entries.size(); ++i) page.events.push_back(DecodeMove(entries[i]));
+  return page;
+}
+
+absl::StatusOr<std::string> RedisHotView::LastEventId() {
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"XREVRANGE", kStreamKey, "+", "-", "COUNT", "1"});
+  if (!replies.ok()) return replies.status();
+  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
+  RedisReply entries = (*replies)[0];
+  return entries.size() == 0 ? std::string("0") : std::string(entries[0][0].Text());
+}
+
+absl::Status RedisHotView::Ping() {
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"PING"});
+  return replies.ok() ? FirstError(*replies) : replies.status();
+}
+
+}  // namespace waybill::storage

@@ -1,0 +1,24 @@
+#include "runtime/testing/manual_time.h"
+#include "storage/testing/fake_fleet.h"
+#include "tests/storage/hot_view_contract.h"
+
+namespace waybill::storage {
+namespace {
+
+class FakeHarness final : public HotViewHarness {
+ public:
+  HotView& view() override { return fleet_; }
+  HotView& another_writer() override { return fleet_; }
+  Fleet& fleet() override { return fleet_; }
+  void Lose() override { fleet_.Clear(); }
+  void TrimMoves(size_t count) override { fleet_.TrimMoves(count); }
+
+ private:
+  waybill::testing::ManualTime clock_;
+  testing::FakeFleet fleet_{clock_};
+};
+
+INSTANTIATE_TEST_SUITE_P(Fake, HotViewContract, ::testing::Values([] { return std::make_unique<FakeHarness>(); }));
+
+}  // namespace
+}  // namespace waybill::storage

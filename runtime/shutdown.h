@@ -8,8 +8,11 @@
 #pragma once
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "absl/time/time.h"
@@ -24,6 +27,41 @@ class ShutdownSignals {
   ShutdownSignals();
   // Blocks until SIGTERM or SIGINT; which one.
   int Wait();
+};
+
+// Whether somebody asked this process to end, from the start on: waiting for Postgres must not keep it alive.
+class StopRequest {
+ public:
+  explicit StopRequest(ShutdownSignals& signals)
+      : thread_([this, &signals] {
+          signals.Wait();
+          Set();
+        }) {}
+  ~StopRequest() { thread_.join(); }
+
+  // True when it was asked for within `timeout`.
+  bool WaitFor(absl::Duration timeout) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return stopped_; });
+  }
+  void Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stopped_; });
+  }
+  // Ends the thread as the signal would.
+  void Raise() { kill(getpid(), SIGTERM); }
+
+ private:
+  void Set() {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
 };
 
 // From construction on, a further SIGTERM or SIGINT ends the process at once with 128 + its number, and a stop that

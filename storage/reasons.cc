@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "fmt/format.h"
+
 namespace waybill::storage {
 
 const Reason& FindReason(std::string_view name) {
@@ -14,6 +16,15 @@ const Reason& FindReason(std::string_view name) {
 absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail) {
   detail.reason = std::string(reason);
   return MakeError(FindReason(reason).code, message, detail);
+}
+
+absl::Status Violations::ToStatus() && {
+  if (found_.empty()) return absl::OkStatus();
+  std::string message = fmt::format("{}: {}", found_.front().first, found_.front().second);
+  if (found_.size() > 1) message += fmt::format(" (and {} more)", found_.size() - 1);
+  ErrorDetail detail;
+  detail.violations = std::move(found_);
+  return ReasonError("BAD_REQUEST", message, std::move(detail));
 }
 
 }  // namespace waybill::storage

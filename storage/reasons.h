@@ -64,4 +64,16 @@ const Reason& FindReason(std::string_view name);
 // A status with the code of that reason. `detail.reason` is filled in.
 absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail = {});
 
+// Gathers what is wrong with a request.
+class Violations {
+ public:
+  void Add(std::string field, std::string what) { found_.emplace_back(std::move(field), std::move(what)); }
+  bool empty() const { return found_.empty(); }
+  // OK, or BAD_REQUEST with every violation.
+  absl::Status ToStatus() &&;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> found_;
+};
+
 }  // namespace waybill::storage

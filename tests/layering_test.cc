@@ -118,9 +118,12 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   const bool from_doubles = path.find("/testing/") != std::string::npos || from[0] == "examples";
   if (include.find("/testing/") != std::string::npos && !from_doubles) return "what ships includes no test doubles";
   if (Layer(to[0]) == 4) {
-    const bool shared = StartsWith(include, "services/rpc/") && from[0] != "examples";
+    const bool shared = (StartsWith(include, "services/rpc/") && from[0] != "examples") ||
+                        (StartsWith(include, "services/process/") && from[0] == "services");
     const bool own = from[0] == to[0] && (from[0] != "services" || from[1] == to[1]);
-    if (!own && !shared) return "services, cli, bench and examples stand side by side; they share only services/rpc/";
+    if (!own && !shared)
+      return "services, cli, bench and examples stand side by side; they share only services/rpc/ (and "
+             "services/process/)";
   }
   if (from[0] == "storage" && to[0] == "storage") {
     const bool to_store = to[1] == "postgres" || to[1] == "redis";

@@ -8,8 +8,8 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "services/order/intake.h"
-#include "services/order/proto_time.h"
 #include "services/order/requests.h"
+#include "services/rpc/proto_time.h"
 #include "waybill/order/v1/order.pb.h"
 
 namespace waybill::order {
@@ -46,15 +46,15 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
     pb::Payment& payment = *out.mutable_payment();
     payment.set_gateway_reference(order.charge->gateway_reference);
     payment.set_charged_minor_units(order.charge->amount_minor);
-    SetTime(order.charge->at, *payment.mutable_charge_time());
+    rpc::SetTime(order.charge->at, *payment.mutable_charge_time());
     if (order.refund.has_value()) {
       payment.set_refunded_minor_units(order.refund->amount_minor);
-      SetTime(order.refund->at, *payment.mutable_refund_time());
+      rpc::SetTime(order.refund->at, *payment.mutable_refund_time());
     }
   }
   out.set_needs_attention(record.needs_attention);
-  SetTime(record.created_at, *out.mutable_create_time());
-  SetTime(record.updated_at, *out.mutable_update_time());
+  rpc::SetTime(record.created_at, *out.mutable_create_time());
+  rpc::SetTime(record.updated_at, *out.mutable_update_time());
 }
 
 void Fill(const Transition& transition, pb::OrderTransition& out) {
@@ -64,7 +64,7 @@ void Fill(const Transition& transition, pb::OrderTransition& out) {
   out.set_outcome(std::string(transition.outcome()));
   out.set_detail(transition.entry.detail);
   out.set_status(static_cast<pb::OrderStatus>(transition.status));
-  SetTime(transition.entry.at, *out.mutable_time());
+  rpc::SetTime(transition.entry.at, *out.mutable_time());
 }
 
 // Gives the call to its pending answer, which ends when the client goes away.

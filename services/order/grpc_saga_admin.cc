@@ -5,8 +5,8 @@
 
 #include "fmt/format.h"
 #include "services/order/intake.h"
-#include "services/order/proto_time.h"
 #include "services/order/requests.h"
+#include "services/rpc/proto_time.h"
 #include "waybill/ops/v1/ops.pb.h"
 
 namespace waybill::order {
@@ -70,7 +70,7 @@ class SagaAdmin {
         out.set_outcome(std::string(saga::Name(entry.outcome)));
         out.set_detail(entry.detail);
         out.set_state(StateOf(entry.state));
-        SetTime(entry.at, *out.mutable_time());
+        rpc::SetTime(entry.at, *out.mutable_time());
       }
       call->Finish(absl::OkStatus());
     };
@@ -94,9 +94,9 @@ void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
   out.set_needs_attention(header.needs_attention);
   out.set_owner(view.owner);
   out.set_epoch(header.epoch);
-  if (view.lease_until.has_value()) SetTime(*view.lease_until, *out.mutable_lease_until());
-  SetTime(header.created_at, *out.mutable_create_time());
-  SetTime(header.updated_at, *out.mutable_update_time());
+  if (view.lease_until.has_value()) rpc::SetTime(*view.lease_until, *out.mutable_lease_until());
+  rpc::SetTime(header.created_at, *out.mutable_create_time());
+  rpc::SetTime(header.updated_at, *out.mutable_update_time());
   out.set_traceparent(header.traceparent);
 }
 

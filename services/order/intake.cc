@@ -147,15 +147,6 @@ std::string FilterHash(std::string_view filter) {
 
 }  // namespace
 
-absl::Status Violations::ToStatus() && {
-  if (found_.empty()) return absl::OkStatus();
-  std::string message = fmt::format("{}: {}", found_.front().first, found_.front().second);
-  if (found_.size() > 1) message += fmt::format(" (and {} more)", found_.size() - 1);
-  ErrorDetail detail;
-  detail.violations = std::move(found_);
-  return storage::ReasonError("BAD_REQUEST", message, std::move(detail));
-}
-
 absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
   Violations violations;
   if (!request.client.empty()) CheckVisibleAscii(request.client, kClientMax, "waybill-client", violations);

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "runtime/ids.h"
 #include "storage/order.h"
+#include "storage/reasons.h"
 
 namespace waybill::order {
 
@@ -30,17 +31,7 @@ inline constexpr size_t kOperatorMax = 128;
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
-// Gathers what is wrong with a request.
-class Violations {
- public:
-  void Add(std::string field, std::string what) { found_.emplace_back(std::move(field), std::move(what)); }
-  bool empty() const { return found_.empty(); }
-  // OK, or BAD_REQUEST with every violation.
-  absl::Status ToStatus() &&;
-
- private:
-  std::vector<std::pair<std::string, std::string>> found_;
-};
+using storage::Violations;
 
 struct Money {
   int64_t minor_units = 0;

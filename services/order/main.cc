@@ -1,15 +1,8 @@
 // waybill-order: reading this shows the whole service. Everything is built here and handed to the next.
-#include <unistd.h>
-
-#include <condition_variable>
-#include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -40,9 +33,9 @@
 #include "services/order/remote_gateway.h"
 #include "services/order/saga_api.h"
 #include "services/order/service_options.h"
+#include "services/process/startup.h"
 #include "services/rpc/client.h"
 #include "services/rpc/server.h"
-#include "storage/postgres/migrate.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
@@ -51,56 +44,6 @@
 namespace waybill::order {
 namespace {
 
-// Whether somebody asked this process to end, from the start on: waiting for Postgres must not keep it alive.
-class StopRequest {
- public:
-  explicit StopRequest(ShutdownSignals& signals)
-      : thread_([this, &signals] {
-          signals.Wait();
-          Set();
-        }) {}
-  ~StopRequest() { thread_.join(); }
-
-  // True when it was asked for within `timeout`.
-  bool WaitFor(absl::Duration timeout) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return stopped_; });
-  }
-  void Wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return stopped_; });
-  }
-  // Ends the thread as the signal would.
-  void Raise() { kill(getpid(), SIGTERM); }
-
- private:
-  void Set() {
-    std::lock_guard lock(mutex_);
-    stopped_ = true;
-    changed_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stopped_ = false;
-  std::thread thread_;
-};
-
-absl::Status Migrate(const std::string& url, const Logger& log) {
-  auto connection = storage::Connection::Open(url, storage::MigrationConnectionOptions());
-  if (!connection.ok()) return connection.status();
-  auto applied = [&log](std::string_view name, absl::Duration took) {
-    log.Info("migration applied", {{"name", name}, {"seconds", absl::ToDoubleSeconds(took)}});
-  };
-  return storage::Migrate(**connection, applied).status();
-}
-
-absl::Status CheckSchema(const std::string& url) {
-  auto connection = storage::Connection::Open(url, storage::ReadConnectionOptions());
-  if (!connection.ok()) return connection.status();
-  return storage::CheckSchema(**connection);
-}
-
 // The journal, as soon as Postgres answers and has the schema.
 absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const ServiceOptions& options,
                                                                    const storage::OrderTables& tables,
@@ -108,21 +51,10 @@ absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const Service
                                                                    const storage::SagaJournalOptions& journal_options,
                                                                    const saga::Lease& lease, const Clock& clock,
                                                                    StopRequest& stop, const Logger& log) {
-  const absl::Time give_up = clock.Now() + options.store_wait;
-  while (true) {
-    absl::Status ready = options.migrate ? Migrate(options.database_url, log) : CheckSchema(options.database_url);
-    if (ready.ok()) {
-      auto journal = storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
-      if (journal.ok()) return journal;
-      ready = journal.status();
-    }
-    // Without --migrate somebody else may be about to do it.
-    const bool passes = ready.code() == absl::StatusCode::kUnavailable ||
-                        (!options.migrate && ready.code() == absl::StatusCode::kFailedPrecondition);
-    if (!passes || clock.Now() >= give_up) return ready;
-    log.Warn("waiting for Postgres", {{"error", std::string(ready.message())}});
-    if (stop.WaitFor(absl::Milliseconds(500))) return absl::CancelledError("asked to stop");
-  }
+  absl::Status ready =
+      process::AwaitSchema(options.database_url, options.migrate, options.store_wait, clock, stop, log);
+  if (!ready.ok()) return ready;
+  return storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
 }
 
 std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
@@ -130,15 +62,6 @@ std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
   if (participant == "builtin") return nullptr;
   std::vector<std::shared_ptr<grpc::Channel>> channels = {rpc::MakeChannel(participant.substr(kScheme.size()))};
   return std::make_unique<rpc::Client>(std::move(channels));
-}
-
-// Whole or not at all: whoever waits for the file may read it at once.
-absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
-  if (path.empty()) return absl::OkStatus();
-  const std::string fresh = path + ".new";
-  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
-  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  return absl::InternalError(fmt::format("cannot write {}", path));
 }
 
 void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& claims,
@@ -264,7 +187,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   int exit_code = 0;
   absl::Status started = server.Start();
-  if (started.ok()) started = WritePortFile(options.port_file, server.port(), (*side_port)->port());
+  if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()},
                          {"side_port", (*side_port)->port()},

@@ -6,7 +6,7 @@
 #include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/order_status.h"
-#include "services/order/proto_time.h"
+#include "services/rpc/proto_time.h"
 
 namespace waybill::order {
 namespace {
@@ -21,7 +21,7 @@ std::string FilterOfPage(Request request) {
 void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
                    Violations& violations) {
   if (!has) return;
-  std::optional<absl::Time> taken = TakeTime(time);
+  std::optional<absl::Time> taken = rpc::TakeTime(time);
   if (taken.has_value()) {
     out = *taken;
   } else {

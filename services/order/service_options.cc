@@ -10,26 +10,12 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/random.h"
+#include "services/process/flags.h"
 
 namespace waybill::order {
 namespace {
 
 constexpr std::string_view kGrpcScheme = "grpc://";
-
-void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help) {
-  app.add_option_function<std::string>(
-         name,
-         [&value, name](const std::string& text) {
-           absl::Duration parsed;
-           if (!absl::ParseDuration(text, &parsed) || parsed <= absl::ZeroDuration()) {
-             throw CLI::ValidationError(name, "is not a duration above zero, such as 1.5s or 200ms");
-           }
-           value = parsed;
-         },
-         help)
-      ->type_name("DURATION")
-      ->default_str(absl::FormatDuration(value));
-}
 
 CLI::Option* AddParticipant(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
   return app.add_option(name, value, help)
@@ -75,7 +61,7 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option("--redis-url", options.redis_url, "Redis")->envname("REDIS_URL")->capture_default_str();
   app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
       ->envname("WAYBILL_MIGRATE");
-  AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+  process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
   AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
       ->envname("WAYBILL_PAYMENT_GATEWAY");
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
@@ -98,7 +84,8 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
 
-  AddDuration(app, "--lease", options.lease, "How long an order stays with a process that shows no sign of life");
+  process::AddDuration(app, "--lease", options.lease,
+                       "How long an order stays with a process that shows no sign of life");
   app.add_option("--recovery-in-flight", options.recovery_in_flight, "Orders being recovered at the same time, at most")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
@@ -106,31 +93,24 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option("--attempts-max", retry.attempts_max, "Attempts at a step before it is turned back")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
-  AddDuration(app, "--attempt-timeout", retry.attempt_timeout, "Deadline of one call to a participant");
-  AddDuration(app, "--backoff", retry.backoff_initial, "First pause between attempts; doubled each time, with jitter");
-  AddDuration(app, "--backoff-max", retry.backoff_max, "Longest pause between attempts at a step");
-  AddDuration(app, "--undo-backoff-max", retry.undo_backoff_max, "Longest pause between attempts at undoing");
+  process::AddDuration(app, "--attempt-timeout", retry.attempt_timeout, "Deadline of one call to a participant");
+  process::AddDuration(app, "--backoff", retry.backoff_initial,
+                       "First pause between attempts; doubled each time, with jitter");
+  process::AddDuration(app, "--backoff-max", retry.backoff_max, "Longest pause between attempts at a step");
+  process::AddDuration(app, "--undo-backoff-max", retry.undo_backoff_max, "Longest pause between attempts at undoing");
   app.add_option("--attention-after", retry.attention_after,
                  "Failed attempts at undoing after which a person is called")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
 
-  AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
-  AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
+  process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
+  process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
          "The same in seconds")
       ->check(CLI::Range(0.0, 3'600.0));
 
-  std::string level = "info", format = "json";
-  app.add_option("--log-level", level, "")
-      ->envname("WAYBILL_LOG_LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
-      ->capture_default_str();
-  app.add_option("--log-format", format, "")
-      ->envname("WAYBILL_LOG_FORMAT")
-      ->check(CLI::IsMember({"json", "text"}))
-      ->capture_default_str();
+  process::AddLogFlags(app, options.log_level, options.log_format);
 
   try {
     app.parse(argc, argv);
@@ -143,8 +123,6 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   }
   options.saga.payment = retry;
   options.saga.dispatch = retry;
-  options.log_level = *ParseLogLevel(level);
-  options.log_format = *ParseLogFormat(format);
   if (options.instance.empty()) options.instance = DefaultInstance(options.listen);
   return std::nullopt;
 }

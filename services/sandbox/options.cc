@@ -5,6 +5,7 @@
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
+#include "services/process/flags.h"
 #include "services/sandbox/sandbox.h"
 
 namespace waybill::sandbox {
@@ -88,16 +89,7 @@ std::optional<int> ParseServiceOptions(int argc, const char* const* argv, Servic
   app.add_option("--seed", options.seed, "Of the random draws (default: a new one each start, which is logged)");
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
-  std::string level = "info";
-  std::string format = "json";
-  app.add_option("--log-level", level, "Of what goes to stderr")
-      ->envname("WAYBILL_LOG_LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
-      ->capture_default_str();
-  app.add_option("--log-format", format, "Of what goes to stderr")
-      ->envname("WAYBILL_LOG_FORMAT")
-      ->check(CLI::IsMember({"json", "text"}))
-      ->capture_default_str();
+  process::AddLogFlags(app, options.log_level, options.log_format);
   try {
     app.parse(argc, argv);
     for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
@@ -107,8 +99,6 @@ std::optional<int> ParseServiceOptions(int argc, const char* const* argv, Servic
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  options.log_level = *ParseLogLevel(level);
-  options.log_format = *ParseLogFormat(format);
   return std::nullopt;
 }
 

@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/timestamp.pb.h"
 
-namespace waybill::order {
+namespace waybill::rpc {
 
 inline void SetTime(absl::Time time, google::protobuf::Timestamp& out) {
   const int64_t seconds = absl::ToUnixSeconds(time);
@@ -23,4 +23,4 @@ inline std::optional<absl::Time> TakeTime(const google::protobuf::Timestamp& tim
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-}  // namespace waybill::order
+}  // namespace waybill::rpc

@@ -1,0 +1,54 @@
+#include "services/process/startup.h"
+
+#include <cstdio>
+#include <fstream>
+#include <string_view>
+
+#include "fmt/format.h"
+#include "storage/postgres/migrate.h"
+#include "storage/postgres/order_store.h"
+
+namespace waybill::process {
+namespace {
+
+absl::Status Migrate(const std::string& url, const Logger& log) {
+  auto connection = storage::Connection::Open(url, storage::MigrationConnectionOptions());
+  if (!connection.ok()) return connection.status();
+  auto applied = [&log](std::string_view name, absl::Duration took) {
+    log.Info("migration applied", {{"name", name}, {"seconds", absl::ToDoubleSeconds(took)}});
+  };
+  return storage::Migrate(**connection, applied).status();
+}
+
+absl::Status CheckSchema(const std::string& url) {
+  auto connection = storage::Connection::Open(url, storage::ReadConnectionOptions());
+  if (!connection.ok()) return connection.status();
+  return storage::CheckSchema(**connection);
+}
+
+}  // namespace
+
+absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
+                         StopRequest& stop, const Logger& log) {
+  const absl::Time give_up = clock.Now() + wait_max;
+  while (true) {
+    absl::Status ready = migrate ? Migrate(database_url, log) : CheckSchema(database_url);
+    if (ready.ok()) return ready;
+    // Without --migrate somebody else may be about to do it.
+    const bool passes = ready.code() == absl::StatusCode::kUnavailable ||
+                        (!migrate && ready.code() == absl::StatusCode::kFailedPrecondition);
+    if (!passes || clock.Now() >= give_up) return ready;
+    log.Warn("waiting for Postgres", {{"error", std::string(ready.message())}});
+    if (stop.WaitFor(absl::Milliseconds(500))) return absl::CancelledError("asked to stop");
+  }
+}
+
+absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string fresh = path + ".new";
+  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::InternalError(fmt::format("cannot write {}", path));
+}
+
+}  // namespace waybill::process

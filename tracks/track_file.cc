@@ -1,0 +1,357 @@
+#include "tracks/track_file.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
+#include "tracks/track_source.h"
+
+namespace waybill::tracks {
+namespace {
+
+constexpr size_t kWholeFileMax = size_t{512} << 20;
+constexpr size_t kFirstSkipped = 5;
+
+std::string ErrnoText() { return std::generic_category().message(errno); }
+
+bool EndsWith(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+std::string ShownName(const std::string& path, std::string_view standard) {
+  return path == "-" ? std::string(standard) : path;
+}
+
+struct CloseGz {
+  void operator()(gzFile_s* file) const { gzclose(file); }
+};
+using GzFile = std::unique_ptr<gzFile_s, CloseGz>;
+
+// A file, or standard input or output for "-". Null: errno says why.
+GzFile OpenGz(const std::string& path, int standard, const char* mode) {
+  errno = 0;
+  if (path != "-") return GzFile(gzopen(path.c_str(), mode));
+  int copy = dup(standard);
+  return GzFile(copy < 0 ? nullptr : gzdopen(copy, mode));
+}
+
+// What was compressed comes out plain; what was not comes out as it is.
+class FileBytes final : public ByteSource {
+ public:
+  explicit FileBytes(GzFile file) : file_(std::move(file)) { gzbuffer(file_.get(), 128 * 1024); }
+
+  absl::StatusOr<size_t> Read(char* to, size_t size) override {
+    int got = gzread(file_.get(), to, static_cast<unsigned>(size));
+    int code = Z_OK;
+    const char* message = gzerror(file_.get(), &code);
+    if (got < 0 && code == Z_ERRNO) return absl::UnavailableError("cannot be read: " + ErrnoText());
+    // At the end of a file that was cut off there are no more bytes, and Z_BUF_ERROR.
+    if (got < 0 || (got == 0 && code == Z_BUF_ERROR)) {
+      return absl::InvalidArgumentError(code == Z_BUF_ERROR ? "the compressed data break off"
+                                                            : fmt::format("cannot be unpacked: {}", message));
+    }
+    return static_cast<size_t>(got);
+  }
+
+ private:
+  GzFile file_;
+};
+
+class TextBytes final : public ByteSource {
+ public:
+  explicit TextBytes(std::string text) : text_(std::move(text)) {}
+
+  absl::StatusOr<size_t> Read(char* to, size_t size) override {
+    size_t got = text_.copy(to, size, at_);
+    at_ += got;
+    return got;
+  }
+
+ private:
+  std::string text_;
+  size_t at_ = 0;
+};
+
+absl::StatusOr<std::unique_ptr<TrackSource>> MakeSource(std::unique_ptr<ByteSource> bytes, TrackFormat format,
+                                                        const std::string& default_driver_id) {
+  if (format == TrackFormat::kCsv) return MakeCsvSource(std::move(bytes), default_driver_id);
+  std::string text;
+  constexpr size_t kChunk = 256 * 1024;
+  while (true) {
+    size_t had = text.size();
+    text.resize(had + kChunk);
+    absl::StatusOr<size_t> got = bytes->Read(text.data() + had, kChunk);
+    if (!got.ok()) return got.status();
+    text.resize(had + *got);
+    if (*got == 0) break;
+    if (text.size() > kWholeFileMax) return absl::InvalidArgumentError("is larger than 512 MiB; CSV may be");
+  }
+  return format == TrackFormat::kGpx ? MakeGpxSource(text, default_driver_id)
+                                     : MakeGeoJsonSource(text, default_driver_id);
+}
+
+std::string Rfc3339(absl::Time time) { return absl::FormatTime("%E4Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone()); }
+
+std::string OrEmpty(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : std::string(); }
+
+class FileWriter : public TrackWriter {
+ public:
+  FileWriter(GzFile file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
+
+  absl::Status Close() override {
+    if (!file_) return absl::OkStatus();
+    absl::Status status = Put(End());
+    int code = gzclose(file_.release());
+    if (status.ok() && code != Z_OK) status = Failed();
+    return status;
+  }
+
+ protected:
+  absl::Status Put(const std::string& text) {
+    if (!file_) return absl::FailedPreconditionError(name_ + " is closed");
+    if (text.empty() || gzwrite(file_.get(), text.data(), static_cast<unsigned>(text.size())) > 0) {
+      return absl::OkStatus();
+    }
+    return Failed();
+  }
+
+ private:
+  absl::Status Failed() { return absl::UnavailableError(fmt::format("{} cannot be written: {}", name_, ErrnoText())); }
+  absl::Status WriteChecked(const storage::DriverPosition& position) override { return Put(Point(position)); }
+
+  virtual std::string Point(const storage::DriverPosition& position) = 0;
+  virtual std::string End() = 0;
+
+  GzFile file_;
+  std::string name_;
+};
+
+class CsvWriter final : public FileWriter {
+ public:
+  CsvWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
+
+ private:
+  std::string Point(const storage::DriverPosition& position) override {
+    std::string row = Begin();
+    if (position.driver_id.find_first_of(",\"") == std::string::npos) {
+      row += position.driver_id;
+    } else {
+      row += '"';
+      for (char c : position.driver_id) row.append(c == '"' ? 2 : 1, c);
+      row += '"';
+    }
+    return row + fmt::format(",{},{},{},{},{},{}\n", Rfc3339(position.recorded_at), position.point.latitude,
+                             position.point.longitude, OrEmpty(position.speed_mps), OrEmpty(position.heading_deg),
+                             OrEmpty(position.accuracy_m));
+  }
+  std::string End() override { return Begin(); }
+  std::string Begin() {
+    return std::exchange(begun_, true) ? "" : "driver_id,recorded_at,lat,lng,speed,heading,accuracy\n";
+  }
+
+  bool begun_ = false;
+};
+
+class GpxWriter final : public FileWriter {
+ public:
+  GpxWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
+
+ private:
+  std::string Point(const storage::DriverPosition& position) override {
+    std::string text = Begin();
+    if (position.driver_id != driver_id_) {
+      text += EndTrack();
+      driver_id_ = position.driver_id;
+      text += fmt::format("<trk><name>{}</name><trkseg>\n", Escaped(driver_id_));
+    }
+    text += fmt::format(R"(<trkpt lat="{}" lon="{}"><time>{}</time>)", position.point.latitude,
+                        position.point.longitude, Rfc3339(position.recorded_at));
+    if (position.speed_mps || position.heading_deg || position.accuracy_m) {
+      text += "<extensions>";
+      auto add = [&text](const char* name, const std::optional<double>& value) {
+        if (value) text += fmt::format("<w:{0}>{1}</w:{0}>", name, *value);
+      };
+      add("speed", position.speed_mps);
+      add("course", position.heading_deg);
+      add("accuracy", position.accuracy_m);
+      text += "</extensions>";
+    }
+    return text + "</trkpt>\n";
+  }
+  std::string End() override { return Begin() + EndTrack() + "</gpx>\n"; }
+  std::string Begin() {
+    if (std::exchange(begun_, true)) return "";
+    return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+           "<gpx version=\"1.1\" creator=\"Waybill\" xmlns=\"http://www.topografix.com/GPX/1/1\" "
+           "xmlns:w=\"urn:waybill:track\">\n";
+  }
+  std::string EndTrack() const { return driver_id_.empty() ? "" : "</trkseg></trk>\n"; }
+  static std::string Escaped(const std::string& text) {
+    std::string out;
+    for (char c : text) {
+      if (c == '&') {
+        out += "&amp;";
+      } else if (c == '<') {
+        out += "&lt;";
+      } else if (c == '>') {
+        out += "&gt;";
+      } else {
+        out += c;
+      }
+    }
+    return out;
+  }
+
+  bool begun_ = false;
+  std::string driver_id_;  // of the open trk
+};
+
+class GeoJsonWriter final : public FileWriter {
+ public:
+  GeoJsonWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
+
+ private:
+  std::string Point(const storage::DriverPosition& position) override {
+    std::string text = points_++ == 0 ? Begin() : ",\n";
+    text += fmt::format(
+        R"({{"type":"Feature","geometry":{{"type":"Point","coordinates":[{},{}]}},"properties":{{"driver_id":{},)"
+        R"("recorded_at":"{}")",
+        position.point.longitude, position.point.latitude, nlohmann::json(position.driver_id).dump(),
+        Rfc3339(position.recorded_at));
+    auto add = [&text](const char* name, const std::optional<double>& value) {
+      if (value) text += fmt::format(",\"{}\":{}", name, *value);
+    };
+    add("speed_mps", position.speed_mps);
+    add("heading_deg", position.heading_deg);
+    add("accuracy_m", position.accuracy_m);
+    return text + "}}";
+  }
+  std::string End() override { return (points_ == 0 ? Begin() : "\n") + "]}\n"; }
+  static std::string Begin() { return "{\"type\":\"FeatureCollection\",\"features\":[\n"; }
+
+  int64_t points_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<TrackFormat> ParseTrackFormat(std::string_view name) {
+  if (name == "csv") return TrackFormat::kCsv;
+  if (name == "gpx") return TrackFormat::kGpx;
+  if (name == "geojson") return TrackFormat::kGeoJson;
+  return absl::InvalidArgumentError(fmt::format("\"{}\" is no format of tracks: csv, gpx or geojson", name));
+}
+
+absl::StatusOr<TrackFormat> TrackFormatOf(std::string_view path) {
+  std::string_view plain = EndsWith(path, ".gz") ? path.substr(0, path.size() - 3) : path;
+  if (EndsWith(plain, ".csv")) return TrackFormat::kCsv;
+  if (EndsWith(plain, ".gpx")) return TrackFormat::kGpx;
+  if (EndsWith(plain, ".geojson") || EndsWith(plain, ".json")) return TrackFormat::kGeoJson;
+  return absl::InvalidArgumentError(
+      fmt::format("the name of {} does not say its format: .csv, .gpx or .geojson, also with .gz", path));
+}
+
+TrackReader::TrackReader(std::string name, TrackReadOptions options, std::unique_ptr<TrackSource> source)
+    : name_(std::move(name)), options_(std::move(options)), source_(std::move(source)) {}
+
+TrackReader::~TrackReader() = default;
+
+absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string& path, TrackReadOptions options) {
+  std::string name = ShownName(path, "standard input");
+  if (!options.format && path == "-") options.format = TrackFormat::kCsv;
+  if (!options.format) {
+    absl::StatusOr<TrackFormat> format = TrackFormatOf(path);
+    if (!format.ok()) return format.status();
+    options.format = *format;
+  }
+  GzFile file = OpenGz(path, STDIN_FILENO, "rb");
+  if (!file) return absl::NotFoundError(fmt::format("cannot read {}: {}", name, ErrnoText()));
+  auto source = MakeSource(std::make_unique<FileBytes>(std::move(file)), *options.format, options.default_driver_id);
+  if (!source.ok()) {
+    return absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(source.status().message())));
+  }
+  return std::unique_ptr<TrackReader>(new TrackReader(std::move(name), std::move(options), *std::move(source)));
+}
+
+absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::FromText(std::string text, const std::string& name,
+                                                                   TrackReadOptions options) {
+  auto source = MakeSource(std::make_unique<TextBytes>(std::move(text)), options.format.value_or(TrackFormat::kCsv),
+                           options.default_driver_id);
+  if (!source.ok()) {
+    return absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(source.status().message())));
+  }
+  return std::unique_ptr<TrackReader>(new TrackReader(name, std::move(options), *std::move(source)));
+}
+
+absl::StatusOr<std::optional<storage::DriverPosition>> TrackReader::Next() {
+  while (broken_.ok()) {
+    Found found = source_->Next();
+    if (found.kind == Found::Kind::kPoint) return std::move(found.position);
+    if (found.kind == Found::Kind::kEnd) return std::nullopt;
+    std::string what = found.line > 0 ? fmt::format("{}:{}: {}", name_, found.line, found.why)
+                                      : fmt::format("{}: {}", name_, found.why);
+    if (found.kind == Found::Kind::kBad && options_.skip_bad) {
+      ++skipped_;
+      if (first_skipped_.size() < kFirstSkipped) first_skipped_.push_back(std::move(what));
+      continue;
+    }
+    broken_ = absl::InvalidArgumentError(what);
+  }
+  return broken_;
+}
+
+absl::StatusOr<std::vector<storage::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options) {
+  absl::StatusOr<std::unique_ptr<TrackReader>> reader = TrackReader::Open(path, std::move(options));
+  if (!reader.ok()) return reader.status();
+  std::vector<storage::DriverPosition> points;
+  while (true) {
+    absl::StatusOr<std::optional<storage::DriverPosition>> point = (*reader)->Next();
+    if (!point.ok()) return point.status();
+    if (!*point) return points;
+    points.push_back(**std::move(point));
+  }
+}
+
+absl::StatusOr<std::unique_ptr<TrackWriter>> TrackWriter::Create(const std::string& path,
+                                                                 std::optional<TrackFormat> format) {
+  std::string name = ShownName(path, "standard output");
+  if (!format && path == "-") format = TrackFormat::kCsv;
+  if (!format) {
+    absl::StatusOr<TrackFormat> told = TrackFormatOf(path);
+    if (!told.ok()) return told.status();
+    format = *told;
+  }
+  GzFile file = OpenGz(path, STDOUT_FILENO, EndsWith(path, ".gz") ? "wb" : "wbT");
+  if (!file) return absl::UnavailableError(fmt::format("{} cannot be written: {}", name, ErrnoText()));
+  switch (*format) {
+    case TrackFormat::kCsv:
+      return std::make_unique<CsvWriter>(std::move(file), std::move(name));
+    case TrackFormat::kGpx:
+      return std::make_unique<GpxWriter>(std::move(file), std::move(name));
+    case TrackFormat::kGeoJson:
+      break;
+  }
+  return std::make_unique<GeoJsonWriter>(std::move(file), std::move(name));
+}
+
+absl::Status TrackWriter::Write(const storage::DriverPosition& position) {
+  auto finite = [](const std::optional<double>& value) { return !value || std::isfinite(*value); };
+  if (!IsDriverId(position.driver_id)) {
+    return absl::InvalidArgumentError("driver_id has to be 1-128 visible ASCII characters");
+  }
+  if (!finite(position.point.latitude) || !finite(position.point.longitude) || !finite(position.speed_mps) ||
+      !finite(position.heading_deg) || !finite(position.accuracy_m)) {
+    return absl::InvalidArgumentError("a number of the position is not finite");
+  }
+  if (!IsWritableTime(position.recorded_at))
+    return absl::InvalidArgumentError("recorded_at is outside years 1 to 9999");
+  return WriteChecked(position);
+}
+
+}  // namespace waybill::tracks

@@ -2,7 +2,7 @@
 # (component waybill_development). The package needs no gRPC, no Postgres and no Redis.
 include(CMakePackageConfigHelpers)
 
-foreach(binary waybill waybill-order waybill-sandbox waybill-bench)
+foreach(binary waybill waybill-order waybill-ingest waybill-sandbox waybill-bench)
   if(TARGET ${binary})
     install(TARGETS ${binary} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT waybill)
   endif()

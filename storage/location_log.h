@@ -44,11 +44,20 @@ struct LocationAppend {
   size_t weight() const { return locations.size(); }
 };
 
+// What one commit did.
+struct LocationCommit {
+  size_t locations = 0;  // in the batch
+  size_t stored = 0;     // the others were there already, or were refused
+  size_t refused = 0;
+  absl::Duration took;  // from the first statement to the commit
+};
+
 // Thread-safe.
 class LocationLog {
  public:
   virtual ~LocationLog() = default;
-  // Takes the report, or leaves it untouched and answers false: the queue is full, or the log stops.
+  // Takes the report, however many wait: whoever brings them looks at queue_depth first. Or leaves it untouched and
+  // answers false: the log stops.
   [[nodiscard]] virtual bool Append(LocationAppend& append) = 0;
   virtual size_t queue_depth() const = 0;  // positions waiting
   virtual bool stalled() const = 0;        // the store does not take what is written

@@ -2,14 +2,13 @@
 // and counts what is unfinished.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "runtime/clock.h"
+#include "runtime/chores.h"
 #include "runtime/log.h"
 #include "services/order/order_api.h"
 #include "services/order/order_metrics.h"
@@ -25,44 +24,25 @@ struct HousekeepingOptions {
   absl::Duration reconcile = absl::Seconds(30);
 };
 
-class Housekeeping {
+// Recovery first takes up what this instance's earlier life left, and then looks for expired leases for ever.
+class Recovery {
  public:
-  // Starts the thread. `reconcile` compares the dispatch's book with the journal; null: there is none. All outlive
-  // this.
-  Housekeeping(OrderRunner& runner, storage::OrderStore& store, OrderMetrics& metrics,
-               std::function<absl::Status()> reconcile, const Clock& clock, const Logger& log,
-               HousekeepingOptions options);
-  ~Housekeeping() { Stop(); }
-  Housekeeping(const Housekeeping&) = delete;
-  Housekeeping& operator=(const Housekeeping&) = delete;
+  Recovery(OrderRunner& runner, const Logger& log, HousekeepingOptions options)
+      : runner_(runner), log_(log), options_(options) {}
 
-  void Stop();  // joins the thread
+  // Claims what there is room for; how long to pause before the next look.
+  absl::StatusOr<absl::Duration> Run();
 
  private:
-  struct Chore {
-    absl::Duration every;
-    std::function<absl::Status()> run;
-    const char* what;
-    absl::Time due = absl::InfinitePast();
-    bool failing = false;
-  };
-  void Run();
-  void RunIfDue(Chore& chore);
-  // How long to pause before the next look.
-  absl::Duration Recover();
-
   OrderRunner& runner_;
-  const Clock& clock_;
   const Logger& log_;
   const HousekeepingOptions options_;
-  std::vector<Chore> chores_;
   bool own_ = true;  // orders of this instance's earlier life may be left
-  bool recovery_failing_ = false;
-
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stopping_ = false;
-  std::thread thread_;
 };
+
+// `reconcile` compares the dispatch's book with the journal; null: there is none. All outlive the chores.
+std::vector<Chore> HousekeepingChores(OrderRunner& runner, storage::OrderStore& store, OrderMetrics& metrics,
+                                      Recovery& recovery, std::function<absl::Status()> reconcile,
+                                      HousekeepingOptions options);
 
 }  // namespace waybill::order

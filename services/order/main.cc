@@ -8,6 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
+#include "runtime/chores.h"
 #include "runtime/clock.h"
 #include "runtime/failpoint.h"
 #include "runtime/ids.h"
@@ -183,7 +184,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   HousekeepingOptions housekeeping_options;
   housekeeping_options.lease = options.lease;
   housekeeping_options.recovery_in_flight = options.recovery_in_flight;
-  Housekeeping housekeeping(runner, store, order_metrics, reconcile, clock, log, housekeeping_options);
+  Recovery recovery(runner, log, housekeeping_options);
+  Chores housekeeping(HousekeepingChores(runner, store, order_metrics, recovery, reconcile, housekeeping_options), clock,
+                      log);
+  housekeeping.Start();
 
   int exit_code = 0;
   absl::Status started = server.Start();

@@ -199,7 +199,6 @@ PostgresLocationLog::PostgresLocationLog(const std::string& url, const LocationL
     writers.push_back(writers_.back().get());
   }
   BatcherOptions batching;
-  batching.queue_max = options.queue_max;
   batching.batch_max = options.batch_max;
   batching.join_min = options.join_min;
   batching.join_after = options.join_after;

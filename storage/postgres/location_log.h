@@ -19,16 +19,8 @@
 
 namespace waybill::storage {
 
-struct LocationCommit {
-  size_t locations = 0;  // in the batch
-  size_t stored = 0;     // the others were there already, or were refused
-  size_t refused = 0;
-  absl::Duration took;  // from the first statement to the commit
-};
-
 struct LocationLogOptions {
   int writers = 2;            // connections, each with a thread
-  size_t queue_max = 20'000;  // positions waiting
   size_t batch_max = 5'000;   // positions a commit
   size_t join_min = 400;      // see BatcherOptions
   absl::Duration join_after = absl::Milliseconds(4);
@@ -44,7 +36,7 @@ class PostgresLocationLog final : public LocationLog {
   PostgresLocationLog(const std::string& url, const LocationLogOptions& options);
   ~PostgresLocationLog() override;
 
-  bool Append(LocationAppend& append) override { return batcher_->Offer(append); }
+  bool Append(LocationAppend& append) override { return batcher_->OfferAlways(append); }
   size_t queue_depth() const override { return batcher_->queue_depth(); }
   bool stalled() const override { return batcher_->retrying() > 0; }
   // Writes what is queued, unless the store is away; then joins the threads.

@@ -5,10 +5,8 @@ namespace waybill::storage::testing {
 bool FakeLocationStore::Append(LocationAppend& append) {
   {
     std::lock_guard lock(mutex_);
+    if (stopped_) return false;
     if (hold_) {
-      size_t depth = 0;
-      for (const LocationAppend& one : waiting_) depth += one.weight();
-      if (depth >= queue_max_) return false;
       waiting_.push_back(std::move(append));
       return true;
     }
@@ -42,10 +40,14 @@ void FakeLocationStore::set_error(absl::Status error) {
   error_ = std::move(error);
 }
 
-void FakeLocationStore::Hold(size_t queue_max) {
+void FakeLocationStore::Hold() {
   std::lock_guard lock(mutex_);
   hold_ = true;
-  queue_max_ = queue_max;
+}
+
+void FakeLocationStore::Stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
 }
 
 void FakeLocationStore::Commit(const absl::Status& status) {

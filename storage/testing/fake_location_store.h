@@ -26,8 +26,9 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
 
   // What reads answer from now on; OK: as usual.
   void set_error(absl::Status error);
-  // Reports wait, up to `queue_max` positions, until Commit. Without it each is durable at once.
-  void Hold(size_t queue_max = SIZE_MAX);
+  // Reports wait until Commit. Without it each is durable at once.
+  void Hold();
+  void Stop();  // Append takes no more
   // Stores and completes what waits; with an error, completes it with that and stores nothing.
   void Commit(const absl::Status& status = absl::OkStatus());
   // The database will refuse these.
@@ -40,7 +41,7 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
   mutable std::mutex mutex_;
   absl::Status error_;
   bool hold_ = false;
-  size_t queue_max_ = SIZE_MAX;
+  bool stopped_ = false;
   std::vector<LocationAppend> waiting_;
   std::set<std::string> refused_;
   std::map<std::pair<std::string, absl::Time>, DriverPosition> stored_;

@@ -1,0 +1,58 @@
+#include "runtime/chores.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace waybill {
+
+Chore EveryChore(absl::Duration every, std::string what, std::function<absl::Status()> run) {
+  auto paced = [every, run = std::move(run)]() -> absl::StatusOr<absl::Duration> {
+    if (absl::Status status = run(); !status.ok()) return status;
+    return every;
+  };
+  return {std::move(what), std::move(paced), every};
+}
+
+Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log) : clock_(clock), log_(log) {
+  for (Chore& chore : chores) entries_.push_back({std::move(chore)});
+}
+
+void Chores::Start() {
+  thread_ = std::thread([this] {
+    while (true) {
+      const absl::Duration pause = std::max(RunDue() - clock_.Now(), absl::ZeroDuration());
+      std::unique_lock lock(mutex_);
+      if (stopped_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; })) return;
+    }
+  });
+}
+
+void Chores::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Time Chores::RunDue() {
+  absl::Time next = absl::InfiniteFuture();
+  for (Entry& entry : entries_) {
+    if (clock_.Now() >= entry.due) {
+      absl::StatusOr<absl::Duration> again = entry.chore.run();
+      entry.due = clock_.Now() + (again.ok() ? *again : entry.chore.retry);
+      // Once when it begins to fail and once when it is over, not at every try.
+      if (!again.ok() && !entry.failing) {
+        log_.Warn("housekeeping fails", {{"what", entry.chore.what}, {"error", std::string(again.status().message())}});
+      } else if (again.ok() && entry.failing) {
+        log_.Info("housekeeping works again", {{"what", entry.chore.what}});
+      }
+      entry.failing = !again.ok();
+    }
+    next = std::min(next, entry.due);
+  }
+  return next;
+}
+
+}  // namespace waybill

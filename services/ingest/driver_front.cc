@@ -1,0 +1,46 @@
+#include "services/ingest/driver_front.h"
+
+#include <utility>
+
+#include "storage/geo.h"
+
+namespace waybill::ingest {
+
+DriverFront::Newest& DriverFront::Find(const std::string& driver_id, bool& known) {
+  auto [it, inserted] = young_.try_emplace(driver_id);
+  known = !inserted;
+  if (!inserted) return it->second;
+  Newest newest;
+  if (auto before = old_.find(driver_id); before != old_.end()) {
+    known = true;
+    newest = before->second;
+  }
+  if (young_.size() > generation_max_) {
+    old_ = std::exchange(young_, {});
+    it = young_.try_emplace(driver_id).first;
+  }
+  it->second = newest;
+  return it->second;
+}
+
+void DriverFront::Take(storage::Location& location) {
+  storage::DriverPosition& position = location.position;
+  const int64_t recorded_us = absl::ToUnixMicros(position.recorded_at);
+  if (sanity_.enabled && position.accuracy_m > sanity_.accuracy_max_m) position.marks |= storage::kPoorAccuracy;
+  std::lock_guard lock(mutex_);
+  bool known = false;
+  Newest& newest = Find(position.driver_id, known);
+  location.standing = !known                             ? storage::Standing::kUnknown
+                      : recorded_us > newest.recorded_us ? storage::Standing::kAhead
+                                                         : storage::Standing::kBehind;
+  if (location.standing == storage::Standing::kBehind) return;
+  if (known && sanity_.enabled) {
+    const double seconds = static_cast<double>(recorded_us - newest.recorded_us) / 1e6;
+    if (storage::DistanceM(newest.point, position.point) > sanity_.speed_max_mps * seconds) {
+      position.marks |= storage::kSpeedJump;
+    }
+  }
+  newest = {recorded_us, position.point};
+}
+
+}  // namespace waybill::ingest

@@ -1,0 +1,85 @@
+#include "services/ingest/ingest.h"
+
+#include <string>
+#include <utility>
+
+#include "storage/reasons.h"
+
+namespace waybill::ingest {
+
+Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done) {
+  const absl::Time now = clock_.Now();
+  metrics_.Received(points.size());
+  Checked checked = intake_.Check(std::move(points), sequence, now);
+  for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
+  for (const storage::Location& location : checked.accepted) metrics_.Taken(location);
+  return {std::move(checked), sequence, now, std::move(done)};
+}
+
+bool Ingest::Submit(Report& report) {
+  if (report.checked_.accepted.empty()) {
+    report.done_(absl::OkStatus(), std::move(report.checked_.rejected));
+    return true;
+  }
+  if (!Room(options_.queue_max)) return false;
+  storage::LocationAppend append;
+  append.locations = std::move(report.checked_.accepted);
+  append.received_at = report.received_at_;
+  append.done = [this, rejected = std::move(report.checked_.rejected), indices = std::move(report.checked_.indices),
+                 sequence = report.sequence_, done = std::move(report.done_)](
+                    const absl::Status& status, storage::LocationAppend& appended) mutable {
+    if (!status.ok()) {
+      done(status, {});
+      return;
+    }
+    metrics_.Durable(clock_.Now() - appended.received_at);
+    for (auto refused = appended.refused.rbegin(); refused != appended.refused.rend(); ++refused) {
+      Rejection rejection;
+      rejection.sequence = sequence;
+      rejection.index = indices.empty() ? static_cast<int>(refused->index) : indices[refused->index];
+      rejection.reason = RejectReason::kRefusedByStore;
+      rejection.detail = std::move(refused->why);
+      metrics_.Rejected(rejection);
+      rejected.push_back(std::move(rejection));
+      appended.locations.erase(appended.locations.begin() + static_cast<std::ptrdiff_t>(refused->index));
+    }
+    feeder_.Add(std::move(appended.locations));
+    done(absl::OkStatus(), std::move(rejected));
+  };
+  if (!log_.Append(append)) {
+    append.done(storage::ReasonError("SHUTTING_DOWN", "the process is shutting down"), append);
+  }
+  return true;
+}
+
+void Ingest::AwaitRoom(absl::AnyInvocable<void()> on_room) {
+  metrics_.Paused();
+  {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(on_room));
+  }
+  // The last commit may have ended before anybody waited for it.
+  WakeWaiting();
+}
+
+void Ingest::WakeWaiting() {
+  // In the order they came, until one more report could fill the queue; reading resumes at half, lest streams are
+  // paused and resumed for every commit.
+  while (Room(options_.queue_max / 2)) {
+    absl::AnyInvocable<void()> next;
+    {
+      std::lock_guard lock(mutex_);
+      if (waiting_.empty()) return;
+      next = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    next();
+  }
+}
+
+size_t Ingest::waiting() const {
+  std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
+}  // namespace waybill::ingest

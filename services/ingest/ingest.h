@@ -1,0 +1,78 @@
+// The way of every report: checked, appended to history by group commit, answered when durable, carried into the hot
+// view. And the one place that says "not now": when a store is slower than the clients, whoever brings points waits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "runtime/clock.h"
+#include "services/ingest/hot_view_feeder.h"
+#include "services/ingest/ingest_metrics.h"
+#include "services/ingest/intake.h"
+#include "storage/location_log.h"
+
+namespace waybill::ingest {
+
+struct IngestOptions {
+  size_t queue_max = 20'000;  // positions waiting for a commit; reading resumes at half
+};
+
+// A report on its way: what is to be appended, and what was wrong with the rest.
+class Report {
+ public:
+  // OK: all points are durable or in `rejected` (the store's refusals included). Otherwise nothing is known.
+  using Done = absl::AnyInvocable<void(const absl::Status& status, std::vector<Rejection> rejected)>;
+
+  Report(Checked checked, int64_t sequence, absl::Time received_at, Done done)
+      : checked_(std::move(checked)), sequence_(sequence), received_at_(received_at), done_(std::move(done)) {}
+
+ private:
+  friend class Ingest;
+
+  Checked checked_;
+  int64_t sequence_;
+  absl::Time received_at_;
+  Done done_;
+};
+
+class Ingest {
+ public:
+  // All outlive this.
+  Ingest(storage::LocationLog& log, HotViewFeeder& feeder, Intake& intake, IngestMetrics& metrics, const Clock& clock,
+         IngestOptions options)
+      : log_(log), feeder_(feeder), intake_(intake), metrics_(metrics), clock_(clock), options_(options) {}
+
+  // Checks the points. `sequence` names the report in rejections.
+  Report Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done);
+
+  // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
+  // there may be room), or shed the load.
+  [[nodiscard]] bool Submit(Report& report);
+  void AwaitRoom(absl::AnyInvocable<void()> on_room);
+
+  // A commit or a round trip to Redis ended: there may be room.
+  void WakeWaiting();
+
+  size_t waiting() const;
+
+ private:
+  bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }
+
+  storage::LocationLog& log_;
+  HotViewFeeder& feeder_;
+  Intake& intake_;
+  IngestMetrics& metrics_;
+  const Clock& clock_;
+  const IngestOptions options_;
+  mutable std::mutex mutex_;
+  std::deque<absl::AnyInvocable<void()>> waiting_;
+};
+
+}  // namespace waybill::ingest

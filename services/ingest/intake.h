@@ -1,0 +1,72 @@
+// From the points of a report to the locations that may be stored: each is checked by itself, and what is wrong with
+// one costs the others nothing. Knows no protobuf.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/ingest/driver_front.h"
+#include "storage/location_log.h"
+
+namespace waybill::ingest {
+
+// Numbers are those of RejectReason in waybill/location/v1.
+enum class RejectReason {
+  kBadDriverId = 1,
+  kBadCoordinate = 2,
+  kZeroCoordinate = 3,
+  kBadTime = 4,
+  kTimeInFuture = 5,
+  kOlderThanRetention = 6,
+  kBadMeasurement = 7,
+  kRefusedByStore = 8,
+};
+inline constexpr int kRejectReasons = 8;
+const char* Name(RejectReason reason);  // "bad_driver_id"
+
+struct Rejection {
+  int64_t sequence = 0;  // of its batch; 0 outside of streams
+  int index = 0;         // within its batch
+  RejectReason reason = RejectReason::kBadDriverId;
+  std::string field;
+  std::string detail;
+};
+
+struct IntakeOptions {
+  absl::Duration retention = absl::Hours(24 * 30);  // older points are rejected
+  absl::Duration future_max = absl::Seconds(60);    // by which a driver's clock may be ahead of ours
+  bool allow_zero = false;                          // 0,0 is a receiver without a fix, unless somebody drives there
+};
+
+// A report's points after the check.
+struct Checked {
+  std::vector<storage::Location> accepted;
+  std::vector<int> indices;  // of the accepted ones in the report; empty: all were accepted
+  std::vector<Rejection> rejected;
+
+  int IndexOf(size_t accepted_index) const {
+    return indices.empty() ? static_cast<int>(accepted_index) : indices[accepted_index];
+  }
+};
+
+// Thread-safe.
+class Intake {
+ public:
+  Intake(IntakeOptions options, DriverFront& front) : options_(options), front_(front) {}
+
+  // A position whose time is missing or no time at all has recorded_at = InfinitePast. Positions are taken to the
+  // microsecond, which is what identifies them.
+  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now);
+
+ private:
+  std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time now) const;
+
+  const IntakeOptions options_;
+  DriverFront& front_;
+};
+
+}  // namespace waybill::ingest

@@ -1,0 +1,215 @@
+#include "services/ingest/location_api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/reasons.h"
+
+namespace waybill::ingest {
+namespace {
+
+using storage::DriverPosition;
+
+// Rows read at a time when a track is thinned out.
+constexpr int kThinningPage = 2'000;
+// Rows looked at for one page at most; a page may be short because of it.
+constexpr int kThinningMax = 50'000;
+
+absl::Status BadField(std::string field, std::string what) {
+  storage::Violations violations;
+  violations.Add(std::move(field), std::move(what));
+  return std::move(violations).ToStatus();
+}
+
+// Where a page ended. Tokens are opaque to callers, and bound to the request they were made for.
+struct TrackCursor {
+  int64_t from_us = 0;
+  int64_t to_us = 0;
+  int64_t seen_us = 0;  // of the last point looked at
+  int64_t kept_us = 0;  // of the last point kept
+};
+
+// FNV-1a: it guards against mistakes, not against malice.
+uint64_t Fingerprint(const TrackRequest& request) {
+  auto micros = [](const std::optional<absl::Time>& time) { return time ? absl::ToUnixMicros(*time) : INT64_MIN; };
+  const std::string fields =
+      fmt::format("{} {} {} {} {}", request.driver_id, micros(request.from), micros(request.to),
+                  absl::ToInt64Microseconds(request.thinner.min_interval), request.thinner.min_distance_m);
+  uint64_t hash = 14695981039346656037u;
+  for (unsigned char c : fields) hash = (hash ^ c) * 1099511628211u;
+  return hash;
+}
+
+std::string MakeToken(const TrackCursor& cursor, const TrackRequest& request) {
+  return fmt::format("{:016x}{:016x}{:016x}{:016x}{:016x}", Fingerprint(request), static_cast<uint64_t>(cursor.from_us),
+                     static_cast<uint64_t>(cursor.to_us), static_cast<uint64_t>(cursor.seen_us),
+                     static_cast<uint64_t>(cursor.kept_us));
+}
+
+std::optional<TrackCursor> TakeToken(const TrackRequest& request) {
+  const std::string& token = request.page_token;
+  if (token.size() != 5 * 16) return std::nullopt;
+  uint64_t numbers[5];
+  for (size_t i = 0; i < 5; ++i) {
+    const char* start = token.data() + i * 16;
+    auto [end, error] = std::from_chars(start, start + 16, numbers[i], 16);
+    if (error != std::errc() || end != start + 16) return std::nullopt;
+  }
+  if (numbers[0] != Fingerprint(request)) return std::nullopt;
+  return TrackCursor{static_cast<int64_t>(numbers[1]), static_cast<int64_t>(numbers[2]),
+                     static_cast<int64_t>(numbers[3]), static_cast<int64_t>(numbers[4])};
+}
+
+}  // namespace
+
+template <typename Answer, typename Read>
+void LocationApi::OnWorker(Done<Answer> done, Read read) {
+  auto kept = std::make_shared<Done<Answer>>(std::move(done));
+  WorkerPool::Task task = [kept, read = std::move(read)]() mutable { (*kept)(read()); };
+  if (workers_.Submit(task)) return;
+  ErrorDetail detail;
+  detail.retry_after = absl::Milliseconds(250);
+  (*kept)(storage::ReasonError("QUEUE_FULL", "too many reads are waiting", std::move(detail)));
+}
+
+absl::Duration LocationApi::Age(const DriverPosition& position) const {
+  return std::max(clock_.Now() - position.recorded_at, absl::ZeroDuration());
+}
+
+void LocationApi::Drivers(std::vector<std::string> driver_ids, Done<std::vector<std::optional<DriverLocation>>> done) {
+  OnWorker(std::move(done), [this, driver_ids = std::move(driver_ids)] { return FindDrivers(driver_ids); });
+}
+
+absl::StatusOr<std::vector<std::optional<DriverLocation>>> LocationApi::FindDrivers(
+    const std::vector<std::string>& driver_ids) {
+  std::vector<std::optional<DriverLocation>> found(driver_ids.size());
+  if (auto fresh = view_.Get(driver_ids); fresh.ok()) {
+    for (size_t i = 0; i < fresh->size(); ++i) {
+      if ((*fresh)[i]) found[i] = DriverLocation{*(*fresh)[i], Age(*(*fresh)[i]), true};
+    }
+  }
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) missing.push_back(driver_ids[i]);
+  }
+  if (missing.empty()) return found;
+  auto latest = history_.Latest(missing);
+  if (!latest.ok()) return latest.status();
+  size_t next = 0;
+  for (std::optional<DriverLocation>& one : found) {
+    if (one) continue;
+    std::optional<DriverPosition>& position = (*latest)[next++];
+    if (position) one = DriverLocation{*position, Age(*position), false};
+  }
+  return found;
+}
+
+void LocationApi::Near(const storage::NearestQuery& query, Done<Nearby> done) {
+  fleet_.Nearest(query,
+                 [this, done = std::move(done)](absl::StatusOr<std::vector<storage::NearbyDriver>> near) mutable {
+                   if (!near.ok() || near->empty()) {
+                     if (near.ok()) {
+                       done(Nearby{{}, feeder_.stale()});
+                     } else {
+                       done(near.status());
+                     }
+                     return;
+                   }
+                   OnWorker(std::move(done), [this, near = *std::move(near)]() -> absl::StatusOr<Nearby> {
+                     std::vector<std::string> ids;
+                     for (const storage::NearbyDriver& driver : near) ids.push_back(driver.driver_id);
+                     auto positions = view_.Get(ids);
+                     if (!positions.ok()) return positions.status();
+                     Nearby answer{{}, feeder_.stale()};
+                     for (size_t i = 0; i < near.size(); ++i) {
+                       std::optional<DriverPosition>& position = (*positions)[i];
+                       if (!position) continue;  // expired meanwhile
+                       const absl::Duration age = Age(*position);
+                       answer.drivers.push_back({*std::move(position), near[i].distance_m, age});
+                     }
+                     return answer;
+                   });
+                 });
+}
+
+void LocationApi::Track(TrackRequest request, Done<TrackPage> done) {
+  OnWorker(std::move(done), [this, request = std::move(request)] { return ReadTrack(request); });
+}
+
+absl::StatusOr<TrackPage> LocationApi::ReadTrack(const TrackRequest& request) {
+  const bool thinning = request.thinner.min_interval > absl::ZeroDuration() || request.thinner.min_distance_m > 0;
+  std::optional<TrackCursor> cursor;
+  absl::Time from, to;
+  if (!request.page_token.empty()) {
+    cursor = TakeToken(request);
+    if (!cursor) return BadField("page_token", "is none that this request was given");
+    from = absl::FromUnixMicros(cursor->from_us);
+    to = absl::FromUnixMicros(cursor->to_us);
+  } else {
+    to = request.to.value_or(clock_.Now());
+    from = request.from.value_or(to - absl::Hours(24));
+    if (from > to) return BadField("end_time", "is before start_time");
+  }
+
+  std::optional<DriverPosition> kept;
+  if (cursor && thinning) {
+    const absl::Time at = absl::FromUnixMicros(cursor->kept_us);
+    auto row = history_.Track({request.driver_id, at, at + absl::Microseconds(1), 1});
+    if (!row.ok()) return row.status();
+    if (!row->empty()) kept = row->front();
+  }
+  tracks::Thinner thinner(request.thinner, kept);
+
+  TrackPage page;
+  std::optional<DriverPosition> last;  // looked at, and not kept
+  absl::Time next = cursor ? absl::FromUnixMicros(cursor->seen_us) : from;
+  bool first_again = cursor.has_value();  // the first row is the last one of the page before
+  const size_t page_size = static_cast<size_t>(request.page_size);
+  auto more = [&](absl::Time seen) {
+    TrackCursor end{absl::ToUnixMicros(from), absl::ToUnixMicros(to), absl::ToUnixMicros(seen), 0};
+    end.kept_us = absl::ToUnixMicros(thinner.last_kept() ? thinner.last_kept()->recorded_at : seen);
+    page.next_page_token = MakeToken(end, request);
+    return page;
+  };
+  for (int looked = 0;;) {
+    // One more than fits says whether there is another page.
+    const int limit = thinning ? kThinningPage : request.page_size + (first_again ? 2 : 1);
+    auto rows = history_.Track({request.driver_id, next, to, limit});
+    if (!rows.ok()) return rows.status();
+    for (DriverPosition& row : *rows) {
+      if (first_again) {
+        first_again = false;
+        if (row.recorded_at == next) {
+          if (!kept || kept->recorded_at != row.recorded_at) last = row;
+          continue;
+        }
+      }
+      if (page.points.size() == page_size) return more(next);
+      next = row.recorded_at;
+      if (thinner.Keep(row)) {
+        page.points.push_back(std::move(row));
+        last.reset();
+      } else {
+        last = std::move(row);
+      }
+    }
+    looked += static_cast<int>(rows->size());
+    if (rows->size() < static_cast<size_t>(limit)) break;
+    if (looked >= kThinningMax) return more(next);
+    first_again = true;
+    kept = thinner.last_kept();
+  }
+  // A track ends where it ended, however it is thinned out.
+  if (last && thinning) {
+    if (page.points.size() == page_size) return more(next);
+    page.points.push_back(*std::move(last));
+  }
+  return page;
+}
+
+}  // namespace waybill::ingest

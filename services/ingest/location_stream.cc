@@ -1,0 +1,243 @@
+#include "services/ingest/location_stream.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "storage/reasons.h"
+
+namespace waybill::ingest {
+namespace {
+
+absl::Status BadBatch(std::string field, std::string what) {
+  storage::Violations violations;
+  violations.Add(std::move(field), std::move(what));
+  return std::move(violations).ToStatus();
+}
+
+}  // namespace
+
+void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    peer_ = std::move(peer);
+    deeds = Next();
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points) {
+  absl::Status wrong;
+  const size_t size = points.size();
+  if (size == 0 || size > kPointsMax) wrong = BadBatch("points", fmt::format("have to be 1 to {}", kPointsMax));
+  std::unique_lock lock(mutex_);
+  reading_ = false;
+  if (peer_ == nullptr || ended_) return;
+  if (sequence <= last_sequence_) {
+    wrong = BadBatch("sequence", last_sequence_ == 0 ? "has to be positive"
+                                                     : fmt::format("has to be above the last one, {}", last_sequence_));
+  }
+  if (!wrong.ok()) {
+    Deeds deeds;
+    FinishWith(wrong, deeds);
+    lock.unlock();
+    Do(std::move(deeds));
+    return;
+  }
+  last_sequence_ = sequence;
+  unacked_ += size;
+  batches_.push_back({sequence, size, false, {}});
+  lock.unlock();
+
+  // Without the lock: a report without a good point is answered at once, on this thread. No other batch comes
+  // meanwhile, since none was asked for.
+  Report report =
+      ingest_.Check(std::move(points), sequence,
+                    [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
+                      self->OnDurable(sequence, status, std::move(rejected));
+                    });
+  const bool taken = ingest_.Submit(report);
+  lock.lock();
+  if (!taken && peer_ != nullptr) parked_.emplace(std::move(report));
+  const bool wait = parked_.has_value();
+  Deeds deeds = Next();
+  lock.unlock();
+  Do(std::move(deeds));
+  if (wait) ingest_.AwaitRoom([self = shared_from_this()] { self->SubmitParked(); });
+}
+
+void LocationStream::SubmitParked() {
+  std::optional<Report> report;
+  {
+    std::lock_guard lock(mutex_);
+    report = std::exchange(parked_, std::nullopt);
+  }
+  if (!report) return;  // the stream is finished
+  const bool taken = ingest_.Submit(*report);
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    if (peer_ == nullptr) return;
+    if (!taken) parked_ = std::move(report);
+    deeds = Next();
+  }
+  Do(std::move(deeds));
+  if (!taken) ingest_.AwaitRoom([self = shared_from_this()] { self->SubmitParked(); });
+}
+
+void LocationStream::OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected) {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    if (peer_ == nullptr) return;
+    if (!status.ok()) {
+      FinishWith(status, deeds);
+    } else {
+      auto batch = std::lower_bound(batches_.begin(), batches_.end(), sequence,
+                                    [](const Batch& one, int64_t wanted) { return one.sequence < wanted; });
+      batch->durable = true;
+      batch->rejected = std::move(rejected);
+      deeds = Next();
+    }
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::OnSent(bool ok, size_t points) {
+  WAYBILL_FAILPOINT("ingest.after_ack");
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    writing_ = false;
+    if (peer_ == nullptr) return;
+    if (ok) {
+      unacked_ -= points;
+      deeds = Next();
+    } else {
+      FinishWith(absl::CancelledError("the client went away"), deeds);
+    }
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::OnEnd(const absl::Status& status) {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    reading_ = false;
+    if (peer_ == nullptr) return;
+    ended_ = true;
+    if (status.ok()) {
+      deeds = Next();
+    } else {
+      FinishWith(status, deeds);
+    }
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::OnDrain() {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    if (peer_ == nullptr || ended_) return;
+    ended_ = true;
+    end_ = storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+    deeds = Next();
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::OnGone() {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    if (peer_ == nullptr) return;
+    FinishWith(absl::CancelledError("the client went away"), deeds);
+  }
+  Do(std::move(deeds));
+}
+
+LocationStream::Deeds LocationStream::Next() {
+  Deeds deeds;
+  if (peer_ == nullptr) return deeds;
+  deeds.peer = peer_;
+  if (!writing_ && !batches_.empty() && batches_.front().durable) {
+    // One ack for all that is durable from the front on.
+    auto end = std::find_if(batches_.begin(), batches_.end(), [](const Batch& batch) { return !batch.durable; });
+    deeds.ack.emplace();
+    for (auto batch = batches_.begin(); batch != end; ++batch) {
+      deeds.ack->durable_sequence = batch->sequence;
+      deeds.ack_points += batch->points;
+      std::move(batch->rejected.begin(), batch->rejected.end(), std::back_inserter(deeds.ack->rejected));
+    }
+    batches_.erase(batches_.begin(), end);
+    writing_ = true;
+  }
+  if (ended_) {
+    if (!writing_ && batches_.empty() && !parked_) FinishWith(end_, deeds);
+    return deeds;
+  }
+  if (unacked_ >= options_.unacked_max) paused_ = true;
+  if (unacked_ <= options_.unacked_max / 2) paused_ = false;
+  if (!reading_ && !paused_ && !parked_) {
+    reading_ = true;
+    deeds.read = true;
+  }
+  return deeds;
+}
+
+void LocationStream::FinishWith(absl::Status status, Deeds& deeds) {
+  deeds.peer = std::move(peer_);
+  peer_ = nullptr;
+  deeds.finish = std::move(status);
+  batches_.clear();
+  parked_.reset();
+  streams_.Remove(*this);
+}
+
+void LocationStream::Do(Deeds deeds) {
+  if (deeds.ack) {
+    WAYBILL_FAILPOINT("ingest.before_ack");
+    const size_t points = deeds.ack_points;
+    deeds.peer->Send(*deeds.ack, [self = shared_from_this(), points](bool ok) { self->OnSent(ok, points); });
+  }
+  if (deeds.read) deeds.peer->Read();
+  if (deeds.finish) deeds.peer->Finish(*deeds.finish);
+}
+
+absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
+  auto stream = std::make_shared<LocationStream>(ingest_, *this, options_);
+  std::lock_guard lock(mutex_);
+  if (draining_) return storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+  if (open_.size() >= options_.streams_max) {
+    ErrorDetail detail;
+    detail.retry_after = absl::Seconds(5);
+    return storage::ReasonError("QUEUE_FULL", fmt::format("{} streams are open", open_.size()), std::move(detail));
+  }
+  open_.emplace(stream.get(), stream);
+  metrics_.StreamOpened();
+  return stream;
+}
+
+void LocationStreams::Remove(LocationStream& stream) {
+  std::lock_guard lock(mutex_);
+  if (open_.erase(&stream) > 0) metrics_.StreamClosed();
+}
+
+void LocationStreams::Drain() {
+  std::vector<std::shared_ptr<LocationStream>> streams;
+  {
+    std::lock_guard lock(mutex_);
+    draining_ = true;
+    for (auto& [address, stream] : open_) {
+      if (auto open = stream.lock()) streams.push_back(std::move(open));
+    }
+  }
+  for (auto& stream : streams) stream->OnDrain();
+}
+
+}  // namespace waybill::ingest

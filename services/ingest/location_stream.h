@@ -1,0 +1,127 @@
+// One StreamLocations call: batches in, acks out, and no more in between than a bounded number of points. Knows no
+// gRPC.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/ingest/ingest.h"
+#include "storage/fleet.h"
+
+namespace waybill::ingest {
+
+inline constexpr int kPointsMax = 1'000;  // of one batch or report
+
+struct Ack {
+  int64_t durable_sequence = 0;
+  std::vector<Rejection> rejected;
+};
+
+// The client's side of the stream. Every function may be called from any thread.
+class StreamPeer {
+ public:
+  virtual ~StreamPeer() = default;
+  virtual void Read() = 0;  // asks for the next batch
+  // One at a time; `sent` is called once, on any thread.
+  virtual void Send(const Ack& ack, absl::AnyInvocable<void(bool ok)> sent) = 0;
+  virtual void Finish(const absl::Status& status) = 0;  // the last call
+};
+
+struct StreamOptions {
+  // Points a client may have sent whose ack it has not been handed. At the limit it is not read from; reading goes on
+  // at half. So a client that never reads its acks holds that much and no more.
+  size_t unacked_max = 5'000;
+  size_t streams_max = 20'000;  // open at the same time
+};
+
+class LocationStreams;
+
+// Owned by whoever may still call it; lets go of the peer when the stream is finished. Thread-safe.
+class LocationStream final : public std::enable_shared_from_this<LocationStream> {
+ public:
+  LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options)
+      : ingest_(ingest), streams_(streams), options_(options) {}
+
+  void Open(std::shared_ptr<StreamPeer> peer);
+  // A batch that was asked for. Ends the stream when it breaks the protocol.
+  void OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points);
+  // No batch comes any more. OK: the client is done, and gets its last ack; otherwise what it sent was no batch.
+  void OnEnd(const absl::Status& status);
+  void OnGone();  // the client went away
+  // The server goes: what was read is made durable and acked, then the client is sent elsewhere with SHUTTING_DOWN.
+  void OnDrain();
+
+ private:
+  struct Batch {
+    int64_t sequence;
+    size_t points;
+    bool durable = false;
+    std::vector<Rejection> rejected;
+  };
+  // What is to be done once the lock is released.
+  struct Deeds {
+    std::shared_ptr<StreamPeer> peer;
+    bool read = false;
+    std::optional<Ack> ack;
+    size_t ack_points = 0;
+    std::optional<absl::Status> finish;
+  };
+
+  void OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected);
+  void OnSent(bool ok, size_t points);
+  void SubmitParked();
+  // Under mutex_: what the state asks for.
+  Deeds Next();
+  void FinishWith(absl::Status status, Deeds& deeds);
+  void Do(Deeds deeds);
+
+  Ingest& ingest_;
+  LocationStreams& streams_;
+  const StreamOptions options_;
+
+  std::mutex mutex_;                  // over all of these
+  std::shared_ptr<StreamPeer> peer_;  // none: not open, or finished
+  std::vector<Batch> batches_;        // sent by the client and not yet in an ack, in the order of their sequences
+  std::optional<Report> parked_;      // waits for room; nothing is read meanwhile
+  int64_t last_sequence_ = 0;
+  size_t unacked_ = 0;  // points
+  bool reading_ = false;
+  bool paused_ = false;  // by unacked_max
+  bool writing_ = false;
+  bool ended_ = false;  // nothing is read any more: all that is left is to ack
+  absl::Status end_;    // and to finish with this
+};
+
+// The streams that are open. Thread-safe.
+class LocationStreams {
+ public:
+  // All outlive this, and this outlives every stream.
+  LocationStreams(Ingest& ingest, IngestMetrics& metrics, StreamOptions options)
+      : ingest_(ingest), metrics_(metrics), options_(options) {}
+
+  // QUEUE_FULL when `streams_max` are open, SHUTTING_DOWN while draining.
+  absl::StatusOr<std::shared_ptr<LocationStream>> Make();
+  // Drains every stream.
+  void Drain();
+
+ private:
+  friend class LocationStream;
+  void Remove(LocationStream& stream);
+
+  Ingest& ingest_;
+  IngestMetrics& metrics_;
+  const StreamOptions options_;
+  std::mutex mutex_;
+  bool draining_ = false;
+  absl::flat_hash_map<LocationStream*, std::weak_ptr<LocationStream>> open_;
+};
+
+}  // namespace waybill::ingest

@@ -1,0 +1,285 @@
+#include "services/ingest/location_watches.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "storage/reasons.h"
+
+namespace waybill::ingest {
+
+using storage::LocationEvent;
+
+bool BoundingBox::Holds(const storage::GeoPoint& point) const {
+  if (point.latitude < south || point.latitude > north) return false;
+  if (west <= east) return point.longitude >= west && point.longitude <= east;
+  return point.longitude >= west || point.longitude <= east;
+}
+
+bool WatchFilter::Wants(const storage::DriverPosition& position) const {
+  if (!driver_ids.empty() && !driver_ids.contains(position.driver_id)) return false;
+  return !area || area->Holds(position.point);
+}
+
+// All but `peer`'s functions are used under the watches' mutex.
+class LocationWatches::Watch {
+ public:
+  WatchFilter filter;
+  std::string resume_after;  // until `cursor` is known
+  bool located = false;      // cursor is known
+  EventId cursor{0, 0};      // the last event looked at
+  std::string cursor_id;
+  bool busy = false;                // sending, or catching up
+  bool gap = false;                 // to be told with the next events
+  std::shared_ptr<WatchPeer> peer;  // none: ended
+};
+
+LocationWatches::EventId LocationWatches::ParseId(const std::string& id) {
+  EventId parsed{0, 0};
+  const size_t dash = std::min(id.find('-'), id.size());
+  std::from_chars(id.data(), id.data() + dash, parsed.first);
+  if (dash < id.size()) std::from_chars(id.data() + dash + 1, id.data() + id.size(), parsed.second);
+  return parsed;
+}
+
+void LocationWatches::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void LocationWatches::Stop() {
+  std::set<WatchPtr> watches;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    watches = watches_;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  for (const WatchPtr& watch : watches) End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
+}
+
+size_t LocationWatches::size() const {
+  std::lock_guard lock(mutex_);
+  return watches_.size();
+}
+
+std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter, std::string resume_after,
+                                                             std::shared_ptr<WatchPeer> peer) {
+  auto watch = std::make_shared<Watch>();
+  watch->filter = std::move(filter);
+  watch->resume_after = std::move(resume_after);
+  watch->peer = std::move(peer);
+  watch->busy = true;  // until it is located
+  metrics_.WatchOpened();
+  bool stopping;
+  {
+    std::lock_guard lock(mutex_);
+    stopping = stopping_;
+    watches_.insert(watch);
+  }
+  if (stopping) {
+    End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
+  } else {
+    CatchUp(watch);
+    changed_.notify_all();
+  }
+  return watch;
+}
+
+void LocationWatches::Remove(const WatchPtr& watch) { End(watch, absl::CancelledError("the client went away")); }
+
+void LocationWatches::End(const WatchPtr& watch, const absl::Status& status) {
+  std::shared_ptr<WatchPeer> peer;
+  {
+    std::lock_guard lock(mutex_);
+    peer = std::move(watch->peer);
+    watch->peer = nullptr;
+    watches_.erase(watch);
+  }
+  if (peer == nullptr) return;
+  metrics_.WatchClosed();
+  peer->Finish(status);
+}
+
+void LocationWatches::Run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (watches_.empty()) {
+      // Nobody looks: the window goes, and whoever comes next starts a new one.
+      window_.clear();
+      tail_.clear();
+      changed_.wait(lock, [this] { return stopping_ || !watches_.empty(); });
+      continue;
+    }
+    lock.unlock();
+    const bool answered = Poll();
+    lock.lock();
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(answered ? options_.poll : options_.retry),
+                      [this] { return stopping_; });
+  }
+}
+
+bool LocationWatches::Poll() {
+  std::string tail;
+  {
+    std::lock_guard lock(mutex_);
+    tail = tail_;
+  }
+  bool more = true;
+  while (more) {
+    storage::EventPage page;
+    if (tail.empty()) {
+      absl::StatusOr<std::string> last = view_.LastEventId();
+      if (!last.ok()) return false;
+      tail = *last;
+      std::lock_guard lock(mutex_);
+      window_.clear();
+      window_start_ = ParseId(tail);
+      tail_ = tail;
+    } else {
+      absl::StatusOr<storage::EventPage> next = view_.Follow(tail, options_.page_max);
+      if (!next.ok()) return false;
+      page = *std::move(next);
+    }
+    more = page.events.size() == static_cast<size_t>(options_.page_max);
+    std::vector<WatchPtr> idle;
+    {
+      std::lock_guard lock(mutex_);
+      if (page.gap && !page.events.empty()) {
+        // The tail itself is gone: what was between is not known. Watches find out for themselves.
+        window_.clear();
+        window_start_ = ParseId(page.events.front().id);
+        if (window_start_.second > 0) {
+          --window_start_.second;
+        } else {
+          window_start_ = {window_start_.first - 1, UINT64_MAX};
+        }
+      }
+      if (!page.events.empty()) tail_ = tail = page.events.back().id;
+      for (LocationEvent& event : page.events) {
+        const EventId id = ParseId(event.id);
+        window_.emplace_back(id, std::move(event));
+      }
+      while (window_.size() > options_.window_max) {
+        window_start_ = window_.front().first;
+        window_.pop_front();
+      }
+      for (const WatchPtr& watch : watches_) {
+        if (!watch->busy) idle.push_back(watch);
+      }
+    }
+    for (const WatchPtr& watch : idle) Pump(watch);
+  }
+  return true;
+}
+
+// Sends the watch what the window has for it, or, where the window does not reach back to it, sends it to Redis.
+void LocationWatches::Pump(const WatchPtr& watch) {
+  std::vector<LocationEvent> events;
+  bool gap = false, far = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (watch->busy || watch->peer == nullptr) return;
+    far = !watch->located || tail_.empty() || watch->cursor < window_start_;
+    if (!far) {
+      auto next = std::upper_bound(window_.begin(), window_.end(), watch->cursor,
+                                   [](const EventId& cursor, const auto& entry) { return cursor < entry.first; });
+      for (; next != window_.end() && events.size() < static_cast<size_t>(options_.page_max); ++next) {
+        watch->cursor = next->first;
+        watch->cursor_id = next->second.id;
+        if (watch->filter.Wants(next->second.position)) events.push_back(next->second);
+      }
+      if (events.empty() && !watch->gap) return;
+      gap = std::exchange(watch->gap, false);
+    }
+    watch->busy = true;
+  }
+  if (far) {
+    CatchUp(watch);
+  } else {
+    Deliver(watch, std::move(events), gap);
+  }
+}
+
+void LocationWatches::CatchUp(const WatchPtr& watch) {
+  WorkerPool::Task task = [this, watch] { CatchUpOnWorker(watch); };
+  if (workers_.Submit(task)) return;
+  std::lock_guard lock(mutex_);
+  watch->busy = false;  // the next poll tries again
+}
+
+void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
+  std::string after;
+  bool located;
+  {
+    std::lock_guard lock(mutex_);
+    located = watch->located;
+    after = located ? watch->cursor_id : watch->resume_after;
+  }
+  storage::EventPage page;
+  absl::Status status;
+  if (after.empty()) {  // from now on
+    absl::StatusOr<std::string> last = view_.LastEventId();
+    status = last.status();
+    if (last.ok()) after = *last;
+  } else {
+    absl::StatusOr<storage::EventPage> next = view_.Follow(after, options_.page_max);
+    status = next.status();
+    if (next.ok()) page = *std::move(next);
+  }
+  if (status.code() == absl::StatusCode::kInvalidArgument) {
+    End(watch, status);
+    return;
+  }
+  std::vector<LocationEvent> events;
+  bool gap = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (!status.ok()) {
+      watch->busy = false;  // the next poll tries again
+      return;
+    }
+    watch->located = true;
+    watch->gap = watch->gap || page.gap;
+    watch->cursor_id = page.events.empty() ? after : page.events.back().id;
+    watch->cursor = ParseId(watch->cursor_id);
+    // Nothing came after it, so nothing is missed by going on where the window starts.
+    if (page.events.empty() && !tail_.empty()) watch->cursor = std::max(watch->cursor, window_start_);
+    for (LocationEvent& event : page.events) {
+      if (watch->filter.Wants(event.position)) events.push_back(std::move(event));
+    }
+    if (page.events.empty()) {
+      watch->busy = false;  // the next poll goes on
+      return;
+    }
+    if (!events.empty()) gap = std::exchange(watch->gap, false);
+  }
+  Deliver(watch, std::move(events), gap);
+}
+
+// The watch is busy until its peer has taken the events.
+void LocationWatches::Deliver(const WatchPtr& watch, std::vector<LocationEvent> events, bool gap) {
+  std::shared_ptr<WatchPeer> peer;
+  {
+    std::lock_guard lock(mutex_);
+    peer = watch->peer;
+    if (events.empty() && !gap) watch->busy = false;
+  }
+  if (peer == nullptr) return;
+  if (events.empty() && !gap) {
+    Pump(watch);
+    return;
+  }
+  peer->Send(events, gap, [this, watch](bool ok) {
+    if (!ok) {
+      Remove(watch);
+      return;
+    }
+    {
+      std::lock_guard lock(mutex_);
+      watch->busy = false;
+    }
+    Pump(watch);
+  });
+}
+
+}  // namespace waybill::ingest

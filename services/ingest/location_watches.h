@@ -1,0 +1,112 @@
+// Streams moves to whoever watches: one thread reads the tail of the stream in Redis into a window, and every watch
+// takes from the window at its own pace. A watch that resumes from afar, or was too slow for the window, reads Redis
+// itself until it has caught up. No watch holds more than the events it is just sending.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "runtime/worker_pool.h"
+#include "services/ingest/ingest_metrics.h"
+#include "storage/hot_view.h"
+
+namespace waybill::ingest {
+
+// Degrees. West above east: across the antimeridian.
+struct BoundingBox {
+  double south = -90;
+  double west = -180;
+  double north = 90;
+  double east = 180;
+
+  bool Holds(const storage::GeoPoint& point) const;
+};
+
+struct WatchFilter {
+  absl::flat_hash_set<std::string> driver_ids;  // empty: all
+  std::optional<BoundingBox> area;
+
+  bool Wants(const storage::DriverPosition& position) const;
+};
+
+// Where a watch sends to.
+class WatchPeer {
+ public:
+  virtual ~WatchPeer() = default;
+  // One at a time; `sent` is called once, on any thread. `gap`: events before these are missing.
+  virtual void Send(const std::vector<storage::LocationEvent>& events, bool gap,
+                    absl::AnyInvocable<void(bool ok)> sent) = 0;
+  virtual void Finish(const absl::Status& status) = 0;  // the last call
+};
+
+struct WatchOptions {
+  size_t window_max = 20'000;                      // events kept in memory for all watches
+  int page_max = 500;                              // events looked at or sent at a time
+  absl::Duration poll = absl::Milliseconds(25);    // of the stream's tail
+  absl::Duration retry = absl::Milliseconds(500);  // while Redis does not answer
+};
+
+class LocationWatches {
+ public:
+  class Watch;
+
+  // All outlive this. Call Start, or Poll by hand.
+  LocationWatches(storage::HotView& view, WorkerPool& workers, IngestMetrics& metrics, WatchOptions options)
+      : view_(view), workers_(workers), metrics_(metrics), options_(options) {}
+  ~LocationWatches() { Stop(); }
+
+  void Start();
+  // Ends every watch, and those to come, with SHUTTING_DOWN; joins.
+  void Stop();
+
+  // `resume_after` as in waybill/location/v1. Ends with BAD_REQUEST when it is no event's id.
+  std::shared_ptr<Watch> Add(WatchFilter filter, std::string resume_after, std::shared_ptr<WatchPeer> peer);
+  // The client went away.
+  void Remove(const std::shared_ptr<Watch>& watch);
+
+  // Reads what is new into the window and wakes the watches. False: Redis did not answer.
+  bool Poll();
+  size_t size() const;
+
+ private:
+  using WatchPtr = std::shared_ptr<Watch>;
+  using EventId = std::pair<uint64_t, uint64_t>;
+
+  static EventId ParseId(const std::string& id);
+  void Run();
+  void Pump(const WatchPtr& watch);
+  void CatchUp(const WatchPtr& watch);
+  void CatchUpOnWorker(const WatchPtr& watch);
+  void Deliver(const WatchPtr& watch, std::vector<storage::LocationEvent> events, bool gap);
+  void End(const WatchPtr& watch, const absl::Status& status);
+
+  storage::HotView& view_;
+  WorkerPool& workers_;
+  IngestMetrics& metrics_;
+  const WatchOptions options_;
+
+  mutable std::mutex mutex_;  // over the window, and over every watch's state
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::set<WatchPtr> watches_;
+  std::string tail_;            // id of the newest event read; empty: none yet
+  EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail
+  std::deque<std::pair<EventId, storage::LocationEvent>> window_;
+  std::thread thread_;
+};
+
+}  // namespace waybill::ingest

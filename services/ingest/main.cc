@@ -1,0 +1,182 @@
+// waybill-ingest: reading this shows the whole service. Everything is built here and handed to the next.
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "google/protobuf/stubs/logging.h"
+#include "runtime/chores.h"
+#include "runtime/clock.h"
+#include "runtime/failpoint.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "runtime/readiness.h"
+#include "runtime/shutdown.h"
+#include "runtime/side_port.h"
+#include "runtime/worker_pool.h"
+#include "services/ingest/grpc_location_service.h"
+#include "services/ingest/housekeeping.h"
+#include "services/ingest/service_options.h"
+#include "services/process/startup.h"
+#include "services/rpc/server.h"
+#include "storage/postgres/location_history.h"
+#include "storage/postgres/location_log.h"
+#include "storage/postgres/order_store.h"
+#include "storage/postgres/pool.h"
+#include "storage/redis/redis_fleet.h"
+#include "storage/redis/redis_hot_view.h"
+
+namespace waybill::ingest {
+namespace {
+
+int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
+  log.Error(what, {{"error", std::string(status.message())}});
+  return 1;
+}
+
+void AddGauges(Metrics& metrics, const storage::LocationLog& history, const HotViewFeeder& feeder, const Ingest& ingest,
+               const WorkerPool& workers, const storage::Pool& reads) {
+  metrics.AddCallbackGauge("waybill_location_queue_depth", "Points waiting for the next commit.",
+                           [&history] { return static_cast<double>(history.queue_depth()); });
+  metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
+                           [&history] { return history.stalled() ? 1.0 : 0.0; });
+  metrics.AddCallbackGauge("waybill_hot_view_backlog", "Durable points waiting to be published to Redis.",
+                           [&feeder] { return static_cast<double>(feeder.backlog()); });
+  metrics.AddCallbackGauge("waybill_location_streams_waiting", "Streams not read from, because a queue is full.",
+                           [&ingest] { return static_cast<double>(ingest.waiting()); });
+  metrics.AddCallbackGauge("waybill_workers_queue_depth", "Reads waiting for a worker.",
+                           [&workers] { return static_cast<double>(workers.queue_depth()); });
+  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads] {
+    const storage::Pool::Use use = reads.use();
+    return std::vector<Metrics::Sample>{{{{"pool", "read"}, {"state", "in_use"}}, double(use.in_use)},
+                                        {{{"pool", "read"}, {"state", "idle"}}, double(use.idle)}};
+  });
+}
+
+int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+  Metrics metrics;
+  AddProcessMetrics(metrics);
+  AddBuildInfo(metrics, "waybill-ingest");
+  IngestMetrics counts(metrics);
+
+  // Stores. Nothing connects yet.
+  auto redis_url = storage::RedisUrl::Parse(options.redis_url);
+  if (!redis_url.ok()) return Fail(log, "bad --redis-url", redis_url.status());
+  storage::RedisHotViewOptions view_options;
+  view_options.stream_max = options.stream_max;
+  storage::RedisHotView view(*redis_url, view_options);
+  storage::RedisFleetOptions fleet_options;
+  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options);
+  storage::PoolOptions read_pool;
+  read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for rebuilding the hot view
+  storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
+  storage::PostgresLocationHistory history(reads);
+
+  // The side port comes first: while Postgres is awaited, it says so.
+  Readiness readiness(clock);
+  readiness.Add("postgres", absl::Seconds(2), [&history] { return history.Ping(); });
+  readiness.Add("redis", absl::Seconds(2), [&view] { return view.Ping(); });
+  AddReadinessMetrics(metrics, readiness);
+  SidePortOptions side_options;
+  side_options.listen = options.side_listen;
+  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+
+  absl::Status schema =
+      process::AwaitSchema(options.database_url, options.migrate, options.store_wait, clock, stop, log);
+  if (schema.code() == absl::StatusCode::kCancelled) return 0;
+  if (!schema.ok()) return Fail(log, "cannot use the database", schema);
+
+  // A point's way: intake, history, hot view.
+  std::unique_ptr<Ingest> ingest;  // below; the stores' threads wake it
+  const auto wake = [&ingest] { ingest->WakeWaiting(); };
+  HotViewFeeder feeder(view, history, counts, clock, log, options.hot_view, wake);
+  storage::LocationLogOptions log_options;
+  log_options.writers = options.writers;
+  log_options.batch_max = options.batch_max;
+  log_options.on_commit = [&counts, wake](const storage::LocationCommit& commit) {
+    counts.Committed(commit);
+    wake();
+  };
+  log_options.on_error = [&log](const absl::Status& status) {
+    log.Warn("history was not written", {{"error", std::string(status.message())}});
+  };
+  storage::PostgresLocationLog location_log(options.database_url, log_options);
+  DriverFront front(options.sanity, options.drivers_max);
+  Intake intake(options.intake, front);
+  ingest = std::make_unique<Ingest>(location_log, feeder, intake, counts, clock, options.ingest);
+  feeder.Start();
+
+  // What callers see.
+  WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
+  LocationStreams streams(*ingest, counts, options.streams);
+  LocationApi api(view, *fleet, history, feeder, workers, clock);
+  LocationWatches watches(view, workers, counts, WatchOptions{});
+  watches.Start();
+  rpc::ServerOptions server_options;
+  server_options.address = options.listen;
+  server_options.queues = options.queues;
+  rpc::Server server(server_options, metrics);
+  AddLocationService(server, *ingest, streams, api, watches);
+  AddGauges(metrics, location_log, feeder, *ingest, workers, reads);
+
+  HousekeepingOptions housekeeping_options;
+  housekeeping_options.partitions_ahead = options.partitions_ahead;
+  housekeeping_options.retention = options.intake.retention;
+  Chores housekeeping(HousekeepingChores(options.database_url, *fleet, clock, log, housekeeping_options), clock, log);
+  housekeeping.Start();
+
+  int exit_code = 0;
+  absl::Status started = server.Start();
+  if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
+  if (started.ok()) {
+    log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
+    stop.Wait();
+  } else {
+    exit_code = Fail(log, "cannot serve", started);
+  }
+
+  // Draining: what was read is made durable and acked, then the clients are sent elsewhere.
+  log.Info("draining", {{"queued", location_log.queue_depth()}});
+  StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
+  readiness.SetDraining();
+  streams.Drain();
+  watches.Stop();
+  server.Drain(clock.Now() + options.drain);
+  housekeeping.Stop();
+  location_log.Stop();
+  feeder.Stop();
+  workers.Stop();
+  side_port->reset();  // scrapes read what is about to go
+  fleet.reset();
+  log.Info("stopped", {});
+  return exit_code;
+}
+
+int Main(int argc, char** argv) {
+  if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
+    std::cerr << "waybill-ingest: " << std::string(armed.message()) << '\n';
+    return 2;
+  }
+  ServiceOptions options;
+  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
+
+  // Protobuf would write a line of its own for every request that is not UTF-8; the caller is told anyway.
+  google::protobuf::SetLogHandler(nullptr);
+  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  ShutdownSignals signals;  // before any thread
+  SystemClock clock;
+  Logger log(options.log_format, options.log_level, clock);
+  StopRequest stop(signals);
+  const int exit_code = Serve(options, clock, log, stop);
+  if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace waybill::ingest
+
+int main(int argc, char** argv) { return waybill::ingest::Main(argc, argv); }

@@ -1,0 +1,103 @@
+#include "services/ingest/service_options.h"
+
+#include <iostream>
+
+#include "CLI/CLI.hpp"
+#include "runtime/failpoint.h"
+#include "services/process/flags.h"
+
+namespace waybill::ingest {
+
+std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
+  CLI::App app{
+      "waybill-ingest takes drivers' positions: every one becomes durable history in Postgres before it is acked, and\n"
+      "the newest of each driver is in Redis while it is fresh.",
+      "waybill-ingest"};
+  app.set_version_flag("--version", WAYBILL_VERSION);
+  bool list_failpoints = false;
+  app.add_flag("--list-failpoints", list_failpoints, "Print the names of the compiled-in failpoints, and exit");
+
+  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
+      ->envname("WAYBILL_INGEST_LISTEN")
+      ->capture_default_str();
+  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port for probes and metrics")
+      ->envname("WAYBILL_INGEST_SIDE_LISTEN")
+      ->capture_default_str();
+  app.add_option("--port-file", options.port_file,
+                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
+
+  app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
+  app.add_option("--redis-url", options.redis_url, "Redis")->envname("REDIS_URL")->capture_default_str();
+  app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
+      ->envname("WAYBILL_MIGRATE");
+  process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+
+  process::AddDuration(app, "--retention", options.intake.retention,
+                       "How long history is kept: older points are rejected, older days dropped");
+  app.add_option("--partitions-ahead", options.partitions_ahead, "Days for which there is a partition beforehand")
+      ->check(CLI::Range(1, 60))
+      ->capture_default_str();
+  process::AddDuration(app, "--future-max", options.intake.future_max, "How far a driver's clock may be ahead");
+  app.add_flag("--allow-zero", options.intake.allow_zero,
+               "Take points at 0,0 too, which is what a receiver without a fix reports");
+  app.add_flag("!--no-sanity", options.sanity.enabled, "Do not mark points that look wrong");
+  app.add_option("--speed-max-mps", options.sanity.speed_max_mps, "Faster than this between two points: a speed jump")
+      ->check(CLI::Range(1.0, 10'000.0))
+      ->capture_default_str();
+  app.add_option("--accuracy-max-m", options.sanity.accuracy_max_m, "Less accurate than this: poor accuracy")
+      ->check(CLI::Range(0.1, 1'000'000.0))
+      ->capture_default_str();
+
+  process::AddDuration(app, "--fresh-for", options.hot_view.fresh_for,
+                       "How long after it was recorded a position is in the hot view");
+  app.add_option("--stream-max", options.stream_max, "Moves kept in the stream location_events, about")
+      ->check(CLI::Range(int64_t{100}, int64_t{100'000'000}))
+      ->capture_default_str();
+  app.add_option("--hot-view-backlog-max", options.hot_view.backlog_max,
+                 "Points waiting for Redis: more slow the streams, or, while Redis is away, are left to history")
+      ->check(CLI::Range(size_t{100}, size_t{10'000'000}))
+      ->capture_default_str();
+
+  app.add_option("--queues", options.queues, "Threads that serve gRPC")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--workers", options.workers, "Threads that read from the stores")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--writers", options.writers, "Connections that write history, by group commit")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  app.add_option("--batch-max", options.batch_max, "Points in one commit")
+      ->check(CLI::Range(size_t{1}, size_t{100'000}))
+      ->capture_default_str();
+  app.add_option("--queue-max", options.ingest.queue_max,
+                 "Points waiting for a commit; beyond, streams are not read from and unary calls refused")
+      ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
+      ->capture_default_str();
+  app.add_option("--unacked-max", options.streams.unacked_max,
+                 "Points of one stream whose ack was not handed over; beyond, it is not read from")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option("--streams-max", options.streams.streams_max, "Streams open at the same time")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option("--drivers-max", options.drivers_max, "Drivers whose newest point is kept in mind")
+      ->check(CLI::Range(size_t{2}, size_t{100'000'000}))
+      ->capture_default_str();
+
+  process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
+  process::AddLogFlags(app, options.log_level, options.log_format);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (list_failpoints) {
+    std::cout << ListFailpoints();
+    return 0;
+  }
+  return std::nullopt;
+}
+
+}  // namespace waybill::ingest

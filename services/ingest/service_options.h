@@ -1,0 +1,47 @@
+// The flags of waybill-ingest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "runtime/log.h"
+#include "services/ingest/driver_front.h"
+#include "services/ingest/hot_view_feeder.h"
+#include "services/ingest/ingest.h"
+#include "services/ingest/intake.h"
+#include "services/ingest/location_stream.h"
+
+namespace waybill::ingest {
+
+struct ServiceOptions {
+  std::string listen = "127.0.0.1:7430";
+  std::string side_listen = "127.0.0.1:7431";
+  std::string port_file;  // empty: none
+  std::string database_url = "postgresql:///waybill";
+  std::string redis_url = "redis://127.0.0.1:6379/0";
+  bool migrate = false;
+  absl::Duration store_wait = absl::Seconds(60);
+  int queues = 1;
+  int workers = 4;
+  int writers = 2;
+  size_t batch_max = 5'000;
+  int partitions_ahead = 2;  // days
+  int64_t stream_max = 100'000;
+  size_t drivers_max = 200'000;
+  IngestOptions ingest;
+  IntakeOptions intake;
+  SanityOptions sanity;
+  StreamOptions streams;
+  HotViewOptions hot_view;
+  absl::Duration drain = absl::Seconds(10);
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kJson;
+};
+
+// Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
+// --list-failpoints, or a mistake, which is told on stderr.
+std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options);
+
+}  // namespace waybill::ingest

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/grpc_names.h"
 #include "bench/numbered_order.h"
 #include "fmt/format.h"
 #include "google/rpc/error_details.pb.h"
@@ -23,15 +24,6 @@ namespace {
 namespace v1 = ::waybill::order::v1;
 
 constexpr absl::Duration kControlInterval = absl::Milliseconds(50);
-
-std::string_view CodeName(grpc::StatusCode code) {
-  static constexpr std::string_view kNames[] = {
-      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-      "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-      "DATA_LOSS", "UNAUTHENTICATED"};
-  return static_cast<size_t>(code) < std::size(kNames) ? kNames[code] : "UNKNOWN";
-}
 
 // "RESOURCE_EXHAUSTED QUEUE_FULL", or the message where the server gave no reason.
 std::string ErrorName(const grpc::Status& status) {

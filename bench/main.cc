@@ -11,10 +11,10 @@
 #include "absl/time/clock.h"
 #include "bench/fleet.h"
 #include "bench/order_load.h"
+#include "bench/order_scenarios.h"
 #include "bench/pacer.h"
 #include "bench/process_stats.h"
 #include "bench/report.h"
-#include "bench/scenarios.h"
 #include "fmt/format.h"
 
 namespace {
@@ -42,10 +42,10 @@ int WriteReport(const Report& report, const std::string& json_file) {
   return report.BooksBalance() ? 0 : kExitBooks;
 }
 
-int RunOrders(const BenchOptions& options, const std::string& json_file) {
+int RunOrders(const OrderBenchOptions& options, const std::string& json_file) {
   SteadyTimer timer;
   absl::StatusOr<Report> report =
-      RunScenarios(options, timer, [](const std::string& line) { std::cerr << line << std::endl; });
+      RunOrderScenarios(options, timer, [](const std::string& line) { std::cerr << line << std::endl; });
   if (!report.ok()) {
     std::cerr << "the bench could not run: " << report.status() << "\n";
     return kExitFailure;
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
 
   CLI::App* orders = app.add_subcommand(
       "orders", "Starts waybill-order (and waybill-sandbox) per scenario on a fresh database, and measures them");
-  BenchOptions bench;
+  OrderBenchOptions bench;
   bench.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   bench.folder = "waybill-bench";
   std::vector<std::string> only;
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   orders->add_option("--folder", bench.folder, "Where logs go")->capture_default_str();
   std::set<std::string> names;
   std::string scenario_help = "Only these scenarios:";
-  for (const ScenarioInfo& scenario : Scenarios()) {
+  for (const ScenarioInfo& scenario : OrderScenarios()) {
     names.emplace(scenario.name);
     scenario_help += fmt::format("\n  {}: {}", scenario.name, scenario.description);
   }

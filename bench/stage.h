@@ -1,0 +1,133 @@
+// What scenarios have in common, whatever they measure: servers of their own on fresh databases, what those cost, and
+// the run of one scenario after the other.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "bench/child.h"
+#include "bench/database.h"
+#include "bench/pacer.h"
+#include "bench/process_stats.h"
+#include "bench/report.h"
+
+namespace waybill::bench {
+
+inline constexpr absl::Duration kStopTimeout = absl::Seconds(60);  // for a server to stop in good order
+inline constexpr double kMega = 1e6;
+
+struct StageOptions {
+  std::string database_url;        // a Postgres server: databases are made there and dropped again
+  std::string redis_url;           // a Redis for this run alone
+  std::filesystem::path binaries;  // where the servers are
+  std::filesystem::path folder;    // for logs and port files; made if missing
+  std::set<std::string> only;      // names of scenarios; empty: all
+  absl::Duration warm_up = absl::Seconds(2);
+  absl::Duration duration = absl::Seconds(10);  // of a scenario's measured window
+};
+
+// Told lines for people.
+using Progress = std::function<void(const std::string& line)>;
+
+struct ScenarioInfo {
+  std::string_view name;
+  std::string_view description;
+};
+
+struct Scenario {
+  ScenarioInfo info;
+  std::function<absl::StatusOr<ScenarioResult>()> run;
+};
+
+// A server that was started, and where its gRPC port is.
+struct Server {
+  std::unique_ptr<Child> process;
+  std::string address;
+};
+
+// CPU time since a process began; or, as a difference of two samples, what a window cost.
+struct Usage {
+  absl::Duration service;
+  absl::Duration generator;                // the bench itself and what else it started
+  std::optional<absl::Duration> postgres;  // none: it runs elsewhere
+  std::optional<absl::Duration> redis;     // none: it runs elsewhere, or was not looked for
+  absl::Duration others;                   // of processes that have no part in the bench, the whole machine over
+
+  Usage operator-(const Usage& earlier) const;
+};
+
+class Stage {
+ public:
+  // All of them outlive the stage.
+  Stage(const StageOptions& options, Timer& timer, const Progress& progress)
+      : options_(options), timer_(timer), progress_(progress) {}
+
+  // The folder, the binaries that have to be there, and which process is Postgres.
+  absl::Status SetUp(const std::vector<std::string>& binaries);
+  // Which process is Redis; its time counts among that of others before.
+  absl::Status FindRedis();
+
+  void Tell(const std::string& line) const { progress_(line); }
+  Timer& timer() const { return timer_; }
+
+  // `scenario` names the database. Another of that name is replaced.
+  absl::StatusOr<std::unique_ptr<FreshDatabase>> EmptyDatabase(const std::string& scenario) const;
+  absl::StatusOr<std::unique_ptr<FreshDatabase>> MigratedDatabase(const std::string& scenario) const;
+
+  // Starts a binary with `args`, and --listen and --port-file; serves when this returns. Its log is
+  // <scenario>.<name>.log.
+  absl::StatusOr<Server> Start(const std::string& binary, const std::string& scenario, const std::string& name,
+                               std::vector<std::string> args) const;
+
+  absl::StatusOr<Usage> SampleUsage(pid_t service) const;
+  absl::StatusOr<Memory> ResidentMemory(pid_t pid) const { return processes_.ResidentMemory(pid); }
+
+  // Those that are asked for, in their order. An error means that the bench could not run; what it measured before is
+  // lost.
+  absl::StatusOr<Report> Run(const std::vector<Scenario>& scenarios) const;
+
+ private:
+  const StageOptions& options_;
+  Timer& timer_;
+  const Progress& progress_;
+  ProcessStats processes_;
+  pid_t postgres_ = 0;  // the postmaster; 0: not on this machine
+  pid_t redis_ = 0;     // 0: not on this machine, or not looked for
+};
+
+// What samples at the start and the end of a window say of it; for the hooks of a load.
+class UsageOfWindow {
+ public:
+  UsageOfWindow(const Stage& stage, pid_t service) : stage_(stage), service_(service) {}
+
+  void Start() { before_ = stage_.SampleUsage(service_); }
+  void End() {
+    after_ = stage_.SampleUsage(service_);
+    memory_ = stage_.ResidentMemory(service_);
+  }
+
+  // Any error there was. Afterwards the rest may be asked.
+  absl::Status status() const;
+  Usage usage() const { return *after_ - *before_; }
+  const Memory& memory() const { return *memory_; }  // of the service, at the end
+
+ private:
+  const Stage& stage_;
+  const pid_t service_;
+  absl::StatusOr<Usage> before_ = Usage();
+  absl::StatusOr<Usage> after_ = Usage();
+  absl::StatusOr<Memory> memory_ = Memory();
+};
+
+}  // namespace waybill::bench

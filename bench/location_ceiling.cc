@@ -31,7 +31,7 @@ SELECT * FROM unnest($1::timestamptz[], $2::timestamptz[], $3::double precision[
                      $6::real[], $7::real[], $8::text[]))sql";
 
 constexpr size_t kBatchesAhead = 4;  // of Redis, by Postgres
-constexpr char kEventsKept[] = "1000000";
+constexpr char kEventsKept[] = "100000";
 constexpr absl::Duration kFresh = absl::Seconds(60);
 
 struct Driver {

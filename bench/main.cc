@@ -1,7 +1,8 @@
-// waybill-bench: what Waybill does on this machine, beside what its Postgres could do at most.
+// waybill-bench: what Waybill does on this machine, beside what its servers could do at most.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "bench/fleet.h"
+#include "bench/location_scenarios.h"
 #include "bench/order_load.h"
 #include "bench/order_scenarios.h"
 #include "bench/pacer.h"
@@ -23,6 +25,9 @@ using namespace waybill::bench;  // NOLINT(google-build-using-namespace): this f
 
 constexpr int kExitBooks = 1;    // the books do not balance, or calls failed
 constexpr int kExitFailure = 2;  // the bench could not run
+
+constexpr int64_t kHistoryRowsShort = 10'000'000;
+constexpr int64_t kHistoryRowsLong = 100'000'000;
 
 int WriteReport(const Report& report, const std::string& json_file) {
   if (json_file == "-") {
@@ -42,10 +47,9 @@ int WriteReport(const Report& report, const std::string& json_file) {
   return report.BooksBalance() ? 0 : kExitBooks;
 }
 
-int RunOrders(const OrderBenchOptions& options, const std::string& json_file) {
-  SteadyTimer timer;
-  absl::StatusOr<Report> report =
-      RunOrderScenarios(options, timer, [](const std::string& line) { std::cerr << line << std::endl; });
+void TellStderr(const std::string& line) { std::cerr << line << std::endl; }
+
+int FinishRun(absl::StatusOr<Report> report, const std::string& json_file) {
   if (!report.ok()) {
     std::cerr << "the bench could not run: " << report.status() << "\n";
     return kExitFailure;
@@ -80,6 +84,46 @@ int RunLoad(const LoadOptions& options, const std::string& json_file) {
   return WriteReport({WAYBILL_VERSION, DescribeMachine(), {scenario}}, json_file);
 }
 
+// What a subcommand that runs scenarios takes, whatever they measure.
+struct StageArguments {
+  std::vector<std::string> only;
+  double seconds = 10;
+  double warm_up = 2;
+
+  void MoveInto(StageOptions& options) const {
+    options.only = {only.begin(), only.end()};
+    options.duration = absl::Seconds(seconds);
+    options.warm_up = absl::Seconds(warm_up);
+  }
+};
+
+void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, const std::string& redis_help,
+                     const std::string& binaries, StageOptions& options, StageArguments& arguments,
+                     std::string& json_file) {
+  options.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  options.folder = "waybill-bench";
+  app.add_option("--database-url", options.database_url, "Postgres server, of a user who may create databases")
+      ->envname("DATABASE_URL")
+      ->required();
+  app.add_option("--redis-url", options.redis_url, redis_help)->envname("REDIS_URL")->required();
+  app.add_option("--bin", options.binaries, "Where " + binaries)->capture_default_str();
+  app.add_option("--folder", options.folder, "Where logs go")->capture_default_str();
+  std::set<std::string> names;
+  std::string scenario_help = "Only these scenarios:";
+  for (const ScenarioInfo& scenario : scenarios) {
+    names.emplace(scenario.name);
+    scenario_help += fmt::format("\n  {}: {}", scenario.name, scenario.description);
+  }
+  app.add_option("--only", arguments.only, scenario_help)->check(CLI::IsMember(names))->delimiter(',');
+  app.add_option("--seconds", arguments.seconds, "Length of each measured window")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 600.0));
+  app.add_option("--warm-up", arguments.warm_up, "Seconds of load before that")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 600.0));
+  app.add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,38 +138,50 @@ int main(int argc, char** argv) {
   CLI::App* orders = app.add_subcommand(
       "orders", "Starts waybill-order (and waybill-sandbox) per scenario on a fresh database, and measures them");
   OrderBenchOptions bench;
-  bench.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  bench.folder = "waybill-bench";
-  std::vector<std::string> only;
-  double seconds = 10, order_warm_up = 2, idle_seconds = 60;
-  orders->add_option("--database-url", bench.database_url, "Postgres server, of a user who may create databases")
-      ->envname("DATABASE_URL")
-      ->required();
-  orders->add_option("--redis-url", bench.redis_url, "Redis server for this run alone: its databases 0 and 1 are used")
-      ->envname("REDIS_URL")
-      ->required();
-  orders->add_option("--bin", bench.binaries, "Where waybill-order and waybill-sandbox are")->capture_default_str();
-  orders->add_option("--folder", bench.folder, "Where logs go")->capture_default_str();
-  std::set<std::string> names;
-  std::string scenario_help = "Only these scenarios:";
-  for (const ScenarioInfo& scenario : OrderScenarios()) {
-    names.emplace(scenario.name);
-    scenario_help += fmt::format("\n  {}: {}", scenario.name, scenario.description);
-  }
-  orders->add_option("--only", only, scenario_help)->check(CLI::IsMember(names))->delimiter(',');
-  orders->add_option("--seconds", seconds, "Length of each measured window")
-      ->capture_default_str()
-      ->check(CLI::Range(1.0, 600.0));
-  orders->add_option("--warm-up", order_warm_up, "Seconds of load before that")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 600.0));
+  StageArguments order_arguments;
+  double idle_seconds = 60;
+  AddStageOptions(*orders, OrderScenarios(), "Redis server for this run alone: its databases 0 and 1 are used",
+                  "waybill-order and waybill-sandbox are", bench, order_arguments, json_file);
   orders->add_option("--idle-seconds", idle_seconds, "The same as --seconds, for the scenario idle")
       ->capture_default_str()
       ->check(CLI::Range(1.0, 3'600.0));
   orders->add_option("--unfinished", bench.unfinished, "Sagas in flight when the service is killed (recovery)")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
-  orders->add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
+
+  CLI::App* locations = app.add_subcommand(
+      "locations", "Starts waybill-ingest per scenario on a fresh database and an emptied Redis, and measures them");
+  LocationBenchOptions location_bench;
+  StageArguments location_arguments;
+  AddStageOptions(*locations, LocationScenarios(),
+                  "Redis server for this run alone: its database 2 is emptied, again and again", "waybill-ingest is",
+                  location_bench, location_arguments, json_file);
+  locations
+      ->add_option("--window", location_bench.batches_window,
+                   "Messages of a stream that are not yet acked, at most (batches)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  locations->add_option("--singles-window", location_bench.singles_window, "The same (singles)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  locations->add_option("--connections", location_bench.connections, "Of the load (batches, singles, open)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000));
+  locations->add_option("--streams", location_bench.open_streams, "How many are open (streams, idle)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  std::optional<int64_t> history_rows;
+  locations
+      ->add_option("--history-rows", history_rows,
+                   fmt::format("Rows of history (track); default: {}, or {} when track is named in --only or --long "
+                               "is given",
+                               kHistoryRowsShort, kHistoryRowsLong))
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
+  bool long_history = false;
+  locations->add_flag("--long", long_history, "The long history, though it takes minutes to fill (track)");
+  locations->add_option("--tracks", location_bench.tracks, "Tracks that are asked for (track)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
 
   CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
   std::string seed_redis_url;
@@ -160,9 +216,14 @@ int main(int argc, char** argv) {
     return RunLoad(options, json_file);
   }
   if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
-  bench.only = {only.begin(), only.end()};
-  bench.duration = absl::Seconds(seconds);
-  bench.warm_up = absl::Seconds(order_warm_up);
+  SteadyTimer timer;
+  if (locations->parsed()) {
+    location_arguments.MoveInto(location_bench);
+    const bool named = location_bench.only.contains("track");
+    location_bench.history_rows = history_rows.value_or(named || long_history ? kHistoryRowsLong : kHistoryRowsShort);
+    return FinishRun(RunLocationScenarios(location_bench, timer, TellStderr), json_file);
+  }
+  order_arguments.MoveInto(bench);
   bench.idle_duration = absl::Seconds(idle_seconds);
-  return RunOrders(bench, json_file);
+  return FinishRun(RunOrderScenarios(bench, timer, TellStderr), json_file);
 }

@@ -1,11 +1,16 @@
-# ./dev bench: waybill-bench on servers of its own. ./dev bench [orders] [OPTIONS of waybill-bench orders]
+# ./dev bench: waybill-bench on servers of its own.
+# ./dev bench [orders|locations] [OPTIONS of waybill-bench orders or locations]
 
 verb_bench() {
-  [[ ${1:-} == orders ]] && shift
+  local what=orders
+  if [[ ${1:-} == orders || ${1:-} == locations ]]; then
+    what=$1
+    shift
+  fi
   build release
   local bench="$ROOT/build/release/bin/waybill-bench" stack
   if [[ ${1:-} == --help ]]; then
-    "$bench" orders --help
+    "$bench" "$what" --help
     return
   fi
   stack=$(mktemp -d "$STATE/bench-XXXXXX")
@@ -15,8 +20,8 @@ verb_bench() {
   # shellcheck disable=SC2034  # read by start_process
   local attached=1
   start_servers "$stack"
-  say "Measuring orders; every scenario takes its service and a fresh database (logs: .waybill/bench)"
+  say "Measuring $what; every scenario takes its service and a fresh database (logs: .waybill/bench)"
   mkdir -p "$STATE/bench"
   DATABASE_URL=$DATABASE_URL REDIS_URL=$REDIS_URL \
-    "$bench" orders --folder "$STATE/bench" --json "$STATE/bench/orders.json" "$@" && echo "As JSON: .waybill/bench/orders.json"
+    "$bench" "$what" --folder "$STATE/bench" --json "$STATE/bench/$what.json" "$@" && echo "As JSON: .waybill/bench/$what.json"
 }

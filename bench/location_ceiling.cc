@@ -47,8 +47,9 @@ std::vector<Driver> MakeDrivers(int count) {
     Driver& driver = drivers.emplace_back();
     driver.id = fmt::format("ceiling-{:07}", number);
     driver.key = "driver:" + driver.id;
-    driver.latitude = static_cast<double>(523'000'000 + number % 1'000 * 5'000) / 1e7;
-    driver.longitude = static_cast<double>(131'000'000 + number / 1'000 * 5'000) / 1e7;
+    const int row = number % 1'000, column = number / 1'000;
+    driver.latitude = 52.3 + row * 0.0005;
+    driver.longitude = 13.1 + column * 0.0005;
     driver.latitude_text = fmt::format("{}", driver.latitude);
     driver.longitude_text = fmt::format("{}", driver.longitude);
   }

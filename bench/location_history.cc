@@ -76,8 +76,8 @@ absl::StatusOr<std::vector<std::string>> FillHistory(const HistoryOptions& optio
       done += end - chunk;
       if (i == 0 && absl::Now() - told >= kProgressInterval) {
         told = absl::Now();
-        progress(fmt::format("history: {:3.0f} s  {} of {} million rows", absl::ToDoubleSeconds(told - start),
-                             done / 1'000'000, rows / 1'000'000));
+        progress(fmt::format("history: {:3.0f} s  {:.1f} of {:.1f} million rows", absl::ToDoubleSeconds(told - start),
+                             static_cast<double>(done) / 1e6, static_cast<double>(rows) / 1e6));
       }
     }
   };

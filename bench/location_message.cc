@@ -89,9 +89,10 @@ LocationMessage::LocationMessage(std::string_view run, int64_t first_driver, int
   for (int64_t number = first_driver; number < first_driver + drivers; ++number) {
     DriverTally& tally = tallies_.emplace_back();
     tally.driver_id = fmt::format("{}-{:07}", run, number);
-    // On a grid over a city, 1,000 drivers a column.
-    homes_e7_.push_back(523'000'000 + number % 1'000 * 5'000);
-    tally.longitude = static_cast<double>(131'000'000 + number / 1'000 * 5'000) / 1e7;
+    // On a grid over a city.
+    const int64_t row = number % 1'000, column = number / 1'000;
+    homes_e7_.push_back(523'000'000 + row * 5'000);
+    tally.longitude = static_cast<double>(131'000'000 + column * 5'000) / 1e7;
   }
   bytes_ += kTagSequence;
   bytes_.append(kVarintBytes, '\0');

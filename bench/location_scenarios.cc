@@ -364,12 +364,14 @@ absl::StatusOr<ScenarioResult> Runner::Near() {
   options.target = set->ingest.address;
   options.warm_up = options_.warm_up;
   options.duration = options_.duration;
+  options.radius_m = options_.radius_m;
   // All over the city, but for its edges.
   for (int i = 0; i < 1'000; ++i) {
     options.places.push_back({52.32 + i * 7'919 % 1'000 * 0.00046, 13.11 + i % 60 * 0.0005});
   }
   const QueryResult queries = AskNearby(options, stage_.timer());
   ExpectAnswers(queries, result);
+  result.figures.push_back({"radius", options.radius_m, "m", std::nullopt});
   result.figures.push_back({"calls/s", queries.PerSecond(), "1/s", std::nullopt});
   AddLatency(queries.latency, std::nullopt, Target{Bound::kAtMost, 5}, result);
   Stop(*set, result);
@@ -423,7 +425,8 @@ const LocationScenario kScenarios[] = {
      &Runner::Open},
     {{"streams", "10,000 open streams, one point a second each"}, &Runner::Streams},
     {{"idle", "what 10,000 streams that are silent cost the service in memory"}, &Runner::Idle},
-    {{"near", "NearbyDrivers, 1,000 calls/s whatever happens: the nearest 20 within 500 m, of 100,000 drivers"},
+    {{"near",
+      "NearbyDrivers, 1,000 calls/s whatever happens: the nearest 20 within --radius, of 100,000 drivers, 530 a km²"},
      &Runner::Near},
     {{"track", "GetTrack of an hour, 1,200 points, one caller; a different driver and hour each time"}, &Runner::Track},
 };

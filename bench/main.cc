@@ -170,6 +170,9 @@ int main(int argc, char** argv) {
   locations->add_option("--streams", location_bench.open_streams, "How many are open (streams, idle)")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
+  locations->add_option("--radius", location_bench.radius_m, "Metres (near)")
+      ->capture_default_str()
+      ->check(CLI::Range(50.0, 100'000.0));
   std::optional<int64_t> history_rows;
   locations
       ->add_option("--history-rows", history_rows,

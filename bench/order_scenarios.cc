@@ -121,12 +121,11 @@ absl::StatusOr<Set> Runner::SetUp(const std::string& name, Payments payments, Fl
     set.sandbox = *std::move(sandbox);
     gateway = "grpc://" + set.sandbox.address;
   }
-  set.order_args = {
-      "--side-listen",     "127.0.0.1:0", "--database-url",
-      set.database->url(), "--redis-url", WithDatabase(options_.redis_url, fleet == Fleet::kSeeded ? "0" : "1"),
-      "--payment-gateway", gateway,       "--dispatch",
-      "builtin",           "--instance",  "bench",  // a restart takes up what its earlier life left
-      "--migrate"};
+  const std::string redis_url = WithDatabase(options_.redis_url, fleet == Fleet::kSeeded ? "0" : "1");
+  // By its name a restart takes up what its earlier life left.
+  set.order_args = {"--side-listen",     "127.0.0.1:0", "--database-url", set.database->url(), "--redis-url", redis_url,
+                    "--payment-gateway", gateway,       "--dispatch",     "builtin",           "--instance",  "bench",
+                    "--migrate"};
   if (const absl::Status started = StartOrder(set, order_args); !started.ok()) return started;
   return set;
 }

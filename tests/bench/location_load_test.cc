@@ -224,7 +224,8 @@ TEST(LocationLoad, LatencyIsFromTheSendingToTheAckThatCoversIt) {
   EXPECT_EQ(result.latency.max(), 3 * kStep) << "the fourth, from the first instant to the last";
 }
 
-// The server stands still before its first ack. Messages go on being due, and their latency counts from then.
+// The server stands still before its first ack, until the window is over. Messages go on being due, and their latency
+// counts from then, also when they are so large that they cannot even be sent.
 TEST(LocationLoad, AnOpenLoopDoesNotHideAStall) {
   constexpr absl::Duration kStall = absl::Milliseconds(200);
   SteadyTimer timer;
@@ -240,8 +241,9 @@ TEST(LocationLoad, AnOpenLoopDoesNotHideAStall) {
   fake = &service;
   LocationLoadOptions options = OptionsFor(service);
   options.streams = 1;
+  options.points = 1'000;
   options.rate = 1'000;
-  options.messages_max = 100;
+  options.duration = absl::Milliseconds(100);
   const LocationLoadResult result = LocationLoad(options, timer).Run({});
   EXPECT_EQ(result.messages, 100);
   EXPECT_EQ(result.latency.count(), 100);

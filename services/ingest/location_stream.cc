@@ -34,7 +34,6 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPositi
   const size_t size = points.size();
   if (size == 0 || size > kPointsMax) wrong = BadBatch("points", fmt::format("have to be 1 to {}", kPointsMax));
   std::unique_lock lock(mutex_);
-  reading_ = false;
   if (peer_ == nullptr || ended_) return;
   if (sequence <= last_sequence_) {
     wrong = BadBatch("sequence", last_sequence_ == 0 ? "has to be positive"
@@ -52,8 +51,7 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPositi
   batches_.push_back({sequence, size, false, {}});
   lock.unlock();
 
-  // Without the lock: a report without a good point is answered at once, on this thread. No other batch comes
-  // meanwhile, since none was asked for.
+  // Without the lock: a report without a good point is answered at once, on this thread.
   Report report =
       ingest_.Check(std::move(points), sequence,
                     [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
@@ -61,6 +59,7 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPositi
                     });
   const bool taken = ingest_.Submit(report);
   lock.lock();
+  reading_ = false;  // only now: until here nobody may ask for the next batch
   if (!taken && peer_ != nullptr) parked_.emplace(std::move(report));
   const bool wait = parked_.has_value();
   Deeds deeds = Next();

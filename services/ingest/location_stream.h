@@ -92,9 +92,9 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   std::vector<Batch> batches_;        // sent by the client and not yet in an ack, in the order of their sequences
   std::optional<Report> parked_;      // waits for room; nothing is read meanwhile
   int64_t last_sequence_ = 0;
-  size_t unacked_ = 0;  // points
-  bool reading_ = false;
-  bool paused_ = false;  // by unacked_max
+  size_t unacked_ = 0;    // points
+  bool reading_ = false;  // a batch was asked for, or is being taken
+  bool paused_ = false;   // by unacked_max
   bool writing_ = false;
   bool ended_ = false;  // nothing is read any more: all that is left is to ack
   absl::Status end_;    // and to finish with this

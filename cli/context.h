@@ -20,6 +20,7 @@ namespace waybill::cli {
 struct Context {
   std::string server = "127.0.0.1:7410";
   std::string sandbox = "127.0.0.1:7420";
+  std::string ingest = "127.0.0.1:7430";
   std::string client;
   std::string database_url = "postgresql:///waybill";
   std::string redis_url = "redis://127.0.0.1:6379/0";
@@ -50,9 +51,11 @@ struct Context {
 };
 
 // Adds a group's subcommands. `context` outlives the parser.
-void AddStoreCommands(CLI::App& app, Context& context);    // migrate, driver
-void AddOrderCommands(CLI::App& app, Context& context);    // order
-void AddSagaCommands(CLI::App& app, Context& context);     // saga
-void AddSandboxCommands(CLI::App& app, Context& context);  // sandbox
+void AddStoreCommands(CLI::App& app, Context& context);     // migrate, driver
+void AddLocationCommands(CLI::App& app, Context& context);  // further ones of driver, which has to be there
+void AddTrackCommands(CLI::App& app, Context& context);     // track
+void AddOrderCommands(CLI::App& app, Context& context);     // order
+void AddSagaCommands(CLI::App& app, Context& context);      // saga
+void AddSandboxCommands(CLI::App& app, Context& context);   // sandbox
 
 }  // namespace waybill::cli

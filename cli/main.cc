@@ -17,6 +17,7 @@ constexpr char kFooter[] =
     "  waybill driver put d-1 --at 52.52,13.405          # a driver on the map\n"
     "  waybill order create --user u-1 --amount 12.50 --currency EUR --pickup 52.52,13.405\n"
     "  waybill order list\n"
+    "  waybill track generate day.csv && waybill track replay day.csv   # positions for the ingest service\n"
     "  waybill saga list --needs-attention               # what a person should look at\n"
     "\n"
     "Scripts: --json prints one JSON object a line on standard output, with the contract's field names (proto3 JSON:\n"
@@ -31,12 +32,16 @@ constexpr char kFooter[] =
     "  5  no answer, not in time, or too busy; a retry may help\n"
     "  6  order create, order watch: the order was turned back\n"
     "\n"
-    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_CLIENT, DATABASE_URL, REDIS_URL; NO_COLOR.\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, DATABASE_URL, REDIS_URL; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
   app.add_option("--server", context.server, "Where waybill-order is")
       ->envname("WAYBILL_SERVER")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  app.add_option("--ingest", context.ingest, "Where waybill-ingest is, for track and driver")
+      ->envname("WAYBILL_INGEST")
       ->capture_default_str()
       ->type_name("HOST:PORT");
   app.add_option("--client", context.client, "Who calls; idempotency keys are unique for each")
@@ -123,6 +128,8 @@ int Main(int argc, char** argv) {
   AddOrderCommands(app, context);
   AddSagaCommands(app, context);
   AddStoreCommands(app, context);
+  AddLocationCommands(app, context);
+  AddTrackCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Example:\n  waybill version --json");

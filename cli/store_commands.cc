@@ -246,7 +246,7 @@ void AddMigrate(CLI::App& app, Context& context) {
 
 void AddPut(CLI::App& group, Context& context) {
   auto args = std::make_shared<PutArgs>();
-  CLI::App* command = group.add_subcommand("put", "Put drivers on the map by hand");
+  CLI::App* command = group.add_subcommand("put", "Put drivers on the map by hand, straight into Redis");
   auto* id = command->add_option("id", args->id, "The driver")->type_name("ID");
   auto* at = command->add_option("--at", args->at, "Where it is")->type_name("LAT,LONG");
   command->add_option("--heading", args->heading, "Clockwise from north")
@@ -280,12 +280,12 @@ void AddPut(CLI::App& group, Context& context) {
 
 void AddStoreCommands(CLI::App& app, Context& context) {
   AddMigrate(app, context);
-  CLI::App* group = app.add_subcommand("driver", "Seed and look at the fleet's hot view in Redis");
+  CLI::App* group = app.add_subcommand("driver", "Where drivers are: as the ingest service says, or straight in Redis");
   group->require_subcommand(1);
   group->footer("`waybill driver COMMAND --help` explains each command with examples.");
   AddPut(*group, context);
   auto limit = std::make_shared<size_t>(100);
-  CLI::App* list = group->add_subcommand("list", "List drivers with a fresh position");
+  CLI::App* list = group->add_subcommand("list", "List drivers with a fresh position, straight from Redis");
   list->footer("Examples:\n  waybill driver list\n  waybill driver list --json | jq -r .driver_id");
   list->add_option("--limit", *limit, "At most so many")
       ->capture_default_str()

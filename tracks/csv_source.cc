@@ -128,6 +128,8 @@ class CsvSource final : public TrackSource {
     return Row();
   }
 
+  std::optional<double> Share() const override { return bytes_->Share(); }
+
  private:
   // The next line without its end; false at the end of the file, or when it cannot be read.
   bool ReadLine(std::string_view& line) {

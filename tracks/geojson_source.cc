@@ -61,6 +61,12 @@ class GeoJsonSource final : public TrackSource {
     return std::move(pending_[at_++]);
   }
 
+  std::optional<double> Share() const override {
+    return features_.empty()
+               ? std::nullopt
+               : std::optional<double>(static_cast<double>(feature_) / static_cast<double>(features_.size()));
+  }
+
  private:
   void Bad(const std::string& why) {
     pending_.push_back(Found::Bad(0, fmt::format("feature {} {}", feature_ + 1, why)));

@@ -33,6 +33,7 @@ class GpxSource final : public TrackSource {
     }
     track_ = Find(document_.document_element().first_child(), "trk");
     EnterTrack();
+    for (size_t at = text.find("<trkpt"); at != std::string::npos; at = text.find("<trkpt", at + 1)) ++points_;
   }
 
   Found Next() override {
@@ -50,6 +51,11 @@ class GpxSource final : public TrackSource {
     Found found = Read(point_);
     point_ = Find(point_.next_sibling(), "trkpt");
     return found;
+  }
+
+  std::optional<double> Share() const override {
+    return points_ > 0 ? std::optional<double>(static_cast<double>(number_) / static_cast<double>(points_))
+                       : std::nullopt;
   }
 
  private:
@@ -113,6 +119,7 @@ class GpxSource final : public TrackSource {
   pugi::xml_node track_, segment_, point_;
   std::string driver_id_;  // of track_
   int64_t number_ = 0;
+  int64_t points_ = 0;  // about; for Share only
 };
 
 }  // namespace

@@ -3,9 +3,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -45,7 +47,10 @@ GzFile OpenGz(const std::string& path, int standard, const char* mode) {
 // What was compressed comes out plain; what was not comes out as it is.
 class FileBytes final : public ByteSource {
  public:
-  explicit FileBytes(GzFile file) : file_(std::move(file)) { gzbuffer(file_.get(), 128 * 1024); }
+  // `size`: of the file as it lies there; nullopt when it has none.
+  FileBytes(GzFile file, std::optional<uint64_t> size) : file_(std::move(file)), size_(size) {
+    gzbuffer(file_.get(), 128 * 1024);
+  }
 
   absl::StatusOr<size_t> Read(char* to, size_t size) override {
     int got = gzread(file_.get(), to, static_cast<unsigned>(size));
@@ -60,8 +65,15 @@ class FileBytes final : public ByteSource {
     return static_cast<size_t>(got);
   }
 
+  std::optional<double> Share() const override {
+    z_off_t at = gzoffset(file_.get());
+    if (!size_ || *size_ == 0 || at < 0) return std::nullopt;
+    return std::min(1.0, static_cast<double>(at) / static_cast<double>(*size_));
+  }
+
  private:
   GzFile file_;
+  std::optional<uint64_t> size_;
 };
 
 class TextBytes final : public ByteSource {
@@ -72,6 +84,10 @@ class TextBytes final : public ByteSource {
     size_t got = text_.copy(to, size, at_);
     at_ += got;
     return got;
+  }
+
+  std::optional<double> Share() const override {
+    return text_.empty() ? 1 : static_cast<double>(at_) / static_cast<double>(text_.size());
   }
 
  private:
@@ -272,7 +288,11 @@ absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string
   }
   GzFile file = OpenGz(path, STDIN_FILENO, "rb");
   if (!file) return absl::NotFoundError(fmt::format("cannot read {}: {}", name, ErrnoText()));
-  auto source = MakeSource(std::make_unique<FileBytes>(std::move(file)), *options.format, options.default_driver_id);
+  std::error_code error;
+  std::optional<uint64_t> size;
+  if (path != "-" && std::filesystem::is_regular_file(path, error)) size = std::filesystem::file_size(path, error);
+  auto source =
+      MakeSource(std::make_unique<FileBytes>(std::move(file), size), *options.format, options.default_driver_id);
   if (!source.ok()) {
     return absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(source.status().message())));
   }
@@ -305,6 +325,8 @@ absl::StatusOr<std::optional<storage::DriverPosition>> TrackReader::Next() {
   }
   return broken_;
 }
+
+std::optional<double> TrackReader::share() const { return source_->Share(); }
 
 absl::StatusOr<std::vector<storage::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options) {
   absl::StatusOr<std::unique_ptr<TrackReader>> reader = TrackReader::Open(path, std::move(options));

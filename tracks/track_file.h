@@ -59,6 +59,8 @@ class TrackReader {
   // point that is not to be skipped, or when the file breaks off; every later call answers the same.
   absl::StatusOr<std::optional<storage::DriverPosition>> Next();
 
+  // How much of the file is behind it, 0 to 1, for showing progress; nullopt: not known.
+  std::optional<double> share() const;
   int64_t skipped() const { return skipped_; }
   // What was wrong with the first few of them.
   const std::vector<std::string>& first_skipped() const { return first_skipped_; }

@@ -35,6 +35,8 @@ class TrackSource {
  public:
   virtual ~TrackSource() = default;
   virtual Found Next() = 0;
+  // How much of the file is behind it, 0 to 1; nullopt: not known.
+  virtual std::optional<double> Share() const = 0;
 };
 
 class ByteSource {
@@ -42,6 +44,8 @@ class ByteSource {
   virtual ~ByteSource() = default;
   // As many as there are, up to `size`; 0: the end.
   virtual absl::StatusOr<size_t> Read(char* to, size_t size) = 0;
+  // How much of the file was read, 0 to 1; nullopt: not known.
+  virtual std::optional<double> Share() const = 0;
 };
 
 std::unique_ptr<TrackSource> MakeCsvSource(std::unique_ptr<ByteSource> bytes, std::string default_driver_id);

@@ -74,6 +74,12 @@ absl::Status Replay::Run() {
   started_ = progress_shown_ = context_.clock.Now();
   absl::Time deadline = context_.bounded() ? started_ + retrier->timeout() : absl::InfiniteFuture();
   absl::Status status;
+  {
+    // A file without a point, or that is no track file, is none of the service's business.
+    Lock lock(mutex_);
+    Fill();
+    if (exhausted_ && window_.empty()) return read_error_;
+  }
   bool through = false;
   while (!through) {
     // A stream that got something acked is no failed try: the next one starts with a fresh budget.

@@ -30,7 +30,7 @@ absl::StatusOr<double> ParsePace(std::string_view text) {
 
 absl::Time TimeShift::Apply(absl::Time recorded_at) const {
   auto micros = static_cast<double>(absl::ToInt64Microseconds(recorded_at - from));
-  return to + absl::Microseconds(std::llround(micros / pace));
+  return absl::FromUnixMicros(absl::ToUnixMicros(to) + std::llround(micros / pace));
 }
 
 absl::StatusOr<std::optional<ReplayState>> LoadReplayState(const std::string& path) {

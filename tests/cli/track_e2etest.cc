@@ -26,7 +26,6 @@ namespace waybill::cli {
 namespace {
 
 namespace v1 = waybill::location::v1;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;

@@ -20,12 +20,6 @@
 
 namespace waybill::storage {
 
-// For failures, and for comparing whole tracks.
-bool operator==(const DriverPosition& a, const DriverPosition& b) {
-  return a.driver_id == b.driver_id && a.point == b.point && a.recorded_at == b.recorded_at &&
-         a.accuracy_m == b.accuracy_m && a.heading_deg == b.heading_deg && a.speed_mps == b.speed_mps;
-}
-
 void PrintTo(const DriverPosition& position, std::ostream* out) {
   auto or_none = [](const std::optional<double>& value) { return value ? fmt::format("{}", *value) : "-"; };
   *out << fmt::format("{} at {} {},{} accuracy {} heading {} speed {}", position.driver_id,

@@ -135,11 +135,25 @@ RedisReplies::~RedisReplies() {
 
 // --- Pipelines
 
+namespace {
+
+// "<sign><number>\r\n". Written for each argument of each command: formatting by a format string took a third of the
+// ingest service's time.
+void AppendHeader(std::string& bytes, char sign, size_t number) {
+  char buffer[24];
+  buffer[0] = sign;
+  char* end = std::to_chars(buffer + 1, buffer + 22, number).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  bytes.append(buffer, static_cast<size_t>(end - buffer));
+}
+
+}  // namespace
+
 void RedisPipeline::Add(const std::string_view* arguments, size_t count) {
-  auto out = std::back_inserter(bytes_);
-  fmt::format_to(out, "*{}\r\n", count);
+  AppendHeader(bytes_, '*', count);
   for (size_t i = 0; i < count; ++i) {
-    fmt::format_to(out, "${}\r\n", arguments[i].size());
+    AppendHeader(bytes_, '$', arguments[i].size());
     bytes_.append(arguments[i]);
     bytes_.append("\r\n");
   }

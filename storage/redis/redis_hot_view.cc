@@ -19,7 +19,7 @@ class Digits {
  public:
   template <typename Number>
   std::string_view Write(Number number) {
-    char* end = fmt::format_to(buffer_.data(), "{}", number);
+    char* end = std::to_chars(buffer_.data(), buffer_.data() + buffer_.size(), number).ptr;
     return {buffer_.data(), static_cast<size_t>(end - buffer_.data())};
   }
 

@@ -1,9 +1,9 @@
-# ./dev demo: one order of each fate, through real servers that are gone afterwards.
+# ./dev demo: a fleet on the move and one order of each fate, through real servers that are gone afterwards.
 
 verb_demo() {
   (($# == 0)) || fail "demo: no option $1"
   # The preset of the tests: whoever tries ./dev test next need not compile it all again.
-  build dev waybill waybill-order waybill-sandbox
+  build dev waybill waybill-order waybill-ingest waybill-sandbox
   local bin="$ROOT/build/dev/bin" stack started
   PATH="$bin:$PATH"
   stack=$(mktemp -d "$STATE/demo-XXXXXX")
@@ -17,11 +17,12 @@ verb_demo() {
   cat <<'INTRO'
 
 Waybill takes an order, charges it and gives it a driver; or, if that fails, gives the money back. Always exactly
-one of the two, whatever crashes in between. Here is one order of each fate, through a real Postgres and Redis.
+one of the two, whatever crashes in between. And it keeps every position that the drivers' apps send. Here is a fleet
+on the move and one order of each fate, through a real Postgres and Redis.
 The payment gateway is waybill-sandbox: it misbehaves when told to, and keeps its own books of what it really did.
 INTRO
   demo_start "$stack"
-  demo_fleet
+  demo_fleet "$stack"
   demo_confirmed
   demo_declined
   demo_no_driver
@@ -30,12 +31,15 @@ INTRO
   demo_killed "$stack"
   demo_afterwards
   demo_books "$stack"
+  demo_late_hour "$stack"
   echo
   say "That took $((SECONDS - started)) s. Next: ./dev up gives you a Waybill to play with, ./dev test runs the tests."
 }
 
 demo_end() { # STACK
+  stop_process "$1" live-fleet INT
   stop_process "$1" waybill-order
+  stop_process "$1" waybill-ingest
   stop_process "$1" waybill-sandbox
   if [[ -n ${demo_database:-} ]]; then psql -qX "$demo_server" -c "DROP DATABASE $demo_database WITH (FORCE)"; fi
   if [[ -n ${demo_redis:-} ]]; then redis-cli -u "$demo_redis" flushdb >/dev/null; fi
@@ -117,8 +121,14 @@ demo_start() { # STACK
   WAYBILL_SANDBOX=$(service_address "$1" waybill-sandbox)
   start_order_service "$1" 127.0.0.1:0
   WAYBILL_SERVER=$(service_address "$1" waybill-order)
-  export WAYBILL_SANDBOX WAYBILL_SERVER
-  tell "sandbox   $WAYBILL_SANDBOX" "orders    $WAYBILL_SERVER"
+  start_ingest_service "$1" 127.0.0.1:0
+  WAYBILL_INGEST=$(service_address "$1" waybill-ingest)
+  export WAYBILL_SANDBOX WAYBILL_SERVER WAYBILL_INGEST
+  tell "sandbox   $WAYBILL_SANDBOX" "orders    $WAYBILL_SERVER" "ingest    $WAYBILL_INGEST"
+}
+
+start_ingest_service() { # STACK LISTEN
+  start_service "$1" waybill-ingest waybill-ingest --listen "$2" --side-listen 127.0.0.1:0
 }
 
 # Less patient than by default, so that you need not be patient either.
@@ -127,12 +137,19 @@ start_order_service() { # STACK LISTEN
     --payment-gateway "grpc://$WAYBILL_SANDBOX" --attempt-timeout 400ms --backoff 50ms --attempts-max 4
 }
 
-demo_fleet() {
-  chapter "A small fleet in Berlin"
-  printf '%s\n' alice,52.5200,13.4050 bob,52.5163,13.3777 carol,52.5076,13.3904 dave,52.5250,13.3694 \
-    erin,52.5027,13.4132 frank,52.5300,13.4100 |
-    waybill driver put --file - --ttl 10m || fail "the fleet could not be put on the map"
-  show waybill driver list
+demo_fleet() { # STACK
+  chapter "A fleet in Berlin, live"
+  tell "Sixty drivers of a made-up city stream where they are, every two seconds, while all of this goes on."
+  waybill track generate "$1/live.csv" --seed 7 --drivers 60 --minutes 10 --interval 2s --radius-m 4000 --clean \
+    >/dev/null 2>&1 || fail "the fleet could not be made up"
+  start_process "$1" live-fleet waybill track replay "$1/live.csv" --speed real --shift-to-now --timeout 10m
+  local deadline=$((SECONDS + 20))
+  until (($(waybill driver near 52.5205,13.4049 --limit 60 --json 2>/dev/null | wc -l) >= 30)); do
+    ((SECONDS < deadline)) || fail_with_log "the fleet does not show up" "$1/live-fleet.log"
+    sleep 0.1
+  done
+  tell "Each position is durable in Postgres when it is acked; the newest of each driver is in Redis:"
+  show waybill driver near 52.5205,13.4049 --limit 5
 }
 
 demo_confirmed() {
@@ -141,7 +158,12 @@ demo_confirmed() {
   tell "Charged once, and the nearest free driver has it. What happened, step by step:"
   show waybill order get "$order"
   expect CONFIRMED
-  local first=$order
+  local driver first=$order
+  driver=$(waybill order get --json "$order" | sed -nE 's/.*"driver_id":"([^"]+)".*/\1/p')
+  tell "" "Where that driver is now:"
+  show waybill driver get "$driver"
+  waybill driver near 52.5205,13.4049 --radius-m 3000 --limit 10 --json | grep -q "\"$driver\"" ||
+    fail "the order was given to $driver, who is not among the ten nearest"
   tell "" "The same request again, as after a lost answer: the same order, not a second one."
   create --key demo-confirmed --user ada --amount 12.50 --currency EUR --pickup 52.5205,13.4049
   [[ $order == "$first" ]] || fail "the same key made a second order"
@@ -232,4 +254,37 @@ demo_books() { # STACK
   tell "" "What we say, against what the gateway's own log says:"
   waybill order list --json --limit 0 >"$1/orders.json" && waybill sandbox books --json >"$1/books.json" &&
     python3 "$ROOT/scripts/demo_books.py" "$1/orders.json" "$1/books.json" "${expected[@]}" || fail "the books do not balance"
+}
+
+demo_late_hour() { # STACK
+  chapter "8. The hour before arrives late, over a bad network"
+  local start truth wanted stored pid
+  start=$(date -u -d '65 minutes ago' +%FT%TZ)
+  truth=$(waybill track generate "$1/hour.csv" --json --seed 11 --drivers 200 --start "$start" --resends 5 --bad 2) ||
+    fail "the hour could not be made up"
+  wanted=$(sed -nE 's/.*"points":([0-9]+).*/\1/p' <<<"$truth")
+  tell "What the file holds, known beforehand:" "$truth"
+  waybill track replay "$1/hour.csv" --json --speed 1800 >"$1/replay.json" 2>"$1/replay.log" &
+  local replay=$! deadline=$((SECONDS + 20))
+  until (($(count_history "$1" "$start") > wanted / 4)); do
+    ((SECONDS < deadline)) || fail_with_log "the replay does not begin" "$1/replay.log"
+    sleep 0.02
+  done
+  read -r pid _ <"$1/waybill-ingest.pid"
+  tell "" "      kill -9 $pid: waybill-ingest is gone, in the middle of it, and started again"
+  stop_process "$1" waybill-ingest KILL
+  start_ingest_service "$1" "$WAYBILL_INGEST"
+  wait "$replay" || fail_with_log "the replay ended with exit code $?" "$1/replay.log"
+  tell "The client went on from its last ack. What it was told in the end:" "$(<"$1/replay.json")"
+  stored=$(count_history "$1" "$start")
+  tell "" "In the history of that hour: $stored points; in the file, without what came twice and what is bad: $wanted"
+  ((stored == wanted)) || fail "the history does not hold what was sent"
+  tell "" "A driver's way, thinned out to a point every 500 m:"
+  show waybill track export driver-1 --from "$start" --to 4m --min-distance 500 --format csv | head -n 8
+}
+
+# Points of the hour that was over before the demo began.
+count_history() { # STACK START
+  psql -qXAt "$DATABASE_URL" -c \
+    "SELECT count(*) FROM driver_locations WHERE recorded_at >= '$2' AND recorded_at < '$2'::timestamptz + interval '1 hour'"
 }

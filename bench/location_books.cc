@@ -102,6 +102,7 @@ absl::StatusOr<std::vector<std::string>> CheckHotView(const std::string& redis_u
   if (!replies.ok()) return replies.status();
   int64_t missing = 0, other = 0, unplaced = 0;
   for (size_t i = 0, reply = 0; i < drivers.size(); i += step, reply += 2) {
+    if (drivers[i].points == 0) continue;
     const storage::RedisReply hash = (*replies)[reply];
     if (hash.IsError()) return storage::RedisErrorStatus(hash.Text());
     unplaced += (*replies)[reply + 1].IsNull();

@@ -85,7 +85,7 @@ size_t AppendPoint(std::string& batch, std::string_view driver_id, double longit
 }  // namespace
 
 LocationMessage::LocationMessage(std::string_view run, int64_t first_driver, int drivers, int points, int64_t epoch)
-    : epoch_(epoch) {
+    : points_(points), epoch_(epoch) {
   for (int64_t number = first_driver; number < first_driver + drivers; ++number) {
     DriverTally& tally = tallies_.emplace_back();
     tally.driver_id = fmt::format("{}-{:07}", run, number);
@@ -94,33 +94,39 @@ LocationMessage::LocationMessage(std::string_view run, int64_t first_driver, int
     homes_e7_.push_back(523'000'000 + row * 5'000);
     tally.longitude = static_cast<double>(131'000'000 + column * 5'000) / 1e7;
   }
-  bytes_ += kTagSequence;
-  bytes_.append(kVarintBytes, '\0');
-  for (int i = 0; i < points; ++i) {
-    const DriverTally& tally = tallies_[static_cast<size_t>(i % drivers)];
-    point_at_.push_back(AppendPoint(bytes_, tally.driver_id, tally.longitude));
-  }
+  // As many as it takes until a batch begins with the first driver again.
+  int driver = 0;
+  do {
+    Template& batch = templates_.emplace_back();
+    batch.bytes += kTagSequence;
+    batch.bytes.append(kVarintBytes, '\0');
+    for (int i = 0; i < points; ++i, driver = (driver + 1) % drivers) {
+      const DriverTally& tally = tallies_[static_cast<size_t>(driver)];
+      batch.point_at.push_back(AppendPoint(batch.bytes, tally.driver_id, tally.longitude));
+    }
+  } while (driver != 0);
 }
 
 std::string_view LocationMessage::Next(int64_t sequence, int64_t now) {
-  PutVarint(&bytes_[kSequenceAt], static_cast<uint64_t>(sequence));
+  Template& batch = templates_[next_template_];
+  if (++next_template_ == templates_.size()) next_template_ = 0;
+  PutVarint(&batch.bytes[kSequenceAt], static_cast<uint64_t>(sequence));
   last_ = std::max(last_, now - 1);
-  size_t driver = 0;
-  for (const size_t at : point_at_) {
+  for (const size_t at : batch.point_at) {
     const int64_t recorded_at = ++last_;
-    DriverTally& tally = tallies_[driver];
+    DriverTally& tally = tallies_[next_driver_];
     const int64_t driven_e7 = (recorded_at - epoch_) * kNorthwardE7PerSecond / kMicrosPerSecond;
-    tally.latitude = static_cast<double>(homes_e7_[driver] + driven_e7) / 1e7;
+    tally.latitude = static_cast<double>(homes_e7_[next_driver_] + driven_e7) / 1e7;
     ++tally.points;
     tally.time_sum += recorded_at - epoch_;
     tally.newest = recorded_at;
-    char* point = &bytes_[at];
+    char* point = &batch.bytes[at];
     std::memcpy(point, &tally.latitude, sizeof tally.latitude);
     PutVarint(point + kSecondsAt, static_cast<uint64_t>(recorded_at / kMicrosPerSecond));
     PutVarint(point + kNanosAt, static_cast<uint64_t>(recorded_at % kMicrosPerSecond * 1'000));
-    if (++driver == tallies_.size()) driver = 0;
+    if (++next_driver_ == tallies_.size()) next_driver_ = 0;
   }
-  return bytes_;
+  return batch.bytes;
 }
 
 }  // namespace waybill::bench

@@ -23,8 +23,8 @@ struct DriverTally {
 
 class LocationMessage {
  public:
-  // A batch of `points` points, of `drivers` drivers in turn, who are called "<run>-0000000" from `first_driver` on.
-  // `epoch`: start of the run, in microseconds since 1970.
+  // Batches of `points` points, of `drivers` drivers in turn from one batch to the next, who are called "<run>-0000000"
+  // from `first_driver` on. `epoch`: start of the run, in microseconds since 1970.
   LocationMessage(std::string_view run, int64_t first_driver, int drivers, int points, int64_t epoch);
 
   // Sequences are these and above, so that all have the same length.
@@ -34,13 +34,20 @@ class LocationMessage {
   // than a point a microsecond, a little later. Valid until the next call.
   std::string_view Next(int64_t sequence, int64_t now);
 
-  int points() const { return static_cast<int>(point_at_.size()); }
+  int points() const { return points_; }
   // Of all messages so far.
   const std::vector<DriverTally>& tallies() const { return tallies_; }
 
  private:
-  std::string bytes_;
-  std::vector<size_t> point_at_;  // where each point's latitude begins
+  struct Template {
+    std::string bytes;
+    std::vector<size_t> point_at;  // where each point's latitude begins
+  };
+
+  int points_;
+  std::vector<Template> templates_;  // in turn: the first driver of each follows the last of the one before
+  size_t next_template_ = 0;
+  size_t next_driver_ = 0;
   std::vector<DriverTally> tallies_;
   std::vector<int64_t> homes_e7_;  // where each driver is at the epoch: its latitude, in 10^-7 degrees
   int64_t epoch_;

@@ -44,6 +44,27 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
 }
 
+TEST(Bench, EveryScenarioOfLocationsRunsAndItsBooksBalance) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  auto bench = RunBench({"locations", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                         folder.path(), "--seconds", "1", "--warm-up", "0.2", "--streams", "300", "--history-rows",
+                         "100000", "--tracks", "20", "--json", json_file});
+  const std::optional<int> exit_code = bench->Wait(absl::Seconds(240));
+  ASSERT_EQ(exit_code, 0) << bench->Output();
+
+  std::ifstream stream(json_file);
+  const auto json = nlohmann::json::parse(stream);
+  EXPECT_EQ(json["books_balance"], true);
+  std::vector<std::string> names;
+  for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
+  EXPECT_THAT(names, ElementsAre("batches", "singles", "open", "streams", "idle", "near", "track"));
+  EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
+  EXPECT_THAT(bench->Output(), HasSubstr("CPU per million points, Redis"));
+}
+
 TEST(Bench, SaysWhatItCannotRunWithout) {
   auto redis = RedisServer::Start();
   ASSERT_TRUE(redis.ok()) << redis.status();
@@ -53,6 +74,10 @@ TEST(Bench, SaysWhatItCannotRunWithout) {
   EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
   EXPECT_THAT(bench->Output(), HasSubstr("the bench could not run"));
   EXPECT_THAT(bench->Output(), HasSubstr("waybill-order"));
+  bench = RunBench({"locations", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                    folder.path(), "--bin", folder.path(), "--only", "near"});
+  EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
+  EXPECT_THAT(bench->Output(), HasSubstr("waybill-ingest"));
 }
 
 }  // namespace

@@ -93,6 +93,21 @@ TEST(LocationMessage, TalliesWhatItHolds) {
               ElementsAre(expected["run-0000000"], expected["run-0000001"], expected["run-0000002"]));
 }
 
+TEST(LocationMessage, GoesOnWithTheDriverAfterTheLastOfTheMessageBefore) {
+  for (const int points : {1, 2, 3, 4, 7}) {
+    LocationMessage message("run", 0, 3, points, kEpoch);
+    int64_t point = 0;
+    for (int64_t i = 0; i < 12; ++i) {
+      const v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence + i, kEpoch));
+      ASSERT_EQ(batch.points_size(), points);
+      for (const v1::Point& sent : batch.points()) {
+        EXPECT_EQ(sent.driver_id(), "run-000000" + std::to_string(point++ % 3));
+      }
+    }
+    for (const DriverTally& driver : message.tallies()) EXPECT_EQ(driver.points, 4 * points);
+  }
+}
+
 TEST(LocationMessage, DriversMoveAtTheSpeedTheySay) {
   LocationMessage message("run", 0, 1, 1, kEpoch);
   const double before = Parse(message.Next(LocationMessage::kFirstSequence, kEpoch)).points(0).latitude();

@@ -89,8 +89,9 @@ absl::StatusOr<std::vector<std::string>> FillHistory(const HistoryOptions& optio
     if (!outcome.ok()) return outcome;
   }
   for (const auto& [what, sql] : {
-           std::pair("its primary key",
-                     fmt::format("ALTER TABLE {} ADD PRIMARY KEY (driver_id, recorded_at)", partition)),
+           std::pair("its primary key", fmt::format("ALTER TABLE {} ADD PRIMARY KEY (driver_id, recorded_at) "
+                                                    "INCLUDE (lat, long, accuracy_m, heading_deg, speed_mps, marks)",
+                                                    partition)),
            std::pair("attaching it", fmt::format("ALTER TABLE driver_locations ATTACH PARTITION {} FOR VALUES FROM "
                                                  "('{}') TO ('{}')",
                                                  partition, from, to)),

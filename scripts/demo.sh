@@ -264,7 +264,7 @@ demo_late_hour() { # STACK
     fail "the hour could not be made up"
   wanted=$(sed -nE 's/.*"points":([0-9]+).*/\1/p' <<<"$truth")
   tell "What the file holds, known beforehand:" "$truth"
-  waybill track replay "$1/hour.csv" --json --speed 1800 >"$1/replay.json" 2>"$1/replay.log" &
+  waybill track replay "$1/hour.csv" --speed 1800 >"$1/replay.out" 2>"$1/replay.log" &
   local replay=$! deadline=$((SECONDS + 20))
   until (($(count_history "$1" "$start") > wanted / 4)); do
     ((SECONDS < deadline)) || fail_with_log "the replay does not begin" "$1/replay.log"
@@ -275,7 +275,7 @@ demo_late_hour() { # STACK
   stop_process "$1" waybill-ingest KILL
   start_ingest_service "$1" "$WAYBILL_INGEST"
   wait "$replay" || fail_with_log "the replay ended with exit code $?" "$1/replay.log"
-  tell "The client went on from its last ack. What it was told in the end:" "$(<"$1/replay.json")"
+  tell "The client went on from its last ack. What it was told in the end:" "$(<"$1/replay.out")"
   stored=$(count_history "$1" "$start")
   tell "" "In the history of that hour: $stored points; in the file, without what came twice and what is bad: $wanted"
   ((stored == wanted)) || fail "the history does not hold what was sent"

@@ -13,7 +13,7 @@ verb_up() {
     describe_up "$stack"
     return
   fi
-  build release waybill waybill-order waybill-sandbox
+  build release waybill waybill-order waybill-ingest waybill-sandbox
   mkdir -p "$stack"
   verb_down quietly  # what an earlier, broken start may have left
 
@@ -21,17 +21,21 @@ verb_up() {
   start_servers "$stack"
   export DATABASE_URL REDIS_URL
   "$bin/waybill" migrate || fail "the migration failed"
-  local sandbox order side
+  local sandbox order side ingest ingest_side
   sandbox=127.0.0.1:$(preferred_port 7420)
   order=127.0.0.1:$(preferred_port 7410)
   side=127.0.0.1:$(preferred_port 7411)
+  ingest=127.0.0.1:$(preferred_port 7430)
+  ingest_side=127.0.0.1:$(preferred_port 7431)
   start_service "$stack" waybill-sandbox "$bin/waybill-sandbox" --listen "$sandbox" --side-listen 127.0.0.1:0 \
     --log "$stack/books.log"
   start_service "$stack" waybill-order "$bin/waybill-order" --listen "$order" --side-listen "$side" \
     --payment-gateway "grpc://$sandbox" --instance dev-up
+  start_service "$stack" waybill-ingest "$bin/waybill-ingest" --listen "$ingest" --side-listen "$ingest_side"
   cat >"$stack/env" <<ENV
 # source this file, and \`waybill\` and \`psql\` know where everything is
-export WAYBILL_SERVER=$order WAYBILL_SANDBOX=$sandbox WAYBILL_SIDE_PORT=$side
+export WAYBILL_SERVER=$order WAYBILL_INGEST=$ingest WAYBILL_SANDBOX=$sandbox
+export WAYBILL_SIDE_PORT=$side WAYBILL_INGEST_SIDE_PORT=$ingest_side
 export DATABASE_URL='$DATABASE_URL' REDIS_URL='$REDIS_URL'
 export WAYBILL_DEV_UP="$DATABASE_URL $REDIS_URL"  # tells ./dev that these two are not servers of your own
 export PATH="$bin:\$PATH"
@@ -47,6 +51,8 @@ describe_up() { # STACK
 Waybill is up:
   orders (gRPC)      $WAYBILL_SERVER
   probes, metrics    http://$WAYBILL_SIDE_PORT/readyz?verbose  http://$WAYBILL_SIDE_PORT/metrics
+  ingest (gRPC)      $WAYBILL_INGEST
+  probes, metrics    http://$WAYBILL_INGEST_SIDE_PORT/readyz?verbose  http://$WAYBILL_INGEST_SIDE_PORT/metrics
   sandbox (gRPC)     $WAYBILL_SANDBOX    a payment gateway that misbehaves on request
   Postgres           psql '$DATABASE_URL'
   Redis              redis-cli -u '$REDIS_URL'
@@ -54,7 +60,9 @@ Waybill is up:
 
 Next steps:
   source .waybill/up/env
-  waybill driver put d-1 --at 52.52,13.405
+  waybill track generate fleet.csv --minutes 10 --clean
+  waybill track replay fleet.csv --speed real --shift-to-now &
+  waybill driver near 52.52,13.405
   waybill order create --user u-1 --amount 12.50 --currency EUR --pickup 52.52,13.405
   waybill sandbox set --target gateway --decline 0.5
   ./dev down
@@ -69,7 +77,7 @@ verb_down() {
     quietly) ;;
     *) fail "down: no option $1" ;;
   esac
-  for name in waybill-order waybill-sandbox; do
+  for name in waybill-order waybill-ingest waybill-sandbox; do
     process_runs "$stack" "$name" && echo "stopping $name"
     stop_process "$stack" "$name"
   done

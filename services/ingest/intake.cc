@@ -46,8 +46,9 @@ std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& positi
     return because(RejectReason::kBadTime, "recorded_at", "is missing, or no time between the years 1 and 9999");
   }
   if (position.recorded_at > now + options_.future_max) {
-    return because(RejectReason::kTimeInFuture, "recorded_at",
-                   fmt::format("is {} ahead of the server's clock", absl::FormatDuration(position.recorded_at - now)));
+    return because(
+        RejectReason::kTimeInFuture, "recorded_at",
+        fmt::format("is more than {} ahead of the server's clock", absl::FormatDuration(options_.future_max)));
   }
   if (position.recorded_at < now - options_.retention) {
     return because(RejectReason::kOlderThanRetention, "recorded_at",

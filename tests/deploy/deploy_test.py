@@ -19,6 +19,7 @@ except ImportError:
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+SERVICES = ("order", "ingest")  # each with a manifest, a dashboard, and a job that is scraped
 METRIC = re.compile(r"\b((?:waybill|grpc|process)_[a-z_]+)\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
@@ -32,16 +33,21 @@ def alert_rules():
     return [rule for group in load(DEPLOY / "alerts.yml")[0]["groups"] for rule in group["rules"]]
 
 
-def dashboard():
-    return json.loads((DEPLOY / "grafana/waybill-order.json").read_text(encoding="utf-8"))
+def dashboard(service):
+    return json.loads((DEPLOY / f"grafana/waybill-{service}.json").read_text(encoding="utf-8"))
+
+
+def container(service):
+    return load(DEPLOY / f"kubernetes/waybill-{service}.yaml")[0]["spec"]["template"]["spec"]["containers"][0]
 
 
 def expressions():
     for rule in alert_rules():
         yield "alert " + rule["alert"], rule["expr"]
-    for panel in dashboard()["panels"]:
-        for target in panel.get("targets", []):
-            yield "panel " + panel["title"], target["expr"]
+    for service in SERVICES:
+        for panel in dashboard(service)["panels"]:
+            for target in panel.get("targets", []):
+                yield f"{service} panel " + panel["title"], target["expr"]
 
 
 def metrics_in(expression):
@@ -76,8 +82,21 @@ class DeployTest(unittest.TestCase):
                 self.assertTrue(rule["annotations"]["summary"])
                 self.assertTrue(rule["annotations"]["description"])
 
+    def test_dashboards_are_mounted_and_named(self):
+        mounted = load(ROOT / "docker-compose.yml")[0]["services"]["grafana"]["volumes"]
+        for service in SERVICES:
+            file = f"waybill-{service}.json"
+            self.assertIn(f"./deploy/grafana/{file}:/var/lib/grafana/dashboards/{file}:ro", mounted)
+            self.assertEqual(dashboard(service)["uid"], f"waybill-{service}")
+            jobs = [one for one in dashboard(service)["templating"]["list"] if one["name"] == "job"]
+            self.assertEqual(jobs[0]["current"]["value"], f"waybill-{service}")
+
     def test_dashboard_panels_do_not_overlap(self):
-        panels = dashboard()["panels"]
+        for service in SERVICES:
+            with self.subTest(service):
+                self.check_panels(dashboard(service)["panels"])
+
+    def check_panels(self, panels):
         self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
         taken = {}
         for panel in panels:
@@ -109,20 +128,31 @@ class DeployTest(unittest.TestCase):
                 self.assertIn("healthcheck", compose[dependency], dependency)
             for port in service.get("ports", []):
                 self.assertTrue(port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world")
-        containers = load(DEPLOY / "kubernetes/waybill-order.yaml")[0]["spec"]["template"]["spec"]["containers"]
-        ports = {port["name"]: port["containerPort"] for port in containers[0]["ports"]}
-        arguments = " ".join(containers[0]["args"])
-        self.assertIn(f"--listen=0.0.0.0:{ports['grpc']}", arguments)
-        self.assertIn(f"--side-listen=0.0.0.0:{ports['side']}", arguments)
-        scraped = load(DEPLOY / "prometheus.yml")[0]["scrape_configs"][0]["static_configs"][0]["targets"]
-        self.assertEqual(scraped, [f"waybill-order:{ports['side']}"])
+        scraped = {
+            job["job_name"]: job["static_configs"][0]["targets"] for job in load(DEPLOY / "prometheus.yml")[0]["scrape_configs"]
+        }
+        self.assertEqual(set(scraped), {f"waybill-{service}" for service in SERVICES})
+        for service in SERVICES:
+            with self.subTest(service):
+                name = f"waybill-{service}"
+                pod = container(service)
+                ports = {port["name"]: port["containerPort"] for port in pod["ports"]}
+                stage = dockerfile.split(f"FROM runtime AS {name}\n")[1].split("FROM ")[0]
+                self.assertEqual(re.findall(r"^EXPOSE (.*)$", stage, re.MULTILINE), [f"{ports['grpc']} {ports['side']}"])
+                for arguments in (pod["args"], compose[name]["command"]):
+                    self.assertIn(f"--listen=0.0.0.0:{ports['grpc']}", arguments)
+                    self.assertIn(f"--side-listen=0.0.0.0:{ports['side']}", arguments)
+                published = [f"127.0.0.1:{port}:{port}" for port in (ports["grpc"], ports["side"])]
+                self.assertEqual(compose[name]["ports"], published)
+                self.assertIn(f"http://127.0.0.1:{ports['side']}/readyz", compose[name]["healthcheck"]["test"])
+                self.assertEqual(scraped[name], [f"{name}:{ports['side']}"])
 
     def test_flags_are_those_of_the_binaries(self):
-        commands = [("order", load(ROOT / "docker-compose.yml")[0]["services"]["waybill-order"]["command"])]
-        pod = load(DEPLOY / "kubernetes/waybill-order.yaml")[0]["spec"]["template"]["spec"]
-        commands.append(("order", pod["containers"][0]["args"]))
+        compose = load(ROOT / "docker-compose.yml")[0]["services"]
+        commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SERVICES]
+        commands += [(service, container(service)["args"]) for service in SERVICES]
         stages = re.findall(r'ENTRYPOINT \["waybill-(\w+)"\]\nCMD (\[.*\])', (DEPLOY / "Dockerfile").read_text("utf-8"))
-        self.assertEqual({name for name, _ in stages}, {"order", "sandbox"})
+        self.assertEqual({name for name, _ in stages}, {*SERVICES, "sandbox"})
         commands += [(name, [word for word in json.loads(words) if word.startswith("--")]) for name, words in stages]
         for service, arguments in commands:
             main = ROOT / "services" / service / "main.cc"

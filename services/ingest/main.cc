@@ -1,15 +1,11 @@
 // waybill-ingest: reading this shows the whole service. Everything is built here and handed to the next.
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
-#include "google/protobuf/stubs/logging.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
-#include "runtime/failpoint.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/readiness.h"
@@ -30,11 +26,6 @@
 
 namespace waybill::ingest {
 namespace {
-
-int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
-  log.Error(what, {{"error", std::string(status.message())}});
-  return 1;
-}
 
 void AddGauges(Metrics& metrics, const storage::LocationLog& history, const HotViewFeeder& feeder, const Ingest& ingest,
                const WorkerPool& workers, const storage::Pool& reads) {
@@ -63,7 +54,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
-  if (!redis_url.ok()) return Fail(log, "bad --redis-url", redis_url.status());
+  if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
   storage::RedisHotViewOptions view_options;
   view_options.stream_max = options.stream_max;
   storage::RedisHotView view(*redis_url, view_options);
@@ -82,12 +73,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   SidePortOptions side_options;
   side_options.listen = options.side_listen;
   auto side_port = SidePort::Start(side_options, metrics, readiness, log);
-  if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+  if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
 
   absl::Status schema =
       process::AwaitSchema(options.database_url, options.migrate, options.store_wait, clock, stop, log);
   if (schema.code() == absl::StatusCode::kCancelled) return 0;
-  if (!schema.ok()) return Fail(log, "cannot use the database", schema);
+  if (!schema.ok()) return process::Fail(log, "cannot use the database", schema);
 
   // A point's way: intake, history, hot view.
   std::unique_ptr<Ingest> ingest;  // below; the stores' threads wake it
@@ -135,7 +126,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
     stop.Wait();
   } else {
-    exit_code = Fail(log, "cannot serve", started);
+    exit_code = process::Fail(log, "cannot serve", started);
   }
 
   // Draining: what was read is made durable and acked, then the clients are sent elsewhere.
@@ -155,28 +146,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   return exit_code;
 }
 
-int Main(int argc, char** argv) {
-  if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
-    std::cerr << "waybill-ingest: " << std::string(armed.message()) << '\n';
-    return 2;
-  }
-  ServiceOptions options;
-  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
-
-  // Protobuf would write a line of its own for every request that is not UTF-8; the caller is told anyway.
-  google::protobuf::SetLogHandler(nullptr);
-  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  ShutdownSignals signals;  // before any thread
-  SystemClock clock;
-  Logger log(options.log_format, options.log_level, clock);
-  StopRequest stop(signals);
-  const int exit_code = Serve(options, clock, log, stop);
-  if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
-  return exit_code;
-}
-
 }  // namespace
 }  // namespace waybill::ingest
 
-int main(int argc, char** argv) { return waybill::ingest::Main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace waybill::ingest;  // NOLINT(google-build-using-namespace): this file is the service's own main
+  return waybill::process::RunService("waybill-ingest", argc, argv, ParseServiceOptions, Serve);
+}

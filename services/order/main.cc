@@ -1,16 +1,12 @@
 // waybill-order: reading this shows the whole service. Everything is built here and handed to the next.
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
-#include "google/protobuf/stubs/logging.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
-#include "runtime/failpoint.h"
 #include "runtime/ids.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -81,11 +77,6 @@ void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage
                             });
 }
 
-int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
-  log.Error(what, {{"error", std::string(status.message())}});
-  return 1;
-}
-
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
   SeededRandom random(EntropySeed());
   IdGenerator ids(clock, random);
@@ -96,7 +87,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
-  if (!redis_url.ok()) return Fail(log, "bad --redis-url", redis_url.status());
+  if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
   auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{});
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers);
@@ -114,7 +105,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   SidePortOptions side_options;
   side_options.listen = options.side_listen;
   auto side_port = SidePort::Start(side_options, metrics, readiness, log);
-  if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+  if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
 
   // Threads.
   ThreadScheduler scheduler(clock);
@@ -160,7 +151,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto journal = OpenJournal(options, tables, claims, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
-    return Fail(log, "cannot open the journal", journal.status());
+    return process::Fail(log, "cannot open the journal", journal.status());
   }
   AddStoreMetrics(metrics, reads, claims, **journal);
   OrderWatches watches(store, workers, scheduler, clock, WatchOptions{});
@@ -185,8 +176,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   housekeeping_options.lease = options.lease;
   housekeeping_options.recovery_in_flight = options.recovery_in_flight;
   Recovery recovery(runner, log, housekeeping_options);
-  Chores housekeeping(HousekeepingChores(runner, store, order_metrics, recovery, reconcile, housekeeping_options), clock,
-                      log);
+  Chores housekeeping(HousekeepingChores(runner, store, order_metrics, recovery, reconcile, housekeeping_options),
+                      clock, log);
   housekeeping.Start();
 
   int exit_code = 0;
@@ -200,7 +191,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                          {"dispatch", options.dispatch}});
     stop.Wait();
   } else {
-    exit_code = Fail(log, "cannot serve", started);
+    exit_code = process::Fail(log, "cannot serve", started);
   }
 
   // Draining: nothing new, a bounded time for what runs, and the leases go to whoever is left.
@@ -228,28 +219,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   return exit_code;
 }
 
-int Main(int argc, char** argv) {
-  if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
-    std::cerr << "waybill-order: " << std::string(armed.message()) << '\n';
-    return 2;
-  }
-  ServiceOptions options;
-  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
-
-  // Protobuf would write a line of its own for every request that is not UTF-8; the caller is told anyway.
-  google::protobuf::SetLogHandler(nullptr);
-  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  ShutdownSignals signals;  // before any thread
-  SystemClock clock;
-  Logger log(options.log_format, options.log_level, clock);
-  StopRequest stop(signals);
-  const int exit_code = Serve(options, clock, log, stop);
-  if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
-  return exit_code;
-}
-
 }  // namespace
 }  // namespace waybill::order
 
-int main(int argc, char** argv) { return waybill::order::Main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace waybill::order;  // NOLINT(google-build-using-namespace): this file is the service's own main
+  return waybill::process::RunService("waybill-order", argc, argv, ParseServiceOptions, Serve);
+}

@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <fstream>
-#include <string_view>
+#include <iostream>
 
+#include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
+#include "runtime/failpoint.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_store.h"
 
@@ -27,6 +29,21 @@ absl::Status CheckSchema(const std::string& url) {
 }
 
 }  // namespace
+
+bool PrepareProcess(const char* name) {
+  if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
+    std::cerr << name << ": " << std::string(armed.message()) << '\n';
+    return false;
+  }
+  // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  return true;
+}
+
+int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
+  log.Error(what, {{"error", std::string(status.message())}});
+  return 1;
+}
 
 absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
                          StopRequest& stop, const Logger& log) {

@@ -1,7 +1,9 @@
-// What the main of every service that lives on Postgres does before it serves.
+// What the main of every service that lives on Postgres does besides building its objects.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -11,6 +13,10 @@
 
 namespace waybill::process {
 
+// Arms the failpoints of the environment and quiets libraries. False: the environment is wrong, which was told on
+// stderr.
+bool PrepareProcess(const char* name);
+
 // Waits until Postgres answers and has the schema; with `migrate`, brings it up to date. CANCELLED when asked to stop
 // meanwhile; the last error when `wait_max` is over, or when waiting cannot help.
 absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
@@ -19,5 +25,25 @@ absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Du
 // Writes "grpc=PORT" and "side=PORT", whole or not at all: whoever waits for the file may read it at once. An empty
 // path writes nothing.
 absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port);
+
+// Logs what went wrong; the exit code.
+int Fail(const Logger& log, std::string_view what, const absl::Status& status);
+
+// main() of a service: arms failpoints, reads the flags, blocks the signals before any thread starts, and serves until
+// `serve` answers the exit code.
+template <typename Options>
+int RunService(const char* name, int argc, char** argv, std::optional<int> (*parse)(int, char**, Options&),
+               int (*serve)(const Options&, const Clock&, const Logger&, StopRequest&)) {
+  if (!PrepareProcess(name)) return 2;
+  Options options;
+  if (std::optional<int> exit_code = parse(argc, argv, options)) return *exit_code;
+  ShutdownSignals signals;
+  SystemClock clock;
+  Logger log(options.log_format, options.log_level, clock);
+  StopRequest stop(signals);
+  const int exit_code = serve(options, clock, log, stop);
+  if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
+  return exit_code;
+}
 
 }  // namespace waybill::process

@@ -23,7 +23,7 @@ struct SanityOptions {
 class DriverFront {
  public:
   // Remembers between `drivers_max` / 2 and `drivers_max` of the drivers that were seen last.
-  DriverFront(SanityOptions sanity, size_t drivers_max) : sanity_(sanity), generation_max_(drivers_max / 2 + 1) {}
+  DriverFront(SanityOptions sanity, size_t drivers_max) : sanity_(sanity), generation_max_(drivers_max / 2) {}
 
   // How the location stands to what was taken before; a newer one becomes the front. Marks what looks wrong with it.
   void Take(storage::Location& location);

@@ -52,25 +52,34 @@ bool Ingest::Submit(Report& report) {
   return true;
 }
 
-void Ingest::AwaitRoom(absl::AnyInvocable<void()> on_room) {
+void Ingest::AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room) {
   metrics_.Paused();
   {
     std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(on_room));
+    places_[who] = waiting_.insert(waiting_.end(), {who, std::move(on_room)});
   }
   // The last commit may have ended before anybody waited for it.
   WakeWaiting();
 }
 
+void Ingest::Forget(const void* who) {
+  std::lock_guard lock(mutex_);
+  auto place = places_.find(who);
+  if (place == places_.end()) return;
+  waiting_.erase(place->second);
+  places_.erase(place);
+}
+
 void Ingest::WakeWaiting() {
   // In the order they came, until one more report could fill the queue; reading resumes at half, lest streams are
-  // paused and resumed for every commit.
-  while (Room(options_.queue_max / 2)) {
+  // paused and resumed for every commit. An empty queue always has room.
+  while (Room((options_.queue_max + 1) / 2)) {
     absl::AnyInvocable<void()> next;
     {
       std::lock_guard lock(mutex_);
       if (waiting_.empty()) return;
-      next = std::move(waiting_.front());
+      next = std::move(waiting_.front().on_room);
+      places_.erase(waiting_.front().who);
       waiting_.pop_front();
     }
     next();

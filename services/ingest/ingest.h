@@ -4,12 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "runtime/clock.h"
@@ -53,9 +54,11 @@ class Ingest {
   Report Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done);
 
   // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
-  // there may be room), or shed the load.
+  // there may be room), or shed the load. `who` names whoever waits, once at a time.
   [[nodiscard]] bool Submit(Report& report);
-  void AwaitRoom(absl::AnyInvocable<void()> on_room);
+  void AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room);
+  // Drops its `on_room`, if it was not called yet: while a store is away, those that gave up must not pile up.
+  void Forget(const void* who);
 
   // A commit or a round trip to Redis ended: there may be room.
   void WakeWaiting();
@@ -63,6 +66,11 @@ class Ingest {
   size_t waiting() const;
 
  private:
+  struct Waiter {
+    const void* who;
+    absl::AnyInvocable<void()> on_room;
+  };
+
   bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }
 
   storage::LocationLog& log_;
@@ -72,7 +80,8 @@ class Ingest {
   const Clock& clock_;
   const IngestOptions options_;
   mutable std::mutex mutex_;
-  std::deque<absl::AnyInvocable<void()>> waiting_;
+  std::list<Waiter> waiting_;  // in the order they came
+  absl::flat_hash_map<const void*, std::list<Waiter>::iterator> places_;
 };
 
 }  // namespace waybill::ingest

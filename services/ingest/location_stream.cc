@@ -59,13 +59,19 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPositi
                     });
   const bool taken = ingest_.Submit(report);
   lock.lock();
-  reading_ = false;  // only now: until here nobody may ask for the next batch
+  if (taken) reading_ = false;  // only now: until here nobody may ask for the next batch
   if (!taken && peer_ != nullptr) parked_.emplace(std::move(report));
   const bool wait = parked_.has_value();
   Deeds deeds = Next();
   lock.unlock();
   Do(std::move(deeds));
-  if (wait) ingest_.AwaitRoom([self = shared_from_this()] { self->SubmitParked(); });
+  if (wait) AwaitRoom();
+}
+
+void LocationStream::AwaitRoom() {
+  ingest_.AwaitRoom(this, [weak = weak_from_this()] {
+    if (auto self = weak.lock()) self->SubmitParked();
+  });
 }
 
 void LocationStream::SubmitParked() {
@@ -80,11 +86,15 @@ void LocationStream::SubmitParked() {
   {
     std::lock_guard lock(mutex_);
     if (peer_ == nullptr) return;
-    if (!taken) parked_ = std::move(report);
+    if (taken) {
+      reading_ = false;
+    } else {
+      parked_ = std::move(report);
+    }
     deeds = Next();
   }
   Do(std::move(deeds));
-  if (!taken) ingest_.AwaitRoom([self = shared_from_this()] { self->SubmitParked(); });
+  if (!taken) AwaitRoom();
 }
 
 void LocationStream::OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected) {
@@ -142,8 +152,8 @@ void LocationStream::OnDrain() {
   Deeds deeds;
   {
     std::lock_guard lock(mutex_);
-    if (peer_ == nullptr || ended_) return;
-    ended_ = true;
+    if (ended_) return;
+    ended_ = true;  // also of a stream that is not open yet
     end_ = storage::ReasonError("SHUTTING_DOWN", "this process is draining");
     deeds = Next();
   }
@@ -177,12 +187,12 @@ LocationStream::Deeds LocationStream::Next() {
     writing_ = true;
   }
   if (ended_) {
-    if (!writing_ && batches_.empty() && !parked_) FinishWith(end_, deeds);
+    if (!writing_ && batches_.empty()) FinishWith(end_, deeds);  // what is parked is in batches_
     return deeds;
   }
   if (unacked_ >= options_.unacked_max) paused_ = true;
   if (unacked_ <= options_.unacked_max / 2) paused_ = false;
-  if (!reading_ && !paused_ && !parked_) {
+  if (!reading_ && !paused_) {
     reading_ = true;
     deeds.read = true;
   }
@@ -194,6 +204,7 @@ void LocationStream::FinishWith(absl::Status status, Deeds& deeds) {
   peer_ = nullptr;
   deeds.finish = std::move(status);
   batches_.clear();
+  if (parked_) ingest_.Forget(this);
   parked_.reset();
   streams_.Remove(*this);
 }

@@ -25,14 +25,15 @@ struct Ack {
   std::vector<Rejection> rejected;
 };
 
-// The client's side of the stream. Every function may be called from any thread.
+// The client's side of the stream. Every function may be called from any thread; what another thread was just about to
+// ask for when the stream was finished, may come after Finish and is nothing then (`sent` is still called).
 class StreamPeer {
  public:
   virtual ~StreamPeer() = default;
   virtual void Read() = 0;  // asks for the next batch
   // One at a time; `sent` is called once, on any thread.
   virtual void Send(const Ack& ack, absl::AnyInvocable<void(bool ok)> sent) = 0;
-  virtual void Finish(const absl::Status& status) = 0;  // the last call
+  virtual void Finish(const absl::Status& status) = 0;  // once
 };
 
 struct StreamOptions {
@@ -77,6 +78,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
 
   void OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected);
   void OnSent(bool ok, size_t points);
+  void AwaitRoom();
   void SubmitParked();
   // Under mutex_: what the state asks for.
   Deeds Next();
@@ -90,10 +92,10 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   std::mutex mutex_;                  // over all of these
   std::shared_ptr<StreamPeer> peer_;  // none: not open, or finished
   std::vector<Batch> batches_;        // sent by the client and not yet in an ack, in the order of their sequences
-  std::optional<Report> parked_;      // waits for room; nothing is read meanwhile
+  std::optional<Report> parked_;      // waits for room; reading_ meanwhile
   int64_t last_sequence_ = 0;
   size_t unacked_ = 0;    // points
-  bool reading_ = false;  // a batch was asked for, or is being taken
+  bool reading_ = false;  // a batch was asked for, is being taken or is parked
   bool paused_ = false;   // by unacked_max
   bool writing_ = false;
   bool ended_ = false;  // nothing is read any more: all that is left is to ack

@@ -83,7 +83,7 @@ void HotViewFeeder::Run() {
       std::unique_lock lock(mutex_);
       if (answered) {
         work_.wait_for(lock, absl::ToChronoNanoseconds(options_.check_every),
-                       [this] { return stopping_ || !waiting_.empty(); });
+                       [this] { return stopping_ || !waiting_.empty() || rebuild_; });
       } else {
         work_.wait_for(lock, absl::ToChronoNanoseconds(options_.retry), [this] { return stopping_; });
       }

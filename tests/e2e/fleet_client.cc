@@ -28,7 +28,7 @@ bool IsDefinite(const grpc::Status& status) {
 // --- FleetClient
 
 FleetClient::FleetClient(const IngestReplica& replica, Source source, size_t window)
-    : source_(std::move(source)), window_(window), stub_(replica.Locations()) {
+    : port_(replica.port()), source_(std::move(source)), window_(window) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -56,7 +56,9 @@ bool FleetClient::RunStream() {
     broken_ = false;
     again.assign(unacked_.begin(), unacked_.end());
   }
-  std::unique_ptr<Stream> stream = stub_->StreamLocations(&context);
+  // A new connection each time: one that failed is not tried again for seconds.
+  const auto stub = pb::LocationService::NewStub(ConnectTo(port_));
+  std::unique_ptr<Stream> stream = stub->StreamLocations(&context);
   std::thread reader([this, &stream] { Read(*stream); });
   bool open = std::all_of(again.begin(), again.end(),
                           [&stream](const pb::LocationBatch& batch) { return stream->Write(batch); });

@@ -25,7 +25,8 @@ class FleetClient {
   // Fills the next batch; false: there is none any more.
   using Source = std::function<bool(location::v1::LocationBatch& batch)>;
 
-  // Calls `source` on a thread of its own. `window` batches are under way at most. The replica outlives this.
+  // Calls `source` on a thread of its own. `window` batches are under way at most. The replica has been
+  // started once, so that its port is known.
   FleetClient(const IngestReplica& replica, Source source, size_t window);
   ~FleetClient();
 
@@ -52,9 +53,9 @@ class FleetClient {
   void Take(const location::v1::LocationAck& ack);
   bool WaitForEnd(absl::Duration timeout);
 
+  const int port_;
   const Source source_;
   const size_t window_;
-  const std::unique_ptr<location::v1::LocationService::Stub> stub_;
   std::atomic<int64_t> acked_ = 0, reconnects_ = 0;
   std::atomic<bool> stopping_ = false, giving_up_ = false;
   mutable std::mutex mutex_;  // over the rest

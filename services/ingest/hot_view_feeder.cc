@@ -49,8 +49,9 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
     std::lock_guard lock(mutex_);
     backlog_ += durable.size();
     waiting_.push_back({std::move(durable), clock_.Now()});
-    // While Redis is away: of what it missed only the latest is of interest.
-    while (stale_ && backlog_ > options_.backlog_max && waiting_.size() > 1) {
+    // While Redis is away: of what it missed only the latest is of interest. But what comes after history was read, the
+    // rebuilt view would lack.
+    while (stale_ && !rebuilding_ && backlog_ > options_.backlog_max && waiting_.size() > 1) {
       dropped += waiting_.front().locations.size();
       backlog_ -= waiting_.front().locations.size();
       waiting_.pop_front();
@@ -62,7 +63,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
 
 bool HotViewFeeder::Congested() const {
   std::lock_guard lock(mutex_);
-  return !stale_ && backlog_ > options_.backlog_max;
+  return (!stale_ || rebuilding_) && backlog_ > options_.backlog_max;
 }
 
 bool HotViewFeeder::stale() const {
@@ -82,7 +83,7 @@ void HotViewFeeder::Run() {
       std::unique_lock lock(mutex_);
       if (answered) {
         work_.wait_for(lock, absl::ToChronoNanoseconds(options_.check_every),
-                       [this] { return stopping_ || !waiting_.empty(); });
+                       [this] { return stopping_ || !waiting_.empty() || rebuild_; });
       } else {
         work_.wait_for(lock, absl::ToChronoNanoseconds(options_.retry), [this] { return stopping_; });
       }
@@ -152,7 +153,13 @@ bool HotViewFeeder::Publish(std::vector<Waiting> batch) {
 }
 
 bool HotViewFeeder::Rebuild() {
+  // Before anything is read: history is not to be asked again and again while Redis is away.
+  if (absl::Status up = view_.Ping(); !up.ok()) return Failed(up, {});
   WAYBILL_FAILPOINT("ingest.before_rebuild");
+  {
+    std::lock_guard lock(mutex_);
+    rebuilding_ = true;
+  }
   const absl::Time now = clock_.Now();
   auto newest = history_.NewestSince(now - options_.fresh_for);
   if (!newest.ok()) return Failed(newest.status(), {});
@@ -180,6 +187,7 @@ bool HotViewFeeder::Failed(const absl::Status& status, std::vector<Waiting> batc
   rebuild_ = true;
   {
     std::lock_guard lock(mutex_);
+    rebuilding_ = false;
     for (const Waiting& waiting : batch) backlog_ += waiting.locations.size();
     waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
   }
@@ -190,6 +198,7 @@ bool HotViewFeeder::Failed(const absl::Status& status, std::vector<Waiting> batc
 void HotViewFeeder::SetStale(bool stale) {
   {
     std::lock_guard lock(mutex_);
+    if (!stale) rebuilding_ = false;
     if (stale_ == stale) return;
     stale_ = stale;
   }

@@ -2,7 +2,7 @@
 // its last round trip ran, and publishes all moves and each driver's newest position in one pipeline.
 //
 // While Redis is away nothing waits for it: the latest moves are kept, up to a limit, and the rest is dropped, for
-// history has them all. When Redis is back, or was found empty, the view is rebuilt from history first.
+// history has them all. At the start, and when Redis is back or was found empty, the view is rebuilt from history first.
 #pragma once
 
 #include <condition_variable>
@@ -81,7 +81,10 @@ class HotViewFeeder {
   size_t backlog_ = 0;  // positions in waiting_
   bool stale_ = true;   // until the first answer says otherwise
   bool stopping_ = false;
-  bool rebuild_ = false;  // these two are Step's
+  bool rebuilding_ = false;  // from the reading of history on
+  // These two are Step's. A process that died may have left positions in history that are not in the view, although the
+  // view is there: every start looks.
+  bool rebuild_ = true;
   bool complained_ = false;
   std::thread thread_;
 };

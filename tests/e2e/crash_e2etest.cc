@@ -1,4 +1,4 @@
-// kill -9 at every failpoint of the registry, restart, settle, and look at the books.
+// kill -9 at every failpoint of the order half, restart, settle, and look at the books.
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -13,6 +13,15 @@
 
 namespace waybill::testing {
 namespace {
+
+// The registry without what waybill-ingest hits (ingest_crash_e2etest).
+std::vector<std::string_view> OrderFailpoints() {
+  std::vector<std::string_view> names;
+  for (std::string_view name : kFailpoints) {
+    if (!name.starts_with("ingest.")) names.push_back(name);
+  }
+  return names;
+}
 
 // Only a remote dispatcher is called; the built-in one picks.
 bool NeedsRemoteDispatch(std::string_view failpoint) { return failpoint.starts_with("dispatch."); }
@@ -81,14 +90,14 @@ void RunAll(const std::vector<std::vector<std::string>>& scenarios) {
 TEST(Crash, AtEveryFailpoint) {
   ASSERT_TRUE(kFailpointsCompiledIn);
   std::vector<std::vector<std::string>> scenarios;
-  for (std::string_view failpoint : kFailpoints) scenarios.push_back({std::string(failpoint)});
+  for (std::string_view failpoint : OrderFailpoints()) scenarios.push_back({std::string(failpoint)});
   RunAll(scenarios);
 }
 
 TEST(Crash, AtPairsOfFailpoints) {
   std::vector<std::vector<std::string>> scenarios;
-  for (std::string_view first : kFailpoints) {
-    for (std::string_view second : kFailpoints) {
+  for (std::string_view first : OrderFailpoints()) {
+    for (std::string_view second : OrderFailpoints()) {
       if (NeedsRemoteDispatch(first) != NeedsRemoteDispatch(second)) continue;
       if (!LongForms() && !(first == "advance.before_commit" && second == "refund.after_receive")) continue;
       scenarios.push_back({std::string(first), std::string(second)});

@@ -1,13 +1,7 @@
 #include "tests/e2e/stack.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "absl/time/clock.h"
 #include "fmt/format.h"
@@ -20,35 +14,7 @@ namespace {
 
 constexpr absl::Duration kStartMax = absl::Seconds(30);
 
-std::shared_ptr<grpc::Channel> Connect(int port) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
-                   1);  // a channel that outlived a dead server must not be met again
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetMaxReceiveMessageSize(-1);  // the books of a long test
-  return grpc::CreateCustomChannel(fmt::format("127.0.0.1:{}", port), grpc::InsecureChannelCredentials(), arguments);
-}
-
 }  // namespace
-
-std::map<std::string, int> ReadPortFile(const std::string& path) {
-  std::ifstream in(path);
-  std::map<std::string, int> ports;
-  std::string line;
-  while (std::getline(in, line)) {
-    size_t equals = line.find('=');
-    if (equals != std::string::npos) ports[line.substr(0, equals)] = std::atoi(line.c_str() + equals + 1);
-  }
-  return ports;
-}
-
-std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration timeout, const std::string& client) {
-  auto context = std::make_unique<grpc::ClientContext>();
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  context->AddMetadata("waybill-client", client);
-  return context;
-}
 
 order::v1::CreateOrderRequest OrderRequestFor(const std::string& key, int64_t amount_minor) {
   order::v1::CreateOrderRequest request;
@@ -59,87 +25,11 @@ order::v1::CreateOrderRequest OrderRequestFor(const std::string& key, int64_t am
   return request;
 }
 
-// --- OrderReplica
-
-void OrderReplica::StartWithoutWaiting(const Environment& env) {
-  ProcessOptions options;
-  options.args = args_;
-  options.args.insert(options.args.end(),
-                      {"--listen", fmt::format("127.0.0.1:{}", port_), "--side-listen",
-                       fmt::format("127.0.0.1:{}", side_port_), "--port-file", directory_ + "/ports"});
-  options.env = env;
-  std::remove((directory_ + "/ports").c_str());
-  auto started = Process::Start(binary_, options);
-  ASSERT_TRUE(started.ok()) << started.status();
-  process_ = *std::move(started);
-}
-
-bool OrderReplica::WaitForPorts() {
-  std::map<std::string, int> ports;
-  Eventually(kStartMax, [&] {
-    ports = ReadPortFile(directory_ + "/ports");
-    return (ports.contains("grpc") && ports.contains("side")) || !running();
-  });
-  if (!ports.contains("grpc")) return false;
-  port_ = ports["grpc"];
-  side_port_ = ports["side"];
-  return true;
-}
-
-void OrderReplica::Start(const Environment& env) {
-  StartWithoutWaiting(env);
-  ASSERT_TRUE(WaitForPorts()) << process_->Output();
-  ASSERT_TRUE(Eventually(kStartMax, [&] { return Http("/readyz").find(" 200 ") != std::string::npos; }))
-      << Http("/readyz?verbose") << process_->Output();
-}
-
-void OrderReplica::Kill() {
-  process_->Signal(SIGKILL);
-  process_->Wait(absl::Seconds(10));
-}
-
-std::optional<int> OrderReplica::Stop(absl::Duration timeout) {
-  process_->Signal(SIGTERM);
-  return process_->Wait(timeout);
-}
-
 std::unique_ptr<order::v1::OrderService::Stub> OrderReplica::Orders() const {
-  return order::v1::OrderService::NewStub(Connect(port_));
+  return order::v1::OrderService::NewStub(Channel());
 }
 
-std::unique_ptr<ops::v1::SagaAdmin::Stub> OrderReplica::Admin() const {
-  return ops::v1::SagaAdmin::NewStub(Connect(port_));
-}
-
-std::string OrderReplica::Http(const std::string& path) const {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  timeval timeout{5, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(side_port_));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-    send(fd, request.data(), request.size(), MSG_NOSIGNAL);
-    char buffer[65536];
-    for (ssize_t n; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, static_cast<size_t>(n));
-  }
-  close(fd);
-  return answer;
-}
-
-double OrderReplica::Metric(const std::string& name_and_labels) const {
-  std::istringstream lines(Http("/metrics"));
-  std::string line;
-  while (std::getline(lines, line)) {
-    if (line.compare(0, name_and_labels.size(), name_and_labels) == 0 && line[name_and_labels.size()] == ' ') {
-      return std::atof(line.c_str() + name_and_labels.size());
-    }
-  }
-  return 0;
-}
+std::unique_ptr<ops::v1::SagaAdmin::Stub> OrderReplica::Admin() const { return ops::v1::SagaAdmin::NewStub(Channel()); }
 
 // --- Stack
 
@@ -215,7 +105,7 @@ void Stack::SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::T
   sandbox::v1::Behaviours response;
   auto context = Deadline(absl::Seconds(10));
   grpc::Status status =
-      sandbox::v1::SandboxAdmin::NewStub(Connect(sandbox_port_))->SetBehaviour(context.get(), request, &response);
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->SetBehaviour(context.get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
 }
 
@@ -241,7 +131,8 @@ std::vector<std::string> Stack::WrongInTheBooks() {
   std::vector<std::string> wrong;
   sandbox::v1::Books books;
   auto context = Deadline(absl::Seconds(30));
-  grpc::Status status = sandbox::v1::SandboxAdmin::NewStub(Connect(sandbox_port_))->GetBooks(context.get(), {}, &books);
+  grpc::Status status =
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->GetBooks(context.get(), {}, &books);
   if (!status.ok()) return {"the sandbox does not show its books: " + status.error_message()};
   std::map<std::string, sandbox::v1::Books::Entry> gateway, dispatcher;
   for (const auto& entry : books.entries()) {

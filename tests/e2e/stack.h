@@ -2,15 +2,13 @@
 // the test's own. And the books' oracle: what must hold whatever happened.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
+#include "tests/e2e/service_process.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/redis.h"
@@ -21,41 +19,12 @@
 
 namespace waybill::testing {
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
-
-// One waybill-order. Keeps its ports over restarts, as a replica behind a fixed address does.
-class OrderReplica {
+// One waybill-order.
+class OrderReplica : public ServiceProcess {
  public:
-  OrderReplica(std::string binary, std::vector<std::string> args, std::string directory)
-      : binary_(std::move(binary)), args_(std::move(args)), directory_(std::move(directory)) {}
-
-  // Ready for calls when this returns; fails the test otherwise.
-  void Start(const Environment& env = {});
-  // The same, for a process that is expected to die early: returns as soon as it runs.
-  void StartWithoutWaiting(const Environment& env);
-  // Until the ports are known; false when the process ended first.
-  bool WaitForPorts();
-  void Kill();  // SIGKILL, and waits for the end
-  // SIGTERM; the exit code.
-  std::optional<int> Stop(absl::Duration timeout = absl::Seconds(30));
-
-  Process& process() { return *process_; }
-  bool running() const { return process_ && process_->Running(); }
-  int port() const { return port_; }
-  int side_port() const { return side_port_; }
+  using ServiceProcess::ServiceProcess;
   std::unique_ptr<order::v1::OrderService::Stub> Orders() const;
   std::unique_ptr<ops::v1::SagaAdmin::Stub> Admin() const;
-  std::string Http(const std::string& path) const;  // the whole answer of the side port; "" when it does not answer
-  // The value of a metric without labels, or with exactly these ("{a=\"b\"}"); 0 when it is not there.
-  double Metric(const std::string& name_and_labels) const;
-
- private:
-  std::string binary_;
-  std::vector<std::string> args_;
-  std::string directory_;
-  std::unique_ptr<Process> process_;
-  int port_ = 0;
-  int side_port_ = 0;
 };
 
 struct StackOptions {
@@ -107,10 +76,6 @@ class Stack {
   std::vector<std::unique_ptr<OrderReplica>> replicas_;
 };
 
-// "grpc=4242\nside=4243\n" -> {{"grpc", 4242}, …}; empty when the file is not whole yet.
-std::map<std::string, int> ReadPortFile(const std::string& path);
-
 order::v1::CreateOrderRequest OrderRequestFor(const std::string& key, int64_t amount_minor = 1250);
-std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration timeout, const std::string& client = "e2e");
 
 }  // namespace waybill::testing

@@ -123,6 +123,12 @@ void PostgresServer::Kill() {
   process_.reset();
 }
 
+void PostgresServer::Signal(int signal) {
+  if (process_ == nullptr) return;
+  process_->Signal(signal);
+  for (const pid_t child : Children(process_->pid())) kill(child, signal);
+}
+
 absl::Status PostgresServer::StartAgain() {
   absl::Status status;
   Eventually(kStartTimeout, [&] {

@@ -41,6 +41,9 @@ class PostgresServer {
   absl::Status StartAgain();
   absl::Status Restart(StopMode mode = StopMode::kImmediate);
 
+  // To every process of it that runs at this moment: SIGSTOP makes it hang, SIGCONT ends that.
+  void Signal(int signal);
+
   // The server log since its last start.
   std::string Log() const;
 

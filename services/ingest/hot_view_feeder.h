@@ -2,7 +2,8 @@
 // its last round trip ran, and publishes all moves and each driver's newest position in one pipeline.
 //
 // While Redis is away nothing waits for it: the latest moves are kept, up to a limit, and the rest is dropped, for
-// history has them all. At the start, and when Redis is back or was found empty, the view is rebuilt from history first.
+// history has them all. At the start, and when Redis is back or was found empty, the view is rebuilt from history
+// first.
 #pragma once
 
 #include <condition_variable>

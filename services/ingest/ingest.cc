@@ -12,7 +12,6 @@ Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequen
   metrics_.Received(points.size());
   Checked checked = intake_.Check(std::move(points), sequence, now);
   for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
-  for (const storage::Location& location : checked.accepted) metrics_.Taken(location);
   return {std::move(checked), sequence, now, std::move(done)};
 }
 
@@ -24,6 +23,11 @@ bool Ingest::Submit(Report& report) {
   if (!Room(options_.queue_max)) return false;
   storage::LocationAppend append;
   append.locations = std::move(report.checked_.accepted);
+  // Only now: what is not appended after all, and sent again, must not stand behind itself.
+  for (storage::Location& location : append.locations) {
+    front_.Take(location);
+    metrics_.Taken(location);
+  }
   append.received_at = report.received_at_;
   append.done = [this, rejected = std::move(report.checked_.rejected), indices = std::move(report.checked_.indices),
                  sequence = report.sequence_, done = std::move(report.done_)](

@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "runtime/clock.h"
+#include "services/ingest/driver_front.h"
 #include "services/ingest/hot_view_feeder.h"
 #include "services/ingest/ingest_metrics.h"
 #include "services/ingest/intake.h"
@@ -46,9 +47,15 @@ class Report {
 class Ingest {
  public:
   // All outlive this.
-  Ingest(storage::LocationLog& log, HotViewFeeder& feeder, Intake& intake, IngestMetrics& metrics, const Clock& clock,
-         IngestOptions options)
-      : log_(log), feeder_(feeder), intake_(intake), metrics_(metrics), clock_(clock), options_(options) {}
+  Ingest(storage::LocationLog& log, HotViewFeeder& feeder, const Intake& intake, DriverFront& front,
+         IngestMetrics& metrics, const Clock& clock, IngestOptions options)
+      : log_(log),
+        feeder_(feeder),
+        intake_(intake),
+        front_(front),
+        metrics_(metrics),
+        clock_(clock),
+        options_(options) {}
 
   // Checks the points. `sequence` names the report in rejections.
   Report Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done);
@@ -75,7 +82,8 @@ class Ingest {
 
   storage::LocationLog& log_;
   HotViewFeeder& feeder_;
-  Intake& intake_;
+  const Intake& intake_;
+  DriverFront& front_;
   IngestMetrics& metrics_;
   const Clock& clock_;
   const IngestOptions options_;

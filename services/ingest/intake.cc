@@ -57,7 +57,7 @@ std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& positi
   return std::nullopt;
 }
 
-Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) {
+Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) const {
   Checked checked;
   checked.accepted.reserve(positions.size());
   for (size_t i = 0; i < positions.size(); ++i) {
@@ -75,7 +75,6 @@ Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t se
     storage::Location location{std::move(position)};
     location.position.recorded_at = absl::FromUnixMicros(absl::ToUnixMicros(location.position.recorded_at));
     location.position.marks = 0;
-    front_.Take(location);
     checked.accepted.push_back(std::move(location));
   }
   return checked;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "services/ingest/driver_front.h"
 #include "storage/location_log.h"
 
 namespace waybill::ingest {
@@ -56,17 +55,16 @@ struct Checked {
 // Thread-safe.
 class Intake {
  public:
-  Intake(IntakeOptions options, DriverFront& front) : options_(options), front_(front) {}
+  explicit Intake(IntakeOptions options) : options_(options) {}
 
   // A position whose time is missing or no time at all has recorded_at = InfinitePast. Positions are taken to the
   // microsecond, which is what identifies them.
-  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now);
+  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) const;
 
  private:
   std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time now) const;
 
   const IntakeOptions options_;
-  DriverFront& front_;
 };
 
 }  // namespace waybill::ingest

@@ -96,8 +96,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   };
   storage::PostgresLocationLog location_log(options.database_url, log_options);
   DriverFront front(options.sanity, options.drivers_max);
-  Intake intake(options.intake, front);
-  ingest = std::make_unique<Ingest>(location_log, feeder, intake, counts, clock, options.ingest);
+  const Intake intake(options.intake);
+  ingest = std::make_unique<Ingest>(location_log, feeder, intake, front, counts, clock, options.ingest);
   feeder.Start();
 
   // What callers see.

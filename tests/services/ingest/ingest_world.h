@@ -88,9 +88,9 @@ struct WorldOptions {
 struct World {
   explicit World(WorldOptions options = {})
       : front(options.sanity, 1'000),
-        intake(options.intake, front),
+        intake(options.intake),
         feeder(fleet, store, metrics, time, log, options.hot_view, [] {}),
-        ingest(positions, feeder, intake, metrics, time, options.ingest),
+        ingest(positions, feeder, intake, front, metrics, time, options.ingest),
         streams(ingest, metrics, options.streams) {}
 
   storage::DriverPosition At(const std::string& driver_id, int64_t millis = 0, double latitude = 52.5,

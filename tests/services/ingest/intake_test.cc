@@ -63,9 +63,8 @@ class IntakeTest : public ::testing::Test {
     return Fault(position);
   }
 
-  DriverFront front_{SanityOptions{}, 1'000};
   IntakeOptions options_;
-  Intake intake_{options_, front_};
+  Intake intake_{options_};
 };
 
 TEST_F(IntakeTest, TakesIdsOf1To128VisibleCharacters) {
@@ -98,7 +97,7 @@ TEST_F(IntakeTest, ZeroZeroIsAReceiverWithoutAFixUnlessAllowed) {
   EXPECT_EQ(WithPoint(1e-9, 0), "");
   IntakeOptions options;
   options.allow_zero = true;
-  Intake allowing(options, front_);
+  Intake allowing(options);
   DriverPosition position = Good();
   position.point = {0, 0};
   EXPECT_EQ(FaultIn(allowing, position), "");
@@ -150,20 +149,13 @@ TEST_F(IntakeTest, KeepsTimesToTheMicrosecond) {
   EXPECT_EQ(checked.accepted[0].position.recorded_at, kNow - absl::Seconds(1) + absl::Microseconds(1));
   // So what differs by less is the same point.
   position.recorded_at = kNow - absl::Seconds(1) + absl::Nanoseconds(1'001);
-  EXPECT_EQ(intake_.Check({position}, 2, kNow).accepted.at(0).standing, storage::Standing::kBehind);
+  EXPECT_EQ(intake_.Check({position}, 2, kNow).accepted.at(0).position, checked.accepted[0].position);
 }
 
 TEST_F(IntakeTest, MarksAreTheServers) {
   DriverPosition position = Good();
   position.marks = 0xffff;
   EXPECT_EQ(intake_.Check({position}, 1, kNow).accepted.at(0).position.marks, 0);
-}
-
-TEST_F(IntakeTest, WhatIsRejectedDoesNotMoveTheFront) {
-  DriverPosition ahead = Good();
-  ahead.recorded_at = kNow + absl::Hours(1);
-  EXPECT_THAT(intake_.Check({ahead}, 1, kNow).accepted, IsEmpty());
-  EXPECT_EQ(intake_.Check({Good()}, 1, kNow).accepted.at(0).standing, storage::Standing::kUnknown);
 }
 
 TEST_F(IntakeTest, NoPointsAreNoneAtAll) {
@@ -174,8 +166,7 @@ TEST_F(IntakeTest, NoPointsAreNoneAtAll) {
 
 TEST(IntakeProperty, EveryPointKeepsItsPlace) {
   EXPECT_TRUE(rc::check([] {
-    DriverFront front(SanityOptions{}, 1'000);
-    Intake intake(IntakeOptions{}, front);
+    Intake intake(IntakeOptions{});
     const std::vector<bool> good = *rc::gen::arbitrary<std::vector<bool>>();
     std::vector<DriverPosition> positions;
     for (size_t i = 0; i < good.size(); ++i) {

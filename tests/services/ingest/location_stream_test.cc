@@ -246,6 +246,24 @@ TEST_F(LocationStreamTest, ParksABatchWhileTheQueueIsFullAndReadsOnAfterCommits)
   EXPECT_THAT(client_.Acked(), ElementsAre(1));
 }
 
+TEST_F(LocationStreamTest, AParkedBatchThatIsLostWithItsStreamAndSentAgainStillMovesItsDriver) {
+  ASSERT_TRUE(client_.Open(world_.streams));
+  world_.positions.Pretend(10);
+  const std::vector<storage::DriverPosition> move = {world_.At("ann")};
+  client_.Write(1, move);
+  ASSERT_EQ(world_.ingest.waiting(), 1u);
+  client_.stream().OnGone();
+  client_.Release();
+  world_.positions.Pretend(0);
+  Client again;
+  ASSERT_TRUE(again.Open(world_.streams));
+  again.Write(1, move);
+  world_.Commit();
+  ASSERT_TRUE(world_.Publish());
+  EXPECT_TRUE(world_.fleet.Get({"ann"}).value().front().has_value());
+  EXPECT_THAT(world_.fleet.Follow("0", 10).value().events, SizeIs(1));
+}
+
 TEST_F(LocationStreamTest, AQueueOfOnePositionMakesRoomToo) {
   WorldOptions options;
   options.ingest.queue_max = 1;

@@ -12,7 +12,6 @@ Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequen
   metrics_.Received(points.size());
   Checked checked = intake_.Check(std::move(points), sequence, now);
   for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
-  for (const storage::Location& location : checked.accepted) metrics_.Taken(location);
   return {std::move(checked), sequence, now, std::move(done)};
 }
 
@@ -22,6 +21,8 @@ bool Ingest::Submit(Report& report) {
     return true;
   }
   if (!Room(options_.queue_max)) return false;
+  intake_.Take(report.checked_);
+  for (const storage::Location& location : report.checked_.accepted) metrics_.Taken(location);
   storage::LocationAppend append;
   append.locations = std::move(report.checked_.accepted);
   append.received_at = report.received_at_;

@@ -75,10 +75,13 @@ Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t se
     storage::Location location{std::move(position)};
     location.position.recorded_at = absl::FromUnixMicros(absl::ToUnixMicros(location.position.recorded_at));
     location.position.marks = 0;
-    front_.Take(location);
     checked.accepted.push_back(std::move(location));
   }
   return checked;
+}
+
+void Intake::Take(Checked& checked) {
+  for (storage::Location& location : checked.accepted) front_.Take(location);
 }
 
 }  // namespace waybill::ingest

@@ -21,8 +21,6 @@ bool Ingest::Submit(Report& report) {
     return true;
   }
   if (!Room(options_.queue_max)) return false;
-  intake_.Take(report.checked_);
-  for (const storage::Location& location : report.checked_.accepted) metrics_.Taken(location);
   storage::LocationAppend append;
   append.locations = std::move(report.checked_.accepted);
   // Only now: what is not appended after all, and sent again, must not stand behind itself.

@@ -80,8 +80,4 @@ Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t se
   return checked;
 }
 
-void Intake::Take(Checked& checked) {
-  for (storage::Location& location : checked.accepted) front_.Take(location);
-}
-
 }  // namespace waybill::ingest

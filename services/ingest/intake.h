@@ -61,10 +61,6 @@ class Intake {
   // microsecond, which is what identifies them.
   Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) const;
 
-  // How the accepted ones stand to what was taken before, in their order. For those that are on their way to the store
-  // only: what is shed and comes again has to stand as if it came for the first time.
-  void Take(Checked& checked);
-
  private:
   std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time now) const;
 

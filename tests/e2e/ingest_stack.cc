@@ -12,10 +12,16 @@ std::unique_ptr<location::v1::LocationService::Stub> IngestReplica::Locations() 
 }
 
 IngestStack::IngestStack(IngestStackOptions options) : options_(std::move(options)) {
-  database_ =
-      options_.postgres ? std::make_unique<TestDatabase>(options_.postgres->Url()) : std::make_unique<TestDatabase>();
-  database_url_ = database_->url();
-  if (options_.redis) {
+  database_url_ = options_.database_url;
+  redis_url_ = options_.redis_url;
+  if (database_url_.empty()) {
+    database_ =
+        options_.postgres ? std::make_unique<TestDatabase>(options_.postgres->Url()) : std::make_unique<TestDatabase>();
+    database_url_ = database_->url();
+  }
+  if (!redis_url_.empty()) {
+    // Another stack's.
+  } else if (options_.redis) {
     redis_url_ = options_.redis->Url();
   } else {
     test_redis_ = std::make_unique<TestRedis>();

@@ -31,6 +31,8 @@ struct IngestStackOptions {
   // Servers of the test's own, for tests that break them; null: a database on the shared ones.
   PostgresServer* postgres = nullptr;
   RedisServer* redis = nullptr;
+  // The stores of another stack, to share them with it; empty: none.
+  std::string database_url, redis_url;
 };
 
 // What identifies a point: driver and microseconds since 1970.

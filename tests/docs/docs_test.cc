@@ -1,7 +1,9 @@
 // The documentation says what the code says. WAYBILL_UPDATE_DOCS=1 writes the printed parts anew.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -65,21 +67,26 @@ std::string SourcesUnder(const fs::path& folder) {
   return text;
 }
 
-TEST(LifeOfAnOrder, HoldsTheTransitionTableAsADiagram) {
-  ExpectPrinted("docs/life-of-an-order.md", "transition-table",
-                fmt::format("```mermaid\n{}```\n", saga::TransitionDiagram()));
+// The part of docs/operations.md under `heading`, up to the next of its level.
+std::string OperationsOf(const std::string& heading) {
+  const std::string text = Read("docs/operations.md");
+  const size_t from = text.find(fmt::format("\n### {}\n", heading));
+  EXPECT_NE(from, std::string::npos) << heading;
+  if (from == std::string::npos) return "";
+  return text.substr(from, std::min(text.find("\n### ", from + 1), text.find("\n## ", from + 1)) - from);
 }
 
-TEST(LifeOfAnOrder, EntryPointsAreWhereItSays) {
-  std::string text = Read("docs/life-of-an-order.md");
-  size_t at = text.find("## Entry points");
+// Behind a document's "## Entry points": each word in backticks stands in the file named before it.
+void ExpectEntryPoints(const fs::path& path) {
+  const std::string text = Read(path);
+  const size_t at = text.find("## Entry points");
   ASSERT_NE(at, std::string::npos);
   std::string source;
   int checked = 0;
   const std::regex quoted("`([^`]+)`");
   for (std::sregex_iterator it(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(), quoted), end; it != end;
        ++it) {
-    std::string word = (*it)[1];
+    const std::string word = (*it)[1];
     if (word.find('/') != std::string::npos) {
       source = Read(word);
     } else {
@@ -88,6 +95,34 @@ TEST(LifeOfAnOrder, EntryPointsAreWhereItSays) {
     }
   }
   EXPECT_GT(checked, 30);
+}
+
+TEST(LifeOfAnOrder, HoldsTheTransitionTableAsADiagram) {
+  ExpectPrinted("docs/life-of-an-order.md", "transition-table",
+                fmt::format("```mermaid\n{}```\n", saga::TransitionDiagram()));
+}
+
+TEST(LifeOfAnOrder, EntryPointsAreWhereItSays) { ExpectEntryPoints("docs/life-of-an-order.md"); }
+
+TEST(LifeOfALocation, EntryPointsAreWhereItSays) { ExpectEntryPoints("docs/life-of-a-location.md"); }
+
+TEST(LifeOfALocation, TellsOfEveryFailpoint) {
+  const std::string life = Read("docs/life-of-a-location.md");
+  const std::string sources = SourcesUnder("services/ingest") + SourcesUnder("storage/postgres");
+  const std::set<std::string> failpoints = FindAll(sources, "WAYBILL_FAILPOINT\\(\"(ingest\\.[a-z_]+)\"");
+  EXPECT_GE(failpoints.size(), 8u);
+  for (const std::string& failpoint : failpoints) EXPECT_THAT(life, HasSubstr(fmt::format("`{}`", failpoint)));
+}
+
+TEST(LifeOfALocation, TellsOfEveryRejection) {
+  const std::string life = Read("docs/life-of-a-location.md");
+  const std::string proto = Read("proto/waybill/location/v1/location.proto");
+  const size_t from = proto.find("enum RejectReason");
+  ASSERT_NE(from, std::string::npos);
+  const std::set<std::string> reasons =
+      FindAll(proto.substr(from, proto.find('}', from) - from), "\n  ([A-Z_]+) = [1-9]");
+  EXPECT_GE(reasons.size(), 8u);
+  for (const std::string& reason : reasons) EXPECT_THAT(life, HasSubstr(fmt::format("`{}`", reason)));
 }
 
 TEST(Errors, HoldEveryReason) {
@@ -107,22 +142,38 @@ TEST(Operations, ExplainEveryAlert) {
 }
 
 TEST(Operations, ListEveryFlag) {
-  std::string operations = Read("docs/operations.md");
   const std::string sandbox = Read("services/sandbox/options.cc");
-  std::set<std::string> flags = FindAll(Read("services/order/service_options.cc"), "\"(--[a-z-]+)\"");
-  EXPECT_GT(flags.size(), 20u);
-  for (const std::string& share : FindAll(sandbox, "(?:share|millis)\\(\"([a-z0-9-]+)\"")) {
-    flags.insert("--gateway-" + share);
+  std::map<std::string, std::set<std::string>> flags;  // by binary
+  for (const std::string service : {"order", "ingest"}) {
+    flags["waybill-" + service] = FindAll(Read("services/" + service + "/service_options.cc"), "\"!?(--[a-z-]+)\"");
+    EXPECT_GT(flags["waybill-" + service].size(), 20u);
+    for (const std::string& flag : FindAll(Read("services/process/flags.cc"), "\"(--[a-z-]+)\"")) {
+      flags["waybill-" + service].insert(flag);
+    }
   }
-  for (const std::string& flag : flags) EXPECT_THAT(operations, HasSubstr(fmt::format("| `{}` |", flag)));
+  for (const std::string& share : FindAll(sandbox, "(?:share|millis)\\(\"([a-z0-9-]+)\"")) {
+    flags["waybill-sandbox"].insert("--gateway-" + share);
+  }
+  for (const auto& [binary, names] : flags) {
+    const std::string listed = OperationsOf(binary);
+    for (const std::string& flag : names) EXPECT_THAT(listed, HasSubstr(fmt::format("| `{}` |", flag))) << binary;
+  }
 }
 
 TEST(Operations, ListEveryMetric) {
-  std::string operations = Read("docs/operations.md");
-  std::string sources = SourcesUnder("services/order") + SourcesUnder("services/rpc") + SourcesUnder("runtime");
-  std::set<std::string> metrics = FindAll(sources, "\"((waybill|grpc_server|process)_[a-z_]+)\"");
+  constexpr char kMetric[] = "\"((waybill|grpc_server|process)_[a-z_]+)\"";
+  const std::string shared = OperationsOf("Of waybill-order");
+  const std::string ingest = OperationsOf("Of waybill-ingest");
+  const std::set<std::string> metrics =
+      FindAll(SourcesUnder("services/order") + SourcesUnder("services/rpc") + SourcesUnder("runtime"), kMetric);
   EXPECT_THAT(metrics, Not(IsEmpty()));
-  for (const std::string& metric : metrics) EXPECT_THAT(operations, HasSubstr(fmt::format("| `{}` |", metric)));
+  for (const std::string& metric : metrics) EXPECT_THAT(shared, HasSubstr(fmt::format("| `{}` |", metric)));
+  const std::set<std::string> own = FindAll(SourcesUnder("services/ingest"), kMetric);
+  EXPECT_GT(own.size(), 20u);
+  for (const std::string& metric : own) {
+    if (metrics.contains(metric)) continue;
+    EXPECT_THAT(ingest, HasSubstr(fmt::format("| `{}` |", metric)));
+  }
 }
 
 // Files in backticks and links; a path may leave its extension out.
@@ -135,9 +186,10 @@ TEST(Docs, NameOnlyFilesThatExist) {
   int checked = 0;
   for (const fs::path& document : documents) {
     std::string text = Read(document);
-    for (const std::string& path : FindAll(text,
-                                           "`((runtime|saga|storage|services|cli|bench|examples|proto|migrations|"
-                                           "deploy|tests|docs|scripts|cmake)/[A-Za-z0-9_./-]*)`")) {
+    for (const std::string& path :
+         FindAll(text,
+                 "`((runtime|saga|storage|tracks|services|cli|bench|examples|proto|migrations|"
+                 "deploy|tests|docs|scripts|cmake)/[A-Za-z0-9_./-]*)`")) {
       EXPECT_TRUE(fs::exists(kRoot / path) || fs::exists(kRoot / (path + ".h"))) << document << " names " << path;
       ++checked;
     }

@@ -56,6 +56,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
       backlog_ -= waiting_.front().locations.size();
       waiting_.pop_front();
     }
+    if (dropped > 0) dropped_ = true;
   }
   work_.notify_one();
   if (dropped > 0) metrics_.MovesDropped(dropped);
@@ -96,6 +97,11 @@ void HotViewFeeder::Run() {
 
 bool HotViewFeeder::Step() {
   std::vector<Waiting> batch;
+  {
+    // What was dropped is made good from history; what is dropped while that is read, by the next round.
+    std::lock_guard lock(mutex_);
+    if (std::exchange(dropped_, false)) rebuild_ = true;
+  }
   // What is committed from here on stands behind what the rebuilding reads.
   if (rebuild_ && !Rebuild()) return false;
   {

@@ -79,8 +79,9 @@ class HotViewFeeder {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::deque<Waiting> waiting_;
-  size_t backlog_ = 0;  // positions in waiting_
-  bool stale_ = true;   // until the first answer says otherwise
+  size_t backlog_ = 0;    // positions in waiting_
+  bool stale_ = true;     // until the first answer says otherwise
+  bool dropped_ = false;  // since the last rebuilding began
   bool stopping_ = false;
   bool rebuilding_ = false;  // from the reading of history on
   // These two are Step's. A process that died may have left positions in history that are not in the view, although the

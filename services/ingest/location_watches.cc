@@ -209,11 +209,11 @@ void LocationWatches::CatchUp(const WatchPtr& watch) {
 
 void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
   std::string after;
-  bool located;
+  EventId reached{0, 0};  // by the window's start, before Redis is asked
   {
     std::lock_guard lock(mutex_);
-    located = watch->located;
-    after = located ? watch->cursor_id : watch->resume_after;
+    after = watch->located ? watch->cursor_id : watch->resume_after;
+    if (!tail_.empty()) reached = window_start_;
   }
   storage::EventPage page;
   absl::Status status;
@@ -242,8 +242,8 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
     watch->gap = watch->gap || page.gap;
     watch->cursor_id = page.events.empty() ? after : page.events.back().id;
     watch->cursor = ParseId(watch->cursor_id);
-    // Nothing came after it, so nothing is missed by going on where the window starts.
-    if (page.events.empty() && !tail_.empty()) watch->cursor = std::max(watch->cursor, window_start_);
+    // Nothing came after it, so nothing is missed by going on where the window started then.
+    if (page.events.empty()) watch->cursor = std::max(watch->cursor, reached);
     for (LocationEvent& event : page.events) {
       if (watch->filter.Wants(event.position)) events.push_back(std::move(event));
     }

@@ -1,5 +1,8 @@
 #include "services/ingest/hot_view_feeder.h"
 
+#include <algorithm>
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>

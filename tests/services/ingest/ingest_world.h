@@ -29,7 +29,12 @@ class PickingLog final : public storage::LocationLog {
     return true;
   }
   size_t queue_depth() const override {
-    if (auto look = std::exchange(on_look_, nullptr)) look();
+    std::function<void()> look;
+    {
+      std::lock_guard lock(mutex_);
+      look.swap(on_look_);
+    }
+    if (look) look();
     std::lock_guard lock(mutex_);
     size_t depth = pretended_;
     for (const storage::LocationAppend& append : waiting_) depth += append.weight();
@@ -66,12 +71,15 @@ class PickingLog final : public storage::LocationLog {
     pretended_ = positions;
   }
   // Runs once, when somebody next looks how deep the queue is: what happens in between.
-  void OnLook(std::function<void()> look) { on_look_ = std::move(look); }
+  void OnLook(std::function<void()> look) {
+    std::lock_guard lock(mutex_);
+    on_look_ = std::move(look);
+  }
 
  private:
   storage::testing::FakeLocationStore& store_;
-  mutable std::function<void()> on_look_;
   mutable std::mutex mutex_;
+  mutable std::function<void()> on_look_;
   bool stopped_ = false;
   size_t pretended_ = 0;
   std::vector<storage::LocationAppend> waiting_;

@@ -1,6 +1,7 @@
 #include "services/ingest/location_stream.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -714,6 +715,96 @@ TEST(LocationStreamSimulation, AcksWhatIsDurableAndInTheEndAllOfIt) {
     Simulation(seed).Run();
     if (::testing::Test::HasFailure()) break;
   }
+}
+
+// A client on a thread of its own, whose acks arrive on it as well, as with gRPC.
+class ThreadedClient final : public StreamPeer {
+ public:
+  void Read() override { Set(asked_); }
+  void Send(const Ack& ack, absl::AnyInvocable<void(bool)> sent) override {
+    std::lock_guard lock(mutex_);
+    EXPECT_GT(ack.durable_sequence, acked);
+    EXPECT_FALSE(sent_);
+    acked = ack.durable_sequence;
+    sent_ = std::move(sent);
+    changed_.notify_all();
+  }
+  void Finish(const absl::Status& status) override {
+    std::lock_guard lock(mutex_);
+    EXPECT_FALSE(end);
+    end = status;
+    changed_.notify_all();
+  }
+
+  // Writes so many batches as it is asked for them, and closes.
+  void Run(LocationStream& stream, const World& world, const std::string& name, int64_t batches) {
+    for (int64_t sequence = 1;;) {
+      absl::AnyInvocable<void(bool)> sent;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return asked_ || sent_ || end; });
+        if (end) return;
+        sent = std::exchange(sent_, nullptr);
+        if (!sent) asked_ = false;
+      }
+      if (sent) {
+        sent(true);
+      } else if (sequence > batches) {
+        stream.OnEnd(absl::OkStatus());
+      } else {
+        std::vector<DriverPosition> points;
+        for (int i = 0; i < 3; ++i) points.push_back(world.At(fmt::format("{}-{}-{}", name, sequence, i)));
+        stream.OnBatch(sequence++, std::move(points));
+      }
+    }
+  }
+
+  int64_t acked = 0;
+  std::optional<absl::Status> end;
+
+ private:
+  void Set(bool& flag) {
+    std::lock_guard lock(mutex_);
+    flag = true;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool asked_ = false;
+  absl::AnyInvocable<void(bool)> sent_;
+};
+
+TEST(LocationStreamThreads, ClientsAndStoreEachOnTheirOwn) {
+  constexpr size_t kClients = 4;
+  constexpr int64_t kBatches = 200;
+  World world(SmallQueues());
+  std::vector<std::shared_ptr<ThreadedClient>> clients;
+  std::vector<std::thread> threads;
+  std::atomic<size_t> running{kClients};
+  for (size_t i = 0; i < kClients; ++i) {
+    auto stream = world.streams.Make();
+    ASSERT_TRUE(stream.ok());
+    auto client = clients.emplace_back(std::make_shared<ThreadedClient>());
+    (*stream)->Open(client);
+    threads.emplace_back([&world, &running, client, stream = *stream, i] {
+      client->Run(*stream, world, std::to_string(i), kBatches);
+      --running;
+    });
+  }
+  SeededRandom random(1);
+  while (running > 0) {
+    const size_t waiting = world.positions.waiting();
+    if (waiting == 0) std::this_thread::yield();
+    if (waiting > 0) world.Commit(random.Next() % waiting);
+    world.Publish();
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& client : clients) {
+    EXPECT_EQ(client->acked, kBatches);
+    EXPECT_EQ(client->end, absl::OkStatus());
+  }
+  EXPECT_EQ(world.store.size(), kClients * kBatches * 3);
 }
 
 }  // namespace

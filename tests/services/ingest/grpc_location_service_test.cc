@@ -1,0 +1,296 @@
+// The location service as a client sees it: real gRPC, over history and hot view in memory.
+#include "services/ingest/grpc_location_service.h"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "gtest/gtest.h"
+#include "runtime/status.h"
+#include "services/rpc/status.h"
+#include "storage/reasons.h"
+#include "tests/services/ingest/ingest_world.h"
+#include "tests/support/eventually.h"
+#include "waybill/location/v1/location.grpc.pb.h"
+
+namespace waybill::ingest {
+namespace {
+
+namespace pb = location::v1;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kLongEnough = absl::Seconds(10);
+
+class GrpcLocationServiceTest : public ::testing::Test {
+ protected:
+  GrpcLocationServiceTest() {
+    EXPECT_TRUE(world_.feeder.Step());
+    watch_options_.poll = absl::Milliseconds(1);
+    watches_.emplace(world_.fleet, workers_, world_.metrics, watch_options_);
+    watches_->Start();
+    server_.emplace(rpc::ServerOptions{}, world_.registry);
+    AddLocationService(*server_, world_.ingest, world_.streams, api_, *watches_);
+    EXPECT_TRUE(server_->Start().ok());
+    channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(server_->port()), grpc::InsecureChannelCredentials());
+    stub_ = pb::LocationService::NewStub(channel_);
+  }
+  ~GrpcLocationServiceTest() override {
+    world_.streams.Drain();
+    watches_->Stop();
+    server_->Drain(absl::Now() + absl::Seconds(1));
+    workers_.Stop();
+  }
+
+  // With a deadline, so that a test that hangs fails.
+  struct Context : grpc::ClientContext {
+    Context() { set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20)); }
+  };
+  static std::string ReasonOf(const grpc::Status& status) { return GetErrorDetail(rpc::FromGrpcStatus(status)).reason; }
+
+  void Fill(pb::Point& point, const std::string& driver_id, double latitude = 52.5) {
+    point.set_driver_id(driver_id);
+    point.set_latitude(latitude);
+    point.set_longitude(13.4);
+    point.mutable_recorded_at()->set_seconds(absl::ToUnixSeconds(world_.time.Now()) + seconds_++);
+  }
+  pb::LocationBatch Batch(int64_t sequence, const std::vector<std::string>& drivers) {
+    pb::LocationBatch batch;
+    batch.set_sequence(sequence);
+    for (const std::string& driver_id : drivers) Fill(*batch.add_points(), driver_id);
+    return batch;
+  }
+  // As soon as so many reports wait to be stored, they are.
+  void Commit(size_t reports) {
+    ASSERT_TRUE(testing::Eventually(kLongEnough, [&] { return world_.positions.waiting() >= reports; }));
+    while (world_.Commit()) {
+    }
+    world_.Publish();
+  }
+  void ExpectNone(const std::string& metric) {
+    EXPECT_TRUE(testing::Eventually(kLongEnough, [&] { return world_.Metric(metric) == 0; }));
+  }
+  void Report(const std::vector<std::string>& drivers) {
+    std::thread store([this] { Commit(1); });
+    Context context;
+    pb::ReportLocationsRequest request;
+    for (const std::string& driver_id : drivers) Fill(*request.add_points(), driver_id);
+    pb::ReportLocationsResponse response;
+    EXPECT_TRUE(stub_->ReportLocations(&context, request, &response).ok());
+    store.join();
+  }
+
+  World world_;
+  int64_t seconds_ = -50;
+  WorkerPool workers_{2, 100};
+  LocationApi api_{world_.fleet, world_.fleet, world_.store, world_.feeder, workers_, world_.time};
+  WatchOptions watch_options_;
+  std::optional<LocationWatches> watches_;
+  std::optional<rpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<pb::LocationService::Stub> stub_;
+};
+
+TEST_F(GrpcLocationServiceTest, AStreamIsAckedAndEndsWithOk) {
+  Context context;
+  auto stream = stub_->StreamLocations(&context);
+  ASSERT_TRUE(stream->Write(Batch(5, {"ann", "b b", "bob"})));
+  Commit(1);
+  pb::LocationAck ack;
+  ASSERT_TRUE(stream->Read(&ack));
+  EXPECT_EQ(ack.durable_sequence(), 5);
+  ASSERT_EQ(ack.rejected_size(), 1);
+  EXPECT_EQ(ack.rejected(0).sequence(), 5);
+  EXPECT_EQ(ack.rejected(0).index(), 1);
+  EXPECT_EQ(ack.rejected(0).reason(), pb::BAD_DRIVER_ID);
+  ASSERT_TRUE(stream->Write(Batch(6, {"cy"})));
+  ASSERT_TRUE(stream->WritesDone());
+  Commit(1);
+  ASSERT_TRUE(stream->Read(&ack));
+  EXPECT_EQ(ack.durable_sequence(), 6);
+  EXPECT_EQ(ack.rejected_size(), 0);
+  EXPECT_FALSE(stream->Read(&ack));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_TRUE(world_.Durable("cy"));
+  ExpectNone("waybill_location_streams_open");
+}
+
+TEST_F(GrpcLocationServiceTest, ABatchThatBreaksTheProtocolEndsTheStream) {
+  Context context;
+  auto stream = stub_->StreamLocations(&context);
+  ASSERT_TRUE(stream->Write(Batch(0, {"ann"})));
+  pb::LocationAck ack;
+  EXPECT_FALSE(stream->Read(&ack));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonOf(status), "BAD_REQUEST");
+  ExpectNone("waybill_location_streams_open");
+}
+
+TEST_F(GrpcLocationServiceTest, ACancelledStreamIsFreedWhileItsPointsWait) {
+  {
+    Context context;
+    auto stream = stub_->StreamLocations(&context);
+    ASSERT_TRUE(stream->Write(Batch(1, {"ann"})));
+    ASSERT_TRUE(testing::Eventually(kLongEnough, [&] { return world_.positions.waiting() == 1; }));
+    EXPECT_EQ(world_.Metric("waybill_location_streams_open"), 1);
+    context.TryCancel();
+    EXPECT_EQ(stream->Finish().error_code(), grpc::CANCELLED);
+  }
+  ExpectNone("waybill_location_streams_open");
+  Commit(1);
+  EXPECT_TRUE(world_.Durable("ann"));
+}
+
+TEST_F(GrpcLocationServiceTest, ADrainAcksAndSendsAStreamElsewhere) {
+  Context context;
+  auto stream = stub_->StreamLocations(&context);
+  ASSERT_TRUE(stream->Write(Batch(1, {"ann"})));
+  ASSERT_TRUE(testing::Eventually(kLongEnough, [&] { return world_.positions.waiting() == 1; }));
+  world_.streams.Drain();
+  Commit(1);
+  pb::LocationAck ack;
+  ASSERT_TRUE(stream->Read(&ack));
+  EXPECT_EQ(ack.durable_sequence(), 1);
+  EXPECT_FALSE(stream->Read(&ack));
+  EXPECT_EQ(ReasonOf(stream->Finish()), "SHUTTING_DOWN");
+  Context late;
+  auto refused = stub_->StreamLocations(&late);
+  EXPECT_FALSE(refused->Read(&ack));
+  EXPECT_EQ(ReasonOf(refused->Finish()), "SHUTTING_DOWN");
+}
+
+TEST_F(GrpcLocationServiceTest, AReportIsAnsweredWhenItIsDurable) {
+  Report({"ann", "bob"});
+  EXPECT_TRUE(world_.Durable("ann"));
+  Context context;
+  pb::ReportLocationsRequest request;
+  pb::ReportLocationsResponse response;
+  EXPECT_EQ(ReasonOf(stub_->ReportLocations(&context, request, &response)), "BAD_REQUEST");
+}
+
+TEST_F(GrpcLocationServiceTest, AReportIsRefusedWhileTheQueueIsFull) {
+  world_.positions.Pretend(IngestOptions{}.queue_max);
+  Context context;
+  pb::ReportLocationsRequest request;
+  Fill(*request.add_points(), "ann");
+  pb::ReportLocationsResponse response;
+  EXPECT_EQ(ReasonOf(stub_->ReportLocations(&context, request, &response)), "QUEUE_FULL");
+}
+
+TEST_F(GrpcLocationServiceTest, FindsDrivers) {
+  Report({"ann", "bob"});
+  {
+    Context context;
+    pb::GetDriverRequest request;
+    request.set_driver_id("ann");
+    pb::DriverLocation driver;
+    ASSERT_TRUE(stub_->GetDriver(&context, request, &driver).ok());
+    EXPECT_EQ(driver.point().driver_id(), "ann");
+    EXPECT_EQ(driver.source(), pb::DriverLocation::HOT_VIEW);
+    EXPECT_EQ(driver.age().seconds(), 50);
+  }
+  {
+    Context context;
+    pb::GetDriverRequest request;
+    request.set_driver_id("nobody");
+    pb::DriverLocation driver;
+    const grpc::Status status = stub_->GetDriver(&context, request, &driver);
+    EXPECT_EQ(status.error_code(), grpc::NOT_FOUND);
+    EXPECT_EQ(ReasonOf(status), "DRIVER_NOT_FOUND");
+  }
+  {
+    Context context;
+    pb::BatchGetDriversRequest request;
+    for (const char* id : {"bob", "nobody", "ann"}) request.add_driver_ids(id);
+    pb::BatchGetDriversResponse response;
+    ASSERT_TRUE(stub_->BatchGetDrivers(&context, request, &response).ok());
+    ASSERT_EQ(response.drivers_size(), 2);
+    EXPECT_EQ(response.drivers(0).point().driver_id(), "bob");
+    EXPECT_EQ(response.drivers(1).point().driver_id(), "ann");
+  }
+  {
+    Context context;
+    pb::NearbyDriversRequest request;
+    request.set_latitude(52.5);
+    request.set_longitude(13.4);
+    pb::NearbyDriversResponse response;
+    ASSERT_TRUE(stub_->NearbyDrivers(&context, request, &response).ok());
+    EXPECT_EQ(response.drivers_size(), 2);
+    EXPECT_FALSE(response.stale());
+  }
+}
+
+TEST_F(GrpcLocationServiceTest, HasTracksPageByPage) {
+  Report({"ann", "ann", "ann"});
+  pb::GetTrackRequest request;
+  request.set_driver_id("ann");
+  request.set_page_size(2);
+  std::vector<int> sizes;
+  do {
+    Context context;
+    pb::GetTrackResponse response;
+    ASSERT_TRUE(stub_->GetTrack(&context, request, &response).ok());
+    sizes.push_back(response.points_size());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(sizes, ElementsAre(2, 1));
+  Context context;
+  pb::GetTrackResponse response;
+  request.set_page_token("none");
+  EXPECT_EQ(ReasonOf(stub_->GetTrack(&context, request, &response)), "BAD_REQUEST");
+}
+
+TEST_F(GrpcLocationServiceTest, AWatchSeesMovesAndIsFreedWhenItsClientGoesAway) {
+  Report({"ann", "bob"});
+  {
+    Context context;
+    pb::WatchLocationsRequest request;
+    request.add_driver_ids("bob");
+    request.set_resume_after("0");
+    auto watch = stub_->WatchLocations(&context, request);
+    pb::WatchLocationsResponse response;
+    ASSERT_TRUE(watch->Read(&response));
+    ASSERT_EQ(response.events_size(), 1);
+    EXPECT_EQ(response.events(0).point().driver_id(), "bob");
+    EXPECT_EQ(response.events(0).id(), "2");
+    Report({"ann", "bob"});
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.events(0).id(), "4");
+    EXPECT_FALSE(response.gap());
+    EXPECT_EQ(watches_->size(), 1u);
+    context.TryCancel();
+    EXPECT_FALSE(watch->Read(&response));
+    EXPECT_EQ(watch->Finish().error_code(), grpc::CANCELLED);
+  }
+  ExpectNone("waybill_location_watches_open");
+  EXPECT_EQ(watches_->size(), 0u);
+}
+
+TEST_F(GrpcLocationServiceTest, AWatchThatCannotBeEndsAtOnce) {
+  pb::WatchLocationsResponse response;
+  Context context;
+  pb::WatchLocationsRequest request;
+  request.set_resume_after("yesterday");
+  auto watch = stub_->WatchLocations(&context, request);
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(ReasonOf(watch->Finish()), "BAD_REQUEST");
+  Context other;
+  request.add_driver_ids("");
+  watch = stub_->WatchLocations(&other, request);
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(ReasonOf(watch->Finish()), "BAD_REQUEST");
+  watches_->Stop();
+  Context late;
+  watch = stub_->WatchLocations(&late, {});
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(ReasonOf(watch->Finish()), "SHUTTING_DOWN");
+}
+
+}  // namespace
+}  // namespace waybill::ingest

@@ -43,14 +43,15 @@ struct WatchFilter {
   bool Wants(const storage::DriverPosition& position) const;
 };
 
-// Where a watch sends to.
+// Where a watch sends to. What a thread was just about to send when another finished the watch may come after Finish:
+// then `sent` is called with false.
 class WatchPeer {
  public:
   virtual ~WatchPeer() = default;
   // One at a time; `sent` is called once, on any thread. `gap`: events before these are missing.
   virtual void Send(const std::vector<storage::LocationEvent>& events, bool gap,
                     absl::AnyInvocable<void(bool ok)> sent) = 0;
-  virtual void Finish(const absl::Status& status) = 0;  // the last call
+  virtual void Finish(const absl::Status& status) = 0;  // once
 };
 
 struct WatchOptions {

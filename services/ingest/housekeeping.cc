@@ -7,10 +7,17 @@
 namespace waybill::ingest {
 namespace {
 
-// A connection for each time: it is needed a few times an hour, and a partition that is dropped may take long.
+// Dropping a day waits for the queries that read it. Not for long at a time: it is gone on with the next time, and
+// nothing else is to wait for it meanwhile.
+constexpr absl::Duration kStatementTimeout = absl::Seconds(8);
+
+// A connection for each time: it is needed a few times an hour.
 absl::Status KeepPartitions(const std::string& database_url, const Clock& clock, const Logger& log,
                             const HousekeepingOptions& options) {
-  auto connection = storage::Connection::Open(database_url, storage::MigrationConnectionOptions());
+  storage::ConnectionOptions connection_options = storage::MigrationConnectionOptions();
+  connection_options.application_name = "waybill-partitions";
+  connection_options.statement_timeout = kStatementTimeout;
+  auto connection = storage::Connection::Open(database_url, connection_options);
   if (!connection.ok()) return connection.status();
   const absl::Time now = clock.Now();
   // Yesterday's too: points come late.

@@ -1,7 +1,7 @@
 // History in Postgres, written by group commit: whatever arrived while the last commit ran goes into the next one.
 //
 // A batch has a quick form and a careful one, as the journal's (docs/adr/0003, 0010). Positions that are ahead of all
-// this process has taken of their driver are inserted plainly, which is half as dear as ON CONFLICT; they can only be
+// this process has taken of their driver are inserted plainly, which is cheaper than ON CONFLICT; they can only be
 // there already when another process stored them, or this one did and lost the answer. Then the whole statement fails,
 // and the batch is written again carefully.
 #pragma once

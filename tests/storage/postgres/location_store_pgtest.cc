@@ -35,6 +35,7 @@ class PostgresWorld final : public LocationWorld {
   LocationHistory& history() override { return *history_; }
   Connection& connection() { return *connection_; }
   testing::Sql& sql() { return sql_; }
+  const std::string& url() const { return database_.url(); }
 
   std::atomic<size_t> stored{0}, locations{0}, refused{0};
 
@@ -134,6 +135,22 @@ TEST_F(LocationPartitionsTest, AreDroppedOnceAllInThemIsTooOld) {
   EXPECT_THAT(*dropped, ElementsAre(day_ + 1));
   EXPECT_THAT(List(), ElementsAre(day_ + 2));
   EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260529') IS NULL"), "t");
+}
+
+TEST_F(LocationPartitionsTest, ADropThatWaitedInVainIsGoneOnWith) {
+  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1}).ok());
+  world_.sql().Exec("BEGIN; SELECT count(*) FROM driver_locations");  // a query that reads the day
+  ConnectionOptions impatient;
+  impatient.statement_timeout = absl::Milliseconds(200);
+  auto connection = Connection::Open(world_.url(), impatient);
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  const absl::Time oldest = absl::FromCivil(day_ + 1, absl::UTCTimeZone());
+  EXPECT_FALSE(DropPartitionsBefore(**connection, oldest).ok());
+  world_.sql().Exec("COMMIT");
+  auto dropped = DropPartitionsBefore(**connection, oldest);
+  ASSERT_TRUE(dropped.ok()) << dropped.status();
+  EXPECT_THAT(*dropped, ElementsAre(day_));
+  EXPECT_THAT(List(), ElementsAre(day_ + 1));
 }
 
 TEST_F(LocationPartitionsTest, AreMadeWhileSomebodyWrites) {

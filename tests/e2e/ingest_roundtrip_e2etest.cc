@@ -97,24 +97,24 @@ class RoundtripTest : public ::testing::Test {
 
   // What was sent comes out, by driver and in the order of time, once; whole, and thinned out in both ways.
   void ExpectTracks(const std::vector<DriverPosition>& good, int page_size, size_t thinned_drivers = SIZE_MAX) {
-    std::map<std::string, std::map<absl::Time, DriverPosition>> expected;
+    // Recorders do give two positions for one time; nobody says which of them stays.
+    std::map<std::string, std::map<absl::Time, std::vector<DriverPosition>>> expected;
     for (const DriverPosition& position : good) {
       DriverPosition kept = ToPosition(ToPoint(position));
-      expected[kept.driver_id].emplace(kept.recorded_at, kept);  // the first to come stays
+      expected[kept.driver_id][kept.recorded_at].push_back(kept);
     }
     size_t driver = 0;
     for (const auto& [driver_id, by_time] : expected) {
       SCOPED_TRACE(driver_id);
-      std::vector<DriverPosition> whole;
-      for (const auto& [time, position] : by_time) whole.push_back(position);
       pb::GetTrackRequest request;
       request.set_driver_id(driver_id);
-      SetTime(whole.front().recorded_at, *request.mutable_start_time());
-      SetTime(whole.back().recorded_at + absl::Microseconds(1), *request.mutable_end_time());
+      SetTime(by_time.begin()->first, *request.mutable_start_time());
+      SetTime(by_time.rbegin()->first + absl::Microseconds(1), *request.mutable_end_time());
       request.set_page_size(page_size);
-      const std::vector<DriverPosition> track = Track(request);
-      ASSERT_EQ(track.size(), whole.size());
-      ASSERT_TRUE(track == whole);
+      const std::vector<DriverPosition> whole = Track(request);
+      ASSERT_EQ(whole.size(), by_time.size());
+      auto point = whole.begin();
+      for (const auto& [time, sent] : by_time) ASSERT_THAT(sent, ::testing::Contains(*point++)) << time;
       if (driver++ >= thinned_drivers) continue;
       request.mutable_min_interval()->set_seconds(30);
       EXPECT_TRUE(Track(request) == tracks::Downsample(whole, {absl::Seconds(30), 0}));

@@ -74,11 +74,12 @@ class IngestOutagesTest : public ::testing::Test {
     EXPECT_EQ(replica_->Stop(), 0) << Log();
   }
 
-  grpc::Status Report(const std::vector<pb::Point>& points, pb::ReportLocationsResponse* response = nullptr) {
+  grpc::Status Report(const std::vector<pb::Point>& points, pb::ReportLocationsResponse* response = nullptr,
+                      absl::Duration timeout = kLongEnough) {
     pb::ReportLocationsRequest request;
     for (const pb::Point& point : points) *request.add_points() = point;
     pb::ReportLocationsResponse unused;
-    return stub_->ReportLocations(Deadline(kLongEnough).get(), request, response ? response : &unused);
+    return stub_->ReportLocations(Deadline(timeout).get(), request, response ? response : &unused);
   }
   grpc::Status Get(const std::string& driver_id, pb::DriverLocation& location) {
     pb::GetDriverRequest request;
@@ -233,7 +234,7 @@ TEST_F(IngestOutagesTest, AFullQueueSlowsStreamsAndShedsCalls) {
   absl::Status refused;
   EXPECT_TRUE(Eventually(kLongEnough, [&] {
     // The last writer may have made room once more; then this call waits for Postgres, and in vain.
-    refused = rpc::FromGrpcStatus(Report({newer}));
+    refused = rpc::FromGrpcStatus(Report({newer}, nullptr, absl::Seconds(2)));
     return refused.code() == absl::StatusCode::kResourceExhausted;
   })) << refused;
   EXPECT_EQ(GetErrorDetail(refused).reason, "QUEUE_FULL");

@@ -40,9 +40,12 @@ class HotView {
   virtual ~HotView() = default;
 
   // In one round trip. Repeating it is harmless but for moves, which are then there twice. Answers whether the view is
-  // whole: MarkWhole was called, and the view has not been lost since.
+  // whole: it was rebuilt, and has not been lost since.
   virtual absl::StatusOr<bool> Publish(const HotUpdate& update) = 0;
-  virtual absl::Status MarkWhole() = 0;
+  // Around a rebuild: before history is read, and when all of it was published. MarkWhole answers whether the view is
+  // whole now; false: it was lost meanwhile.
+  virtual absl::Status BeginRebuild() = 0;
+  virtual absl::StatusOr<bool> MarkWhole() = 0;
 
   // The fresh ones, in the order asked for.
   virtual absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(

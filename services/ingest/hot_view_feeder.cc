@@ -160,7 +160,7 @@ bool HotViewFeeder::Publish(std::vector<Waiting> batch) {
 
 bool HotViewFeeder::Rebuild() {
   // Before anything is read: history is not to be asked again and again while Redis is away.
-  if (absl::Status up = view_.Ping(); !up.ok()) return Failed(up, {});
+  if (absl::Status begun = view_.BeginRebuild(); !begun.ok()) return Failed(begun, {});
   WAYBILL_FAILPOINT("ingest.before_rebuild");
   {
     std::lock_guard lock(mutex_);
@@ -177,7 +177,9 @@ bool HotViewFeeder::Rebuild() {
     }
     if (auto published = view_.Publish(update); !published.ok()) return Failed(published.status(), {});
   }
-  if (absl::Status marked = view_.MarkWhole(); !marked.ok()) return Failed(marked, {});
+  absl::StatusOr<bool> marked = view_.MarkWhole();
+  if (!marked.ok()) return Failed(marked.status(), {});
+  if (!*marked) return Failed(absl::AbortedError("the hot view was lost while it was rebuilt"), {});
   rebuild_ = false;
   log_.Info("hot view rebuilt from history", {{"drivers", newest->size()}});
   metrics_.HotViewRebuilt();

@@ -20,9 +20,9 @@
 namespace waybill::storage {
 
 struct LocationLogOptions {
-  int writers = 2;            // connections, each with a thread
-  size_t batch_max = 5'000;   // positions a commit
-  size_t join_min = 400;      // see BatcherOptions
+  int writers = 2;           // connections, each with a thread
+  size_t batch_max = 5'000;  // positions a commit
+  size_t join_min = 400;     // see BatcherOptions
   absl::Duration join_after = absl::Milliseconds(4);
   absl::Duration statement_timeout = absl::Seconds(10);
   // Called by the writers' threads.

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kStreamKey = "location_events";
 constexpr std::string_view kWholeKey = "waybill:hot_view_whole";
+constexpr std::string_view kRebuilding = "rebuilding";
+constexpr std::string_view kWhole = "1";
 
 // Numbers as text, in place: a move has up to seven of them.
 class Digits {
@@ -95,7 +97,7 @@ absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
   pipeline_.Clear();
   for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
   for (const DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
-  pipeline_.Add({"EXISTS", kWholeKey});
+  pipeline_.Add({"GET", kWholeKey});
   absl::StatusOr<RedisReplies> replies = publisher_.Run(pipeline_);
   if (!replies.ok()) return replies.status();
   bool unknown = false;
@@ -110,12 +112,20 @@ absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
   if (unknown) {
     if (absl::Status put = RunScript(publisher_, PutScript(), puts).status(); !put.ok()) return put;
   }
-  return (*replies)[replies->size() - 1].Integer() == 1;
+  return (*replies)[replies->size() - 1].Text() == kWhole;
 }
 
-absl::Status RedisHotView::MarkWhole() {
-  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, "1"});
+absl::Status RedisHotView::BeginRebuild() {
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, kRebuilding, "NX"});
   return replies.ok() ? FirstError(*replies) : replies.status();
+}
+
+absl::StatusOr<bool> RedisHotView::MarkWhole() {
+  // XX: not when the mark of BeginRebuild is gone, and with it what was published since.
+  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, kWhole, "XX"});
+  if (!replies.ok()) return replies.status();
+  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
+  return !(*replies)[0].IsNull();
 }
 
 absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(

@@ -21,7 +21,8 @@ class RedisHotView final : public HotView {
   RedisHotView(const RedisUrl& url, const RedisHotViewOptions& options);
 
   absl::StatusOr<bool> Publish(const HotUpdate& update) override;
-  absl::Status MarkWhole() override;
+  absl::Status BeginRebuild() override;
+  absl::StatusOr<bool> MarkWhole() override;
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;
   absl::StatusOr<std::string> LastEventId() override;

@@ -17,7 +17,7 @@ void FakeFleet::set_error(absl::Status error) {
 void FakeFleet::Clear() {
   std::lock_guard lock(mutex_);
   drivers_.clear();
-  whole_ = false;
+  marked_ = whole_ = false;
   moves_.clear();
 }
 
@@ -102,10 +102,17 @@ absl::StatusOr<bool> FakeFleet::Publish(const HotUpdate& update) {
   return whole_;
 }
 
-absl::Status FakeFleet::MarkWhole() {
+absl::Status FakeFleet::BeginRebuild() {
   std::lock_guard lock(mutex_);
-  if (error_.ok()) whole_ = true;
+  if (error_.ok()) marked_ = true;
   return error_;
+}
+
+absl::StatusOr<bool> FakeFleet::MarkWhole() {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  whole_ = marked_;
+  return whole_;
 }
 
 absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeFleet::Get(const std::vector<std::string>& driver_ids) {

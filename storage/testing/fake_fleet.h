@@ -37,7 +37,8 @@ class FakeFleet final : public Fleet, public HotView {
   absl::Status Ping() override;
 
   absl::StatusOr<bool> Publish(const HotUpdate& update) override;
-  absl::Status MarkWhole() override;
+  absl::Status BeginRebuild() override;
+  absl::StatusOr<bool> MarkWhole() override;
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;
   absl::StatusOr<std::string> LastEventId() override;
@@ -58,6 +59,7 @@ class FakeFleet final : public Fleet, public HotView {
   void PutOne(const DriverPosition& position, absl::Duration ttl);
 
   std::map<std::string, Entry> drivers_;
+  bool marked_ = false;  // BeginRebuild was called, and nothing lost since
   bool whole_ = false;
   uint64_t last_move_ = 0;
   std::map<uint64_t, DriverPosition> moves_;

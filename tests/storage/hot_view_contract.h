@@ -129,9 +129,22 @@ TEST_P(HotViewContract, RefusesWhatIsNoId) {
 
 TEST_P(HotViewContract, KnowsWhetherItWasLost) {
   EXPECT_FALSE(Whole());
-  ASSERT_TRUE(view().MarkWhole().ok());
+  EXPECT_FALSE(view().MarkWhole().value()) << "nothing was rebuilt";
+  ASSERT_TRUE(view().BeginRebuild().ok());
+  EXPECT_FALSE(Whole()) << "not yet";
+  ASSERT_TRUE(view().MarkWhole().value());
+  EXPECT_TRUE(Whole());
+  // Another process may rebuild it without need.
+  ASSERT_TRUE(harness_->another_writer().BeginRebuild().ok());
   EXPECT_TRUE(Whole());
   harness_->Lose();
+  EXPECT_FALSE(Whole());
+}
+
+TEST_P(HotViewContract, ALossDuringARebuildIsNotMarkedWhole) {
+  ASSERT_TRUE(view().BeginRebuild().ok());
+  harness_->Lose();
+  EXPECT_FALSE(view().MarkWhole().value());
   EXPECT_FALSE(Whole());
 }
 

@@ -226,7 +226,8 @@ TEST_F(HotViewFeederTest, StaysStaleWhileHistoryCannotBeReadAndGoesOnAfterwards)
 }
 
 TEST_F(HotViewFeederTest, WhatIsDroppedBeforeTheFirstAnswerIsMadeGoodFromHistory) {
-  ASSERT_TRUE(world_.fleet.MarkWhole().ok());  // by a process that was here before
+  ASSERT_TRUE(world_.fleet.BeginRebuild().ok() &&
+              world_.fleet.MarkWhole().value());  // by a process that was here before
   for (int i = 0; i < 8; ++i) process_.Add({At("d" + std::to_string(i), i)});
   ASSERT_EQ(feeder_.backlog(), 4u);
   while (feeder_.backlog() > 0) {
@@ -276,6 +277,18 @@ TEST_F(HotViewFeederTest, WhatIsDroppedWhileItIsRebuiltIsMadeGoodAsWell) {
     ASSERT_TRUE(feeder.Step());
   }
   for (int i = 0; i < 8; ++i) EXPECT_EQ(Seen("d" + std::to_string(i)), i);
+}
+
+TEST_F(HotViewFeederTest, AViewThatIsLostWhileItIsRebuiltIsRebuiltAgain) {
+  WatchedHistory history(world_.store);
+  HotViewFeeder feeder(world_.fleet, history, world_.metrics, world_.time, world_.log, SmallBacklog(), [] {});
+  process_.Store({Location{At("ann", 1)}});
+  history.after_read = [&] { world_.fleet.Clear(); };
+  EXPECT_FALSE(feeder.Step());
+  EXPECT_TRUE(feeder.stale());
+  EXPECT_TRUE(feeder.Step());
+  EXPECT_FALSE(feeder.stale());
+  EXPECT_EQ(Seen("ann"), 1);
 }
 
 TEST_F(HotViewFeederTest, AThreadOfItsOwnPublishesAndSoDoesStop) {

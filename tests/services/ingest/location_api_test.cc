@@ -60,7 +60,7 @@ class Reads {
 
 class LocationApiTest : public ::testing::Test {
  protected:
-  LocationApiTest() { EXPECT_TRUE(world_.fleet.MarkWhole().ok()); }
+  LocationApiTest() { EXPECT_TRUE(world_.fleet.BeginRebuild().ok() && world_.fleet.MarkWhole().value()); }
 
   void Store(const std::vector<DriverPosition>& positions) {
     storage::LocationAppend append;

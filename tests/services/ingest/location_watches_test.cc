@@ -33,7 +33,8 @@ class WatchedView final : public storage::HotView {
  public:
   explicit WatchedView(storage::HotView& view) : view_(view) {}
   absl::StatusOr<bool> Publish(const storage::HotUpdate& update) override { return view_.Publish(update); }
-  absl::Status MarkWhole() override { return view_.MarkWhole(); }
+  absl::Status BeginRebuild() override { return view_.BeginRebuild(); }
+  absl::StatusOr<bool> MarkWhole() override { return view_.MarkWhole(); }
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& ids) override {
     return view_.Get(ids);
   }

@@ -18,7 +18,7 @@ struct LocationBenchOptions : StageOptions {
   int singles_window = 256;            // the same (singles)
   int connections = 8;                 // of the load, where nothing else is said
   int open_streams = 10'000;           // streams and idle
-  double radius_m = 5'000;               // near
+  double radius_m = 5'000;             // near
   int64_t history_rows = 100'000'000;  // track
   int64_t tracks = 500;                // asked for
 };

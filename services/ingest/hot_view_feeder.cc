@@ -11,7 +11,6 @@
 namespace waybill::ingest {
 
 using storage::DriverPosition;
-using storage::FreshPosition;
 using storage::HotUpdate;
 using storage::Location;
 using storage::Standing;

@@ -23,7 +23,6 @@ namespace {
 
 namespace pb = location::v1;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 constexpr absl::Duration kLongEnough = absl::Seconds(10);
 

@@ -23,7 +23,6 @@ using storage::DriverPosition;
 using storage::Location;
 using storage::Standing;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
 

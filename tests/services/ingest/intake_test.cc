@@ -14,7 +14,6 @@ namespace waybill::ingest {
 namespace {
 
 using storage::DriverPosition;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 

@@ -24,7 +24,6 @@ using storage::DriverPosition;
 using storage::LocationEvent;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
 
@@ -156,7 +155,7 @@ class Watcher {
       }
       largest_ = std::max(largest_, events.size());
       gaps_ += gap;
-      if (slow_) sent_ = std::move(sent);
+      if (slow_) sent_ = std::exchange(sent, nullptr);
       changed_.notify_all();
     }
     if (sent) sent(true);

@@ -119,12 +119,15 @@ absl::Status Replay::Stream(absl::Time deadline) {
     stream_ended_ = true;
     changed_.notify_all();
   });
+  // On a thread of its own: a service that does not read holds it up, and Ctrl-C is to be seen all the same.
+  std::thread sends([&] {
+    Lock lock(mutex_);
+    Send(lock, *stream);
+    const bool whole = !stream_ended_;
+    lock.unlock();
+    if (whole) stream->WritesDone();
+  });
   Lock lock(mutex_);
-  Send(lock, *stream);
-  bool whole = !stream_ended_;
-  lock.unlock();
-  if (whole) stream->WritesDone();
-  lock.lock();
   absl::Time give_up = absl::InfiniteFuture();
   while (!stream_ended_) {
     if (interrupted && give_up == absl::InfiniteFuture()) give_up = context_.clock.Now() + kLastAcks;
@@ -133,6 +136,7 @@ absl::Status Replay::Stream(absl::Time deadline) {
     ShowProgress();
   }
   lock.unlock();
+  sends.join();
   acks.join();
   absl::Status status = rpc::FromGrpcStatus(stream->Finish());
   ClearProgress();

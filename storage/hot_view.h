@@ -40,7 +40,7 @@ class HotView {
   virtual ~HotView() = default;
 
   // In one round trip. Repeating it is harmless but for moves, which are then there twice. Answers whether the view is
-  // whole: it was rebuilt, and has not been lost since.
+  // whole: it was rebuilt, and has not been lost since. The first answer over a new connection is no.
   virtual absl::StatusOr<bool> Publish(const HotUpdate& update) = 0;
   // Around a rebuild: before history is read, and when all of it was published. MarkWhole answers whether the view is
   // whole now; false: it was lost meanwhile.

@@ -176,6 +176,7 @@ void Watch(LocationWatches& watches, WatchCall::Ptr call) {
     return;
   }
   std::string resume_after = call->request().resume_after();
+  pb::WatchLocationsRequest().Swap(&call->request());  // a watch may last for days
   WatchCall& kept = *call;
   auto peer = std::make_shared<GrpcWatch>(std::move(call));
   std::shared_ptr<GrpcWatch> open = peer;  // the call, until OnCancelled is set

@@ -50,7 +50,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
     waiting_.push_back({std::move(durable), clock_.Now()});
     // While Redis is away: of what it missed only the latest is of interest. But what comes after history was read, the
     // rebuilt view would lack.
-    while (stale_ && !rebuilding_ && backlog_ > options_.backlog_max && waiting_.size() > 1) {
+    while (stale_ && !Holding() && backlog_ > options_.backlog_max && waiting_.size() > 1) {
       dropped += waiting_.front().locations.size();
       backlog_ -= waiting_.front().locations.size();
       waiting_.pop_front();
@@ -63,7 +63,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
 
 bool HotViewFeeder::Congested() const {
   std::lock_guard lock(mutex_);
-  return (!stale_ || rebuilding_) && backlog_ > options_.backlog_max;
+  return (!stale_ || Holding()) && backlog_ > options_.backlog_max;
 }
 
 bool HotViewFeeder::stale() const {
@@ -85,7 +85,9 @@ void HotViewFeeder::Run() {
         work_.wait_for(lock, absl::ToChronoNanoseconds(options_.check_every),
                        [this] { return stopping_ || !waiting_.empty() || rebuild_; });
       } else {
-        work_.wait_for(lock, absl::ToChronoNanoseconds(options_.retry), [this] { return stopping_; });
+        const absl::Duration pause =
+            std::min(options_.retry * (1 << std::min(failed_rebuilds_, 10)), options_.rebuild_retry_max);
+        work_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; });
       }
       if (stopping_ && (waiting_.empty() || !answered)) return;
     }
@@ -180,6 +182,10 @@ bool HotViewFeeder::Rebuild() {
   if (!marked.ok()) return Failed(marked.status(), {});
   if (!*marked) return Failed(absl::AbortedError("the hot view was lost while it was rebuilt"), {});
   rebuild_ = false;
+  {
+    std::lock_guard lock(mutex_);
+    failed_rebuilds_ = 0;
+  }
   log_.Info("hot view rebuilt from history", {{"drivers", newest->size()}});
   metrics_.HotViewRebuilt();
   SetStale(false);
@@ -194,7 +200,7 @@ bool HotViewFeeder::Failed(const absl::Status& status, std::vector<Waiting> batc
   rebuild_ = true;
   {
     std::lock_guard lock(mutex_);
-    rebuilding_ = false;
+    if (std::exchange(rebuilding_, false)) ++failed_rebuilds_;
     for (const Waiting& waiting : batch) backlog_ += waiting.locations.size();
     waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
   }

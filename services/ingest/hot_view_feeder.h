@@ -28,8 +28,9 @@ struct HotViewOptions {
   absl::Duration fresh_for = absl::Minutes(2);  // how long after recorded_at a position is in the view
   size_t backlog_max = 20'000;                  // positions waiting; more slow the streams, or are dropped while stale
   size_t update_max = 4'000;                    // positions a round trip, about
-  absl::Duration check_every = absl::Seconds(1);   // while nothing moves: is the view still there?
-  absl::Duration retry = absl::Milliseconds(200);  // between tries while Redis is away
+  absl::Duration check_every = absl::Seconds(1);         // while nothing moves: is the view still there?
+  absl::Duration rebuild_retry_max = absl::Seconds(10);  // pause after failed rebuilds, doubled from `retry`
+  absl::Duration retry = absl::Milliseconds(200);        // between tries while Redis is away
 };
 
 class HotViewFeeder {
@@ -63,6 +64,9 @@ class HotViewFeeder {
 
   void Run();
   bool Publish(std::vector<Waiting> batch);
+  // Under mutex_: what comes during a rebuild waits for it, instead of being dropped and made good by the next one. But
+  // a rebuild that has failed holds up nobody any more.
+  bool Holding() const { return rebuilding_ && failed_rebuilds_ == 0; }
   bool Rebuild();
   bool Failed(const absl::Status& status, std::vector<Waiting> batch);
   void SetStale(bool stale);
@@ -84,6 +88,7 @@ class HotViewFeeder {
   bool dropped_ = false;  // since the last rebuilding began
   bool stopping_ = false;
   bool rebuilding_ = false;  // from the reading of history on
+  int failed_rebuilds_ = 0;  // in a row, and not because Redis was away
   // These two are Step's. A process that died may have left positions in history that are not in the view, although the
   // view is there: every start looks.
   bool rebuild_ = true;

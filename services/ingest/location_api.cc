@@ -61,8 +61,15 @@ std::optional<TrackCursor> TakeToken(const TrackRequest& request) {
     if (error != std::errc() || end != start + 16) return std::nullopt;
   }
   if (numbers[0] != Fingerprint(request)) return std::nullopt;
-  return TrackCursor{static_cast<int64_t>(numbers[1]), static_cast<int64_t>(numbers[2]),
-                     static_cast<int64_t>(numbers[3]), static_cast<int64_t>(numbers[4])};
+  const TrackCursor cursor{static_cast<int64_t>(numbers[1]), static_cast<int64_t>(numbers[2]),
+                           static_cast<int64_t>(numbers[3]), static_cast<int64_t>(numbers[4])};
+  // Anybody can make up one that fits: what it says is checked like any other time.
+  constexpr int64_t kYear1Us = -62'135'596'800'000'000, kYear9999Us = 253'402'300'800'000'000;
+  for (int64_t micros : {cursor.from_us, cursor.to_us, cursor.seen_us, cursor.kept_us}) {
+    if (micros < kYear1Us || micros > kYear9999Us) return std::nullopt;
+  }
+  if (cursor.from_us > cursor.to_us) return std::nullopt;
+  return cursor;
 }
 
 }  // namespace

@@ -70,14 +70,19 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
   watch->peer = std::move(peer);
   watch->busy = true;  // until it is located
   metrics_.WatchOpened();
-  bool stopping;
+  bool stopping, full;
   {
     std::lock_guard lock(mutex_);
     stopping = stopping_;
+    full = watches_.size() >= options_.watches_max;
     watches_.insert(watch);
   }
   if (stopping) {
     End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
+  } else if (full) {
+    ErrorDetail detail;
+    detail.retry_after = absl::Seconds(5);
+    End(watch, storage::ReasonError("QUEUE_FULL", "too many watches are open", std::move(detail)));
   } else {
     CatchUp(watch);
     changed_.notify_all();
@@ -226,7 +231,8 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
     status = next.status();
     if (next.ok()) page = *std::move(next);
   }
-  if (status.code() == absl::StatusCode::kInvalidArgument) {
+  // Only a Redis that is away is worth another try.
+  if (!status.ok() && status.code() != absl::StatusCode::kUnavailable) {
     End(watch, status);
     return;
   }

@@ -55,6 +55,7 @@ class WatchPeer {
 };
 
 struct WatchOptions {
+  size_t watches_max = 1'000;                      // open at the same time; more are ended with QUEUE_FULL
   size_t window_max = 20'000;                      // events kept in memory for all watches
   int page_max = 500;                              // events looked at or sent at a time
   absl::Duration poll = absl::Milliseconds(25);    // of the stream's tail

@@ -104,7 +104,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   LocationStreams streams(*ingest, counts, options.streams);
   LocationApi api(view, *fleet, history, feeder, workers, clock);
-  LocationWatches watches(view, workers, counts, WatchOptions{});
+  LocationWatches watches(view, workers, counts, options.watches);
   watches.Start();
   rpc::ServerOptions server_options;
   server_options.address = options.listen;

@@ -81,6 +81,9 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option("--streams-max", options.streams.streams_max, "Streams open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
+  app.add_option("--watches-max", options.watches.watches_max, "Watches open at the same time")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
   app.add_option("--drivers-max", options.drivers_max, "Drivers whose newest point is kept in mind")
       ->check(CLI::Range(size_t{2}, size_t{100'000'000}))
       ->capture_default_str();
@@ -92,6 +95,11 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  constexpr absl::Duration kRetentionMax = absl::Hours(24 * 366 * 100), kFreshMax = absl::Hours(24 * 30);
+  if (options.intake.retention > kRetentionMax || options.hot_view.fresh_for > kFreshMax) {
+    std::cerr << "waybill-ingest: --retention is at most 100 years, --fresh-for 30 days\n";
+    return 2;
   }
   if (list_failpoints) {
     std::cout << ListFailpoints();

@@ -12,6 +12,7 @@
 #include "services/ingest/ingest.h"
 #include "services/ingest/intake.h"
 #include "services/ingest/location_stream.h"
+#include "services/ingest/location_watches.h"
 
 namespace waybill::ingest {
 
@@ -34,6 +35,7 @@ struct ServiceOptions {
   IntakeOptions intake;
   SanityOptions sanity;
   StreamOptions streams;
+  WatchOptions watches;
   HotViewOptions hot_view;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;

@@ -63,8 +63,11 @@ absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Du
 absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
   if (path.empty()) return absl::OkStatus();
   const std::string fresh = path + ".new";
-  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
-  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  std::ofstream file(fresh);
+  file << fmt::format("grpc={}\nside={}\n", grpc_port, side_port) << std::flush;
+  const bool written = file.good();
+  file.close();
+  if (written && std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
   return absl::InternalError(fmt::format("cannot write {}", path));
 }
 

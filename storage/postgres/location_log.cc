@@ -95,8 +95,9 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
       append.refused.clear();
       for (const Location& location : append.locations) rows_.push_back({&location, append.received_at});
     }
-    // In the order of the primary key: neighbours share its pages, and two writers that meet at the same keys cannot
-    // deadlock. Of equal ones the first that came stays.
+    // In the order of the primary key: neighbours share its pages, and two writers that meet at the same keys seldom
+    // deadlock (when they do, one is told so after a second, and writes again). Of equal ones the first that came
+    // stays.
     std::stable_sort(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) {
       const int order = a.location->position.driver_id.compare(b.location->position.driver_id);
       return order != 0 ? order < 0 : a.location->position.recorded_at < b.location->position.recorded_at;

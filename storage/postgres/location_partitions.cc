@@ -45,22 +45,31 @@ DO $make$ BEGIN
   END IF;
 END $make$)sql";
 
-struct Attached {
+struct Partition {
   absl::CivilDay day;
+  bool attached;
   bool detaching;  // an earlier DETACH was interrupted
 };
 
-constexpr char kList[] =
-    "SELECT c.relname::text, i.inhdetachpending FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-    "WHERE i.inhparent = 'driver_locations'::regclass";
+// Says of a table that is detached, or about to be, that it is on its way out; one that somebody detached by hand lacks
+// it.
+constexpr char kDoomed[] = "waybill: to be dropped";
 
-absl::StatusOr<std::vector<Attached>> List(Connection& connection) {
-  absl::StatusOr<Rows> rows = connection.Execute(kList);
+// Those that are attached, and what an interrupted drop left behind.
+constexpr char kList[] =
+    "SELECT c.relname::text, i.inhrelid IS NOT NULL, COALESCE(i.inhdetachpending, false) "
+    "FROM pg_class c LEFT JOIN pg_inherits i ON c.oid = i.inhrelid AND i.inhparent = 'driver_locations'::regclass "
+    "WHERE c.relkind = 'r' AND c.relname LIKE 'driver\\_locations\\_%' AND c.relnamespace = "
+    "(SELECT relnamespace FROM pg_class WHERE oid = 'driver_locations'::regclass) "
+    "AND (i.inhrelid IS NOT NULL OR obj_description(c.oid, 'pg_class') = $1)";
+
+absl::StatusOr<std::vector<Partition>> List(Connection& connection) {
+  absl::StatusOr<Rows> rows = connection.Execute(kList, {Param::Text(kDoomed)});
   if (!rows.ok()) return rows.status();
-  std::vector<Attached> partitions;
+  std::vector<Partition> partitions;
   for (int row = 0; row < rows->size(); ++row) {
     absl::CivilDay day;
-    if (ParseName(rows->Text(row, 0), day)) partitions.push_back({day, rows->Bool(row, 1)});
+    if (ParseName(rows->Text(row, 0), day)) partitions.push_back({day, rows->Bool(row, 1), rows->Bool(row, 2)});
   }
   std::sort(partitions.begin(), partitions.end(), [](const auto& a, const auto& b) { return a.day < b.day; });
   return partitions;
@@ -71,12 +80,10 @@ absl::StatusOr<std::vector<Attached>> List(Connection& connection) {
 absl::CivilDay PartitionDay(absl::Time recorded_at) { return absl::ToCivilDay(recorded_at, absl::UTCTimeZone()); }
 
 absl::Status MakePartitions(Connection& connection, const std::vector<absl::CivilDay>& days) {
-  absl::StatusOr<std::vector<Attached>> attached = List(connection);
+  absl::StatusOr<std::vector<absl::CivilDay>> attached = ListPartitions(connection);
   if (!attached.ok()) return attached.status();
   for (absl::CivilDay day : days) {
-    const bool there = std::any_of(attached->begin(), attached->end(),
-                                   [day](const Attached& partition) { return partition.day == day; });
-    if (there) continue;
+    if (std::binary_search(attached->begin(), attached->end(), day)) continue;
     WAYBILL_FAILPOINT("ingest.before_partition");
     absl::Status made =
         connection.ExecuteScript(fmt::format(kMake, PartitionName(day), Midnight(day), Midnight(day + 1)));
@@ -86,30 +93,35 @@ absl::Status MakePartitions(Connection& connection, const std::vector<absl::Civi
 }
 
 absl::StatusOr<std::vector<absl::CivilDay>> DropPartitionsBefore(Connection& connection, absl::Time oldest) {
-  absl::StatusOr<std::vector<Attached>> attached = List(connection);
-  if (!attached.ok()) return attached.status();
+  absl::StatusOr<std::vector<Partition>> partitions = List(connection);
+  if (!partitions.ok()) return partitions.status();
   std::vector<absl::CivilDay> dropped;
-  for (const Attached& partition : *attached) {
+  for (const Partition& partition : *partitions) {
     if (absl::FromCivil(partition.day + 1, absl::UTCTimeZone()) > oldest) break;
     const std::string name = PartitionName(partition.day);
-    // Neither statement may stand in a transaction with others.
-    absl::Status detached = connection
-                                .Execute(fmt::format("ALTER TABLE driver_locations DETACH PARTITION {} {}", name,
-                                                     partition.detaching ? "FINALIZE" : "CONCURRENTLY"))
-                                .status();
-    if (!detached.ok()) return detached;
-    absl::Status gone = connection.Execute(fmt::format("DROP TABLE {}", name)).status();
-    if (!gone.ok()) return gone;
+    // Each by itself: DETACH may not stand in a transaction with others. An interrupted one is gone on with next time.
+    std::vector<std::string> statements;
+    if (partition.attached) {
+      statements.push_back(fmt::format("COMMENT ON TABLE {} IS '{}'", name, kDoomed));
+      statements.push_back(fmt::format("ALTER TABLE driver_locations DETACH PARTITION {} {}", name,
+                                       partition.detaching ? "FINALIZE" : "CONCURRENTLY"));
+    }
+    statements.push_back(fmt::format("DROP TABLE {}", name));
+    for (const std::string& statement : statements) {
+      if (absl::Status done = connection.Execute(statement).status(); !done.ok()) return done;
+    }
     dropped.push_back(partition.day);
   }
   return dropped;
 }
 
 absl::StatusOr<std::vector<absl::CivilDay>> ListPartitions(Connection& connection) {
-  absl::StatusOr<std::vector<Attached>> attached = List(connection);
-  if (!attached.ok()) return attached.status();
+  absl::StatusOr<std::vector<Partition>> partitions = List(connection);
+  if (!partitions.ok()) return partitions.status();
   std::vector<absl::CivilDay> days;
-  for (const Attached& partition : *attached) days.push_back(partition.day);
+  for (const Partition& partition : *partitions) {
+    if (partition.attached) days.push_back(partition.day);
+  }
   return days;
 }
 

@@ -214,6 +214,7 @@ absl::Status RedisConnection::Connect() {
   if (context_->err != 0) return Fail("connect", std::string(context_->errstr));
   redisSetTimeout(context_, absl::ToTimeval(options_.timeout));
   redisEnableKeepAlive(context_);
+  ++times_connected_;
   RedisPipeline hello;
   if (!url_.password.empty()) {
     if (url_.user.empty()) {

@@ -102,6 +102,8 @@ class RedisConnection {
   absl::StatusOr<RedisReplies> Run(std::initializer_list<std::string_view> command);
 
   bool connected() const { return context_ != nullptr; }
+  // How often it was made; who remembers it sees that the server may have been another one meanwhile.
+  int64_t times_connected() const { return times_connected_; }
 
  private:
   absl::Status Connect();
@@ -113,6 +115,7 @@ class RedisConnection {
   const RedisUrl url_;
   const RedisOptions options_;
   redisContext* context_ = nullptr;
+  int64_t times_connected_ = 0;
   bool closed_by_peer_ = false;  // what ended the last exchange
   absl::Duration backoff_ = absl::ZeroDuration();
   std::chrono::steady_clock::time_point not_before_{};

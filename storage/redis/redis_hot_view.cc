@@ -68,12 +68,14 @@ LocationEvent DecodeMove(RedisReply entry) {
   return event;
 }
 
-// Milliseconds, or milliseconds-number.
+// Milliseconds, or milliseconds-number. Nothing comes after the largest one, and Redis says so with an error.
 bool IsEventId(std::string_view id) {
+  constexpr size_t kDigitsMax = 20;
   auto number = [](std::string_view text) {
     uint64_t value;
+    if (text.size() > kDigitsMax) return false;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size() && !text.empty();
+    return error == std::errc() && end == text.data() + text.size() && !text.empty() && value < UINT64_MAX;
   };
   const size_t dash = id.find('-');
   if (dash == std::string_view::npos) return number(id);
@@ -112,7 +114,10 @@ absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
   if (unknown) {
     if (absl::Status put = RunScript(publisher_, PutScript(), puts).status(); !put.ok()) return put;
   }
-  return (*replies)[replies->size() - 1].Text() == kWhole;
+  // A server that restarted brings its mark back, and what else it had saved: older positions than it has acknowledged.
+  const bool same_connection =
+      std::exchange(published_over_, publisher_.times_connected()) == publisher_.times_connected();
+  return same_connection && (*replies)[replies->size() - 1].Text() == kWhole;
 }
 
 absl::Status RedisHotView::BeginRebuild() {

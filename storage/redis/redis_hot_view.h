@@ -30,8 +30,9 @@ class RedisHotView final : public HotView {
 
  private:
   const std::string stream_max_;
-  RedisConnection publisher_;  // Publish's
-  RedisPipeline pipeline_;     // Publish's: the buffer is kept
+  RedisConnection publisher_;   // Publish's
+  RedisPipeline pipeline_;      // Publish's: the buffer is kept
+  int64_t published_over_ = 0;  // Publish's: the publisher's times_connected
   RedisPool pool_;
 };
 

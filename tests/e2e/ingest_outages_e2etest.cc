@@ -273,7 +273,8 @@ TEST_F(IngestOutagesTest, AClientThatNeverReadsItsAcksIsNotReadFromForEver) {
       batch.Clear();
       batch.set_sequence(sequence);
       for (int i = 0; i < 100; ++i) {
-        *batch.add_points() = PointOf("deaf", {sequence % 2 == 0 ? 91.0 : 92.0, 13.4}, start + i * absl::Milliseconds(1));
+        *batch.add_points() =
+            PointOf("deaf", {sequence % 2 == 0 ? 91.0 : 92.0, 13.4}, start + i * absl::Milliseconds(1));
       }
       if (!deaf->Write(batch)) return;
       written = sequence;

@@ -121,7 +121,8 @@ TEST_P(HotViewContract, TellsWhenMovesAreMissing) {
 }
 
 TEST_P(HotViewContract, RefusesWhatIsNoId) {
-  for (const char* id : {"", "x", "1-x", "-", "1-"}) {
+  for (const char* id :
+       {"", "x", "1-x", "-", "1-", "18446744073709551615-18446744073709551615", "000000000000000000000000000000001"}) {
     auto page = view().Follow(id, 1);
     EXPECT_EQ(GetErrorDetail(page.status()).reason, "BAD_REQUEST") << id;
   }

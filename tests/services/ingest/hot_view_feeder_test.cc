@@ -278,6 +278,35 @@ TEST_F(HotViewFeederTest, WhatIsDroppedWhileItIsRebuiltIsMadeGoodAsWell) {
   for (int i = 0; i < 8; ++i) EXPECT_EQ(Seen("d" + std::to_string(i)), i);
 }
 
+TEST_F(HotViewFeederTest, ARebuildThatHasFailedBeforeHoldsUpNobody) {
+  WatchedHistory history(world_.store);
+  HotViewFeeder feeder(world_.fleet, history, world_.metrics, world_.time, world_.log, SmallBacklog(), [] {});
+  std::vector<bool> congested;
+  auto fill = [&] {
+    for (int i = 0; i < 8; ++i) {
+      Location location{At("d" + std::to_string(i), static_cast<int>(congested.size()))};
+      process_.Store({location});
+      feeder.Add({location});
+    }
+    congested.push_back(feeder.Congested());
+    world_.store.set_error(Away());
+  };
+  world_.store.set_error(Away());
+  for (int round = 0; round < 2; ++round) {
+    history.after_read = [&] {
+      world_.store.set_error(absl::OkStatus());
+      fill();
+    };
+    EXPECT_FALSE(feeder.Step());
+  }
+  EXPECT_THAT(congested, ElementsAre(true, false));
+  world_.store.set_error(absl::OkStatus());
+  while (feeder.stale() || feeder.backlog() > 0) {
+    ASSERT_TRUE(feeder.Step());
+  }
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(Seen("d" + std::to_string(i)), 1);
+}
+
 TEST_F(HotViewFeederTest, AViewThatIsLostWhileItIsRebuiltIsRebuiltAgain) {
   WatchedHistory history(world_.store);
   HotViewFeeder feeder(world_.fleet, history, world_.metrics, world_.time, world_.log, SmallBacklog(), [] {});

@@ -505,6 +505,22 @@ TEST_F(LocationWatchesTest, NothingIsLeftOfAClientThatGoesAwayWhateverItWaitsFor
   }
 }
 
+TEST_F(LocationWatchesTest, NoMoreAreOpenThanAllowed) {
+  options_.watches_max = 1;
+  watches_.emplace(view_, workers_, world_.metrics, options_);
+  Watcher& first = watchers_.emplace_back();
+  Watcher& second = watchers_.emplace_back();
+  Watcher& third = watchers_.emplace_back();
+  Add(first, "x");
+  Settle();
+  EXPECT_EQ(first.EndReason(), "BAD_REQUEST");
+  Add(second, "");
+  Add(third, "");
+  Settle();
+  EXPECT_EQ(second.EndReason(), "open");
+  EXPECT_EQ(third.EndReason(), "QUEUE_FULL");
+}
+
 TEST_F(LocationWatchesTest, StopEndsThemAllAndThoseToCome) {
   Move("ann", 5);
   Watcher& idle = watchers_.emplace_back();

@@ -153,6 +153,18 @@ TEST_F(LocationPartitionsTest, ADropThatWaitedInVainIsGoneOnWith) {
   EXPECT_THAT(List(), ElementsAre(day_ + 1));
 }
 
+TEST_F(LocationPartitionsTest, ADropThatACrashInterruptedIsGoneOnWithAndWhatSomebodyDetachedIsLeftAlone) {
+  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1}).ok());
+  world_.sql().Exec("COMMENT ON TABLE driver_locations_20260528 IS 'waybill: to be dropped'");
+  world_.sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260528");
+  world_.sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260529");
+  auto dropped = DropPartitionsBefore(world_.connection(), absl::FromCivil(day_ + 5, absl::UTCTimeZone()));
+  ASSERT_TRUE(dropped.ok()) << dropped.status();
+  EXPECT_THAT(*dropped, ElementsAre(day_));
+  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260528') IS NULL"), "t");
+  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260529') IS NULL"), "f");
+}
+
 TEST_F(LocationPartitionsTest, AreMadeWhileSomebodyWrites) {
   ASSERT_TRUE(MakePartitions(world_.connection(), {day_}).ok());
   world_.sql().Exec(

@@ -29,6 +29,14 @@ using ::testing::SizeIs;
 // The far side of a stream, and the call that carries it. One thread's.
 class Client {
  public:
+  Client() = default;
+  // Ends a stream that is still open, as gRPC ends every call: stream and peer hold each other until then.
+  ~Client() {
+    if (auto open = stream_.lock()) open->OnGone();
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
   // Whether the server took the stream.
   bool Open(LocationStreams& streams) {
     auto stream = streams.Make();

@@ -293,12 +293,13 @@ TEST_F(LocationStreamTest, ParksABatchWhileTheHotViewDoesNotKeepUp) {
   WorldOptions options = SmallQueues();
   options.hot_view.backlog_max = 1;
   World world(options);
+  Client client;
   ASSERT_TRUE(world.Publish());  // the view is there
-  ASSERT_TRUE(client_.Open(world.streams));
-  client_.Write(1, {world.At("ann"), world.At("bob")});
+  ASSERT_TRUE(client.Open(world.streams));
+  client.Write(1, {world.At("ann"), world.At("bob")});
   world.Commit();
   ASSERT_TRUE(world.feeder.Congested());
-  client_.Write(2, {world.At("ann", 1)});
+  client.Write(2, {world.At("ann", 1)});
   EXPECT_EQ(world.ingest.waiting(), 1u);
   world.Publish();
   EXPECT_EQ(world.ingest.waiting(), 0u);

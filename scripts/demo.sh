@@ -158,12 +158,12 @@ demo_confirmed() {
   tell "Charged once, and the nearest free driver has it. What happened, step by step:"
   show waybill order get "$order"
   expect CONFIRMED
-  local driver first=$order
+  local driver near first=$order
   driver=$(waybill order get --json "$order" | sed -nE 's/.*"driver_id":"([^"]+)".*/\1/p')
   tell "" "Where that driver is now:"
   show waybill driver get "$driver"
-  waybill driver near 52.5205,13.4049 --radius-m 3000 --limit 10 --json | grep -q "\"$driver\"" ||
-    fail "the order was given to $driver, who is not among the ten nearest"
+  near=$(waybill driver near 52.5205,13.4049 --radius-m 3000 --limit 10 --json)
+  [[ $near == *"\"$driver\""* ]] || fail "the order was given to $driver, who is not among the ten nearest"
   tell "" "The same request again, as after a lost answer: the same order, not a second one."
   create --key demo-confirmed --user ada --amount 12.50 --currency EUR --pickup 52.5205,13.4049
   [[ $order == "$first" ]] || fail "the same key made a second order"
@@ -280,7 +280,8 @@ demo_late_hour() { # STACK
   tell "" "In the history of that hour: $stored points; in the file, without what came twice and what is bad: $wanted"
   ((stored == wanted)) || fail "the history does not hold what was sent"
   tell "" "A driver's way, thinned out to a point every 500 m:"
-  show waybill track export driver-1 --from "$start" --to 4m --min-distance 500 --format csv | head -n 8
+  show waybill track export driver-1 --from "$start" --to 4m --min-distance 500 --format csv --out "$1/driver-1.csv"
+  sed -n 1,8p "$1/driver-1.csv"
 }
 
 # Points of the hour that was over before the demo began.

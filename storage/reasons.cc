@@ -18,6 +18,18 @@ absl::Status ReasonError(std::string_view reason, std::string_view message, Erro
   return MakeError(FindReason(reason).code, message, detail);
 }
 
+absl::Status QueueFull(std::string_view message, absl::Duration retry_after) {
+  ErrorDetail detail;
+  detail.retry_after = retry_after;
+  return ReasonError("QUEUE_FULL", message, std::move(detail));
+}
+
+absl::Status BadField(std::string field, std::string what) {
+  Violations violations;
+  violations.Add(std::move(field), std::move(what));
+  return std::move(violations).ToStatus();
+}
+
 absl::Status Violations::ToStatus() && {
   if (found_.empty()) return absl::OkStatus();
   std::string message = fmt::format("{}: {}", found_.front().first, found_.front().second);

@@ -67,6 +67,12 @@ const Reason& FindReason(std::string_view name);
 // A status with the code of that reason. `detail.reason` is filled in.
 absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail = {});
 
+// QUEUE_FULL, to be tried again after so long.
+absl::Status QueueFull(std::string_view message, absl::Duration retry_after);
+
+// BAD_REQUEST for a single field.
+absl::Status BadField(std::string field, std::string what);
+
 // Gathers what is wrong with a request.
 class Violations {
  public:

@@ -78,9 +78,7 @@ void ReportPoints(Ingest& ingest, ReportCall::Ptr call) {
         done->Finish(status);
       });
   if (ingest.Submit(report)) return;
-  ErrorDetail detail;
-  detail.retry_after = absl::Milliseconds(250);
-  (*kept)->Finish(storage::ReasonError("QUEUE_FULL", "too many points are waiting to be stored", std::move(detail)));
+  (*kept)->Finish(storage::QueueFull("too many points are waiting to be stored", absl::Milliseconds(250)));
 }
 
 absl::Status NoSuchDriver(const std::string& driver_id) {

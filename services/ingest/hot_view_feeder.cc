@@ -48,8 +48,8 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
     std::lock_guard lock(mutex_);
     backlog_ += durable.size();
     waiting_.push_back({std::move(durable), clock_.Now()});
-    // While Redis is away: of what it missed only the latest is of interest. But what comes after history was read, the
-    // rebuilt view would lack.
+    // While Redis is away: of what it missed only the latest is of interest. What is dropped is made good by a rebuild,
+    // so nothing is dropped during one, lest a busy fleet be rebuilt for ever.
     while (stale_ && !Holding() && backlog_ > options_.backlog_max && waiting_.size() > 1) {
       dropped += waiting_.front().locations.size();
       backlog_ -= waiting_.front().locations.size();

@@ -20,12 +20,6 @@ constexpr int kThinningPage = 2'000;
 // Rows looked at for one page at most; a page may be short because of it.
 constexpr int kThinningMax = 50'000;
 
-absl::Status BadField(std::string field, std::string what) {
-  storage::Violations violations;
-  violations.Add(std::move(field), std::move(what));
-  return std::move(violations).ToStatus();
-}
-
 // Where a page ended. Tokens are opaque to callers, and bound to the request they were made for.
 struct TrackCursor {
   int64_t from_us = 0;
@@ -79,9 +73,7 @@ void LocationApi::OnWorker(Done<Answer> done, Read read) {
   auto kept = std::make_shared<Done<Answer>>(std::move(done));
   WorkerPool::Task task = [kept, read = std::move(read)]() mutable { (*kept)(read()); };
   if (workers_.Submit(task)) return;
-  ErrorDetail detail;
-  detail.retry_after = absl::Milliseconds(250);
-  (*kept)(storage::ReasonError("QUEUE_FULL", "too many reads are waiting", std::move(detail)));
+  (*kept)(storage::QueueFull("too many reads are waiting", absl::Milliseconds(250)));
 }
 
 absl::Duration LocationApi::Age(const DriverPosition& position) const {
@@ -154,13 +146,13 @@ absl::StatusOr<TrackPage> LocationApi::ReadTrack(const TrackRequest& request) {
   absl::Time from, to;
   if (!request.page_token.empty()) {
     cursor = TakeToken(request);
-    if (!cursor) return BadField("page_token", "is none that this request was given");
+    if (!cursor) return storage::BadField("page_token", "is none that this request was given");
     from = absl::FromUnixMicros(cursor->from_us);
     to = absl::FromUnixMicros(cursor->to_us);
   } else {
     to = request.to.value_or(clock_.Now());
     from = request.from.value_or(to - absl::Hours(24));
-    if (from > to) return BadField("end_time", "is before start_time");
+    if (from > to) return storage::BadField("end_time", "is before start_time");
   }
 
   std::optional<DriverPosition> kept;

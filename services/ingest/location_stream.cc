@@ -9,16 +9,6 @@
 #include "storage/reasons.h"
 
 namespace waybill::ingest {
-namespace {
-
-absl::Status BadBatch(std::string field, std::string what) {
-  storage::Violations violations;
-  violations.Add(std::move(field), std::move(what));
-  return std::move(violations).ToStatus();
-}
-
-}  // namespace
-
 void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
   Deeds deeds;
   {
@@ -32,11 +22,11 @@ void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
 void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points) {
   absl::Status wrong;
   const size_t size = points.size();
-  if (size == 0 || size > kPointsMax) wrong = BadBatch("points", fmt::format("have to be 1 to {}", kPointsMax));
+  if (size == 0 || size > kPointsMax) wrong = storage::BadField("points", fmt::format("have to be 1 to {}", kPointsMax));
   std::unique_lock lock(mutex_);
   if (peer_ == nullptr || ended_) return;
   if (sequence <= last_sequence_) {
-    wrong = BadBatch("sequence", last_sequence_ == 0 ? "has to be positive"
+    wrong = storage::BadField("sequence", last_sequence_ == 0 ? "has to be positive"
                                                      : fmt::format("has to be above the last one, {}", last_sequence_));
   }
   if (!wrong.ok()) {
@@ -224,9 +214,7 @@ absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
   std::lock_guard lock(mutex_);
   if (draining_) return storage::ReasonError("SHUTTING_DOWN", "this process is draining");
   if (open_.size() >= options_.streams_max) {
-    ErrorDetail detail;
-    detail.retry_after = absl::Seconds(5);
-    return storage::ReasonError("QUEUE_FULL", fmt::format("{} streams are open", open_.size()), std::move(detail));
+    return storage::QueueFull(fmt::format("{} streams are open", open_.size()), absl::Seconds(5));
   }
   open_.emplace(stream.get(), stream);
   metrics_.StreamOpened();

@@ -80,9 +80,7 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
   if (stopping) {
     End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
   } else if (full) {
-    ErrorDetail detail;
-    detail.retry_after = absl::Seconds(5);
-    End(watch, storage::ReasonError("QUEUE_FULL", "too many watches are open", std::move(detail)));
+    End(watch, storage::QueueFull("too many watches are open", absl::Seconds(5)));
   } else {
     CatchUp(watch);
     changed_.notify_all();

@@ -19,7 +19,6 @@
 #include "services/rpc/server.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
-#include "storage/postgres/order_store.h"
 #include "storage/postgres/pool.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"

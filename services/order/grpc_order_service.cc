@@ -186,9 +186,7 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
   }
   const int64_t from = call->request().from_sequence();
   if (from < 0) {
-    Violations violations;
-    violations.Add("from_sequence", "is negative");
-    call->Finish(std::move(violations).ToStatus());
+    call->Finish(storage::BadField("from_sequence", "is negative"));
     return;
   }
   // The watch owns the call, and cancelling it must reach the watch, which is not there yet.

@@ -34,9 +34,7 @@ bool WorthAnotherLook(const absl::Status& status) {
 }  // namespace
 
 absl::Status TooBusyError() {
-  ErrorDetail detail;
-  detail.retry_after = absl::Milliseconds(100);
-  return ReasonError("QUEUE_FULL", "too many calls are waiting for the store", std::move(detail));
+  return storage::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
 }
 
 OrderApi::OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,

@@ -2,14 +2,16 @@
 
 namespace waybill::process {
 
-void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help) {
+void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
+                 absl::Duration max) {
   app.add_option_function<std::string>(
          name,
-         [&value, name](const std::string& text) {
+         [&value, name, max](const std::string& text) {
            absl::Duration parsed;
            if (!absl::ParseDuration(text, &parsed) || parsed <= absl::ZeroDuration()) {
              throw CLI::ValidationError(name, "is not a duration above zero, such as 1.5s or 200ms");
            }
+           if (parsed > max) throw CLI::ValidationError(name, "is more than " + absl::FormatDuration(max));
            value = parsed;
          },
          help)

@@ -9,8 +9,9 @@
 
 namespace waybill::process {
 
-// A duration above zero, such as 1.5s or 200ms; its present value is the default.
-void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help);
+// A duration above zero and up to `max`, such as 1.5s or 200ms; its present value is the default.
+void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
+                 absl::Duration max = absl::InfiniteDuration());
 
 // --log-level and --log-format.
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format);

@@ -8,7 +8,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "storage/postgres/migrate.h"
-#include "storage/postgres/order_store.h"
+#include "storage/postgres/pool.h"
 
 namespace waybill::process {
 namespace {

@@ -34,12 +34,6 @@ absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid
   return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
 }
 
-absl::Status BadCapacity() {
-  ErrorDetail detail;
-  detail.violations.emplace_back("capacity", "has to be within 1 and 1000");
-  return ReasonError("BAD_REQUEST", "capacity has to be within 1 and 1000", std::move(detail));
-}
-
 SagaView DecodeView(const Rows& rows, int row) {
   SagaView view;
   view.header = DecodeHeader(rows, row);
@@ -58,15 +52,6 @@ absl::StatusOr<std::vector<DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& 
 }
 
 }  // namespace
-
-ConnectionOptions ReadConnectionOptions() {
-  ConnectionOptions options;
-  options.application_name = "waybill-read";
-  // A plan that is made while the tables are empty, and kept, may read whole tables or indexes for ever. Planning costs
-  // a fifth of a millisecond.
-  options.settings = {{"plan_cache_mode", "force_custom_plan"}, {"enable_seqscan", "off"}, {"jit", "off"}};
-  return options;
-}
 
 absl::StatusOr<Rows> PostgresOrderStore::Execute(const std::string& sql, absl::Span<const Param> params) {
   absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
@@ -205,7 +190,7 @@ constexpr char kSetCapacity[] =
     "ON CONFLICT (driver_id) DO UPDATE SET capacity = EXCLUDED.capacity";
 
 absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
-  if (capacity < 1 || capacity > 1000) return BadCapacity();
+  if (capacity < 1 || capacity > 1000) return BadField("capacity", "has to be within 1 and 1000");
   return Execute(kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
 }
 

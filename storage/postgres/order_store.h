@@ -9,9 +9,6 @@
 
 namespace waybill::storage {
 
-// For the pool given to PostgresOrderStore.
-ConnectionOptions ReadConnectionOptions();
-
 class PostgresOrderStore final : public OrderStore {
  public:
   explicit PostgresOrderStore(Pool& pool) : pool_(pool) {}

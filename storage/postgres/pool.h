@@ -15,6 +15,9 @@
 
 namespace waybill::storage {
 
+// For pools that are read from.
+ConnectionOptions ReadConnectionOptions();
+
 struct PoolOptions {
   size_t size = 4;                             // connections at most
   absl::Duration wait_max = absl::Seconds(2);  // for one to become free

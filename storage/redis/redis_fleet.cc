@@ -168,9 +168,7 @@ void RedisFleet::Nearest(const NearestQuery& query,
   search.query = query;
   search.done = std::move(done);
   if (batcher_->Offer(search)) return;
-  ErrorDetail detail;
-  detail.retry_after = absl::Milliseconds(250);
-  search.done(ReasonError("QUEUE_FULL", "too many searches for a driver are waiting", std::move(detail)));
+  search.done(QueueFull("too many searches for a driver are waiting", absl::Milliseconds(250)));
 }
 
 size_t RedisFleet::queue_depth() const { return batcher_->queue_depth(); }

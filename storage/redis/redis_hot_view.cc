@@ -147,11 +147,7 @@ absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
 }
 
 absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int limit) {
-  if (!IsEventId(after)) {
-    ErrorDetail detail;
-    detail.violations.emplace_back("resume_after", "is not the id of an event");
-    return ReasonError("BAD_REQUEST", "resume_after is not the id of an event", std::move(detail));
-  }
+  if (!IsEventId(after)) return BadField("resume_after", "is not the id of an event");
   RedisPipeline pipeline;
   pipeline.Add({"XRANGE", kStreamKey, after, after});
   pipeline.Add({"XRANGE", kStreamKey, "(" + after, "+", "COUNT", std::to_string(limit)});

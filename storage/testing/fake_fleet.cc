@@ -133,9 +133,7 @@ absl::StatusOr<EventPage> FakeFleet::Follow(const std::string& after, int limit)
   uint64_t id = 0;
   auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), id);
   if (error != std::errc() || end != after.data() + after.size() || after.size() > 20) {
-    ErrorDetail detail;
-    detail.violations.emplace_back("resume_after", "is not the id of an event");
-    return ReasonError("BAD_REQUEST", "resume_after is not the id of an event", std::move(detail));
+    return BadField("resume_after", "is not the id of an event");
   }
   EventPage page;
   page.gap = id != 0 && moves_.count(id) == 0;

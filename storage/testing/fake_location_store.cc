@@ -5,22 +5,10 @@ namespace waybill::storage::testing {
 bool FakeLocationStore::Append(LocationAppend& append) {
   {
     std::lock_guard lock(mutex_);
-    if (stopped_) return false;
-    if (hold_) {
-      waiting_.push_back(std::move(append));
-      return true;
-    }
     Store(append);
   }
   append.done(absl::OkStatus(), append);
   return true;
-}
-
-size_t FakeLocationStore::queue_depth() const {
-  std::lock_guard lock(mutex_);
-  size_t depth = 0;
-  for (const LocationAppend& append : waiting_) depth += append.weight();
-  return depth;
 }
 
 void FakeLocationStore::Store(LocationAppend& append) {
@@ -38,28 +26,6 @@ void FakeLocationStore::Store(LocationAppend& append) {
 void FakeLocationStore::set_error(absl::Status error) {
   std::lock_guard lock(mutex_);
   error_ = std::move(error);
-}
-
-void FakeLocationStore::Hold() {
-  std::lock_guard lock(mutex_);
-  hold_ = true;
-}
-
-void FakeLocationStore::Stop() {
-  std::lock_guard lock(mutex_);
-  stopped_ = true;
-}
-
-void FakeLocationStore::Commit(const absl::Status& status) {
-  std::vector<LocationAppend> batch;
-  {
-    std::lock_guard lock(mutex_);
-    batch.swap(waiting_);
-    if (status.ok()) {
-      for (LocationAppend& append : batch) Store(append);
-    }
-  }
-  for (LocationAppend& append : batch) append.done(status, append);
 }
 
 void FakeLocationStore::Refuse(const std::string& driver_id) {

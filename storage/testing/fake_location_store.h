@@ -1,4 +1,5 @@
-// The history of locations in memory: a LocationLog and a LocationHistory over the same positions.
+// The history of locations in memory: a LocationLog and a LocationHistory over the same positions. What is appended is
+// durable at once.
 #pragma once
 
 #include <map>
@@ -15,7 +16,7 @@ namespace waybill::storage::testing {
 class FakeLocationStore final : public LocationLog, public LocationHistory {
  public:
   bool Append(LocationAppend& append) override;
-  size_t queue_depth() const override;
+  size_t queue_depth() const override { return 0; }
   bool stalled() const override { return false; }
 
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
@@ -26,11 +27,6 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
 
   // What reads answer from now on; OK: as usual.
   void set_error(absl::Status error);
-  // Reports wait until Commit. Without it each is durable at once.
-  void Hold();
-  void Stop();  // Append takes no more
-  // Stores and completes what waits; with an error, completes it with that and stores nothing.
-  void Commit(const absl::Status& status = absl::OkStatus());
   // The database will refuse these.
   void Refuse(const std::string& driver_id);
   size_t size() const;  // positions stored
@@ -40,9 +36,6 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
 
   mutable std::mutex mutex_;
   absl::Status error_;
-  bool hold_ = false;
-  bool stopped_ = false;
-  std::vector<LocationAppend> waiting_;
   std::set<std::string> refused_;
   std::map<std::pair<std::string, absl::Time>, DriverPosition> stored_;
 };

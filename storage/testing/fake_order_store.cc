@@ -139,11 +139,7 @@ absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::Capacities() {
 absl::Status FakeOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  if (capacity < 1 || capacity > 1000) {
-    ErrorDetail detail;
-    detail.violations.emplace_back("capacity", "has to be within 1 and 1000");
-    return ReasonError("BAD_REQUEST", "capacity has to be within 1 and 1000", std::move(detail));
-  }
+  if (capacity < 1 || capacity > 1000) return BadField("capacity", "has to be within 1 and 1000");
   capacities_[driver_id] = capacity;
   return absl::OkStatus();
 }

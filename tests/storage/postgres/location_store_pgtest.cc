@@ -4,7 +4,6 @@
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/migrate.h"
-#include "storage/postgres/order_store.h"
 #include "storage/postgres/pool.h"
 #include "tests/storage/location_contract.h"
 #include "tests/support/postgres.h"

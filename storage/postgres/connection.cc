@@ -39,22 +39,20 @@ std::string_view Trimmed(const char* text) {
 
 std::string_view ErrorField(const PGresult* result, int field) { return Trimmed(PQresultErrorField(result, field)); }
 
-absl::Status ResultStatus(const PGresult* result) {
-  switch (PQresultStatus(result)) {
-    case PGRES_COMMAND_OK:
-    case PGRES_TUPLES_OK:
-    case PGRES_EMPTY_QUERY:
-      return absl::OkStatus();
-    default: {
-      PostgresError error;
-      error.sqlstate = ErrorField(result, PG_DIAG_SQLSTATE);
-      error.message = ErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-      if (error.message.empty()) error.message = Trimmed(PQresultErrorMessage(result));
-      error.table = ErrorField(result, PG_DIAG_TABLE_NAME);
-      error.constraint = ErrorField(result, PG_DIAG_CONSTRAINT_NAME);
-      return ToStatus(error);
-    }
-  }
+bool IsError(const PGresult* result) {
+  const ExecStatusType status = PQresultStatus(result);
+  return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY;
+}
+
+PostgresError ErrorOf(const PGresult* result) {
+  PostgresError error;
+  error.sqlstate = ErrorField(result, PG_DIAG_SQLSTATE);
+  error.message = ErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  if (error.message.empty()) error.message = Trimmed(PQresultErrorMessage(result));
+  error.table = ErrorField(result, PG_DIAG_TABLE_NAME);
+  error.constraint = ErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+  error.routine = ErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+  return error;
 }
 
 // Parameters as libpq takes them.
@@ -76,14 +74,39 @@ struct ParamArrays {
   int count() const { return static_cast<int>(values.size()); }
 };
 
-void IgnoreNotice(void*, const PGresult*) {}
-
 std::chrono::steady_clock::time_point After(absl::Duration duration) {
   if (duration == absl::InfiniteDuration()) return std::chrono::steady_clock::time_point::max();
   return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(duration);
 }
 
 std::string Milliseconds(absl::Duration duration) { return fmt::format("{}", absl::ToInt64Milliseconds(duration)); }
+std::string WholeSeconds(absl::Duration duration) {
+  return fmt::format("{}", absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1))));
+}
+
+// Keywords and values as libpq takes them; of one keyword the last counts.
+class ConnectParams {
+ public:
+  void Add(const char* keyword, std::string value) {
+    keywords_.push_back(keyword);
+    values_.push_back(std::move(value));
+  }
+  // The same, unless the environment has it.
+  void AddDefault(const char* keyword, const char* variable, std::string value) {
+    if (std::getenv(variable) == nullptr) Add(keyword, std::move(value));
+  }
+  PGconn* Connect() const {
+    std::vector<const char*> keywords = keywords_, values;
+    for (const std::string& value : values_) values.push_back(value.c_str());
+    keywords.push_back(nullptr);
+    values.push_back(nullptr);
+    return PQconnectdbParams(keywords.data(), values.data(), /*expand_dbname=*/1);
+  }
+
+ private:
+  std::vector<const char*> keywords_;
+  std::vector<std::string> values_;
+};
 
 }  // namespace
 
@@ -198,27 +221,25 @@ absl::Status Connection::Reset() {
 }
 
 absl::Status Connection::Connect() {
-  const std::string idle = fmt::format("{}", absl::ToInt64Seconds(options_.keepalive_idle));
-  const std::string user_timeout = Milliseconds(options_.tcp_user_timeout);
-  const char* const keywords[] = {"dbname",           "application_name", "client_encoding",
-                                  "keepalives",       "keepalives_idle",  "keepalives_interval",
-                                  "keepalives_count", "tcp_user_timeout", nullptr};
-  const char* const values[] = {
-      url_.c_str(), options_.application_name.c_str(), "UTF8", "1", idle.c_str(), "5", "3", user_timeout.c_str(),
-      nullptr};
-  conn_ = PQconnectStartParams(keywords, values, /*expand_dbname=*/1);
+  ConnectParams params;
+  params.AddDefault("connect_timeout", "PGCONNECT_TIMEOUT", WholeSeconds(options_.connect_timeout));
+  params.AddDefault("target_session_attrs", "PGTARGETSESSIONATTRS", "read-write");
+  params.Add("keepalives", "1");
+  params.Add("keepalives_idle", WholeSeconds(options_.keepalive_idle));
+  params.Add("keepalives_interval", "5");
+  params.Add("keepalives_count", "3");
+  params.Add("tcp_user_timeout", Milliseconds(options_.tcp_user_timeout));
+  params.Add("dbname", url_);  // goes before what stands above
+  params.Add("application_name", options_.application_name);
+  params.Add("client_encoding", "UTF8");
+  // Not PQconnectStart: only this one keeps connect_timeout, for each address by itself.
+  conn_ = params.Connect();
   if (conn_ == nullptr) return ConnectionError("out of memory");
-  TimePoint deadline = After(options_.connect_timeout);
-  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-  while (PQstatus(conn_) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
-    absl::Status status = Wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
-    if (!status.ok()) return status;
-    state = PQconnectPoll(conn_);
-  }
   if (PQstatus(conn_) != CONNECTION_OK) return ConnectionError(Trimmed(PQerrorMessage(conn_)));
-  PQsetNoticeReceiver(conn_, IgnoreNotice, nullptr);
+  PQsetNoticeReceiver(conn_, &Connection::OnNotice, this);
   PQsetnonblocking(conn_, 1);
-  broken_ = false;
+  began_read_only_ = TakesNoWrites();
+  broken_ = useless_ = unreplicated_ = false;
   return absl::OkStatus();
 }
 
@@ -235,8 +256,42 @@ absl::Status Connection::ApplySettings() {
     names.AddText(name);
     values.AddText(value);
   }
-  if (names.size() == 0) return absl::OkStatus();
-  return Execute(kSet, {names, values}).status();
+  if (names.size() > 0) {
+    if (absl::Status set = Execute(kSet, {names, values}).status(); !set.ok()) return set;
+  }
+  return options_.commits ? PromiseDurability() : absl::OkStatus();
+}
+
+// A commit waits for a synchronous standby only when it has written something.
+constexpr char kFirstCommit[] = "SELECT pg_logical_emit_message(true, 'waybill', 'a session begins')";
+constexpr absl::Duration kFirstCommitMax = absl::Seconds(10);
+
+absl::Status Connection::PromiseDurability() {
+  static constexpr char kSetDurable[] =
+      "SELECT pg_backend_pid(), current_setting('transaction_read_only')::bool, "
+      "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') "
+      "THEN set_config('synchronous_commit', 'on', false) END";
+  absl::StatusOr<Rows> set = Execute(kSetDurable);
+  if (!set.ok()) return set.status();
+  if (set->Bool(0, 1)) return Break(ConnectionError(kTakesNoWrites));
+  absl::Status committed =
+      Execute(kFirstCommit, {}, After(std::min(options_.statement_timeout, kFirstCommitMax))).status();
+  const bool answered = committed.ok() || !Sqlstate(committed).empty() || !broken_;
+  return answered ? committed : EndWait(set->Int(0, 0));
+}
+
+absl::Status Connection::EndWait(int64_t pid) {
+  static constexpr char kEnd[] =
+      "SELECT wait_event IS NOT DISTINCT FROM 'SyncRep', pg_cancel_backend(pid) FROM pg_stat_activity "
+      "WHERE pid = $1 AND query = $2 AND state = 'active'";
+  ConnectionOptions options = options_;
+  options.commits = false;
+  auto other = Open(url_, options);
+  if (!other.ok()) return other.status();
+  auto ended = (*other)->Execute(kEnd, {Param::Int4(static_cast<int32_t>(pid)), Param::Text(kFirstCommit)});
+  if (!ended.ok()) return ended.status();
+  if (ended->empty() || !ended->Bool(0, 0)) return ConnectionError("a commit did not end in time");
+  return ConnectionError("commits wait for a synchronous standby, and none answers");
 }
 
 absl::Status Connection::PrepareAll() {
@@ -263,8 +318,11 @@ bool Connection::CheckAlive() {
 // --- Talking
 
 absl::StatusOr<Rows> Connection::Execute(const std::string& sql, absl::Span<const Param> params) {
+  return Execute(sql, params, Deadline());
+}
+
+absl::StatusOr<Rows> Connection::Execute(const std::string& sql, absl::Span<const Param> params, TimePoint deadline) {
   if (broken_) return ConnectionError("not connected");
-  TimePoint deadline = Deadline();
   ParamArrays arrays(params);
   if (PQsendQueryParams(conn_, sql.c_str(), arrays.count(), arrays.oids.data(), arrays.values.data(),
                         arrays.lengths.data(), arrays.formats.data(), kBinary) == 0) {
@@ -361,6 +419,35 @@ absl::StatusOr<pg_result*> Connection::NextResult(TimePoint deadline) {
   return PQgetResult(conn_);
 }
 
+void Connection::Note(const pg_result* result, absl::Status& error) {
+  if (!IsError(result)) return;
+  const PostgresError found = ErrorOf(result);
+  useless_ = useless_ || NeedsNewSession(found);
+  error.Update(ToStatus(found));
+}
+
+absl::Status Connection::Conclude(absl::Status error) {
+  if (std::exchange(useless_, false) || (!began_read_only_ && TakesNoWrites())) broken_ = true;
+  if (std::exchange(unreplicated_, false) && error.ok()) {
+    return Break(ConnectionError("committed on this server, but perhaps not on its synchronous standby"));
+  }
+  return error;
+}
+
+bool Connection::TakesNoWrites() const {
+  for (const char* parameter : {"in_hot_standby", "default_transaction_read_only"}) {
+    const char* value = PQparameterStatus(conn_, parameter);
+    if (value != nullptr && std::string_view(value) == "on") return true;
+  }
+  return false;
+}
+
+// A warning, and the answer to the commit is as good as any other: only this says that somebody ended its wait.
+void Connection::OnNotice(void* connection, const pg_result* notice) {
+  if (ErrorField(notice, PG_DIAG_SOURCE_FUNCTION) != "SyncRepWaitForLSN") return;
+  static_cast<Connection*>(connection)->unreplicated_ = true;
+}
+
 absl::StatusOr<Rows> Connection::Finish(TimePoint deadline) {
   absl::Status sent = Flush(deadline);
   if (!sent.ok()) return sent;
@@ -371,10 +458,11 @@ absl::StatusOr<Rows> Connection::Finish(TimePoint deadline) {
     if (!result.ok()) return error.ok() ? result.status() : error;
     if (*result == nullptr) break;
     Rows rows(*result);
-    error.Update(ResultStatus(*result));
+    Note(*result, error);
     last = std::move(rows);
     if (PQstatus(conn_) == CONNECTION_BAD) return error.ok() ? SendFailed() : Break(error);
   }
+  error = Conclude(error);
   if (!error.ok()) return error;
   return last;
 }
@@ -395,11 +483,12 @@ absl::StatusOr<std::vector<Rows>> Connection::FinishPipeline(size_t count, TimeP
     if (status == PGRES_PIPELINE_SYNC) break;
     // What follows a failed statement is skipped by the server; its reason is the one that counts. A failing commit
     // (a deferred constraint) shows as an error after the last statement.
-    if (status != PGRES_PIPELINE_ABORTED) error.Update(ResultStatus(*result));
+    if (status != PGRES_PIPELINE_ABORTED) Note(*result, error);
     all.push_back(std::move(rows));
     if (PQstatus(conn_) == CONNECTION_BAD) return error.ok() ? SendFailed() : Break(error);
   }
   if (PQexitPipelineMode(conn_) == 0) return SendFailed();
+  error = Conclude(error);
   if (!error.ok()) return error;
   return all;
 }

@@ -22,6 +22,9 @@ struct pg_result;
 
 namespace waybill::storage {
 
+inline constexpr std::string_view kTakesNoWrites =
+    "this server takes no writes: it is a standby, or default_transaction_read_only is on";
+
 // The rows a statement answered, in binary. Row and column count from 0; outside the range, or with a type that does
 // not fit, the process aborts: that is a bug in the query's caller.
 class Rows {
@@ -56,8 +59,11 @@ class Rows {
   pg_result* result_;
 };
 
+// What the URL says about connect_timeout, target_session_attrs, keepalives and tcp_user_timeout goes before what
+// stands here; so do PGCONNECT_TIMEOUT and PGTARGETSESSIONATTRS.
 struct ConnectionOptions {
   std::string application_name = "waybill";
+  // For each address of each host of the URL, one after the other. In whole seconds, 2 at least.
   absl::Duration connect_timeout = absl::Seconds(3);
   // How long any one call waits for the server, a whole pipeline included; then the connection is given up and the
   // outcome is unknown. The server's statement_timeout is set to nine tenths of it, so that a statement that is merely
@@ -65,6 +71,12 @@ struct ConnectionOptions {
   absl::Duration statement_timeout = absl::Seconds(10);
   absl::Duration keepalive_idle = absl::Seconds(10);
   absl::Duration tcp_user_timeout = absl::Seconds(10);
+  // For sessions that write what is then promised. Their commits wait for the disk and for a synchronous standby, if
+  // there is one, whatever the database's defaults are. And they begin with a small commit of their own: once it is
+  // durable, so is whatever an earlier session committed without living to hear of it, and what is found written by
+  // such a one may be promised. While commits do not end (a synchronous standby is gone), connecting fails, so that no
+  // session is left waiting for each try.
+  bool commits = false;
   // Settings of the session, e.g. {"enable_seqscan", "off"}.
   std::vector<std::pair<std::string, std::string>> settings;
 };
@@ -78,7 +90,8 @@ struct Statement {
 // Used by one thread at a time. Errors are those of ToStatus in sqlstate.h. After STORE_UNAVAILABLE look at Broken().
 class Connection {
  public:
-  // `url` is a postgresql:// URL or a libpq keyword string.
+  // `url` is a postgresql:// URL or a libpq keyword string; several hosts are tried in turn, as libpq does. Unless it
+  // says otherwise (target_session_attrs), a server that takes no writes is passed over.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& url, const ConnectionOptions& options);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -100,7 +113,9 @@ class Connection {
   // begins and commits by itself.
   absl::Status ExecuteScript(const std::string& sql);
 
-  // True once the connection has been lost or given up: every call but Reset then answers STORE_UNAVAILABLE.
+  // True once the connection has been lost or given up: every call but Reset then answers STORE_UNAVAILABLE. It is
+  // given up when an answer does not come in time, when an error says that another session may fare better
+  // (NeedsNewSession in sqlstate.h), and when the server begins to take no writes.
   bool Broken() const { return broken_; }
   // Notices, without a round trip, that the server has closed an idle connection. False: Broken.
   bool CheckAlive();
@@ -118,8 +133,13 @@ class Connection {
 
   Connection(std::string url, ConnectionOptions options) : url_(std::move(url)), options_(std::move(options)) {}
 
+  absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params, TimePoint deadline);
   absl::Status Connect();
   absl::Status ApplySettings();
+  // What ConnectionOptions::commits says.
+  absl::Status PromiseDurability();
+  // Ends the wait of that session's first commit, which is harmless: nothing depends on it. Answers what it waited for.
+  absl::Status EndWait(int64_t pid);
   absl::Status PrepareAll();
   // Gives the connection up; answers `why`.
   absl::Status Break(absl::Status why);
@@ -134,12 +154,22 @@ class Connection {
   absl::StatusOr<Rows> Finish(TimePoint deadline);
   // The results of `count` statements and the sync that ends their pipeline.
   absl::StatusOr<std::vector<Rows>> FinishPipeline(size_t count, TimePoint deadline);
+  // Takes an error out of a result, keeping the first one.
+  void Note(const pg_result* result, absl::Status& error);
+  // After the last result of a call: `error`, or what else there is to say.
+  absl::Status Conclude(absl::Status error);
+  // As far as the server has told; a server that changes tells with its next answer.
+  bool TakesNoWrites() const;
+  static void OnNotice(void* connection, const pg_result* notice);
   TimePoint Deadline() const;
 
   const std::string url_;
   const ConnectionOptions options_;
   pg_conn* conn_ = nullptr;
   bool broken_ = true;
+  bool useless_ = false;          // by an error of the call that runs
+  bool unreplicated_ = false;     // a commit of the call that runs ended before a synchronous standby had it
+  bool began_read_only_ = false;  // the URL asked for any server
   std::map<std::string, Prepared> prepared_;
 };
 

@@ -78,6 +78,7 @@ ConnectionOptions WriterConnectionOptions(const LocationLogOptions& options) {
   ConnectionOptions connection;
   connection.application_name = "waybill-location-log";
   connection.statement_timeout = options.statement_timeout;
+  connection.commits = true;
   // Unnested arrays wait in a tuplestore of this size before they go to disk.
   connection.settings = {{"work_mem", "32MB"}, {"jit", "off"}};
   return connection;

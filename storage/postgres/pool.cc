@@ -14,6 +14,13 @@ ConnectionOptions ReadConnectionOptions() {
   return options;
 }
 
+ConnectionOptions WriteConnectionOptions() {
+  ConnectionOptions options = ReadConnectionOptions();
+  options.application_name = "waybill-write";
+  options.commits = true;
+  return options;
+}
+
 Pool::Pool(std::string url, ConnectionOptions connection_options, PoolOptions options)
     : url_(std::move(url)), connection_options_(std::move(connection_options)), options_(options) {}
 

@@ -17,6 +17,8 @@ namespace waybill::storage {
 
 // For pools that are read from.
 ConnectionOptions ReadConnectionOptions();
+// The same for pools that are written to as well.
+ConnectionOptions WriteConnectionOptions();
 
 struct PoolOptions {
   size_t size = 4;                             // connections at most

@@ -112,6 +112,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     for (int i = 0; i < options.writers; ++i) {
       ConnectionOptions connection;
       connection.application_name = "waybill-journal";
+      connection.commits = true;
       // Statements are planned once, perhaps while the tables are empty: without these the cached plan would read whole
       // tables for ever. Every table is reached by `= ANY($1)`, so no nested loop is wanted either.
       connection.settings = {{"plan_cache_mode", "force_generic_plan"},

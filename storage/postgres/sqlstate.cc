@@ -1,6 +1,7 @@
 #include "storage/postgres/sqlstate.h"
 
-#include <string>
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "fmt/format.h"
@@ -11,49 +12,82 @@ namespace {
 
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(200);
 
-bool IsBadData(std::string_view sqlstate) {
-  // 22 data exception, 23 integrity constraint, 21 two rows of a batch hit one target, 54 a value too large to store.
-  std::string_view category = sqlstate.substr(0, 2);
-  return category == "22" || category == "23" || category == "21" || category == "54";
-}
+constexpr std::string_view kReadOnly =
+    "this server takes no writes: it is a standby, or was the primary; a new session is tried";
+constexpr std::string_view kPooler =
+    "somebody else uses this session: a pooler between Waybill and Postgres has to pool sessions, not transactions";
+constexpr std::string_view kRights = "the service's role lacks a right; docs/operations.md lists what it needs";
 
-bool IsUnavailable(std::string_view sqlstate) {
-  if (sqlstate.empty()) return true;
-  if (sqlstate == "40001" || sqlstate == "40P01" || sqlstate == "55P03") return true;
-  std::string_view category = sqlstate.substr(0, 2);
-  // 08 connection, 53 resources, 57 operator intervention (57014: timed out; 57P0*: stopping or starting), 58 disk.
-  return category == "08" || category == "53" || category == "57" || category == "58";
-}
+struct Rule {
+  std::string_view prefix;  // of the SQLSTATE
+  std::string_view reason;  // "": INTERNAL
+  bool new_session = false;
+  std::string_view hint = {};
+};
 
-bool IsSchemaMismatch(std::string_view sqlstate) {
-  std::string_view category = sqlstate.substr(0, 2);
-  return category == "42" || category == "3D" || category == "3F";
+// The first that fits counts.
+constexpr Rule kRules[] = {
+    {"08", "STORE_UNAVAILABLE", true},                // connection
+    {"21", "STORE_REFUSED"},                          // two rows of a batch hit one target
+    {"22", "STORE_REFUSED"},                          // data exception
+    {"23", "STORE_REFUSED"},                          // integrity constraint
+    {"25006", "STORE_UNAVAILABLE", true, kReadOnly},  // read-only transaction
+    {"25P0", "STORE_UNAVAILABLE", true},              // left in a failed transaction, or idle in one for too long
+    {"26000", "STORE_UNAVAILABLE", true, kPooler},    // a prepared statement is gone
+    {"3D", "SCHEMA_MISMATCH"},
+    {"3F", "SCHEMA_MISMATCH"},
+    {"40", "STORE_UNAVAILABLE"},                    // serialization, deadlock
+    {"42501", "RIGHTS_MISSING", false, kRights},    // insufficient privilege
+    {"42P05", "STORE_UNAVAILABLE", true, kPooler},  // a prepared statement is there already
+    {"42", "SCHEMA_MISMATCH"},
+    {"53", "STORE_UNAVAILABLE"},          // disk, memory, locks, connections
+    {"54", "STORE_REFUSED"},              // a value too large to store
+    {"55006", "STORE_UNAVAILABLE"},       // in use
+    {"55P03", "STORE_UNAVAILABLE"},       // lock not available
+    {"57014", "STORE_UNAVAILABLE"},       // timed out or cancelled
+    {"57P0", "STORE_UNAVAILABLE", true},  // stopping, crashed, starting, dropped
+    {"58", "STORE_UNAVAILABLE"},          // disk
+    {"P0", "STORE_REFUSED"},              // RAISE EXCEPTION in somebody's trigger
+};
+constexpr Rule kNoAnswer = {"", "STORE_UNAVAILABLE"};
+constexpr Rule kStalePlan = {"0A000", "STORE_UNAVAILABLE", true};
+constexpr Rule kOther = {"", ""};
+
+const Rule& RuleFor(const PostgresError& error) {
+  if (error.sqlstate.empty()) return kNoAnswer;
+  // "cached plan must not change result type": 0A000 means much else besides.
+  if (error.sqlstate == "0A000" && error.routine == "RevalidateCachedQuery") return kStalePlan;
+  const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules),
+                                  [&](const Rule& r) { return error.sqlstate.starts_with(r.prefix); });
+  return rule == std::end(kRules) ? kOther : *rule;
 }
 
 }  // namespace
 
 absl::Status ToStatus(const PostgresError& error) {
+  const Rule& rule = RuleFor(error);
   ErrorDetail detail;
   if (!error.sqlstate.empty()) detail.metadata.emplace_back("sqlstate", error.sqlstate);
   if (!error.table.empty()) detail.metadata.emplace_back("table", error.table);
   if (!error.constraint.empty()) detail.metadata.emplace_back("constraint", error.constraint);
   std::string message = fmt::format("postgres: {}", error.message);
   if (!error.sqlstate.empty()) message += fmt::format(" ({})", error.sqlstate);
-  if (IsBadData(error.sqlstate)) return ReasonError("STORE_REFUSED", message, std::move(detail));
-  if (IsUnavailable(error.sqlstate)) {
-    detail.retry_after = kRetryAfter;
-    return ReasonError("STORE_UNAVAILABLE", message, std::move(detail));
-  }
-  if (IsSchemaMismatch(error.sqlstate)) return ReasonError("SCHEMA_MISMATCH", message, std::move(detail));
-  return MakeError(absl::StatusCode::kInternal, message, detail);
+  if (!rule.hint.empty()) message += fmt::format("; {}", rule.hint);
+  if (rule.reason.empty()) return MakeError(absl::StatusCode::kInternal, message, detail);
+  if (rule.reason == "STORE_UNAVAILABLE") detail.retry_after = kRetryAfter;
+  return ReasonError(rule.reason, message, std::move(detail));
 }
 
-bool IsUniqueViolation(const absl::Status& status) {
+bool NeedsNewSession(const PostgresError& error) { return RuleFor(error).new_session; }
+
+std::string Sqlstate(const absl::Status& status) {
   for (const auto& [key, value] : GetErrorDetail(status).metadata) {
-    if (key == "sqlstate") return value == "23505";
+    if (key == "sqlstate") return value;
   }
-  return false;
+  return "";
 }
+
+bool IsUniqueViolation(const absl::Status& status) { return Sqlstate(status) == "23505"; }
 
 absl::Status ConnectionError(std::string_view message) {
   PostgresError error;

@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -282,7 +283,8 @@ TEST_F(PipelineTest, WhatExceedsEveryBufferInBothDirectionsDoesNotDeadlock) {
 TEST_F(PipelineTest, AnUnknownStatementIsAnErrorAndNothingMore) {
   const Param account[] = {Param::Int8(1), Param::Text("ada")};
   auto results = connection_->Pipeline({{"account", account}, {"nonesuch", {}}});
-  EXPECT_EQ(results.status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(Metadata(results.status(), "sqlstate"), "26000");
+  ASSERT_TRUE(connection_->EnsureConnected().ok());
   EXPECT_EQ(Count("accounts"), 0);
 }
 
@@ -331,23 +333,164 @@ TEST(ConnectionTrouble, AServerThatDoesNotExistIsUnavailable) {
   EXPECT_EQ(Reason(connection.status()), "STORE_UNAVAILABLE");
 }
 
+// A port of this machine where connections are taken by the kernel and nobody speaks; with a full backlog they are not
+// even taken, as with a host that is gone.
+class SilentPort {
+ public:
+  explicit SilentPort(bool full) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(bind(fds_[0], reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(listen(fds_[0], full ? 0 : 8), 0);
+    EXPECT_EQ(getsockname(fds_[0], reinterpret_cast<sockaddr*>(&address), &length), 0);
+    port_ = ntohs(address.sin_port);
+    for (int i = 0; full && i < 4; ++i) {
+      fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+      connect(fds_.back(), reinterpret_cast<sockaddr*>(&address), length);
+    }
+  }
+  ~SilentPort() {
+    for (int fd : fds_) close(fd);
+  }
+  int port() const { return port_; }
+
+ private:
+  std::vector<int> fds_ = {socket(AF_INET, SOCK_STREAM, 0)};
+  int port_ = 0;
+};
+
 TEST(ConnectionTrouble, AServerThatTakesConnectionsAndSaysNothingCostsTheTimeout) {
-  int listener = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
-  ASSERT_EQ(listen(listener, 1), 0);
-  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  SilentPort silent(/*full=*/false);
   ConnectionOptions options;
   options.connect_timeout = absl::Milliseconds(100);
   absl::Time before = absl::Now();
-  auto connection = Connection::Open(fmt::format("postgresql://a@127.0.0.1:{}/b", ntohs(address.sin_port)), options);
+  auto connection = Connection::Open(fmt::format("postgresql://a@127.0.0.1:{}/b", silent.port()), options);
   EXPECT_EQ(Reason(connection.status()), "STORE_UNAVAILABLE");
-  EXPECT_GE(absl::Now() - before, absl::Milliseconds(100));
+  EXPECT_GE(absl::Now() - before, absl::Seconds(1));  // of libpq's whole seconds, two at least
   EXPECT_LT(absl::Now() - before, absl::Seconds(5));
-  close(listener);
+}
+
+// "postgresql://user@127.0.0.1:5432/database" with a host before its own.
+std::string WithHostBefore(std::string url, int port) {
+  return url.insert(url.find('@') + 1, fmt::format("127.0.0.1:{},", port));
+}
+
+TEST_F(ConnectionTest, EachHostHasTimeOfItsOwn) {
+  SilentPort silent(/*full=*/true);
+  const std::string url = WithHostBefore(database_.url(), silent.port());
+  // The options' time would do for one host only.
+  auto connection = Connection::Open(url + "?connect_timeout=2", {});
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  EXPECT_TRUE((*connection)->Execute("SELECT 1").ok());
+  ConnectionOptions options;
+  options.connect_timeout = absl::Seconds(2);
+  EXPECT_TRUE(Connection::Open(url, options).ok());
+}
+
+TEST_F(ConnectionTest, TheTimeoutOfTheUrlGoesBeforeTheOptions) {
+  SilentPort silent(/*full=*/true);
+  ConnectionOptions options;
+  options.connect_timeout = absl::Hours(1);
+  const absl::Time before = absl::Now();
+  EXPECT_TRUE(Connection::Open(WithHostBefore(database_.url(), silent.port()) + "?connect_timeout=2", options).ok());
+  EXPECT_LT(absl::Now() - before, absl::Seconds(30));
+}
+
+// An option of the one socket of this process that is connected to that port.
+int SocketOption(int port, int level, int option) {
+  for (int fd = 0; fd < 1'024; ++fd) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof(peer);
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0 || ntohs(peer.sin_port) != port) continue;
+    int value = -1;
+    length = sizeof(value);
+    EXPECT_EQ(getsockopt(fd, level, option, &value, &length), 0);
+    return value;
+  }
+  return -1;
+}
+
+// --- Servers and sessions that are of no use
+
+TEST_F(ConnectionTest, AServerThatTakesNoWritesIsNoServer) {
+  Sql admin(database_.url());
+  admin.Exec(fmt::format("ALTER DATABASE {} SET default_transaction_read_only = on", database_.name()));
+  auto refused = Connection::Open(database_.url(), {});
+  EXPECT_EQ(Reason(refused.status()), "STORE_UNAVAILABLE");
+  EXPECT_NE(refused.status().message().find("read-only"), std::string::npos) << refused.status();
+  // Whoever asks for any server may read there, but not promise anything.
+  const std::string any = database_.url() + "?target_session_attrs=any";
+  EXPECT_TRUE(Connect(any)->Execute("SELECT 1").ok());
+  EXPECT_EQ(Reason(Connection::Open(any, WriteConnectionOptions()).status()), "STORE_UNAVAILABLE");
+  admin.Exec(fmt::format("ALTER DATABASE {} RESET default_transaction_read_only", database_.name()));
+  EXPECT_TRUE(Connection::Open(database_.url(), {}).ok());
+}
+
+TEST_F(ConnectionTest, ASessionThatTakesNoWritesIsGivenUpAtItsFirst) {
+  ASSERT_TRUE(connection_->ExecuteScript("CREATE TABLE t (n int8)").ok());
+  ASSERT_TRUE(connection_->Prepare("insert", "INSERT INTO t VALUES ($1)").ok());
+  const Param one[] = {Param::Int8(1)};
+  // The transaction alone: nothing of this is announced by the server.
+  for (auto write : {+[](Connection& c) { return c.Execute("INSERT INTO t VALUES (1)").status(); },
+                     +[](Connection& c) { return c.ExecuteScript("INSERT INTO t VALUES (1)"); }}) {
+    ASSERT_TRUE(connection_->EnsureConnected().ok());
+    ASSERT_TRUE(connection_->ExecuteScript("BEGIN; SET TRANSACTION READ ONLY").ok());
+    const absl::Status status = write(*connection_);
+    EXPECT_EQ(Reason(status), "STORE_UNAVAILABLE");
+    EXPECT_EQ(Metadata(status, "sqlstate"), "25006");
+    EXPECT_TRUE(connection_->Broken());
+  }
+  ASSERT_TRUE(connection_->EnsureConnected().ok());
+  EXPECT_TRUE(connection_->Pipeline({{"insert", one}}).ok());
+  EXPECT_EQ(Count("t"), 1);
+}
+
+TEST_F(ConnectionTest, WhenPreparedStatementsAreGoneTheSessionIsGivenUp) {
+  ASSERT_TRUE(connection_->Prepare("one", "SELECT 1").ok());
+  ASSERT_TRUE(connection_->ExecuteScript("DEALLOCATE ALL").ok());
+  const absl::Status gone = connection_->Pipeline({{"one", {}}}).status();
+  EXPECT_EQ(Reason(gone), "STORE_UNAVAILABLE");
+  EXPECT_EQ(Metadata(gone, "sqlstate"), "26000");
+  EXPECT_NE(gone.message().find("pooler"), std::string::npos) << gone;
+  ASSERT_TRUE(connection_->Broken());
+  ASSERT_TRUE(connection_->Reset().ok());
+  EXPECT_TRUE(connection_->Pipeline({{"one", {}}}).ok());
+
+  ASSERT_TRUE(connection_->ExecuteScript("PREPARE two AS SELECT 3").ok());
+  const absl::Status taken = connection_->Prepare("two", "SELECT 2");
+  EXPECT_EQ(Reason(taken), "STORE_UNAVAILABLE");
+  EXPECT_EQ(Metadata(taken, "sqlstate"), "42P05");
+  EXPECT_TRUE(connection_->Broken());
+}
+
+TEST_F(ConnectionTest, APlanThatWentStaleIsMadeAnewInANewSession) {
+  ASSERT_TRUE(connection_->ExecuteScript("CREATE TABLE t (n int8)").ok());
+  ASSERT_TRUE(connection_->Prepare("all", "SELECT * FROM t").ok());
+  ASSERT_TRUE(connection_->ExecutePrepared("all").ok());
+  Sql(database_.url()).Exec("ALTER TABLE t ADD COLUMN m int8");
+  EXPECT_EQ(Reason(connection_->ExecutePrepared("all").status()), "STORE_UNAVAILABLE");
+  ASSERT_TRUE(connection_->EnsureConnected().ok());
+  auto rows = connection_->ExecutePrepared("all");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ(rows->columns(), 2);
+}
+
+TEST_F(ConnectionTest, SomebodyElsesTriggerRefusesTheDataAndMissingRightsDoNot) {
+  ASSERT_TRUE(connection_
+                  ->ExecuteScript("CREATE TABLE t (n int8); CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS "
+                                  "'BEGIN RAISE EXCEPTION ''sealed''; END';"
+                                  "CREATE TRIGGER sealed BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION no()")
+                  .ok());
+  EXPECT_EQ(ToBatchResult(connection_->Execute("INSERT INTO t VALUES (1)").status()), BatchResult::kBadData);
+  const std::string role = "waybill_nobody_" + database_.name();
+  ASSERT_TRUE(connection_->ExecuteScript(fmt::format("CREATE ROLE {0}; SET ROLE {0}", role)).ok());
+  const absl::Status status = connection_->Execute("SELECT FROM t").status();
+  EXPECT_EQ(Reason(status), "RIGHTS_MISSING");
+  EXPECT_EQ(ToBatchResult(status), BatchResult::kTryAgain);
+  EXPECT_FALSE(connection_->Broken());
+  EXPECT_TRUE(connection_->ExecuteScript(fmt::format("RESET ROLE; DROP ROLE {}", role)).ok());
 }
 
 class OwnServerTest : public ::testing::Test {
@@ -409,6 +552,150 @@ TEST_F(OwnServerTest, AHungServerThatTakesNothingCostsNoMore) {
   EXPECT_EQ(Reason(results.status()), "STORE_UNAVAILABLE");
   EXPECT_LT(absl::Now() - before, absl::Seconds(5));
   kill(backend, SIGCONT);
+}
+
+TEST_F(OwnServerTest, WhatTheUrlSaysOfDeadPeersCounts) {
+  auto asked = Connect(server_->Url() + "?tcp_user_timeout=1234&keepalives_idle=77");
+  EXPECT_EQ(SocketOption(server_->port(), IPPROTO_TCP, TCP_USER_TIMEOUT), 1234);
+  EXPECT_EQ(SocketOption(server_->port(), IPPROTO_TCP, TCP_KEEPIDLE), 77);
+  asked.reset();
+  auto silent = Connect(server_->Url() + "?keepalives=0");
+  EXPECT_EQ(SocketOption(server_->port(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  silent.reset();
+  auto unasked = Connect(server_->Url());
+  EXPECT_EQ(SocketOption(server_->port(), IPPROTO_TCP, TCP_USER_TIMEOUT), 10'000);
+  EXPECT_EQ(SocketOption(server_->port(), IPPROTO_TCP, TCP_KEEPIDLE), 10);
+}
+
+TEST_F(OwnServerTest, AServerThatTakesWritesNoLongerIsLeftAtItsNextAnswer) {
+  auto connection = Connect(server_->Url());
+  Sql admin(server_->Url());
+  admin.Exec("ALTER SYSTEM SET default_transaction_read_only = on");
+  admin.Exec("SELECT pg_reload_conf()");
+  // A session that only reads would otherwise read there for ever what others no longer write.
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
+    EXPECT_TRUE(connection->Execute("SELECT 1").ok());
+    return connection->Broken();
+  }));
+  EXPECT_EQ(Reason(connection->Reset()), "STORE_UNAVAILABLE");
+  admin.Exec("SET default_transaction_read_only = off");
+  admin.Exec("ALTER SYSTEM RESET default_transaction_read_only");
+  admin.Exec("SELECT pg_reload_conf()");
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return connection->Reset().ok(); }));
+}
+
+TEST_F(OwnServerTest, AServerWithoutAPlaceForAnotherSessionIsUnavailable) {
+  auto server = PostgresServer::Start({{"max_connections", "4"}, {"superuser_reserved_connections", "0"}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::vector<std::unique_ptr<Connection>> open;
+  absl::Status status;
+  while (status.ok()) {
+    auto connection = Connection::Open((*server)->Url(), {});
+    status = connection.status();
+    if (connection.ok()) open.push_back(*std::move(connection));
+  }
+  EXPECT_EQ(Reason(status), "STORE_UNAVAILABLE");
+  EXPECT_NE(status.message().find("too many clients"), std::string::npos) << status;
+}
+
+// --- A synchronous standby that is gone
+
+// Sessions that are not told otherwise commit without it, as those of the test itself.
+class SynchronousStandbyTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = PostgresServer::Start({{"synchronous_commit", "local"}});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    admin_ = std::make_unique<Sql>(server_->Url());
+    admin_->Exec("CREATE TABLE t (n int8 PRIMARY KEY)");
+  }
+
+  static ConnectionOptions Writing() {
+    ConnectionOptions options = WriteConnectionOptions();
+    options.statement_timeout = absl::Milliseconds(300);
+    return options;
+  }
+  void LoseStandby() {
+    admin_->Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    admin_->Exec("SELECT pg_reload_conf()");
+    // The processes take the setting over one after the other.
+    EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return !Connection::Open(server_->Url(), Writing()).ok(); }));
+  }
+  void NeedNone() {
+    admin_->Exec("ALTER SYSTEM RESET synchronous_standby_names");
+    admin_->Exec("SELECT pg_reload_conf()");
+  }
+  std::string Waiting() { return admin_->Value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"); }
+  std::string Rows() { return admin_->Value("SELECT count(*) FROM t"); }
+  bool WaitUntilWaiting(const std::string& count) {
+    return Eventually(absl::Seconds(10), [&] { return Waiting() == count; });
+  }
+
+  std::unique_ptr<PostgresServer> server_;
+  std::unique_ptr<Sql> admin_;
+};
+
+TEST_F(SynchronousStandbyTest, ASessionThatPromisesWaitsForTheStandbyWhateverTheDefaultIs) {
+  auto connection = Connect(server_->Url(), WriteConnectionOptions());
+  EXPECT_EQ(connection->Execute("SHOW synchronous_commit")->Text(0, 0), "on");
+  EXPECT_EQ(Connect(server_->Url())->Execute("SHOW synchronous_commit")->Text(0, 0), "local");
+  ConnectionOptions stronger = WriteConnectionOptions();
+  stronger.settings.emplace_back("synchronous_commit", "remote_apply");
+  EXPECT_EQ(Connect(server_->Url(), stronger)->Execute("SHOW synchronous_commit")->Text(0, 0), "remote_apply");
+}
+
+TEST_F(SynchronousStandbyTest, WhileItIsGoneConnectingSaysSoAndLeavesNoSessionBehind) {
+  LoseStandby();
+  for (int i = 0; i < 3; ++i) {
+    auto connection = Connection::Open(server_->Url(), Writing());
+    EXPECT_EQ(Reason(connection.status()), "STORE_UNAVAILABLE");
+    EXPECT_NE(connection.status().message().find("synchronous standby"), std::string::npos) << connection.status();
+  }
+  EXPECT_TRUE(WaitUntilWaiting("0"));
+  EXPECT_TRUE(Connect(server_->Url())->Execute("SELECT 1").ok());  // reading goes on
+  NeedNone();
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return Connection::Open(server_->Url(), Writing()).ok(); }));
+}
+
+TEST_F(SynchronousStandbyTest, AWriteThatWaitsForItIsLeftWaitingOnceAndIsFoundWhenItIsDurable) {
+  auto connection = Connect(server_->Url(), Writing());
+  ASSERT_TRUE(connection->Prepare("insert", "INSERT INTO t VALUES ($1) ON CONFLICT DO NOTHING").ok());
+  LoseStandby();
+  const Param one[] = {Param::Int8(1)};
+  EXPECT_EQ(Reason(connection->Pipeline({{"insert", one}}).status()), "STORE_UNAVAILABLE");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Reason(connection->EnsureConnected()), "STORE_UNAVAILABLE");
+  // Nobody may see it before it is where it was promised to be: so its wait is not ended.
+  EXPECT_TRUE(WaitUntilWaiting("1"));
+  EXPECT_EQ(Rows(), "0");
+  NeedNone();
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return connection->EnsureConnected().ok(); }));
+  EXPECT_TRUE(connection->Pipeline({{"insert", one}}).ok());
+  EXPECT_EQ(Rows(), "1");
+}
+
+TEST_F(SynchronousStandbyTest, AWaitThatSomebodyEndedIsNoSuccess) {
+  auto connection = Connect(server_->Url(), WriteConnectionOptions());
+  LoseStandby();
+  EXPECT_TRUE(connection->Execute("SELECT 1").ok());  // reading goes on
+  std::thread canceller([&] {
+    Sql other(server_->Url());
+    EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
+      return other.Value("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") ==
+             "1";
+    }));
+  });
+  const absl::Status status = connection->Execute("INSERT INTO t VALUES (1)").status();
+  canceller.join();
+  EXPECT_EQ(Reason(status), "STORE_UNAVAILABLE");
+  EXPECT_NE(status.message().find("synchronous standby"), std::string::npos) << status;
+  EXPECT_TRUE(connection->Broken());
+  // It can be seen now, and may yet be lost with this server: whoever finds it there may not promise it.
+  EXPECT_EQ(Rows(), "1");
+  ConnectionOptions options = Writing();
+  EXPECT_EQ(Reason(Connection::Open(server_->Url(), options).status()), "STORE_UNAVAILABLE");
+  NeedNone();
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return connection->Reset().ok(); }));
 }
 
 // --- Pool

@@ -19,44 +19,105 @@ absl::Status Status(std::string_view sqlstate) {
 
 struct Row {
   const char* sqlstate;
-  absl::StatusCode code;
-  const char* reason;
-  BatchResult batch;
+  const char* reason;  // "": INTERNAL without one
+  bool new_session = false;
 };
+
+constexpr const char* kRefused = "STORE_REFUSED";
+constexpr const char* kUnavailable = "STORE_UNAVAILABLE";
+constexpr const char* kSchema = "SCHEMA_MISMATCH";
 
 constexpr Row kRows[] = {
-    {"21000", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"22001", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"22P02", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"23505", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"23514", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"54000", absl::StatusCode::kInternal, "STORE_REFUSED", BatchResult::kBadData},
-    {"40001", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"40P01", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"55P03", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"08006", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"53300", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"57014", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"57P01", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"57P03", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"58030", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"", absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", BatchResult::kTryAgain},
-    {"42P01", absl::StatusCode::kInternal, "SCHEMA_MISMATCH", BatchResult::kTryAgain},
-    {"42601", absl::StatusCode::kInternal, "SCHEMA_MISMATCH", BatchResult::kTryAgain},
-    {"3D000", absl::StatusCode::kInternal, "SCHEMA_MISMATCH", BatchResult::kTryAgain},
-    {"XX000", absl::StatusCode::kInternal, "", BatchResult::kTryAgain},
+    // The data, or somebody's trigger.
+    {"21000", kRefused},
+    {"22001", kRefused},
+    {"22021", kRefused},
+    {"22P02", kRefused},
+    {"23502", kRefused},
+    {"23505", kRefused},
+    {"23514", kRefused},
+    {"23P01", kRefused},
+    {"54000", kRefused},
+    {"P0001", kRefused},
+    // Another transaction.
+    {"40001", kUnavailable},
+    {"40P01", kUnavailable},
+    {"55006", kUnavailable},
+    {"55P03", kUnavailable},
+    // The server: it is full, slow, or its disk fails.
+    {"53000", kUnavailable},
+    {"53100", kUnavailable},
+    {"53200", kUnavailable},
+    {"53300", kUnavailable},
+    {"57014", kUnavailable},
+    {"58030", kUnavailable},
+    {"", kUnavailable},
+    // This session, or this server.
+    {"08003", kUnavailable, true},
+    {"08006", kUnavailable, true},
+    {"08P01", kUnavailable, true},
+    {"25006", kUnavailable, true},
+    {"25P02", kUnavailable, true},
+    {"25P03", kUnavailable, true},
+    {"26000", kUnavailable, true},
+    {"42P05", kUnavailable, true},
+    {"57P01", kUnavailable, true},
+    {"57P02", kUnavailable, true},
+    {"57P03", kUnavailable, true},
+    {"57P04", kUnavailable, true},
+    {"57P05", kUnavailable, true},
+    // The schema, the role, and what nobody foresaw.
+    {"3D000", kSchema},
+    {"3F000", kSchema},
+    {"42501", "RIGHTS_MISSING"},
+    {"42601", kSchema},
+    {"42703", kSchema},
+    {"42804", kSchema},
+    {"42P01", kSchema},
+    {"0A000", ""},
+    {"25001", ""},
+    {"55000", ""},
+    {"XX000", ""},
+    {"XX001", ""},
 };
 
-TEST(Sqlstate, EachClassHasItsStatus) {
+TEST(Sqlstate, EachHasItsStatus) {
   for (const Row& row : kRows) {
-    absl::Status status = Status(row.sqlstate);
-    EXPECT_EQ(status.code(), row.code) << row.sqlstate;
-    EXPECT_EQ(GetErrorDetail(status).reason, row.reason) << row.sqlstate;
-    EXPECT_EQ(ToBatchResult(status), row.batch) << row.sqlstate;
-    bool retry = GetErrorDetail(status).retry_after > absl::ZeroDuration();
-    EXPECT_EQ(retry, row.code == absl::StatusCode::kUnavailable) << row.sqlstate;
+    const absl::Status status = Status(row.sqlstate);
+    const std::string reason = row.reason;
+    EXPECT_EQ(GetErrorDetail(status).reason, reason) << row.sqlstate;
+    EXPECT_EQ(status.code(), reason == kUnavailable ? absl::StatusCode::kUnavailable : absl::StatusCode::kInternal)
+        << row.sqlstate;
+    EXPECT_EQ(ToBatchResult(status), reason == kRefused ? BatchResult::kBadData : BatchResult::kTryAgain)
+        << row.sqlstate;
+    EXPECT_EQ(GetErrorDetail(status).retry_after > absl::ZeroDuration(), reason == kUnavailable) << row.sqlstate;
+    EXPECT_EQ(Sqlstate(status), row.sqlstate);
+    PostgresError error;
+    error.sqlstate = row.sqlstate;
+    EXPECT_EQ(NeedsNewSession(error), row.new_session) << row.sqlstate;
   }
   EXPECT_EQ(ToBatchResult(absl::OkStatus()), BatchResult::kWritten);
+  EXPECT_EQ(Sqlstate(absl::OkStatus()), "");
+}
+
+TEST(Sqlstate, AStalePlanIsTheSessionsFaultAndOtherThingsThatAreNotSupportedAreNot) {
+  PostgresError error;
+  error.sqlstate = "0A000";
+  error.routine = "RevalidateCachedQuery";
+  EXPECT_TRUE(NeedsNewSession(error));
+  EXPECT_EQ(GetErrorDetail(ToStatus(error)).reason, kUnavailable);
+  error.routine = "CheckValidResultRel";
+  EXPECT_FALSE(NeedsNewSession(error));
+}
+
+TEST(Sqlstate, SaysWhatIsBehindIt) {
+  const std::pair<const char*, const char*> kWords[] = {
+      {"25006", "takes no writes"}, {"26000", "pooler"}, {"42P05", "pooler"}, {"42501", "lacks a right"}};
+  for (const auto& [sqlstate, words] : kWords) {
+    const std::string message(Status(sqlstate).message());
+    EXPECT_NE(message.find(words), std::string::npos) << message;
+    EXPECT_EQ(message.find("waybill migrate`"), std::string::npos) << message;
+  }
 }
 
 TEST(Sqlstate, NamesWhatRefusedTheData) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "storage/postgres/server_check.h"
+
 namespace waybill::storage {
 namespace {
 
@@ -83,8 +85,6 @@ absl::StatusOr<std::vector<DriverPosition>> PostgresLocationHistory::NewestSince
   return DecodeAll(Execute(kNewestSince, {Param::Time(since)}));
 }
 
-constexpr char kPing[] = "SELECT 1";
-
-absl::Status PostgresLocationHistory::Ping() { return Execute(kPing).status(); }
+absl::Status PostgresLocationHistory::Ping() { return CheckServing(pool_); }
 
 }  // namespace waybill::storage

@@ -25,12 +25,18 @@ struct AppliedMigration {
 };
 using AppliedMigrations = std::map<int, AppliedMigration>;
 
-constexpr char kTableExists[] = "SELECT to_regclass('schema_migrations') IS NOT NULL";
+// Where a role may use no schema of its search_path it finds no table either.
+constexpr char kTableExists[] =
+    "SELECT to_regclass('schema_migrations') IS NOT NULL, current_schema() IS NOT NULL, current_user::text";
 constexpr char kSelectApplied[] = "SELECT version, name, checksum, applied_at FROM schema_migrations";
 
 absl::StatusOr<AppliedMigrations> LoadApplied(Connection& connection) {
   absl::StatusOr<Rows> exists = connection.Execute(kTableExists);
   if (!exists.ok()) return exists.status();
+  if (!exists->Bool(0, 1)) {
+    return absl::FailedPreconditionError(
+        fmt::format("role {} may use no schema of its search_path: GRANT USAGE ON SCHEMA", exists->Text(0, 2)));
+  }
   AppliedMigrations applied;
   if (!exists->Bool(0, 0)) return applied;
   absl::StatusOr<Rows> rows = connection.Execute(kSelectApplied);
@@ -150,6 +156,7 @@ ConnectionOptions MigrationConnectionOptions() {
   ConnectionOptions options;
   options.application_name = "waybill-migrate";
   options.statement_timeout = absl::InfiniteDuration();
+  options.commits = true;
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/saga_rows.h"
+#include "storage/postgres/server_check.h"
 #include "storage/reasons.h"
 
 namespace waybill::storage {
@@ -194,8 +195,6 @@ absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int c
   return Execute(kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
 }
 
-constexpr char kPing[] = "SELECT 1";
-
-absl::Status PostgresOrderStore::Ping() { return Execute(kPing).status(); }
+absl::Status PostgresOrderStore::Ping() { return CheckServing(pool_); }
 
 }  // namespace waybill::storage

@@ -1,0 +1,85 @@
+#include "storage/postgres/rights.h"
+
+#include "fmt/format.h"
+
+namespace waybill::storage {
+namespace {
+
+constexpr Rights kOrderRights[] = {
+    {"schema_migrations", "SELECT"},        {"order_sagas", "SELECT, INSERT, UPDATE"},
+    {"order_saga_steps", "SELECT, INSERT"}, {"payments", "SELECT, INSERT, UPDATE"},
+    {"drivers", "SELECT, INSERT, UPDATE"},  {"order_assignments", "SELECT, INSERT, UPDATE"},
+};
+
+constexpr Rights kIngestRights[] = {
+    {"schema_migrations", "SELECT"},
+    {"driver_locations", "SELECT, INSERT, DELETE"},
+};
+
+struct RightsColumns {
+  ArrayParam on{kOidText}, may{kOidText};
+  explicit RightsColumns(std::span<const Rights> rights) {
+    for (const Rights& each : rights) {
+      on.AddText(each.on);
+      may.AddText(each.may);
+    }
+  }
+};
+
+// has_table_privilege would be content with any one of a list.
+constexpr char kMissing[] = R"sql(
+SELECT COALESCE($3, current_user::text), string_agg(missing, '; ')
+FROM (SELECT string_agg(u.right, ', ' ORDER BY u.place) || ' on ' || r.on_what AS missing
+      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (on_what, may, place),
+           unnest(string_to_array(r.may, ', ')) WITH ORDINALITY AS u ("right", place)
+      WHERE CASE WHEN r.on_what LIKE '%(%' THEN has_function_privilege(COALESCE($3, current_user::text), to_regprocedure(r.on_what), u.right)
+                 ELSE has_table_privilege(COALESCE($3, current_user::text), to_regclass(r.on_what), u.right) END IS NOT TRUE
+      GROUP BY r.on_what, r.place ORDER BY r.place) AS each)sql";
+
+constexpr char kGrants[] = R"sql(
+SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), $3)
+UNION ALL
+SELECT CASE WHEN r.on_what LIKE '%(%' THEN format('GRANT %s ON FUNCTION %s TO %I', r.may, r.on_what, $3)
+            ELSE format('GRANT %s ON %I TO %I', r.may, r.on_what, $3) END
+FROM unnest($1::text[], $2::text[]) AS r (on_what, may))sql";
+
+// `role` is a text, or null: the session's own.
+absl::Status CheckRightsOf(Connection& connection, std::span<const Rights> rights, const Param& role) {
+  RightsColumns columns(rights);
+  absl::StatusOr<Rows> rows = connection.Execute(kMissing, {columns.on, columns.may, role});
+  if (!rows.ok()) return rows.status();
+  if (rows->IsNull(0, 1)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("role {0} lacks {1}: run `waybill migrate --grant {0}` as the owner of the tables", rows->Text(0, 0),
+                  rows->Text(0, 1)));
+}
+
+}  // namespace
+
+std::span<const Rights> OrderRights() { return kOrderRights; }
+
+std::span<const Rights> IngestRights() { return kIngestRights; }
+
+absl::Status CheckRights(Connection& connection, std::span<const Rights> rights) {
+  return CheckRightsOf(connection, rights, Param::Null(kOidText));
+}
+
+absl::StatusOr<std::vector<std::string>> GrantRights(Connection& connection, const std::string& role) {
+  std::vector<std::string> statements;
+  std::vector<Rights> all(std::begin(kOrderRights), std::end(kOrderRights));
+  all.insert(all.end(), std::begin(kIngestRights) + 1, std::end(kIngestRights));
+  RightsColumns columns(all);
+  absl::StatusOr<Rows> rows = connection.Execute(kGrants, {columns.on, columns.may, Param::Text(role)});
+  if (!rows.ok()) return rows.status();
+  std::string script;
+  for (int row = 0; row < rows->size(); ++row) {
+    statements.emplace_back(rows->Text(row, 0));
+    script += statements.back() + "; ";
+  }
+  if (absl::Status granted = connection.ExecuteScript(script); !granted.ok()) return granted;
+  // Who may not grant is told so by a warning only.
+  if (absl::Status has = CheckRightsOf(connection, all, Param::Text(role)); !has.ok()) return has;
+  return statements;
+}
+
+}  // namespace waybill::storage

@@ -139,18 +139,18 @@ class Watcher {
   absl::Status Run() {
     absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
     if (!retrier.ok()) return retrier.status();
-    absl::Time deadline = absl::InfiniteFuture();
-    if (context_.bounded()) deadline = context_.clock.Now() + retrier->timeout();
+    SteadyTime deadline = SteadyTime::InfiniteFuture();
+    if (context_.bounded()) deadline = context_.clock.Steady() + retrier->timeout();
     while (true) {
       // A stream that moved on is no failed try: the next one starts with a fresh budget.
-      absl::Status status = retrier->Run([&](absl::Time) {
+      absl::Status status = retrier->Run([&](SteadyTime) {
         bool moved = false;
         absl::Status broken = Follow(deadline, moved);
         return moved && IsRetryable(broken) ? absl::OkStatus() : broken;
       });
       // What was asked for is over: that is no failure.
       if (status.code() == absl::StatusCode::kDeadlineExceeded && context_.bounded() &&
-          context_.clock.Now() >= deadline - absl::Milliseconds(100)) {
+          context_.clock.Steady() >= deadline - absl::Milliseconds(100)) {
         return absl::OkStatus();
       }
       if (!status.ok()) return status;
@@ -158,7 +158,7 @@ class Watcher {
   }
 
  private:
-  absl::Status Follow(absl::Time deadline, bool& moved) {
+  absl::Status Follow(SteadyTime deadline, bool& moved) {
     auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest));
     grpc::ClientContext call;
     Prepare(call, context_, deadline);

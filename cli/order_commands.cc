@@ -226,11 +226,11 @@ class Watcher {
   absl::Status Run() {
     absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
     if (!retrier.ok()) return retrier.status();
-    absl::Time deadline = absl::InfiniteFuture();
-    if (context_.bounded()) deadline = context_.clock.Now() + retrier->timeout();
+    SteadyTime deadline = SteadyTime::InfiniteFuture();
+    if (context_.bounded()) deadline = context_.clock.Steady() + retrier->timeout();
     while (!ended_) {
       // A stream that moved on is no failed try: the next one starts with a fresh budget.
-      absl::Status status = retrier->Run([&](absl::Time) {
+      absl::Status status = retrier->Run([&](SteadyTime) {
         int64_t before = next_;
         absl::Status broken = Follow(deadline);
         return next_ > before && IsRetryable(broken) ? absl::OkStatus() : broken;
@@ -249,7 +249,7 @@ class Watcher {
   }
 
  private:
-  absl::Status Follow(absl::Time deadline) {
+  absl::Status Follow(SteadyTime deadline) {
     v1::WatchOrderRequest request;
     request.set_order_id(args_.id);
     request.set_from_sequence(next_);

@@ -16,13 +16,14 @@
 #include "google/protobuf/util/json_util.h"
 #include "grpcpp/client_context.h"
 #include "services/rpc/client.h"
+#include "services/rpc/deadline.h"
 #include "services/rpc/status.h"
 
 namespace waybill::cli {
 
-inline void Prepare(grpc::ClientContext& call, const Context& context, absl::Time deadline) {
+inline void Prepare(grpc::ClientContext& call, const Context& context, SteadyTime deadline) {
   if (!context.client.empty()) call.AddMetadata("waybill-client", context.client);
-  if (deadline != absl::InfiniteFuture()) call.set_deadline(absl::ToChronoTime(deadline));
+  call.set_deadline(rpc::ToGrpcDeadline(deadline));
 }
 
 // What to do when a call fails for a reason that is not in Waybill's table.
@@ -50,7 +51,7 @@ absl::StatusOr<Response> Call(const Context& context, const std::string& target,
   absl::StatusOr<Retrier> retrier = context.MakeRetrier();
   if (!retrier.ok()) return retrier.status();
   Response response;
-  absl::Status status = retrier->Run([&](absl::Time deadline) {
+  absl::Status status = retrier->Run([&](SteadyTime deadline) {
     std::unique_ptr<typename Service::StubInterface> stub = Service::NewStub(rpc::MakeChannel(target));
     grpc::ClientContext call;
     Prepare(call, context, deadline);

@@ -71,8 +71,8 @@ absl::Status Replay::Run() {
   absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
   if (!retrier.ok()) return retrier.status();
   Interrupts interrupts;
-  started_ = progress_shown_ = context_.clock.Now();
-  absl::Time deadline = context_.bounded() ? started_ + retrier->timeout() : absl::InfiniteFuture();
+  started_ = progress_shown_ = context_.clock.Steady();
+  const SteadyTime deadline = context_.bounded() ? started_ + retrier->timeout() : SteadyTime::InfiniteFuture();
   absl::Status status;
   {
     // A file without a point, or that is no track file, is none of the service's business.
@@ -83,7 +83,7 @@ absl::Status Replay::Run() {
   bool through = false;
   while (!through) {
     // A stream that got something acked is no failed try: the next one starts with a fresh budget.
-    status = retrier->Run([&](absl::Time) {
+    status = retrier->Run([&](SteadyTime) {
       absl::Status broken = Stream(deadline);
       through = !IsRetryable(broken);
       if (through) return broken;
@@ -94,7 +94,7 @@ absl::Status Replay::Run() {
   }
   ClearProgress();
   report_.interrupted = interrupted;
-  report_.took = context_.clock.Now() - started_;
+  report_.took = context_.clock.Steady() - started_;
   if (!state_error_.ok()) {
     context_.Note(fmt::format("{}: an interrupted replay would begin anew", std::string(state_error_.message())));
   }
@@ -102,7 +102,7 @@ absl::Status Replay::Run() {
   return read_error_;
 }
 
-absl::Status Replay::Stream(absl::Time deadline) {
+absl::Status Replay::Stream(SteadyTime deadline) {
   auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest));
   grpc::ClientContext call;
   Prepare(call, context_, deadline);
@@ -128,10 +128,10 @@ absl::Status Replay::Stream(absl::Time deadline) {
     if (whole) stream->WritesDone();
   });
   Lock lock(mutex_);
-  absl::Time give_up = absl::InfiniteFuture();
+  SteadyTime give_up = SteadyTime::InfiniteFuture();
   while (!stream_ended_) {
-    if (interrupted && give_up == absl::InfiniteFuture()) give_up = context_.clock.Now() + kLastAcks;
-    if (context_.clock.Now() >= give_up) call.TryCancel();
+    if (interrupted && give_up == SteadyTime::InfiniteFuture()) give_up = context_.clock.Steady() + kLastAcks;
+    if (context_.clock.Steady() >= give_up) call.TryCancel();
     changed_.wait_for(lock, absl::ToChronoMilliseconds(kTick));
     ShowProgress();
   }
@@ -190,7 +190,7 @@ void Replay::Fill() {
       ++number_;
       due_ = std::max(due_, DueAt(*next_point_));
     }
-    if (due_ > context_.clock.Now()) break;
+    if (due_ > context_.clock.Steady()) break;
     if (batch.recorded_at.empty()) batch.first_number = number_;
     absl::Time recorded_at = next_point_->recorded_at;
     *batch.message.add_points() =
@@ -203,14 +203,13 @@ void Replay::Fill() {
   window_.push_back(std::move(batch));
 }
 
-absl::Time Replay::DueAt(const storage::DriverPosition& position) {
-  if (options_.pace == 0) return absl::InfinitePast();
-  absl::Time now = context_.clock.Now();
+SteadyTime Replay::DueAt(const storage::DriverPosition& position) {
+  if (options_.pace == 0) return SteadyTime::InfinitePast();
   // What claims to be from the future is a bad point, and not worth waiting for.
-  if (position.recorded_at > now) return absl::InfinitePast();
+  if (position.recorded_at > context_.clock.Now()) return SteadyTime::InfinitePast();
   if (!pace_from_) {
     pace_from_ = position.recorded_at;
-    pace_to_ = now;
+    pace_to_ = context_.clock.Steady();
   }
   return pace_to_ + (position.recorded_at - *pace_from_) / options_.pace;
 }
@@ -259,7 +258,7 @@ void Replay::Settle(const Batch& batch) {
 
 void Replay::ShowProgress() {
   bool terminal = context_.err.width > 0;
-  absl::Time now = context_.clock.Now();
+  const SteadyTime now = context_.clock.Steady();
   if (context_.json || now - progress_shown_ < (terminal ? absl::Milliseconds(100) : absl::Seconds(5))) return;
   progress_shown_ = now;
   int64_t rejected = 0;

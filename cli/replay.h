@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "cli/context.h"
 #include "cli/replay_state.h"
+#include "runtime/clock.h"
 #include "storage/fleet.h"
 #include "tracks/track_file.h"
 #include "waybill/location/v1/location.grpc.pb.h"
@@ -67,7 +68,7 @@ class Replay {
   };
   using Lock = std::unique_lock<std::mutex>;
 
-  absl::Status Stream(absl::Time deadline);
+  absl::Status Stream(SteadyTime deadline);
   // Sends until there is nothing left, the stream breaks or a signal comes.
   void Send(Lock& lock,
             grpc::ClientReaderWriterInterface<location::v1::LocationBatch, location::v1::LocationAck>& stream);
@@ -77,7 +78,7 @@ class Replay {
   // Reads points that are due into one more batch.
   void Fill();
   // Whether a point has to wait, and until when.
-  absl::Time DueAt(const storage::DriverPosition& position);
+  SteadyTime DueAt(const storage::DriverPosition& position);
   void OnAck(const location::v1::LocationAck& ack);
   void Settle(const Batch& batch);
   bool Unsent() const;
@@ -103,12 +104,12 @@ class Replay {
   int64_t number_;  // of the point read last
   // The pace: what was recorded at pace_from_ is sent at pace_to_.
   std::optional<absl::Time> pace_from_;
-  absl::Time pace_to_;
-  absl::Time due_ = absl::InfinitePast();  // of the point that was last to come
+  SteadyTime pace_to_;
+  SteadyTime due_ = SteadyTime::InfinitePast();  // of the point that was last to come
   absl::Status state_error_;
   ReplayReport report_;
-  absl::Time started_;
-  absl::Time progress_shown_ = absl::InfinitePast();
+  SteadyTime started_;
+  SteadyTime progress_shown_ = SteadyTime::InfinitePast();
   bool progress_on_screen_ = false;
 };
 

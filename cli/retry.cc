@@ -14,15 +14,15 @@ bool IsRetryable(const absl::Status& status) {
          detail.reason == "SAGA_TAKEN_OVER";
 }
 
-absl::Status Retrier::Run(const std::function<absl::Status(absl::Time deadline)>& attempt) const {
-  absl::Time deadline = tools_.clock.Now() + budget_.timeout;
+absl::Status Retrier::Run(const std::function<absl::Status(SteadyTime deadline)>& attempt) const {
+  const SteadyTime deadline = tools_.clock.Steady() + budget_.timeout;
   for (int tries = 1;; ++tries) {
     absl::Status status = attempt(deadline);
     if (!IsRetryable(status) || tries > budget_.retries) return status;
     absl::Duration pause =
         std::max(saga::Backoff(budget_.backoff_initial, budget_.backoff_max, tries + 1, tools_.random),
                  GetErrorDetail(status).retry_after);
-    if (tools_.clock.Now() + pause >= deadline) return status;
+    if (tools_.clock.Steady() + pause >= deadline) return status;
     if (tools_.on_retry) tools_.on_retry(status, pause);
     tools_.sleep(pause);
   }

@@ -38,7 +38,7 @@ class Retrier {
   // Calls `attempt` until it succeeds, a retry does not help, or the budget is spent; answers its last status. Every
   // attempt gets the same deadline. The pause is exponential backoff with full jitter, never less than what the server
   // asked for.
-  absl::Status Run(const std::function<absl::Status(absl::Time deadline)>& attempt) const;
+  absl::Status Run(const std::function<absl::Status(SteadyTime deadline)>& attempt) const;
 
  private:
   RetryBudget budget_;

@@ -20,7 +20,7 @@ Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log)
 void Chores::Start() {
   thread_ = std::thread([this] {
     while (true) {
-      const absl::Duration pause = std::max(RunDue() - clock_.Now(), absl::ZeroDuration());
+      const absl::Duration pause = std::max(RunDue() - clock_.Steady(), absl::ZeroDuration());
       std::unique_lock lock(mutex_);
       if (stopped_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; })) return;
     }
@@ -36,12 +36,12 @@ void Chores::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::Time Chores::RunDue() {
-  absl::Time next = absl::InfiniteFuture();
+SteadyTime Chores::RunDue() {
+  SteadyTime next = SteadyTime::InfiniteFuture();
   for (Entry& entry : entries_) {
-    if (clock_.Now() >= entry.due) {
+    if (clock_.Steady() >= entry.due) {
       absl::StatusOr<absl::Duration> again = entry.chore.run();
-      entry.due = clock_.Now() + (again.ok() ? *again : entry.chore.retry);
+      entry.due = clock_.Steady() + (again.ok() ? *again : entry.chore.retry);
       // Once when it begins to fail and once when it is over, not at every try.
       if (!again.ok() && !entry.failing) {
         log_.Warn("housekeeping fails", {{"what", entry.chore.what}, {"error", std::string(again.status().message())}});

@@ -38,12 +38,12 @@ class Chores {
   void Stop();  // joins the thread
 
   // Does what is due, and answers when the next one is. For tests, instead of Start.
-  absl::Time RunDue();
+  SteadyTime RunDue();
 
  private:
   struct Entry {
     Chore chore;
-    absl::Time due = absl::InfinitePast();
+    SteadyTime due = SteadyTime::InfinitePast();
     bool failing = false;
   };
 

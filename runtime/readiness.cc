@@ -48,7 +48,7 @@ void Readiness::Run(Check& check) {
     absl::Status result = check.run();
     lock.lock();
     check.result = std::move(result);
-    check.fresh_until = clock_.Now() + cache_for_;
+    check.fresh_until = clock_.Steady() + cache_for_;
     check.wanted = false;
     changed_.notify_all();
   }
@@ -59,7 +59,7 @@ Readiness::Report Readiness::Get() {
   std::unique_lock lock(mutex_);
   if (!draining_) {
     for (auto& check : checks_) {
-      if (check->wanted || clock_.Now() < check->fresh_until) continue;
+      if (check->wanted || clock_.Steady() < check->fresh_until) continue;
       check->wanted = true;
       check->deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(check->budget);
     }

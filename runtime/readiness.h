@@ -54,7 +54,7 @@ class Readiness {
     bool wanted = false;                             // a probe asks for a fresh result
     std::chrono::steady_clock::time_point deadline;  // of the run last asked for
     absl::Status result;                             // of the run that last ended
-    absl::Time fresh_until = absl::InfinitePast();
+    SteadyTime fresh_until = SteadyTime::InfinitePast();
     std::thread thread;
   };
   void Run(Check& check);

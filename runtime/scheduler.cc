@@ -15,7 +15,7 @@ void ThreadScheduler::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Scheduler::TimerId ThreadScheduler::At(absl::Time when, Callback callback) {
+Scheduler::TimerId ThreadScheduler::At(SteadyTime when, Callback callback) {
   TimerId id;
   bool earliest;
   {
@@ -46,7 +46,7 @@ void ThreadScheduler::Run() {
       continue;
     }
     auto it = pending_.begin();
-    absl::Duration wait = it->first.first - clock_.Now();
+    absl::Duration wait = it->first.first - clock_.Steady();
     if (wait > absl::ZeroDuration()) {
       changed_.wait_for(lock, absl::ToChronoNanoseconds(std::min(wait, absl::Hours(1))));
       continue;

@@ -18,11 +18,11 @@ class Scheduler {
  public:
   using Callback = absl::AnyInvocable<void()>;
   // Never reused within a scheduler's life.
-  using TimerId = std::pair<absl::Time, uint64_t>;
+  using TimerId = std::pair<SteadyTime, uint64_t>;
 
   virtual ~Scheduler() = default;
   // Runs `callback` once, at `when` or as soon after as possible, on the scheduler's thread; it must not block.
-  virtual TimerId At(absl::Time when, Callback callback) = 0;
+  virtual TimerId At(SteadyTime when, Callback callback) = 0;
   // True when the callback had not started and now never will. Does not wait for a running one.
   virtual bool Cancel(const TimerId& id) = 0;
 };
@@ -36,7 +36,7 @@ class ThreadScheduler final : public Scheduler {
   // After this nothing runs any more; what is pending, or comes still, never will. Not from a callback.
   void Stop();
 
-  TimerId At(absl::Time when, Callback callback) override;
+  TimerId At(SteadyTime when, Callback callback) override;
   bool Cancel(const TimerId& id) override;
 
  private:

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/time/time.h"
+#include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "saga/retry_policy.h"
 
@@ -47,7 +47,7 @@ struct Attempt {
   std::string_view step;  // with the id it makes the idempotency key, see Key(); the same in both directions
   int number = 1;         // from 1
   int conflicts = 0;      // how often the claim that this attempt made was lost at commit
-  absl::Time deadline;    // by then the action must have called done
+  SteadyTime deadline;    // by then the action must have called done
   std::string_view traceparent;
 
   std::string Key() const {

@@ -101,6 +101,7 @@ class Runner {
     auto execution = std::make_shared<Execution>();
     Execution& e = *execution;
     e.record = std::move(fresh);
+    e.began = clock_.Steady();
     if (live() >= options_.live_max) {
       begun(MakeError(absl::StatusCode::kResourceExhausted, "too many unfinished sagas",
                       {.reason = "QUEUE_FULL", .retry_after = absl::Seconds(1)}));
@@ -190,7 +191,7 @@ class Runner {
     std::vector<ExecutionPtr> due;
     std::vector<std::pair<Uuid, int64_t>> keys;
     {
-      absl::Time now = clock_.Now();
+      const SteadyTime now = clock_.Steady();
       std::lock_guard lock(mutex_);
       for (auto& [id, execution] : live_) {
         if (execution->begun && execution->renew_at <= now) {
@@ -206,7 +207,7 @@ class Runner {
     for (const ExecutionPtr& execution : due) {
       if (std::find(lost->begin(), lost->end(), execution->record.id) == lost->end()) {
         std::lock_guard lock(mutex_);
-        execution->renew_at = clock_.Now() + options_.lease / 3;
+        execution->renew_at = clock_.Steady() + options_.lease / 3;
       } else if (Unpark(execution)) {
         LetGo(execution, TakenOver());  // the others find out at their next write
       }
@@ -216,7 +217,7 @@ class Runner {
 
   // Lets sagas that back off go at once and gives the others until `deadline` to come to rest; then ends every lease of
   // this owner, so that another process continues. Nothing may be started any more.
-  absl::Status Stop(absl::Time deadline) {
+  absl::Status Stop(SteadyTime deadline) {
     std::vector<ExecutionPtr> parked;
     {
       std::lock_guard lock(mutex_);
@@ -228,7 +229,7 @@ class Runner {
     }
     {
       std::unique_lock lock(mutex_);
-      absl::Duration wait = std::max(deadline - clock_.Now(), absl::ZeroDuration());
+      absl::Duration wait = std::max(deadline - clock_.Steady(), absl::ZeroDuration());
       all_ended_.wait_for(lock, absl::ToChronoNanoseconds(wait), [this] { return live_.empty(); });
     }
     return journal_.ReleaseAll();
@@ -267,8 +268,9 @@ class Runner {
     // Where to go back to when the claim that was made since the last write is lost.
     std::optional<Checkpoint> before_claim;
 
+    std::optional<SteadyTime> began;  // here, and not in another process or an earlier life
     bool recovered = false;
-    absl::Time renew_at;  // guarded by Runner::mutex_
+    SteadyTime renew_at;  // guarded by Runner::mutex_
     bool begun = false;   // guarded by Runner::mutex_; durable, so there is a lease to renew
 
     std::mutex mutex;  // guards what follows
@@ -291,7 +293,7 @@ class Runner {
 
   void Insert(const ExecutionPtr& execution) {
     std::lock_guard lock(mutex_);
-    execution->renew_at = clock_.Now() + options_.lease / 3;
+    execution->renew_at = clock_.Steady() + options_.lease / 3;
     if (execution->recovered) ++recovered_in_flight_;
     live_[execution->record.id] = execution;
   }
@@ -469,12 +471,12 @@ class Runner {
     attempt.step = step.name;
     attempt.number = e.record.attempt;
     attempt.conflicts = e.conflicts;
-    absl::Time started = clock_.Now();
+    const SteadyTime started = clock_.Steady();
     attempt.deadline = started + step.retry.attempt_timeout;
     attempt.traceparent = e.record.traceparent;
     action.call(attempt, e.record.payload,
                 [this, execution = std::move(execution), &step, undo, started](Outcome outcome) mutable {
-                  observer_.OnAttempt(step.name, undo, outcome.kind, clock_.Now() - started);
+                  observer_.OnAttempt(step.name, undo, outcome.kind, clock_.Steady() - started);
                   Command command = undo ? AfterUndo(*execution, step, std::move(outcome))
                                          : AfterDo(*execution, step, std::move(outcome));
                   Drive(std::move(execution), command);
@@ -605,7 +607,7 @@ class Runner {
         e.record.payload.effects = {};
         {
           std::lock_guard lock(mutex_);
-          e.renew_at = clock_.Now() + options_.lease / 3;
+          e.renew_at = clock_.Steady() + options_.lease / 3;
         }
         e.wrote = true;
         observer_.OnTransition(e.record);
@@ -663,7 +665,7 @@ class Runner {
       return;
     }
     // Under the lock, so that the timer's callback and Unpark find it stored.
-    e.timer = scheduler_.At(clock_.Now() + pause, [this, execution]() mutable {
+    e.timer = scheduler_.At(clock_.Steady() + pause, [this, execution]() mutable {
       {
         std::lock_guard timer_lock(execution->mutex);
         execution->timer.reset();
@@ -687,8 +689,13 @@ class Runner {
       settled.swap(e.settled);
     }
     Remove(execution);
-    if (e.wrote) observer_.OnSettled(e.record, clock_.Now() - e.record.created_at);
+    if (e.wrote) observer_.OnSettled(e.record, Age(e));
     for (Settled& waiter : settled) waiter(&e.record);
+  }
+
+  absl::Duration Age(const Execution& e) const {
+    if (e.began.has_value()) return clock_.Steady() - *e.began;
+    return std::max(clock_.Now() - e.record.created_at, absl::ZeroDuration());  // two hosts' clocks
   }
 
   void LetGo(const ExecutionPtr& execution, const absl::Status& why) {

@@ -47,7 +47,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
   {
     std::lock_guard lock(mutex_);
     backlog_ += durable.size();
-    waiting_.push_back({std::move(durable), clock_.Now()});
+    waiting_.push_back({std::move(durable), clock_.Steady()});
     // While Redis is away: of what it missed only the latest is of interest. What is dropped is made good by a rebuild,
     // so nothing is dropped during one, lest a busy fleet be rebuilt for ever.
     while (stale_ && !Holding() && backlog_ > options_.backlog_max && waiting_.size() > 1) {
@@ -148,7 +148,7 @@ bool HotViewFeeder::Publish(std::vector<Waiting> batch) {
   if (!whole.ok()) return Failed(whole.status(), std::move(batch));
   if (!batch.empty()) {
     WAYBILL_FAILPOINT("ingest.after_publish");
-    metrics_.Published(update.moves.size(), clock_.Now() - batch.front().since);
+    metrics_.Published(update.moves.size(), clock_.Steady() - batch.front().since);
   }
   if (!*whole) {
     rebuild_ = true;

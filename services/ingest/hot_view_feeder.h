@@ -59,7 +59,7 @@ class HotViewFeeder {
  private:
   struct Waiting {
     std::vector<storage::Location> locations;
-    absl::Time since;
+    SteadyTime since;
   };
 
   void Run();

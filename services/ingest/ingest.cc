@@ -12,7 +12,7 @@ Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequen
   metrics_.Received(points.size());
   Checked checked = intake_.Check(std::move(points), sequence, now);
   for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
-  return {std::move(checked), sequence, now, std::move(done)};
+  return {std::move(checked), sequence, now, clock_.Steady(), std::move(done)};
 }
 
 bool Ingest::Submit(Report& report) {
@@ -30,13 +30,13 @@ bool Ingest::Submit(Report& report) {
   }
   append.received_at = report.received_at_;
   append.done = [this, rejected = std::move(report.checked_.rejected), indices = std::move(report.checked_.indices),
-                 sequence = report.sequence_, done = std::move(report.done_)](
+                 sequence = report.sequence_, since = report.since_, done = std::move(report.done_)](
                     const absl::Status& status, storage::LocationAppend& appended) mutable {
     if (!status.ok()) {
       done(status, {});
       return;
     }
-    metrics_.Durable(clock_.Now() - appended.received_at);
+    metrics_.Durable(clock_.Steady() - since);
     for (auto refused = appended.refused.rbegin(); refused != appended.refused.rend(); ++refused) {
       Rejection rejection;
       rejection.sequence = sequence;

@@ -32,8 +32,12 @@ class Report {
   // OK: all points are durable or in `rejected` (the store's refusals included). Otherwise nothing is known.
   using Done = absl::AnyInvocable<void(const absl::Status& status, std::vector<Rejection> rejected)>;
 
-  Report(Checked checked, int64_t sequence, absl::Time received_at, Done done)
-      : checked_(std::move(checked)), sequence_(sequence), received_at_(received_at), done_(std::move(done)) {}
+  Report(Checked checked, int64_t sequence, absl::Time received_at, SteadyTime since, Done done)
+      : checked_(std::move(checked)),
+        sequence_(sequence),
+        received_at_(received_at),
+        since_(since),
+        done_(std::move(done)) {}
 
  private:
   friend class Ingest;
@@ -41,6 +45,7 @@ class Report {
   Checked checked_;
   int64_t sequence_;
   absl::Time received_at_;
+  SteadyTime since_;
   Done done_;
 };
 

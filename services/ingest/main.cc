@@ -134,7 +134,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.SetDraining();
   streams.Drain();
   watches.Stop();
-  server.Drain(clock.Now() + options.drain);
+  server.Drain(clock.Steady() + options.drain);
   housekeeping.Stop();
   location_log.Stop();
   feeder.Stop();

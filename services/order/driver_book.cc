@@ -49,14 +49,14 @@ DriverBook::Index DriverBook::Find(const std::string& driver_id) {
   return it->second;
 }
 
-void DriverBook::Offer(const std::string& driver_id, absl::Time now) {
+void DriverBook::Offer(const std::string& driver_id, SteadyTime now) {
   Index index = Find(driver_id);
   drivers_[index].seen = now;
   Pool(index, now);
   ForgetIfIdle(index);
 }
 
-std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, absl::Time now) {
+std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, SteadyTime now) {
   while (!pool_.empty()) {
     Index index = pool_[random_.Next() % pool_.size()];
     Driver& driver = drivers_[index];
@@ -72,11 +72,11 @@ std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, abs
 }
 
 std::optional<storage::DriverSlot> DriverBook::Pick(const Uuid& order_id, const std::string& driver_id,
-                                                    absl::Time now) {
+                                                    SteadyTime now) {
   return PickFrom(Find(driver_id), order_id, now);
 }
 
-std::optional<storage::DriverSlot> DriverBook::PickFrom(Index index, const Uuid& order_id, absl::Time now) {
+std::optional<storage::DriverSlot> DriverBook::PickFrom(Index index, const Uuid& order_id, SteadyTime now) {
   Driver& driver = drivers_[index];
   int slot = FreeSlot(driver);
   if (slot == 0) return std::nullopt;
@@ -101,7 +101,7 @@ int DriverBook::FreeSlot(const Driver& driver) {
 
 void DriverBook::Lost(const Uuid& order_id) { picked_.erase(order_id); }
 
-bool DriverBook::Drop(const Uuid& order_id, absl::Time now) {
+bool DriverBook::Drop(const Uuid& order_id, SteadyTime now) {
   auto it = picked_.find(order_id);
   if (it == picked_.end()) return false;
   Held held = it->second;
@@ -110,13 +110,13 @@ bool DriverBook::Drop(const Uuid& order_id, absl::Time now) {
   return true;
 }
 
-void DriverBook::Release(const Uuid& order_id, const storage::DriverSlot& slot, absl::Time now) {
+void DriverBook::Release(const Uuid& order_id, const storage::DriverSlot& slot, SteadyTime now) {
   Index index = Find(slot.driver_id);
   Take(index, slot.slot);  // so that the driver stays known until then
   releasing_[order_id] = {index, slot.slot, now};
 }
 
-void DriverBook::Durable(const Uuid& order_id, absl::Time now) {
+void DriverBook::Durable(const Uuid& order_id, SteadyTime now) {
   if (auto it = picked_.find(order_id); it != picked_.end()) {
     Touch(it->second.driver, it->second.slot);
     picked_.erase(it);
@@ -129,7 +129,7 @@ void DriverBook::Durable(const Uuid& order_id, absl::Time now) {
   }
 }
 
-void DriverBook::Forget(const Uuid& order_id, absl::Time now) {
+void DriverBook::Forget(const Uuid& order_id, SteadyTime now) {
   Drop(order_id, now);
   releasing_.erase(order_id);  // the slot stays taken until a reconciliation says otherwise
 }
@@ -143,7 +143,7 @@ void DriverBook::Take(Index index, int slot) {
   if (driver.taken >= driver.capacity) Unpool(driver);
 }
 
-void DriverBook::Free(Index index, int slot, absl::Time now) {
+void DriverBook::Free(Index index, int slot, SteadyTime now) {
   Touch(index, slot);
   Driver& driver = drivers_[index];
   if (!Get(driver.slots, slot)) return;
@@ -158,7 +158,7 @@ void DriverBook::Touch(Index index, int slot) {
   if (reconciling_) touched_.insert({index, slot});
 }
 
-void DriverBook::Pool(Index index, absl::Time now) {
+void DriverBook::Pool(Index index, SteadyTime now) {
   Driver& driver = drivers_[index];
   if (driver.pool_at != kNotPooled || driver.taken >= driver.capacity || now - driver.seen > fresh_for_) return;
   driver.pool_at = pool_.size();
@@ -184,11 +184,11 @@ void DriverBook::ForgetIfIdle(Index index) {
   holes_.push_back(index);
 }
 
-void DriverBook::Expire(HeldMap& held, absl::Time now) {
+void DriverBook::Expire(HeldMap& held, SteadyTime now) {
   absl::erase_if(held, [&](const auto& entry) { return now - entry.second.since > kHeldMax; });
 }
 
-void DriverBook::BeginReconcile(const std::vector<storage::DriverSlot>& capacities, absl::Time now) {
+void DriverBook::BeginReconcile(const std::vector<storage::DriverSlot>& capacities, SteadyTime now) {
   capacities_.clear();
   for (const storage::DriverSlot& capacity : capacities) capacities_[capacity.driver_id] = capacity.slot;
   reconciling_ = true;
@@ -209,7 +209,7 @@ void DriverBook::Reconcile(const storage::DriverSlot* slots, size_t count) {
   }
 }
 
-bool DriverBook::EndReconcile(bool complete, absl::Time now) {
+bool DriverBook::EndReconcile(bool complete, SteadyTime now) {
   assert(reconciling_);
   Index end = std::min(static_cast<Index>(drivers_.size()), reconciled_to_ + kReconcilePiece);
   for (; reconciled_to_ < end; ++reconciled_to_) {

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
+#include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
 #include "storage/order.h"
@@ -29,31 +30,31 @@ class DriverBook {
   // --- Picks. A pick holds its slot for the order until it is durable, lost or dropped; an order has one at most.
 
   // The driver has a fresh position: into the pool of those that anybody may pick, if it has a free slot.
-  void Offer(const std::string& driver_id, absl::Time now);
+  void Offer(const std::string& driver_id, SteadyTime now);
   // Any driver of the pool, at random, so that replicas seldom want the same one.
-  std::optional<storage::DriverSlot> PickAny(const Uuid& order_id, absl::Time now);
+  std::optional<storage::DriverSlot> PickAny(const Uuid& order_id, SteadyTime now);
   // That driver, if it has a free slot.
-  std::optional<storage::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, absl::Time now);
+  std::optional<storage::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now);
 
   // The order's claim was lost: somebody else holds the slot, for as long as the next reconciliation says so.
   void Lost(const Uuid& order_id);
   // The order does not claim what it picked. False when it has no pick.
-  bool Drop(const Uuid& order_id, absl::Time now);
+  bool Drop(const Uuid& order_id, SteadyTime now);
   // The order gives its slot back; it is free once that is durable.
-  void Release(const Uuid& order_id, const storage::DriverSlot& slot, absl::Time now);
+  void Release(const Uuid& order_id, const storage::DriverSlot& slot, SteadyTime now);
   // What was last picked or released for the order is in the journal.
-  void Durable(const Uuid& order_id, absl::Time now);
+  void Durable(const Uuid& order_id, SteadyTime now);
   // It never will be: another process took the order over.
-  void Forget(const Uuid& order_id, absl::Time now);
+  void Forget(const Uuid& order_id, SteadyTime now);
 
   // --- Reconciliation with the journal, in small pieces, because picks wait for each of them. What changes here
   // between Begin and the end counts more than what the journal said meanwhile.
 
-  void BeginReconcile(const std::vector<storage::DriverSlot>& capacities, absl::Time now);
+  void BeginReconcile(const std::vector<storage::DriverSlot>& capacities, SteadyTime now);
   void Reconcile(const storage::DriverSlot* slots, size_t count);  // taken ones, in any number of calls
   // Frees what the journal did not name, piece by piece; false: finished. `complete` false: the journal could not be
   // read to its end, so nothing is freed.
-  bool EndReconcile(bool complete, absl::Time now);
+  bool EndReconcile(bool complete, SteadyTime now);
 
   size_t pool_size() const { return pool_.size(); }
   size_t taken() const { return taken_; }  // slots
@@ -70,25 +71,25 @@ class DriverBook {
     Bits slots;  // bit n: slot n + 1 is taken
     Bits named;  // by the journal, in this reconciliation
     size_t pool_at = kNotPooled;
-    absl::Time seen = absl::InfinitePast();
+    SteadyTime seen = SteadyTime::InfinitePast();
   };
   struct Held {
     Index driver;
     int slot;
-    absl::Time since;
+    SteadyTime since;
   };
   using HeldMap = absl::flat_hash_map<Uuid, Held>;
 
   Index Find(const std::string& driver_id);
-  std::optional<storage::DriverSlot> PickFrom(Index index, const Uuid& order_id, absl::Time now);
+  std::optional<storage::DriverSlot> PickFrom(Index index, const Uuid& order_id, SteadyTime now);
   int FreeSlot(const Driver& driver);
   void Take(Index index, int slot);
-  void Free(Index index, int slot, absl::Time now);
+  void Free(Index index, int slot, SteadyTime now);
   void Touch(Index index, int slot);
-  void Pool(Index index, absl::Time now);
+  void Pool(Index index, SteadyTime now);
   void Unpool(Driver& driver);
   void ForgetIfIdle(Index index);
-  void Expire(HeldMap& held, absl::Time now);
+  void Expire(HeldMap& held, SteadyTime now);
 
   Random& random_;
   const absl::Duration fresh_for_;

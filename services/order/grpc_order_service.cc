@@ -94,7 +94,7 @@ void Create(OrderApi& api, CreateCall::Ptr call) {
     return;
   }
   std::string traceparent = TakeTraceparent(call->Metadata("traceparent"));
-  const absl::Time deadline = call->deadline();
+  const SteadyTime deadline = call->deadline();
   OrderApi::Pending answer = Expect<CreateCall>(api, std::move(call), [](CreateCall& done, OrderApi::Answer& given) {
     if (given.replayed) done.AddInitialMetadata("idempotency-replayed", "true");
     WAYBILL_FAILPOINT("create.before_answer");
@@ -224,7 +224,7 @@ void Cancel(OrderApi& api, CancelCall::Ptr call) {
     call->Finish(wrong);
     return;
   }
-  const absl::Time deadline = call->deadline();
+  const SteadyTime deadline = call->deadline();
   std::string reason = std::move(*call->request().mutable_reason());
   OrderApi::Pending answer = Expect<CancelCall>(api, std::move(call), [](CancelCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("cancel.before_answer");
@@ -239,7 +239,7 @@ void Complete(OrderApi& api, CompleteCall::Ptr call) {
     call->Finish(id.status());
     return;
   }
-  const absl::Time deadline = call->deadline();
+  const SteadyTime deadline = call->deadline();
   OrderApi::Pending answer = Expect<CompleteCall>(api, std::move(call), [](CompleteCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("complete.before_answer");
     done.Finish(absl::OkStatus());

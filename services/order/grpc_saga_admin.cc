@@ -46,7 +46,7 @@ class SagaAdmin {
       call->Finish(id.status());
       return;
     }
-    const absl::Time deadline = call->deadline();
+    const SteadyTime deadline = call->deadline();
     api_.Retry(*id, deadline, Answering<RetryCall>(std::move(call)));
   }
   void Resolve(ResolveCall::Ptr call) const;
@@ -137,7 +137,7 @@ void SagaAdmin::Resolve(ResolveCall::Ptr call) const {
     return;
   }
   std::string reason = fmt::format("{}: {}", request.operator_(), request.reason());
-  const absl::Time deadline = call->deadline();
+  const SteadyTime deadline = call->deadline();
   api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveCall>(std::move(call)));
 }
 

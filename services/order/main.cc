@@ -196,7 +196,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Draining: nothing new, a bounded time for what runs, and the leases go to whoever is left.
   log.Info("draining", {{"unfinished", runner.live()}});
-  const absl::Time deadline = clock.Now() + options.drain;
+  const SteadyTime deadline = clock.Steady() + options.drain;
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
   api.SetDraining();

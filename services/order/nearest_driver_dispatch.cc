@@ -19,7 +19,7 @@ struct NearestDriverDispatch::Search {
   Uuid order_id;
   storage::GeoPoint point;
   int limit = 0;
-  absl::Time started;
+  SteadyTime started;
   bool reconciled = false;
   Done done;
 };
@@ -40,7 +40,7 @@ void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id,
     if (conflicts > 0) {
       book_.Lost(order_id);
     } else {
-      book_.Drop(order_id, clock_.Now());  // picked in an attempt that came to nothing
+      book_.Drop(order_id, clock_.Steady());  // picked in an attempt that came to nothing
     }
   }
   if (!order.pickup.has_value()) {
@@ -51,7 +51,7 @@ void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id,
   search->order_id = order_id;
   search->point = *order.pickup;
   search->limit = options_.nearest_first;
-  search->started = clock_.Now();
+  search->started = clock_.Steady();
   search->done = std::move(done);
   FindNearest(std::move(search));
 }
@@ -60,7 +60,7 @@ void NearestDriverDispatch::Release(const ParticipantCall&, const Uuid& order_id
                                     absl::AnyInvocable<void(absl::Status)> done) {
   {
     std::lock_guard lock(mutex_);
-    absl::Time now = clock_.Now();
+    SteadyTime now = clock_.Steady();
     if (!book_.Drop(order_id, now) && order.driver.has_value()) book_.Release(order_id, *order.driver, now);
   }
   done(absl::OkStatus());
@@ -69,13 +69,13 @@ void NearestDriverDispatch::Release(const ParticipantCall&, const Uuid& order_id
 void NearestDriverDispatch::OnDurable(const Uuid& order_id) {
   std::lock_guard lock(mutex_);
   size_t before = book_.taken();
-  book_.Durable(order_id, clock_.Now());
-  if (book_.taken() < before) exhausted_until_ = absl::InfinitePast();
+  book_.Durable(order_id, clock_.Steady());
+  if (book_.taken() < before) exhausted_until_ = SteadyTime::InfinitePast();
 }
 
 void NearestDriverDispatch::OnFenced(const Uuid& order_id) {
   std::lock_guard lock(mutex_);
-  book_.Forget(order_id, clock_.Now());
+  book_.Forget(order_id, clock_.Steady());
 }
 
 // --- Any driver: from a pool of ready ones that is refilled by reading the fleet page by page.
@@ -87,12 +87,12 @@ void NearestDriverDispatch::AssignAny(const Uuid& order_id, Done done) {
   bool refill = false;
   {
     std::lock_guard lock(mutex_);
-    absl::Time now = clock_.Now();
+    SteadyTime now = clock_.Steady();
     candidates = book_.pool_size();
     slot = book_.PickAny(order_id, now);
     if (slot.has_value()) {
       // Before the pool grows old or runs low, so that no order has to wait. A small fleet never fills the pool.
-      const absl::Time last_useful_read = book_.pool_size() < options_.pool_low ? read_whole_ : read_;
+      const SteadyTime last_useful_read = book_.pool_size() < options_.pool_low ? read_whole_ : read_;
       refill = now - last_useful_read > options_.fresh_for / 2;
     } else if (now < exhausted_until_) {
       exhausted = true;
@@ -124,7 +124,7 @@ void NearestDriverDispatch::StartRefill() {
 }
 
 void NearestDriverDispatch::Refill() {
-  absl::Time started = clock_.Now();
+  SteadyTime started = clock_.Steady();
   absl::StatusOr<bool> exhausted = ReadFleet();
   if (exhausted.ok() && *exhausted && ReconcileIfDue(started)) exhausted = ReadFleet();
   bool again;
@@ -132,7 +132,7 @@ void NearestDriverDispatch::Refill() {
   {
     std::lock_guard lock(mutex_);
     if (exhausted.ok() && *exhausted) {
-      absl::Time now = clock_.Now();
+      SteadyTime now = clock_.Steady();
       exhausted_until_ = now + std::clamp(4 * (now - started), options_.exhausted_min, options_.exhausted_max);
     }
     if (!exhausted.ok() || *exhausted) unserved.swap(waiting_);
@@ -160,7 +160,7 @@ absl::StatusOr<bool> NearestDriverDispatch::ReadFleet() {
     const bool whole = cursor_ == 0 && from_start;
     {
       std::lock_guard lock(mutex_);
-      absl::Time now = clock_.Now();
+      SteadyTime now = clock_.Steady();
       for (const std::string& driver_id : page->driver_ids) book_.Offer(driver_id, now);
       read_ = now;
       if (whole) read_whole_ = now;
@@ -179,7 +179,7 @@ void NearestDriverDispatch::ServeWaiting() {
   {
     std::lock_guard lock(mutex_);
     candidates = book_.pool_size();
-    absl::Time now = clock_.Now();
+    SteadyTime now = clock_.Steady();
     size_t next = 0;
     for (; next < waiting_.size(); ++next) {
       std::optional<storage::DriverSlot> slot = book_.PickAny(waiting_[next].order_id, now);
@@ -216,7 +216,7 @@ void NearestDriverDispatch::FindNearest(std::shared_ptr<Search> search) {
         std::optional<storage::DriverSlot> slot;
         {
           std::lock_guard lock(mutex_);
-          absl::Time now = clock_.Now();
+          SteadyTime now = clock_.Steady();
           for (const storage::NearbyDriver& candidate : *candidates) {
             slot = book_.Pick(search->order_id, candidate.driver_id, now);
             if (slot.has_value()) break;
@@ -248,12 +248,12 @@ void NearestDriverDispatch::FindNearest(std::shared_ptr<Search> search) {
 
 // --- What other replicas did meanwhile.
 
-bool NearestDriverDispatch::ReconcileIfDue(absl::Time asked) {
+bool NearestDriverDispatch::ReconcileIfDue(SteadyTime asked) {
   {
     std::lock_guard lock(mutex_);
     if (reconciled_ >= asked) return true;
-    if (book_.taken() == 0 || clock_.Now() < reconcile_due_) return false;
-    reconcile_due_ = clock_.Now() + options_.reconcile_min;
+    if (book_.taken() == 0 || clock_.Steady() < reconcile_due_) return false;
+    reconcile_due_ = clock_.Steady() + options_.reconcile_min;
   }
   return Reconcile().ok();
 }
@@ -261,7 +261,7 @@ bool NearestDriverDispatch::ReconcileIfDue(absl::Time asked) {
 absl::Status NearestDriverDispatch::Reconcile() {
   constexpr size_t kPiece = 1'000;
   std::lock_guard one(reconcile_mutex_);
-  absl::Time started = clock_.Now();
+  SteadyTime started = clock_.Steady();
   absl::StatusOr<std::vector<storage::DriverSlot>> capacities = store_.Capacities();
   if (!capacities.ok()) return capacities.status();
   {
@@ -279,13 +279,13 @@ absl::Status NearestDriverDispatch::Reconcile() {
   bool more = true;
   while (more) {
     std::lock_guard lock(mutex_);
-    more = book_.EndReconcile(taken.ok(), clock_.Now());
+    more = book_.EndReconcile(taken.ok(), clock_.Steady());
   }
   std::lock_guard lock(mutex_);
-  absl::Time now = clock_.Now();
+  SteadyTime now = clock_.Steady();
   if (taken.ok()) reconciled_ = started;
   reconcile_due_ = now + std::max(options_.reconcile_min, 20 * (now - started));
-  exhausted_until_ = absl::InfinitePast();
+  exhausted_until_ = SteadyTime::InfinitePast();
   return taken.status();
 }
 

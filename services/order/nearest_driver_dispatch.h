@@ -80,7 +80,7 @@ class NearestDriverDispatch final : public Dispatch {
   void AnswerWaiting(const absl::StatusOr<AssignResult>& answer);
   void FindNearest(std::shared_ptr<Search> search);
   // True: the book was compared with the journal after `asked`, so somebody may have become free.
-  bool ReconcileIfDue(absl::Time asked);
+  bool ReconcileIfDue(SteadyTime asked);
 
   storage::Fleet& fleet_;
   storage::OrderStore& store_;
@@ -94,11 +94,11 @@ class NearestDriverDispatch final : public Dispatch {
   DriverBook book_;
   std::vector<Waiting> waiting_;  // for a driver from the fleet
   bool refilling_ = false;
-  absl::Time read_ = absl::InfinitePast();        // when a page of the fleet was last read
-  absl::Time read_whole_ = absl::InfinitePast();  // when the whole fleet was last read
-  absl::Time exhausted_until_ = absl::InfinitePast();
-  absl::Time reconciled_ = absl::InfinitePast();  // when the last comparison began
-  absl::Time reconcile_due_ = absl::InfinitePast();
+  SteadyTime read_ = SteadyTime::InfinitePast();        // when a page of the fleet was last read
+  SteadyTime read_whole_ = SteadyTime::InfinitePast();  // when the whole fleet was last read
+  SteadyTime exhausted_until_ = SteadyTime::InfinitePast();
+  SteadyTime reconciled_ = SteadyTime::InfinitePast();  // when the last comparison began
+  SteadyTime reconcile_due_ = SteadyTime::InfinitePast();
 
   uint64_t cursor_ = 0;  // of the reader
 };

@@ -50,7 +50,7 @@ OrderApi::OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore&
 
 // --- Creating.
 
-void OrderApi::Create(Order order, Wait wait, absl::Time deadline, std::string traceparent, Pending answer) {
+void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer) {
   if (draining_) {
     answer->Give(ReasonError("SHUTTING_DOWN", "this process is draining"));
     return;
@@ -83,9 +83,9 @@ void OrderApi::Create(Order order, Wait wait, absl::Time deadline, std::string t
       [this, id, answer](absl::StatusOr<const OrderRecord*> settled) { Ended(id, IsSettled, false, settled, answer); });
 }
 
-void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, absl::Time deadline, const Pending& answer) {
-  absl::Time now = clock_.Now();
-  absl::Time until = std::min(deadline - options_.answer_margin, now + options_.wait_max);
+void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer) {
+  SteadyTime now = clock_.Steady();
+  SteadyTime until = std::min(deadline - options_.answer_margin, now + options_.wait_max);
   // The timer must not keep the call alive after it was answered.
   std::weak_ptr<PendingAnswer<Answer>> weak = answer;
   answer->Bound(until, [waited = std::move(waited), weak] {
@@ -139,7 +139,7 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
   if (answer->given()) return;
   auto later = [this, order_id, is_end, replayed, pause, answer] {
     absl::Duration next = std::min(pause * 2, options_.poll_max);
-    scheduler_.At(clock_.Now() + pause,
+    scheduler_.At(clock_.Steady() + pause,
                   [this, order_id, is_end, replayed, next, answer] { Poll(order_id, is_end, replayed, next, answer); });
   };
   WorkerPool::Task look = [this, order_id, is_end, replayed, answer, later] {
@@ -159,7 +159,7 @@ void OrderApi::OnWorker(WorkerPool::Task task, const Pending& answer) {
 
 // --- Turning back.
 
-void OrderApi::Cancel(const Uuid& order_id, std::string reason, absl::Time deadline, Pending answer) {
+void OrderApi::Cancel(const Uuid& order_id, std::string reason, SteadyTime deadline, Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
@@ -206,14 +206,14 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
 
 // --- Completing.
 
-void OrderApi::Complete(const Uuid& order_id, absl::Time deadline, Pending answer) {
+void OrderApi::Complete(const Uuid& order_id, SteadyTime deadline, Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
   OnWorker([this, order_id, deadline, answer] { CompleteOnWorker(order_id, deadline, 1, answer); }, answer);
 }
 
-void OrderApi::CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer) {
+void OrderApi::CompleteOnWorker(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer) {
   absl::StatusOr<OrderRecord> record = store_.Get(order_id);
   if (!record.ok()) {
     answer->Give(record.status());
@@ -227,7 +227,7 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int a
   } else {
     // First the dispatcher's books, which take the repetition if we do not get any further, then ours.
     auto order = std::make_shared<OrderRecord>(*std::move(record));
-    absl::Time call_deadline = std::min(deadline, clock_.Now() + options_.wait_max);
+    SteadyTime call_deadline = std::min(deadline, clock_.Steady() + options_.wait_max);
     ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), call_deadline, order->traceparent};
     dispatch_.Release(call, order_id, order->payload, [this, order, deadline, attempt, answer](absl::Status released) {
       if (!released.ok()) {
@@ -239,7 +239,7 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int a
   }
 }
 
-void OrderApi::Close(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer) {
+void OrderApi::Close(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer) {
   saga::Directive close{saga::Directive::Kind::kClose, ""};
   runner_.Direct(
       order_id, std::move(close), [this, order_id](Order& order) { GiveBackDriver(dispatch_, order_id, order); },

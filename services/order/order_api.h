@@ -56,14 +56,14 @@ class OrderApi {
 
   // `order` is from TakeOrder. IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
   // durable and goes on), SHUTTING_DOWN.
-  void Create(storage::Order order, Wait wait, absl::Time deadline, std::string traceparent, Pending answer);
+  void Create(storage::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
 
   // Turns the order back and waits until that is done. A failed order is answered as it is: the money is back.
   // ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE, and as Create.
-  void Cancel(const Uuid& order_id, std::string reason, absl::Time deadline, Pending answer);
+  void Cancel(const Uuid& order_id, std::string reason, SteadyTime deadline, Pending answer);
 
   // ORDER_NOT_FOUND, ORDER_NOT_CONFIRMED, and as Create.
-  void Complete(const Uuid& order_id, absl::Time deadline, Pending answer);
+  void Complete(const Uuid& order_id, SteadyTime deadline, Pending answer);
 
   struct Story {
     storage::OrderRecord order;
@@ -96,7 +96,7 @@ class OrderApi {
     std::atomic<bool> durable_{false};
   };
 
-  void BoundWait(std::shared_ptr<const Waited> waited, absl::Time deadline, const Pending& answer);
+  void BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer);
   void Replay(storage::OrderRecord existing, const storage::Order& repeated, Wait wait, Pending answer);
   void AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer);
   void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const storage::OrderRecord*> record,
@@ -104,8 +104,8 @@ class OrderApi {
   void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
   void OnWorker(WorkerPool::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer);
-  void CompleteOnWorker(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer);
-  void Close(const Uuid& order_id, absl::Time deadline, int attempt, Pending answer);
+  void CompleteOnWorker(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer);
+  void Close(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer);
 
   OrderRunner& runner_;
   Dispatch& dispatch_;

@@ -98,7 +98,7 @@ void OrderWatches::Rest(const WatchPtr& watch) {
     if (!w.gone && !w.ending && !w.woken) {
       absl::Duration pause = w.poll;
       w.poll = std::min(w.poll * 2, options_.poll_max);
-      w.timer = scheduler_.At(clock_.Now() + pause, [this, watch] {
+      w.timer = scheduler_.At(clock_.Steady() + pause, [this, watch] {
         {
           std::lock_guard timer_lock(watch->mutex);
           watch->timer.reset();

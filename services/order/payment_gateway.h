@@ -8,7 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "runtime/clock.h"
 #include "storage/order.h"
 
 namespace waybill::order {
@@ -17,7 +17,7 @@ namespace waybill::order {
 struct ParticipantCall {
   std::string key;  // idempotency key; the same for doing and undoing
   std::string order_id;
-  absl::Time deadline;
+  SteadyTime deadline;
   std::string_view traceparent;  // may be empty
 };
 

@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/clock.h"
 #include "runtime/scheduler.h"
 
 namespace waybill::order {
@@ -38,7 +39,7 @@ class PendingAnswer {
   void Abandon() { Give(absl::CancelledError("the caller went away")); }
 
   // Runs `late` at `when` unless the answer was given.
-  void Bound(absl::Time when, Scheduler::Callback late) {
+  void Bound(SteadyTime when, Scheduler::Callback late) {
     std::lock_guard lock(mutex_);
     if (!given_) timer_ = scheduler_.At(when, std::move(late));
   }

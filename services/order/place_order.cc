@@ -142,7 +142,7 @@ saga::Definition<Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch,
 
 void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {
   if (dispatch.journaled()) {
-    ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), absl::InfiniteFuture(), ""};
+    ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), SteadyTime::InfiniteFuture(), ""};
     dispatch.Release(call, order_id, order, [](const absl::Status&) {});
   }
   order.effects.released = true;

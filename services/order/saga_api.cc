@@ -52,11 +52,11 @@ void SagaApi::Get(const Uuid& saga_id, Done done) {
   if (!workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
-void SagaApi::Retry(const Uuid& saga_id, absl::Time deadline, Done done) {
+void SagaApi::Retry(const Uuid& saga_id, SteadyTime deadline, Done done) {
   Direct(saga_id, {saga::Directive::Kind::kRetry, ""}, nullptr, deadline, CheckUnfinished, std::move(done));
 }
 
-void SagaApi::Resolve(const Uuid& saga_id, std::string reason, absl::Time deadline, Done done) {
+void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done) {
   auto prepare = [this, saga_id](storage::Order& order) {
     if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will
   };
@@ -64,7 +64,7 @@ void SagaApi::Resolve(const Uuid& saga_id, std::string reason, absl::Time deadli
 }
 
 // The saga may go on backing off for long; the answer says how it stands after one more try, or after `retry_wait_`.
-void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, absl::Time deadline,
+void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, SteadyTime deadline,
                      std::function<absl::Status(const SagaView&)> check, Done done) {
   auto answer = std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
   WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
@@ -75,7 +75,7 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner
       answer->Give(allowed);
       return;
     }
-    absl::Time now = clock_.Now();
+    SteadyTime now = clock_.Steady();
     answer->Bound(std::min(now + retry_wait_, deadline - absl::Milliseconds(100)),
                   [this, saga_id, answer] { AnswerRead(saga_id, answer); });
     runner_.Direct(

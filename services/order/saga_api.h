@@ -39,14 +39,14 @@ class SagaApi {
   void List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::SagaView>>)> done);
   void Get(const Uuid& saga_id, Done done);  // SAGA_NOT_FOUND
   // Tries the step the saga stands at, at once, and answers what has become of it. SAGA_NOT_FOUND, SAGA_FINISHED.
-  void Retry(const Uuid& saga_id, absl::Time deadline, Done done);
+  void Retry(const Uuid& saga_id, SteadyTime deadline, Done done);
   // Ends a saga that needs attention. `reason` goes to its log. SAGA_NOT_FOUND, SAGA_NOT_STUCK.
-  void Resolve(const Uuid& saga_id, std::string reason, absl::Time deadline, Done done);
+  void Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done);
 
  private:
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
   absl::StatusOr<Answer> Read(const Uuid& saga_id);
-  void Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, absl::Time deadline,
+  void Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, SteadyTime deadline,
               std::function<absl::Status(const storage::SagaView&)> check, Done done);
   void AnswerRead(const Uuid& saga_id, const Pending& answer);
 

@@ -47,14 +47,14 @@ int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
 
 absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
                          StopRequest& stop, const Logger& log) {
-  const absl::Time give_up = clock.Now() + wait_max;
+  const SteadyTime give_up = clock.Steady() + wait_max;
   while (true) {
     absl::Status ready = migrate ? Migrate(database_url, log) : CheckSchema(database_url);
     if (ready.ok()) return ready;
     // Without --migrate somebody else may be about to do it.
     const bool passes = ready.code() == absl::StatusCode::kUnavailable ||
                         (!migrate && ready.code() == absl::StatusCode::kFailedPrecondition);
-    if (!passes || clock.Now() >= give_up) return ready;
+    if (!passes || clock.Steady() >= give_up) return ready;
     log.Warn("waiting for Postgres", {{"error", std::string(ready.message())}});
     if (stop.WaitFor(absl::Milliseconds(500))) return absl::CancelledError("asked to stop");
   }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "services/rpc/deadline.h"
 #include "services/rpc/queue.h"
 #include "services/rpc/request.h"
 #include "services/rpc/service_table.h"
@@ -38,9 +39,7 @@ void ServerCall::Arrived(bool ok) {
   }
   method_.post(queue_);  // first, so that the next call never waits for this one
   arrived_at_ = std::chrono::steady_clock::now();
-  if (context_->deadline() != std::chrono::system_clock::time_point::max()) {
-    deadline_ = absl::FromChrono(context_->deadline());
-  }
+  deadline_ = FromGrpcDeadline(context_->raw_deadline());
   method_.metrics.Started();
   bool welcome = queue_.Open(*this);
   google::protobuf::Message* request = request_message();

@@ -18,13 +18,13 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/async_stream.h"
 #include "grpcpp/support/async_unary_call.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "runtime/clock.h"
 #include "services/rpc/metrics.h"
 #include "services/rpc/request.h"
 #include "services/rpc/status.h"
@@ -57,7 +57,7 @@ class ServerCall {
   std::string Peer() const;                                 // "ipv4:127.0.0.1:4242"
 
   // InfiniteFuture when the client set none.
-  absl::Time deadline() const { return deadline_; }
+  SteadyTime deadline() const { return deadline_; }
 
   // The client went away (cancelled, disconnected, deadline passed), or the server gave the call up. Finish is still
   // due.
@@ -117,7 +117,7 @@ class ServerCall {
   std::atomic<int> refs_{1};  // gRPC's, and the owning pointer's once a handler has it
   std::atomic<bool> cancelled_{false};
   absl::AnyInvocable<void()> on_cancelled_;  // under mutex_
-  absl::Time deadline_ = absl::InfiniteFuture();
+  SteadyTime deadline_ = SteadyTime::InfiniteFuture();
   std::chrono::steady_clock::time_point arrived_at_;
   bool finish_sent_ = false;  // these four on the queue's thread only
   bool done_ = false;

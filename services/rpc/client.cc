@@ -3,6 +3,7 @@
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "services/rpc/deadline.h"
 
 namespace waybill::rpc {
 
@@ -43,7 +44,7 @@ Client::~Client() {
 
 void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method, const Message& request,
                    const CallOptions& options) {
-  if (options.deadline != absl::InfiniteFuture()) call->context_.set_deadline(absl::ToChronoTime(options.deadline));
+  call->context_.set_deadline(ToGrpcDeadline(options.deadline));
   for (const auto& [key, value] : options.metadata) call->context_.AddMetadata(key, value);
   if (!Enter(*call)) {
     call->Done(absl::CancelledError("the client is shutting down"));

@@ -13,13 +13,13 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
+#include "runtime/clock.h"
 #include "services/rpc/status.h"
 #include "services/rpc/tag.h"
 
@@ -30,7 +30,7 @@ namespace waybill::rpc {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target);
 
 struct CallOptions {
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
   std::vector<std::pair<std::string, std::string>> metadata;  // lower-case keys
 };
 

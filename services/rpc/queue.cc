@@ -1,5 +1,6 @@
 #include "services/rpc/queue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/status.h"
@@ -17,9 +18,10 @@ void InFlight::Leave() {
   none_.notify_all();
 }
 
-bool InFlight::AwaitNone(absl::Time deadline) {
+bool InFlight::AwaitNone(SteadyTime deadline) {
+  const absl::Duration left = std::max(deadline - SystemClock().Steady(), absl::ZeroDuration());
   std::unique_lock lock(mutex_);
-  return none_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return count_ == 0; });
+  return none_.wait_for(lock, absl::ToChronoNanoseconds(left), [this] { return count_ == 0; });
 }
 
 ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight)
@@ -57,7 +59,7 @@ void ServerQueue::Close(ServerCall& call) {
   if (!call.method_.while_draining) in_flight_.Leave();
 }
 
-void ServerQueue::AbortAll() { abort_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_REALTIME), &abort_tag_); }
+void ServerQueue::AbortAll() { abort_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_MONOTONIC), &abort_tag_); }
 
 void ServerQueue::Abort(bool) {
   absl::Status status = ShuttingDownError();

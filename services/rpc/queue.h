@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/server_builder.h"
+#include "runtime/clock.h"
 #include "services/rpc/call.h"
 #include "services/rpc/tag.h"
 
@@ -26,7 +27,7 @@ class InFlight {
   // Refuses new calls from now on.
   void Drain() { draining_ = true; }
   // True when none is left, false at the deadline.
-  bool AwaitNone(absl::Time deadline);
+  bool AwaitNone(SteadyTime deadline);
 
  private:
   std::atomic<int64_t> count_{0};

@@ -7,6 +7,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
+#include "services/rpc/deadline.h"
 
 namespace waybill::rpc {
 namespace {
@@ -32,7 +33,7 @@ Server::Server(ServerOptions options, Metrics& metrics) : options_(std::move(opt
   health_.Set("", false);
 }
 
-Server::~Server() { Drain(absl::Now()); }
+Server::~Server() { Drain(SteadyTime::InfinitePast()); }
 
 Method& Server::Add(std::string_view name, RpcType type, const Descriptor* request, const Descriptor* response,
                     const MethodOptions& options) {
@@ -93,7 +94,7 @@ absl::Status Server::Start() {
   return absl::OkStatus();
 }
 
-void Server::Drain(absl::Time deadline) {
+void Server::Drain(SteadyTime deadline) {
   std::lock_guard lock(drain_mutex_);
   if (server_ == nullptr) return;
   in_flight_.Drain();
@@ -101,7 +102,7 @@ void Server::Drain(absl::Time deadline) {
   in_flight_.AwaitNone(deadline);
   // Server::Shutdown waits for ever for a call that nobody finishes, so whatever is left is finished here.
   for (auto& queue : queues_) queue->AbortAll();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + options_.abort_grace));
+  server_->Shutdown(ToGrpcDeadline(SystemClock().Steady() + options_.abort_grace));
   for (auto& queue : queues_) queue->Stop();
   server_.reset();
   queues_.clear();

@@ -16,6 +16,7 @@
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/impl/rpc_method.h"
 #include "grpcpp/server.h"
+#include "runtime/clock.h"
 #include "runtime/metrics.h"
 #include "services/rpc/call.h"
 #include "services/rpc/health.h"
@@ -84,7 +85,7 @@ class Server {
   // Health turns NOT_SERVING, new calls get UNAVAILABLE (SHUTTING_DOWN), calls under way have until `deadline`; then
   // they are cancelled and answered UNAVAILABLE, and everything stops. Returns within abort_grace after the deadline. A
   // handler that still holds its call afterwards may let go of it at any time. Repeating it does nothing.
-  void Drain(absl::Time deadline);
+  void Drain(SteadyTime deadline);
 
  private:
   using RpcType = grpc::internal::RpcMethod::RpcType;

@@ -108,7 +108,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
   watchdog.emplace(kDrain + absl::Seconds(10), log);
   readiness.SetDraining();
   sandbox.ReleaseHeld();
-  server.Drain(clock.Now() + (restart ? absl::ZeroDuration() : kDrain));
+  server.Drain(clock.Steady() + (restart ? absl::ZeroDuration() : kDrain));
   return 0;
 }
 

@@ -56,7 +56,7 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
 void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Execute execute) {
   Admitted admitted = Admit(std::move(caller));
   if (admitted == nullptr) return;
-  absl::Time now = clock_.Now();
+  const absl::Time now = clock_.Now();
   std::unique_lock lock(mutex_);
   TargetState& state = StateOf(target);
   Fate fate = Draw(state.behaviour, method, random_);
@@ -77,7 +77,7 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
   if (effect.has_value()) pending.line = ToLine(*effect);
   pending.caller = std::move(admitted);
   pending.lost = fate.kind == Fate::Kind::kLostAfter;
-  pending.answer_at = now + fate.delay;
+  pending.answer_at = clock_.Steady() + fate.delay;
   // Under the lock: the log holds the changes in the order in which they were made.
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
@@ -86,7 +86,7 @@ void Sandbox::Read(std::unique_ptr<Caller> caller, std::function<void(const Book
   Pending pending;
   pending.caller = Admit(std::move(caller));
   if (pending.caller == nullptr) return;
-  pending.answer_at = absl::InfinitePast();
+  pending.answer_at = SteadyTime::InfinitePast();
   std::lock_guard lock(mutex_);
   read(books_);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
@@ -179,7 +179,7 @@ void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
     pending.caller->Answer(durable);
   } else if (pending.lost) {
     sandbox_.Hold(std::move(pending.caller));
-  } else if (pending.answer_at > sandbox_.clock_.Now()) {
+  } else if (pending.answer_at > sandbox_.clock_.Steady()) {
     sandbox_.scheduler_.At(pending.answer_at, [caller = std::move(pending.caller), status = std::move(pending.status)] {
       caller->Answer(status);
     });

@@ -94,7 +94,7 @@ class Sandbox {
     Admitted caller;
     absl::Status status;
     bool lost = false;  // never answer
-    absl::Time answer_at;
+    SteadyTime answer_at;
   };
 
   class Writer final : public BatchWriter<Pending> {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -18,7 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "fmt/format.h"
 #include "runtime/batcher.h"
 #include "runtime/failpoint.h"
@@ -239,7 +240,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     }
 
     BatchResult Write(std::span<Op> batch) override {
-      absl::Time started = absl::Now();
+      const auto started = std::chrono::steady_clock::now();
       if (absl::Status connected = connection_->EnsureConnected(); !connected.ok()) return Fail(connected);
       Split(batch);
       const bool quick = careful_batches_ == 0;
@@ -250,7 +251,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       }
       if (!quick) --careful_batches_;
       if (!written.ok()) return Fail(written);
-      journal_.options_.on_commit(batch.size(), absl::Now() - started);
+      journal_.options_.on_commit(batch.size(), absl::FromChrono(std::chrono::steady_clock::now() - started));
       return BatchResult::kWritten;
     }
 

@@ -26,7 +26,7 @@ class RetrierTest : public ::testing::Test {
                                time_.Advance(pause);
                              },
                              [this](const absl::Status& failed, absl::Duration) { told_.push_back(failed.code()); }});
-    return retrier.Run([&](absl::Time deadline) {
+    return retrier.Run([&](SteadyTime deadline) {
       deadlines_.push_back(deadline);
       time_.Advance(absl::Milliseconds(10));
       size_t turn = std::min(deadlines_.size(), answers.size()) - 1;
@@ -37,7 +37,7 @@ class RetrierTest : public ::testing::Test {
   testing::ManualTime time_;
   SeededRandom random_{1};
   std::vector<absl::Duration> pauses_;
-  std::vector<absl::Time> deadlines_;
+  std::vector<SteadyTime> deadlines_;
   std::vector<absl::StatusCode> told_;
 };
 
@@ -47,7 +47,7 @@ TEST_F(RetrierTest, CallsOnceWhenAllIsWell) {
 }
 
 TEST_F(RetrierTest, RepeatsUntilTheServerIsBack) {
-  absl::Time start = time_.Now();
+  const SteadyTime start = time_.Steady();
   EXPECT_TRUE(Run({}, {absl::UnavailableError("down"), absl::UnavailableError("down"), absl::OkStatus()}).ok());
   EXPECT_THAT(deadlines_, ElementsAre(start + absl::Seconds(30), start + absl::Seconds(30), start + absl::Seconds(30)));
   EXPECT_THAT(told_, ElementsAre(absl::StatusCode::kUnavailable, absl::StatusCode::kUnavailable));
@@ -65,9 +65,9 @@ TEST_F(RetrierTest, EndsWhenTheTimeIsSpent) {
   RetryBudget budget;
   budget.retries = 1'000'000;
   budget.timeout = absl::Seconds(5);
-  absl::Time start = time_.Now();
+  const SteadyTime start = time_.Steady();
   EXPECT_EQ(Run(budget, {absl::UnavailableError("down")}).code(), absl::StatusCode::kUnavailable);
-  EXPECT_LE(time_.Now(), start + budget.timeout + absl::Milliseconds(10));
+  EXPECT_LE(time_.Steady(), start + budget.timeout + absl::Milliseconds(10));
 }
 
 TEST_F(RetrierTest, WaitsAtLeastAsLongAsTheServerAsks) {

@@ -31,7 +31,7 @@ TEST_F(ChoresTest, EachIsDoneAtItsOwnPace) {
                               return absl::OkStatus();
                             })},
                 time_, log_);
-  const absl::Time start = time_.Now();
+  const SteadyTime start = time_.Steady();
   EXPECT_EQ(chores.RunDue(), start + absl::Seconds(1));
   EXPECT_EQ(done, "ab");
   EXPECT_EQ(chores.RunDue(), start + absl::Seconds(1)) << "nothing is due yet";
@@ -51,13 +51,31 @@ TEST_F(ChoresTest, OneThatFailsIsTriedAgainAfterItsOwnPause) {
                   },
                   absl::Seconds(2)}},
                 time_, log_);
-  const absl::Time start = time_.Now();
+  const SteadyTime start = time_.Steady();
   EXPECT_EQ(chores.RunDue(), start + absl::Seconds(2));
   time_.Advance(absl::Seconds(2));
   EXPECT_EQ(chores.RunDue(), start + absl::Seconds(4));
   time_.Advance(absl::Seconds(2));
   EXPECT_EQ(chores.RunDue(), start + absl::Seconds(4) + absl::Hours(1));
   EXPECT_EQ(tries, 3);
+}
+
+TEST_F(ChoresTest, GoOnWhenTheWallClockIsSet) {
+  int done = 0;
+  Chores chores({EveryChore(absl::Seconds(1), "counting",
+                            [&] {
+                              ++done;
+                              return absl::OkStatus();
+                            })},
+                time_, log_);
+  chores.RunDue();
+  time_.SetWall(time_.Now() - absl::Hours(1));
+  time_.Advance(absl::Seconds(1));
+  EXPECT_EQ(chores.RunDue(), time_.Steady() + absl::Seconds(1));
+  EXPECT_EQ(done, 2) << "set back";
+  time_.SetWall(time_.Now() + absl::Hours(2));
+  chores.RunDue();
+  EXPECT_EQ(done, 2) << "set forward: no time has passed";
 }
 
 TEST_F(ChoresTest, AreDoneOnAThreadUntilStopped) {

@@ -60,6 +60,18 @@ TEST(Readiness, ResultIsReusedUntilTheCacheTimeIsOver) {
   EXPECT_TRUE(readiness.Get().ready) << "recovers by itself";
 }
 
+TEST(Readiness, ACachedResultEndsWhenTheWallClockIsSetBack) {
+  testing::ManualTime time;
+  Readiness readiness(time, absl::Seconds(1));
+  std::atomic<bool> up = true;
+  readiness.Add("postgres", kLong, [&] { return up ? absl::OkStatus() : absl::UnavailableError("down"); });
+  EXPECT_TRUE(readiness.Get().ready);
+  up = false;
+  time.SetWall(time.Now() - absl::Hours(1));
+  time.Advance(absl::Seconds(1));
+  EXPECT_FALSE(readiness.Get().ready);
+}
+
 TEST(Readiness, ConcurrentProbesShareOneRun) {
   testing::ManualTime time;
   Readiness readiness(time);

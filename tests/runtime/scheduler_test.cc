@@ -22,7 +22,7 @@ class ManualTimeTest : public ::testing::Test {
     return [this, n] { ran_.push_back(n); };
   }
   testing::ManualTime time_;
-  const absl::Time start_ = time_.Now();
+  const SteadyTime start_ = time_.Steady();
   std::vector<int> ran_;
 };
 
@@ -35,15 +35,15 @@ TEST_F(ManualTimeTest, RunsInOrderOfTimeAndThenOfAsking) {
   EXPECT_THAT(ran_, IsEmpty());
   time_.Advance(absl::Seconds(2));
   EXPECT_THAT(ran_, ElementsAre(1, 2, 3));
-  EXPECT_EQ(time_.Now(), start_ + absl::Milliseconds(2999));
+  EXPECT_EQ(time_.Steady(), start_ + absl::Milliseconds(2999));
   EXPECT_EQ(time_.pending(), 1);
 }
 
 TEST_F(ManualTimeTest, EachCallbackSeesItsOwnTimeAndMayAskForMore) {
-  std::vector<absl::Time> seen;
+  std::vector<SteadyTime> seen;
   time_.At(start_ + absl::Seconds(1), [&] {
-    seen.push_back(time_.Now());
-    time_.At(time_.Now() + absl::Seconds(1), [&] { seen.push_back(time_.Now()); });
+    seen.push_back(time_.Steady());
+    time_.At(time_.Steady() + absl::Seconds(1), [&] { seen.push_back(time_.Steady()); });
   });
   time_.Advance(absl::Seconds(5));
   EXPECT_THAT(seen, ElementsAre(start_ + absl::Seconds(1), start_ + absl::Seconds(2)));
@@ -52,7 +52,7 @@ TEST_F(ManualTimeTest, EachCallbackSeesItsOwnTimeAndMayAskForMore) {
 TEST_F(ManualTimeTest, PastTimersRunWithoutMovingTimeBack) {
   time_.At(start_ - absl::Hours(1), Log(1));
   EXPECT_TRUE(time_.RunNext());
-  EXPECT_EQ(time_.Now(), start_);
+  EXPECT_EQ(time_.Steady(), start_);
   EXPECT_FALSE(time_.RunNext());
 }
 
@@ -66,6 +66,19 @@ TEST_F(ManualTimeTest, CancelledTimersNeverRun) {
   EXPECT_THAT(ran_, ElementsAre(2));
 }
 
+TEST_F(ManualTimeTest, SettingTheWallClockIsNoTimePassing) {
+  time_.At(start_ + absl::Seconds(2), Log(1));
+  const absl::Time wall = time_.Now();
+  testing::DistantClock distant(time_);
+  time_.SetWall(wall - absl::Hours(1));
+  EXPECT_EQ(time_.Now(), wall - absl::Hours(1));
+  EXPECT_EQ(time_.Steady(), start_);
+  time_.Advance(absl::Seconds(2));
+  EXPECT_THAT(ran_, ElementsAre(1));
+  EXPECT_EQ(time_.Now(), wall - absl::Hours(1) + absl::Seconds(2));
+  EXPECT_EQ(distant.Now(), wall + absl::Seconds(2)) << "another host's clock";
+}
+
 constexpr absl::Duration kNever = absl::Hours(1'000);
 
 TEST(ThreadScheduler, RunsWhatIsDueInOrder) {
@@ -73,7 +86,7 @@ TEST(ThreadScheduler, RunsWhatIsDueInOrder) {
   ThreadScheduler scheduler(clock);
   std::latch hold{1}, done{1};
   std::vector<int> ran;
-  absl::Time past = clock.Now() - absl::Hours(1);
+  SteadyTime past = clock.Steady() - absl::Hours(1);
   scheduler.At(past - absl::Hours(1), [&] { hold.wait(); });
   scheduler.At(past + absl::Seconds(2), [&] {
     ran.push_back(3);
@@ -90,10 +103,10 @@ TEST(ThreadScheduler, RunsWhatIsDueInOrder) {
 TEST(ThreadScheduler, AnEarlierTimerWakesTheThreadThatWaitsForALaterOne) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  scheduler.At(clock.Now() + kNever, [] { FAIL() << "far in the future"; });
-  scheduler.At(absl::InfiniteFuture(), [] { FAIL() << "never"; });
+  scheduler.At(clock.Steady() + kNever, [] { FAIL() << "far in the future"; });
+  scheduler.At(SteadyTime::InfiniteFuture(), [] { FAIL() << "never"; });
   std::latch done{1};
-  scheduler.At(clock.Now() + absl::Milliseconds(1), [&] { done.count_down(); });
+  scheduler.At(clock.Steady() + absl::Milliseconds(1), [&] { done.count_down(); });
   done.wait();
 }
 
@@ -101,10 +114,10 @@ TEST(ThreadScheduler, NeverRunsBeforeItsTime) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
   std::latch done{1};
-  absl::Time when = clock.Now() + absl::Milliseconds(3);
-  absl::Time ran;
+  SteadyTime when = clock.Steady() + absl::Milliseconds(3);
+  SteadyTime ran;
   scheduler.At(when, [&] {
-    ran = clock.Now();
+    ran = clock.Steady();
     done.count_down();
   });
   done.wait();
@@ -114,11 +127,11 @@ TEST(ThreadScheduler, NeverRunsBeforeItsTime) {
 TEST(ThreadScheduler, CancelTellsWhetherItCameInTime) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  auto id = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
+  auto id = scheduler.At(clock.Steady() + kNever, [] { FAIL(); });
   EXPECT_TRUE(scheduler.Cancel(id));
   EXPECT_FALSE(scheduler.Cancel(id));
   std::latch running{1}, let_go{1};
-  auto started = scheduler.At(clock.Now(), [&] {
+  auto started = scheduler.At(clock.Steady(), [&] {
     running.count_down();
     let_go.wait();
   });
@@ -137,9 +150,9 @@ struct CancelsWhenDestroyed {
 TEST(ThreadScheduler, CallbacksAreDestroyedOutsideItsLock) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
-  auto other = scheduler.At(clock.Now() + kNever, [] {});
+  auto other = scheduler.At(clock.Steady() + kNever, [] {});
   std::shared_ptr<CancelsWhenDestroyed> owner(new CancelsWhenDestroyed{scheduler, other});
-  auto id = scheduler.At(clock.Now() + kNever, [owner] {});
+  auto id = scheduler.At(clock.Steady() + kNever, [owner] {});
   owner = nullptr;
   EXPECT_TRUE(scheduler.Cancel(id));
   EXPECT_FALSE(scheduler.Cancel(other)) << "the destructor did";
@@ -149,10 +162,10 @@ TEST(ThreadScheduler, CallbacksMayScheduleAndCancel) {
   SystemClock clock;
   ThreadScheduler scheduler(clock);
   std::latch done{1};
-  auto never = scheduler.At(clock.Now() + kNever, [] { FAIL(); });
-  scheduler.At(clock.Now(), [&] {
+  auto never = scheduler.At(clock.Steady() + kNever, [] { FAIL(); });
+  scheduler.At(clock.Steady(), [&] {
     EXPECT_TRUE(scheduler.Cancel(never));
-    scheduler.At(clock.Now(), [&] { done.count_down(); });
+    scheduler.At(clock.Steady(), [&] { done.count_down(); });
   });
   done.wait();
 }
@@ -162,7 +175,7 @@ TEST(ThreadScheduler, DestructorDropsWhatIsPending) {
   auto alive = std::make_shared<int>(1);
   {
     ThreadScheduler scheduler(clock);
-    scheduler.At(clock.Now() + kNever, [alive] { FAIL(); });
+    scheduler.At(clock.Steady() + kNever, [alive] { FAIL(); });
   }
   EXPECT_EQ(alive.use_count(), 1);
 }
@@ -176,7 +189,7 @@ TEST(ThreadScheduler, TakesTimersFromManyThreads) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {
-        scheduler.At(clock.Now(), [&] {
+        scheduler.At(clock.Steady(), [&] {
           if (--left == 0) done.count_down();
         });
       }

@@ -34,7 +34,7 @@ class RunnerTest : public ::testing::Test {
 
   struct Process {
     Process(RunnerTest& test, const std::string& instance)
-        : journal(test.book_, test.time_, {instance, std::to_string(++test.lives_), absl::Seconds(10)}),
+        : journal(test.book_, test.store_clock_, {instance, std::to_string(++test.lives_), absl::Seconds(10)}),
           runner(test.definition_, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
     testing::MemoryJournal<Trip> journal;
     NiceMock<testing::MockObserver> observer;
@@ -96,6 +96,7 @@ class RunnerTest : public ::testing::Test {
 
   int lives_ = 0;
   ManualTime time_;
+  waybill::testing::DistantClock store_clock_{time_};
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
   RetryPolicy policy_{.attempts_max = 3, .attention_after = 4};
@@ -386,6 +387,32 @@ TEST_F(RunnerTest, RenewsLeasesAndLetsGoOfLostOnes) {
   EXPECT_EQ(settled_.status().code(), absl::StatusCode::kAborted);
 }
 
+TEST_F(RunnerTest, NothingWaitsLongerWhenTheWallClockIsSetBack) {
+  Process a(*this, "a");
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  for (int i = 0; i < 50; ++i) unhotel_.WillAnswer(Outcome::Unknown("DOWN"));
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  Uuid id = Start(a);
+  time_.SetWall(time_.Now() - absl::Hours(1));
+  size_t tries = unhotel_.keys.size();
+  for (int i = 0; i < 20; ++i) {
+    time_.Advance(absl::Seconds(4));
+    ASSERT_TRUE(a.runner.RenewLeases().ok());
+    ASSERT_GT(Row(id).lease_until, store_clock_.Now()) << "after " << 4 * i << " s";
+  }
+  EXPECT_GE(unhotel_.keys.size(), tries + 2) << "backoffs go on";
+}
+
+TEST_F(RunnerTest, TheAgeOfASagaThatBeganHereIsTimeThatPassed) {
+  Process a(*this, "a");
+  flight_.Hold();
+  EXPECT_CALL(a.observer, OnSettled(_, absl::Seconds(2)));
+  Start(a);
+  time_.SetWall(time_.Now() - absl::Hours(1));
+  time_.Advance(absl::Seconds(2));
+  flight_.Answer(Outcome::Succeeded());
+}
+
 TEST_F(RunnerTest, PicksAgainWhenAClaimIsLost) {
   int refusals = 2;
   book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim || refusals-- <= 0; };
@@ -427,7 +454,7 @@ TEST_F(RunnerTest, StopLetsGoAndEndsTheLeases) {
   Process a(*this, "a");
   hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
   Uuid id = Start(a);
-  ASSERT_TRUE(a.runner.Stop(time_.Now()).ok());
+  ASSERT_TRUE(a.runner.Stop(time_.Steady()).ok());
   EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
   Process b(*this, "b");
   EXPECT_EQ(*b.runner.RecoverExpired(false, 10), 1u) << "at once, without waiting for the lease to run out";

@@ -55,7 +55,8 @@ struct Gateway {
 
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed) : random_(seed) {
+  explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : random_(seed), wall_hand_(seed) {
+    if (somebody_sets_the_wall_clock) SetWall();
     book_.apply_effects = [this](const Record<Job>& record) { return Book(record); };
     RetryPolicy retry{.attempts_max = 3, .attention_after = 3, .undo_backoff_max = absl::Seconds(5)};
     definition_ = Define<Job>("job")
@@ -73,16 +74,17 @@ class Simulation {
 
   void Run() {
     for (int i = 0; i < 40; ++i) {
-      time_.At(time_.Now() + Milliseconds(0, 20'000), [this] { StartSaga(); });
+      time_.At(time_.Steady() + Milliseconds(0, 20'000), [this] { StartSaga(); });
     }
     for (int i = 0; i < 6; ++i) {
-      time_.At(time_.Now() + Milliseconds(0, 25'000), [this] { Crash(Pick(processes_.size())); });
+      time_.At(time_.Steady() + Milliseconds(0, 25'000), [this] { Crash(Pick(processes_.size())); });
     }
     for (int i = 0; i < 8; ++i) {
-      time_.At(time_.Now() + Milliseconds(0, 25'000), [this] { Cancel(); });
+      time_.At(time_.Steady() + Milliseconds(0, 25'000), [this] { Cancel(); });
     }
     Housekeep();
-    for (int events = 0; events < 200'000 && (time_.Now() < start_ + absl::Minutes(1) || Unfinished() > 0); ++events) {
+    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || Unfinished() > 0);
+         ++events) {
       if (!time_.RunNext()) break;
     }
   }
@@ -124,9 +126,9 @@ class Simulation {
  private:
   struct Process {
     Process(Simulation& s, size_t index, int life)
-        : journal(s.book_, s.time_, {fmt::format("p{}", index), std::to_string(life), absl::Seconds(3)}),
+        : journal(s.book_, s.store_clock_, {fmt::format("p{}", index), std::to_string(life), absl::Seconds(3)}),
           runner(s.definition_, journal, s.time_, s.time_, s.random_, observer, {.lease = absl::Seconds(3)}) {
-      journal.set_defer([&s](auto task) { s.time_.At(s.time_.Now() + s.Milliseconds(0, 30), std::move(task)); });
+      journal.set_defer([&s](auto task) { s.time_.At(s.time_.Steady() + s.Milliseconds(0, 30), std::move(task)); });
     }
     testing::MemoryJournal<Job> journal;
     Observer observer;
@@ -145,7 +147,9 @@ class Simulation {
   }
   size_t Pick(size_t count) { return random_.Next() % count; }
   bool OneIn(uint64_t n) { return random_.Next() % n == 0; }
-  void Tell(std::string_view line) { story_ += fmt::format("{} {}\n", absl::ToUnixMillis(time_.Now()), line); }
+  void Tell(std::string_view line) {
+    story_ += fmt::format("{} {}\n", absl::ToInt64Milliseconds(time_.Steady() - start_), line);
+  }
 
   void StartProcess(size_t index) {
     if (processes_.size() <= index) processes_.resize(index + 1);
@@ -183,7 +187,13 @@ class Simulation {
       (void)process->runner.RecoverExpired(false, 100);
       (void)process->runner.RenewLeases();
     }
-    time_.At(time_.Now() + absl::Milliseconds(500), [this] { Housekeep(); });
+    time_.At(time_.Steady() + absl::Milliseconds(500), [this] { Housekeep(); });
+  }
+
+  void SetWall() {
+    const auto hours = static_cast<int64_t>(wall_hand_.Next() % 9) - 4;
+    time_.SetWall(time_.Now() + absl::Hours(hours));
+    time_.At(time_.Steady() + absl::Seconds(1), [this] { SetWall(); });
   }
 
   size_t Unfinished() const {
@@ -199,15 +209,15 @@ class Simulation {
     bool lost = OneIn(6);
     if (lost) {
       time_.At(attempt.deadline, [done = std::move(done)]() mutable { done(Outcome::Unknown("LOST")); });
-      if (OneIn(2)) time_.At(time_.Now() + there, [execute] { execute(); });
+      if (OneIn(2)) time_.At(time_.Steady() + there, [execute] { execute(); });
       return;
     }
-    if (time_.Now() + there >= attempt.deadline) {
+    if (time_.Steady() + there >= attempt.deadline) {
       time_.At(attempt.deadline, [done = std::move(done)]() mutable { done(Outcome::Unknown("TIMEOUT")); });
-      time_.At(time_.Now() + there, [execute] { execute(); });
+      time_.At(time_.Steady() + there, [execute] { execute(); });
       return;
     }
-    time_.At(time_.Now() + there, [execute, done = std::move(done)]() mutable { done(execute()); });
+    time_.At(time_.Steady() + there, [execute, done = std::move(done)]() mutable { done(execute()); });
   }
 
   void Charge(const Attempt& attempt, Job&, OutcomeCallback& done) {
@@ -255,9 +265,10 @@ class Simulation {
   }
 
   waybill::testing::ManualTime time_;
-  const absl::Time start_ = time_.Now();
-  SeededRandom random_;
-  IdGenerator ids_{time_, random_};
+  const SteadyTime start_ = time_.Steady();
+  waybill::testing::DistantClock store_clock_{time_};
+  SeededRandom random_, wall_hand_;
+  IdGenerator ids_{store_clock_, random_};
   testing::MemoryBook<Job> book_;
   Gateway gateway_;
   std::map<std::string, std::string> drivers_;  // job -> driver
@@ -286,6 +297,16 @@ TEST(Simulation, OneSeedTellsOneStory) {
   other.Run();
   EXPECT_EQ(first.story(), second.story());
   EXPECT_NE(first.story(), other.story());
+}
+
+TEST(Simulation, WhoSetsTheWallClockChangesNoStory) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation still(seed), set(seed, true);
+    still.Run();
+    set.Run();
+    ASSERT_EQ(set.Verdict(), "");
+    ASSERT_EQ(set.story(), still.story()) << "seed " << seed;
+  }
 }
 
 #ifdef WAYBILL_FAILPOINTS

@@ -42,7 +42,7 @@ class GrpcLocationServiceTest : public ::testing::Test {
   ~GrpcLocationServiceTest() override {
     world_.streams.Drain();
     watches_->Stop();
-    server_->Drain(absl::Now() + absl::Seconds(1));
+    server_->Drain(SystemClock().Steady() + absl::Seconds(1));
     workers_.Stop();
   }
 

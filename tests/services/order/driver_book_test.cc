@@ -31,7 +31,7 @@ class DriverBookTest : public ::testing::Test {
   }
 
   SeededRandom random_{7};
-  absl::Time now_ = absl::FromUnixSeconds(1'800'000'000);
+  SteadyTime now_;
   DriverBook book_{random_, kFresh};
 };
 

@@ -43,7 +43,7 @@ class OrderApiTest : public ::testing::Test {
   }
   // Moves time in small steps, so that backoffs, polls and what they start take their turns.
   void Pass(absl::Duration duration, Replica& replica) {
-    for (const absl::Time end = world_.time.Now() + duration; world_.time.Now() < end;) {
+    for (const SteadyTime end = world_.time.Steady() + duration; world_.time.Steady() < end;) {
       world_.time.Advance(absl::Milliseconds(50));
       replica.Settle();
     }
@@ -142,6 +142,15 @@ TEST_F(OrderApiTest, WaitsNoLongerThanItsOwnBound) {
   HoldGateway();
   auto call = a_.Create(a_.NewOrder("k"));
   world_.time.Advance(OrderApiOptions{}.wait_max);
+  EXPECT_EQ(call.Get().reason(), "ORDER_STILL_RUNNING");
+  LetGo();
+}
+
+TEST_F(OrderApiTest, WaitsNoLongerWhenTheWallClockIsSetBack) {
+  HoldGateway();
+  auto call = a_.Create(a_.NewOrder("k"), absl::Seconds(2));
+  world_.time.SetWall(world_.time.Now() - absl::Hours(1));
+  world_.time.Advance(absl::Seconds(2));
   EXPECT_EQ(call.Get().reason(), "ORDER_STILL_RUNNING");
   LetGo();
 }
@@ -490,12 +499,12 @@ class SagaApiTest : public OrderApiTest {
  protected:
   absl::StatusOr<SagaApi::Answer> Retry(const Uuid& id) {
     std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-    a_.sagas.Retry(id, absl::InfiniteFuture(), [&](auto result) { answer.set_value(std::move(result)); });
+    a_.sagas.Retry(id, SteadyTime::InfiniteFuture(), [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
   absl::StatusOr<SagaApi::Answer> Resolve(const Uuid& id) {
     std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-    a_.sagas.Resolve(id, "ops: paid back by hand", absl::InfiniteFuture(),
+    a_.sagas.Resolve(id, "ops: paid back by hand", SteadyTime::InfiniteFuture(),
                      [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }

@@ -41,7 +41,7 @@ class OrderServiceTest : public ::testing::Test {
   ~OrderServiceTest() override {
     replica_.watches.Stop();
     replica_.workers.Stop();
-    server_.Drain(absl::Now());
+    server_.Drain(SteadyTime::InfinitePast());
   }
 
   // A context with a deadline, so that a test that hangs fails.

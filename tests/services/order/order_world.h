@@ -35,8 +35,9 @@ namespace waybill::order {
 // What the replicas share.
 struct SharedWorld {
   waybill::testing::ManualTime time;
+  waybill::testing::DistantClock store_clock{time};
   storage::testing::MemoryOrderBook book;
-  storage::testing::FakeFleet fleet{time};
+  storage::testing::FakeFleet fleet{store_clock};
   testing::FakePaymentGateway gateway;
 
   void PutDrivers(std::vector<std::string> ids) {
@@ -56,8 +57,8 @@ class Replica {
  public:
   explicit Replica(SharedWorld& shared, std::string name = "a", std::unique_ptr<Dispatch> dispatch_to_use = nullptr)
       : world(shared),
-        journal(shared.book, shared.time, saga::Lease{name, "1", absl::Seconds(10)}),
-        store(shared.book, shared.time),
+        journal(shared.book, shared.store_clock, saga::Lease{name, "1", absl::Seconds(10)}),
+        store(shared.book, shared.store_clock),
         random(std::hash<std::string>()(name)),
         ids(shared.time, random),
         log(LogFormat::kText, LogLevel::kOff, shared.time),
@@ -131,17 +132,17 @@ class Replica {
   Call Create(storage::Order order, absl::Duration timeout = absl::InfiniteDuration(),
               OrderApi::Wait wait = OrderApi::Wait::kUntilSettled) {
     Call call;
-    api.Create(std::move(order), wait, world.time.Now() + timeout, "", call.Expect(api));
+    api.Create(std::move(order), wait, world.time.Steady() + timeout, "", call.Expect(api));
     return call;
   }
   Call Cancel(const Uuid& id, std::string reason = "", absl::Duration timeout = absl::InfiniteDuration()) {
     Call call;
-    api.Cancel(id, std::move(reason), world.time.Now() + timeout, call.Expect(api));
+    api.Cancel(id, std::move(reason), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
   Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration()) {
     Call call;
-    api.Complete(id, world.time.Now() + timeout, call.Expect(api));
+    api.Complete(id, world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
 

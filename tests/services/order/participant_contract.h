@@ -14,7 +14,7 @@
 namespace waybill::order {
 
 inline ParticipantCall CallFor(const std::string& key) {
-  return {key, "0190f0a0-0000-7000-8000-00000000000a", absl::Now() + absl::Seconds(10), ""};
+  return {key, "0190f0a0-0000-7000-8000-00000000000a", SystemClock().Steady() + absl::Seconds(10), ""};
 }
 
 inline storage::Order OrderOf(int64_t amount_minor) {
@@ -113,7 +113,7 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerForNeitherSuccessNorFailure) {
   PaymentGateway& gateway = this->world_.gateway();
   this->world_.LoseNextAnswer();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = absl::Now() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
   EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
   EXPECT_EQ(this->world_.NetMinor(), 100);
   auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));

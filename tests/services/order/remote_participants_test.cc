@@ -40,7 +40,7 @@ class SandboxWorld {
   ~SandboxWorld() {
     client_.reset();
     sandbox_.ReleaseHeld();
-    server_.Drain(absl::Now());
+    server_.Drain(SteadyTime::InfinitePast());
   }
 
   PaymentGateway& gateway() { return *gateway_; }
@@ -120,7 +120,7 @@ class ScriptedGateway {
   }
   ~ScriptedGateway() {
     client_.reset();
-    server_.Drain(absl::Now());
+    server_.Drain(SteadyTime::InfinitePast());
   }
   std::unique_ptr<RemoteGateway> gateway;
 
@@ -158,7 +158,7 @@ TEST(RemoteGateway, TakesAnAnswerWithoutAnOutcomeForUnknown) {
 TEST(RemoteGateway, SendsTheRequestTheDeadlineAndTheTrace) {
   payment::ChargeRequest request;
   std::string traceparent;
-  absl::Time deadline;
+  SteadyTime deadline;
   ScriptedGateway world([&](ChargeCall& call) {
     request = call.request();
     traceparent = std::string(call.Metadata("traceparent"));

@@ -165,7 +165,7 @@ TEST_F(BidiStreamTest, IsEndedByADrain) {
   grpc::ClientContext context;
   auto stream = stub_->StreamLocations(&context);
   EXPECT_TRUE(testing::Eventually(kLongEnough, [&] { return opened_ == 1; }));
-  std::thread drain([this] { server_.Drain(absl::Now()); });
+  std::thread drain([this] { server_.Drain(SteadyTime::InfinitePast()); });
   LocationAck none;
   EXPECT_FALSE(stream->Read(&none));
   EXPECT_EQ(stream->Finish().error_code(), grpc::UNAVAILABLE);

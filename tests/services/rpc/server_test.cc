@@ -20,6 +20,7 @@
 #include "runtime/metrics.h"
 #include "runtime/status.h"
 #include "services/rpc/client.h"
+#include "services/rpc/deadline.h"
 #include "waybill/order/v1/order.grpc.pb.h"
 #include "waybill/payment/v1/payment.grpc.pb.h"
 
@@ -143,8 +144,8 @@ class RpcServerTest : public ::testing::Test {
 };
 
 TEST_F(RpcServerTest, AnswersAUnaryCall) {
-  absl::Time deadline = absl::Now() + absl::Seconds(60);
-  Box<absl::Time> deadlines;
+  const SteadyTime deadline = SystemClock().Steady() + absl::Seconds(60);
+  Box<SteadyTime> deadlines;
   Serve([&](ChargeCall::Ptr call) {
     call->response().mutable_approved()->set_reference(
         fmt::format("{} for {}", call->request().idempotency_key(), call->Metadata("waybill-client")));
@@ -156,7 +157,7 @@ TEST_F(RpcServerTest, AnswersAUnaryCall) {
   });
   grpc::ClientContext context;
   context.AddMetadata("waybill-client", "shop");
-  context.set_deadline(absl::ToChronoTime(deadline));
+  context.set_deadline(ToGrpcDeadline(deadline));
   ChargeRequest request;
   request.set_idempotency_key("k");
   ChargeResponse response;
@@ -166,7 +167,21 @@ TEST_F(RpcServerTest, AnswersAUnaryCall) {
   EXPECT_EQ(context.GetServerInitialMetadata().count("idempotency-replayed"), 1u);
   EXPECT_LT(absl::AbsDuration(deadlines.Take() - deadline), absl::Seconds(1));
   ASSERT_TRUE(Charge().ok());
-  EXPECT_EQ(deadlines.Take(), absl::InfiniteFuture());
+  EXPECT_EQ(deadlines.Take(), SteadyTime::InfiniteFuture());
+}
+
+// By way of the wall clock's 64-bit nanoseconds it would lie in the past.
+TEST_F(RpcServerTest, ADeadlineBeyondTheYear2262IsFarAway) {
+  Box<SteadyTime> deadlines;
+  Serve([&](ChargeCall::Ptr call) {
+    deadlines.Put(call->deadline());
+    call->Finish(absl::OkStatus());
+  });
+  grpc::ClientContext context;
+  context.set_deadline(ToGrpcDeadline(SystemClock().Steady() + absl::Hours(2'562'047)));
+  ChargeResponse response;
+  EXPECT_TRUE(PaymentGateway::NewStub(channel_)->Charge(&context, ChargeRequest(), &response).ok());
+  EXPECT_GT(deadlines.Take() - SystemClock().Steady(), absl::Hours(2'000'000));
 }
 
 TEST_F(RpcServerTest, ErrorsTravelWithTheirDetail) {
@@ -361,7 +376,7 @@ TEST_F(RpcServerTest, DrainWaitsForCallsAndRefusesNewOnes) {
   std::thread client([&] { EXPECT_TRUE(Charge().ok()); });
   ChargeCall::Ptr running = calls.Take();
 
-  std::thread drain([&] { server_->Drain(absl::Now() + absl::Seconds(60)); });
+  std::thread drain([&] { server_->Drain(SystemClock().Steady() + absl::Seconds(60)); });
   ASSERT_TRUE(health->Read(&response));  // the drain has begun
   EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
   EXPECT_FALSE(health->Read(&response));
@@ -401,7 +416,7 @@ TEST_F(RpcServerTest, DrainEndsEvenWithCallsThatNobodyFinishes) {
   Box<bool> written;
   stuck_watch->Write(large, [&](bool ok) { written.Put(ok); });
 
-  server_->Drain(absl::Now() + absl::Milliseconds(50));
+  server_->Drain(SystemClock().Steady() + absl::Milliseconds(50));
   client.join();
   EXPECT_TRUE(cancelled.Take());
   written.Take();
@@ -430,7 +445,7 @@ TEST_F(RpcServerTest, DrainsWhileCallsKeepComing) {
   };
   for (int i = 0; i < 64; ++i) again();
   for (int i = 0; i < 1000; ++i) answered.Take();
-  server_->Drain(absl::Now() + absl::Seconds(60));
+  server_->Drain(SystemClock().Steady() + absl::Seconds(60));
   stop = true;
   for (int i = 0; i < 64; ++i) EXPECT_TRUE(ended.Take());
 }
@@ -521,13 +536,13 @@ TEST_F(RpcServerTest, RegisteringAMethodThatIsNotInTheProtoThrows) {
 TEST_F(RpcServerTest, TheClientPassesMetadataAndDeadlineOn) {
   Serve([](ChargeCall::Ptr call) {
     call->response().mutable_approved()->set_reference(std::string(call->Metadata("traceparent")));
-    call->Finish(call->deadline() < absl::Now() + absl::Seconds(31) ? absl::OkStatus()
-                                                                    : absl::InternalError("deadline"));
+    call->Finish(call->deadline() < SystemClock().Steady() + absl::Seconds(31) ? absl::OkStatus()
+                                                                               : absl::InternalError("deadline"));
   });
   Client client({channel_, MakeChannel(address())});
   Box<std::string> answers;
   CallOptions options;
-  options.deadline = absl::Now() + absl::Seconds(30);
+  options.deadline = SystemClock().Steady() + absl::Seconds(30);
   options.metadata = {{"traceparent", "00-1-2-01"}};
   for (int i = 0; i < 4; ++i) {
     client.Call<ChargeResponse>(kCharge, ChargeRequest(), options,

@@ -88,7 +88,7 @@ class FakeCaller final : public Caller {
 class ToldScheduler final : public Scheduler {
  public:
   explicit ToldScheduler(testing::ManualTime& time) : time_(time) {}
-  TimerId At(absl::Time when, Callback callback) override {
+  TimerId At(SteadyTime when, Callback callback) override {
     TimerId id = time_.At(when, std::move(callback));
     std::lock_guard lock(mutex_);
     ++set_;

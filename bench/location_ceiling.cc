@@ -194,7 +194,9 @@ absl::StatusOr<LocationCeilingResult> MeasureLocationCeiling(const LocationCeili
     connections.push_back(*std::move(connection));
   }
   const absl::CivilDay today = storage::PartitionDay(options.epoch);
-  if (const absl::Status made = storage::MakePartitions(*connections[0], {today, today + 1}); !made.ok()) return made;
+  for (const absl::CivilDay day : {today, today + 1}) {
+    if (const absl::Status made = storage::MakePartition(*connections[0], day); !made.ok()) return made;
+  }
   const absl::StatusOr<storage::RedisUrl> url = storage::RedisUrl::Parse(options.redis_url);
   if (!url.ok()) return url.status();
   storage::RedisConnection redis(*url, {});

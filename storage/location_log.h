@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "storage/fleet.h"
 
@@ -36,20 +37,29 @@ struct RefusedLocation {
 struct LocationAppend {
   std::vector<Location> locations;  // each passes FindFault; equal (driver_id, recorded_at) are stored once
   absl::Time received_at;
-  // Called exactly once, on any thread. OK: durable, but for `refused`. Otherwise (shutting down while the store is
-  // away) nothing is known, and the sender has to send again.
+  // Called exactly once, on any thread. OK: durable, but for `refused`, which is in the order of the indices. Otherwise
+  // (the log stops while the store is away, or the store takes nothing for one of the days just now) nothing is known,
+  // and the sender has to send again.
   absl::AnyInvocable<void(const absl::Status& status, LocationAppend& append)> done;
   std::vector<RefusedLocation> refused;
+  absl::Status sent_back;  // the log's: what `done` will be told
 
   size_t weight() const { return locations.size(); }
 };
 
 // What one commit did.
 struct LocationCommit {
-  size_t locations = 0;  // in the batch
+  size_t locations = 0;  // in the batch, without those that are sent back
   size_t stored = 0;     // the others were there already, or were refused
   size_t refused = 0;
   absl::Duration took;  // from the first statement to the commit
+};
+
+// A UTC day that the store does not take positions for, while it takes those of others.
+struct BadDay {
+  absl::CivilDay day;
+  absl::Status why;
+  bool refused = false;  // its positions are refused; otherwise their reports are sent back
 };
 
 // Thread-safe.

@@ -37,7 +37,11 @@ IngestMetrics::IngestMetrics(Metrics& metrics)
                              "Moves that the stream of recent ones lacks, because Redis was away too long.")),
       stale_(metrics.AddGauge("waybill_hot_view_stale", "1 while Redis is away, or the hot view is being rebuilt.")),
       rebuilds_(metrics.AddCounter("waybill_hot_view_rebuilds_total", "Times the hot view was rebuilt from history.")),
-      watches_(metrics.AddGauge("waybill_location_watches_open", "WatchLocations calls that are open.")) {
+      watches_(metrics.AddGauge("waybill_location_watches_open", "WatchLocations calls that are open.")),
+      partitions_failing_(metrics.AddGauge("waybill_partitions_failing",
+                                           "Days of history that could not be made or dropped the last time round.")),
+      default_partition_(
+          metrics.AddGauge("waybill_partitions_default", "1 while driver_locations has a DEFAULT partition.")) {
   for (int i = 0; i < kRejectReasons; ++i) {
     rejected_[static_cast<size_t>(i)] =
         &metrics.AddCounter("waybill_locations_rejected_total", "Points that were refused, by reason.",

@@ -27,6 +27,8 @@ class IngestMetrics {
   void MovesDropped(size_t moves) { moves_dropped_.Increment(static_cast<double>(moves)); }
   void HotViewStale(bool stale) { stale_.Set(stale ? 1 : 0); }
   void HotViewRebuilt() { rebuilds_.Increment(); }
+  void PartitionsKept(size_t failures) { partitions_failing_.Set(static_cast<double>(failures)); }
+  void DefaultPartition(bool there) { default_partition_.Set(there ? 1 : 0); }
   void WatchOpened() { watches_.Increment(); }
   void WatchClosed() { watches_.Decrement(); }
 
@@ -49,6 +51,8 @@ class IngestMetrics {
   prometheus::Gauge& stale_;
   prometheus::Counter& rebuilds_;
   prometheus::Gauge& watches_;
+  prometheus::Gauge& partitions_failing_;
+  prometheus::Gauge& default_partition_;
 };
 
 }  // namespace waybill::ingest

@@ -19,6 +19,7 @@
 #include "services/rpc/server.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
+#include "storage/postgres/location_partitions.h"
 #include "storage/postgres/pool.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
@@ -26,12 +27,15 @@
 namespace waybill::ingest {
 namespace {
 
-void AddGauges(Metrics& metrics, const storage::LocationLog& history, const HotViewFeeder& feeder, const Ingest& ingest,
-               const WorkerPool& workers, const storage::Pool& reads) {
+void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, const HotViewFeeder& feeder,
+               const Ingest& ingest, const WorkerPool& workers, const storage::Pool& reads) {
   metrics.AddCallbackGauge("waybill_location_queue_depth", "Points waiting for the next commit.",
                            [&history] { return static_cast<double>(history.queue_depth()); });
   metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
                            [&history] { return history.stalled() ? 1.0 : 0.0; });
+  metrics.AddCallbackGauge("waybill_location_bad_days",
+                           "Days that Postgres takes no points for, while it takes those of others.",
+                           [&history] { return static_cast<double>(history.bad_days().size()); });
   metrics.AddCallbackGauge("waybill_hot_view_backlog", "Durable points waiting to be published to Redis.",
                            [&feeder] { return static_cast<double>(feeder.backlog()); });
   metrics.AddCallbackGauge("waybill_location_streams_waiting", "Streams not read from, because a queue is full.",
@@ -93,6 +97,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   log_options.on_error = [&log](const absl::Status& status) {
     log.Warn("history was not written", {{"error", std::string(status.message())}});
   };
+  log_options.on_bad_day = [&log](const storage::BadDay& bad) {
+    const std::string day = storage::DayText(bad.day);
+    if (bad.why.ok()) {
+      log.Info("a day of history is written again", {{"day", day}});
+    } else {
+      log.Warn(bad.refused ? "points of a day are refused" : "points of a day are sent back",
+               {{"day", day}, {"error", std::string(bad.why.message())}});
+    }
+  };
   storage::PostgresLocationLog location_log(options.database_url, log_options);
   DriverFront front(options.sanity, options.drivers_max);
   const Intake intake(options.intake);
@@ -112,11 +125,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddLocationService(server, *ingest, streams, api, watches);
   AddGauges(metrics, location_log, feeder, *ingest, workers, reads);
 
-  HousekeepingOptions housekeeping_options;
-  housekeeping_options.partitions_ahead = options.partitions_ahead;
-  housekeeping_options.retention = options.intake.retention;
-  Chores housekeeping(HousekeepingChores(options.database_url, *fleet, clock, log, housekeeping_options), clock, log);
-  housekeeping.Start();
+  PartitionOptions partition_options;
+  partition_options.ahead = options.partitions_ahead;
+  partition_options.retention = options.intake.retention;
+  PartitionKeeper partitions(options.database_url, clock, log, counts, partition_options);
+  Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
+  Chores sweeping({SweepChore(*fleet, {})}, clock, log);
+  partition_keeping.Start();
+  sweeping.Start();
 
   int exit_code = 0;
   absl::Status started = server.Start();
@@ -135,7 +151,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   streams.Drain();
   watches.Stop();
   server.Drain(clock.Steady() + options.drain);
-  housekeeping.Stop();
+  sweeping.Stop();
+  partition_keeping.Stop();
   location_log.Stop();
   feeder.Stop();
   workers.Stop();

@@ -1,11 +1,14 @@
 #include <atomic>
 
+#include "runtime/status.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/sqlstate.h"
 #include "tests/storage/location_contract.h"
+#include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 
 namespace waybill::storage {
@@ -23,6 +26,10 @@ class PostgresWorld final : public LocationWorld {
     EXPECT_TRUE(Migrate(*connection_, [](std::string_view, absl::Duration) {}).ok());
     pool_ = std::make_unique<Pool>(database_.url(), ReadConnectionOptions(), PoolOptions{});
     history_ = std::make_unique<PostgresLocationHistory>(*pool_);
+    options.on_bad_day = [this](const BadDay& bad) {
+      std::lock_guard lock(told_mutex_);
+      told_.push_back((bad.why.ok() ? "good " : bad.refused ? "refused " : "sent back ") + DayText(bad.day));
+    };
     options.on_commit = [this](const LocationCommit& commit) {
       stored += commit.stored;
       locations += commit.locations;
@@ -35,6 +42,12 @@ class PostgresWorld final : public LocationWorld {
   Connection& connection() { return *connection_; }
   testing::Sql& sql() { return sql_; }
   const std::string& url() const { return database_.url(); }
+  PostgresLocationLog& postgres_log() { return *log_; }
+  // What the log said of its days.
+  std::vector<std::string> told() {
+    std::lock_guard lock(told_mutex_);
+    return told_;
+  }
 
   std::atomic<size_t> stored{0}, locations{0}, refused{0};
 
@@ -44,6 +57,8 @@ class PostgresWorld final : public LocationWorld {
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<PostgresLocationHistory> history_;
+  std::mutex told_mutex_;
+  std::vector<std::string> told_;
   std::unique_ptr<PostgresLocationLog> log_;
 };
 
@@ -100,78 +115,347 @@ TEST_P(PostgresLocationLogTest, ReadsOneDriversHourByTheKeyOfTheDaysItTouches) {
   EXPECT_THAT(plan, ::testing::Not(HasSubstr("driver_locations_20260529"))) << plan;
 }
 
+// One writer, so that whoever gets stuck stops everything; and no long waits for locks.
+std::unique_ptr<LocationWorld> MakeOneWriterWorld() {
+  LocationLogOptions options;
+  options.writers = 1;
+  options.lock_timeout = absl::Milliseconds(50);
+  return std::make_unique<PostgresWorld>(options);
+}
+
+// The day of noon_ is the present one, and one before it goes bad.
+class BadDayTest : public PostgresLocationLogTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Append({At("d-1", absl::ZeroDuration()), At("d-1", -kDay), At("d-1", -2 * kDay)}).ok());
+  }
+  testing::Sql& sql() { return world().sql(); }
+
+  // Live points go on, alone and beside others; others of the past as well.
+  void ExpectOthersGoOn() {
+    ASSERT_TRUE(Append({At("live", absl::Seconds(1)), At("live", -kDay + absl::Seconds(1))}).ok());
+    EXPECT_THAT(refused_, ::testing::SizeIs(1));
+    ASSERT_TRUE(Append({At("live", absl::Seconds(2))}).ok());
+    ASSERT_TRUE(Append({At("live", -2 * kDay)}).ok());
+    EXPECT_THAT(Track("live"),
+                ElementsAre(At("live", -2 * kDay), At("live", absl::Seconds(1)), At("live", absl::Seconds(2))));
+    EXPECT_FALSE(log().stalled());
+  }
+  // Its points are refused, each time.
+  void ExpectRefused(const std::string& why) {
+    for (int n = 1; n <= 3; ++n) {
+      ASSERT_TRUE(Append({At("late", absl::Seconds(n) - kDay), At("late", absl::Seconds(n + 10) - kDay)}).ok());
+      ASSERT_THAT(refused_, ::testing::SizeIs(2));
+      EXPECT_THAT(refused_[0].why, HasSubstr(why));
+    }
+    EXPECT_THAT(world().told(), ::testing::Contains("refused 2026-05-27"));
+    EXPECT_THAT(world().postgres_log().bad_days(), ::testing::SizeIs(1));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Postgres, BadDayTest, ::testing::Values(&MakeOneWriterWorld));
+
+TEST_P(BadDayTest, ADayThatATriggerSealedIsRefusedAndAllOthersGoOn) {
+  for (const char* code :
+       {"raise_exception", "insufficient_privilege", "feature_not_supported", "read_only_sql_transaction",
+        "undefined_table", "connection_failure", "object_not_in_prerequisite_state"}) {
+    SCOPED_TRACE(code);
+    sql().Exec(
+        fmt::format("CREATE OR REPLACE FUNCTION sealed() RETURNS trigger LANGUAGE plpgsql AS "
+                    "$$BEGIN RAISE EXCEPTION 'sealed' USING ERRCODE = '{}'; END$$",
+                    code));
+    sql().Exec(
+        "CREATE OR REPLACE TRIGGER sealed BEFORE INSERT ON driver_locations_20260527 FOR EACH ROW "
+        "EXECUTE FUNCTION sealed()");
+    // Refused, or sent back where it may pass.
+    for (int n = 1; n <= 2; ++n) {
+      const absl::Status answer = Append({At("late", absl::Seconds(n) - kDay)});
+      EXPECT_TRUE(answer.code() == absl::StatusCode::kUnavailable || (answer.ok() && refused_.size() == 1)) << answer;
+    }
+    EXPECT_TRUE(Append({At(code, absl::Seconds(1))}).ok());
+    EXPECT_TRUE(refused_.empty());
+  }
+  EXPECT_THAT(Track("late"), ::testing::IsEmpty());
+}
+
+TEST_P(BadDayTest, ASealedDayIsRefusedByName) {
+  sql().Exec("CREATE FUNCTION sealed() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'sealed'; END$$");
+  sql().Exec("CREATE TRIGGER sealed BEFORE INSERT ON driver_locations_20260527 FOR EACH ROW EXECUTE FUNCTION sealed()");
+  ExpectRefused("sealed");
+  ExpectOthersGoOn();
+  sql().Exec("DROP TRIGGER sealed ON driver_locations_20260527");
+  ASSERT_TRUE(Append({At("late", -kDay)}).ok());
+  EXPECT_THAT(refused_, ::testing::IsEmpty());
+  EXPECT_EQ(world().told().back(), "good 2026-05-27");
+  EXPECT_THAT(world().postgres_log().bad_days(), ::testing::IsEmpty());
+}
+
+TEST_P(BadDayTest, ATriggerThatRefusesSomeCostsTheOthersOfItsDayNothing) {
+  sql().Exec(
+      "CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.lat = 7 THEN "
+      "RAISE EXCEPTION 'seven'; END IF; RETURN NEW; END$$");
+  sql().Exec("CREATE TRIGGER picky BEFORE INSERT ON driver_locations FOR EACH ROW EXECUTE FUNCTION picky()");
+  std::vector<DriverPosition> positions;
+  for (int i = 0; i < 20; ++i) positions.push_back(At("d-2", absl::Seconds(i) - kDay, i % 9 == 3 ? 7 : 52));
+  ASSERT_TRUE(Append(positions).ok());
+  EXPECT_THAT(refused_, ::testing::SizeIs(2));
+  EXPECT_THAT(Track("d-2"), ::testing::SizeIs(18));
+  EXPECT_THAT(world().told(), ::testing::IsEmpty());
+}
+
+TEST_P(BadDayTest, ADayDetachedByHandIsLeftAlone) {
+  sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260527");
+  ExpectRefused("by hand");
+  ExpectOthersGoOn();
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM pg_inherits WHERE inhrelid = 'driver_locations_20260527'::regclass"),
+            "0");
+}
+
+TEST_P(BadDayTest, ADayDetachedAndAlteredIsLeftAlone) {
+  sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260527");
+  sql().Exec("ALTER TABLE driver_locations_20260527 DROP COLUMN marks");
+  ExpectRefused("by hand");
+  ExpectOthersGoOn();
+}
+
+TEST_P(BadDayTest, AViewInADaysPlaceIsLeftAlone) {
+  sql().Exec("DROP TABLE driver_locations_20260527");
+  sql().Exec("CREATE VIEW driver_locations_20260527 AS SELECT 1");
+  ExpectRefused("by hand");
+  ExpectOthersGoOn();
+}
+
+TEST_P(BadDayTest, ADayThatAnotherPartitionOverlapsInPartIsRefused) {
+  sql().Exec("DROP TABLE driver_locations_20260527");
+  sql().Exec(
+      "CREATE TABLE evening PARTITION OF driver_locations FOR VALUES FROM ('2026-05-27 23:00+00') TO "
+      "('2026-05-28 00:00+00')");
+  ExpectRefused("overlap");
+  ExpectOthersGoOn();
+}
+
+TEST_P(BadDayTest, ADayThatIsLockedIsSentBackAndTheOthersGoOn) {
+  sql().Exec("BEGIN; LOCK TABLE driver_locations_20260527 IN ACCESS EXCLUSIVE MODE");
+  const absl::Status answer = Append({At("late", -kDay), At("late", absl::ZeroDuration())});
+  EXPECT_EQ(answer.code(), absl::StatusCode::kUnavailable) << answer;
+  EXPECT_EQ(GetErrorDetail(answer).reason, "STORE_UNAVAILABLE");
+  EXPECT_THAT(std::string(answer.message()), HasSubstr("2026-05-27"));
+  ASSERT_TRUE(Append({At("live", absl::Seconds(1))}).ok());
+  sql().Exec("COMMIT");
+  EXPECT_THAT(Track("late"), ElementsAre(At("late", absl::ZeroDuration()))) << "what could be stored is";
+  EXPECT_THAT(world().told(), ElementsAre("sent back 2026-05-27"));
+}
+
+TEST_P(BadDayTest, APresentDayWithoutItsTableIsSentBackAndTheOthersGoOn) {
+  sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260528");
+  EXPECT_EQ(Append({At("live", absl::ZeroDuration())}).code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(Append({At("late", -kDay)}).ok());
+  EXPECT_THAT(refused_, ::testing::IsEmpty());
+}
+
+TEST_P(BadDayTest, ARoleThatOwnsNothingHasItsDaysMade) {
+  sql().Exec("DO $$BEGIN IF to_regrole('waybill_app') IS NULL THEN CREATE ROLE waybill_app LOGIN; END IF; END$$");
+  sql().Exec("GRANT SELECT, INSERT, DELETE ON driver_locations TO waybill_app");
+  std::string url = world().url();
+  const size_t at = url.find('@');
+  ASSERT_NE(at, std::string::npos);
+  url = "postgresql://waybill_app" + url.substr(at);
+  auto connection = Connection::Open(url, {});
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  EXPECT_TRUE(MakePartition(**connection, absl::CivilDay(2026, 5, 20)).ok());
+  auto list = ListPartitions(**connection);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_FALSE(list->owned);
+  ASSERT_EQ(list->days.front().day, absl::CivilDay(2026, 5, 20));
+  EXPECT_TRUE(DropPartition(**connection, *list, list->days.front()).ok());
+  sql().Exec("REVOKE DELETE, INSERT ON driver_locations FROM waybill_app");
+  EXPECT_FALSE(MakePartition(**connection, absl::CivilDay(2026, 5, 20)).ok());
+  EXPECT_FALSE(DropPartition(**connection, *list, list->days.back()).ok());
+  sql().Exec("DROP OWNED BY waybill_app");
+}
+
+TEST_P(BadDayTest, ARoleThatMayMakeNoDayLosesNoOther) {
+  sql().Exec("DROP FUNCTION waybill_attach_day(date); DROP TABLE driver_locations_20260527");
+  ExpectRefused("waybill_attach_day");
+  ExpectOthersGoOn();
+}
+
+// What stops everything is nobody's fault: it is waited out.
+TEST_P(BadDayTest, ATableThatIsGoneIsWaitedFor) {
+  sql().Exec("ALTER TABLE driver_locations RENAME TO elsewhere");
+  LocationAppend append;
+  append.received_at = noon_;
+  append.locations.push_back({At("d-1", -kDay + absl::Seconds(5))});
+  absl::Status answer = absl::UnknownError("");
+  append.done = [&](const absl::Status& status, LocationAppend& done) {
+    std::lock_guard lock(mutex_);
+    answer = status;
+    refused_ = std::move(done.refused);
+    ++answers_;
+    answered_.notify_all();
+  };
+  const int before = answers_;
+  ASSERT_TRUE(log().Append(append));
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] { return log().stalled(); }));
+  sql().Exec("ALTER TABLE elsewhere RENAME TO driver_locations");
+  std::unique_lock lock(mutex_);
+  answered_.wait(lock, [&] { return answers_ > before; });
+  EXPECT_TRUE(answer.ok()) << answer;
+  EXPECT_THAT(refused_, ::testing::IsEmpty());
+}
+
 class LocationPartitionsTest : public ::testing::Test {
  protected:
-  std::vector<absl::CivilDay> List() { return ListPartitions(world_.connection()).value(); }
+  PartitionList List() { return ListPartitions(world_.connection()).value(); }
+  std::vector<absl::CivilDay> Attached() {
+    std::vector<absl::CivilDay> days;
+    for (const Partition& partition : List().days) {
+      if (partition.attached && !partition.detaching) days.push_back(partition.day);
+    }
+    return days;
+  }
+  void Make(const std::vector<absl::CivilDay>& days) {
+    for (absl::CivilDay day : days) {
+      const absl::Status made = MakePartition(world_.connection(), day);
+      EXPECT_TRUE(made.ok()) << made;
+    }
+  }
+  // The oldest one.
+  absl::Status Drop(Connection& connection) {
+    const PartitionList list = List();
+    return DropPartition(connection, list, list.days.front());
+  }
+  void Put(absl::CivilDay day, const std::string& driver = "d") {
+    world_.sql().Exec(
+        fmt::format("INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES "
+                    "('{} 12:00+00', now(), 1, 1, '{}')",
+                    DayText(day), driver));
+  }
+  std::string TableOf(const std::string& driver) {
+    return world_.sql().Value("SELECT tableoid::regclass FROM driver_locations WHERE driver_id = $1", {driver});
+  }
+  std::unique_ptr<Connection> Impatient() {
+    ConnectionOptions options;
+    options.statement_timeout = absl::Milliseconds(200);
+    auto connection = Connection::Open(world_.url(), options);
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    return *std::move(connection);
+  }
   PostgresWorld world_;
   const absl::CivilDay day_{2026, 5, 28};
 };
 
 TEST_F(LocationPartitionsTest, AreMadeOnceHoweverOftenAndByHowManyTheyAreAskedFor) {
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1}).ok());
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1, day_ + 2}).ok());
-  EXPECT_THAT(List(), ElementsAre(day_, day_ + 1, day_ + 2));
+  Make({day_, day_ + 1});
+  Make({day_, day_ + 1, day_ + 2});
+  EXPECT_THAT(Attached(), ElementsAre(day_, day_ + 1, day_ + 2));
   const std::string bounds = world_.sql().Value(
       "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'driver_locations_20260528'");
   EXPECT_THAT(bounds, HasSubstr("2026-05-28"));
   EXPECT_THAT(bounds, HasSubstr("2026-05-29"));
 }
 
-TEST_F(LocationPartitionsTest, AreAttachedAlsoWhenACrashLeftThemAlone) {
+TEST_F(LocationPartitionsTest, ATableThatIsNoPartitionIsLeftAlone) {
   world_.sql().Exec("CREATE TABLE driver_locations_20260528 (LIKE driver_locations INCLUDING ALL)");
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_}).ok());
-  EXPECT_THAT(List(), ElementsAre(day_));
+  const absl::Status made = MakePartition(world_.connection(), day_);
+  EXPECT_EQ(Sqlstate(made), "55000") << made;
+  EXPECT_THAT(Attached(), ::testing::IsEmpty());
 }
 
-TEST_F(LocationPartitionsTest, AreDroppedOnceAllInThemIsTooOld) {
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1, day_ + 2}).ok());
-  const absl::Time midnight = absl::FromCivil(day_ + 2, absl::UTCTimeZone());
-  auto dropped = DropPartitionsBefore(world_.connection(), midnight - absl::Microseconds(1));
-  ASSERT_TRUE(dropped.ok()) << dropped.status();
-  EXPECT_THAT(*dropped, ElementsAre(day_));
-  dropped = DropPartitionsBefore(world_.connection(), midnight);
-  ASSERT_TRUE(dropped.ok()) << dropped.status();
-  EXPECT_THAT(*dropped, ElementsAre(day_ + 1));
-  EXPECT_THAT(List(), ElementsAre(day_ + 2));
-  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260529') IS NULL"), "t");
+TEST_F(LocationPartitionsTest, AreDroppedWithAllThatIsInThem) {
+  Make({day_, day_ + 1});
+  Put(day_);
+  const absl::Status dropped = Drop(world_.connection());
+  ASSERT_TRUE(dropped.ok()) << dropped;
+  EXPECT_THAT(Attached(), ElementsAre(day_ + 1));
+  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260528') IS NULL"), "t");
 }
 
 TEST_F(LocationPartitionsTest, ADropThatWaitedInVainIsGoneOnWith) {
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1}).ok());
+  Make({day_, day_ + 1});
   world_.sql().Exec("BEGIN; SELECT count(*) FROM driver_locations");  // a query that reads the day
-  ConnectionOptions impatient;
-  impatient.statement_timeout = absl::Milliseconds(200);
-  auto connection = Connection::Open(world_.url(), impatient);
-  ASSERT_TRUE(connection.ok()) << connection.status();
-  const absl::Time oldest = absl::FromCivil(day_ + 1, absl::UTCTimeZone());
-  EXPECT_FALSE(DropPartitionsBefore(**connection, oldest).ok());
+  auto connection = Impatient();
+  EXPECT_FALSE(Drop(*connection).ok());
   world_.sql().Exec("COMMIT");
-  auto dropped = DropPartitionsBefore(**connection, oldest);
-  ASSERT_TRUE(dropped.ok()) << dropped.status();
-  EXPECT_THAT(*dropped, ElementsAre(day_));
-  EXPECT_THAT(List(), ElementsAre(day_ + 1));
+  ASSERT_TRUE(List().days.front().detaching);
+  const absl::Status dropped = Drop(*connection);
+  ASSERT_TRUE(dropped.ok()) << dropped;
+  EXPECT_THAT(Attached(), ElementsAre(day_ + 1));
 }
 
-TEST_F(LocationPartitionsTest, ADropThatACrashInterruptedIsGoneOnWithAndWhatSomebodyDetachedIsLeftAlone) {
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_, day_ + 1}).ok());
+TEST_F(LocationPartitionsTest, AnInterruptedDropThatIsNoLongerWantedIsTakenBack) {
+  Make({day_, day_ + 1});
+  Put(day_, "kept");
+  world_.sql().Exec("BEGIN; SELECT count(*) FROM driver_locations");
+  EXPECT_FALSE(Drop(*Impatient()).ok());
+  world_.sql().Exec("COMMIT");
+  ASSERT_TRUE(List().days.front().detaching);
+  ASSERT_TRUE(List().days.front().doomed);
+  Make({day_});
+  EXPECT_EQ(TableOf("kept"), "driver_locations_20260528");
+  EXPECT_FALSE(List().days.front().doomed);
+  // The same where it was detached already.
+  world_.sql().Exec("COMMENT ON TABLE driver_locations_20260528 IS 'waybill: to be dropped'");
+  world_.sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260528");
+  Make({day_});
+  EXPECT_EQ(TableOf("kept"), "driver_locations_20260528");
+}
+
+TEST_F(LocationPartitionsTest, ACommentThatIsNoLongerTrueIsTakenAway) {
+  Make({day_});
+  world_.sql().Exec("COMMENT ON TABLE driver_locations_20260528 IS 'waybill: to be dropped'");
+  Make({day_});
+  EXPECT_FALSE(List().days.front().doomed);
+}
+
+TEST_F(LocationPartitionsTest, WhatSomebodyDetachedIsNotListed) {
+  Make({day_, day_ + 1});
   world_.sql().Exec("COMMENT ON TABLE driver_locations_20260528 IS 'waybill: to be dropped'");
   world_.sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260528");
   world_.sql().Exec("ALTER TABLE driver_locations DETACH PARTITION driver_locations_20260529");
-  auto dropped = DropPartitionsBefore(world_.connection(), absl::FromCivil(day_ + 5, absl::UTCTimeZone()));
-  ASSERT_TRUE(dropped.ok()) << dropped.status();
-  EXPECT_THAT(*dropped, ElementsAre(day_));
-  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260528') IS NULL"), "t");
-  EXPECT_EQ(world_.sql().Value("SELECT to_regclass('driver_locations_20260529') IS NULL"), "f");
+  ASSERT_THAT(List().days, ::testing::SizeIs(1));
+  EXPECT_TRUE(List().days.front().doomed);
 }
 
 TEST_F(LocationPartitionsTest, AreMadeWhileSomebodyWrites) {
-  ASSERT_TRUE(MakePartitions(world_.connection(), {day_}).ok());
+  Make({day_});
   world_.sql().Exec(
       "BEGIN; INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES "
       "('2026-05-28 12:00+00', now(), 1, 1, 'd')");
   // The writer's transaction is open: this must not wait for it.
-  EXPECT_TRUE(MakePartitions(world_.connection(), {day_ + 1}).ok());
+  Make({day_ + 1});
   world_.sql().Exec("COMMIT");
+}
+
+TEST_F(LocationPartitionsTest, ADayTakesItsRowsOutOfADefaultPartition) {
+  world_.sql().Exec("CREATE TABLE rest PARTITION OF driver_locations DEFAULT");
+  Put(day_, "a");
+  Put(day_ + 1, "b");
+  ASSERT_EQ(TableOf("a"), "rest");
+  EXPECT_EQ(List().rest, "rest");
+  Make({day_});
+  EXPECT_EQ(TableOf("a"), "driver_locations_20260528");
+  EXPECT_EQ(TableOf("b"), "rest");
+}
+
+TEST_F(LocationPartitionsTest, ADayIsDroppedBesideADefaultPartitionUnlessAQueryIsInTheWay) {
+  world_.sql().Exec("CREATE TABLE rest PARTITION OF driver_locations DEFAULT");
+  Make({day_, day_ + 1});
+  world_.sql().Exec("BEGIN; SELECT count(*) FROM driver_locations");
+  EXPECT_EQ(Sqlstate(Drop(world_.connection())), "55P03");
+  world_.sql().Exec("COMMIT");
+  const absl::Status dropped = Drop(world_.connection());
+  ASSERT_TRUE(dropped.ok()) << dropped;
+  EXPECT_THAT(Attached(), ElementsAre(day_ + 1));
+}
+
+TEST_F(LocationPartitionsTest, WhatADefaultPartitionHoldsIsTrimmed) {
+  EXPECT_EQ(TrimRest(world_.connection(), absl::Now()).value(), 0);
+  world_.sql().Exec("CREATE TABLE rest PARTITION OF driver_locations DEFAULT");
+  Put(day_, "a");
+  Put(day_ + 1, "b");
+  EXPECT_EQ(TrimRest(world_.connection(), absl::FromCivil(day_ + 1, absl::UTCTimeZone())).value(), 1);
+  EXPECT_EQ(TableOf("b"), "rest");
+  EXPECT_EQ(TableOf("a"), "");
 }
 
 }  // namespace

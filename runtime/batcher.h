@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <span>
@@ -135,7 +136,7 @@ class Batcher {
   // While nothing is written, a lone item does not wait for company.
   bool WorthTaking() const { return waiting_ >= (busy_ == 0 ? 1 : options_.join_min); }
 
-  // Waits for work, then swaps the queue out (or takes its head when it is longer than a batch).
+  // Waits for work, then takes a batch from the front. What stays is not touched, however long the backlog is.
   bool Take(std::vector<Item>& batch) {
     std::unique_lock lock(mutex_);
     ++idle_;
@@ -149,19 +150,12 @@ class Batcher {
     --idle_;
     if (queue_.empty()) return false;
     ++busy_;
-    if (waiting_ <= options_.batch_max) {
-      batch.swap(queue_);
-      waiting_ = 0;
-    } else {
-      auto end = queue_.begin();
-      for (size_t taken = 0; end != queue_.end(); ++end) {
-        const size_t weight = Weight(*end);
-        if (taken > 0 && taken + weight > options_.batch_max) break;
-        taken += weight;
-        waiting_ -= weight;
-      }
-      batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-      queue_.erase(queue_.begin(), end);
+    for (size_t taken = 0; !queue_.empty(); queue_.pop_front()) {
+      const size_t weight = Weight(queue_.front());
+      if (taken > 0 && taken + weight > options_.batch_max) break;
+      taken += weight;
+      waiting_ -= weight;
+      batch.push_back(std::move(queue_.front()));
     }
     if (idle_ > 0) work_.notify_all();  // who lingered for these looks again
     return true;
@@ -213,7 +207,7 @@ class Batcher {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable stopped_;
-  std::vector<Item> queue_;
+  std::deque<Item> queue_;
   size_t waiting_ = 0;  // weight of queue_
   size_t idle_ = 0;     // writers that wait for work
   size_t busy_ = 0;     // writers that write

@@ -111,6 +111,13 @@ double StartTimeSeconds() {
   return boot + StatField(22) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// The exposition format wants both escaped in a help text, which prometheus-cpp's serializer does not do.
+void CheckHelp(const std::string& name, const std::string& help) {
+  if (help.find_first_of("\\\n") != std::string::npos) {
+    throw std::invalid_argument("a backslash or a line break in the help text of " + name);
+  }
+}
+
 }  // namespace
 
 const std::vector<double>& LatencyBuckets() {
@@ -126,6 +133,7 @@ const std::vector<double>& SizeBuckets() {
 
 prometheus::Counter& Metrics::AddCounter(const std::string& name, const std::string& help,
                                          const prometheus::Labels& labels) {
+  CheckHelp(name, help);
   std::lock_guard lock(mutex_);
   if (own_names_.count(name) != 0) throw std::invalid_argument("metric name is taken by a callback: " + name);
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
@@ -133,6 +141,7 @@ prometheus::Counter& Metrics::AddCounter(const std::string& name, const std::str
 
 prometheus::Gauge& Metrics::AddGauge(const std::string& name, const std::string& help,
                                      const prometheus::Labels& labels) {
+  CheckHelp(name, help);
   std::lock_guard lock(mutex_);
   if (own_names_.count(name) != 0) throw std::invalid_argument("metric name is taken by a callback: " + name);
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels);
@@ -140,6 +149,7 @@ prometheus::Gauge& Metrics::AddGauge(const std::string& name, const std::string&
 
 prometheus::Histogram& Metrics::AddHistogram(const std::string& name, const std::string& help,
                                              const std::vector<double>& buckets, const prometheus::Labels& labels) {
+  CheckHelp(name, help);
   std::lock_guard lock(mutex_);
   if (own_names_.count(name) != 0) throw std::invalid_argument("metric name is taken by a callback: " + name);
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels, buckets);
@@ -166,6 +176,7 @@ void Metrics::AddCallbackCounter(const std::string& name, const std::string& hel
 
 void Metrics::AddCallback(Callback callback) {
   if (!prometheus::CheckMetricName(callback.name)) throw std::invalid_argument("bad metric name: " + callback.name);
+  CheckHelp(callback.name, callback.help);
   std::lock_guard lock(mutex_);
   for (const Callback& other : callbacks_) {
     if (other.name == callback.name && other.type != callback.type) {

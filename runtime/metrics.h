@@ -29,7 +29,7 @@ const std::vector<double>& LatencyBuckets();
 const std::vector<double>& SizeBuckets();
 
 // Thread-safe. A name is used for one type and one help text; a name that Prometheus does not allow, or that is taken
-// by another type, is a bug and throws std::invalid_argument.
+// by another type, or a help text with a backslash or a line break, is a bug and throws std::invalid_argument.
 class Metrics {
  public:
   Metrics() = default;

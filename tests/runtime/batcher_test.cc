@@ -471,5 +471,45 @@ RC_GTEST_PROP(BatcherProperty, EachItemCompletesExactlyOnceAndOnlyCulpritsFail, 
   for (const auto& [id, count] : times) RC_ASSERT(count == 1);
 }
 
+// Counts how often items are moved.
+struct CountedItem {
+  explicit CountedItem(std::atomic<int64_t>& count) : moves(&count) {}
+  CountedItem(CountedItem&& other) noexcept : moves(other.moves) { ++*moves; }
+  CountedItem& operator=(CountedItem&& other) noexcept {
+    moves = other.moves;
+    ++*moves;
+    return *this;
+  }
+  std::atomic<int64_t>* moves;
+};
+
+class CountingWriter final : public BatchWriter<CountedItem> {
+ public:
+  BatchResult Write(std::span<CountedItem>) override { return gate.Pass(); }
+  void Complete(CountedItem&, const absl::Status&) override {}
+  absl::Status BadDataError() override { return absl::OkStatus(); }
+  Gate gate;
+};
+
+TEST(Batcher, ALongBacklogIsNotMovedForEachBatch) {
+  constexpr int kBacklog = 10'000;
+  std::atomic<int64_t> moves = 0;
+  CountingWriter writer;
+  {
+    BatcherOptions options;
+    options.batch_max = 10;
+    Batcher<CountedItem> batcher({&writer}, options);
+    CountedItem first(moves);
+    ASSERT_TRUE(batcher.OfferAlways(first));
+    writer.gate.entered.wait();
+    for (int i = 0; i < kBacklog; ++i) {
+      CountedItem item(moves);
+      ASSERT_TRUE(batcher.OfferAlways(item));
+    }
+    writer.gate.open.count_down();
+  }  // writes all
+  EXPECT_LE(moves, 10 * kBacklog);
+}
+
 }  // namespace
 }  // namespace waybill

@@ -124,6 +124,20 @@ TEST(Metrics, NameClashesAreBugs) {
   EXPECT_THROW(metrics.AddCallbackGauge("0bad", "a", [] { return 0; }), std::invalid_argument);
 }
 
+TEST(Metrics, HelpTextsThatWouldHaveToBeEscapedAreBugs) {
+  Metrics metrics;
+  for (const char* help : {"a\nb", "a\\b"}) {
+    EXPECT_THROW(metrics.AddCounter("waybill_a_total", help), std::invalid_argument);
+    EXPECT_THROW(metrics.AddGauge("waybill_a", help), std::invalid_argument);
+    EXPECT_THROW(metrics.AddHistogram("waybill_a", help, LatencyBuckets()), std::invalid_argument);
+    EXPECT_THROW(metrics.AddCallbackGauge("waybill_a", help, [] { return 0; }), std::invalid_argument);
+    EXPECT_THROW(metrics.AddCallbackGauges("waybill_a", help, [] { return std::vector<Metrics::Sample>(); }),
+                 std::invalid_argument);
+    EXPECT_THROW(metrics.AddCallbackCounter("waybill_a_total", help, [] { return 0; }), std::invalid_argument);
+  }
+  EXPECT_EQ(metrics.ToText(), "");
+}
+
 TEST(Metrics, StandardBucketsAscendOverTheirRange) {
   for (const std::vector<double>& buckets : {LatencyBuckets(), SizeBuckets()}) {
     EXPECT_TRUE(std::is_sorted(buckets.begin(), buckets.end()));

@@ -1,11 +1,12 @@
-// Whether this process should get traffic: named checks, cached so that probes cannot stampede what they check.
+// Whether this process should get traffic: named checks, each run again and again on a thread of its own. Whoever asks
+// is told what came out last and never waits, so neither a probe nor a scrape hangs on what is checked.
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,57 +20,65 @@ namespace waybill {
 
 class Readiness {
  public:
+  // What it means that a check fails.
+  enum class Severity {
+    kRequired,  // nothing can be served: no traffic
+    kDegraded,  // a part cannot be served; the rest can, and no replica is better off
+  };
   struct CheckResult {
     std::string name;
-    absl::Status status;  // DEADLINE_EXCEEDED when the check has not come back within its budget
+    Severity severity = Severity::kRequired;
+    // The message is for people: what is wrong, and what to do. UNAVAILABLE before the first run has ended,
+    // DEADLINE_EXCEEDED while one has not come back within its budget.
+    absl::Status status;
   };
   struct Report {
-    bool ready = false;  // every check OK and not draining
+    bool ready = false;     // every required check OK, and not draining
+    bool degraded = false;  // some other check is not
     bool draining = false;
     std::vector<CheckResult> checks;  // in the order they were added; empty when draining
   };
 
-  // A result is reused for `cache_for`. `clock` outlives this.
-  explicit Readiness(const Clock& clock, absl::Duration cache_for = absl::Seconds(1));
-  // Waits for running checks: they use objects that the caller is about to destroy. A check that hangs for ever is
-  // ended by the StopWatchdog with the process.
-  ~Readiness();
+  // A check is run again `every` so long after its last run. `clock` outlives this.
+  explicit Readiness(const Clock& clock, absl::Duration every = absl::Seconds(1));
+  ~Readiness() { Stop(); }
   Readiness(const Readiness&) = delete;
   Readiness& operator=(const Readiness&) = delete;
 
-  // `check` may block; it runs on a thread of its own, one run at a time. Called before the first Get.
-  void Add(std::string name, absl::Duration budget, std::function<absl::Status()> check);
+  // `check` may block, and begins to run now. Thread-safe.
+  void Add(std::string name, Severity severity, absl::Duration budget, std::function<absl::Status()> check);
 
   // From now on not ready, whatever the checks say. There is no way back.
   void SetDraining();
 
-  // Blocks for the largest budget at most. Thread-safe.
-  Report Get();
+  // No check runs any more, so that what they look at may go. Waits for those under way; one that hangs for ever is
+  // ended by the StopWatchdog with the process.
+  void Stop();
+
+  // Never blocks. Thread-safe.
+  Report Get() const;
 
  private:
   struct Check {
-    std::string name;
+    CheckResult result;  // of the run that last ended
     absl::Duration budget;
     std::function<absl::Status()> run;
-    bool wanted = false;                             // a probe asks for a fresh result
-    std::chrono::steady_clock::time_point deadline;  // of the run last asked for
-    absl::Status result;                             // of the run that last ended
-    SteadyTime fresh_until = SteadyTime::InfinitePast();
+    std::optional<SteadyTime> running_since;
     std::thread thread;
   };
   void Run(Check& check);
 
   const Clock& clock_;
-  const absl::Duration cache_for_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  const absl::Duration every_;
+  mutable std::mutex mutex_;
+  std::condition_variable stopped_;
   bool draining_ = false;
   bool stopping_ = false;
   std::vector<std::unique_ptr<Check>> checks_;
 };
 
-// waybill_ready, and waybill_ready_check{check} while not draining: 1 or 0. A scrape asks like a probe does.
-// `readiness` outlives every scrape.
-void AddReadinessMetrics(Metrics& metrics, Readiness& readiness);
+// waybill_ready and waybill_degraded, and while not draining waybill_ready_check{check}: 1 or 0. `readiness` outlives
+// every scrape.
+void AddReadinessMetrics(Metrics& metrics, const Readiness& readiness);
 
 }  // namespace waybill

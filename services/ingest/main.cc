@@ -70,8 +70,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
-  readiness.Add("postgres", absl::Seconds(2), [&history] { return history.Ping(); });
-  readiness.Add("redis", absl::Seconds(2), [&view] { return view.Ping(); });
+  readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
+  readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
   AddReadinessMetrics(metrics, readiness);
   SidePortOptions side_options;
   side_options.listen = options.side_listen;
@@ -157,6 +157,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   feeder.Stop();
   workers.Stop();
   side_port->reset();  // scrapes read what is about to go
+  readiness.Stop();
   fleet.reset();
   log.Info("stopped", {});
   return exit_code;

@@ -99,8 +99,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
-  readiness.Add("postgres", absl::Seconds(2), [&store] { return store.Ping(); });
-  if (options.dispatch == "builtin") readiness.Add("redis", absl::Seconds(2), [&fleet] { return fleet->Ping(); });
+  readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&store] { return store.Ping(); });
+  if (options.dispatch == "builtin") {
+    readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
+  }
   AddReadinessMetrics(metrics, readiness);
   SidePortOptions side_options;
   side_options.listen = options.side_listen;
@@ -214,6 +216,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   dispatch_workers.Stop();
   workers.Stop();
   side_port->reset();  // scrapes read what is about to go
+  readiness.Stop();
   fleet.reset();
   log.Info("stopped", {{"unfinished", runner.live()}});
   return exit_code;

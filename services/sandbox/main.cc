@@ -79,7 +79,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
   }
 
   Readiness readiness(clock);
-  readiness.Add("log", absl::Seconds(1), [&sandbox] {
+  readiness.Add("log", Readiness::Severity::kRequired, absl::Seconds(1), [&sandbox] {
     return sandbox.log_failing() ? absl::UnavailableError("the log cannot be written") : absl::OkStatus();
   });
   AddReadinessMetrics(metrics, readiness);

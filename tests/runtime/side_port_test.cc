@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <latch>
 #include <memory>
 #include <sstream>
@@ -27,14 +28,23 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
+constexpr auto kRequired = Readiness::Severity::kRequired;
+constexpr auto kDegraded = Readiness::Severity::kDegraded;
+
 class Connection {
  public:
-  explicit Connection(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  explicit Connection(int port, int family = AF_INET) : fd_(socket(family, SOCK_STREAM, 0)) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(static_cast<uint16_t>(port));
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = v4.sin_port;
+    v6.sin6_addr = in6addr_loopback;
+    const int connected = family == AF_INET ? connect(fd_, reinterpret_cast<sockaddr*>(&v4), sizeof v4)
+                                            : connect(fd_, reinterpret_cast<sockaddr*>(&v6), sizeof v6);
+    EXPECT_EQ(connected, 0);
   }
   ~Connection() { close(fd_); }
   Connection(const Connection&) = delete;
@@ -62,6 +72,15 @@ class SidePortTest : public ::testing::Test {
     side_port_ = *std::move(started);
   }
 
+  // So that every check has run.
+  void AwaitChecked() {
+    auto unchecked = [](const auto& check) { return check.status.message() == "not checked yet"; };
+    for (auto report = readiness_.Get(); std::any_of(report.checks.begin(), report.checks.end(), unchecked);
+         report = readiness_.Get()) {
+      std::this_thread::yield();
+    }
+  }
+
   // The whole response, headers included.
   std::string Request(const std::string& method, const std::string& target, const std::string& headers = "") {
     Connection connection(side_port_->port());
@@ -78,29 +97,35 @@ class SidePortTest : public ::testing::Test {
   std::ostringstream out_;
   Logger log_{LogFormat::kJson, LogLevel::kDebug, time_, std::make_shared<spdlog::sinks::ostream_sink_mt>(out_)};
   Metrics metrics_;
-  Readiness readiness_{time_};
+  Readiness readiness_{time_, absl::Milliseconds(1)};
   std::unique_ptr<SidePort> side_port_;
 };
 
 TEST_F(SidePortTest, LivezAnswersWithoutAskingAnyCheck) {
-  readiness_.Add("postgres", absl::Minutes(5), [] { return absl::UnavailableError("down"); });
+  readiness_.Add("postgres", kRequired, absl::Minutes(5), [&] {
+    let_go_.wait();
+    return absl::OkStatus();
+  });
   Start();
   EXPECT_GT(side_port_->port(), 0);
   std::string response = Get("/livez");
   EXPECT_THAT(response, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_EQ(Body(response), "alive\n");
+  let_go_.count_down();
 }
 
 TEST_F(SidePortTest, ReadyzIs200WhenEverythingIsUp) {
-  readiness_.Add("postgres", absl::Minutes(5), [] { return absl::OkStatus(); });
+  readiness_.Add("postgres", kRequired, absl::Minutes(5), [] { return absl::OkStatus(); });
+  AwaitChecked();
   Start();
   EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_EQ(Body(Get("/readyz?verbose")), "[+] postgres ok\nready\n");
 }
 
 TEST_F(SidePortTest, ReadyzIs503AndNamesWhatIsDown) {
-  readiness_.Add("postgres", absl::Minutes(5), [] { return absl::OkStatus(); });
-  readiness_.Add("redis", absl::Minutes(5), [] { return absl::UnavailableError("connection\nrefused"); });
+  readiness_.Add("postgres", kRequired, absl::Minutes(5), [] { return absl::OkStatus(); });
+  readiness_.Add("redis", kRequired, absl::Minutes(5), [] { return absl::UnavailableError("connection\nrefused"); });
+  AwaitChecked();
   Start();
   std::string response = Get("/readyz");
   EXPECT_THAT(response, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
@@ -111,6 +136,17 @@ TEST_F(SidePortTest, ReadyzIs503AndNamesWhatIsDown) {
   EXPECT_EQ(Body(Get("/readyz?verboser")), Body(response));
 }
 
+TEST_F(SidePortTest, ReadyzIs200AndNamesWhatIsDownWhenTheRestIsServed) {
+  readiness_.Add("postgres", kRequired, absl::Minutes(5), [] { return absl::OkStatus(); });
+  readiness_.Add("redis", kDegraded, absl::Minutes(5), [] { return absl::UnavailableError("gone"); });
+  AwaitChecked();
+  Start();
+  std::string response = Get("/readyz");
+  EXPECT_THAT(response, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_EQ(Body(response), "degraded: redis UNAVAILABLE: gone\n");
+  EXPECT_EQ(Body(Get("/readyz?verbose")), "[+] postgres ok\n[!] redis UNAVAILABLE: gone\ndegraded\n");
+}
+
 TEST_F(SidePortTest, ReadyzSaysDraining) {
   Start();
   readiness_.SetDraining();
@@ -119,12 +155,14 @@ TEST_F(SidePortTest, ReadyzSaysDraining) {
 }
 
 TEST_F(SidePortTest, ReadyzTimesOutACheckThatHangs) {
-  readiness_.Add("postgres", absl::Milliseconds(1), [&] {
+  readiness_.Add("postgres", kRequired, absl::Seconds(2), [&] {
     let_go_.wait();
     return absl::OkStatus();
   });
   Start();
-  EXPECT_EQ(Body(Get("/readyz")), "not ready: postgres DEADLINE_EXCEEDED: timed out after 1ms\n");
+  EXPECT_EQ(Body(Get("/readyz")), "not ready: postgres UNAVAILABLE: not checked yet\n") << "and nobody waits";
+  time_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Body(Get("/readyz")), "not ready: postgres DEADLINE_EXCEEDED: timed out after 2s\n");
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200"));
   let_go_.count_down();
 }
@@ -172,7 +210,7 @@ TEST_F(SidePortTest, HeadHasTheHeadersAndNoBody) {
 
 TEST_F(SidePortTest, HangingClientsDoNotBlockProbes) {
   SidePortOptions options;
-  options.threads = 4;
+  options.connections_max = 4;
   options.request_timeout = absl::Minutes(5);
   Start(options);
   std::vector<std::unique_ptr<Connection>> hanging;
@@ -184,9 +222,9 @@ TEST_F(SidePortTest, HangingClientsDoNotBlockProbes) {
   hanging.clear();
 }
 
-TEST_F(SidePortTest, MoreHangingClientsThanThreadsAreCutOff) {
+TEST_F(SidePortTest, MoreHangingClientsThanConnectionsAreCutOff) {
   SidePortOptions options;
-  options.threads = 2;
+  options.connections_max = 2;
   options.request_timeout = absl::Milliseconds(50);
   Start(options);
   std::vector<std::unique_ptr<Connection>> hanging;
@@ -208,6 +246,59 @@ TEST_F(SidePortTest, GarbageIsRefusedAndTheNextRequestServed) {
   EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST_F(SidePortTest, AnswersEvenIfTheRequestsBodyIsNotRead) {
+  Start();
+  std::string response = Request("POST", "/livez", "Content-Length: 100000\r\n");
+  EXPECT_THAT(response, StartsWith("HTTP/1.1 405 Method Not Allowed\r\n"));
+}
+
+TEST_F(SidePortTest, AClientThatTakesNoAnswerIsCutOff) {
+  for (int i = 0; i < 100'000; ++i) metrics_.AddCounter("waybill_a_total", "a", {{"n", std::to_string(i)}});
+  SidePortOptions options;
+  options.connections_max = 1;
+  options.answer_timeout = absl::Milliseconds(50);
+  Start(options);
+  Connection hanging(side_port_->port());
+  hanging.Send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(SidePortTest, HeadersThatAreTooLongAreRefused) {
+  Start();
+  EXPECT_THAT(Get("/livez", "X: " + std::string(20'000, 'a') + "\r\n"), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST_F(SidePortTest, StopsAlthoughClientsHang) {
+  SidePortOptions options;
+  options.request_timeout = absl::Minutes(5);
+  Start(options);
+  Connection hanging(side_port_->port());
+  hanging.Send("GET /livez HTTP/1.1\r\nHost");
+  EXPECT_THAT(Get("/livez"), StartsWith("HTTP/1.1 200"));
+  side_port_.reset();
+  EXPECT_EQ(hanging.ReadAll(), "");
+}
+
+TEST_F(SidePortTest, ListensOnIPv6) {
+  SidePortOptions options;
+  options.listen = "[::1]:0";
+  Start(options);
+  Connection connection(side_port_->port(), AF_INET6);
+  connection.Send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(connection.ReadAll(), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(SidePortTest, TheIPv6WildcardTakesBothFamilies) {
+  SidePortOptions options;
+  options.listen = "[::]:0";
+  Start(options);
+  for (int family : {AF_INET, AF_INET6}) {
+    Connection connection(side_port_->port(), family);
+    connection.Send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(connection.ReadAll(), StartsWith("HTTP/1.1 200 OK\r\n")) << family;
+  }
+}
+
 TEST_F(SidePortTest, ManyProbesAtOnceAllGetAnswers) {
   Start();
   std::vector<std::thread> probes;
@@ -224,14 +315,13 @@ TEST_F(SidePortTest, TakenPortAndBadAddressesAreErrors) {
   SidePortOptions options;
   options.listen = fmt::format("127.0.0.1:{}", side_port_->port());
   EXPECT_EQ(SidePort::Start(options, metrics_, readiness_, log_).status().code(), absl::StatusCode::kUnavailable);
-  for (const char* listen : {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:0s",
-                             "127.0.0.1:0,127.0.0.1:0", "127.0.0.1:-1", "[::1]:0"}) {
+  for (const char* listen :
+       {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:0s", "127.0.0.1:0,127.0.0.1:0",
+        "127.0.0.1:-1", "::1:0", "[::1]", "[]:0", "[::1:0", "127.0.0.1:99999"}) {
     options.listen = listen;
     EXPECT_EQ(SidePort::Start(options, metrics_, readiness_, log_).status().code(), absl::StatusCode::kInvalidArgument)
         << listen;
   }
-  options.listen = "127.0.0.1:99999";
-  EXPECT_FALSE(SidePort::Start(options, metrics_, readiness_, log_).ok());
 }
 
 }  // namespace

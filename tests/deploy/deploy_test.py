@@ -139,13 +139,29 @@ class DeployTest(unittest.TestCase):
                 ports = {port["name"]: port["containerPort"] for port in pod["ports"]}
                 stage = dockerfile.split(f"FROM runtime AS {name}\n")[1].split("FROM ")[0]
                 self.assertEqual(re.findall(r"^EXPOSE (.*)$", stage, re.MULTILINE), [f"{ports['grpc']} {ports['side']}"])
-                for arguments in (pod["args"], compose[name]["command"]):
-                    self.assertIn(f"--listen=0.0.0.0:{ports['grpc']}", arguments)
-                    self.assertIn(f"--side-listen=0.0.0.0:{ports['side']}", arguments)
+                # Clusters have either family: [::] takes both.
+                for host, arguments in (("[::]", pod["args"]), ("0.0.0.0", compose[name]["command"])):
+                    self.assertIn(f"--listen={host}:{ports['grpc']}", arguments)
+                    self.assertIn(f"--side-listen={host}:{ports['side']}", arguments)
                 published = [f"127.0.0.1:{port}:{port}" for port in (ports["grpc"], ports["side"])]
                 self.assertEqual(compose[name]["ports"], published)
                 self.assertIn(f"http://127.0.0.1:{ports['side']}/readyz", compose[name]["healthcheck"]["test"])
                 self.assertEqual(scraped[name], [f"{name}:{ports['side']}"])
+
+    def test_a_job_of_its_own_migrates(self):
+        job = load(DEPLOY / "kubernetes/waybill-migrate.yaml")[0]
+        self.assertEqual(job["kind"], "Job")
+        (migrate,) = job["spec"]["template"]["spec"]["containers"]
+        self.assertEqual(migrate["args"], ["migrate"])
+        image, version = migrate["image"].split(":")
+        self.assertIn(f"FROM runtime AS {image}\n", (DEPLOY / "Dockerfile").read_text("utf-8"))
+        self.assertTrue(job["metadata"]["name"].endswith(version), "a Job is immutable: one for each version")
+        self.assertEqual(migrate["envFrom"], container("order")["envFrom"])
+        for service in SERVICES:
+            with self.subTest(service):
+                # An older binary refuses to migrate a newer schema: with the flag, a rollout could not be undone.
+                self.assertNotIn("--migrate", container(service)["args"])
+                self.assertEqual(container(service)["image"], f"waybill-{service}:{version}")
 
     def test_flags_are_those_of_the_binaries(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]

@@ -210,20 +210,24 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
 Connection::~Connection() { PQfinish(conn_); }
 
 absl::Status Connection::Reset() {
-  broken_ = true;
-  PQfinish(conn_);
-  conn_ = nullptr;
-  absl::Status status = Connect();
-  if (status.ok()) status = ApplySettings();
+  absl::StatusOr<bool> takes_writes = Begin("any");
+  // libpq goes by what is announced when a session begins, and a pooler announces what was true of an earlier one. So
+  // it is asked to look on among the hosts only where the first that answers takes no writes indeed.
+  if (takes_writes.ok() && !*takes_writes) takes_writes = Begin("read-write");
+  absl::Status status = takes_writes.status();
+  if (status.ok() && !*takes_writes) status = ConnectionError(kTakesNoWrites);
+  if (status.ok() && options_.commits) status = AwaitDurability();
   if (status.ok()) status = PrepareAll();
   if (!status.ok()) broken_ = true;
   return status;
 }
 
-absl::Status Connection::Connect() {
+absl::StatusOr<bool> Connection::Begin(const char* target) {
+  broken_ = true;
+  PQfinish(conn_);
   ConnectParams params;
   params.AddDefault("connect_timeout", "PGCONNECT_TIMEOUT", WholeSeconds(options_.connect_timeout));
-  params.AddDefault("target_session_attrs", "PGTARGETSESSIONATTRS", "read-write");
+  params.AddDefault("target_session_attrs", "PGTARGETSESSIONATTRS", target);
   params.Add("keepalives", "1");
   params.Add("keepalives_idle", WholeSeconds(options_.keepalive_idle));
   params.Add("keepalives_interval", "5");
@@ -238,15 +242,18 @@ absl::Status Connection::Connect() {
   if (PQstatus(conn_) != CONNECTION_OK) return ConnectionError(Trimmed(PQerrorMessage(conn_)));
   PQsetNoticeReceiver(conn_, &Connection::OnNotice, this);
   PQsetnonblocking(conn_, 1);
-  began_read_only_ = TakesNoWrites();
+  announced_read_only_ = AnnouncesReadOnly();
   broken_ = useless_ = unreplicated_ = false;
-  return absl::OkStatus();
+  return ApplySettings();
 }
 
 // Not by the `options` of the connection string: poolers between us and the server do not pass those on.
-absl::Status Connection::ApplySettings() {
+absl::StatusOr<bool> Connection::ApplySettings() {
   static constexpr char kSet[] =
-      "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)";
+      "SELECT NOT current_setting('transaction_read_only')::bool, "
+      "(SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS s (name, value)), "
+      "CASE WHEN $3 AND current_setting('synchronous_commit') IN ('off', 'local') "
+      "THEN set_config('synchronous_commit', 'on', false) END";
   ArrayParam names(kOidText), values(kOidText);
   if (options_.statement_timeout != absl::InfiniteDuration()) {
     names.AddText("statement_timeout");
@@ -256,28 +263,22 @@ absl::Status Connection::ApplySettings() {
     names.AddText(name);
     values.AddText(value);
   }
-  if (names.size() > 0) {
-    if (absl::Status set = Execute(kSet, {names, values}).status(); !set.ok()) return set;
-  }
-  return options_.commits ? PromiseDurability() : absl::OkStatus();
+  absl::StatusOr<Rows> set = Execute(kSet, {names, values, Param::Bool(options_.commits)});
+  if (!set.ok()) return set.status();
+  return set->Bool(0, 0);
 }
 
 // A commit waits for a synchronous standby only when it has written something.
 constexpr char kFirstCommit[] = "SELECT pg_logical_emit_message(true, 'waybill', 'a session begins')";
 constexpr absl::Duration kFirstCommitMax = absl::Seconds(10);
 
-absl::Status Connection::PromiseDurability() {
-  static constexpr char kSetDurable[] =
-      "SELECT pg_backend_pid(), current_setting('transaction_read_only')::bool, "
-      "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') "
-      "THEN set_config('synchronous_commit', 'on', false) END";
-  absl::StatusOr<Rows> set = Execute(kSetDurable);
-  if (!set.ok()) return set.status();
-  if (set->Bool(0, 1)) return Break(ConnectionError(kTakesNoWrites));
-  absl::Status committed =
-      Execute(kFirstCommit, {}, After(std::min(options_.statement_timeout, kFirstCommitMax))).status();
-  const bool answered = committed.ok() || !Sqlstate(committed).empty() || !broken_;
-  return answered ? committed : EndWait(set->Int(0, 0));
+absl::Status Connection::AwaitDurability() {
+  absl::StatusOr<Rows> pid = Execute("SELECT pg_backend_pid()");
+  if (!pid.ok()) return pid.status();
+  const TimePoint deadline = After(std::min(options_.statement_timeout, kFirstCommitMax));
+  absl::Status committed = Execute(kFirstCommit, {}, deadline).status();
+  const bool no_answer = broken_ && Sqlstate(committed).empty();
+  return no_answer ? EndWait(pid->Int(0, 0)) : committed;
 }
 
 absl::Status Connection::EndWait(int64_t pid) {
@@ -427,14 +428,14 @@ void Connection::Note(const pg_result* result, absl::Status& error) {
 }
 
 absl::Status Connection::Conclude(absl::Status error) {
-  if (std::exchange(useless_, false) || (!began_read_only_ && TakesNoWrites())) broken_ = true;
+  if (std::exchange(useless_, false) || (!announced_read_only_ && AnnouncesReadOnly())) broken_ = true;
   if (std::exchange(unreplicated_, false) && error.ok()) {
     return Break(ConnectionError("committed on this server, but perhaps not on its synchronous standby"));
   }
   return error;
 }
 
-bool Connection::TakesNoWrites() const {
+bool Connection::AnnouncesReadOnly() const {
   for (const char* parameter : {"in_hot_standby", "default_transaction_read_only"}) {
     const char* value = PQparameterStatus(conn_, parameter);
     if (value != nullptr && std::string_view(value) == "on") return true;

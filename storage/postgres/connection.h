@@ -90,8 +90,8 @@ struct Statement {
 // Used by one thread at a time. Errors are those of ToStatus in sqlstate.h. After STORE_UNAVAILABLE look at Broken().
 class Connection {
  public:
-  // `url` is a postgresql:// URL or a libpq keyword string; several hosts are tried in turn, as libpq does. Unless it
-  // says otherwise (target_session_attrs), a server that takes no writes is passed over.
+  // `url` is a postgresql:// URL or a libpq keyword string; several hosts are tried in turn, as libpq does, and a
+  // server that takes no writes is passed over. STORE_UNAVAILABLE where there is no other.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& url, const ConnectionOptions& options);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -134,10 +134,11 @@ class Connection {
   Connection(std::string url, ConnectionOptions options) : url_(std::move(url)), options_(std::move(options)) {}
 
   absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params, TimePoint deadline);
-  absl::Status Connect();
-  absl::Status ApplySettings();
+  // Connects; `target` as target_session_attrs, unless the URL has one. False: this server takes no writes.
+  absl::StatusOr<bool> Begin(const char* target);
+  absl::StatusOr<bool> ApplySettings();
   // What ConnectionOptions::commits says.
-  absl::Status PromiseDurability();
+  absl::Status AwaitDurability();
   // Ends the wait of that session's first commit, which is harmless: nothing depends on it. Answers what it waited for.
   absl::Status EndWait(int64_t pid);
   absl::Status PrepareAll();
@@ -158,8 +159,8 @@ class Connection {
   void Note(const pg_result* result, absl::Status& error);
   // After the last result of a call: `error`, or what else there is to say.
   absl::Status Conclude(absl::Status error);
-  // As far as the server has told; a server that changes tells with its next answer.
-  bool TakesNoWrites() const;
+  // A server that begins to take no writes tells with its next answer.
+  bool AnnouncesReadOnly() const;
   static void OnNotice(void* connection, const pg_result* notice);
   TimePoint Deadline() const;
 
@@ -167,9 +168,9 @@ class Connection {
   const ConnectionOptions options_;
   pg_conn* conn_ = nullptr;
   bool broken_ = true;
-  bool useless_ = false;          // by an error of the call that runs
-  bool unreplicated_ = false;     // a commit of the call that runs ended before a synchronous standby had it
-  bool began_read_only_ = false;  // the URL asked for any server
+  bool useless_ = false;              // by an error of the call that runs
+  bool unreplicated_ = false;         // a commit of the call that runs ended before a synchronous standby had it
+  bool announced_read_only_ = false;  // when the session began
   std::map<std::string, Prepared> prepared_;
 };
 

@@ -29,6 +29,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using waybill::testing::Eventually;
 using waybill::testing::PostgresServer;
+using waybill::testing::SharedPostgresUrl;
 using waybill::testing::Sql;
 using waybill::testing::TestDatabase;
 
@@ -149,16 +150,25 @@ TEST(ServerCheck, APoolerOfTransactionsIsNoticed) {
 }
 
 TEST_F(ServerCheckTest, AServerThatTakesNoWritesDoesNotServeUntilItDoes) {
-  // Asked for any server, the pool gets a session that may only read.
-  Pool any(database_.url() + "?target_session_attrs=any", ReadConnectionOptions(), {});
-  sql_.Exec(fmt::format("ALTER DATABASE {} SET default_transaction_read_only = on", database_.name()));
-  for (Pool* pool : {&pool_, &any}) {
-    const absl::Status status = CheckServing(*pool);
-    EXPECT_EQ(GetErrorDetail(status).reason, "STORE_UNAVAILABLE");
-    EXPECT_THAT(Message(status), ::testing::AnyOf(HasSubstr("read-only"), HasSubstr("takes no writes")));
-  }
-  sql_.Exec(fmt::format("ALTER DATABASE {} RESET default_transaction_read_only", database_.name()));
-  for (Pool* pool : {&pool_, &any}) EXPECT_TRUE(CheckServing(*pool).ok()) << CheckServing(*pool);
+  ASSERT_TRUE(CheckServing(pool_).ok());
+  const std::string database = database_.name();
+  sql_.Exec(fmt::format("ALTER DATABASE {} SET default_transaction_read_only = on", database));
+  Sql(SharedPostgresUrl())
+      .Exec(
+          "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1 "
+          "AND application_name = 'waybill-read'",
+          {database});
+  const absl::Status status = CheckServing(pool_);
+  EXPECT_EQ(GetErrorDetail(status).reason, "STORE_UNAVAILABLE");
+  EXPECT_THAT(Message(status), HasSubstr("read-only"));
+  sql_.Exec(fmt::format("ALTER DATABASE {} RESET default_transaction_read_only", database));
+  EXPECT_TRUE(CheckServing(pool_).ok()) << CheckServing(pool_);
+}
+
+// As under a pooler that passes on no announcement: only a question tells.
+TEST_F(ServerCheckTest, ASessionThatMayOnlyReadIsReplaced) {
+  ASSERT_TRUE((*pool_.Acquire())->ExecuteScript("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY").ok());
+  EXPECT_TRUE(CheckServing(pool_).ok()) << CheckServing(pool_);
 }
 
 TEST_F(ServerCheckTest, ASchemaThatIsNotOursDoesNotServe) {

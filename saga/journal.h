@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,7 +37,7 @@ struct Write {
 
 enum class WriteResult {
   kApplied,   // durable, with the payload's effects
-  kFenced,    // a newer epoch owns the saga: nothing was written, and this process must let go of it
+  kFenced,    // somebody else has claimed or written the saga since: this process must let go of it
   kConflict,  // the payload's claim was lost to another saga: nothing was written; pick again
 };
 
@@ -44,6 +45,16 @@ enum class ClaimMode {
   kExpired,   // only when no live lease is in the way
   kTakeOver,  // in any case: the raised epoch fences the present owner
 };
+
+// Where another process can come in between while a journal works. Tests stand in these places; nobody else does.
+enum class Gap : uint8_t {
+  kAfterBegin,    // the new sagas are durable; who holds the keys of the others is not looked up yet
+  kAfterAdvance,  // the writes are durable; why the others were refused is not looked up yet
+  kAfterClaim,    // claimed, and not yet answered
+  kNotClaimed,    // there was nothing to claim; the record is not looked up yet
+};
+// Not OK: the answer to what was just done is lost. A write is then repeated; a claim fails with this.
+using GapHook = std::function<absl::Status(Gap)>;
 
 template <typename P>
 class Journal {
@@ -54,15 +65,17 @@ class Journal {
   // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written.
 
   // Makes a new saga durable, under this owner's lease, before its first call goes out. Answers the record that already
-  // holds the payload's deduplication key, if there is one; then nothing was written. RESOURCE_EXHAUSTED: the queue is
-  // full.
+  // holds the payload's deduplication key, if there is one: then nothing was written, or another process has claimed
+  // this very saga since. RESOURCE_EXHAUSTED: the queue is full.
   virtual void Begin(const Record<P>& record,
                      absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) = 0;
 
-  // Also renews the lease; when the new state is not unfinished, ends it.
+  // Also renews the lease; when the new state is not unfinished, ends it. kApplied only for this very call: another
+  // write, even of the same record, is told apart.
   virtual void Advance(const Write<P>& write, absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) = 0;
 
-  // --- Synchronous; they block on the store.
+  // --- Synchronous; they block on the store. A claimed record is as of that very claim: its epoch is the one that this
+  // claim made, which no other claim ever has, and everything that was written before is in it.
 
   // Claims up to `limit` unfinished sagas whose lease has expired, or that this instance held in an earlier life
   // (`own`). Never waits for rows that another process is working on.

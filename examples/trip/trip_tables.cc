@@ -13,7 +13,7 @@ CREATE TABLE trip_sagas (
     trip_id uuid PRIMARY KEY, booking text NOT NULL UNIQUE, traveller text NOT NULL,
     state saga_state NOT NULL DEFAULT 'running', step smallint NOT NULL DEFAULT 0, attempt integer NOT NULL DEFAULT 1,
     seq bigint NOT NULL DEFAULT 0, needs_attention boolean NOT NULL DEFAULT false, failure_reason text, failure_detail text,
-    owner text, epoch bigint NOT NULL DEFAULT 1, lease_until timestamptz, traceparent text,
+    owner text, epoch bigint NOT NULL DEFAULT 1, lease_until timestamptz, write_id bigint, traceparent text,
     created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);
 CREATE INDEX trip_sagas_unfinished ON trip_sagas (lease_until) WHERE lease_until IS NOT NULL;
 CREATE TABLE trip_saga_steps (

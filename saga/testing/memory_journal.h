@@ -2,6 +2,7 @@
 // Several journals on one MemoryBook are several processes on one database.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -31,6 +32,7 @@ struct MemoryBook {
     std::string instance;
     std::string life;
     absl::Time lease_until = absl::InfinitePast();
+    uint64_t write_id = 0;  // of the newest Advance
   };
   // Two payloads with the same key are the same request; empty: no deduplication.
   std::function<std::string(const P&)> dedupe_key = [](const P&) { return std::string(); };
@@ -39,6 +41,7 @@ struct MemoryBook {
 
   mutable std::mutex mutex;
   std::map<Uuid, Row> rows;
+  uint64_t last_write_id = 0;
   int writes = 0;  // Begin and Advance that were applied: the durable commits
 };
 
@@ -54,47 +57,48 @@ class MemoryJournal final : public Journal<P> {
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
   // Answers what goes wrong instead of writing; OK: nothing does.
   void set_error(absl::Status error) { error_ = std::move(error); }
+  void set_in_gap(GapHook in_gap) { in_gap_ = std::move(in_gap); }
 
   void Begin(const Record<P>& record,
              absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) override {
-    Defer([this, &record, done = std::move(done)]() mutable {
-      absl::StatusOr<std::optional<Record<P>>> result = BeginNow(record);
-      Defer([result = std::move(result), done = std::move(done)]() mutable { done(std::move(result)); });
-    });
+    Defer([this, &record, done = std::move(done)]() mutable { TryBegin(record, std::move(done)); });
   }
 
   void Advance(const Write<P>& write, absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) override {
-    Defer([this, write, done = std::move(done)]() mutable {
-      absl::StatusOr<WriteResult> result = AdvanceNow(write);
-      Defer([result = std::move(result), done = std::move(done)]() mutable { done(std::move(result)); });
+    Defer([this, write, write_id = NewWriteId(), done = std::move(done)]() mutable {
+      TryAdvance(write, write_id, std::move(done));
     });
   }
 
   absl::StatusOr<std::vector<Record<P>>> ClaimExpired(bool own, size_t limit) override {
-    std::lock_guard lock(book_.mutex);
     std::vector<Record<P>> claimed;
-    for (auto& [id, row] : book_.rows) {
-      if (claimed.size() >= limit) break;
-      if (!IsUnfinished(row.record.state)) continue;
-      if (row.lease_until > clock_.Now() && !(own && row.instance == lease_.instance && row.life != lease_.life))
-        continue;
-      claimed.push_back(Take(row));
+    {
+      std::lock_guard lock(book_.mutex);
+      for (auto& [id, row] : book_.rows) {
+        if (claimed.size() >= limit) break;
+        if (!IsUnfinished(row.record.state)) continue;
+        if (row.lease_until > clock_.Now() && !(own && row.instance == lease_.instance && row.life != lease_.life))
+          continue;
+        claimed.push_back(Take(row));
+      }
     }
+    if (absl::Status lost = in_gap_(Gap::kAfterClaim); !lost.ok()) return lost;
     return claimed;
   }
 
   absl::StatusOr<Record<P>> Claim(const Uuid& id, ClaimMode mode) override {
-    std::lock_guard lock(book_.mutex);
-    auto it = book_.rows.find(id);
-    if (it == book_.rows.end()) return NotFound(id);
-    auto& row = it->second;
-    if (IsTerminal(row.record.state)) return row.record;
-    if (mode == ClaimMode::kExpired && IsUnfinished(row.record.state) && row.lease_until > clock_.Now() &&
-        !IsMine(row)) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "another process holds the lease",
-                       {.reason = "SAGA_LEASED"});
+    std::optional<Record<P>> claimed;
+    {
+      std::lock_guard lock(book_.mutex);
+      auto it = book_.rows.find(id);
+      if (it != book_.rows.end() && MayTake(it->second, mode)) claimed = Take(it->second);
     }
-    return Take(row);
+    if (absl::Status lost = in_gap_(claimed ? Gap::kAfterClaim : Gap::kNotClaimed); !lost.ok()) return lost;
+    if (claimed) return *std::move(claimed);
+    absl::StatusOr<Record<P>> record = Load(id);
+    if (!record.ok() || IsTerminal(record->state)) return record;
+    return MakeError(absl::StatusCode::kFailedPrecondition, "another process holds the lease",
+                     {.reason = "SAGA_LEASED"});
   }
 
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const std::pair<Uuid, int64_t>> id_and_epoch) override {
@@ -154,6 +158,12 @@ class MemoryJournal final : public Journal<P> {
     }
   }
 
+  bool MayTake(const typename MemoryBook<P>::Row& row, ClaimMode mode) const {
+    if (IsTerminal(row.record.state)) return false;
+    return mode == ClaimMode::kTakeOver || !IsUnfinished(row.record.state) || row.lease_until <= clock_.Now() ||
+           IsMine(row);
+  }
+
   Record<P> Take(typename MemoryBook<P>::Row& row) {
     ++row.record.epoch;
     row.instance = lease_.instance;
@@ -162,15 +172,33 @@ class MemoryJournal final : public Journal<P> {
     return row.record;
   }
 
-  absl::StatusOr<std::optional<Record<P>>> BeginNow(const Record<P>& record) {
-    if (!error_.ok()) return error_;
+  // Like the real one, each write is made under one lock, and what became of one that was not made is looked up under
+  // another: others come in between.
+
+  uint64_t NewWriteId() {
     std::lock_guard lock(book_.mutex);
-    std::string key = book_.dedupe_key(record.payload);
-    if (!key.empty()) {
-      for (auto& [id, row] : book_.rows) {
-        if (book_.dedupe_key(row.record.payload) == key) return std::optional<Record<P>>(row.record);
-      }
+    return ++book_.last_write_id;
+  }
+
+  void TryBegin(const Record<P>& record, absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) {
+    if (!error_.ok()) {
+      Defer([error = error_, done = std::move(done)]() mutable { done(error); });
+      return;
     }
+    const bool inserted = Insert(record);
+    const bool answered = in_gap_(Gap::kAfterBegin).ok();
+    Defer([this, &record, inserted, answered, done = std::move(done)]() mutable {
+      if (!answered) {
+        TryBegin(record, std::move(done));
+      } else {
+        done(inserted ? std::optional<Record<P>>() : Existing(record));
+      }
+    });
+  }
+
+  bool Insert(const Record<P>& record) {
+    std::lock_guard lock(book_.mutex);
+    if (FindByKey(record.payload) != nullptr) return false;
     auto& row = book_.rows[record.id];
     row.record = record;
     row.record.payload.effects = {};
@@ -178,32 +206,67 @@ class MemoryJournal final : public Journal<P> {
     row.life = lease_.life;
     row.lease_until = clock_.Now() + lease_.duration;
     ++book_.writes;
-    return std::optional<Record<P>>();
+    return true;
   }
 
-  absl::StatusOr<WriteResult> AdvanceNow(const Write<P>& write) {
-    if (!error_.ok()) return error_;
+  std::optional<Record<P>> Existing(const Record<P>& record) {
+    std::lock_guard lock(book_.mutex);
+    const auto* row = FindByKey(record.payload);
+    if (row->record.id == record.id && row->record.epoch == record.epoch) return std::nullopt;
+    return row->record;
+  }
+
+  const typename MemoryBook<P>::Row* FindByKey(const P& payload) const {
+    const std::string key = book_.dedupe_key(payload);
+    if (key.empty()) return nullptr;
+    for (auto& [id, row] : book_.rows) {
+      if (book_.dedupe_key(row.record.payload) == key) return &row;
+    }
+    return nullptr;
+  }
+
+  void TryAdvance(const Write<P>& write, uint64_t write_id,
+                  absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) {
+    absl::StatusOr<bool> applied = error_.ok() ? Apply(write, write_id) : error_;
+    const bool answered = !applied.ok() || in_gap_(Gap::kAfterAdvance).ok();
+    Defer([this, write, write_id, applied, answered, done = std::move(done)]() mutable {
+      if (!applied.ok()) {
+        done(applied.status());
+      } else if (!answered) {
+        TryAdvance(write, write_id, std::move(done));
+      } else {
+        done(*applied ? WriteResult::kApplied : WhyNot(write, write_id));
+      }
+    });
+  }
+
+  absl::StatusOr<bool> Apply(const Write<P>& write, uint64_t write_id) {
     std::lock_guard lock(book_.mutex);
     auto it = book_.rows.find(write.record->id);
-    if (it == book_.rows.end()) return NotFound(write.record->id);
+    if (it == book_.rows.end()) return false;
     auto& row = it->second;
-    if (row.record.epoch == write.record->epoch && row.record.seq == write.record->seq) {
-      return WriteResult::kApplied;  // by an earlier try whose answer was lost
-    }
-    if (!WAYBILL_FAULT("epoch_check_off")) {
-      if (row.record.epoch != write.record->epoch || row.record.seq != write.expected_seq) return WriteResult::kFenced;
-    }
+    const bool fenced = row.record.epoch != write.record->epoch || row.record.seq != write.expected_seq;
+    if (fenced && !WAYBILL_FAULT("epoch_check_off")) return false;
     if (write.log.empty() || write.log.back().seq != write.record->seq ||
         write.log.front().seq != write.expected_seq + 1) {
       return absl::InternalError("a write must append the entries between expected_seq and the record's seq");
     }
-    if (!book_.apply_effects(*write.record)) return WriteResult::kConflict;
+    if (!book_.apply_effects(*write.record)) return false;
     row.record = *write.record;
     row.record.payload.effects = {};
+    row.write_id = write_id;
     row.log.insert(row.log.end(), write.log.begin(), write.log.end());
     row.lease_until = IsUnfinished(row.record.state) ? clock_.Now() + lease_.duration : absl::InfinitePast();
     ++book_.writes;
-    return WriteResult::kApplied;
+    return true;
+  }
+
+  WriteResult WhyNot(const Write<P>& write, uint64_t write_id) const {
+    std::lock_guard lock(book_.mutex);
+    auto it = book_.rows.find(write.record->id);
+    if (it == book_.rows.end() || it->second.record.epoch != write.record->epoch) return WriteResult::kFenced;
+    if (it->second.write_id == write_id) return WriteResult::kApplied;  // by an earlier try whose answer was lost
+    return it->second.record.seq == write.expected_seq ? WriteResult::kConflict : WriteResult::kFenced;
   }
 
   MemoryBook<P>& book_;
@@ -211,6 +274,7 @@ class MemoryJournal final : public Journal<P> {
   const Lease lease_;
   std::function<void(Task)> defer_;
   absl::Status error_;
+  GapHook in_gap_ = [](Gap) { return absl::OkStatus(); };
 };
 
 }  // namespace waybill::saga::testing

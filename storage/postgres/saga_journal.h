@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -23,6 +25,7 @@
 #include "fmt/format.h"
 #include "runtime/batcher.h"
 #include "runtime/failpoint.h"
+#include "runtime/random.h"
 #include "saga/journal.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/params.h"
@@ -86,6 +89,9 @@ struct SagaJournalOptions {
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.
   std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};
+  // Each write gets a number of its own, from here on; a random start keeps processes apart.
+  uint64_t first_write_id = EntropySeed();
+  saga::GapHook in_gap = [](saga::Gap) { return absl::OkStatus(); };
 };
 
 // The SQL that the journal runs, built once from the tables' description. Separate from the journal, so that a test can
@@ -93,7 +99,7 @@ struct SagaJournalOptions {
 // every claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
 struct SagaJournalSql {
   std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
-      claim_one, renew, release, load, log;
+      claim_one, load_claimed, renew, release, load, log;
   std::vector<Oid> begin_oids, advance_oids;
 };
 template <typename P>
@@ -154,20 +160,25 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   // Never refused: a saga that runs must be able to finish, or the queue would fill up with what waits for it. Bounded
   // all the same, since every running saga has one write at most.
   void Advance(const saga::Write<P>& write, AdvanceDone done) override {
-    Op op{AdvanceOp{write, std::move(done), saga::WriteResult::kApplied}};
+    const auto write_id = static_cast<int64_t>(next_write_id_.fetch_add(1, std::memory_order_relaxed));
+    Op op{AdvanceOp{write, std::move(done), write_id, saga::WriteResult::kApplied}};
     if (!batcher_->OfferAlways(op)) std::get<AdvanceOp>(op.what).done(QueueFull());
   }
 
   absl::StatusOr<std::vector<saga::Record<P>>> ClaimExpired(bool own, size_t limit) override {
-    return Claimed(sql_.claim_expired, {Param::Text(owner_), LeaseMicros(), Param::Text(lease_.instance + "/"),
-                                        Param::Bool(own), Param::Int8(static_cast<int64_t>(limit))});
+    const std::string instance = lease_.instance + "/";
+    return Claimed("claim_expired", sql_.claim_expired,
+                   {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
+                    Param::Int8(static_cast<int64_t>(limit))});
   }
 
   absl::StatusOr<saga::Record<P>> Claim(const Uuid& id, saga::ClaimMode mode) override {
-    auto claimed = Claimed(sql_.claim_one, {Param::Text(owner_), LeaseMicros(), Param::Id(id),
-                                            Param::Bool(mode == saga::ClaimMode::kTakeOver)});
+    auto claimed =
+        Claimed("claim_one", sql_.claim_one,
+                {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Bool(mode == saga::ClaimMode::kTakeOver)});
     if (!claimed.ok()) return claimed.status();
     if (!claimed->empty()) return std::move(claimed->front());
+    if (absl::Status lost = options_.in_gap(saga::Gap::kNotClaimed); !lost.ok()) return lost;
     auto record = Load(id);
     if (!record.ok() || saga::IsTerminal(record->state)) return record;
     return ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
@@ -212,6 +223,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   struct AdvanceOp {
     saga::Write<P> write;
     AdvanceDone done;
+    int64_t id;  // of this write, however often it is tried
     saga::WriteResult result;
   };
   struct Op {
@@ -277,6 +289,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
    private:
     static constexpr char kBegin[] = "begin", kBeginQuick[] = "begin_quick";
     static constexpr char kAdvance[] = "advance", kAdvanceQuick[] = "advance_quick";
+    static constexpr size_t kAdvanceHeader = 12;  // columns of an advance before its effects
     // Repeated keys and lost claims come in crowds (clients that retry, replicas short of drivers), and a quick batch
     // that fails is written twice: so many batches are written carefully after one.
     static constexpr int64_t kCarefulBatches = 1'000;
@@ -326,10 +339,12 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       size_t at = 0;
       if (!advances_.empty()) {
         WAYBILL_FAILPOINT("advance.after_commit");
+        if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterAdvance); !lost.ok()) return lost;
         if (absl::Status read = ReadAdvance((*results)[at++]); !read.ok()) return read;
       }
       if (!begins_.empty()) {
         WAYBILL_FAILPOINT("begin.after_commit");
+        if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterBegin); !lost.ok()) return lost;
         for (auto& [key, op] : begins_) op->existing.reset();
         if (absl::Status read = quick ? absl::OkStatus() : ReadBegin((*results)[at]); !read.ok()) return read;
       }
@@ -350,7 +365,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     void FillAdvance() {
       for (ArrayParam& column : advance_columns_) column.Clear();
       const size_t effects = journal_.tables_.sql().effects.size();
-      std::span<ArrayParam> log = std::span(advance_columns_).subspan(11 + effects);
+      std::span<ArrayParam> log = std::span(advance_columns_).subspan(kAdvanceHeader + effects);
       for (AdvanceOp* op : advances_) {
         const saga::Record<P>& record = *op->write.record;
         std::span<ArrayParam> header(advance_columns_);
@@ -365,7 +380,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         AddOptionalText(header[8], record.failure.reason);
         AddOptionalText(header[9], record.failure.detail);
         header[10].AddTime(record.updated_at);
-        journal_.tables_.AddEffects(record.payload, header.subspan(11, effects));
+        header[11].AddInt(op->id);
+        journal_.tables_.AddEffects(record.payload, header.subspan(kAdvanceHeader, effects));
         for (const saga::LogEntry& entry : op->write.log) {
           log[0].AddId(record.id);
           log[1].AddInt(entry.seq);
@@ -388,7 +404,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     }
 
     // The statement answers the ids that were inserted. The others met their key, or themselves: the commit of an
-    // earlier try whose answer was lost.
+    // earlier try whose answer was lost. An id is made once and at random, so it proves that; the epoch tells whether
+    // another process has claimed the saga since.
     absl::Status ReadBegin(const Rows& inserted) {
       if (inserted.size() == static_cast<int>(begins_.size())) return absl::OkStatus();
       absl::flat_hash_map<Uuid, bool> started;
@@ -409,7 +426,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         for (auto& [wanted, op] : met) {
           if (*wanted != key) continue;
           started[op->record->id] = true;
-          if (existing.id != op->record->id) op->existing = existing;
+          if (existing.id != op->record->id || existing.epoch != op->record->epoch) op->existing = existing;
         }
       }
       if (started.size() < begins_.size()) return ConnectionError("a saga's key vanished while it was looked up");
@@ -437,11 +454,10 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       for (int row = 0; row < rows->size(); ++row) {
         AdvanceOp& op = *refused.at(rows->Id(row, 0));
         const saga::Record<P>& wanted = *op.write.record;
-        const int64_t epoch = rows->Int(row, 1), seq = rows->Int(row, 2);
-        if (epoch != wanted.epoch) continue;
-        if (seq == wanted.seq) {
+        if (rows->Int(row, 1) != wanted.epoch) continue;
+        if (!rows->IsNull(row, 3) && rows->Int(row, 3) == op.id) {
           op.result = saga::WriteResult::kApplied;  // by an earlier try whose answer was lost
-        } else if (seq == op.write.expected_seq) {
+        } else if (rows->Int(row, 2) == op.write.expected_seq) {
           op.result = saga::WriteResult::kConflict;
         }
       }
@@ -463,7 +479,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         lease_(std::move(lease)),
         owner_(lease_.Owner()),
         pool_(pool),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        next_write_id_(options_.first_write_id) {}
 
   static absl::Status QueueFull() {
     ErrorDetail detail;
@@ -479,17 +496,28 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     return (*connection)->Execute(sql, params);
   }
 
-  // Runs a statement that claims and answers ids, then loads those records.
-  absl::StatusOr<std::vector<saga::Record<P>>> Claimed(const std::string& sql, const std::vector<Param>& params) {
-    auto ids = Run(sql, params);
-    if (!ids.ok()) return ids.status();
+  // Runs a statement that claims, and loads what it claimed in the same transaction and round trip. The claimed rows
+  // are locked meanwhile, so the records are as of this very claim; and they hold all that the claim had to wait for,
+  // which within one statement they would not: that sees the tables it joins as they were before it waited.
+  absl::StatusOr<std::vector<saga::Record<P>>> Claimed(std::string_view name, const std::string& sql,
+                                                       const std::vector<Param>& params) {
+    const std::string claim = fmt::format("{}.{}", tables_.sql().sagas, name);
+    const std::string load = fmt::format("{}.load_claimed", tables_.sql().sagas);
+    absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
+    {
+      auto connection = pool_.Acquire();
+      if (!connection.ok()) return connection.status();
+      absl::Status prepared = (*connection)->Prepare(claim, sql);
+      if (prepared.ok()) prepared = (*connection)->Prepare(load, sql_.load_claimed);
+      if (!prepared.ok()) return prepared;
+      results = (*connection)->Pipeline({Statement{claim, params}, Statement{load, {}}});
+    }
+    if (!results.ok()) return results.status();
+    const Rows& rows = results->at(1);
     std::vector<saga::Record<P>> records;
-    if (ids->empty()) return records;
-    ArrayParam claimed(kOidUuid);
-    for (int row = 0; row < ids->size(); ++row) claimed.AddId(ids->Id(row, 0));
-    auto rows = Run(sql_.load, {Param(claimed)});
-    if (!rows.ok()) return rows.status();
-    for (int row = 0; row < rows->size(); ++row) records.push_back(tables_.Decode(*rows, row));
+    for (int row = 0; row < rows.size(); ++row) records.push_back(tables_.Decode(rows, row));
+    if (records.empty()) return records;
+    if (absl::Status lost = options_.in_gap(saga::Gap::kAfterClaim); !lost.ok()) return lost;
     return records;
   }
 
@@ -499,6 +527,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   const std::string owner_;
   Pool& pool_;
   const SagaJournalOptions options_;
+  std::atomic<uint64_t> next_write_id_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::unique_ptr<Batcher<Op>> batcher_;
 };
@@ -535,7 +564,8 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
                                        {"needs_attention", kOidBool, ""},
                                        {"failure_reason", kOidText, ""},
                                        {"failure_detail", kOidText, ""},
-                                       {"updated_at", kOidTimestamptz, ""}};
+                                       {"updated_at", kOidTimestamptz, ""},
+                                       {"write_id", kOidInt8, ""}};
   advance.insert(advance.end(), t.effects.begin(), t.effects.end());
   std::string input = Unnest(advance, "i", 2, sql.advance_oids);
   std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
@@ -546,7 +576,8 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
   const std::string move = fmt::format(
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
-      "updated_at = i.updated_at, lease_until = CASE WHEN i.state IN ('running', 'compensating') "
+      "updated_at = i.updated_at, write_id = i.write_id, lease_until = CASE WHEN i.state IN ('running', "
+      "'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
       t.sagas);
   std::string bookings;
@@ -587,24 +618,29 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
       key.push_back(column);
   }
   sql.find_by_key = fmt::format("{} WHERE ({}) IN (SELECT * FROM {})", t.select, t.dedupe, Unnest(key, "k", 1, unused));
-  sql.states = fmt::format("SELECT {0}, epoch, seq FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
+  sql.states = fmt::format("SELECT {0}, epoch, seq, write_id FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
   sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[])", t.select, t.id);
   sql.log = fmt::format("SELECT {} FROM {} WHERE {} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
+  // Both hand the ids of what they claimed to `load_claimed`, which runs in the same transaction.
+  const std::string claimed =
+      fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
+                  fmt::arg("id", t.id));
+  sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
   sql.claim_expired = fmt::format(
       "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
       "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
-      "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED) "
-      "UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, lease_until = now() + $2::bigint * interval '1 "
-      "microsecond' "
-      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED), "
+      "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
+      "lease_until = now() + $2::bigint * interval '1 microsecond' "
+      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
   // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
   sql.claim_one = fmt::format(
-      "UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
+      "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
       "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
-      "WHERE {id} = $3 AND state IN ('running', 'compensating', 'succeeded') "
-      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) RETURNING {id}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      "WHERE {id} = $3::uuid AND state IN ('running', 'compensating', 'succeeded') "
+      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) RETURNING {id}) {claimed}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
   // Answers the ids that are no longer ours; one that has come to rest meanwhile still is.
   sql.renew = fmt::format(
       "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS i({id}, epoch)), "

@@ -1,7 +1,9 @@
 // What every journal of orders has to do; run against the one in memory and the one in Postgres. A World opens journals
-// (processes) on one book, and can make every lease run out.
+// (processes) on one book, lets a test stand in their gaps (`in_gap`), and can make every lease run out.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -86,7 +88,44 @@ class JournalContract : public ::testing::Test {
     return record;
   }
 
+  // The write that ends a finished order for good.
+  std::pair<OrderRecord, std::vector<saga::LogEntry>> Close(OrderRecord record) {
+    record.state = saga::State::kClosed;
+    record.payload.effects = {};
+    std::vector<saga::LogEntry> log = {Entry(record, "", saga::LogOutcome::kClosed)};
+    return {record, log};
+  }
+
+  // The write that turns a finished order back. As many entries as in Close.
+  std::pair<OrderRecord, std::vector<saga::LogEntry>> TurnBack(OrderRecord record) {
+    record.state = saga::State::kCompensating;
+    record.failure = {"CANCELLED", ""};
+    record.payload.effects = {};
+    std::vector<saga::LogEntry> log = {Entry(record, "", saga::LogOutcome::kCancelled)};
+    return {record, log};
+  }
+
+  OrderRecord Finished(Journal& journal, const std::string& key) {
+    auto [finished, log] = Finish(Started(journal, key), "driver-of-" + key);
+    EXPECT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+    finished.payload.effects = {};
+    return finished;
+  }
+
+  // Does something the next time a journal is in that gap. `lost`: the answer to what it just did never comes.
+  void Once(saga::Gap wanted, std::function<void()> meanwhile, bool lost = false) {
+    gap_met_ = false;
+    world_.in_gap = [this, wanted, meanwhile = std::move(meanwhile), lost](saga::Gap gap) {
+      if (gap != wanted || gap_met_) return absl::OkStatus();
+      gap_met_ = true;
+      meanwhile();
+      return lost ? absl::UnavailableError("the connection broke") : absl::OkStatus();
+    };
+  }
+  void TearDown() override { EXPECT_TRUE(gap_met_) << "no journal came to the gap that the test stood in"; }
+
   World world_;
+  std::atomic<bool> gap_met_ = true;
   SystemClock clock_;
   SeededRandom random_{EntropySeed()};
   IdGenerator ids_{clock_, random_};
@@ -176,12 +215,143 @@ TYPED_TEST_P(JournalContract, BooksEffectsWithTheHeader) {
   EXPECT_EQ(journal.LoadLog(record.id, 2)->size(), 1u);
 }
 
-TYPED_TEST_P(JournalContract, ApplyingAWriteTwiceIsHarmless) {
+TYPED_TEST_P(JournalContract, AWriteWhoseAnswerWasLostIsAppliedOnce) {
   auto& journal = this->world_.Open("a", "1");
   auto [finished, log] = this->Finish(this->Started(journal, "key"), "driver-1");
-  EXPECT_EQ(*this->Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+  this->Once(
+      saga::Gap::kAfterAdvance, [] {}, true);
   EXPECT_EQ(*this->Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
   EXPECT_EQ(journal.LoadLog(finished.id, 0)->size(), 2u);
+}
+
+TYPED_TEST_P(JournalContract, AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Started(a, "key");
+  auto [finished, log] = this->Finish(order, "driver-1");
+  this->Once(
+      saga::Gap::kAfterAdvance, [&] { EXPECT_TRUE(b.Claim(order.id, saga::ClaimMode::kTakeOver).ok()); }, true);
+  EXPECT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kFenced);
+  EXPECT_EQ(a.LoadLog(order.id, 0)->size(), 2u);
+}
+
+TYPED_TEST_P(JournalContract, AnothersWriteIsNotTakenForOnesOwn) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Finished(a, "key");
+  auto [closed, closing] = this->Close(order);
+  auto [turned, turning] = this->TurnBack(order);
+  // Under one epoch and to one sequence, which no two claims can have.
+  EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Advance(b, turned, turning, 2), saga::WriteResult::kFenced);
+  EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kFenced) << "the same again is another write";
+  EXPECT_EQ(a.Load(order.id)->state, saga::State::kClosed);
+  EXPECT_EQ(a.LoadLog(order.id, 0)->size(), 3u);
+}
+
+TYPED_TEST_P(JournalContract, ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  auto [first, first_log] = this->Finish(this->Started(a, "key-1"), "driver-1");
+  OrderRecord order = this->Started(a, "key-2");
+  auto [second, second_log] = this->Finish(order, "driver-1");
+  ASSERT_EQ(*this->Advance(a, first, first_log, 0), saga::WriteResult::kApplied);
+  this->Once(saga::Gap::kAfterAdvance, [&] { EXPECT_TRUE(b.Claim(order.id, saga::ClaimMode::kTakeOver).ok()); });
+  EXPECT_EQ(*this->Advance(a, second, second_log, 0), saga::WriteResult::kFenced);
+}
+
+TYPED_TEST_P(JournalContract, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Finished(a, "key");
+  auto mine = a.Claim(order.id, saga::ClaimMode::kTakeOver);
+  auto theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver);
+  ASSERT_TRUE(mine.ok() && theirs.ok());
+  this->Once(saga::Gap::kAfterAdvance, [&, their_claim = *theirs] {
+    auto [turned, turning] = this->TurnBack(their_claim);
+    EXPECT_EQ(*this->Advance(b, turned, turning, 2), saga::WriteResult::kApplied);
+  });
+  auto [closed, closing] = this->Close(*mine);
+  EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kFenced);
+  EXPECT_EQ(a.Load(order.id)->state, saga::State::kCompensating);
+}
+
+TYPED_TEST_P(JournalContract, ABeginWhoseAnswerWasLostIsBegunOnce) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->NewOrder("key");
+  this->Once(
+      saga::Gap::kAfterBegin, [] {}, true);
+  auto begun = this->Begin(journal, record);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  EXPECT_FALSE(begun->has_value());
+}
+
+TYPED_TEST_P(JournalContract, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->NewOrder("key");
+  this->Once(
+      saga::Gap::kAfterBegin, [&] { EXPECT_TRUE(b.Claim(record.id, saga::ClaimMode::kTakeOver).ok()); }, true);
+  auto begun = this->Begin(a, record);
+  ASSERT_TRUE(begun.ok() && begun->has_value()) << "the process that took it over drives it";
+  EXPECT_EQ((*begun)->id, record.id);
+  EXPECT_EQ((*begun)->epoch, 2);
+}
+
+TYPED_TEST_P(JournalContract, TwoClaimsAreNeverUnderOneEpoch) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Finished(a, "key");
+  absl::StatusOr<OrderRecord> theirs;
+  this->Once(saga::Gap::kAfterClaim, [&] { theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver); });
+  absl::StatusOr<OrderRecord> mine = a.Claim(order.id, saga::ClaimMode::kTakeOver);
+  ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
+  EXPECT_EQ(mine->epoch, 2);
+  EXPECT_EQ(theirs->epoch, 3);
+  auto [closed, closing] = this->Close(*mine);
+  auto [turned, turning] = this->TurnBack(*theirs);
+  EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kFenced);
+  EXPECT_EQ(*this->Advance(b, turned, turning, 2), saga::WriteResult::kApplied);
+}
+
+TYPED_TEST_P(JournalContract, AClaimOfExpiredLeasesIsNotMistakenForALaterOne) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Started(a, "key");
+  this->world_.ExpireLeases();
+  absl::StatusOr<OrderRecord> theirs;
+  this->Once(saga::Gap::kAfterClaim, [&] { theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver); });
+  auto mine = a.ClaimExpired(false, 10);
+  ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
+  ASSERT_EQ(mine->size(), 1u);
+  EXPECT_EQ((*mine)[0].epoch, 2);
+  EXPECT_EQ(theirs->epoch, 3);
+}
+
+TYPED_TEST_P(JournalContract, AClaimWhoseAnswerWasLostFails) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Started(a, "key");
+  this->Once(
+      saga::Gap::kAfterClaim, [] {}, true);
+  EXPECT_EQ(a.Claim(order.id, saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kUnavailable);
+  this->world_.ExpireLeases();
+  EXPECT_EQ(b.ClaimExpired(false, 10)->size(), 1u) << "it is found when its lease is over";
+}
+
+TYPED_TEST_P(JournalContract, ClaimAnswersASagaThatEndedBeforeItWasLookedUp) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord order = this->Started(a, "key");
+  this->Once(saga::Gap::kNotClaimed, [&] {
+    auto [finished, log] = this->Finish(order, "driver-1");
+    EXPECT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kApplied);
+    auto [closed, closing] = this->Close(finished);
+    EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kApplied);
+  });
+  auto claimed = b.Claim(order.id, saga::ClaimMode::kExpired);
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_EQ(claimed->state, saga::State::kClosed);
 }
 
 TYPED_TEST_P(JournalContract, AWriteUnderAnOlderEpochChangesNothing) {
@@ -339,12 +509,17 @@ TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
 
 REGISTER_TYPED_TEST_SUITE_P(JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
                             BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder,
-                            BooksEffectsWithTheHeader, ApplyingAWriteTwiceIsHarmless,
-                            AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
-                            AReleasedDriverCanBeClaimedAgain, BooksARefundAndAChargeThatBecameKnownWithIt,
-                            ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
-                            ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
-                            ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot,
-                            ReleaseAllLetsOthersContinueAtOnce);
+                            BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
+                            AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
+                            ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced,
+                            AFencedWriteIsNotTakenForWhatTheNewOwnerWrites, ABeginWhoseAnswerWasLostIsBegunOnce,
+                            ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver, TwoClaimsAreNeverUnderOneEpoch,
+                            AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
+                            ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing,
+                            ALostClaimWritesNothing, AReleasedDriverCanBeClaimedAgain,
+                            BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases,
+                            ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
+                            ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre,
+                            RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

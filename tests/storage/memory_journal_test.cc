@@ -10,11 +10,15 @@ namespace {
 
 struct MemoryWorld {
   saga::Journal<Order>& Open(const std::string& instance, const std::string& life) {
-    journals.push_back(std::make_unique<saga::testing::MemoryJournal<Order>>(
-        book, time, saga::Lease{instance, life, absl::Seconds(10)}));
+    auto journal = std::make_unique<saga::testing::MemoryJournal<Order>>(
+        book, time, saga::Lease{instance, life, absl::Seconds(10)});
+    journal->set_in_gap([this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); });
+    journals.push_back(std::move(journal));
     return *journals.back();
   }
   void ExpireLeases() { time.Advance(absl::Seconds(11)); }
+
+  saga::GapHook in_gap;  // of every journal
 
   waybill::testing::ManualTime time;
   testing::MemoryOrderBook book;

@@ -1,4 +1,7 @@
+#include <future>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "storage/postgres/order_tables.h"
@@ -11,7 +14,9 @@ namespace {
 
 struct PostgresWorld {
   saga::Journal<Order>& Open(const std::string& instance, const std::string& life) {
-    auto journal = OrderJournal::Open(tables, {instance, life, absl::Seconds(60)}, database.url(), pool, {});
+    SagaJournalOptions options;
+    options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
+    auto journal = OrderJournal::Open(tables, {instance, life, absl::Seconds(60)}, database.url(), pool, options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     journals.push_back(*std::move(journal));
     return *journals.back();
@@ -21,6 +26,7 @@ struct PostgresWorld {
         "UPDATE order_sagas SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL");
   }
 
+  saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
   Pool pool{database.url(), {}, {}};
@@ -32,6 +38,14 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, JournalContract, PostgresWorld);
 class OrderJournalPgTest : public JournalContract<PostgresWorld> {
  protected:
   waybill::testing::Sql& sql() { return world_.database.sql(); }
+  // True as soon as so many sessions of this database wait for a lock.
+  bool AwaitLockWaits(int count) {
+    return waybill::testing::Eventually(absl::Seconds(20), [&] {
+      return sql().Value(
+                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+                 "current_database()") == std::to_string(count);
+    });
+  }
 };
 
 TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
@@ -73,6 +87,53 @@ TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "20");
 }
 
+// Two directives of one order that both wait for its header: the one is told apart from the other, whoever is slow to
+// read the rest.
+TEST_F(OrderJournalPgTest, ClaimsThatWaitedForEachOtherHaveTheirOwnEpochs) {
+  auto& a = world_.Open("a", "1");
+  auto& b = world_.Open("b", "1");
+  OrderRecord order = Finished(a, "key");
+  waybill::testing::Sql header(world_.database.url()), payments(world_.database.url());
+  header.Exec("BEGIN");
+  header.Exec("SELECT 1 FROM order_sagas FOR UPDATE");
+  auto claim_at = [&order](Journal& journal) {
+    return std::async(std::launch::async, [&] { return journal.Claim(order.id, saga::ClaimMode::kTakeOver); });
+  };
+  auto first = claim_at(a), second = claim_at(b);
+  ASSERT_TRUE(AwaitLockWaits(2));
+  payments.Exec("BEGIN");
+  payments.Exec("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE");
+  header.Exec("COMMIT");
+  ASSERT_TRUE(AwaitLockWaits(2));
+  payments.Exec("COMMIT");
+  absl::StatusOr<OrderRecord> mine = first.get(), theirs = second.get();
+  ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
+  EXPECT_THAT((std::set<int64_t>{mine->epoch, theirs->epoch}), ::testing::ElementsAre(2, 3));
+}
+
+// What a claim answers is as of the claim, and not as of when it began to wait: the payment comes with the state.
+TEST_F(OrderJournalPgTest, AClaimThatWaitedForAWriteSeesAllOfIt) {
+  auto& a = world_.Open("a", "1");
+  auto& b = world_.Open("b", "1");
+  OrderRecord order = Started(a, "key");
+  waybill::testing::Sql writer(world_.database.url());
+  writer.Exec("BEGIN");
+  writer.Exec("UPDATE order_sagas SET state = 'succeeded', step = 1, seq = 2, lease_until = NULL");
+  writer.Exec("INSERT INTO payments SELECT order_id, 1250, 'EUR', 'ch_1', now() FROM order_sagas");
+  writer.Exec("INSERT INTO order_assignments SELECT order_id, 'ann', 1, now() FROM order_sagas");
+  auto claim = std::async(std::launch::async, [&] { return b.Claim(order.id, saga::ClaimMode::kTakeOver); });
+  ASSERT_TRUE(AwaitLockWaits(1));
+  writer.Exec("COMMIT");
+  absl::StatusOr<OrderRecord> claimed = claim.get();
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_EQ(claimed->state, saga::State::kSucceeded);
+  EXPECT_EQ(claimed->seq, 2);
+  ASSERT_TRUE(claimed->payload.charge.has_value());
+  EXPECT_EQ(claimed->payload.charge->gateway_reference, "ch_1");
+  ASSERT_TRUE(claimed->payload.driver.has_value());
+  EXPECT_EQ(claimed->payload.driver->driver_id, "ann");
+}
+
 // What an advance does about a row that somebody else is changing, in both forms of the statement.
 class RacingAdvance : public OrderJournalPgTest, public ::testing::WithParamInterface<bool> {
  protected:
@@ -97,11 +158,7 @@ class RacingAdvance : public OrderJournalPgTest, public ::testing::WithParamInte
     other.Exec("UPDATE order_sagas SET " + change + " WHERE idempotency_key = 'key'");
     std::promise<absl::StatusOr<saga::WriteResult>> answer;
     journal.Advance({&finished, log, 0}, [&](auto result) { answer.set_value(std::move(result)); });
-    EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
-      return sql().Value(
-                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
-                 "current_database()") == "1";
-    }));
+    EXPECT_TRUE(AwaitLockWaits(1));
     other.Exec("COMMIT");
     return answer.get_future().get();
   }

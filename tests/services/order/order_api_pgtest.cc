@@ -1,0 +1,169 @@
+// The order service without gRPC over the real journal: what holds over books in memory has to hold there too.
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/clock.h"
+#include "runtime/ids.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "runtime/random.h"
+#include "runtime/scheduler.h"
+#include "runtime/worker_pool.h"
+#include "services/order/intake.h"
+#include "services/order/order_api.h"
+#include "services/order/order_metrics.h"
+#include "services/order/order_observer.h"
+#include "services/order/order_watch.h"
+#include "services/order/place_order.h"
+#include "services/order/testing/fake_dispatch.h"
+#include "services/order/testing/fake_payment_gateway.h"
+#include "storage/postgres/order_store.h"
+#include "storage/postgres/order_tables.h"
+#include "storage/postgres/pool.h"
+#include "tests/support/migrated_database.h"
+
+namespace waybill::order {
+namespace {
+
+using ::testing::AnyOf;
+
+// Holds up the first two that come until both are there.
+class Meeting {
+ public:
+  void Begin() {
+    std::lock_guard lock(mutex_);
+    came_ = 0;
+  }
+  void Come() {
+    std::unique_lock lock(mutex_);
+    if (++came_ > 2) return;
+    both_.notify_all();
+    EXPECT_TRUE(both_.wait_for(lock, std::chrono::seconds(20), [this] { return came_ >= 2; }));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable both_;
+  int came_ = 2;
+};
+
+// What the replicas share.
+struct PostgresWorld {
+  waybill::testing::MigratedDatabase database;
+  SystemClock clock;
+  testing::FakePaymentGateway gateway;
+  testing::FakeDispatch dispatch{{"ann"}};
+  Meeting claims;  // where directives of one order meet, each with its claim
+};
+
+class PostgresReplica {
+ public:
+  struct Result {
+    absl::Status status;
+    storage::OrderRecord order;
+  };
+
+  PostgresReplica(PostgresWorld& world, const std::string& name) : world_(world) {
+    storage::SagaJournalOptions options;
+    options.in_gap = [&world](saga::Gap gap) {
+      if (gap == saga::Gap::kAfterClaim) world.claims.Come();
+      return absl::OkStatus();
+    };
+    auto journal = storage::OrderJournal::Open(tables_, saga::Lease{name, "1", absl::Seconds(10)}, world.database.url(),
+                                               pool_, options);
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    journal_ = *std::move(journal);
+    runner_ = std::make_unique<OrderRunner>(definition_, *journal_, world.clock, scheduler_, random_, observer_,
+                                            saga::RunnerOptions{});
+    api_ = std::make_unique<OrderApi>(*runner_, world.dispatch, store_, workers_, scheduler_, world.clock, ids_,
+                                      OrderApiOptions{});
+  }
+  ~PostgresReplica() {
+    scheduler_.Stop();
+    workers_.Stop();
+    journal_->Stop();
+  }
+
+  std::future<Result> Create(const std::string& key) {
+    OrderRequest request;
+    request.idempotency_key = key;
+    request.user_id = "user-1";
+    request.amount = Money{1250, "EUR"};
+    return Ask([&](OrderApi::Pending answer) {
+      api_->Create(*TakeOrder(std::move(request)), OrderApi::Wait::kUntilSettled, absl::InfiniteFuture(), "",
+                   std::move(answer));
+    });
+  }
+  std::future<Result> Cancel(const Uuid& id) {
+    return Ask([&](OrderApi::Pending answer) { api_->Cancel(id, "", absl::InfiniteFuture(), std::move(answer)); });
+  }
+  std::future<Result> Complete(const Uuid& id) {
+    return Ask([&](OrderApi::Pending answer) { api_->Complete(id, absl::InfiniteFuture(), std::move(answer)); });
+  }
+
+  storage::PostgresOrderStore& store() { return store_; }
+
+ private:
+  template <typename Call>
+  std::future<Result> Ask(Call call) {
+    auto promise = std::make_shared<std::promise<Result>>();
+    std::future<Result> future = promise->get_future();
+    call(api_->Expect([promise](absl::StatusOr<OrderApi::Answer> answer) {
+      Result result;
+      result.status = answer.status();
+      if (answer.ok()) result.order = *answer->order;
+      promise->set_value(std::move(result));
+    }));
+    return future;
+  }
+
+  PostgresWorld& world_;
+  storage::Pool pool_{world_.database.url(), {}, {}};
+  storage::PostgresOrderStore store_{pool_};
+  storage::OrderTables tables_;
+  SeededRandom random_{EntropySeed()};
+  IdGenerator ids_{world_.clock, random_};
+  ThreadScheduler scheduler_{world_.clock};
+  WorkerPool workers_{2, 100};
+  Logger log_{LogFormat::kText, LogLevel::kOff, world_.clock};
+  Metrics metrics_;
+  OrderMetrics order_metrics_{metrics_, {std::string(kChargePayment), std::string(kAssignDriver)}};
+  OrderWatches watches_{store_, workers_, scheduler_, world_.clock, WatchOptions{}};
+  OrderObserver observer_{order_metrics_, world_.dispatch, watches_, log_};
+  saga::Definition<storage::Order> definition_ = PlaceOrder(world_.gateway, world_.dispatch, world_.clock);
+  std::unique_ptr<storage::OrderJournal> journal_;
+  std::unique_ptr<OrderRunner> runner_;
+  std::unique_ptr<OrderApi> api_;
+};
+
+// Both are told the truth, although each has claimed the order before the other one writes.
+TEST(OrderApiPgTest, CompletesAndCancelsConcurrentlyWithOneWinner) {
+  PostgresWorld world;
+  PostgresReplica a(world, "a"), b(world, "b");
+  for (int round = 0; round < 20; ++round) {
+    PostgresReplica::Result created = a.Create("k" + std::to_string(round)).get();
+    ASSERT_EQ(StatusOf(created.order), OrderStatus::kConfirmed) << created.status;
+    const Uuid id = created.order.id;
+    world.claims.Begin();
+    std::future<PostgresReplica::Result> cancel = a.Cancel(id), complete = b.Complete(id);
+    const absl::Status cancelled = cancel.get().status, completed = complete.get().status;
+    const OrderStatus status = StatusOf(*a.store().Get(id));
+    EXPECT_THAT(status, AnyOf(OrderStatus::kCancelled, OrderStatus::kCompleted)) << round;
+    EXPECT_EQ(cancelled.ok(), status == OrderStatus::kCancelled) << cancelled;
+    EXPECT_EQ(completed.ok(), status == OrderStatus::kCompleted) << completed;
+    EXPECT_EQ(world.database.sql().Value(
+                  "SELECT count(*) FROM payments WHERE order_id = $1 AND refund_minor IS NOT NULL", {id.ToString()}),
+              status == OrderStatus::kCancelled ? "1" : "0");
+    EXPECT_TRUE(world.dispatch.assigned().empty());
+    EXPECT_EQ(world.database.sql().Value("SELECT count(*) FROM order_assignments WHERE released_at IS NULL"), "0");
+  }
+}
+
+}  // namespace
+}  // namespace waybill::order

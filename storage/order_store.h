@@ -53,7 +53,8 @@ struct UnfinishedStats {
 
 using saga::kCancelledReason;
 
-// Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer.
+// Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer; UNREADABLE_ROW when a row is of
+// a newer version.
 class OrderStore {
  public:
   virtual ~OrderStore() = default;

@@ -55,13 +55,15 @@ void TripTables::AddEffects(const Trip& trip, std::span<storage::ArrayParam> col
   columns[1].AddBool(trip.effects.car_changed && trip.car_plate.empty());
 }
 
-saga::Record<Trip> TripTables::Decode(const storage::Rows& rows, int row) const {
+absl::StatusOr<saga::Record<Trip>> TripTables::Decode(const storage::Rows& rows, int at) const {
+  storage::RowReader row(rows, at);
   saga::Record<Trip> record;
-  static_cast<saga::Header&>(record) = storage::DecodeHeader(rows, row);
+  static_cast<saga::Header&>(record) = storage::DecodeHeader(row);
   constexpr int kPayload = 1 + storage::kHeaderColumnCount;
-  record.payload.booking = std::string(rows.Text(row, kPayload));
-  record.payload.traveller = std::string(rows.Text(row, kPayload + 1));
-  if (!rows.IsNull(row, kPayload + 2)) record.payload.car_plate = std::string(rows.Text(row, kPayload + 2));
+  record.payload.booking = row.Text(kPayload);
+  record.payload.traveller = row.Text(kPayload + 1);
+  if (!row.IsNull(kPayload + 2)) record.payload.car_plate = row.Text(kPayload + 2);
+  if (!row.status().ok()) return row.status();
   return record;
 }
 

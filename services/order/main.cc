@@ -150,6 +150,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.on_error = [&log](const absl::Status& status) {
     log.Warn("journal write failed", {{"error", std::string(status.message())}});
   };
+  journal_options.steps = static_cast<int>(place_order.steps.size());
+  journal_options.on_unreadable = [&log, &order_metrics](const absl::Status& why, bool marked) {
+    order_metrics.Unreadable();
+    if (!marked) log.Error("an order is left alone", {{"error", std::string(why.message())}});
+  };
   auto journal = OpenJournal(options, tables, claims, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;

@@ -146,8 +146,10 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
     absl::StatusOr<OrderRecord> record = store_.Get(order_id);
     if (record.ok() && is_end(record->state)) {
       answer->Give(Answer{&*record, replayed});
-    } else {
+    } else if (record.ok() || absl::IsUnavailable(record.status())) {
       later();
+    } else {
+      answer->Give(record.status());
     }
   };
   if (!workers_.Submit(look)) later();

@@ -31,6 +31,8 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                  "Journal writes refused because another process owns the saga.")),
       lost_claims_(metrics.AddCounter("waybill_dispatch_lost_claims_total",
                                       "Drivers picked here that another order had claimed first.")),
+      unreadable_(metrics.AddCounter("waybill_sagas_unreadable_total",
+                                     "Claims of sagas that this version cannot read; they were left alone.")),
       candidates_(metrics.AddHistogram("waybill_dispatch_candidates",
                                        "Drivers that the built-in dispatch had to pick from, at each pick.",
                                        SizeBuckets())),

@@ -24,6 +24,7 @@ class OrderMetrics {
   void Recovered() { recovered_.Increment(); }
   void Fenced() { fenced_.Increment(); }
   void LostClaim() { lost_claims_.Increment(); }
+  void Unreadable() { unreadable_.Increment(); }
 
   // From the store, every few seconds: counting at each scrape would cost more than it tells.
   void SetUnfinished(const storage::UnfinishedStats& stats);
@@ -49,6 +50,7 @@ class OrderMetrics {
   prometheus::Counter& recovered_;
   prometheus::Counter& fenced_;
   prometheus::Counter& lost_claims_;
+  prometheus::Counter& unreadable_;
   prometheus::Histogram& candidates_;
   prometheus::Histogram& batch_items_;
   prometheus::Histogram& commit_seconds_;

@@ -67,8 +67,7 @@ void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   absl::StatusOr<storage::OrderRecord> record = store_.Get(w.id);
   absl::Status status = log.ok() ? record.status() : log.status();
   if (!status.ok()) {
-    if (status.code() == absl::StatusCode::kNotFound) return End(watch, status);
-    return Rest(watch);
+    return absl::IsUnavailable(status) ? Rest(watch) : End(watch, status);
   }
   std::vector<Transition> batch = TransitionsOf(*record, *std::move(log), w.next);
   if (!batch.empty()) w.next = batch.back().entry.seq + 1;

@@ -82,6 +82,10 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner
         saga_id, std::move(directive), std::move(prepare),
         [this, saga_id, check = std::move(check), answer](absl::StatusOr<const storage::OrderRecord*> settled) {
           WAYBILL_FAILPOINT("resolve.after_commit");
+          if (GetErrorDetail(settled.status()).reason == "UNREADABLE_ROW") {
+            answer->Give(settled.status());
+            return;
+          }
           if (settled.status().code() != absl::StatusCode::kFailedPrecondition) {
             AnswerRead(saga_id, answer);
             return;

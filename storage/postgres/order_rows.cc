@@ -21,23 +21,32 @@ const std::string& SelectOrder() {
   return sql;
 }
 
-OrderRecord DecodeOrder(const Rows& rows, int row) {
+absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
+  RowReader row(rows, at);
   OrderRecord record;
-  static_cast<saga::Header&>(record) = DecodeHeader(rows, row);
+  static_cast<saga::Header&>(record) = DecodeHeader(row);
   Order& order = record.payload;
-  order.client = std::string(rows.Text(row, 12));
-  order.idempotency_key = std::string(rows.Text(row, 13));
-  order.fingerprint = std::string(rows.Bytes(row, 14));
-  order.user_id = std::string(rows.Text(row, 15));
-  order.amount_minor = rows.Int(row, 16);
-  order.currency = std::string(rows.Text(row, 17));
-  if (!rows.IsNull(row, 18)) order.pickup = GeoPoint{rows.Double(row, 18), rows.Double(row, 19)};
-  if (!rows.IsNull(row, 20)) order.metadata = DecodeMetadata(rows.Json(row, 20));
-  if (!rows.IsNull(row, 21))
-    order.charge = Charge{std::string(rows.Text(row, 21)), rows.Int(row, 22), rows.Time(row, 23)};
-  if (!rows.IsNull(row, 24)) order.refund = Refund{rows.Int(row, 24), rows.Time(row, 25)};
-  if (!rows.IsNull(row, 26))
-    order.driver = DriverSlot{std::string(rows.Text(row, 26)), static_cast<int>(rows.Int(row, 27))};
+  order.client = row.Text(12);
+  order.idempotency_key = row.Text(13);
+  order.fingerprint = row.Bytes(14);
+  order.user_id = row.Text(15);
+  order.amount_minor = row.IntFrom(1, 16, "amount_minor");
+  order.currency = row.Text(17);
+  if (!row.IsNull(18)) order.pickup = GeoPoint{row.Double(18, "pickup_lat"), row.Double(19, "pickup_long")};
+  if (!row.IsNull(20)) {
+    std::optional<std::map<std::string, std::string>> metadata = DecodeMetadata(row.Json(20, "metadata"));
+    if (metadata.has_value()) {
+      order.metadata = *std::move(metadata);
+    } else {
+      row.Refuse("metadata", "is no object of strings");
+    }
+  }
+  if (!row.IsNull(21)) {
+    order.charge = Charge{row.Text(21), row.IntFrom(1, 22, "payments.amount_minor"), row.Time(23, "charged_at")};
+  }
+  if (!row.IsNull(24)) order.refund = Refund{row.IntFrom(1, 24, "refund_minor"), row.Time(25, "refunded_at")};
+  if (!row.IsNull(26)) order.driver = DriverSlot{row.Text(26), static_cast<int>(row.IntFrom(1, 27, "slot"))};
+  if (!row.status().ok()) return row.status();
   return record;
 }
 
@@ -46,8 +55,15 @@ std::string EncodeMetadata(const std::map<std::string, std::string>& metadata) {
   return nlohmann::json(metadata).dump();
 }
 
-std::map<std::string, std::string> DecodeMetadata(std::string_view json) {
-  return nlohmann::json::parse(json).get<std::map<std::string, std::string>>();
+std::optional<std::map<std::string, std::string>> DecodeMetadata(std::string_view json) {
+  const nlohmann::json object = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return std::nullopt;
+  std::map<std::string, std::string> metadata;
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_string()) return std::nullopt;
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
 }
 
 }  // namespace waybill::storage

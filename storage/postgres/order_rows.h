@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "absl/status/statusor.h"
 #include "storage/order.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/saga_rows.h"
@@ -13,11 +15,11 @@ namespace waybill::storage {
 
 // Without WHERE; `s` is order_sagas.
 const std::string& SelectOrder();
-// A row of SelectOrder.
-OrderRecord DecodeOrder(const Rows& rows, int row);
+// A row of SelectOrder. UNREADABLE_ROW.
+absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int row);
 
-// metadata <-> jsonb; "" for none.
+// metadata <-> jsonb; "" for none. nullopt: it is no object of strings.
 std::string EncodeMetadata(const std::map<std::string, std::string>& metadata);
-std::map<std::string, std::string> DecodeMetadata(std::string_view json);
+std::optional<std::map<std::string, std::string>> DecodeMetadata(std::string_view json);
 
 }  // namespace waybill::storage

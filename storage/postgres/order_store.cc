@@ -35,11 +35,13 @@ absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid
   return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
 }
 
-SagaView DecodeView(const Rows& rows, int row) {
+absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
+  RowReader row(rows, at);
   SagaView view;
-  view.header = DecodeHeader(rows, row);
-  view.owner = std::string(rows.Text(row, kHeaderColumnCount + 1));
-  if (!rows.IsNull(row, kHeaderColumnCount + 2)) view.lease_until = rows.Time(row, kHeaderColumnCount + 2);
+  view.header = DecodeHeader(row);
+  view.owner = row.Text(kHeaderColumnCount + 1);
+  if (!row.IsNull(kHeaderColumnCount + 2)) view.lease_until = row.Time(kHeaderColumnCount + 2, "lease_until");
+  if (!row.status().ok()) return row.status();
   return view;
 }
 
@@ -114,14 +116,18 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
                Param::Bool(unfinished_only), Param::Int8(query.limit)});
   if (!rows.ok()) return rows.status();
   std::vector<OrderRecord> orders;
-  for (int row = 0; row < rows->size(); ++row) orders.push_back(DecodeOrder(*rows, row));
+  for (int row = 0; row < rows->size(); ++row) {
+    absl::StatusOr<OrderRecord> order = DecodeOrder(*rows, row);
+    if (!order.ok()) return order.status();
+    orders.push_back(*std::move(order));
+  }
   return orders;
 }
 
 constexpr char kLogFrom[] = "FROM order_saga_steps WHERE order_id = $1 AND seq >= $2 ORDER BY seq";
 
 absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::Log(const Uuid& order_id, int64_t from_seq) {
-  absl::StatusOr<Rows> rows = ExecutePrepared("order_log", fmt::format("SELECT {} {}", kLogColumns, kLogFrom),
+  absl::StatusOr<Rows> rows = ExecutePrepared("order_log", fmt::format("SELECT order_id, {} {}", kLogColumns, kLogFrom),
                                               {Param::Id(order_id), Param::Int8(from_seq)});
   if (!rows.ok()) return rows.status();
   return DecodeLog(*rows);
@@ -150,7 +156,11 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
                Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit)});
   if (!rows.ok()) return rows.status();
   std::vector<SagaView> views;
-  for (int row = 0; row < rows->size(); ++row) views.push_back(DecodeView(*rows, row));
+  for (int row = 0; row < rows->size(); ++row) {
+    absl::StatusOr<SagaView> view = DecodeView(*rows, row);
+    if (!view.ok()) return view.status();
+    views.push_back(*std::move(view));
+  }
   return views;
 }
 

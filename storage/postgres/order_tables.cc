@@ -88,6 +88,6 @@ void OrderTables::AddEffects(const Order& order, std::span<ArrayParam> columns) 
   columns[8].AddBool(order.effects.released);
 }
 
-OrderRecord OrderTables::Decode(const Rows& rows, int row) const { return DecodeOrder(rows, row); }
+absl::StatusOr<OrderRecord> OrderTables::Decode(const Rows& rows, int row) const { return DecodeOrder(rows, row); }
 
 }  // namespace waybill::storage

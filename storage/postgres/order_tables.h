@@ -19,7 +19,7 @@ class OrderTables final : public SagaTables<Order> {
   std::vector<std::string> DedupeKey(const Order& order) const override {
     return {order.client, order.idempotency_key};
   }
-  OrderRecord Decode(const Rows& rows, int row) const override;
+  absl::StatusOr<OrderRecord> Decode(const Rows& rows, int row) const override;
 
  private:
   Sql sql_;

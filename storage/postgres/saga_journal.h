@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -68,7 +69,7 @@ class SagaTables {
     // Data-modifying statements, to be used as CTEs, over `done`: the rows of `ok` that were applied.
     std::vector<std::string> bookings;
 
-    // "SELECT … FROM <sagas> s …", without WHERE, for Decode.
+    // "SELECT … FROM <sagas> s …", without WHERE, for Decode: the key, then kHeaderColumns, then the payload's.
     std::string select;
   };
   virtual ~SagaTables() = default;
@@ -77,7 +78,8 @@ class SagaTables {
   virtual void AddEffects(const P& payload, std::span<ArrayParam> columns) const = 0;
   // The values of the `dedupe` columns.
   virtual std::vector<std::string> DedupeKey(const P& payload) const = 0;
-  virtual saga::Record<P> Decode(const Rows& rows, int row) const = 0;
+  // UNREADABLE_ROW.
+  virtual absl::StatusOr<saga::Record<P>> Decode(const Rows& rows, int row) const = 0;
 };
 
 struct SagaJournalOptions {
@@ -89,6 +91,13 @@ struct SagaJournalOptions {
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.
   std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};
+  // How many steps the definition has. A saga that stands beyond them is one of a newer version.
+  int steps = std::numeric_limits<int>::max();
+  // A claimed saga that this version cannot read is left alone for so long, for a newer version to claim it, and marked
+  // for a person.
+  absl::Duration set_aside = absl::Minutes(1);
+  // It was; why, and whether it had been marked before. On the claiming thread.
+  std::function<void(const absl::Status& why, bool marked)> on_unreadable = [](const absl::Status&, bool) {};
   // Each write gets a number of its own, from here on; a random start keeps processes apart.
   uint64_t first_write_id = EntropySeed();
   saga::GapHook in_gap = [](saga::Gap) { return absl::OkStatus(); };
@@ -99,7 +108,7 @@ struct SagaJournalOptions {
 // every claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
 struct SagaJournalSql {
   std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
-      claim_one, load_claimed, renew, release, load, log;
+      claim_one, load_claimed, set_aside, renew, release, load, log;
   std::vector<Oid> begin_oids, advance_oids;
 };
 template <typename P>
@@ -153,7 +162,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   bool failing() const { return batcher_->retrying() > 0; }
 
   void Begin(const saga::Record<P>& record, BeginDone done) override {
-    Op op{BeginOp{&record, std::move(done), std::nullopt}};
+    Op op{BeginOp{&record, std::move(done), std::optional<saga::Record<P>>()}};
     if (!batcher_->Offer(op)) std::get<BeginOp>(op.what).done(QueueFull());
   }
 
@@ -167,20 +176,25 @@ class PostgresSagaJournal final : public saga::Journal<P> {
 
   absl::StatusOr<std::vector<saga::Record<P>>> ClaimExpired(bool own, size_t limit) override {
     const std::string instance = lease_.instance + "/";
-    return Claimed("claim_expired", sql_.claim_expired,
-                   {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
-                    Param::Int8(static_cast<int64_t>(limit))});
+    absl::StatusOr<Claims> claims = RunClaim("claim_expired", sql_.claim_expired,
+                                             {Param::Text(owner_), LeaseMicros(), Param::Text(instance),
+                                              Param::Bool(own), Param::Int8(static_cast<int64_t>(limit))});
+    if (!claims.ok()) return claims.status();
+    return std::move(claims->records);
   }
 
   absl::StatusOr<saga::Record<P>> Claim(const Uuid& id, saga::ClaimMode mode) override {
-    auto claimed =
-        Claimed("claim_one", sql_.claim_one,
-                {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Bool(mode == saga::ClaimMode::kTakeOver)});
-    if (!claimed.ok()) return claimed.status();
-    if (!claimed->empty()) return std::move(claimed->front());
+    absl::StatusOr<Claims> claims =
+        RunClaim("claim_one", sql_.claim_one,
+                 {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Bool(mode == saga::ClaimMode::kTakeOver),
+                  Param::Int4(options_.steps)});
+    if (!claims.ok()) return claims.status();
+    if (!claims->unreadable.ok()) return claims->unreadable;
+    if (!claims->records.empty()) return std::move(claims->records.front());
     if (absl::Status lost = options_.in_gap(saga::Gap::kNotClaimed); !lost.ok()) return lost;
     auto record = Load(id);
     if (!record.ok() || saga::IsTerminal(record->state)) return record;
+    if (absl::Status known = CheckStep(*record); !known.ok()) return known;
     return ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
   }
 
@@ -218,7 +232,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   struct BeginOp {
     const saga::Record<P>* record;
     BeginDone done;
-    std::optional<saga::Record<P>> existing;
+    absl::StatusOr<std::optional<saga::Record<P>>> answer;
   };
   struct AdvanceOp {
     saga::Write<P> write;
@@ -228,6 +242,10 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   };
   struct Op {
     std::variant<BeginOp, AdvanceOp> what;
+  };
+  struct Claims {
+    std::vector<saga::Record<P>> records;
+    absl::Status unreadable;  // why the first of those that were set aside cannot be read
   };
 
   class Writer final : public BatchWriter<Op> {
@@ -270,7 +288,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     void Complete(Op& op, const absl::Status& status) override {
       if (auto* begin = std::get_if<BeginOp>(&op.what)) {
         if (status.ok()) {
-          begin->done(std::move(begin->existing));
+          begin->done(std::move(begin->answer));
         } else {
           begin->done(status);
         }
@@ -345,7 +363,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       if (!begins_.empty()) {
         WAYBILL_FAILPOINT("begin.after_commit");
         if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterBegin); !lost.ok()) return lost;
-        for (auto& [key, op] : begins_) op->existing.reset();
+        for (auto& [key, op] : begins_) op->answer = std::optional<saga::Record<P>>();
         if (absl::Status read = quick ? absl::OkStatus() : ReadBegin((*results)[at]); !read.ok()) return read;
       }
       return absl::OkStatus();
@@ -408,8 +426,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     // another process has claimed the saga since.
     absl::Status ReadBegin(const Rows& inserted) {
       if (inserted.size() == static_cast<int>(begins_.size())) return absl::OkStatus();
-      absl::flat_hash_map<Uuid, bool> started;
-      for (int row = 0; row < inserted.size(); ++row) started[inserted.Id(row, 0)] = true;
+      absl::flat_hash_set<Uuid> started;
+      for (int row = 0; row < inserted.size(); ++row) started.insert(inserted.Id(row, 0));
       std::vector<std::pair<const std::vector<std::string>*, BeginOp*>> met;
       std::vector<ArrayParam> columns(begins_.front().first.size(), ArrayParam(kOidText));
       for (auto& [key, op] : begins_) {
@@ -420,17 +438,36 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       // Not on this connection: its planner settings suit the prepared statements only.
       auto rows = journal_.Run(journal_.sql_.find_by_key, std::vector<Param>(columns.begin(), columns.end()));
       if (!rows.ok()) return rows.status();
+      size_t found = 0;
+      absl::flat_hash_map<Uuid, std::vector<BeginOp*>> held;  // by the saga that has their key
       for (int row = 0; row < rows->size(); ++row) {
-        saga::Record<P> existing = journal_.tables_.Decode(*rows, row);
-        std::vector<std::string> key = journal_.tables_.DedupeKey(existing.payload);
+        const Uuid id = rows->Id(row, 0);
+        std::vector<std::string> key;
+        for (size_t i = 0; i < columns.size(); ++i) key.emplace_back(rows->Text(row, 2 + static_cast<int>(i)));
         for (auto& [wanted, op] : met) {
           if (*wanted != key) continue;
-          started[op->record->id] = true;
-          if (existing.id != op->record->id || existing.epoch != op->record->epoch) op->existing = existing;
+          ++found;
+          if (id != op->record->id || rows->Int(row, 1) != op->record->epoch) held[id].push_back(op);
         }
       }
-      if (started.size() < begins_.size()) return ConnectionError("a saga's key vanished while it was looked up");
-      return absl::OkStatus();
+      const absl::Status vanished = ConnectionError("a saga's key vanished while it was looked up");
+      if (found < met.size()) return vanished;
+      if (held.empty()) return absl::OkStatus();
+      ArrayParam ids(kOidUuid);
+      for (const auto& [id, ops] : held) ids.AddId(id);
+      rows = journal_.Run(journal_.sql_.load, {Param(ids)});
+      if (!rows.ok()) return rows.status();
+      for (int row = 0; row < rows->size(); ++row) {
+        absl::StatusOr<saga::Record<P>> existing = journal_.tables_.Decode(*rows, row);
+        for (BeginOp* op : held[rows->Id(row, 0)]) {
+          if (existing.ok()) {
+            op->answer = std::optional<saga::Record<P>>(*existing);
+          } else {
+            op->answer = existing.status();
+          }
+        }
+      }
+      return rows->size() == static_cast<int>(held.size()) ? absl::OkStatus() : vanished;
     }
 
     // The statement answers the ids that were applied; why another was not is read from its header.
@@ -499,8 +536,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   // Runs a statement that claims, and loads what it claimed in the same transaction and round trip. The claimed rows
   // are locked meanwhile, so the records are as of this very claim; and they hold all that the claim had to wait for,
   // which within one statement they would not: that sees the tables it joins as they were before it waited.
-  absl::StatusOr<std::vector<saga::Record<P>>> Claimed(std::string_view name, const std::string& sql,
-                                                       const std::vector<Param>& params) {
+  absl::StatusOr<Claims> RunClaim(std::string_view name, const std::string& sql, const std::vector<Param>& params) {
     const std::string claim = fmt::format("{}.{}", tables_.sql().sagas, name);
     const std::string load = fmt::format("{}.load_claimed", tables_.sql().sagas);
     absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
@@ -514,11 +550,36 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     }
     if (!results.ok()) return results.status();
     const Rows& rows = results->at(1);
-    std::vector<saga::Record<P>> records;
-    for (int row = 0; row < rows.size(); ++row) records.push_back(tables_.Decode(rows, row));
-    if (records.empty()) return records;
+    Claims claims;
+    ArrayParam aside(kOidUuid);
+    for (int at = 0; at < rows.size(); ++at) {
+      absl::StatusOr<saga::Record<P>> record = tables_.Decode(rows, at);
+      absl::Status known = record.ok() ? CheckStep(*record) : record.status();
+      if (known.ok()) {
+        claims.records.push_back(*std::move(record));
+        // A running one calls nobody, unless it had been set aside.
+        if (claims.records.back().state == saga::State::kRunning) claims.records.back().needs_attention = false;
+        continue;
+      }
+      RowReader row(rows, at);
+      aside.AddId(row.id());
+      options_.on_unreadable(known, row.Bool(kNeedsAttentionColumn, "needs_attention"));
+      claims.unreadable.Update(known);
+    }
+    if (aside.size() > 0) {
+      // When this fails, its lease ends earlier.
+      const Param pause = Param::Int8(absl::ToInt64Microseconds(options_.set_aside));
+      absl::Status status = Run(sql_.set_aside, {Param(aside), pause, Param::Text(owner_)}).status();
+      if (!status.ok()) options_.on_error(status);
+    }
+    if (rows.empty()) return claims;
     if (absl::Status lost = options_.in_gap(saga::Gap::kAfterClaim); !lost.ok()) return lost;
-    return records;
+    return claims;
+  }
+
+  absl::Status CheckStep(const saga::Record<P>& record) const {
+    if (record.step < options_.steps) return absl::OkStatus();
+    return UnreadableRow(record.id, "step", fmt::format("is {}, and this version has {}", record.step, options_.steps));
   }
 
   const SagaTables<P>& tables_;
@@ -617,10 +678,11 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
     if (fmt::format(", {},", t.dedupe).find(fmt::format(", {},", column.name)) != std::string::npos)
       key.push_back(column);
   }
-  sql.find_by_key = fmt::format("{} WHERE ({}) IN (SELECT * FROM {})", t.select, t.dedupe, Unnest(key, "k", 1, unused));
+  sql.find_by_key = fmt::format("SELECT {}, epoch, {} FROM {} WHERE ({}) IN (SELECT * FROM {})", t.id, t.dedupe,
+                                t.sagas, t.dedupe, Unnest(key, "k", 1, unused));
   sql.states = fmt::format("SELECT {0}, epoch, seq, write_id FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
   sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[])", t.select, t.id);
-  sql.log = fmt::format("SELECT {} FROM {} WHERE {} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
+  sql.log = fmt::format("SELECT {2}, {0} FROM {1} WHERE {2} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
   // Both hand the ids of what they claimed to `load_claimed`, which runs in the same transaction.
   const std::string claimed =
       fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
@@ -639,8 +701,14 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
       "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
       "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
       "WHERE {id} = $3::uuid AND state IN ('running', 'compensating', 'succeeded') "
-      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) RETURNING {id}) {claimed}",
+      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) "
+      // One at a step that this version lacks stays with the newer version's process that drives it.
+      "AND step < $5::integer RETURNING {id}) {claimed}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
+  sql.set_aside = fmt::format(
+      "UPDATE {} SET needs_attention = true, lease_until = now() + $2::bigint * interval '1 microsecond' "
+      "WHERE {} = ANY($1::uuid[]) AND owner = $3::text AND lease_until IS NOT NULL",
+      t.sagas, t.id);
   // Answers the ids that are no longer ours; one that has come to rest meanwhile still is.
   sql.renew = fmt::format(
       "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS i({id}, epoch)), "

@@ -1,55 +1,116 @@
 #include "storage/postgres/saga_rows.h"
 
-#include <cstdlib>
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/reasons.h"
 
 namespace waybill::storage {
-namespace {
 
-saga::State ParseState(std::string_view name) {
+absl::Status UnreadableRow(const Uuid& id, std::string_view column, std::string_view why) {
+  ErrorDetail detail;
+  detail.metadata = {{"id", id.ToString()}, {"column", std::string(column)}};
+  return ReasonError("UNREADABLE_ROW", fmt::format("this version cannot read {}: {} {}", id.ToString(), column, why),
+                     std::move(detail));
+}
+
+RowReader::RowReader(const Rows& rows, int row) : rows_(rows), row_(row) {
+  if (HasWidth(0, "the key", {id_.bytes.size()})) id_ = rows_.Id(row_, 0);
+}
+
+void RowReader::Refuse(std::string_view column, std::string_view why) {
+  if (status_.ok()) status_ = UnreadableRow(id_, column, why);
+}
+
+bool RowReader::HasWidth(int column, std::string_view name, std::initializer_list<size_t> widths) {
+  const size_t width = rows_.Bytes(row_, column).size();
+  if (width == 0 || std::find(widths.begin(), widths.end(), width) != widths.end()) return true;
+  Refuse(name, "has another type");
+  return false;
+}
+
+int64_t RowReader::Int(int column, std::string_view name) {
+  return HasWidth(column, name, {2, 4, 8}) ? rows_.Int(row_, column) : 0;
+}
+
+int64_t RowReader::IntFrom(int64_t least, int column, std::string_view name) {
+  const int64_t value = Int(column, name);
+  if (value < least) Refuse(name, fmt::format("is {}", value));
+  return value;
+}
+
+bool RowReader::Bool(int column, std::string_view name) {
+  return HasWidth(column, name, {1}) && rows_.Bool(row_, column);
+}
+
+double RowReader::Double(int column, std::string_view name) {
+  return HasWidth(column, name, {4, 8}) ? rows_.Double(row_, column) : 0;
+}
+
+absl::Time RowReader::Time(int column, std::string_view name) {
+  if (!HasWidth(column, name, {8})) return absl::UnixEpoch();
+  const absl::Time time = rows_.Time(row_, column);
+  if (time == absl::InfinitePast() || time == absl::InfiniteFuture()) Refuse(name, "is infinite");
+  return time;
+}
+
+std::string_view RowReader::Json(int column, std::string_view name) {
+  const std::string_view field = rows_.Bytes(row_, column);
+  if (field.empty() || field[0] == 1) return rows_.Json(row_, column);  // the binary format's version
+  Refuse(name, "has another type");
+  return "";
+}
+
+saga::State RowReader::State(int column) {
+  const std::string_view name = rows_.Text(row_, column);
   for (saga::State state : saga::kStates) {
     if (saga::Name(state) == name) return state;
   }
-  std::abort();  // the enum type in Postgres and ours have parted
+  Refuse("state", fmt::format("is '{}'", name));
+  return saga::State::kRunning;
 }
 
-saga::LogOutcome ParseOutcome(std::string_view name) {
+saga::LogOutcome RowReader::Outcome(int column) {
+  const std::string_view name = rows_.Text(row_, column);
   for (int i = 0; i <= static_cast<int>(saga::LogOutcome::kResolved); ++i) {
-    auto outcome = static_cast<saga::LogOutcome>(i);
+    const auto outcome = static_cast<saga::LogOutcome>(i);
     if (saga::Name(outcome) == name) return outcome;
   }
-  std::abort();  // the CHECK on the log's outcomes and our list have parted
+  Refuse("outcome", fmt::format("is '{}'", name));
+  return saga::LogOutcome::kUnknown;
 }
 
-}  // namespace
-
-saga::Header DecodeHeader(const Rows& rows, int row) {
+saga::Header DecodeHeader(RowReader& row) {
   saga::Header header;
-  header.id = rows.Id(row, 0);
-  header.state = ParseState(rows.Text(row, 1));
-  header.step = static_cast<int>(rows.Int(row, 2));
-  header.attempt = static_cast<int>(rows.Int(row, 3));
-  header.seq = rows.Int(row, 4);
-  header.epoch = rows.Int(row, 5);
-  header.needs_attention = rows.Bool(row, 6);
-  header.failure.reason = std::string(rows.Text(row, 7));
-  header.failure.detail = std::string(rows.Text(row, 8));
-  header.traceparent = std::string(rows.Text(row, 9));
-  header.created_at = rows.Time(row, 10);
-  header.updated_at = rows.Time(row, 11);
+  header.id = row.id();
+  header.state = row.State(1);
+  header.step = static_cast<int>(row.IntFrom(0, 2, "step"));
+  header.attempt = static_cast<int>(row.IntFrom(1, 3, "attempt"));
+  header.seq = row.IntFrom(0, 4, "seq");
+  header.epoch = row.IntFrom(0, 5, "epoch");
+  header.needs_attention = row.Bool(kNeedsAttentionColumn, "needs_attention");
+  header.failure.reason = row.Text(7);
+  header.failure.detail = row.Text(8);
+  header.traceparent = row.Text(9);
+  header.created_at = row.Time(10, "created_at");
+  header.updated_at = row.Time(11, "updated_at");
   return header;
 }
 
-std::vector<saga::LogEntry> DecodeLog(const Rows& rows) {
+absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {
   std::vector<saga::LogEntry> log;
-  for (int row = 0; row < rows.size(); ++row) {
+  for (int at = 0; at < rows.size(); ++at) {
+    RowReader row(rows, at);
     saga::LogEntry entry;
-    entry.seq = rows.Int(row, 0);
-    entry.step = std::string(rows.Text(row, 1));
-    entry.attempt = static_cast<int>(rows.Int(row, 2));
-    entry.outcome = ParseOutcome(rows.Text(row, 3));
-    entry.state = ParseState(rows.Text(row, 4));
-    entry.detail = std::string(rows.Text(row, 5));
-    entry.at = rows.Time(row, 6);
+    entry.seq = row.IntFrom(1, 1, "seq");
+    entry.step = row.Text(2);
+    entry.attempt = static_cast<int>(row.Int(3, "attempt"));
+    entry.outcome = row.Outcome(4);
+    entry.state = row.State(5);
+    entry.detail = row.Text(6);
+    entry.at = row.Time(7, "at");
+    if (!row.status().ok()) return row.status();
     log.push_back(std::move(entry));
   }
   return log;

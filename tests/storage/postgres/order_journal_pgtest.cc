@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "storage/postgres/order_tables.h"
 #include "tests/storage/journal_contract.h"
 #include "tests/support/eventually.h"
@@ -132,6 +133,143 @@ TEST_F(OrderJournalPgTest, AClaimThatWaitedForAWriteSeesAllOfIt) {
   EXPECT_EQ(claimed->payload.charge->gateway_reference, "ch_1");
   ASSERT_TRUE(claimed->payload.driver.has_value());
   EXPECT_EQ(claimed->payload.driver->driver_id, "ann");
+}
+
+// Rows that a newer version has written, or a hand.
+class UnreadableRow : public OrderJournalPgTest {
+ protected:
+  struct Change {
+    const char* what;
+    const char* sql;
+    const char* column;
+  };
+  static constexpr Change kChanges[] = {
+      {"a step beyond the definition", "UPDATE order_sagas SET step = 7", "step"},
+      {"a negative step", "UPDATE order_sagas SET step = -1", "step"},
+      {"attempt 0", "UPDATE order_sagas SET attempt = 0", "attempt"},
+      {"metadata with a number", "UPDATE order_sagas SET metadata = '{\"gate\": 7}'", "metadata"},
+      {"metadata that is no object", "UPDATE order_sagas SET metadata = '[\"gate\"]'", "metadata"},
+      {"no end of time", "UPDATE order_sagas SET created_at = 'infinity'", "created_at"},
+      {"a column of another type", "ALTER TABLE order_sagas ALTER amount_minor TYPE numeric", "amount_minor"},
+      {"an unknown state",
+       "ALTER TYPE saga_state ADD VALUE 'paused'; ALTER TABLE order_sagas DROP CONSTRAINT "
+       "order_sagas_lease_while_unfinished; UPDATE order_sagas SET state = 'paused'",
+       "state"},
+  };
+  static std::string ColumnOf(const absl::Status& status) {
+    EXPECT_EQ(GetErrorDetail(status).reason, "UNREADABLE_ROW") << status;
+    for (const auto& [key, value] : GetErrorDetail(status).metadata) {
+      if (key == "column") return value;
+    }
+    return "";
+  }
+  // One order, changed and with its lease over; `told` gets what the journal says of it.
+  struct Scene {
+    PostgresWorld world;
+    std::vector<std::pair<absl::Status, bool>> told;
+    std::unique_ptr<OrderJournal> journal;
+    OrderRecord order;
+  };
+  std::unique_ptr<Scene> Set(const Change& change) {
+    auto scene = std::make_unique<Scene>();
+    scene->order = Started(scene->world.Open("before", "1"), "key");
+    scene->world.journals.clear();
+    for (absl::string_view part : absl::StrSplit(change.sql, "; ")) scene->world.database.sql().Exec(std::string(part));
+    scene->world.ExpireLeases();
+    SagaJournalOptions options;
+    options.steps = 2;
+    options.on_unreadable = [told = &scene->told](const absl::Status& why, bool marked) {
+      told->emplace_back(why, marked);
+    };
+    auto journal = OrderJournal::Open(scene->world.tables, {"a", "1", absl::Seconds(60)}, scene->world.database.url(),
+                                      scene->world.pool, options);
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    scene->journal = *std::move(journal);
+    return scene;
+  }
+};
+
+TEST_F(UnreadableRow, IsLeftAloneByRecoveryAndMarkedForAPerson) {
+  for (const Change& change : kChanges) {
+    SCOPED_TRACE(change.what);
+    auto scene = Set(change);
+    waybill::testing::Sql& sql = scene->world.database.sql();
+    auto claimed = scene->journal->ClaimExpired(true, 10);
+    ASSERT_TRUE(claimed.ok()) << claimed.status();
+    EXPECT_TRUE(claimed->empty());
+    ASSERT_EQ(scene->told.size(), 1u);
+    EXPECT_EQ(ColumnOf(scene->told[0].first), change.column);
+    EXPECT_FALSE(scene->told[0].second);
+    EXPECT_EQ(sql.Value("SELECT needs_attention FROM order_sagas"), "t");
+    // Not again and again, and yet for whoever can read it.
+    EXPECT_TRUE(scene->journal->ClaimExpired(true, 10)->empty());
+    EXPECT_EQ(scene->told.size(), 1u);
+    EXPECT_EQ(sql.Value("SELECT lease_until BETWEEN now() + interval '50 s' AND now() + interval '60 s' "
+                        "FROM order_sagas"),
+              "t");
+    scene->world.ExpireLeases();
+    EXPECT_TRUE(scene->journal->ClaimExpired(true, 10)->empty());
+    ASSERT_EQ(scene->told.size(), 2u);
+    EXPECT_TRUE(scene->told[1].second);
+  }
+}
+
+TEST_F(UnreadableRow, IsRefusedWhenItIsAskedForByItsId) {
+  for (const Change& change : kChanges) {
+    SCOPED_TRACE(change.what);
+    auto scene = Set(change);
+    EXPECT_EQ(ColumnOf(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver).status()), change.column);
+    if (std::string(change.column) != "step") {
+      EXPECT_EQ(ColumnOf(scene->journal->Load(scene->order.id).status()), change.column);
+    }
+  }
+}
+
+TEST_F(UnreadableRow, AtAStepOfANewerVersionStaysWithWhoeverDrivesIt) {
+  auto scene = Set(kChanges[0]);
+  EXPECT_FALSE(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver).ok());
+  EXPECT_EQ(scene->world.database.sql().Value("SELECT epoch || ' ' || owner FROM order_sagas"), "1 before/1");
+}
+
+TEST_F(UnreadableRow, IsDrivenAgainOnceItCanBeRead) {
+  auto& a = world_.Open("a", "1");
+  auto& b = world_.Open("b", "1");
+  Started(a, "key");
+  sql().Exec("UPDATE order_sagas SET metadata = '[]'");
+  world_.ExpireLeases();
+  EXPECT_TRUE(b.ClaimExpired(false, 10)->empty());
+  sql().Exec("UPDATE order_sagas SET metadata = NULL");
+  world_.ExpireLeases();
+  auto claimed = b.ClaimExpired(false, 10);
+  ASSERT_EQ(claimed->size(), 1u);
+  EXPECT_FALSE((*claimed)[0].needs_attention) << "nobody need look any more";
+}
+
+TEST_F(UnreadableRow, HidesNoOtherFromRecovery) {
+  auto& a = world_.Open("a", "1");
+  for (const char* key : {"key-1", "key-2", "key-3"}) Started(a, key);
+  sql().Exec("UPDATE order_sagas SET metadata = '[]' WHERE idempotency_key = 'key-2'");
+  world_.ExpireLeases();
+  EXPECT_EQ(world_.Open("b", "1").ClaimExpired(false, 10)->size(), 2u);
+}
+
+TEST_F(UnreadableRow, AnswersOnlyTheRepetitionOfItsKeyWithAnError) {
+  auto& journal = world_.Open("a", "1");
+  Started(journal, "key-1");
+  Started(journal, "key-2");
+  sql().Exec("UPDATE order_sagas SET metadata = '[]' WHERE idempotency_key = 'key-1'");
+  EXPECT_EQ(ColumnOf(Begin(journal, NewOrder("key-1")).status()), "metadata");
+  auto readable = Begin(journal, NewOrder("key-2"));
+  EXPECT_TRUE(readable.ok() && readable->has_value()) << readable.status();
+}
+
+TEST_F(UnreadableRow, OfTheLogIsAnError) {
+  auto& journal = world_.Open("a", "1");
+  OrderRecord order = Finished(journal, "key");
+  sql().Exec("ALTER TABLE order_saga_steps DROP CONSTRAINT order_saga_steps_outcome");
+  sql().Exec("INSERT INTO order_saga_steps SELECT order_id, 3, 'x', 1, 'deferred', state, NULL, now() FROM order_sagas");
+  EXPECT_EQ(ColumnOf(journal.LoadLog(order.id, 1).status()), "outcome");
+  EXPECT_EQ(journal.Load(order.id)->state, saga::State::kSucceeded);
 }
 
 // What an advance does about a row that somebody else is changing, in both forms of the statement.

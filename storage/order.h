@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "saga/record.h"
@@ -22,6 +23,12 @@ struct GeoPoint {
 struct DriverSlot {
   std::string driver_id;
   int slot = 1;
+};
+
+// What a driver may hold and holds.
+struct DriverLoad {
+  int capacity = 1;
+  std::vector<int> taken;  // slots
 };
 
 struct Charge {

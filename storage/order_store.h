@@ -53,8 +53,8 @@ struct UnfinishedStats {
 
 using saga::kCancelledReason;
 
-// Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer; UNREADABLE_ROW when a row is of
-// a newer version.
+// Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer; UNREADABLE_ROW when a row is
+// of a newer version.
 class OrderStore {
  public:
   virtual ~OrderStore() = default;
@@ -70,6 +70,8 @@ class OrderStore {
   virtual absl::StatusOr<std::vector<DriverSlot>> TakenSlots() = 0;
   // Drivers with a capacity other than one: {driver_id, capacity}.
   virtual absl::StatusOr<std::vector<DriverSlot>> Capacities() = 0;
+  virtual absl::StatusOr<DriverLoad> Load(const std::string& driver_id) = 0;  // of any driver, known or not
+  // Within 1 and 1000. Active orders beyond a lowered capacity stay; no new one comes until there are fewer.
   virtual absl::Status SetCapacity(const std::string& driver_id, int capacity) = 0;
 
   virtual absl::Status Ping() = 0;

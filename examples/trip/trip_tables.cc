@@ -29,9 +29,8 @@ TripTables::TripTables() {
   sql_.begin = {{"booking", kOidText, ""}, {"traveller", kOidText, ""}};
   sql_.dedupe = "booking";
   sql_.effects = {{"rented", kOidText, ""}, {"returned", storage::kOidBool, ""}};
-  sql_.claim =
-      "INSERT INTO rentals (trip_id, car_plate) SELECT i.trip_id, i.rented FROM ok i WHERE i.rented IS NOT NULL "
-      "ORDER BY i.rented";
+  sql_.claim = "INSERT INTO rentals (trip_id, car_plate) SELECT i.trip_id, i.rented FROM ok i";
+  sql_.claim_order = "ORDER BY i.rented";
   sql_.claim_lost = "ON CONFLICT DO NOTHING";
   sql_.claim_wanted = "i.rented IS NOT NULL";
   sql_.bookings = {"DELETE FROM rentals r USING done i WHERE r.trip_id = i.trip_id AND i.returned"};

@@ -99,7 +99,25 @@ int DriverBook::FreeSlot(const Driver& driver) {
   return 0;
 }
 
-void DriverBook::Lost(const Uuid& order_id) { picked_.erase(order_id); }
+std::optional<std::string> DriverBook::Lost(const Uuid& order_id) {
+  auto it = picked_.find(order_id);
+  if (it == picked_.end()) return std::nullopt;
+  const Driver& driver = drivers_[it->second.driver];
+  picked_.erase(it);
+  return driver.taken < driver.capacity ? std::optional(driver.id) : std::nullopt;
+}
+
+void DriverBook::Correct(const std::string& driver_id, const storage::DriverLoad& load) {
+  capacities_[driver_id] = load.capacity;
+  const Index index = Find(driver_id);
+  drivers_[index].capacity = load.capacity;
+  for (int slot : load.taken) {
+    Touch(index, slot);
+    Take(index, slot);
+  }
+  if (drivers_[index].taken >= load.capacity) Unpool(drivers_[index]);
+  ForgetIfIdle(index);
+}
 
 bool DriverBook::Drop(const Uuid& order_id, SteadyTime now) {
   auto it = picked_.find(order_id);

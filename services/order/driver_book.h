@@ -36,8 +36,12 @@ class DriverBook {
   // That driver, if it has a free slot.
   std::optional<storage::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now);
 
-  // The order's claim was lost: somebody else holds the slot, for as long as the next reconciliation says so.
-  void Lost(const Uuid& order_id);
+  // The order's claim was lost: somebody else holds the slot, for as long as the next reconciliation says so. Answers
+  // the driver when it is believed to have other free slots: that may be as wrong, so ask for its load and tell it by
+  // Correct.
+  std::optional<std::string> Lost(const Uuid& order_id);
+  // What the journal says of this driver now. Slots are only taken by it: which ones are free says a reconciliation.
+  void Correct(const std::string& driver_id, const storage::DriverLoad& load);
   // The order does not claim what it picked. False when it has no pick.
   bool Drop(const Uuid& order_id, SteadyTime now);
   // The order gives its slot back; it is free once that is durable.

@@ -35,14 +35,33 @@ NearestDriverDispatch::NearestDriverDispatch(storage::Fleet& fleet, storage::Ord
 
 void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id, const storage::Order& order,
                                    int conflicts, Done done) {
+  std::optional<std::string> doubtful;
   {
     std::lock_guard lock(mutex_);
     if (conflicts > 0) {
-      book_.Lost(order_id);
+      doubtful = book_.Lost(order_id);
     } else {
       book_.Drop(order_id, clock_.Steady());  // picked in an attempt that came to nothing
     }
   }
+  if (!doubtful.has_value()) {
+    Pick(order_id, order, std::move(done));
+    return;
+  }
+  // Its capacity may have been lowered: the next pick shall not lose to that again. The order waits for this call.
+  auto shared = std::make_shared<Done>(std::move(done));
+  WorkerPool::Task learn = [this, order_id, &order, driver_id = *std::move(doubtful), shared] {
+    absl::StatusOr<storage::DriverLoad> load = store_.Load(driver_id);
+    if (load.ok()) {
+      std::lock_guard lock(mutex_);
+      book_.Correct(driver_id, *load);
+    }
+    Pick(order_id, order, std::move(*shared));
+  };
+  if (!workers_.Submit(learn)) Pick(order_id, order, std::move(*shared));
+}
+
+void NearestDriverDispatch::Pick(const Uuid& order_id, const storage::Order& order, Done done) {
   if (!order.pickup.has_value()) {
     AssignAny(order_id, std::move(done));
     return;

@@ -71,6 +71,7 @@ class NearestDriverDispatch final : public Dispatch {
   };
   struct Search;  // for the nearest one
 
+  void Pick(const Uuid& order_id, const storage::Order& order, Done done);
   void AssignAny(const Uuid& order_id, Done done);
   void StartRefill();
   void Refill();

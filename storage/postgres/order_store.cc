@@ -7,6 +7,7 @@
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/server_check.h"
+#include "storage/postgres/sqlstate.h"
 #include "storage/reasons.h"
 
 namespace waybill::storage {
@@ -35,6 +36,17 @@ absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid
   return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
 }
 
+// These have a failure's reason: a constraint of the table.
+bool IsTurnedBack(saga::State state) {
+  return state == saga::State::kCompensating || state == saga::State::kCompensated || state == saga::State::kResolved;
+}
+
+// A list that ran into the statement's timeout has to look at less; all other errors are as they are.
+absl::Status TooBroadOr(const absl::Status& status) {
+  if (Sqlstate(status) != "57014") return status;
+  return ReasonError("LIST_TOO_BROAD", "the list looks through more orders than can be read in time");
+}
+
 absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   RowReader row(rows, at);
   SagaView view;
@@ -56,8 +68,8 @@ absl::StatusOr<std::vector<DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& 
 
 }  // namespace
 
-absl::StatusOr<Rows> PostgresOrderStore::Execute(const std::string& sql, absl::Span<const Param> params) {
-  absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
+absl::StatusOr<Rows> PostgresOrderStore::Execute(Pool& pool, const std::string& sql, absl::Span<const Param> params) {
+  absl::StatusOr<Pool::Lease> connection = pool.Acquire();
   if (!connection.ok()) return connection.status();
   return (*connection)->Execute(sql, params);
 }
@@ -81,7 +93,8 @@ absl::StatusOr<OrderRecord> PostgresOrderStore::Get(const Uuid& order_id) {
 }
 
 // A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
-// Ids bound the scan of either index; lease_until lets the small index of unfinished sagas serve.
+// Ids bound the scan of any index; lease_until lets the small index of unfinished sagas serve, and failure_reason the
+// one of those that were turned back.
 constexpr char kListWhere[] =
     " WHERE s.order_id >= $1 AND s.order_id < $2"
     " AND s.created_at >= $3 AND s.created_at < $4"
@@ -91,6 +104,7 @@ constexpr char kListWhere[] =
     "      WHERE wanted.state = s.state"
     "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))))"
     " AND (NOT $9::boolean OR s.lease_until IS NOT NULL)"
+    " AND (NOT $11::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id DESC LIMIT $10";
 
 absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQuery& query) {
@@ -98,7 +112,7 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
   Uuid below = IdAt(query.created_to + kIdSlack, 0xff);
   if (query.before) below = std::min(below, *query.before);
   ArrayParam states(kOidText), cancelled(kOidBool);
-  bool unfinished_only = !query.statuses.empty();
+  bool unfinished_only = !query.statuses.empty(), turned_back_only = !query.statuses.empty();
   for (const OrderQuery::Status& status : query.statuses) {
     states.AddText(saga::Name(status.state));
     // Elsewhere than at kCompensated it says nothing.
@@ -108,13 +122,14 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
       cancelled.AddNull();
     }
     unfinished_only = unfinished_only && saga::IsUnfinished(status.state);
+    turned_back_only = turned_back_only && IsTurnedBack(status.state);
   }
   absl::StatusOr<Rows> rows =
-      Execute(SelectOrder() + kListWhere,
+      Execute(scans_, SelectOrder() + kListWhere,
               {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
                Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
-               Param::Bool(unfinished_only), Param::Int8(query.limit)});
-  if (!rows.ok()) return rows.status();
+               Param::Bool(unfinished_only), Param::Int8(query.limit), Param::Bool(turned_back_only)});
+  if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {
     absl::StatusOr<OrderRecord> order = DecodeOrder(*rows, row);
@@ -133,6 +148,9 @@ absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::Log(const Uuid& 
   return DecodeLog(*rows);
 }
 
+// Nothing is older, and that far before now Postgres still has times.
+constexpr absl::Duration kAgeMax = absl::Hours(24 * 365 * 1'000);
+
 // "SELECT order_id, <header>, owner, lease_until" goes before these.
 constexpr char kViewFrom[] = "s.owner, s.lease_until FROM order_sagas s";
 constexpr char kListSagasWhere[] =
@@ -140,21 +158,25 @@ constexpr char kListSagasWhere[] =
     " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
     " AND (NOT $4::boolean OR s.needs_attention)"
     " AND (NOT $5::boolean OR s.lease_until IS NOT NULL)"
+    " AND (NOT $7::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id LIMIT $6";
 
 absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQuery& query) {
   ArrayParam states(kOidText);
-  bool unfinished_only = !query.states.empty();
+  bool unfinished_only = !query.states.empty(), turned_back_only = !query.states.empty();
   for (saga::State state : query.states) {
     states.AddText(saga::Name(state));
     unfinished_only = unfinished_only && saga::IsUnfinished(state);
+    turned_back_only = turned_back_only && IsTurnedBack(state);
   }
   unfinished_only = unfinished_only || query.needs_attention;
   absl::StatusOr<Rows> rows =
-      Execute(fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
-              {Param::Id(query.after.value_or(Uuid{})), Param::Int8(absl::ToInt64Microseconds(query.min_age)), states,
-               Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit)});
-  if (!rows.ok()) return rows.status();
+      Execute(scans_, fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
+              {Param::Id(query.after.value_or(Uuid{})),
+               Param::Int8(absl::ToInt64Microseconds(std::min(query.min_age, kAgeMax))), states,
+               Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit),
+               Param::Bool(turned_back_only)});
+  if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) {
     absl::StatusOr<SagaView> view = DecodeView(*rows, row);
@@ -165,8 +187,9 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
 }
 
 absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
-  absl::StatusOr<Rows> rows = Execute(
-      fmt::format("SELECT s.order_id, {}, {} WHERE s.order_id = $1", kHeaderColumns, kViewFrom), {Param::Id(saga_id)});
+  absl::StatusOr<Rows> rows =
+      Execute(pool_, fmt::format("SELECT s.order_id, {}, {} WHERE s.order_id = $1", kHeaderColumns, kViewFrom),
+              {Param::Id(saga_id)});
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
   return DecodeView(*rows, 0);
@@ -179,7 +202,7 @@ constexpr char kUnfinished[] =
     "FROM order_sagas WHERE lease_until IS NOT NULL";
 
 absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
-  absl::StatusOr<Rows> rows = Execute(kUnfinished);
+  absl::StatusOr<Rows> rows = Execute(scans_, kUnfinished);
   if (!rows.ok()) return rows.status();
   UnfinishedStats stats;
   stats.running = rows->Int(0, 0);
@@ -192,9 +215,29 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
 constexpr char kTakenSlots[] = "SELECT driver_id, slot FROM order_assignments WHERE released_at IS NULL";
 constexpr char kCapacities[] = "SELECT driver_id, capacity FROM drivers WHERE capacity <> 1";
 
-absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::TakenSlots() { return DecodeSlots(Execute(kTakenSlots)); }
+absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::TakenSlots() {
+  return DecodeSlots(Execute(scans_, kTakenSlots));
+}
 
-absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::Capacities() { return DecodeSlots(Execute(kCapacities)); }
+absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::Capacities() {
+  return DecodeSlots(Execute(scans_, kCapacities));
+}
+
+constexpr char kLoad[] =
+    "SELECT COALESCE(d.capacity, 1), a.slot FROM (SELECT $1::text) AS asked (driver_id) "
+    "LEFT JOIN drivers d ON d.driver_id = asked.driver_id "
+    "LEFT JOIN order_assignments a ON a.driver_id = asked.driver_id AND a.released_at IS NULL";
+
+absl::StatusOr<DriverLoad> PostgresOrderStore::Load(const std::string& driver_id) {
+  absl::StatusOr<Rows> rows = Execute(pool_, kLoad, {Param::Text(driver_id)});
+  if (!rows.ok()) return rows.status();
+  DriverLoad load;
+  load.capacity = static_cast<int>(rows->Int(0, 0));
+  for (int row = 0; row < rows->size(); ++row) {
+    if (!rows->IsNull(row, 1)) load.taken.push_back(static_cast<int>(rows->Int(row, 1)));
+  }
+  return load;
+}
 
 constexpr char kSetCapacity[] =
     "INSERT INTO drivers (driver_id, capacity) VALUES ($1, $2) "
@@ -202,7 +245,7 @@ constexpr char kSetCapacity[] =
 
 absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
   if (capacity < 1 || capacity > 1000) return BadField("capacity", "has to be within 1 and 1000");
-  return Execute(kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
+  return Execute(pool_, kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
 }
 
 absl::Status PostgresOrderStore::Ping() { return CheckServing(pool_); }

@@ -1,4 +1,4 @@
-// The order store over a pool of connections to Postgres.
+// The order store over connections to Postgres.
 #pragma once
 
 #include <string>
@@ -11,7 +11,9 @@ namespace waybill::storage {
 
 class PostgresOrderStore final : public OrderStore {
  public:
-  explicit PostgresOrderStore(Pool& pool) : pool_(pool) {}
+  // What may look through many rows (lists, counts, comparisons) runs over `scans`, so that it holds nobody up.
+  PostgresOrderStore(Pool& pool, Pool& scans) : pool_(pool), scans_(scans) {}
+  explicit PostgresOrderStore(Pool& pool) : PostgresOrderStore(pool, pool) {}
 
   absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
   absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
@@ -23,17 +25,19 @@ class PostgresOrderStore final : public OrderStore {
 
   absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
+  absl::StatusOr<DriverLoad> Load(const std::string& driver_id) override;
   absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
 
   absl::Status Ping() override;
 
  private:
   // Planned for its very parameters, each time: for queries whose best plan depends on them.
-  absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params = {});
+  static absl::StatusOr<Rows> Execute(Pool& pool, const std::string& sql, absl::Span<const Param> params = {});
   // Prepared once a connection: for the ones that run often and have one plan.
   absl::StatusOr<Rows> ExecutePrepared(const char* name, const std::string& sql, absl::Span<const Param> params);
 
   Pool& pool_;
+  Pool& scans_;
 };
 
 }  // namespace waybill::storage

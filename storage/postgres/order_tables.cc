@@ -22,8 +22,11 @@ OrderTables::OrderTables() {
   // In the order of the index, so that two writers that want the same drivers never wait for each other in a circle.
   sql_.claim =
       "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) "
-      "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i WHERE i.driver_id IS NOT NULL "
-      "ORDER BY i.driver_id, i.slot";
+      "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i";
+  sql_.claim_order = "ORDER BY i.driver_id, i.slot";
+  // Under the lock that the table's own check takes, so that it does not find otherwise.
+  sql_.claim_possible =
+      "i.slot = 1 OR i.slot <= (SELECT d.capacity FROM drivers d WHERE d.driver_id = i.driver_id FOR SHARE)";
   sql_.claim_lost = "ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING";
   sql_.claim_wanted = "i.driver_id IS NOT NULL";
   sql_.bookings = {

@@ -61,11 +61,15 @@ class SagaTables {
 
     // What Advance books besides the header. `effects` become columns of `ok`, the writes that are allowed, as `i`.
     std::vector<UnnestColumn> effects;
-    // "INSERT … SELECT … FROM ok i WHERE …", and "ON CONFLICT … DO NOTHING": claims what another saga may hold; empty:
-    // this kind claims nothing. A write for which `claim_wanted` (over `i`) holds and that got no row is a lost claim.
+    // "INSERT … SELECT … FROM ok i": claims what another saga may hold, for the writes for which `claim_wanted` (over
+    // `i`) holds, in `claim_order`; empty: this kind claims nothing. What cannot be had is a unique violation. The
+    // careful form inserts only what `claim_possible` allows (empty: all), "ON CONFLICT … DO NOTHING" (`claim_lost`); a
+    // write that wanted a row and got none is a lost claim.
     std::string claim;
-    std::string claim_lost;
     std::string claim_wanted;
+    std::string claim_possible;
+    std::string claim_order;
+    std::string claim_lost;
     // Data-modifying statements, to be used as CTEs, over `done`: the rows of `ok` that were applied.
     std::vector<std::string> bookings;
 
@@ -91,6 +95,10 @@ struct SagaJournalOptions {
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.
   std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};
+  // So many writes of a batch had taken effect in an earlier try, whose answer was lost.
+  std::function<void(size_t)> on_repeated = [](size_t) {};
+  // One write will never be made: its data was refused, or a constraint.
+  std::function<void(const absl::Status&)> on_refused = [](const absl::Status&) {};
   // How many steps the definition has. A saga that stands beyond them is one of a newer version.
   int steps = std::numeric_limits<int>::max();
   // A claimed saga that this version cannot read is left alone for so long, for a newer version to claim it, and marked
@@ -302,7 +310,10 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       }
     }
 
-    absl::Status BadDataError() override { return last_error_; }
+    absl::Status BadDataError() override {
+      journal_.options_.on_refused(last_error_);
+      return last_error_;
+    }
 
    private:
     static constexpr char kBegin[] = "begin", kBeginQuick[] = "begin_quick";
@@ -447,7 +458,11 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         for (auto& [wanted, op] : met) {
           if (*wanted != key) continue;
           ++found;
-          if (id != op->record->id || rows->Int(row, 1) != op->record->epoch) held[id].push_back(op);
+          if (id != op->record->id || rows->Int(row, 1) != op->record->epoch) {
+            held[id].push_back(op);
+          } else {
+            journal_.options_.on_repeated(1);
+          }
         }
       }
       const absl::Status vanished = ConnectionError("a saga's key vanished while it was looked up");
@@ -494,6 +509,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
         if (rows->Int(row, 1) != wanted.epoch) continue;
         if (!rows->IsNull(row, 3) && rows->Int(row, 3) == op.id) {
           op.result = saga::WriteResult::kApplied;  // by an earlier try whose answer was lost
+          journal_.options_.on_repeated(1);
         } else if (rows->Int(row, 2) == op.write.expected_seq) {
           op.result = saga::WriteResult::kConflict;
         }
@@ -651,7 +667,9 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
 
   sql.advance_quick = fmt::format(
       "WITH ok AS ({} {} {} RETURNING i.*), done AS NOT MATERIALIZED (SELECT * FROM ok), {}{}SELECT {} FROM ok", move,
-      from_input, fence, t.claim.empty() ? "" : fmt::format("claimed AS ({}), ", t.claim), bookings, t.id);
+      from_input, fence,
+      t.claim.empty() ? "" : fmt::format("claimed AS ({} WHERE {} {}), ", t.claim, t.claim_wanted, t.claim_order),
+      bookings, t.id);
 
   for (bool fenced : {true, false}) {
     // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
@@ -663,7 +681,8 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
         fmt::arg("fence", fenced ? fence : ""));
     std::string not_lost;
     if (!t.claim.empty()) {
-      text += fmt::format("claimed AS ({} {} RETURNING {}), ", t.claim, t.claim_lost, t.id);
+      text += fmt::format("claimed AS ({} WHERE {} AND ({}) {} {} RETURNING {}), ", t.claim, t.claim_wanted,
+                          t.claim_possible.empty() ? "true" : t.claim_possible, t.claim_order, t.claim_lost, t.id);
       not_lost = fmt::format("WHERE NOT ({}) OR i.{} IN (SELECT {} FROM claimed)", t.claim_wanted, t.id, t.id);
     }
     text += fmt::format(

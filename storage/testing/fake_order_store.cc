@@ -136,6 +136,18 @@ absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::Capacities() {
   return capacities;
 }
 
+absl::StatusOr<DriverLoad> FakeOrderStore::Load(const std::string& driver_id) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  DriverLoad load;
+  if (auto capacity = capacities_.find(driver_id); capacity != capacities_.end()) load.capacity = capacity->second;
+  for (const auto& [id, row] : book_.rows) {
+    const std::optional<DriverSlot>& driver = row.record.payload.driver;
+    if (driver && driver->driver_id == driver_id) load.taken.push_back(driver->slot);
+  }
+  return load;
+}
+
 absl::Status FakeOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;

@@ -29,6 +29,7 @@ class FakeOrderStore final : public OrderStore {
   absl::StatusOr<UnfinishedStats> Unfinished() override;
   absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
+  absl::StatusOr<DriverLoad> Load(const std::string& driver_id) override;
   absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
   absl::Status Ping() override;
 

@@ -2,6 +2,7 @@
 // no driver beyond its capacity.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -28,7 +29,11 @@ class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
     if (order.effects.claimed) {
       const std::pair<std::string, int> slot(order.driver->driver_id, order.driver->slot);
       auto capacity = capacities.find(slot.first);
-      if (slot.second > (capacity == capacities.end() ? 1 : capacity->second)) return false;
+      const int allowed = capacity == capacities.end() ? 1 : capacity->second;
+      // Also when some have slots beyond a capacity that was lowered.
+      const auto active = std::count_if(taken_slots.begin(), taken_slots.end(),
+                                        [&](const auto& taken) { return taken.first.first == slot.first; });
+      if (slot.second > allowed || active >= allowed) return false;
       if (!taken_slots.emplace(slot, record.id).second) return false;
     }
     if (order.effects.released)

@@ -112,6 +112,26 @@ class JournalContract : public ::testing::Test {
     return finished;
   }
 
+  // What becomes of a new order that is given this slot.
+  saga::WriteResult Claim(Journal& journal, const std::string& key, const DriverSlot& slot) {
+    auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
+    finished.payload.driver = slot;
+    return *Advance(journal, finished, log, 0);
+  }
+  // An order that holds the slot.
+  OrderRecord Holding(Journal& journal, const std::string& key, const DriverSlot& slot) {
+    auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
+    finished.payload.driver = slot;
+    EXPECT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+    return finished;
+  }
+  void GiveBack(Journal& journal, const OrderRecord& order) {
+    auto [closed, log] = Close(order);
+    closed.payload.effects.released = true;
+    closed.payload.driver.reset();
+    EXPECT_EQ(*Advance(journal, closed, log, 2), saga::WriteResult::kApplied);
+  }
+
   // Does something the next time a journal is in that gap. `lost`: the answer to what it just did never comes.
   void Once(saga::Gap wanted, std::function<void()> meanwhile, bool lost = false) {
     gap_met_ = false;
@@ -399,6 +419,41 @@ TYPED_TEST_P(JournalContract, AReleasedDriverCanBeClaimedAgain) {
   EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kApplied);
 }
 
+TYPED_TEST_P(JournalContract, ALoweredCapacityIsALostClaim) {
+  auto& journal = this->world_.Open("a", "1");
+  this->world_.SetCapacity("van", 3);
+  const OrderRecord held = this->Holding(journal, "key-1", {"van", 3});
+  this->world_.SetCapacity("van", 1);
+  for (int slot : {1, 2, 3, 4}) {
+    EXPECT_EQ(this->Claim(journal, "key-2-" + std::to_string(slot), {"van", slot}), saga::WriteResult::kConflict)
+        << slot;
+  }
+  this->GiveBack(journal, held);
+  EXPECT_EQ(this->Claim(journal, "key-3", {"van", 2}), saga::WriteResult::kConflict);
+  EXPECT_EQ(this->Claim(journal, "key-4", {"van", 1}), saga::WriteResult::kApplied);
+}
+
+TYPED_TEST_P(JournalContract, NobodyIsAddedToADriverThatHoldsTooMany) {
+  auto& journal = this->world_.Open("a", "1");
+  this->world_.SetCapacity("van", 4);
+  std::vector<OrderRecord> held;
+  for (int slot : {4, 2, 1}) held.push_back(this->Holding(journal, "key-" + std::to_string(slot), {"van", slot}));
+  this->world_.SetCapacity("van", 2);
+  auto all_lost = [&](const std::string& key) {
+    for (int slot : {1, 2, 3}) {
+      EXPECT_EQ(this->Claim(journal, key + std::to_string(slot), {"van", slot}), saga::WriteResult::kConflict) << slot;
+    }
+  };
+  all_lost("three-held-");
+  this->GiveBack(journal, held[2]);
+  all_lost("two-held-");
+  this->GiveBack(journal, held[0]);
+  EXPECT_EQ(this->Claim(journal, "fits-1", {"van", 1}) == saga::WriteResult::kApplied,
+            this->Claim(journal, "fits-2", {"van", 2}) != saga::WriteResult::kApplied)
+      << "one more, wherever the other one is";
+  all_lost("two-held-again-");
+}
+
 TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
   auto& journal = this->world_.Open("a", "1");
   OrderRecord record = this->Started(journal, "key");
@@ -507,19 +562,17 @@ TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
   EXPECT_EQ(b.ClaimExpired(false, 10)->size(), 1u);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
-                            BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder,
-                            BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
-                            AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
-                            ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced,
-                            AFencedWriteIsNotTakenForWhatTheNewOwnerWrites, ABeginWhoseAnswerWasLostIsBegunOnce,
-                            ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver, TwoClaimsAreNeverUnderOneEpoch,
-                            AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
-                            ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing,
-                            ALostClaimWritesNothing, AReleasedDriverCanBeClaimedAgain,
-                            BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases,
-                            ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
-                            ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre,
-                            RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
+REGISTER_TYPED_TEST_SUITE_P(
+    JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,
+    ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
+    AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
+    ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites,
+    ABeginWhoseAnswerWasLostIsBegunOnce, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver,
+    TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
+    ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
+    AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
+    BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
+    ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
+    ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

@@ -1,4 +1,5 @@
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/testing/manual_time.h"
@@ -17,6 +18,8 @@ struct MemoryWorld {
     return *journals.back();
   }
   void ExpireLeases() { time.Advance(absl::Seconds(11)); }
+
+  void SetCapacity(const std::string& driver, int capacity) { book.capacities[driver] = capacity; }
 
   saga::GapHook in_gap;  // of every journal
 

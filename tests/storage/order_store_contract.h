@@ -392,6 +392,17 @@ TEST_P(OrderStoreContract, KeepsCapacitiesOtherThanOne) {
   }
 }
 
+TEST_P(OrderStoreContract, TellsWhatADriverMayHoldAndHolds) {
+  ASSERT_TRUE(store().SetCapacity("driver-1", 8).ok());
+  auto load = store().Load("driver-1");
+  ASSERT_TRUE(load.ok()) << load.status();
+  EXPECT_EQ(load->capacity, 8);
+  EXPECT_TRUE(load->taken.empty());
+  Added(absl::Minutes(1));
+  EXPECT_THAT(store().Load("driver-1")->taken, ::testing::ElementsAre(1));
+  EXPECT_EQ(store().Load("nobody")->capacity, 1);
+}
+
 TEST_P(OrderStoreContract, Answers) { EXPECT_TRUE(store().Ping().ok()); }
 
 }  // namespace waybill::storage

@@ -83,6 +83,28 @@ TEST_F(DriverBookTest, TakesALostDriverForTakenUntilTheJournalSaysOtherwise) {
   EXPECT_TRUE(book_.PickAny(Order(1), now_).has_value());
 }
 
+TEST_F(DriverBookTest, AsksForTheLoadOfALostDriverThatSeemsToHaveRoom) {
+  Reconcile({}, {{"van", 3}});
+  book_.Pick(Order(1), "ann", now_);
+  EXPECT_EQ(book_.Lost(Order(1)), std::nullopt) << "its only slot is somebody's";
+  EXPECT_EQ(book_.Lost(Order(1)), std::nullopt) << "nothing is picked any more";
+  book_.Pick(Order(2), "van", now_);
+  EXPECT_EQ(book_.Lost(Order(2)), "van");
+}
+
+TEST_F(DriverBookTest, NeverOffersASlotAboveACapacityItWasToldOf) {
+  Reconcile({}, {{"van", 3}});
+  book_.Offer("van", now_);
+  book_.Correct("van", {.capacity = 1, .taken = {}});
+  EXPECT_EQ(book_.Pick(Order(1), "van", now_)->slot, 1);
+  EXPECT_FALSE(book_.Pick(Order(2), "van", now_).has_value());
+  book_.Correct("van", {.capacity = 3, .taken = {1, 2}});
+  EXPECT_EQ(book_.Pick(Order(2), "van", now_)->slot, 3);
+  book_.Correct("van", {.capacity = 1, .taken = {1, 2}});
+  EXPECT_FALSE(book_.PickAny(Order(3), now_).has_value());
+  EXPECT_EQ(book_.pool_size(), 0u);
+}
+
 TEST_F(DriverBookTest, PicksAgainForTheSameOrderWithoutHoldingTheFirst) {
   EXPECT_TRUE(book_.Pick(Order(1), "ann", now_).has_value());
   EXPECT_TRUE(book_.Pick(Order(1), "bob", now_).has_value());

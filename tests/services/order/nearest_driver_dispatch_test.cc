@@ -164,6 +164,19 @@ TEST_F(NearestDriverDispatchTest, ReadsTheFleetAgainBeforeAnOrderHasToWaitForIt)
   }
 }
 
+// A capacity that was lowered is learnt from the first claim that is lost to it.
+TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
+  capacities_ = {{"van", 100}};
+  ASSERT_TRUE(dispatch().Reconcile().ok());
+  PutDriver("van", 52.501, 13.4);
+  PutDriver("far", 52.505, 13.4);
+  const storage::GeoPoint here{52.5, 13.4};
+  EXPECT_EQ(DriverOf(Assign(1, here)), "van");
+  EXPECT_CALL(store_, Load("van")).WillOnce([](const std::string&) { return storage::DriverLoad{1, {1}}; });
+  EXPECT_EQ(DriverOf(Assign(1, here, 1)), "far");
+  EXPECT_EQ(DriverOf(Assign(2, here)), "") << "van is full for the others as well";
+}
+
 TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);

@@ -1,9 +1,11 @@
 // Each named constraint of the schema, attacked by raw SQL: what no code can break by mistake, nobody breaks by hand.
+#include <future>
 #include <set>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -94,6 +96,11 @@ constexpr Attack kAttacks[] = {
     {"order_assignments_within_capacity", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'ada', 2, now())"},
     {"order_assignments_within_capacity", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'van', 3, now())"},
     {"order_assignments_within_capacity", "UPDATE order_assignments SET slot = 2 WHERE order_id = " ORDER(2)},
+    {"order_assignments_stays_crowded", "INSERT INTO order_assignments VALUES (" ORDER(
+                                            1) ", 'van', 2, now()); "
+                                               "UPDATE order_assignments SET driver_id = 'van' WHERE order_id = " ORDER(
+                                                   2) "; DELETE FROM drivers; "
+                                                      "UPDATE order_assignments SET crowded = false"},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},
@@ -129,7 +136,9 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
        database_.sql().Rows("SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid "
                             "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
                             "AND NOT c.relispartition "
-                            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal "
+                            // These refuse nothing: they keep order when a capacity is lowered.
+                            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
+                            "('drivers_lowered', 'drivers_truncated', 'order_assignments_given_back') "
                             "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
                             "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);
@@ -154,12 +163,121 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
   }
 }
 
-TEST_F(ConstraintsTest, ADriverWhoseCapacityWasLoweredCanStillGiveAnOrderBack) {
-  database_.sql().Exec("INSERT INTO order_assignments VALUES (" ORDER(3) ", 'van', 2, now())");
-  database_.sql().Exec("UPDATE drivers SET capacity = 1 WHERE driver_id = 'van'");
-  database_.sql().Exec("UPDATE order_assignments SET released_at = now() WHERE order_id = " ORDER(3));
-  SqlResult result = database_.sql().Run("UPDATE order_assignments SET released_at = NULL WHERE order_id = " ORDER(3));
+// However the capacity goes down, and whoever does it.
+class LoweredCapacityTest : public ConstraintsTest {
+ protected:
+  // Orders 1 to 5 hold van's slots 2, 4, 5, 6 and 8.
+  LoweredCapacityTest() {
+    sql().Exec("DELETE FROM order_assignments");
+    sql().Exec("UPDATE drivers SET capacity = 8");
+    for (const char* slot : {"2", "4", "5", "6", "8"}) Take(slot);
+  }
+  waybill::testing::Sql& sql() { return database_.sql(); }
+  SqlResult TryToTake(const std::string& slot) {
+    return sql().Run("INSERT INTO order_assignments SELECT gen_random_uuid(), 'van', $1::smallint, now()", {slot});
+  }
+  void Take(const std::string& slot) { EXPECT_TRUE(TryToTake(slot).ok()) << slot; }
+  std::string Active() {
+    return sql().Value(
+        "SELECT string_agg(slot::text, ' ' ORDER BY slot) FROM order_assignments WHERE released_at IS NULL");
+  }
+  // Slots that an order can be added in, one after the other.
+  int Room() {
+    int added = 0;
+    for (int slot = 1; slot <= 9; ++slot) added += TryToTake(std::to_string(slot)).ok();
+    return added;
+  }
+  void GiveBack(const std::string& slot) {
+    sql().Exec("UPDATE order_assignments SET released_at = now() WHERE released_at IS NULL AND slot = $1", {slot});
+  }
+};
+
+TEST_F(LoweredCapacityTest, MovesTheActiveOrdersDown) {
+  sql().Exec("UPDATE drivers SET capacity = 6");
+  EXPECT_EQ(Active(), "1 2 3 4 5");
+  EXPECT_EQ(Room(), 1);
+}
+
+TEST_F(LoweredCapacityTest, AddsNobodyWhileThereAreTooMany) {
+  sql().Exec("UPDATE drivers SET capacity = 3");
+  EXPECT_EQ(Active(), "1 2 3 4 5");
+  for (const char* slot : {"2", "1"}) {
+    EXPECT_EQ(Room(), 0);
+    GiveBack(slot);
+  }
+  EXPECT_EQ(Active(), "1 2 3");
+  EXPECT_EQ(Room(), 0);
+  GiveBack("1");
+  EXPECT_EQ(Room(), 1);
+}
+
+TEST_F(LoweredCapacityTest, CountsADriverWithoutARowAsOne) {
+  for (const char* gone : {"DELETE FROM drivers", "TRUNCATE drivers", "UPDATE drivers SET driver_id = 'bike'"}) {
+    sql().Exec(gone);
+    EXPECT_EQ(Active(), "1 2 3 4 5") << gone;
+    EXPECT_EQ(Room(), 0) << gone;
+    sql().Exec("DELETE FROM drivers");
+    sql().Exec("INSERT INTO drivers VALUES ('van', 8)");
+  }
+}
+
+TEST_F(LoweredCapacityTest, AnOrderThatLeavesByOtherWaysMakesNoRoomEither) {
+  sql().Exec("UPDATE drivers SET capacity = 3");
+  sql().Exec("DELETE FROM order_assignments WHERE slot = 1");
+  EXPECT_EQ(Active(), "1 2 3 4");
+  sql().Exec("UPDATE order_assignments SET driver_id = 'ada', slot = 1 WHERE slot = 2");
+  EXPECT_EQ(sql().Value("SELECT string_agg(slot::text, ' ' ORDER BY slot) FROM order_assignments "
+                        "WHERE driver_id = 'van'"),
+            "1 2 3");
+  EXPECT_EQ(Room(), 0);
+}
+
+TEST_F(LoweredCapacityTest, AnOrderIsNotTakenBackWhereThereIsNoRoom) {
+  GiveBack("8");
+  sql().Exec("UPDATE drivers SET capacity = 4");
+  SqlResult result = sql().Run("UPDATE order_assignments SET released_at = NULL WHERE released_at IS NOT NULL");
   EXPECT_EQ(result.constraint, "order_assignments_within_capacity");
+}
+
+// A claim and a lowering at once: whichever comes second sees the other one.
+TEST_F(LoweredCapacityTest, WaitsForAClaimUnderWay) {
+  for (const char* slot : {"1", "3"}) {
+    SCOPED_TRACE(slot);
+    waybill::testing::Sql claimer(database_.url());
+    claimer.Exec("BEGIN");
+    claimer.Exec("INSERT INTO order_assignments SELECT gen_random_uuid(), 'van', $1::smallint, now()", {slot});
+    waybill::testing::Sql owner(database_.url());
+    auto lowered = std::async(std::launch::async, [&] { return owner.Run("UPDATE drivers SET capacity = 2"); });
+    ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+      return sql().Value(
+                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+                 "current_database()") == "1";
+    }));
+    claimer.Exec("COMMIT");
+    EXPECT_TRUE(lowered.get().ok());
+    EXPECT_EQ(Active(), "1 2 3 4 5 6");
+    EXPECT_EQ(Room(), 0);
+    GiveBack("6");
+    sql().Exec("UPDATE drivers SET capacity = 8");
+    for (const char* down : {"5", "4", "3", "2", "1"}) GiveBack(down);
+    for (const char* again : {"2", "4", "5", "6", "8"}) Take(again);
+  }
+}
+
+TEST_F(LoweredCapacityTest, IsWaitedForByAClaim) {
+  waybill::testing::Sql owner(database_.url()), claimer(database_.url());
+  owner.Exec("BEGIN");
+  owner.Exec("UPDATE drivers SET capacity = 5");
+  auto claim = std::async(std::launch::async, [&] {
+    return claimer.Run("INSERT INTO order_assignments SELECT gen_random_uuid(), 'van', 7, now()");
+  });
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    return sql().Value(
+               "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+               "current_database()") == "1";
+  }));
+  owner.Exec("COMMIT");
+  EXPECT_EQ(claim.get().constraint, "order_assignments_within_capacity");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "tests/storage/journal_contract.h"
 #include "tests/support/eventually.h"
@@ -25,6 +26,11 @@ struct PostgresWorld {
   void ExpireLeases() {
     database.sql().Exec(
         "UPDATE order_sagas SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL");
+  }
+
+  void SetCapacity(const std::string& driver, int capacity) {
+    PostgresOrderStore store(pool);
+    EXPECT_TRUE(store.SetCapacity(driver, capacity).ok());
   }
 
   saga::GapHook in_gap;  // of every journal
@@ -267,7 +273,8 @@ TEST_F(UnreadableRow, OfTheLogIsAnError) {
   auto& journal = world_.Open("a", "1");
   OrderRecord order = Finished(journal, "key");
   sql().Exec("ALTER TABLE order_saga_steps DROP CONSTRAINT order_saga_steps_outcome");
-  sql().Exec("INSERT INTO order_saga_steps SELECT order_id, 3, 'x', 1, 'deferred', state, NULL, now() FROM order_sagas");
+  sql().Exec(
+      "INSERT INTO order_saga_steps SELECT order_id, 3, 'x', 1, 'deferred', state, NULL, now() FROM order_sagas");
   EXPECT_EQ(ColumnOf(journal.LoadLog(order.id, 1).status()), "outcome");
   EXPECT_EQ(journal.Load(order.id)->state, saga::State::kSucceeded);
 }

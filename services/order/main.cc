@@ -54,6 +54,10 @@ absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const Service
   return storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
 }
 
+// Lists may look through many orders. They get threads and connections of their own, so that the way of the money never
+// waits for them.
+constexpr size_t kListWorkers = 2;
+
 std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
   constexpr std::string_view kScheme = "grpc://";
   if (participant == "builtin") return nullptr;
@@ -61,20 +65,21 @@ std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
   return std::make_unique<rpc::Client>(std::move(channels));
 }
 
-void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& claims,
-                     const storage::OrderJournal& journal) {
+void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& scans,
+                     const storage::Pool& claims, const storage::OrderJournal& journal) {
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>(journal.queue_depth()); });
-  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.",
-                            [&reads, &claims] {
-                              std::vector<Metrics::Sample> samples;
-                              for (auto [name, pool] : {std::pair("read", &reads), std::pair("journal", &claims)}) {
-                                storage::Pool::Use use = pool->use();
-                                samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
-                                samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
-                              }
-                              return samples;
-                            });
+  metrics.AddCallbackGauges(
+      "waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads, &scans, &claims] {
+        std::vector<Metrics::Sample> samples;
+        for (auto [name, pool] :
+             {std::pair("read", &reads), std::pair("scan", &scans), std::pair("journal", &claims)}) {
+          storage::Pool::Use use = pool->use();
+          samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
+          samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
+        }
+        return samples;
+      });
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
@@ -95,7 +100,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::PoolOptions claim_pool;
   claim_pool.size = 2;
   storage::Pool claims(options.database_url, storage::ReadConnectionOptions(), claim_pool);
-  storage::PostgresOrderStore store(reads);
+  storage::PoolOptions scan_pool;
+  scan_pool.size = kListWorkers + 2;  // and housekeeping, and the dispatch's comparisons
+  storage::Pool scans(options.database_url, storage::ReadConnectionOptions(), scan_pool);
+  storage::PostgresOrderStore store(reads, scans);
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
@@ -112,6 +120,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   // Threads.
   ThreadScheduler scheduler(clock);
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
+  WorkerPool list_workers(kListWorkers, 1'000);
   WorkerPool dispatch_workers(1, 10'000);
 
   // Participants, and the saga that calls them.
@@ -160,7 +169,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
   }
-  AddStoreMetrics(metrics, reads, claims, **journal);
+  AddStoreMetrics(metrics, reads, scans, claims, **journal);
   OrderWatches watches(store, workers, scheduler, clock, WatchOptions{});
   OrderObserver observer(order_metrics, *dispatch, watches, log);
   saga::RunnerOptions runner_options;
@@ -172,8 +181,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.address = options.listen;
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
-  OrderApi api(runner, *dispatch, store, workers, scheduler, clock, ids, options.api);
-  SagaApi sagas(runner, *dispatch, store, workers, scheduler, clock);
+  OrderApi api(runner, *dispatch, store, workers, list_workers, scheduler, clock, ids, options.api);
+  SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock);
   AddOrderService(server, api, watches);
   std::vector<std::string> steps;
   for (const auto& step : place_order.steps) steps.push_back(step.name);
@@ -219,6 +228,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   scheduler.Stop();
   (*journal)->Stop();
   dispatch_workers.Stop();
+  list_workers.Stop();
   workers.Stop();
   side_port->reset();  // scrapes read what is about to go
   readiness.Stop();

@@ -38,11 +38,13 @@ absl::Status TooBusyError() {
 }
 
 OrderApi::OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-                   Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options)
+                   WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
+                   OrderApiOptions options)
     : runner_(runner),
       dispatch_(dispatch),
       store_(store),
       workers_(workers),
+      list_workers_(list_workers),
       scheduler_(scheduler),
       clock_(clock),
       ids_(ids),
@@ -285,7 +287,7 @@ void OrderApi::List(storage::OrderQuery query,
                     absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)> done) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)>>(std::move(done));
   WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
-  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
 }  // namespace waybill::order

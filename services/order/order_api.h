@@ -45,9 +45,11 @@ class OrderApi {
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
   enum class Wait { kUntilSettled, kUntilAccepted };
 
-  // All outlive this; no callback is in flight when it is destroyed.
+  // All outlive this; no callback is in flight when it is destroyed. Lists have workers of their own: a slow one shall
+  // hold up nobody but lists.
   OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-           Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options);
+           WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
+           OrderApiOptions options);
 
   // The answer to a call; `done` gets it exactly once. A caller that goes away says so by Abandon.
   Pending Expect(PendingAnswer<Answer>::Done done) {
@@ -111,6 +113,7 @@ class OrderApi {
   Dispatch& dispatch_;
   storage::OrderStore& store_;
   WorkerPool& workers_;
+  WorkerPool& list_workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
   IdGenerator& ids_;

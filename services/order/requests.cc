@@ -85,8 +85,11 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
   if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kCompensating};
   if (request.has_min_age()) {
     const auto& age = request.min_age();
-    constexpr int64_t kSecondsMax = 315'576'000'000;  // google.protobuf.Duration's own bound
-    if (age.seconds() < 0 || age.seconds() > kSecondsMax || age.nanos() < 0 || age.nanos() > 999'999'999) {
+    // Longer than any order can be old, and that far before now the database still has times.
+    constexpr int64_t kSecondsMax = int64_t{1'000} * 365 * 86'400;
+    if (age.seconds() > kSecondsMax) {
+      violations.Add("min_age", "is longer than 1,000 years");
+    } else if (age.seconds() < 0 || age.nanos() < 0 || age.nanos() > 999'999'999) {
       violations.Add("min_age", "is not a duration of zero or more");
     } else {
       query.min_age = absl::Seconds(age.seconds()) + absl::Nanoseconds(age.nanos());

@@ -43,7 +43,7 @@ absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
 void SagaApi::List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<SagaView>>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.ListSagas(query)); };
-  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
 void SagaApi::Get(const Uuid& saga_id, Done done) {

@@ -27,11 +27,13 @@ class SagaApi {
 
   // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
   SagaApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-          Scheduler& scheduler, const Clock& clock, absl::Duration retry_wait = absl::Seconds(3))
+          WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock,
+          absl::Duration retry_wait = absl::Seconds(3))
       : runner_(runner),
         dispatch_(dispatch),
         store_(store),
         workers_(workers),
+        list_workers_(list_workers),
         scheduler_(scheduler),
         clock_(clock),
         retry_wait_(retry_wait) {}
@@ -54,6 +56,7 @@ class SagaApi {
   Dispatch& dispatch_;
   storage::OrderStore& store_;
   WorkerPool& workers_;
+  WorkerPool& list_workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
   const absl::Duration retry_wait_;

@@ -81,8 +81,8 @@ class PostgresReplica {
     journal_ = *std::move(journal);
     runner_ = std::make_unique<OrderRunner>(definition_, *journal_, world.clock, scheduler_, random_, observer_,
                                             saga::RunnerOptions{});
-    api_ = std::make_unique<OrderApi>(*runner_, world.dispatch, store_, workers_, scheduler_, world.clock, ids_,
-                                      OrderApiOptions{});
+    api_ = std::make_unique<OrderApi>(*runner_, world.dispatch, store_, workers_, list_workers_, scheduler_,
+                                      world.clock, ids_, OrderApiOptions{});
   }
   ~PostgresReplica() {
     scheduler_.Stop();
@@ -130,7 +130,7 @@ class PostgresReplica {
   SeededRandom random_{EntropySeed()};
   IdGenerator ids_{world_.clock, random_};
   ThreadScheduler scheduler_{world_.clock};
-  WorkerPool workers_{2, 100};
+  WorkerPool workers_{2, 100}, list_workers_{1, 100};
   Logger log_{LogFormat::kText, LogLevel::kOff, world_.clock};
   Metrics metrics_;
   OrderMetrics order_metrics_{metrics_, {std::string(kChargePayment), std::string(kAssignDriver)}};

@@ -434,6 +434,24 @@ TEST_F(OrderApiTest, CompletesAndCancelsConcurrentlyWithOneWinner) {
   }
 }
 
+// --- Lists.
+
+TEST_F(OrderApiTest, ASlowListHoldsUpNothingElse) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  std::promise<void> read;
+  WorkerPool::Task slow = [done = read.get_future().share()] { done.wait(); };
+  ASSERT_TRUE(a_.list_workers.Submit(slow));
+  std::promise<size_t> listed;
+  a_.api.List({}, [&](auto orders) { listed.set_value(orders->size()); });
+  std::promise<absl::Status> got;
+  a_.api.Get(id, [&](auto story) { got.set_value(story.status()); });
+  EXPECT_TRUE(got.get_future().get().ok());
+  EXPECT_TRUE(a_.Cancel(id).Get().status.ok());
+  read.set_value();
+  EXPECT_EQ(listed.get_future().get(), 1u);
+}
+
 // --- With a dispatcher outside.
 
 class RemoteDispatchTest : public ::testing::Test {

@@ -340,6 +340,11 @@ TEST_F(OrderServiceTest, RefusesBadListRequests) {
   sagas.set_page_token("x");
   ops::ListSagasResponse page;
   EXPECT_THAT(FieldsOf(sagas_->ListSagas(&context, sagas, &page)), ElementsAre("states[0]", "min_age", "page_token"));
+
+  Context another;
+  ops::ListSagasRequest ancient;
+  ancient.mutable_min_age()->set_seconds(int64_t{6'800} * 365 * 86'400);  // before the database's first day
+  EXPECT_THAT(FieldsOf(sagas_->ListSagas(&another, ancient, &page)), ElementsAre("min_age"));
 }
 
 TEST_F(OrderServiceTest, StreamsAnOrderToItsEnd) {

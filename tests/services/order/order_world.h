@@ -65,7 +65,10 @@ class Replica {
         dispatch_(dispatch_to_use ? std::move(dispatch_to_use)
                                   : std::make_unique<NearestDriverDispatch>(shared.fleet, store, workers, shared.time,
                                                                             random, NearestDriverOptions{})) {}
-  ~Replica() { workers.Stop(); }
+  ~Replica() {
+    list_workers.Stop();
+    workers.Stop();
+  }
 
   // Waits until the worker threads have done what they were given.
   void Settle() {
@@ -154,6 +157,7 @@ class Replica {
   Logger log;
   Metrics metrics;
   WorkerPool workers{1, 1'000};
+  WorkerPool list_workers{1, 1'000};
 
  private:
   std::unique_ptr<Dispatch> dispatch_;
@@ -165,8 +169,8 @@ class Replica {
   OrderObserver observer{order_metrics, dispatch, watches, log};
   saga::Definition<storage::Order> definition = PlaceOrder(world.gateway, dispatch, world.time);
   OrderRunner runner{definition, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
-  OrderApi api{runner, dispatch, store, workers, world.time, world.time, ids, OrderApiOptions{}};
-  SagaApi sagas{runner, dispatch, store, workers, world.time, world.time};
+  OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
+  SagaApi sagas{runner, dispatch, store, workers, list_workers, world.time, world.time};
 };
 
 }  // namespace waybill::order

@@ -3,6 +3,7 @@
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/order_store.h"
 #include "tests/storage/order_store_contract.h"
+#include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 
 namespace waybill::storage {
@@ -145,6 +146,68 @@ TEST_F(OrderStoreTest, AnOrderIsReachedByItsIdWhateverTheStatisticsSay) {
   for (const char* index : {"order_sagas_pkey", "payments_one_an_order", "order_assignments_one_driver"}) {
     EXPECT_NE(plan.find(index), std::string::npos) << plan;
   }
+}
+
+// A few orders that were turned back are found without looking at all the others.
+TEST_F(OrderStoreTest, RareStatusesAreFoundByAnIndex) {
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "state, "
+      "failure_reason, created_at, updated_at) SELECT gen_random_uuid(), 'c', 'k' || n, '', 'u', 1, 'EUR', "
+      "(CASE n WHEN 1 THEN 'resolved' WHEN 2 THEN 'compensated' ELSE 'closed' END)::saga_state, "
+      "CASE WHEN n <= 2 THEN 'X' END, now(), now() FROM generate_series(1, 5000) n");
+  sql_.Exec("ANALYZE order_sagas");
+  const std::string scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'order_sagas_turned_back'";
+  OrderQuery query;
+  query.statuses = {{saga::State::kResolved, std::nullopt}};
+  auto orders = store_.List(query);
+  ASSERT_TRUE(orders.ok()) << orders.status();
+  EXPECT_EQ(orders->size(), 1u);
+  query.statuses = {{saga::State::kCompensated, false}, {saga::State::kResolved, std::nullopt}};
+  EXPECT_EQ(store_.List(query)->size(), 2u);
+  SagaQuery sagas;
+  sagas.states = {saga::State::kResolved};
+  EXPECT_EQ(store_.ListSagas(sagas)->size(), 1u);
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] { return sql_.Value(scans) == "3"; }))
+      << sql_.Value(scans);
+}
+
+TEST_F(OrderStoreTest, AListThatTakesTooLongSaysWhatToNarrow) {
+  ConnectionOptions impatient = ReadConnectionOptions();
+  impatient.statement_timeout = absl::Milliseconds(200);
+  Pool pool(database_.url(), impatient, PoolOptions());
+  PostgresOrderStore store(pool);
+  sql_.Exec("BEGIN");
+  sql_.Exec("LOCK TABLE order_sagas");
+  for (const absl::Status& status : {store.List({}).status(), store.ListSagas({}).status()}) {
+    EXPECT_EQ(GetErrorDetail(status).reason, "LIST_TOO_BROAD") << status;
+  }
+  EXPECT_EQ(GetErrorDetail(store.Get(Uuid{}).status()).reason, "STORE_UNAVAILABLE");
+  sql_.Exec("COMMIT");
+}
+
+TEST_F(OrderStoreTest, NoAgeIsTooGreat) {
+  SagaQuery query;
+  query.min_age = absl::InfiniteDuration();
+  auto sagas = store_.ListSagas(query);
+  EXPECT_TRUE(sagas.ok() && sagas->empty()) << sagas.status();
+}
+
+// Rows of a newer version, or changed by hand.
+TEST_F(OrderStoreTest, ARowThatCannotBeReadIsAnError) {
+  const Uuid id = *Uuid::Parse("0190163d-8694-739b-aea5-966c26f8ad91");
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, state,"
+      " metadata, created_at, updated_at) VALUES ('" +
+      id.ToString() + "', 'c', 'k', '', 'u', 1, 'EUR', 'succeeded', '{\"gate\": 7}', now(), now())");
+  sql_.Exec("ALTER TABLE order_saga_steps DROP CONSTRAINT order_saga_steps_outcome");
+  sql_.Exec("INSERT INTO order_saga_steps SELECT order_id, 1, 'x', 1, 'deferred', state, NULL, now() FROM order_sagas");
+  for (const absl::Status& status : {store_.Get(id).status(), store_.List({}).status(), store_.Log(id, 0).status()}) {
+    EXPECT_EQ(GetErrorDetail(status).reason, "UNREADABLE_ROW") << status;
+    EXPECT_NE(std::string(status.message()).find(id.ToString()), std::string::npos) << status;
+  }
+  EXPECT_TRUE(store_.GetSaga(id).ok()) << "an operator sees what there is to see";
+  EXPECT_EQ(store_.ListSagas({})->size(), 1u);
 }
 
 TEST_F(OrderStoreTest, AMissingTableIsASchemaMismatch) {

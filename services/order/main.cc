@@ -159,6 +159,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.on_error = [&log](const absl::Status& status) {
     log.Warn("journal write failed", {{"error", std::string(status.message())}});
   };
+  journal_options.on_repeated = [&order_metrics](size_t writes) { order_metrics.Repeated(writes); };
+  journal_options.on_refused = [&order_metrics](const absl::Status& why) { order_metrics.Refused(why); };
   journal_options.steps = static_cast<int>(place_order.steps.size());
   journal_options.on_unreadable = [&log, &order_metrics](const absl::Status& why, bool marked) {
     order_metrics.Unreadable();

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "runtime/status.h"
 #include "services/order/order_status.h"
 
 namespace waybill::order {
@@ -9,6 +10,8 @@ namespace {
 
 enum SettledAs { kConfirmed, kFailed, kCancelled, kCompleted, kResolved };
 constexpr const char* kSettledNames[] = {"confirmed", "failed", "cancelled", "completed", "resolved"};
+// SQLSTATE classes that refuse a write for what is in it, and the rest.
+constexpr const char* kRefusedClasses[] = {"21", "22", "23", "54", "other"};
 constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown"};
 
 }  // namespace
@@ -33,6 +36,8 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                       "Drivers picked here that another order had claimed first.")),
       unreadable_(metrics.AddCounter("waybill_sagas_unreadable_total",
                                      "Claims of sagas that this version cannot read; they were left alone.")),
+      repeated_(metrics.AddCounter("waybill_journal_repeated_writes_total",
+                                   "Journal writes that an earlier try had made already; its answer was lost.")),
       candidates_(metrics.AddHistogram("waybill_dispatch_candidates",
                                        "Drivers that the built-in dispatch had to pick from, at each pick.",
                                        SizeBuckets())),
@@ -42,6 +47,11 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
   for (size_t i = 0; i < settled_.size(); ++i) {
     settled_[i] = &metrics.AddCounter("waybill_sagas_settled_total", "Sagas that came to rest, by outcome.",
                                       {{"outcome", kSettledNames[i]}});
+  }
+  for (size_t i = 0; i < refused_.size(); ++i) {
+    refused_[i] = &metrics.AddCounter("waybill_journal_refused_writes_total",
+                                      "Journal writes that the database refused for good, by class of SQLSTATE.",
+                                      {{"class", kRefusedClasses[i]}});
   }
   for (const std::string& name : steps) {
     Step step;
@@ -82,6 +92,16 @@ void OrderMetrics::Settled(const saga::Header& header, absl::Duration age) {
   settled_[as]->Increment();
   // A completion or a late cancellation says how long the delivery took, not the saga.
   if (as == kConfirmed || as == kFailed) settle_seconds_.Observe(absl::ToDoubleSeconds(age));
+}
+
+void OrderMetrics::Refused(const absl::Status& why) {
+  size_t index = refused_.size() - 1;
+  for (const auto& [key, value] : GetErrorDetail(why).metadata) {
+    for (size_t i = 0; key == "sqlstate" && i < refused_.size(); ++i) {
+      if (value.compare(0, 2, kRefusedClasses[i]) == 0) index = i;
+    }
+  }
+  refused_[index]->Increment();
 }
 
 void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {

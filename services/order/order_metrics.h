@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/metrics.h"
 #include "saga/runner.h"
@@ -24,6 +25,9 @@ class OrderMetrics {
   void Recovered() { recovered_.Increment(); }
   void Fenced() { fenced_.Increment(); }
   void LostClaim() { lost_claims_.Increment(); }
+  // A journal write will never be made; `why` has an SQLSTATE.
+  void Refused(const absl::Status& why);
+  void Repeated(size_t writes) { repeated_.Increment(static_cast<double>(writes)); }
   void Unreadable() { unreadable_.Increment(); }
 
   // From the store, every few seconds: counting at each scrape would cost more than it tells.
@@ -51,6 +55,8 @@ class OrderMetrics {
   prometheus::Counter& fenced_;
   prometheus::Counter& lost_claims_;
   prometheus::Counter& unreadable_;
+  prometheus::Counter& repeated_;
+  std::array<prometheus::Counter*, 5> refused_;
   prometheus::Histogram& candidates_;
   prometheus::Histogram& batch_items_;
   prometheus::Histogram& commit_seconds_;

@@ -3,17 +3,19 @@
 #include <hiredis/hiredis.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <iterator>
 #include <optional>
 
+#include "absl/types/span.h"
 #include "fmt/format.h"
 #include "storage/reasons.h"
+#include "storage/redis/connect.h"
 
 namespace waybill::storage {
 namespace {
@@ -167,6 +169,17 @@ void RedisPipeline::Clear() {
 
 // --- Connection
 
+namespace {
+
+// The server is not, or not yet, the one that serves.
+constexpr std::string_view kWrongServer[] = {"READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"};
+
+bool IsOneOf(std::string_view code, absl::Span<const std::string_view> codes) {
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
+}
+
+}  // namespace
+
 RedisConnection::~RedisConnection() { Disconnect(); }
 
 void RedisConnection::Disconnect() {
@@ -201,17 +214,34 @@ absl::StatusOr<RedisReplies> RedisConnection::Run(const RedisPipeline& pipeline)
     if (!status.ok()) return status;
     replies = Exchange(pipeline);
   }
-  if (replies.ok()) backoff_ = absl::ZeroDuration();
+  if (replies.ok()) {
+    backoff_ = absl::ZeroDuration();
+    LeaveWrongServer(*replies);
+  }
   return replies;
+}
+
+// After a failover connections to the old master stay open, and a name leads elsewhere only who asks for it.
+void RedisConnection::LeaveWrongServer(const RedisReplies& replies) {
+  for (size_t i = 0; i < replies.size(); ++i) {
+    if (replies[i].IsError() && IsOneOf(RedisErrorCode(replies[i].Text()), kWrongServer)) return Disconnect();
+  }
 }
 
 absl::Status RedisConnection::Connect() {
   if (std::chrono::steady_clock::now() < not_before_) {
     return Unavailable(fmt::format("redis at {}:{} was unreachable a moment ago", url_.host, url_.port));
   }
-  context_ = redisConnectWithTimeout(url_.host.c_str(), url_.port, absl::ToTimeval(options_.connect_timeout));
-  if (context_ == nullptr) return Fail("connect", "out of memory");
-  if (context_->err != 0) return Fail("connect", std::string(context_->errstr));
+  // Not by hiredis, which gives the first of a name's addresses all of the time.
+  absl::StatusOr<std::vector<SocketAddress>> addresses = Resolve(url_.host, url_.port);
+  if (!addresses.ok()) return Fail("resolve", std::string(addresses.status().message()));
+  absl::StatusOr<int> connected = ConnectToAny(*addresses, options_.connect_timeout);
+  if (!connected.ok()) return Fail("connect", std::string(connected.status().message()));
+  context_ = redisConnectFd(*connected);
+  if (context_ == nullptr) {
+    close(*connected);
+    return Fail("connect", "out of memory");
+  }
   redisSetTimeout(context_, absl::ToTimeval(options_.timeout));
   redisEnableKeepAlive(context_);
   ++times_connected_;
@@ -263,13 +293,22 @@ absl::Status RedisConnection::Send(std::string_view bytes) {
   return absl::OkStatus();
 }
 
+std::string_view RedisErrorCode(std::string_view text) {
+  // Before version 7 a script wraps the error: "ERR Error running script (…): @user_script:5: … -READONLY You can't …".
+  if (text.find("@user_script") != std::string_view::npos) {
+    if (size_t dash = text.find(": -"); dash != std::string_view::npos) text.remove_prefix(dash + 3);
+  }
+  return text.substr(0, text.find(' '));
+}
+
 absl::Status RedisErrorStatus(std::string_view text) {
-  static constexpr std::string_view kPassing[] = {"LOADING",     "BUSY",      "READONLY",   "OOM",
-                                                  "NOAUTH",      "WRONGPASS", "MASTERDOWN", "MISCONF",
-                                                  "CLUSTERDOWN", "TRYAGAIN",  "NOREPLICAS"};
-  std::string_view code = text.substr(0, text.find(' '));
+  static constexpr std::string_view kPassing[] = {"BUSY",   "OOM",     "NOAUTH",     "WRONGPASS",
+                                                  "NOPERM", "MISCONF", "NOREPLICAS", "TRYAGAIN"};
+  static constexpr std::string_view kCluster[] = {"MOVED", "ASK", "CROSSSLOT"};
+  const std::string_view code = RedisErrorCode(text);
   std::string message = fmt::format("redis: {}", text);
-  if (std::find(std::begin(kPassing), std::end(kPassing), code) != std::end(kPassing)) return Unavailable(message);
+  if (IsOneOf(code, kPassing) || IsOneOf(code, kWrongServer)) return Unavailable(message);
+  if (IsOneOf(code, kCluster)) return Unavailable("this Redis is a cluster; Waybill needs a single one: " + message);
   return absl::InternalError(message);
 }
 

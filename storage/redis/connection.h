@@ -95,9 +95,10 @@ class RedisConnection {
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
 
-  // One answer for each command; error answers among them are the caller's to look at. STORE_UNAVAILABLE when Redis
-  // cannot be reached or does not answer; the commands may then have run. They may also run twice (if the server had
-  // closed an idle connection), so they have to be harmless when repeated.
+  // One answer for each command; error answers among them are the caller's to look at. An answer that says that this is
+  // the wrong server now (a replica, say, that was the master) closes the connection besides, and the next call asks
+  // the name anew. STORE_UNAVAILABLE when Redis cannot be reached or does not answer; the commands may then have run.
+  // They may also run twice (if the server had closed an idle connection), so they have to be harmless when repeated.
   absl::StatusOr<RedisReplies> Run(const RedisPipeline& pipeline);
   absl::StatusOr<RedisReplies> Run(std::initializer_list<std::string_view> command);
 
@@ -112,6 +113,8 @@ class RedisConnection {
   absl::Status Fail(std::string_view what, std::string_view why);
   void Disconnect();
 
+  void LeaveWrongServer(const RedisReplies& replies);
+
   const RedisUrl url_;
   const RedisOptions options_;
   redisContext* context_ = nullptr;
@@ -121,7 +124,10 @@ class RedisConnection {
   std::chrono::steady_clock::time_point not_before_{};
 };
 
-// What an error answer means: STORE_UNAVAILABLE when the server is loading, full, read-only, or refuses the password;
+// What kind of error an answer is: its first word, such as READONLY, or the one of the command that failed in a script.
+std::string_view RedisErrorCode(std::string_view text);
+
+// What an error answer means: STORE_UNAVAILABLE when the server is loading, full, read-only, or refuses the user;
 // INTERNAL, a bug, otherwise.
 absl::Status RedisErrorStatus(std::string_view text);
 

@@ -59,4 +59,9 @@ absl::Status CheckPosition(const DriverPosition& position) {
   return ReasonError("BAD_REQUEST", "bad driver position", std::move(detail));
 }
 
+absl::Status CheckQuery(const NearestQuery& query) {
+  if (query.radius_m >= 0 && query.radius_m <= kNearestRadiusMaxM) return absl::OkStatus();
+  return BadField("radius_m", "has to be within 0 and 1,000,000");
+}
+
 }  // namespace waybill::storage

@@ -48,14 +48,18 @@ absl::Status CheckPosition(const DriverPosition& position);
 
 struct NearbyDriver {
   std::string driver_id;
-  double distance_m = 0;
+  double distance_m = 0;  // along the great circle, to a metre
 };
 
+inline constexpr double kNearestRadiusMaxM = 1'000'000;
+
 struct NearestQuery {
-  GeoPoint point;
-  double radius_m = 5'000;
+  GeoPoint point;           // anywhere: the poles and the antimeridian are places like any other
+  double radius_m = 5'000;  // 0 to kNearestRadiusMaxM
   int limit = 16;
 };
+
+absl::Status CheckQuery(const NearestQuery& query);  // BAD_REQUEST
 
 // A page of the whole fleet in no particular order; `cursor` continues it, 0 starts and ends it.
 struct FleetPage {
@@ -69,7 +73,7 @@ class Fleet {
   virtual ~Fleet() = default;
 
   // Fresh drivers, nearest first. Batched: calls that arrive together share round trips. `done` is called exactly once,
-  // on any thread. STORE_UNAVAILABLE, QUEUE_FULL.
+  // on any thread. STORE_UNAVAILABLE, QUEUE_FULL; BAD_REQUEST when the radius is out of range.
   virtual void Nearest(const NearestQuery& query,
                        absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) = 0;
   // About `count` fresh drivers from `cursor` on; blocks.

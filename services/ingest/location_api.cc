@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "storage/geo.h"
 #include "storage/reasons.h"
 
 namespace waybill::ingest {
@@ -109,31 +110,35 @@ absl::StatusOr<std::vector<std::optional<DriverLocation>>> LocationApi::FindDriv
 }
 
 void LocationApi::Near(const storage::NearestQuery& query, Done<Nearby> done) {
-  fleet_.Nearest(query,
-                 [this, done = std::move(done)](absl::StatusOr<std::vector<storage::NearbyDriver>> near) mutable {
-                   if (!near.ok() || near->empty()) {
-                     if (near.ok()) {
-                       done(Nearby{{}, feeder_.stale()});
-                     } else {
-                       done(near.status());
-                     }
-                     return;
-                   }
-                   OnWorker(std::move(done), [this, near = *std::move(near)]() -> absl::StatusOr<Nearby> {
-                     std::vector<std::string> ids;
-                     for (const storage::NearbyDriver& driver : near) ids.push_back(driver.driver_id);
-                     auto positions = view_.Get(ids);
-                     if (!positions.ok()) return positions.status();
-                     Nearby answer{{}, feeder_.stale()};
-                     for (size_t i = 0; i < near.size(); ++i) {
-                       std::optional<DriverPosition>& position = (*positions)[i];
-                       if (!position) continue;  // expired meanwhile
-                       const absl::Duration age = Age(*position);
-                       answer.drivers.push_back({*std::move(position), near[i].distance_m, age});
-                     }
-                     return answer;
-                   });
-                 });
+  fleet_.Nearest(
+      query, [this, query, done = std::move(done)](absl::StatusOr<std::vector<storage::NearbyDriver>> near) mutable {
+        if (!near.ok() || near->empty()) {
+          if (near.ok()) {
+            done(Nearby{{}, feeder_.stale()});
+          } else {
+            done(near.status());
+          }
+          return;
+        }
+        OnWorker(std::move(done), [this, query, near = *std::move(near)]() -> absl::StatusOr<Nearby> {
+          std::vector<std::string> ids;
+          for (const storage::NearbyDriver& driver : near) ids.push_back(driver.driver_id);
+          auto positions = view_.Get(ids);
+          if (!positions.ok()) return positions.status();
+          Nearby answer{{}, feeder_.stale()};
+          for (std::optional<DriverPosition>& position : *positions) {
+            if (!position) continue;  // expired meanwhile
+            // Of the very position that is answered: he may have moved since the search.
+            const double distance_m = storage::DistanceM(query.point, position->point);
+            if (distance_m > query.radius_m) continue;
+            const absl::Duration age = Age(*position);
+            answer.drivers.push_back({*std::move(position), distance_m, age});
+          }
+          std::stable_sort(answer.drivers.begin(), answer.drivers.end(),
+                           [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
+          return answer;
+        });
+      });
 }
 
 void LocationApi::Track(TrackRequest request, Done<TrackPage> done) {

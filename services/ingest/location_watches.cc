@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "storage/reasons.h"
 
@@ -11,8 +12,12 @@ using storage::LocationEvent;
 
 bool BoundingBox::Holds(const storage::GeoPoint& point) const {
   if (point.latitude < south || point.latitude > north) return false;
-  if (west <= east) return point.longitude >= west && point.longitude <= east;
-  return point.longitude >= west || point.longitude <= east;
+  auto between = [this](double longitude) {
+    if (west <= east) return longitude >= west && longitude <= east;
+    return longitude >= west || longitude <= east;
+  };
+  // 180 and -180 are one meridian.
+  return between(point.longitude) || (std::abs(point.longitude) == 180 && between(-point.longitude));
 }
 
 bool WatchFilter::Wants(const storage::DriverPosition& position) const {

@@ -4,13 +4,39 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <numbers>
 
 #include "fmt/format.h"
 
 namespace waybill::storage {
 namespace {
 
-constexpr double kGeoLatitudeMax = 85.05112878;
+// A search from beyond the one asks for the polar set, which therefore has everybody within the largest radius (9
+// degrees) of there. A search from below it ends before the edge of the map.
+constexpr double kPolarSearches = 76, kPolarMembers = 67;
+
+struct MapPoint {
+  double longitude, latitude;
+};
+
+// The edges themselves do not belong to the map: 180 is -180 there, and the last latitude lies just below 85.05112878.
+MapPoint OnMap(const GeoPoint& point) {
+  constexpr double kLatitudeMax = 85.05;
+  return {point.longitude >= 180 ? -180 : point.longitude, std::clamp(point.latitude, -kLatitudeMax, kLatitudeMax)};
+}
+
+// The north pole becomes 90 east on the equator, the south pole 90 west. Distances stay.
+MapPoint OnTurnedGlobe(const GeoPoint& point) {
+  constexpr double kRadians = std::numbers::pi / 180;
+  const double latitude = point.latitude * kRadians, longitude = point.longitude * kRadians;
+  return {std::atan2(std::sin(latitude), std::cos(latitude) * std::cos(longitude)) / kRadians,
+          -std::asin(std::cos(latitude) * std::sin(longitude)) / kRadians};
+}
+
+bool IsNearPole(const GeoPoint& point) { return std::abs(point.latitude) > kPolarMembers; }
+
+std::string Text(const MapPoint& point) { return fmt::format("{} {}", point.longitude, point.latitude); }
 
 std::optional<double> ToOptionalDouble(RedisReply reply) {
   if (reply.IsNull()) return std::nullopt;
@@ -19,38 +45,55 @@ std::optional<double> ToOptionalDouble(RedisReply reply) {
 
 std::string OptionalText(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
-// KEYS: the geo set, then a hash for each driver. ARGV: for each driver its id, TTL in milliseconds, latitude in the
-// geo set, and the fields of its hash: latitude, longitude, timestamp (microseconds since 1970: exact as a double), and
-// accuracy, heading, speed, marks, each "" if there is none. A position as old as the one that is there extends its
-// life.
-constexpr size_t kPutArguments = 10;
+// KEYS: the two geo sets, then a hash for each driver. ARGV: for each driver its id, TTL in milliseconds, "longitude
+// latitude" on the map ("": as they are) and on the turned globe ("": not near a pole), and the fields of its hash:
+// latitude, longitude, timestamp (microseconds since 1970: exact as a double), and accuracy, heading, speed, marks,
+// each
+// "" if there is none. A position as old as the one that is there extends its life. 67 is kPolarMembers.
+constexpr size_t kPutArguments = 11;
 constexpr std::string_view kPutText = R"lua(
-for i = 2, #KEYS do
-  local a = 1 + (i - 2) * 10
-  local known = redis.call('HGET', KEYS[i], 'timestamp')
-  if not known or tonumber(known) <= tonumber(ARGV[a + 5]) then
-    local fields = {'driver_id', ARGV[a], 'lat', ARGV[a + 3], 'long', ARGV[a + 4], 'timestamp', ARGV[a + 5]}
+local function place(set, text, id)
+  local longitude, latitude = string.match(text, '(%S+) (%S+)')
+  redis.call('GEOADD', set, longitude, latitude, id)
+end
+for i = 3, #KEYS do
+  local a = 1 + (i - 3) * 11
+  local id = ARGV[a]
+  local known = redis.call('HMGET', KEYS[i], 'timestamp', 'lat')
+  if not known[1] or tonumber(known[1]) <= tonumber(ARGV[a + 6]) then
+    local fields = {'driver_id', id, 'lat', ARGV[a + 4], 'long', ARGV[a + 5], 'timestamp', ARGV[a + 6]}
     for n, name in ipairs({'accuracy', 'heading', 'speed', 'marks'}) do
-      if ARGV[a + 5 + n] ~= '' then
+      if ARGV[a + 6 + n] ~= '' then
         fields[#fields + 1] = name
-        fields[#fields + 1] = ARGV[a + 5 + n]
+        fields[#fields + 1] = ARGV[a + 6 + n]
       end
     end
-    if known then redis.call('DEL', KEYS[i]) end
+    if known[1] then redis.call('DEL', KEYS[i]) end
     redis.call('HSET', KEYS[i], unpack(fields))
     redis.call('PEXPIRE', KEYS[i], ARGV[a + 1])
-    redis.call('GEOADD', KEYS[1], ARGV[a + 4], ARGV[a + 2], ARGV[a])
+    if ARGV[a + 2] == '' then
+      redis.call('GEOADD', KEYS[1], ARGV[a + 5], ARGV[a + 4], id)
+    else
+      place(KEYS[1], ARGV[a + 2], id)
+    end
+    if ARGV[a + 3] ~= '' then
+      place(KEYS[2], ARGV[a + 3], id)
+    elseif not known[2] or math.abs(tonumber(known[2])) > 67 then
+      redis.call('ZREM', KEYS[2], id)
+    end
   end
 end
-return #KEYS - 1
+return #KEYS - 2
 )lua";
 
 }  // namespace
 
 std::string DriverKey(std::string_view driver_id) { return fmt::format("driver:{}", driver_id); }
 
-std::string GeoLatitude(double degrees) {
-  return fmt::format("{}", std::clamp(degrees, -kGeoLatitudeMax, kGeoLatitudeMax));
+GeoCentre CentreOf(const GeoPoint& point) {
+  const bool polar = std::abs(point.latitude) > kPolarSearches;
+  const MapPoint place = polar ? OnTurnedGlobe(point) : OnMap(point);
+  return {polar ? kPolarKey : kGeoKey, place.longitude, place.latitude};
 }
 
 double ToDouble(std::string_view text) {
@@ -117,15 +160,19 @@ std::vector<ScriptCall> PutCalls(absl::Span<const FreshPosition> positions) {
   for (size_t from = 0; from < positions.size(); from += kPositionsACall) {
     absl::Span<const FreshPosition> part = positions.subspan(from, kPositionsACall);
     ScriptCall call;
-    call.reserve(2 + part.size() * (1 + kPutArguments));
-    call.push_back(std::to_string(part.size() + 1));
+    call.reserve(3 + part.size() * (1 + kPutArguments));
+    call.push_back(std::to_string(part.size() + 2));
     call.emplace_back(kGeoKey);
+    call.emplace_back(kPolarKey);
     for (const FreshPosition& fresh : part) call.push_back(DriverKey(fresh.position.driver_id));
     for (const FreshPosition& fresh : part) {
       const DriverPosition& position = fresh.position;
       call.push_back(position.driver_id);
       call.push_back(std::to_string(std::max<int64_t>(absl::ToInt64Milliseconds(fresh.ttl), 1)));
-      call.push_back(GeoLatitude(position.point.latitude));
+      const MapPoint place = OnMap(position.point);
+      const bool as_it_is = place.longitude == position.point.longitude && place.latitude == position.point.latitude;
+      call.push_back(as_it_is ? "" : Text(place));
+      call.push_back(IsNearPole(position.point) ? Text(OnTurnedGlobe(position.point)) : "");
       call.push_back(fmt::format("{}", position.point.latitude));
       call.push_back(fmt::format("{}", position.point.longitude));
       call.push_back(std::to_string(absl::ToUnixMicros(position.recorded_at)));

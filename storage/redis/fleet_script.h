@@ -14,11 +14,20 @@
 
 namespace waybill::storage {
 
+// Redis' geo sets are a map, not a globe: it ends at 85.05 degrees, what stands exactly on an edge is never found, and
+// a search whose circle comes near a pole misses meridians. So there are two. drivers:geo has every driver, as well as
+// the map can show him. drivers:geo:polar has those near a pole once more, on the globe turned by a quarter, so that
+// the poles lie on its equator and the map is exact there. A search asks one of them.
 inline constexpr std::string_view kGeoKey = "drivers:geo";
+inline constexpr std::string_view kPolarKey = "drivers:geo:polar";
 std::string DriverKey(std::string_view driver_id);
 
-// Redis' geo sets end at the edge of Web Mercator; positions beyond are put, and searched for, there.
-std::string GeoLatitude(double degrees);
+// Where to search, as GEOSEARCH takes it.
+struct GeoCentre {
+  std::string_view key;
+  double longitude, latitude;
+};
+GeoCentre CentreOf(const GeoPoint& point);
 
 // A script, run by its digest, and sent in full only to a server that does not know it.
 struct Script {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <unordered_set>
@@ -14,44 +15,58 @@
 namespace waybill::storage {
 namespace {
 
-// KEYS: the geo set, then a hash for each driver. ARGV: the drivers' ids. Removes those whose hash has expired from the
-// geo set and answers their ids. One script, so that a position put meanwhile is not removed.
+// KEYS: the geo sets, then a hash for each driver. ARGV: the drivers' ids. Removes those whose hash has expired from
+// the geo sets. It looks itself, so that a position put meanwhile is not removed.
 constexpr std::string_view kSweepText = R"lua(
-local stale = {}
-for i = 2, #KEYS do
+for i = 3, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 then
-    redis.call('ZREM', KEYS[1], ARGV[i - 1])
-    stale[#stale + 1] = ARGV[i - 1]
+    redis.call('ZREM', KEYS[1], ARGV[i - 2])
+    redis.call('ZREM', KEYS[2], ARGV[i - 2])
   end
 end
-return stale
+return #KEYS - 2
 )lua";
 
 using DriverIds = std::unordered_set<std::string>;
 
-// Which of `drivers` have no fresh position; they are swept.
-absl::StatusOr<DriverIds> Sweep(RedisConnection& connection, const DriverIds& drivers) {
+// Which of `drivers` have no fresh position.
+absl::StatusOr<DriverIds> FindStale(RedisConnection& connection, const DriverIds& drivers) {
   DriverIds stale;
   if (drivers.empty()) return stale;
   std::vector<std::string> keys;
-  std::vector<std::string_view> exists = {"EXISTS"};
-  for (const std::string& driver : drivers) keys.push_back(DriverKey(driver));
-  exists.insert(exists.end(), keys.begin(), keys.end());
+  std::vector<std::string_view> all = {"EXISTS"};
+  RedisPipeline each;
+  for (const std::string& driver : drivers) {
+    keys.push_back(DriverKey(driver));
+    each.Add({"EXISTS", keys.back()});
+  }
+  all.insert(all.end(), keys.begin(), keys.end());
   RedisPipeline pipeline;
-  pipeline.Add(exists);
-  absl::StatusOr<RedisReplies> counted = connection.Run(pipeline);
-  if (!counted.ok()) return counted.status();
-  if ((*counted)[0].IsError()) return RedisErrorStatus((*counted)[0].Text());
-  if ((*counted)[0].Integer() == static_cast<int64_t>(drivers.size())) return stale;
-
-  static const Script& script = *new Script(kSweepText);
-  ScriptCall call = {std::to_string(keys.size() + 1), std::string(kGeoKey)};
-  call.insert(call.end(), keys.begin(), keys.end());
-  call.insert(call.end(), drivers.begin(), drivers.end());
-  absl::StatusOr<RedisReplies> swept = RunScript(connection, script, {call});
-  if (!swept.ok()) return swept.status();
-  for (size_t i = 0; i < (*swept)[0].size(); ++i) stale.emplace((*swept)[0][i].Text());
+  pipeline.Add(all);
+  absl::StatusOr<RedisReplies> replies = connection.Run(pipeline);
+  if (!replies.ok()) return replies.status();
+  if ((*replies)[0].IsError()) return RedisErrorStatus((*replies)[0].Text());
+  if ((*replies)[0].Integer() == static_cast<int64_t>(drivers.size())) return stale;
+  replies = connection.Run(each);
+  if (!replies.ok()) return replies.status();
+  size_t next = 0;
+  for (const std::string& driver : drivers) {
+    RedisReply exists = (*replies)[next++];
+    if (exists.IsError()) return RedisErrorStatus(exists.Text());
+    if (exists.Integer() == 0) stale.insert(driver);
+  }
   return stale;
+}
+
+// Removes them from the geo sets. This tidies up behind a read and is no part of it: a Redis that refuses writes for a
+// while still answers who is near.
+absl::Status Sweep(RedisConnection& connection, const DriverIds& stale) {
+  if (stale.empty()) return absl::OkStatus();
+  static const Script& script = *new Script(kSweepText);
+  ScriptCall call = {std::to_string(stale.size() + 2), std::string(kGeoKey), std::string(kPolarKey)};
+  for (const std::string& driver : stale) call.push_back(DriverKey(driver));
+  call.insert(call.end(), stale.begin(), stale.end());
+  return RunScript(connection, script, {call}).status();
 }
 
 }  // namespace
@@ -71,7 +86,7 @@ struct RedisFleet::Search {
 // looks at every member within the radius, however few are asked for, so the first round takes only as wide a circle as
 // has lately held enough drivers; what it finds there is what it would have found in a wider one. Rounds after the
 // first are for the queries that found too few: the circle grows, or, where stale drivers took the place of fresh ones
-// (they are swept by then), more are asked for.
+// (they are swept by then, if Redis takes writes), more are asked for.
 class RedisFleet::Searcher final : public BatchWriter<Search> {
  public:
   Searcher(const RedisUrl& url, const RedisOptions& options) : connection_(url, options) {}
@@ -107,14 +122,15 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
   absl::Status BadDataError() override { return absl::InternalError("a search is never bad data"); }
 
  private:
-  static constexpr int kCountMax = 1'000;
+  static constexpr int kCountMax = 1'000;     // candidates a round, as long as expired ones are swept
+  static constexpr int kUnsweptMax = 65'536;  // and while they are not
 
   absl::Status Round(const std::vector<Search*>& open) {
     RedisPipeline pipeline;
     for (const Search* search : open) {
-      const NearestQuery& query = search->query;
-      pipeline.Add({"GEOSEARCH", kGeoKey, "FROMLONLAT", fmt::format("{}", query.point.longitude),
-                    GeoLatitude(query.point.latitude), "BYRADIUS", fmt::format("{}", search->radius_m), "m", "ASC",
+      const GeoCentre centre = CentreOf(search->query.point);
+      pipeline.Add({"GEOSEARCH", centre.key, "FROMLONLAT", fmt::format("{}", centre.longitude),
+                    fmt::format("{}", centre.latitude), "BYRADIUS", fmt::format("{}", search->radius_m), "m", "ASC",
                     "COUNT", std::to_string(search->count), "WITHDIST"});
     }
     absl::StatusOr<RedisReplies> replies = connection_.Run(pipeline);
@@ -124,13 +140,23 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
       RedisReply reply = (*replies)[i];
       for (size_t n = 0; n < reply.size(); ++n) candidates.emplace(reply[n][0].Text());
     }
-    absl::StatusOr<DriverIds> stale = Sweep(connection_, candidates);
+    absl::StatusOr<DriverIds> stale = FindStale(connection_, candidates);
     if (!stale.ok()) return stale.status();
-    for (size_t i = 0; i < open.size(); ++i) Settle(*open[i], (*replies)[i], *stale);
+    const bool swept = SweepNow(*stale);
+    for (size_t i = 0; i < open.size(); ++i) Settle(*open[i], (*replies)[i], *stale, swept);
     return absl::OkStatus();
   }
 
-  void Settle(Search& search, RedisReply reply, const DriverIds& stale) {
+  // Not at every search while Redis refuses it.
+  bool SweepNow(const DriverIds& stale) {
+    constexpr std::chrono::seconds kPause{1};
+    if (std::chrono::steady_clock::now() < sweep_again_) return false;
+    const bool swept = Sweep(connection_, stale).ok();
+    if (!swept) sweep_again_ = std::chrono::steady_clock::now() + kPause;
+    return swept;
+  }
+
+  void Settle(Search& search, RedisReply reply, const DriverIds& stale, bool swept) {
     search.again = false;
     if (reply.IsError()) {
       search.found = RedisErrorStatus(reply.Text());
@@ -145,7 +171,20 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
     const bool crowded = reply.size() == static_cast<size_t>(search.count);  // the circle holds more
     const bool whole = search.radius_m >= search.query.radius_m;
     search.again = !enough && (crowded || !whole);
-    if (search.again && crowded) search.count = std::max(search.count, std::min(search.count * 4, kCountMax));
+    if (search.again && crowded) {
+      // Those in the way are gone by the next round, if they could be swept.
+      search.count = swept ? std::max(search.count, std::min(search.count * 4, kCountMax)) : search.count * 4;
+      if (search.count > kUnsweptMax) {
+        ErrorDetail detail;
+        detail.retry_after = absl::Seconds(1);
+        search.found = ReasonError("STORE_UNAVAILABLE",
+                                   "redis: too many expired drivers are in the way, and removing "
+                                   "them is refused",
+                                   std::move(detail));
+        search.again = false;
+        return;
+      }
+    }
     if (search.again && !crowded) search.radius_m = std::min(search.radius_m * 2, search.query.radius_m);
     if (!search.again) Learn(enough ? fresh.back().distance_m : search.query.radius_m);
     search.found = std::move(fresh);
@@ -159,11 +198,16 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
 
   static constexpr double kStartRadiusMinM = 50;
   double start_radius_m_ = 1'000;
+  std::chrono::steady_clock::time_point sweep_again_{};
   RedisConnection connection_;
 };
 
 void RedisFleet::Nearest(const NearestQuery& query,
                          absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) {
+  if (absl::Status wrong = CheckQuery(query); !wrong.ok()) {
+    done(wrong);
+    return;
+  }
   Search search;
   search.query = query;
   search.done = std::move(done);
@@ -201,8 +245,9 @@ absl::StatusOr<FleetPage> RedisFleet::Scan(uint64_t cursor, int count) {
   std::from_chars(next.data(), next.data() + next.size(), page.cursor);
   DriverIds members;
   for (size_t i = 0; i + 1 < reply[1].size(); i += 2) members.emplace(reply[1][i].Text());
-  absl::StatusOr<DriverIds> stale = Sweep(*connection, members);
+  absl::StatusOr<DriverIds> stale = FindStale(*connection, members);
   if (!stale.ok()) return stale.status();
+  Sweep(*connection, *stale).IgnoreError();
   for (const std::string& driver_id : members) {
     if (stale->count(driver_id) == 0) page.driver_ids.push_back(driver_id);
   }

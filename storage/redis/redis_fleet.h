@@ -1,7 +1,8 @@
-// The hot view of the fleet in Redis: a hash `driver:<id>` with a TTL for each driver, and the geo set `drivers:geo`.
+// The hot view of the fleet in Redis: a hash `driver:<id>` with a TTL for each driver, and the geo sets `drivers:geo`
+// and `drivers:geo:polar` (fleet_script.h).
 //
-// A driver is fresh while its hash lives. The geo set has no expiry of its own: members whose hash is gone are removed
-// when a read meets them. Scripts and multi-key commands assume one Redis, not a cluster.
+// A driver is fresh while its hash lives. The geo sets have no expiry of their own: members whose hash is gone are
+// removed when a read meets them. Scripts and multi-key commands assume one Redis, not a cluster.
 #pragma once
 
 #include <cstddef>

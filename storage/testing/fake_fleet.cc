@@ -34,6 +34,7 @@ void FakeFleet::Nearest(const NearestQuery& query,
 absl::StatusOr<std::vector<NearbyDriver>> FakeFleet::NearestNow(const NearestQuery& query) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
+  if (absl::Status wrong = CheckQuery(query); !wrong.ok()) return wrong;
   std::vector<NearbyDriver> found;
   for (const auto& [driver_id, entry] : drivers_) {
     double distance_m = DistanceM(query.point, entry.position.point);

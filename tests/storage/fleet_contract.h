@@ -2,10 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <future>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <memory>
+#include <numbers>
 #include <set>
 #include <string>
 #include <utility>
@@ -14,8 +18,10 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "rapidcheck.h"
 #include "runtime/status.h"
 #include "storage/fleet.h"
+#include "storage/geo.h"
 
 namespace waybill::storage {
 
@@ -53,9 +59,10 @@ class FleetContract : public ::testing::TestWithParam<std::function<std::unique_
     fleet().Nearest(query, [&](auto found) { answer.set_value(std::move(found)); });
     return answer.get_future().get();
   }
-  std::vector<std::string> Nearest(double radius_m, int limit) {
+  std::vector<std::string> Nearest(double radius_m, int limit) { return Around(kAlexanderplatz, radius_m, limit); }
+  std::vector<std::string> Around(GeoPoint point, double radius_m, int limit = 16) {
     NearestQuery query;
-    query.point = kAlexanderplatz;
+    query.point = point;
     query.radius_m = radius_m;
     query.limit = limit;
     auto found = Search(query);
@@ -266,19 +273,123 @@ TEST_P(FleetContract, RefusesPositionsThatAreNone) {
 
 TEST_P(FleetContract, ServesThePolesAndTheDateLine) {
   Put({At("pole", {89.9, 10}), At("fiji", {-17, 179.99})});
+  EXPECT_THAT(Around({-17, -179.99}, 10'000), ElementsAre("fiji"));
+  EXPECT_THAT(Around({90, 10}, 50'000), ElementsAre("pole"));
+}
+
+TEST_P(FleetContract, FindsWhoStandsOnAnEdgeOfTheMapFromBeside) {
+  Put({At("taveuni", {-16.8, 180}), At("west", {52.5, -180}), At("ship", {85.2, 20}), At("edge", {85.05112878, -60}),
+       At("south", {-90, 0})});
+  for (double longitude : {179.9999, 180.0, -180.0, -179.9999}) {
+    EXPECT_THAT(Around({-16.8, longitude}, 50'000), ElementsAre("taveuni")) << longitude;
+    EXPECT_THAT(Around({52.5, longitude}, 50'000), ElementsAre("west")) << longitude;
+  }
+  EXPECT_THAT(Around({85.05, 20}, 50'000), ElementsAre("ship"));
+  EXPECT_THAT(Around({85.0, -60}, 50'000), ElementsAre("edge"));
+  EXPECT_THAT(Around({-89.9, 100}, 50'000), ElementsAre("south"));
+}
+
+TEST_P(FleetContract, TellsDistancesNearThePole) {
+  Put({At("ice", {89.1, 10})});
   NearestQuery query;
-  query.point = {-17, -179.99};
-  query.radius_m = 10'000;
+  query.point = {89.2, 10};
+  query.radius_m = 50'000;
   auto found = Search(query);
   ASSERT_TRUE(found.ok()) << found.status();
   ASSERT_THAT(*found, SizeIs(1));
-  EXPECT_EQ((*found)[0].driver_id, "fiji");
-  query.point = {90, 10};
-  query.radius_m = 50'000;
-  found = Search(query);
-  ASSERT_TRUE(found.ok()) << found.status();
-  ASSERT_THAT(*found, SizeIs(1));
-  EXPECT_EQ((*found)[0].driver_id, "pole");
+  EXPECT_NEAR((*found)[0].distance_m, 11'122, 5);
+  EXPECT_THAT(Around({89.2, 10}, 11'000), IsEmpty());
+}
+
+TEST_P(FleetContract, ADriverIsInOnePlaceOnly) {
+  const GeoPoint places[] = {{89, 10}, {67.5, 20}, {66.9, 20}, {80, 20}, {40, 180}, {-89, 10}, {0, 0}};
+  for (int i = 0; i < 7; ++i) {
+    Put({At("arctic-tern", places[i], i)}, absl::Minutes(i + 1));
+    for (int j = 0; j < 7; ++j) EXPECT_EQ(Around(places[j], 1'000).size(), i == j ? 1 : 0) << i << " " << j;
+  }
+  Put({At("arctic-tern", {89, 10}, 10)}, absl::Seconds(1));
+  harness_->PassTime(absl::Seconds(2));
+  Put({At("arctic-tern", {0, 0}, 11)});  // from nowhere, as far as the store knows
+  EXPECT_THAT(Around({89, 10}, 1'000), IsEmpty());
+}
+
+TEST_P(FleetContract, RefusesARadiusOutOfRange) {
+  for (double radius_m : {-1.0, kNearestRadiusMaxM + 1, std::numeric_limits<double>::quiet_NaN()}) {
+    NearestQuery query;
+    query.radius_m = radius_m;
+    EXPECT_EQ(GetErrorDetail(Search(query).status()).reason, "BAD_REQUEST") << radius_m;
+  }
+}
+
+// From `from`, so many metres in that direction (radians).
+inline GeoPoint Travel(const GeoPoint& from, double direction, double distance_m) {
+  constexpr double kRadians = std::numbers::pi / 180;
+  const double latitude = from.latitude * kRadians, angle = distance_m / 6372797.560856;
+  const double there =
+      std::asin(std::sin(latitude) * std::cos(angle) + std::cos(latitude) * std::sin(angle) * std::cos(direction));
+  const double turn = std::atan2(std::sin(direction) * std::sin(angle) * std::cos(latitude),
+                                 std::cos(angle) - std::sin(latitude) * std::sin(there));
+  return {std::clamp(there / kRadians, -90.0, 90.0), std::remainder(from.longitude + turn / kRadians, 360.0)};
+}
+
+// Against a comparison with everybody: clusters on, beside and far from where a map has edges.
+TEST_P(FleetContract, FindsExactlyThoseWithinTheRadiusAnywhereOnTheGlobe) {
+  constexpr double kLatitudes[] = {90, 89.99, 86, 85.06, 85.05112878, 85.05, 84.9, 81, 76, 72, 67, 60, 45, 0};
+  constexpr double kLongitudes[] = {180, -180, 179.9999, -179.9999, 90, 45, 0, 13.4, -91};
+  EXPECT_TRUE(rc::check([&] {
+    auto random = [](int below) { return *rc::gen::noShrink(rc::gen::inRange(0, below)); };
+    auto metres = [&] { return std::pow(10.0, random(6'000) / 1'000.0); };  // 1 m to 1,000 km
+    auto direction = [&] { return random(10'000) / 10'000.0 * 2 * std::numbers::pi; };
+    harness_.reset();
+    harness_ = GetParam()();
+    std::vector<GeoPoint> centres;
+    std::vector<DriverPosition> drivers;
+    for (int cluster = 0; cluster < 4; ++cluster) {
+      const double latitude = kLatitudes[random(std::size(kLatitudes))] * (random(3) == 0 ? -1 : 1);
+      centres.push_back({latitude, kLongitudes[random(std::size(kLongitudes))]});
+      const double spread_m = metres();
+      for (int i = 0; i < 15; ++i) {
+        const GeoPoint place =
+            i == 0 ? centres.back() : Travel(centres.back(), direction(), spread_m * (i % 5 + 1) / 5);
+        drivers.push_back(At(fmt::format("{}-{}", cluster, i), place));
+      }
+    }
+    RC_ASSERT(fleet().Put(drivers, absl::Hours(1)).ok());
+    for (int search = 0; search < 24; ++search) {
+      NearestQuery query;
+      query.point = centres[static_cast<size_t>(random(4))];
+      if (search % 2 == 1) query.point = Travel(query.point, direction(), metres());
+      query.radius_m = metres();
+      query.limit = search % 3 == 0 ? 5 : 1'000;
+      auto found = Search(query);
+      RC_ASSERT(found.ok());
+      constexpr double kTolerance = 1;
+      std::map<std::string, double> distances;
+      std::vector<double> within;
+      size_t surely = 0, perhaps = 0;
+      for (const DriverPosition& driver : drivers) {
+        const double distance_m = DistanceM(query.point, driver.point);
+        distances[driver.driver_id] = distance_m;
+        surely += distance_m <= query.radius_m - kTolerance;
+        perhaps += distance_m <= query.radius_m + kTolerance;
+        within.push_back(distance_m);
+      }
+      std::sort(within.begin(), within.end());
+      const size_t limit = static_cast<size_t>(query.limit);
+      RC_LOG() << fmt::format("from {},{} within {} m, limit {}: {} of {} to {}\n", query.point.latitude,
+                              query.point.longitude, query.radius_m, limit, found->size(), surely, perhaps);
+      RC_ASSERT(found->size() >= std::min(surely, limit));
+      RC_ASSERT(found->size() <= std::min(perhaps, limit));
+      std::set<std::string> ids;
+      for (size_t i = 0; i < found->size(); ++i) {
+        const NearbyDriver& driver = (*found)[i];
+        RC_ASSERT(ids.insert(driver.driver_id).second);
+        RC_ASSERT(std::abs(driver.distance_m - distances[driver.driver_id]) <= kTolerance);
+        RC_ASSERT(std::abs(driver.distance_m - within[i]) <= kTolerance);
+        RC_ASSERT(i == 0 || driver.distance_m >= (*found)[i - 1].distance_m);
+      }
+    }
+  }));
 }
 
 }  // namespace waybill::storage

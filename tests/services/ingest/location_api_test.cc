@@ -155,6 +155,20 @@ TEST_F(LocationApiTest, WhoExpiresBetweenTheTwoReadsIsNotNear) {
   EXPECT_EQ(near->drivers[0].position.driver_id, "bob");
 }
 
+TEST_F(LocationApiTest, DistancesAndTheirOrderAreOfThePositionsAnswered) {
+  Put({world_.At("ann", 0, 52.501), world_.At("bob", 0, 52.502), world_.At("cid", 0, 52.503)});
+  world_.fleet.set_defer([this](storage::testing::FakeFleet::Task task) {
+    Put({world_.At("ann", 1, 52.51), world_.At("bob", 1, 60)});  // moved on after the search
+    task();
+  });
+  auto near = reads_.Near({{52.5, 13.4}, 5'000, 10});
+  ASSERT_TRUE(near.ok());
+  ASSERT_THAT(near->drivers, SizeIs(2));
+  EXPECT_EQ(near->drivers[0].position.driver_id, "cid");
+  EXPECT_EQ(near->drivers[1].position.driver_id, "ann");
+  EXPECT_NEAR(near->drivers[1].distance_m, 1'112, 1);
+}
+
 TEST_F(LocationApiTest, RefusesReadsWhileTooManyWait) {
   reads_.workers.Stop();
   auto drivers = reads_.Drivers({"ann"});

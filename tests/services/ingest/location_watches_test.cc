@@ -247,6 +247,14 @@ TEST(BoundingBox, WestAboveEastIsAcrossTheAntimeridian) {
   EXPECT_FALSE(box.Holds({11, 175}));
 }
 
+TEST(BoundingBox, TheAntimeridianIsOneMeridianByBothItsNames) {
+  for (double longitude : {180.0, -180.0}) {
+    EXPECT_TRUE((BoundingBox{-10, -180, 10, -170}.Holds({0, longitude})));
+    EXPECT_TRUE((BoundingBox{-10, 170, 10, 180}.Holds({0, longitude})));
+    EXPECT_FALSE((BoundingBox{-10, -170, 10, 170}.Holds({0, longitude})));
+  }
+}
+
 TEST_F(LocationWatchesTest, FromNowOnSeesWhatComes) {
   Move("ann", 5);
   Watcher& watcher = watchers_.emplace_back();

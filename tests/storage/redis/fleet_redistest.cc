@@ -208,6 +208,76 @@ TEST(RedisFleet, AHungRedisCostsTheTimeoutAndNoMore) {
   EXPECT_TRUE(Eventually(absl::Seconds(5), [&] { return Search(fleet).ok(); }));
 }
 
+// Ways in which a Redis refuses writes and answers reads.
+class ARedisThatRefusesWrites : public ::testing::TestWithParam<std::vector<std::string>> {
+ protected:
+  std::unique_ptr<RedisServer> server_ = RedisServer::Start().value();
+  const std::string url_ = server_->Url();
+  RedisFleet fleet_{Parsed(url_), {}};
+};
+
+TEST_P(ARedisThatRefusesWrites, IsStillSearchedAroundExpiredDrivers) {
+  DriverPosition bob = Ada(), cid = Ada();
+  bob.driver_id = "bob";
+  cid.driver_id = "cid";
+  cid.point.latitude = 52.51;
+  ASSERT_TRUE(fleet_.Put({Ada(), bob, cid}, absl::Minutes(2)).ok());
+  ASSERT_TRUE(Search(fleet_).ok());
+  Command(url_, {"DEL", "driver:ada"});
+  Command(url_, GetParam());
+  ASSERT_FALSE(fleet_.Put({Ada(1)}, absl::Minutes(2)).ok());
+  for (int i = 0; i < 3; ++i) {
+    auto found = Search(fleet_);
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_EQ(found->size(), 2u);
+    EXPECT_EQ((*found)[0].driver_id, "bob");
+    auto page = fleet_.Scan(0, 10);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_THAT(page->driver_ids, ::testing::UnorderedElementsAre("bob", "cid"));
+    auto all = fleet_.List(10);
+    ASSERT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(all->size(), 2u);
+  }
+  EXPECT_EQ(Command(url_, {"ZCARD", "drivers:geo"}), "3");
+}
+
+TEST_P(ARedisThatRefusesWrites, FindsFreshDriversBehindManyExpiredOnes) {
+  std::vector<DriverPosition> drivers;
+  for (int i = 0; i < 3'000; ++i) {
+    drivers.push_back(Ada());
+    drivers.back().driver_id = fmt::format("gone-{}", i);
+  }
+  drivers.push_back(Ada());
+  drivers.back().point.latitude = 52.51;
+  ASSERT_TRUE(fleet_.Put(drivers, absl::Minutes(2)).ok());
+  Command(url_,
+          {"EVAL", "for _, key in ipairs(redis.call('KEYS', 'driver:gone-*')) do redis.call('DEL', key) end", "0"});
+  Command(url_, GetParam());
+  auto found = Search(fleet_);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ((*found)[0].driver_id, "ada");
+}
+
+INSTANTIATE_TEST_SUITE_P(Redis, ARedisThatRefusesWrites,
+                         ::testing::Values(std::vector<std::string>{"CONFIG", "SET", "min-replicas-to-write", "1"},
+                                           std::vector<std::string>{"REPLICAOF", "127.0.0.1", "1"}));
+
+TEST(RedisFleet, WritesGoOnOnceANameLeadsToTheNewMaster) {
+  auto server = RedisServer::Start();
+  ASSERT_TRUE(server.ok()) << server.status();
+  RedisFleet fleet(Parsed((*server)->Url()), {});
+  ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
+  const std::string connections =
+      "return string.match(redis.call('INFO', 'stats'), 'total_connections_received:(%d+)')";
+  Command((*server)->Url(), {"REPLICAOF", "127.0.0.1", "1"});
+  EXPECT_TRUE(IsStoreUnavailable(fleet.Put({Ada(1)}, absl::Minutes(2))));
+  const int before = std::stoi(Command((*server)->Url(), {"EVAL", connections, "0"}));
+  EXPECT_TRUE(IsStoreUnavailable(fleet.Put({Ada(1)}, absl::Minutes(2))));
+  const int after = std::stoi(Command((*server)->Url(), {"EVAL", connections, "0"}));
+  EXPECT_EQ(after - before, 2) << "the fleet's own, made anew, and the one that counts";
+}
+
 TEST(RedisFleet, LogsInWithThePassword) {
   auto server = RedisServer::Start({"--requirepass", "p@ss:word/%"});
   ASSERT_TRUE(server.ok()) << server.status();

@@ -32,9 +32,13 @@ struct LocationEvent {
 struct EventPage {
   std::vector<LocationEvent> events;  // oldest first
   bool gap = false;                   // what directly followed `after` is no longer kept
+  // To follow from: the last event's id, or, when there is none, `after`; unless the stream itself ends before `after`,
+  // because it is another one than its id was from. Then that is a gap, and this is the stream's end.
+  std::string next;
 };
 
-// Thread-safe, but for Publish, which is one thread's. Every call blocks. STORE_UNAVAILABLE.
+// Thread-safe, but for Publish, BeginRebuild and MarkWhole, which are one thread's. Every call blocks.
+// STORE_UNAVAILABLE.
 class HotView {
  public:
   virtual ~HotView() = default;
@@ -43,7 +47,7 @@ class HotView {
   // whole: it was rebuilt, and has not been lost since. The first answer over a new connection is no.
   virtual absl::StatusOr<bool> Publish(const HotUpdate& update) = 0;
   // Around a rebuild: before history is read, and when all of it was published. MarkWhole answers whether the view is
-  // whole now; false: it was lost meanwhile.
+  // whole now; false: it was lost meanwhile, even if another process has begun to rebuild it since.
   virtual absl::Status BeginRebuild() = 0;
   virtual absl::StatusOr<bool> MarkWhole() = 0;
 

@@ -162,7 +162,14 @@ bool LocationWatches::Poll() {
           window_start_ = {window_start_.first - 1, UINT64_MAX};
         }
       }
-      if (!page.events.empty()) tail_ = tail = page.events.back().id;
+      if (page.gap && page.events.empty() && page.next != tail) {
+        // Another stream, that ends before the tail: a Redis whose clock is behind the last one's, or that came back
+        // empty. The watches' places are not in it either, and they find out for themselves.
+        window_.clear();
+        window_start_ = ParseId(page.next);
+        tail_ = tail = page.next;
+      }
+      if (!page.events.empty()) tail_ = tail = page.next;
       for (LocationEvent& event : page.events) {
         const EventId id = ParseId(event.id);
         window_.emplace_back(id, std::move(event));
@@ -187,7 +194,7 @@ void LocationWatches::Pump(const WatchPtr& watch) {
   {
     std::lock_guard lock(mutex_);
     if (watch->busy || watch->peer == nullptr) return;
-    far = !watch->located || tail_.empty() || watch->cursor < window_start_;
+    far = !watch->located || tail_.empty() || watch->cursor < window_start_ || ParseId(tail_) < watch->cursor;
     if (!far) {
       auto next = std::upper_bound(window_.begin(), window_.end(), watch->cursor,
                                    [](const EventId& cursor, const auto& entry) { return cursor < entry.first; });
@@ -228,7 +235,7 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
   if (after.empty()) {  // from now on
     absl::StatusOr<std::string> last = view_.LastEventId();
     status = last.status();
-    if (last.ok()) after = *last;
+    if (last.ok()) page.next = *last;
   } else {
     absl::StatusOr<storage::EventPage> next = view_.Follow(after, options_.page_max);
     status = next.status();
@@ -249,7 +256,7 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
     }
     watch->located = true;
     watch->gap = watch->gap || page.gap;
-    watch->cursor_id = page.events.empty() ? after : page.events.back().id;
+    watch->cursor_id = page.next;
     watch->cursor = ParseId(watch->cursor_id);
     // Nothing came after it, so nothing is missed by going on where the window started then.
     if (page.events.empty()) watch->cursor = std::max(watch->cursor, reached);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "fmt/format.h"
@@ -13,8 +14,27 @@ namespace {
 
 constexpr std::string_view kStreamKey = "location_events";
 constexpr std::string_view kWholeKey = "waybill:hot_view_whole";
-constexpr std::string_view kRebuilding = "rebuilding";
 constexpr std::string_view kWhole = "1";
+
+// KEYS: the mark. Makes it, unless it is there, and answers it. It is another one each time, so that whoever rebuilds
+// sees that it was lost, even when the next one has made it again.
+constexpr std::string_view kBeginText = R"lua(
+local mark = redis.call('GET', KEYS[1])
+if not mark then
+  local now = redis.call('TIME')
+  mark = 'rebuilding since ' .. now[1] .. '.' .. string.format('%06d', now[2])
+  redis.call('SET', KEYS[1], mark)
+end
+return mark
+)lua";
+
+// KEYS: the mark. ARGV: as it was when the rebuilding began; and whole. Whole is whole, whoever rebuilt it.
+constexpr std::string_view kWholeText = R"lua(
+local mark = redis.call('GET', KEYS[1])
+if mark ~= ARGV[1] and mark ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+)lua";
 
 // Numbers as text, in place: a move has up to seven of them.
 class Digits {
@@ -69,17 +89,20 @@ LocationEvent DecodeMove(RedisReply entry) {
 }
 
 // Milliseconds, or milliseconds-number. Nothing comes after the largest one, and Redis says so with an error.
-bool IsEventId(std::string_view id) {
+std::optional<std::pair<uint64_t, uint64_t>> ParseEventId(std::string_view id) {
   constexpr size_t kDigitsMax = 20;
-  auto number = [](std::string_view text) {
+  auto number = [](std::string_view text) -> std::optional<uint64_t> {
     uint64_t value;
-    if (text.size() > kDigitsMax) return false;
+    if (text.size() > kDigitsMax) return std::nullopt;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size() && !text.empty() && value < UINT64_MAX;
+    if (error != std::errc() || end != text.data() + text.size() || value == UINT64_MAX) return std::nullopt;
+    return value;
   };
   const size_t dash = id.find('-');
-  if (dash == std::string_view::npos) return number(id);
-  return number(id.substr(0, dash)) && number(id.substr(dash + 1));
+  const auto millis = number(id.substr(0, dash));
+  const auto sequence = dash == std::string_view::npos ? std::optional<uint64_t>(0) : number(id.substr(dash + 1));
+  if (!millis || !sequence) return std::nullopt;
+  return std::pair(*millis, *sequence);
 }
 
 absl::Status FirstError(const RedisReplies& replies) {
@@ -121,16 +144,19 @@ absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
 }
 
 absl::Status RedisHotView::BeginRebuild() {
-  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, kRebuilding, "NX"});
-  return replies.ok() ? FirstError(*replies) : replies.status();
+  static const Script& script = *new Script(kBeginText);
+  absl::StatusOr<RedisReplies> replies = RunScript(*pool_.Borrow(), script, {{"1", std::string(kWholeKey)}});
+  if (!replies.ok()) return replies.status();
+  mark_ = std::string((*replies)[0].Text());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> RedisHotView::MarkWhole() {
-  // XX: not when the mark of BeginRebuild is gone, and with it what was published since.
-  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"SET", kWholeKey, kWhole, "XX"});
+  static const Script& script = *new Script(kWholeText);
+  absl::StatusOr<RedisReplies> replies =
+      RunScript(*pool_.Borrow(), script, {{"1", std::string(kWholeKey), mark_, std::string(kWhole)}});
   if (!replies.ok()) return replies.status();
-  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
-  return !(*replies)[0].IsNull();
+  return (*replies)[0].Integer() == 1;
 }
 
 absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
@@ -147,10 +173,11 @@ absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
 }
 
 absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int limit) {
-  if (!IsEventId(after)) return BadField("resume_after", "is not the id of an event");
+  if (!ParseEventId(after)) return BadField("resume_after", "is not the id of an event");
   RedisPipeline pipeline;
   pipeline.Add({"XRANGE", kStreamKey, after, after});
   pipeline.Add({"XRANGE", kStreamKey, "(" + after, "+", "COUNT", std::to_string(limit)});
+  pipeline.Add({"XREVRANGE", kStreamKey, "+", "-", "COUNT", "1"});
   absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run(pipeline);
   if (!replies.ok()) return replies.status();
   if (absl::Status error = FirstError(*replies); !error.ok()) return error;
@@ -159,6 +186,12 @@ absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int lim
   page.gap = after.find_first_not_of("0-") != std::string::npos && (*replies)[0].size() == 0;
   RedisReply entries = (*replies)[1];
   for (size_t i = 0; i < entries.size(); ++i) page.events.push_back(DecodeMove(entries[i]));
+  page.next = page.events.empty() ? after : page.events.back().id;
+  if (page.gap && page.events.empty()) {
+    RedisReply last = (*replies)[2];
+    std::string end = last.size() == 0 ? "0" : std::string(last[0][0].Text());
+    if (ParseEventId(end) < ParseEventId(after)) page.next = std::move(end);
+  }
   return page;
 }
 

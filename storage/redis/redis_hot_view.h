@@ -33,6 +33,7 @@ class RedisHotView final : public HotView {
   RedisConnection publisher_;   // Publish's
   RedisPipeline pipeline_;      // Publish's: the buffer is kept
   int64_t published_over_ = 0;  // Publish's: the publisher's times_connected
+  std::string mark_;            // the mark as BeginRebuild found or made it
   RedisPool pool_;
 };
 

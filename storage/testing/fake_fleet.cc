@@ -17,7 +17,8 @@ void FakeFleet::set_error(absl::Status error) {
 void FakeFleet::Clear() {
   std::lock_guard lock(mutex_);
   drivers_.clear();
-  marked_ = whole_ = false;
+  mark_ = 0;
+  whole_ = false;
   moves_.clear();
 }
 
@@ -103,16 +104,22 @@ absl::StatusOr<bool> FakeFleet::Publish(const HotUpdate& update) {
   return whole_;
 }
 
-absl::Status FakeFleet::BeginRebuild() {
-  std::lock_guard lock(mutex_);
-  if (error_.ok()) marked_ = true;
-  return error_;
-}
+absl::Status FakeFleet::BeginRebuild() { return BeginRebuild(begun_); }
 
-absl::StatusOr<bool> FakeFleet::MarkWhole() {
+absl::StatusOr<bool> FakeFleet::MarkWhole() { return MarkWhole(begun_); }
+
+absl::Status FakeFleet::BeginRebuild(int64_t& begun) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  whole_ = marked_;
+  if (mark_ == 0) mark_ = ++marks_;
+  begun = mark_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> FakeFleet::MarkWhole(int64_t begun) {
+  std::lock_guard lock(mutex_);
+  if (!error_.ok()) return error_;
+  whole_ = whole_ || (mark_ != 0 && mark_ == begun);
   return whole_;
 }
 
@@ -141,6 +148,9 @@ absl::StatusOr<EventPage> FakeFleet::Follow(const std::string& after, int limit)
   for (auto it = moves_.upper_bound(id); it != moves_.end() && page.events.size() < static_cast<size_t>(limit); ++it) {
     page.events.push_back({std::to_string(it->first), it->second});
   }
+  page.next = page.events.empty() ? after : page.events.back().id;
+  const uint64_t last = moves_.empty() ? 0 : moves_.rbegin()->first;
+  if (last < id && page.events.empty()) page.next = std::to_string(last);
   return page;
 }
 
@@ -148,6 +158,11 @@ absl::StatusOr<std::string> FakeFleet::LastEventId() {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   return std::to_string(moves_.empty() ? 0 : moves_.rbegin()->first);
+}
+
+void FakeFleet::set_last_move(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  last_move_ = id;
 }
 
 void FakeFleet::TrimMoves(size_t count) {

@@ -45,6 +45,12 @@ class FakeFleet final : public Fleet, public HotView {
   // Forgets the oldest moves but `count`.
   void TrimMoves(size_t count);
 
+  // The next move's id is one higher: as if the hot store's clock had been set.
+  void set_last_move(uint64_t id);
+
+  // A second process that writes the same view. `fleet` outlives it.
+  class AnotherWriter;
+
  private:
   struct Entry {
     DriverPosition position;
@@ -59,11 +65,35 @@ class FakeFleet final : public Fleet, public HotView {
   void PutOne(const DriverPosition& position, absl::Duration ttl);
 
   std::map<std::string, Entry> drivers_;
-  bool marked_ = false;  // BeginRebuild was called, and nothing lost since
+  absl::Status BeginRebuild(int64_t& begun);
+  absl::StatusOr<bool> MarkWhole(int64_t begun);
+
+  int64_t marks_ = 0;  // ever made
+  int64_t mark_ = 0;   // the one that is there; 0: none
   bool whole_ = false;
+  int64_t begun_ = 0;  // the mark when our own rebuild began
   uint64_t last_move_ = 0;
   std::map<uint64_t, DriverPosition> moves_;
   absl::Status error_;
+};
+
+class FakeFleet::AnotherWriter final : public HotView {
+ public:
+  explicit AnotherWriter(FakeFleet& fleet) : fleet_(fleet) {}
+
+  absl::StatusOr<bool> Publish(const HotUpdate& update) override { return fleet_.Publish(update); }
+  absl::Status BeginRebuild() override { return fleet_.BeginRebuild(begun_); }
+  absl::StatusOr<bool> MarkWhole() override { return fleet_.MarkWhole(begun_); }
+  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override {
+    return fleet_.Get(driver_ids);
+  }
+  absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override { return fleet_.Follow(after, limit); }
+  absl::StatusOr<std::string> LastEventId() override { return fleet_.LastEventId(); }
+  absl::Status Ping() override { return fleet_.Ping(); }
+
+ private:
+  FakeFleet& fleet_;
+  int64_t begun_ = 0;
 };
 
 }  // namespace waybill::storage::testing

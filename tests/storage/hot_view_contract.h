@@ -120,6 +120,33 @@ TEST_P(HotViewContract, TellsWhenMovesAreMissing) {
   EXPECT_FALSE(Follow("0").gap) << "from the oldest that is kept, nothing is missing";
 }
 
+TEST_P(HotViewContract, SaysWhereToGoOnFrom) {
+  EXPECT_EQ(Follow("0").next, "0");
+  Publish(view(), {}, {At("ada", 1), At("ada", 2)});
+  const EventPage page = Follow("0");
+  EXPECT_EQ(page.next, page.events[1].id);
+  EXPECT_EQ(Follow(page.next).next, page.next);
+  EXPECT_EQ(Follow("0", 1).next, page.events[0].id);
+}
+
+TEST_P(HotViewContract, AnIdAheadOfTheStreamIsAGapAndGoesOnFromItsEnd) {
+  // As from a Redis whose clock was ahead of this one's.
+  const std::string ahead = "99999999999999";
+  EventPage page = Follow(ahead);
+  EXPECT_TRUE(page.gap);
+  EXPECT_EQ(page.next, "0");
+  Publish(view(), {}, {At("ada", 1), At("ada", 2)});
+  page = Follow(ahead);
+  EXPECT_TRUE(page.gap);
+  EXPECT_THAT(page.events, ::testing::IsEmpty());
+  EXPECT_EQ(page.next, view().LastEventId().value());
+  Publish(view(), {}, {At("ada", 3)});
+  page = Follow(page.next);
+  EXPECT_FALSE(page.gap);
+  ASSERT_EQ(page.events.size(), 1u);
+  EXPECT_EQ(page.events[0].position, At("ada", 3));
+}
+
 TEST_P(HotViewContract, RefusesWhatIsNoId) {
   for (const char* id :
        {"", "x", "1-x", "-", "1-", "18446744073709551615-18446744073709551615", "000000000000000000000000000000001"}) {
@@ -147,6 +174,19 @@ TEST_P(HotViewContract, ALossDuringARebuildIsNotMarkedWhole) {
   harness_->Lose();
   EXPECT_FALSE(view().MarkWhole().value());
   EXPECT_FALSE(Whole());
+}
+
+TEST_P(HotViewContract, AnotherRebuildDoesNotVouchForWhatWasLost) {
+  ASSERT_TRUE(view().BeginRebuild().ok());
+  harness_->Lose();
+  ASSERT_TRUE(harness_->another_writer().BeginRebuild().ok());
+  EXPECT_FALSE(view().MarkWhole().value()) << "what it published first is lost";
+  EXPECT_FALSE(Whole());
+  ASSERT_TRUE(view().BeginRebuild().ok());
+  EXPECT_TRUE(harness_->another_writer().MarkWhole().value());
+  EXPECT_TRUE(Whole());
+  EXPECT_TRUE(view().MarkWhole().value());
+  EXPECT_TRUE(Whole());
 }
 
 TEST_P(HotViewContract, AnUpdateOfThousandsGoesThroughAtOnce) {

@@ -8,7 +8,7 @@ namespace {
 class FakeHarness final : public HotViewHarness {
  public:
   HotView& view() override { return fleet_; }
-  HotView& another_writer() override { return fleet_; }
+  HotView& another_writer() override { return another_; }
   Fleet& fleet() override { return fleet_; }
   void Lose() override { fleet_.Clear(); }
   void TrimMoves(size_t count) override { fleet_.TrimMoves(count); }
@@ -16,6 +16,7 @@ class FakeHarness final : public HotViewHarness {
  private:
   waybill::testing::ManualTime clock_;
   testing::FakeFleet fleet_{clock_};
+  testing::FakeFleet::AnotherWriter another_{fleet_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Fake, HotViewContract, ::testing::Values([] { return std::make_unique<FakeHarness>(); }));

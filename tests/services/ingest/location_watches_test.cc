@@ -409,6 +409,44 @@ TEST_F(LocationWatchesTest, TellsOfAGapWhenTheViewIsLost) {
   EXPECT_EQ(watcher.gaps(), 1);
 }
 
+TEST_F(LocationWatchesTest, AnIdAheadOfTheStreamIsAGapAndMovesComeAtOnce) {
+  Move("ann", 2);
+  Watcher& watcher = watchers_.emplace_back();
+  Add(watcher, "900");
+  Poll();
+  EXPECT_EQ(watcher.gaps(), 1);
+  Move("ann", 2);
+  Poll();
+  EXPECT_EQ(watcher.Ids(), Range(3, 4));
+  EXPECT_EQ(watcher.gaps(), 1);
+}
+
+TEST_F(LocationWatchesTest, AStreamThatStartsAgainWithSmallerIdsIsAGapAndGoesOn) {
+  Move("ann", 5);
+  Watcher& watcher = watchers_.emplace_back();
+  Watcher& slow = watchers_.emplace_back(true);
+  Add(watcher, "");
+  Add(slow, "");
+  Poll();
+  Move("ann");
+  Poll();
+  EXPECT_EQ(watcher.Ids(), Range(6, 6));
+  world_.fleet.Clear();
+  world_.fleet.set_last_move(1);  // another Redis, whose clock is behind
+  Poll();
+  Move("bob", 2);
+  Poll();
+  Poll();
+  EXPECT_THAT(watcher.Ids(), ElementsAre("6", "2", "3"));
+  EXPECT_EQ(watcher.gaps(), 1);
+  while (slow.Take()) Settle();
+  Move("cy");
+  Poll();
+  while (slow.Take()) Settle();
+  EXPECT_THAT(slow.Ids(), ElementsAre("6", "4")) << "from the end of the stream it found";
+  EXPECT_EQ(slow.gaps(), 1);
+}
+
 TEST_F(LocationWatchesTest, AGapIsToldEvenWhenNoEventPassesTheFilter) {
   Move("ann", 10);
   world_.fleet.TrimMoves(2);

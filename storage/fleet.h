@@ -84,6 +84,7 @@ class Fleet {
   virtual absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) = 0;
   // All fresh positions, up to `limit`; blocks.
   virtual absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) = 0;
+  // Whether it can be searched; blocks. STORE_UNAVAILABLE, with what is missing.
   virtual absl::Status Ping() = 0;
 };
 

@@ -60,6 +60,7 @@ class HotView {
   virtual absl::StatusOr<EventPage> Follow(const std::string& after, int limit) = 0;
   // Of the newest move; "0" when there was none.
   virtual absl::StatusOr<std::string> LastEventId() = 0;
+  // Whether it can be kept and followed. STORE_UNAVAILABLE, with what is missing.
   virtual absl::Status Ping() = 0;
 };
 

@@ -20,6 +20,9 @@ namespace waybill::storage {
 // the poles lie on its equator and the map is exact there. A search asks one of them.
 inline constexpr std::string_view kGeoKey = "drivers:geo";
 inline constexpr std::string_view kPolarKey = "drivers:geo:polar";
+// The capped stream of moves, and the mark that is lost with all the rest and so tells that it was.
+inline constexpr std::string_view kStreamKey = "location_events";
+inline constexpr std::string_view kWholeKey = "waybill:hot_view_whole";
 std::string DriverKey(std::string_view driver_id);
 
 // Where to search, as GEOSEARCH takes it.

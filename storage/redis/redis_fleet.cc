@@ -11,6 +11,7 @@
 #include "fmt/format.h"
 #include "storage/reasons.h"
 #include "storage/redis/fleet_script.h"
+#include "storage/redis/probe.h"
 
 namespace waybill::storage {
 namespace {
@@ -294,11 +295,6 @@ absl::StatusOr<std::vector<DriverPosition>> RedisFleet::List(size_t limit) {
   return positions;
 }
 
-absl::Status RedisFleet::Ping() {
-  RedisPool::Lease connection = pool_.Borrow();
-  absl::StatusOr<RedisReplies> replies = connection->Run({"PING"});
-  if (!replies.ok()) return replies.status();
-  return (*replies)[0].IsError() ? RedisErrorStatus((*replies)[0].Text()) : absl::OkStatus();
-}
+absl::Status RedisFleet::Ping() { return Probe(*pool_.Borrow(), SearchProbes(), RefusedWrites::kPass); }
 
 }  // namespace waybill::storage

@@ -8,12 +8,11 @@
 #include "fmt/format.h"
 #include "storage/reasons.h"
 #include "storage/redis/fleet_script.h"
+#include "storage/redis/probe.h"
 
 namespace waybill::storage {
 namespace {
 
-constexpr std::string_view kStreamKey = "location_events";
-constexpr std::string_view kWholeKey = "waybill:hot_view_whole";
 constexpr std::string_view kWhole = "1";
 
 // KEYS: the mark. Makes it, unless it is there, and answers it. It is another one each time, so that whoever rebuilds
@@ -203,9 +202,6 @@ absl::StatusOr<std::string> RedisHotView::LastEventId() {
   return entries.size() == 0 ? std::string("0") : std::string(entries[0][0].Text());
 }
 
-absl::Status RedisHotView::Ping() {
-  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run({"PING"});
-  return replies.ok() ? FirstError(*replies) : replies.status();
-}
+absl::Status RedisHotView::Ping() { return Probe(*pool_.Borrow(), FeedProbes(), RefusedWrites::kFail); }
 
 }  // namespace waybill::storage

@@ -59,7 +59,8 @@ std::vector<storage::DriverPosition> TakePoints(Points& points) {
     position.recorded_at = absl::InfinitePast();
     if (point.has_recorded_at())
       position.recorded_at = rpc::TakeTime(point.recorded_at()).value_or(absl::InfinitePast());
-    if (point.has_accuracy_m()) position.accuracy_m = point.accuracy_m();
+    // 0 is what phones and trackers say when they do not know: taken at its word it would beat every real fix.
+    if (point.has_accuracy_m() && point.accuracy_m() != 0) position.accuracy_m = point.accuracy_m();
     if (point.has_heading_deg()) position.heading_deg = point.heading_deg();
     if (point.has_speed_mps()) position.speed_mps = point.speed_mps();
   }

@@ -36,13 +36,13 @@ pb::Point ToPoint(const DriverPosition& position) {
   return point;
 }
 
-// As it is kept: measurements as floats, and no marks, which are the server's own.
+// As it is kept: measurements as floats, an accuracy of 0 as none, and no marks, which are the server's own.
 DriverPosition ToPosition(const pb::Point& point) {
   DriverPosition position;
   position.driver_id = point.driver_id();
   position.point = {point.latitude(), point.longitude()};
   position.recorded_at = absl::FromUnixMicros(KeyOf(point).second);
-  if (point.has_accuracy_m()) position.accuracy_m = point.accuracy_m();
+  if (point.has_accuracy_m() && point.accuracy_m() != 0) position.accuracy_m = point.accuracy_m();
   if (point.has_heading_deg()) position.heading_deg = point.heading_deg();
   if (point.has_speed_mps()) position.speed_mps = point.speed_mps();
   return position;

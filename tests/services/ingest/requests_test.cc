@@ -54,6 +54,16 @@ TEST(TakePoints, TakesEveryFieldAndNoMarks) {
   EXPECT_EQ(position.marks, 0);
 }
 
+TEST(TakePoints, AnAccuracyOfZeroIsNotKnown) {
+  pb::Point point;
+  point.set_accuracy_m(0);
+  EXPECT_EQ(Taken(point).accuracy_m, std::nullopt);
+  point.set_accuracy_m(-0.0F);
+  EXPECT_EQ(Taken(point).accuracy_m, std::nullopt);
+  point.set_accuracy_m(-1);
+  EXPECT_EQ(Taken(point).accuracy_m, -1) << "refused further on";
+}
+
 TEST(TakePoints, WhatIsNotMeasuredIsNothing) {
   const storage::DriverPosition position = Taken(pb::Point());
   EXPECT_EQ(position.accuracy_m, std::nullopt);

@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/chores.h"
@@ -21,6 +22,7 @@
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/pool.h"
+#include "storage/redis/probe.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
 
@@ -47,6 +49,17 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
     return std::vector<Metrics::Sample>{{{{"pool", "read"}, {"state", "in_use"}}, double(use.in_use)},
                                         {{{"pool", "read"}, {"state", "idle"}}, double(use.idle)}};
   });
+}
+
+Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
+  auto look = [&url, &log]() -> absl::StatusOr<absl::Duration> {
+    storage::RedisConnection connection(url, storage::RedisOptions());
+    auto settings = storage::SettingsThatLoseDrivers(connection);
+    if (!settings.ok()) return settings.status();
+    for (const std::string& setting : *settings) log.Warn("redis would lose drivers", {{"setting", setting}});
+    return absl::Hours(1);
+  };
+  return {"looking at the settings of Redis", look, absl::Seconds(30)};
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
@@ -130,7 +143,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   partition_options.retention = options.intake.retention;
   PartitionKeeper partitions(options.database_url, clock, log, counts, partition_options);
   Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
-  Chores sweeping({SweepChore(*fleet, {})}, clock, log);
+  Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
   partition_keeping.Start();
   sweeping.Start();
 

@@ -16,6 +16,15 @@ bool IsRefusedWrite(std::string_view code) {
   return code == "READONLY" || code == "NOREPLICAS" || code == "MISCONF" || code == "OOM";
 }
 
+// Of INFO's answer: "name:value\r\n"; "" if it is not there.
+std::string_view FieldOf(std::string_view info, std::string_view name) {
+  const std::string line = fmt::format("\n{}:", name);
+  const size_t at = info.find(line);
+  if (at == std::string_view::npos) return "";
+  info.remove_prefix(at + line.size());
+  return info.substr(0, info.find('\r'));
+}
+
 void AddOnce(std::vector<std::string>& words, std::string_view word) {
   if (std::find(words.begin(), words.end(), word) == words.end()) words.emplace_back(word);
 }
@@ -89,6 +98,26 @@ absl::Status Probe(RedisConnection& connection, const std::vector<RedisProbe>& p
   detail.retry_after = absl::Seconds(1);
   return ReasonError("STORE_UNAVAILABLE", message + "; the rule that it needs is in docs/operations.md, Losing Redis",
                      std::move(detail));
+}
+
+absl::StatusOr<std::vector<std::string>> SettingsThatLoseDrivers(RedisConnection& connection) {
+  absl::StatusOr<RedisReplies> replies = connection.Run({"INFO"});
+  if (!replies.ok()) return replies.status();
+  std::vector<std::string> settings;
+  if ((*replies)[0].IsError()) {
+    if (RedisErrorCode((*replies)[0].Text()) == "NOPERM") return settings;
+    return RedisErrorStatus((*replies)[0].Text());
+  }
+  const std::string_view info = (*replies)[0].Text();
+  const std::string_view policy = FieldOf(info, "maxmemory_policy");
+  if (FieldOf(info, "maxmemory") != "0" && policy != "noeviction" && !policy.empty()) {
+    settings.push_back(
+        fmt::format("maxmemory-policy is {}: an evicted driver is missing until his next point", policy));
+  }
+  if (FieldOf(info, "redis_mode") == "cluster") {
+    settings.push_back("it is a cluster: one script needs keys of several slots, and is refused");
+  }
+  return settings;
 }
 
 }  // namespace waybill::storage

@@ -4,6 +4,7 @@
 #include <regex>
 #include <sstream>
 
+#include "storage/redis/probe.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
 #include "tests/storage/fleet_contract.h"
@@ -162,6 +163,25 @@ TEST(RedisReadiness, OfTheHotViewNeedsAServerThatTakesWrites) {
     EXPECT_TRUE(view.Ping().ok()) << view.Ping();
     EXPECT_EQ(RedisCommand(server->Url(), {"DBSIZE"}).value(), "0") << "looking leaves nothing behind";
   }
+}
+
+TEST(RedisSettings, ThatLoseDriversAreNamed) {
+  auto server = RedisServer::Start({"--maxmemory", "100mb"}).value();
+  const std::string url = server->Url();
+  RedisConnection connection(RedisUrl::Parse(url).value(), {});
+  EXPECT_THAT(SettingsThatLoseDrivers(connection).value(), IsEmpty());
+  ASSERT_TRUE(RedisCommand(url, {"CONFIG", "SET", "maxmemory-policy", "volatile-ttl"}).ok());
+  EXPECT_THAT(SettingsThatLoseDrivers(connection).value(),
+              ElementsAre("maxmemory-policy is volatile-ttl: an evicted driver is missing until his next point"));
+  RedisConnection restricted(RedisUrl::Parse(UserOf(url, "waybill", DocumentedRule("waybill"))).value(), {});
+  EXPECT_THAT(SettingsThatLoseDrivers(restricted).value(), IsEmpty()) << "who may not ask is not told";
+  ASSERT_TRUE(RedisCommand(url, {"CONFIG", "SET", "maxmemory", "0"}).ok());
+  EXPECT_THAT(SettingsThatLoseDrivers(connection).value(), IsEmpty()) << "without a limit nothing is evicted";
+  auto cluster = RedisServer::Start({"--cluster-enabled", "yes", "--databases", "1"}).value();
+  RedisConnection node(RedisUrl::Parse("redis://127.0.0.1:" + std::to_string(cluster->port())).value(), {});
+  EXPECT_THAT(SettingsThatLoseDrivers(node).value(), ElementsAre(::testing::HasSubstr("it is a cluster")));
+  RedisFleet fleet(RedisUrl::Parse("redis://127.0.0.1:" + std::to_string(cluster->port())).value(), {});
+  EXPECT_EQ(GetErrorDetail(fleet.Ping()).reason, "STORE_UNAVAILABLE") << fleet.Ping();
 }
 
 }  // namespace

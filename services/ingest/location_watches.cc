@@ -35,8 +35,35 @@ class LocationWatches::Watch {
   std::string cursor_id;
   bool busy = false;                // sending, or catching up
   bool gap = false;                 // to be told with the next events
+  bool stirred = false;             // something that was just read concerns it
   std::shared_ptr<WatchPeer> peer;  // none: ended
 };
+
+void LocationWatches::Index::Add(Watch& watch) {
+  drivers_ += watch.filter.driver_ids.size();
+  for (const std::string& id : watch.filter.driver_ids) by_driver_[id].push_back(&watch);
+  if (!watch.filter.driver_ids.empty()) return;
+  (watch.filter.area ? by_area_ : of_all_).push_back(&watch);
+}
+
+void LocationWatches::Index::Remove(Watch& watch) {
+  drivers_ -= watch.filter.driver_ids.size();
+  for (const std::string& id : watch.filter.driver_ids) {
+    auto found = by_driver_.find(id);
+    std::erase(found->second, &watch);
+    if (found->second.empty()) by_driver_.erase(found);
+  }
+  if (!watch.filter.driver_ids.empty()) return;
+  std::erase(watch.filter.area ? by_area_ : of_all_, &watch);
+}
+
+void LocationWatches::Index::Stir(const storage::DriverPosition& position) {
+  for (Watch* watch : of_all_) watch->stirred = true;
+  for (Watch* watch : by_area_) watch->stirred = watch->stirred || watch->filter.area->Holds(position.point);
+  auto found = by_driver_.find(position.driver_id);
+  if (found == by_driver_.end()) return;
+  for (Watch* watch : found->second) watch->stirred = true;
+}
 
 LocationWatches::EventId LocationWatches::ParseId(const std::string& id) {
   EventId parsed{0, 0};
@@ -79,8 +106,10 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
   {
     std::lock_guard lock(mutex_);
     stopping = stopping_;
-    full = watches_.size() >= options_.watches_max;
+    full = watches_.size() >= options_.watches_max ||
+           index_.drivers() + watch->filter.driver_ids.size() > options_.drivers_max;
     watches_.insert(watch);
+    index_.Add(*watch);
   }
   if (stopping) {
     End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
@@ -101,7 +130,7 @@ void LocationWatches::End(const WatchPtr& watch, const absl::Status& status) {
     std::lock_guard lock(mutex_);
     peer = std::move(watch->peer);
     watch->peer = nullptr;
-    watches_.erase(watch);
+    if (watches_.erase(watch) > 0) index_.Remove(*watch);
   }
   if (peer == nullptr) return;
   metrics_.WatchClosed();
@@ -149,9 +178,10 @@ bool LocationWatches::Poll() {
       page = *std::move(next);
     }
     more = page.events.size() == static_cast<size_t>(options_.page_max);
-    std::vector<WatchPtr> idle;
+    std::vector<WatchPtr> stirred;
     {
       std::lock_guard lock(mutex_);
+      const EventId before = ParseId(tail_);
       if (page.gap && !page.events.empty()) {
         // The tail itself is gone: what was between is not known. Watches find out for themselves.
         window_.clear();
@@ -172,17 +202,26 @@ bool LocationWatches::Poll() {
       if (!page.events.empty()) tail_ = tail = page.next;
       for (LocationEvent& event : page.events) {
         const EventId id = ParseId(event.id);
+        index_.Stir(event.position);
         window_.emplace_back(id, std::move(event));
       }
       while (window_.size() > options_.window_max) {
         window_start_ = window_.front().first;
         window_.pop_front();
       }
+      const EventId now = ParseId(tail_);
       for (const WatchPtr& watch : watches_) {
-        if (!watch->busy) idle.push_back(watch);
+        const bool concerned = std::exchange(watch->stirred, false);
+        if (watch->busy) continue;
+        if (page.gap || concerned || !watch->located || watch->gap || watch->cursor < before) {
+          stirred.push_back(watch);
+        } else if (watch->cursor < now) {  // it had seen all there was, and what came does not concern it
+          watch->cursor = now;
+          watch->cursor_id = tail_;
+        }
       }
     }
-    for (const WatchPtr& watch : idle) Pump(watch);
+    for (const WatchPtr& watch : stirred) Pump(watch);
   }
   return true;
 }

@@ -1,6 +1,7 @@
-// Streams moves to whoever watches: one thread reads the tail of the stream in Redis into a window, and every watch
-// takes from the window at its own pace. A watch that resumes from afar, or was too slow for the window, reads Redis
-// itself until it has caught up. No watch holds more than the events it is just sending.
+// Streams moves to whoever watches: one thread reads the tail of the stream in Redis into a window, finds by an index
+// whom each move concerns, and every watch that is concerned takes from the window at its own pace. The others cost
+// nothing. A watch that resumes from afar, or was too slow for the window, reads Redis itself until it has caught up.
+// No watch holds more than the events it is just sending.
 #pragma once
 
 #include <condition_variable>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -56,6 +58,7 @@ class WatchPeer {
 
 struct WatchOptions {
   size_t watches_max = 1'000;                      // open at the same time; more are ended with QUEUE_FULL
+  size_t drivers_max = 200'000;                    // named by all watches together; the same
   size_t window_max = 20'000;                      // events kept in memory for all watches
   int page_max = 500;                              // events looked at or sent at a time
   absl::Duration poll = absl::Milliseconds(25);    // of the stream's tail
@@ -66,7 +69,8 @@ class LocationWatches {
  public:
   class Watch;
 
-  // All outlive this. Call Start, or Poll by hand.
+  // All outlive this. `workers` are for watches that are behind: they read page after page. Call Start, or Poll by
+  // hand.
   LocationWatches(storage::HotView& view, WorkerPool& workers, IngestMetrics& metrics, WatchOptions options)
       : view_(view), workers_(workers), metrics_(metrics), options_(options) {}
   ~LocationWatches() { Stop(); }
@@ -89,6 +93,21 @@ class LocationWatches {
   using EventId = std::pair<uint64_t, uint64_t>;
 
   static EventId ParseId(const std::string& id);
+  // Under mutex_: whom a move concerns.
+  class Index {
+   public:
+    void Add(Watch& watch);
+    void Remove(Watch& watch);
+    void Stir(const storage::DriverPosition& position);
+    size_t drivers() const { return drivers_; }
+
+   private:
+    absl::flat_hash_map<std::string, std::vector<Watch*>> by_driver_;
+    std::vector<Watch*> by_area_;  // of any driver
+    std::vector<Watch*> of_all_;
+    size_t drivers_ = 0;  // named
+  };
+
   void Run();
   void Pump(const WatchPtr& watch);
   void CatchUp(const WatchPtr& watch);
@@ -105,6 +124,7 @@ class LocationWatches {
   std::condition_variable changed_;
   bool stopping_ = false;
   std::set<WatchPtr> watches_;
+  Index index_;
   std::string tail_;            // id of the newest event read; empty: none yet
   EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail
   std::deque<std::pair<EventId, storage::LocationEvent>> window_;

@@ -31,7 +31,9 @@ absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); 
 class WatchedView final : public storage::HotView {
  public:
   explicit WatchedView(storage::HotView& view) : view_(view) {}
-  absl::StatusOr<bool> Publish(const storage::HotUpdate& update) override { return view_.Publish(update); }
+  absl::StatusOr<storage::ViewState> Publish(const storage::HotUpdate& update) override {
+    return view_.Publish(update);
+  }
   absl::Status BeginRebuild() override { return view_.BeginRebuild(); }
   absl::StatusOr<bool> MarkWhole() override { return view_.MarkWhole(); }
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& ids) override {
@@ -210,6 +212,11 @@ class LocationWatchesTest : public ::testing::Test {
   void Poll() {
     EXPECT_TRUE(watches_->Poll());
     Settle();
+  }
+  static WatchFilter Of(std::initializer_list<std::string> driver_ids) {
+    WatchFilter filter;
+    filter.driver_ids = driver_ids;
+    return filter;
   }
   static std::vector<std::string> Range(int first, int last) {
     std::vector<std::string> ids;
@@ -565,6 +572,45 @@ TEST_F(LocationWatchesTest, NoMoreAreOpenThanAllowed) {
   Settle();
   EXPECT_EQ(second.EndReason(), "open");
   EXPECT_EQ(third.EndReason(), "QUEUE_FULL");
+}
+
+TEST_F(LocationWatchesTest, NoMoreDriversAreNamedThanAllowed) {
+  options_.drivers_max = 3;
+  watches_.emplace(view_, workers_, world_.metrics, options_);
+  Watcher& first = watchers_.emplace_back();
+  Watcher& second = watchers_.emplace_back();
+  Watcher& third = watchers_.emplace_back();
+  auto watch = Add(first, "", Of({"a", "b"}));
+  Add(second, "", Of({"a", "c"}));
+  EXPECT_EQ(first.EndReason(), "open");
+  EXPECT_EQ(second.EndReason(), "QUEUE_FULL");
+  watches_->Remove(watch);
+  Add(third, "", Of({"a", "c"}));
+  EXPECT_EQ(third.EndReason(), "open");
+}
+
+TEST_F(LocationWatchesTest, AWatchWhoseDriverIsQuietKeepsUpWithTheOthersAndReadsNothingAgain) {
+  Watcher& quiet = watchers_.emplace_back();
+  Watcher& here = watchers_.emplace_back();
+  Watcher& all = watchers_.emplace_back();
+  Add(quiet, "", Of({"bob", "cy"}));
+  WatchFilter around;
+  around.area = BoundingBox{52, 13, 53, 14};
+  Add(here, "", around);
+  Add(all, "");
+  Poll();
+  for (int i = 0; i < 10; ++i) {
+    Move("ann", 5, 10, 10);
+    Poll();
+  }
+  Move("bob");
+  Move("ann", 1, 52.5, 13.4);
+  Move("cy", 1, 10, 10);
+  Poll();
+  EXPECT_THAT(quiet.Ids(), ElementsAre("51", "53"));
+  EXPECT_THAT(here.Ids(), ElementsAre("51", "52"));
+  EXPECT_THAT(all.Ids(), ::testing::ElementsAreArray(Range(1, 53)));
+  EXPECT_EQ(quiet.gaps() + here.gaps() + all.gaps(), 0);
 }
 
 TEST_F(LocationWatchesTest, StopEndsThemAllAndThoseToCome) {

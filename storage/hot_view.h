@@ -37,15 +37,21 @@ struct EventPage {
   std::string next;
 };
 
-// Thread-safe, but for Publish, BeginRebuild and MarkWhole, which are one thread's. Every call blocks.
-// STORE_UNAVAILABLE.
+// What an answer to Publish says of the view as a whole.
+enum class ViewState {
+  kWhole,          // it was rebuilt, and has not been lost since
+  kIncomplete,     // it was lost, or is being rebuilt
+  kNewConnection,  // the first answer over it: what was published before may be lost, and an old mark be back
+};
+
+// Thread-safe, but for Publish, which is one thread's, and BeginRebuild and MarkWhole, which are one thread's. Every
+// call blocks. STORE_UNAVAILABLE.
 class HotView {
  public:
   virtual ~HotView() = default;
 
-  // In one round trip. Repeating it is harmless but for moves, which are then there twice. Answers whether the view is
-  // whole: it was rebuilt, and has not been lost since. The first answer over a new connection is no.
-  virtual absl::StatusOr<bool> Publish(const HotUpdate& update) = 0;
+  // In one round trip. Repeating it is harmless but for moves, which are then there twice.
+  virtual absl::StatusOr<ViewState> Publish(const HotUpdate& update) = 0;
   // Around a rebuild: before history is read, and when all of it was published. MarkWhole answers whether the view is
   // whole now; false: it was lost meanwhile, even if another process has begun to rebuild it since.
   virtual absl::Status BeginRebuild() = 0;

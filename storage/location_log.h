@@ -80,6 +80,18 @@ struct TrackQuery {
   int limit = 1'000;
 };
 
+// A part of all drivers' newest positions.
+struct NewestQuery {
+  absl::Time since;    // inclusive
+  absl::Time until;    // exclusive
+  std::string cursor;  // of the part before; "": the first one
+  int limit = 1'000;   // drivers looked at, at most
+};
+struct NewestPart {
+  std::vector<DriverPosition> positions;
+  std::string cursor;  // "": that was the last part
+};
+
 // Thread-safe; every call blocks. STORE_UNAVAILABLE.
 class LocationHistory {
  public:
@@ -89,8 +101,9 @@ class LocationHistory {
       const std::vector<std::string>& driver_ids) = 0;
   // Oldest first.
   virtual absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) = 0;
-  // The newest position of every driver that has one at or after `since`, in no particular order.
-  virtual absl::StatusOr<std::vector<DriverPosition>> NewestSince(absl::Time since) = 0;
+  // All parts together hold the newest position of every driver that has one in the range, and perhaps older ones of
+  // his beside it, which come later. What a part costs is bounded by its limit, however many positions there are.
+  virtual absl::StatusOr<NewestPart> Newest(const NewestQuery& query) = 0;
   virtual absl::Status Ping() = 0;
 };
 

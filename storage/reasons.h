@@ -68,6 +68,10 @@ inline constexpr Reason kReasons[] = {
     {"RIGHTS_MISSING", absl::StatusCode::kInternal,
      "The service's database role may not do what was needed; the message names the table.",
      "`waybill migrate --grant ROLE`, as the tables' owner."},
+    {"CLOCK_SKEW", absl::StatusCode::kUnavailable,
+     "Nearly all drivers report points of the future: the server's clock is in doubt, so they were neither stored nor "
+     "refused.",
+     "Keep the points and send them again; the server's clock has to be set."},
     {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.",
      "Retry at another replica, with the same key."},
 };

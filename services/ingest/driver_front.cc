@@ -1,27 +1,8 @@
 #include "services/ingest/driver_front.h"
 
-#include <utility>
-
 #include "storage/geo.h"
 
 namespace waybill::ingest {
-
-DriverFront::Newest& DriverFront::Find(const std::string& driver_id, bool& known) {
-  auto [it, inserted] = young_.try_emplace(driver_id);
-  known = !inserted;
-  if (!inserted) return it->second;
-  Newest newest;
-  if (auto before = old_.find(driver_id); before != old_.end()) {
-    known = true;
-    newest = before->second;
-  }
-  if (young_.size() > generation_max_) {
-    old_ = std::exchange(young_, {});
-    it = young_.try_emplace(driver_id).first;
-  }
-  it->second = newest;
-  return it->second;
-}
 
 void DriverFront::Take(storage::Location& location) {
   storage::DriverPosition& position = location.position;
@@ -29,7 +10,7 @@ void DriverFront::Take(storage::Location& location) {
   if (sanity_.enabled && position.accuracy_m > sanity_.accuracy_max_m) position.marks |= storage::kPoorAccuracy;
   std::lock_guard lock(mutex_);
   bool known = false;
-  Newest& newest = Find(position.driver_id, known);
+  Newest& newest = drivers_.See(position.driver_id, known);
   location.standing = !known                             ? storage::Standing::kUnknown
                       : recorded_us > newest.recorded_us ? storage::Standing::kAhead
                                                          : storage::Standing::kBehind;
@@ -41,6 +22,11 @@ void DriverFront::Take(storage::Location& location) {
     }
   }
   newest = {recorded_us, position.point};
+}
+
+void DriverFront::Forget(const std::string& driver_id) {
+  std::lock_guard lock(mutex_);
+  drivers_.Forget(driver_id);
 }
 
 }  // namespace waybill::ingest

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "services/ingest/recent_drivers.h"
 #include "storage/location_log.h"
 
 namespace waybill::ingest {
@@ -23,26 +23,23 @@ struct SanityOptions {
 class DriverFront {
  public:
   // Remembers between `drivers_max` / 2 and `drivers_max` of the drivers that were seen last.
-  DriverFront(SanityOptions sanity, size_t drivers_max) : sanity_(sanity), generation_max_(drivers_max / 2) {}
+  DriverFront(SanityOptions sanity, size_t drivers_max) : sanity_(sanity), drivers_(drivers_max) {}
 
   // How the location stands to what was taken before; a newer one becomes the front. Marks what looks wrong with it.
   void Take(storage::Location& location);
+
+  // What was taken last was not stored.
+  void Forget(const std::string& driver_id);
 
  private:
   struct Newest {
     int64_t recorded_us = INT64_MIN;
     storage::GeoPoint point;
   };
-  using Drivers = absl::flat_hash_map<std::string, Newest>;
-
-  Newest& Find(const std::string& driver_id, bool& known);
 
   const SanityOptions sanity_;
-  const size_t generation_max_;
   std::mutex mutex_;
-  // Two generations: who is seen moves to the young one, and when that is full the old one is forgotten.
-  Drivers young_;
-  Drivers old_;
+  RecentDrivers<Newest> drivers_;
 };
 
 }  // namespace waybill::ingest

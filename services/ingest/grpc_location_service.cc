@@ -38,6 +38,7 @@ class GrpcStream final : public StreamPeer, public rpc::StreamReader<pb::Locatio
     call_->Write(message, std::move(sent));
   }
   void Finish(const absl::Status& status) override { call_->Finish(status); }
+  void Abandon() override { call_->Abandon(); }
 
   void OnRead(pb::LocationBatch& batch) override {
     stream_->OnBatch(batch.sequence(), TakePoints(*batch.mutable_points()));

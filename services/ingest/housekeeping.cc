@@ -1,5 +1,7 @@
 #include "services/ingest/housekeeping.h"
 
+#include <utility>
+
 namespace waybill::ingest {
 namespace {
 
@@ -21,6 +23,19 @@ Chore KeepPartitionsChore(PartitionKeeper& partitions, HousekeepingOptions optio
   Chore chore = EveryChore(options.partitions, "keeping partitions", [&partitions] { return partitions.Keep(); });
   chore.retry = options.partitions_retry;
   return chore;
+}
+
+Chore CompareClocksChore(std::function<absl::StatusOr<absl::Time>()> store_now, ClockCheck& clocks, const Clock& clock,
+                         HousekeepingOptions options) {
+  return EveryChore(options.clocks, "comparing clocks",
+                    [store_now = std::move(store_now), &clocks, &clock]() -> absl::Status {
+                      const absl::Time before = clock.Now();
+                      const SteadyTime asked = clock.Steady();
+                      const absl::StatusOr<absl::Time> there = store_now();
+                      if (!there.ok()) return there.status();
+                      clocks.Compare(before + (clock.Steady() - asked) / 2, *there);
+                      return absl::OkStatus();
+                    });
 }
 
 Chore SweepChore(storage::Fleet& fleet, HousekeepingOptions options) {

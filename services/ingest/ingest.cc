@@ -1,5 +1,6 @@
 #include "services/ingest/ingest.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -10,12 +11,32 @@ namespace waybill::ingest {
 Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done) {
   const absl::Time now = clock_.Now();
   metrics_.Received(points.size());
-  Checked checked = intake_.Check(std::move(points), sequence, now);
+  const absl::Duration store_ahead = clocks_.store_ahead();
+  LookAtTimes(points, intake_.LatestAllowed(now, store_ahead));
+  Checked checked = intake_.Check(std::move(points), sequence, now, store_ahead);
   for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
   return {std::move(checked), sequence, now, clock_.Steady(), std::move(done)};
 }
 
+// All drivers of a report in which one is in the future, and of others the first: there are many.
+void Ingest::LookAtTimes(const std::vector<storage::DriverPosition>& points, absl::Time latest) {
+  const bool some_in_future =
+      std::any_of(points.begin(), points.end(), [latest](const auto& point) { return point.recorded_at > latest; });
+  for (const storage::DriverPosition& point : points) {
+    clocks_.Saw(point.driver_id, point.recorded_at > latest);
+    if (!some_in_future) return;
+  }
+}
+
 bool Ingest::Submit(Report& report) {
+  if (report.checked_.some_in_future && clocks_.fleet_ahead()) {
+    ErrorDetail detail;
+    detail.retry_after = absl::Seconds(30);
+    report.done_(storage::ReasonError("CLOCK_SKEW", "nearly all drivers are in the future by this server's clock",
+                                      std::move(detail)),
+                 {});
+    return true;
+  }
   if (report.checked_.accepted.empty()) {
     report.done_(absl::OkStatus(), std::move(report.checked_.rejected));
     return true;
@@ -33,19 +54,25 @@ bool Ingest::Submit(Report& report) {
                  sequence = report.sequence_, since = report.since_, done = std::move(report.done_)](
                     const absl::Status& status, storage::LocationAppend& appended) mutable {
     if (!status.ok()) {
+      for (const storage::Location& location : appended.locations) front_.Forget(location.position.driver_id);
       done(status, {});
       return;
     }
     metrics_.Durable(clock_.Steady() - since);
+    std::shared_ptr<const std::string> why;
     for (auto refused = appended.refused.rbegin(); refused != appended.refused.rend(); ++refused) {
+      if (why == nullptr || *why != refused->why) why = std::make_shared<const std::string>(std::move(refused->why));
       Rejection rejection;
       rejection.sequence = sequence;
       rejection.index = indices.empty() ? static_cast<int>(refused->index) : indices[refused->index];
       rejection.reason = RejectReason::kRefusedByStore;
-      rejection.detail = std::move(refused->why);
+      rejection.detail = *why;
+      rejection.owned = why;
       metrics_.Rejected(rejection);
       rejected.push_back(std::move(rejection));
-      appended.locations.erase(appended.locations.begin() + static_cast<std::ptrdiff_t>(refused->index));
+      const auto place = appended.locations.begin() + static_cast<std::ptrdiff_t>(refused->index);
+      front_.Forget(place->position.driver_id);  // it is not stored: the next one is not behind it
+      appended.locations.erase(place);
     }
     feeder_.Add(std::move(appended.locations));
     done(absl::OkStatus(), std::move(rejected));

@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "runtime/clock.h"
+#include "services/ingest/clock_check.h"
 #include "services/ingest/driver_front.h"
 #include "services/ingest/hot_view_feeder.h"
 #include "services/ingest/ingest_metrics.h"
@@ -52,12 +53,13 @@ class Report {
 class Ingest {
  public:
   // All outlive this.
-  Ingest(storage::LocationLog& log, HotViewFeeder& feeder, const Intake& intake, DriverFront& front,
+  Ingest(storage::LocationLog& log, HotViewFeeder& feeder, const Intake& intake, DriverFront& front, ClockCheck& clocks,
          IngestMetrics& metrics, const Clock& clock, IngestOptions options)
       : log_(log),
         feeder_(feeder),
         intake_(intake),
         front_(front),
+        clocks_(clocks),
         metrics_(metrics),
         clock_(clock),
         options_(options) {}
@@ -83,12 +85,14 @@ class Ingest {
     absl::AnyInvocable<void()> on_room;
   };
 
+  void LookAtTimes(const std::vector<storage::DriverPosition>& points, absl::Time latest);
   bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }
 
   storage::LocationLog& log_;
   HotViewFeeder& feeder_;
   const Intake& intake_;
   DriverFront& front_;
+  ClockCheck& clocks_;
   IngestMetrics& metrics_;
   const Clock& clock_;
   const IngestOptions options_;

@@ -22,11 +22,15 @@ class IngestMetrics {
   void Durable(absl::Duration since_receipt) { durable_seconds_.Observe(absl::ToDoubleSeconds(since_receipt)); }
   void StreamOpened() { streams_.Increment(); }
   void StreamClosed() { streams_.Decrement(); }
+  void StreamShed() { shed_.Increment(); }
   void Paused() { paused_.Increment(); }
   void Published(size_t moves, absl::Duration lag);
   void MovesDropped(size_t moves) { moves_dropped_.Increment(static_cast<double>(moves)); }
   void HotViewStale(bool stale) { stale_.Set(stale ? 1 : 0); }
-  void HotViewRebuilt() { rebuilds_.Increment(); }
+  void HotViewRebuilt(absl::Duration took) {
+    rebuilds_.Increment();
+    rebuild_seconds_.Set(absl::ToDoubleSeconds(took));
+  }
   void PartitionsKept(size_t failures) { partitions_failing_.Set(static_cast<double>(failures)); }
   void DefaultPartition(bool there) { default_partition_.Set(there ? 1 : 0); }
   void WatchOpened() { watches_.Increment(); }
@@ -44,12 +48,14 @@ class IngestMetrics {
   prometheus::Histogram& commit_seconds_;
   prometheus::Histogram& durable_seconds_;
   prometheus::Gauge& streams_;
+  prometheus::Counter& shed_;
   prometheus::Counter& paused_;
   prometheus::Counter& published_;
   prometheus::Histogram& lag_seconds_;
   prometheus::Counter& moves_dropped_;
   prometheus::Gauge& stale_;
   prometheus::Counter& rebuilds_;
+  prometheus::Gauge& rebuild_seconds_;
   prometheus::Gauge& watches_;
   prometheus::Gauge& partitions_failing_;
   prometheus::Gauge& default_partition_;

@@ -28,9 +28,27 @@ const char* Name(RejectReason reason) {
   return "unknown";
 }
 
-std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& position, absl::Time now) const {
-  auto because = [](RejectReason reason, std::string field, std::string detail) {
-    return Rejection{0, 0, reason, std::move(field), std::move(detail)};
+Intake::Intake(IntakeOptions options)
+    : options_(options),
+      too_new_(fmt::format("is more than {} ahead of the server's clock", absl::FormatDuration(options.future_max))),
+      too_old_(fmt::format("history is kept for {}", absl::FormatDuration(options.retention))) {}
+
+namespace {
+
+// What phones say when they do not know. A driver who stands still has no heading and often no speed: he is where he is
+// all the same.
+void TakeUnknown(storage::DriverPosition& position) {
+  for (std::optional<double>* measured : {&position.accuracy_m, &position.heading_deg, &position.speed_mps}) {
+    if (*measured == -1.0) measured->reset();
+  }
+}
+
+}  // namespace
+
+std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& position, absl::Time earliest,
+                                           absl::Time latest) const {
+  auto because = [](RejectReason reason, std::string_view field, std::string_view detail) {
+    return Rejection{0, 0, reason, field, detail, nullptr};
   };
   if (auto fault = storage::FindFault(position)) {
     using Kind = storage::PositionFault::Kind;
@@ -45,27 +63,29 @@ std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& positi
   if (position.recorded_at == absl::InfinitePast()) {
     return because(RejectReason::kBadTime, "recorded_at", "is missing, or no time between the years 1 and 9999");
   }
-  if (position.recorded_at > now + options_.future_max) {
-    return because(
-        RejectReason::kTimeInFuture, "recorded_at",
-        fmt::format("is more than {} ahead of the server's clock", absl::FormatDuration(options_.future_max)));
+  if (position.recorded_at > latest) {
+    return because(RejectReason::kTimeInFuture, "recorded_at", too_new_);
   }
-  if (position.recorded_at < now - options_.retention) {
-    return because(RejectReason::kOlderThanRetention, "recorded_at",
-                   fmt::format("history is kept for {}", absl::FormatDuration(options_.retention)));
+  if (position.recorded_at < earliest) {
+    return because(RejectReason::kOlderThanRetention, "recorded_at", too_old_);
   }
   return std::nullopt;
 }
 
-Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) const {
+Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now,
+                      absl::Duration store_ahead) const {
+  const absl::Time latest = LatestAllowed(now, store_ahead);
+  const absl::Time earliest = std::min(now, now + store_ahead) - options_.retention;
   Checked checked;
   checked.accepted.reserve(positions.size());
   for (size_t i = 0; i < positions.size(); ++i) {
     storage::DriverPosition& position = positions[i];
-    if (auto rejection = FindFault(position, now)) {
+    TakeUnknown(position);
+    if (auto rejection = FindFault(position, earliest, latest)) {
       if (checked.rejected.empty()) {
         for (size_t before = 0; before < i; ++before) checked.indices.push_back(static_cast<int>(before));
       }
+      checked.some_in_future = checked.some_in_future || rejection->reason == RejectReason::kTimeInFuture;
       rejection->sequence = sequence;
       rejection->index = static_cast<int>(i);
       checked.rejected.push_back(*std::move(rejection));

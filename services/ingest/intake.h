@@ -2,10 +2,13 @@
 // one costs the others nothing. Knows no protobuf.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -27,12 +30,14 @@ enum class RejectReason {
 inline constexpr int kRejectReasons = 8;
 const char* Name(RejectReason reason);  // "bad_driver_id"
 
+// Kept until a client reads it, so it is small: texts are shared.
 struct Rejection {
   int64_t sequence = 0;  // of its batch; 0 outside of streams
   int index = 0;         // within its batch
   RejectReason reason = RejectReason::kBadDriverId;
-  std::string field;
-  std::string detail;
+  std::string_view field;   // a constant's
+  std::string_view detail;  // a constant's, the intake's, or `owned`
+  std::shared_ptr<const std::string> owned;
 };
 
 struct IntakeOptions {
@@ -46,6 +51,7 @@ struct Checked {
   std::vector<storage::Location> accepted;
   std::vector<int> indices;  // of the accepted ones in the report; empty: all were accepted
   std::vector<Rejection> rejected;
+  bool some_in_future = false;  // of the rejected
 
   int IndexOf(size_t accepted_index) const {
     return indices.empty() ? static_cast<int>(accepted_index) : indices[accepted_index];
@@ -55,16 +61,25 @@ struct Checked {
 // Thread-safe.
 class Intake {
  public:
-  explicit Intake(IntakeOptions options) : options_(options) {}
+  explicit Intake(IntakeOptions options);  // outlives the rejections
 
   // A position whose time is missing or no time at all has recorded_at = InfinitePast. Positions are taken to the
-  // microsecond, which is what identifies them.
-  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now) const;
+  // microsecond, which is what identifies them. A measurement of -1 is taken for not known.
+  // The store's clock is `store_ahead` of `now`: where they differ, no point is refused for its time that either clock
+  // would take, since what is refused is lost.
+  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now,
+                absl::Duration store_ahead = absl::ZeroDuration()) const;
+  // A point of a later time is in the future.
+  absl::Time LatestAllowed(absl::Time now, absl::Duration store_ahead) const {
+    return std::max(now, now + store_ahead) + options_.future_max;
+  }
 
  private:
-  std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time now) const;
+  std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time earliest,
+                                     absl::Time latest) const;
 
   const IntakeOptions options_;
+  const std::string too_new_, too_old_;  // what is wrong
 };
 
 }  // namespace waybill::ingest

@@ -87,24 +87,34 @@ void LocationApi::Drivers(std::vector<std::string> driver_ids, Done<std::vector<
 
 absl::StatusOr<std::vector<std::optional<DriverLocation>>> LocationApi::FindDrivers(
     const std::vector<std::string>& driver_ids) {
+  // Before the view is read: what it lacks or has of old may be newer in history.
+  const bool stale = feeder_.stale();
   std::vector<std::optional<DriverLocation>> found(driver_ids.size());
   if (auto fresh = view_.Get(driver_ids); fresh.ok()) {
     for (size_t i = 0; i < fresh->size(); ++i) {
       if ((*fresh)[i]) found[i] = DriverLocation{*(*fresh)[i], Age(*(*fresh)[i]), true};
     }
   }
-  std::vector<std::string> missing;
+  std::vector<std::string> asked;
+  std::vector<size_t> places;
+  bool missing = false;
   for (size_t i = 0; i < found.size(); ++i) {
-    if (!found[i]) missing.push_back(driver_ids[i]);
+    missing = missing || !found[i];
+    if (found[i] && !stale) continue;
+    asked.push_back(driver_ids[i]);
+    places.push_back(i);
   }
-  if (missing.empty()) return found;
-  auto latest = history_.Latest(missing);
-  if (!latest.ok()) return latest.status();
-  size_t next = 0;
-  for (std::optional<DriverLocation>& one : found) {
-    if (one) continue;
-    std::optional<DriverPosition>& position = (*latest)[next++];
-    if (position) one = DriverLocation{*position, Age(*position), false};
+  if (asked.empty()) return found;
+  auto latest = history_.Latest(asked);
+  if (!latest.ok()) {
+    if (missing) return latest.status();
+    return found;
+  }
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const std::optional<DriverPosition>& position = (*latest)[i];
+    std::optional<DriverLocation>& one = found[places[i]];
+    if (!position || (one && one->position.recorded_at >= position->recorded_at)) continue;
+    one = DriverLocation{*position, Age(*position), false};
   }
   return found;
 }

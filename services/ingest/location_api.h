@@ -60,8 +60,8 @@ class LocationApi {
               const HotViewFeeder& feeder, WorkerPool& workers, const Clock& clock)
       : view_(view), fleet_(fleet), history_(history), feeder_(feeder), workers_(workers), clock_(clock) {}
 
-  // The latest of each driver, in the order asked for; nothing where there is none. While the hot view does not answer,
-  // history does.
+  // The latest of each driver, in the order asked for; nothing where there is none. While the hot view is stale or does
+  // not answer, history is asked too, and the newer one counts.
   void Drivers(std::vector<std::string> driver_ids, Done<std::vector<std::optional<DriverLocation>>> done);
   void Near(const storage::NearestQuery& query, Done<Nearby> done);
   // BAD_REQUEST for a page token that is none of this request's, or a range that ends before it starts.

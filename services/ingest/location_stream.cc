@@ -22,12 +22,14 @@ void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
 void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points) {
   absl::Status wrong;
   const size_t size = points.size();
-  if (size == 0 || size > kPointsMax) wrong = storage::BadField("points", fmt::format("have to be 1 to {}", kPointsMax));
+  if (size == 0 || size > kPointsMax)
+    wrong = storage::BadField("points", fmt::format("have to be 1 to {}", kPointsMax));
   std::unique_lock lock(mutex_);
   if (peer_ == nullptr || ended_) return;
   if (sequence <= last_sequence_) {
-    wrong = storage::BadField("sequence", last_sequence_ == 0 ? "has to be positive"
-                                                     : fmt::format("has to be above the last one, {}", last_sequence_));
+    wrong = storage::BadField("sequence", last_sequence_ == 0
+                                              ? "has to be positive"
+                                              : fmt::format("has to be above the last one, {}", last_sequence_));
   }
   if (!wrong.ok()) {
     Deeds deeds;
@@ -50,12 +52,18 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPositi
   const bool taken = ingest_.Submit(report);
   lock.lock();
   if (taken) reading_ = false;  // only now: until here nobody may ask for the next batch
-  if (!taken && peer_ != nullptr) parked_.emplace(std::move(report));
+  if (!taken && peer_ != nullptr) {
+    parked_.emplace(std::move(report));
+    parked_points_ = size;
+    Account();
+  }
   const bool wait = parked_.has_value();
   Deeds deeds = Next();
   lock.unlock();
   Do(std::move(deeds));
-  if (wait) AwaitRoom();
+  if (!wait) return;
+  AwaitRoom();
+  streams_.Shed(*this);
 }
 
 void LocationStream::AwaitRoom() {
@@ -78,6 +86,8 @@ void LocationStream::SubmitParked() {
     if (peer_ == nullptr) return;
     if (taken) {
       reading_ = false;
+      parked_points_ = 0;
+      Account();
     } else {
       parked_ = std::move(report);
     }
@@ -89,6 +99,7 @@ void LocationStream::SubmitParked() {
 
 void LocationStream::OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected) {
   Deeds deeds;
+  bool held = false;
   {
     std::lock_guard lock(mutex_);
     if (peer_ == nullptr) return;
@@ -99,13 +110,19 @@ void LocationStream::OnDurable(int64_t sequence, const absl::Status& status, std
                                     [](const Batch& one, int64_t wanted) { return one.sequence < wanted; });
       batch->durable = true;
       batch->rejected = std::move(rejected);
+      held = !batch->rejected.empty();
+      if (held) {
+        unread_ += batch->rejected.size();
+        Account();
+      }
       deeds = Next();
     }
   }
   Do(std::move(deeds));
+  if (held) streams_.Shed(*this);
 }
 
-void LocationStream::OnSent(bool ok, size_t points) {
+void LocationStream::OnSent(bool ok, size_t points, size_t rejections) {
   WAYBILL_FAILPOINT("ingest.after_ack");
   Deeds deeds;
   {
@@ -114,6 +131,10 @@ void LocationStream::OnSent(bool ok, size_t points) {
     if (peer_ == nullptr) return;
     if (ok) {
       unacked_ -= points;
+      if (rejections > 0) {
+        unread_ -= rejections;
+        Account();
+      }
       deeds = Next();
     } else {
       FinishWith(absl::CancelledError("the client went away"), deeds);
@@ -149,6 +170,21 @@ void LocationStream::OnDrain() {
   }
   Do(std::move(deeds));
 }
+
+void LocationStream::OnShed() {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    if (peer_ == nullptr) return;
+    deeds.abandon = writing_;
+    FinishWith(storage::QueueFull("too much is held for clients that do not read their acks, or wait for the store",
+                                  absl::Seconds(5)),
+               deeds);
+  }
+  Do(std::move(deeds));
+}
+
+void LocationStream::Account() { streams_.Account(*this, unread_, parked_points_); }
 
 void LocationStream::OnGone() {
   Deeds deeds;
@@ -202,11 +238,13 @@ void LocationStream::FinishWith(absl::Status status, Deeds& deeds) {
 void LocationStream::Do(Deeds deeds) {
   if (deeds.ack) {
     WAYBILL_FAILPOINT("ingest.before_ack");
-    const size_t points = deeds.ack_points;
-    deeds.peer->Send(*deeds.ack, [self = shared_from_this(), points](bool ok) { self->OnSent(ok, points); });
+    const size_t points = deeds.ack_points, rejections = deeds.ack->rejected.size();
+    deeds.peer->Send(
+        *deeds.ack, [self = shared_from_this(), points, rejections](bool ok) { self->OnSent(ok, points, rejections); });
   }
   if (deeds.read) deeds.peer->Read();
   if (deeds.finish) deeds.peer->Finish(*deeds.finish);
+  if (deeds.abandon) deeds.peer->Abandon();
 }
 
 absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
@@ -224,6 +262,43 @@ absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
 void LocationStreams::Remove(LocationStream& stream) {
   std::lock_guard lock(mutex_);
   if (open_.erase(&stream) > 0) metrics_.StreamClosed();
+  AccountLocked(stream, 0, 0);
+}
+
+void LocationStreams::Account(LocationStream& stream, size_t unread, size_t parked) {
+  std::lock_guard lock(mutex_);
+  AccountLocked(stream, unread, parked);
+}
+
+void LocationStreams::AccountLocked(LocationStream& stream, size_t unread, size_t parked) {
+  auto [entry, inserted] = holders_.try_emplace(&stream);
+  Held& held = entry->second;
+  if (held.unread == 0 && unread > 0) held.place = unread_.insert(unread_.end(), &stream);
+  if (held.unread > 0 && unread == 0) unread_.erase(held.place);
+  held_ += unread + parked - held.unread - held.parked;
+  held.unread = unread;
+  held.parked = parked;
+  if (unread + parked == 0) holders_.erase(entry);
+}
+
+void LocationStreams::Shed(LocationStream& who) {
+  while (true) {
+    std::shared_ptr<LocationStream> stream;
+    {
+      std::lock_guard lock(mutex_);
+      if (held_ <= options_.held_max) return;
+      auto open = open_.find(unread_.empty() ? &who : unread_.front());
+      if (open != open_.end()) stream = open->second.lock();
+    }
+    if (stream == nullptr) return;  // ended meanwhile
+    metrics_.StreamShed();
+    stream->OnShed();
+  }
+}
+
+size_t LocationStreams::held() const {
+  std::lock_guard lock(mutex_);
+  return held_;
 }
 
 void LocationStreams::Drain() {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +35,8 @@ class StreamPeer {
   // One at a time; `sent` is called once, on any thread.
   virtual void Send(const Ack& ack, absl::AnyInvocable<void(bool ok)> sent) = 0;
   virtual void Finish(const absl::Status& status) = 0;  // once
+  // Gives up what is being sent, after Finish: the client does not read it, so the status does not reach it either.
+  virtual void Abandon() = 0;
 };
 
 struct StreamOptions {
@@ -41,6 +44,9 @@ struct StreamOptions {
   // at half. So a client that never reads its acks holds that much and no more.
   size_t unacked_max = 5'000;
   size_t streams_max = 20'000;  // open at the same time
+  // Of all streams together: points that are parked, and rejections in acks that were not handed over. Beyond, the
+  // stream that has not read such an ack for longest is ended; when there is none, the one that would park.
+  size_t held_max = 200'000;
 };
 
 class LocationStreams;
@@ -57,6 +63,8 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   // No batch comes any more. OK: the client is done, and gets its last ack; otherwise what it sent was no batch.
   void OnEnd(const absl::Status& status);
   void OnGone();  // the client went away
+  // Too much is held for all streams, for this one longest.
+  void OnShed();
   // The server goes: what was read is made durable and acked, then the client is sent elsewhere with SHUTTING_DOWN.
   void OnDrain();
 
@@ -74,16 +82,20 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
     std::optional<Ack> ack;
     size_t ack_points = 0;
     std::optional<absl::Status> finish;
+    bool abandon = false;
   };
 
   void OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected);
-  void OnSent(bool ok, size_t points);
+  void OnSent(bool ok, size_t points, size_t rejections);
   void AwaitRoom();
   void SubmitParked();
   // Under mutex_: what the state asks for.
   Deeds Next();
   void FinishWith(absl::Status status, Deeds& deeds);
   void Do(Deeds deeds);
+
+  // Under mutex_: how much is held now.
+  void Account();
 
   Ingest& ingest_;
   LocationStreams& streams_;
@@ -94,7 +106,9 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   std::vector<Batch> batches_;        // sent by the client and not yet in an ack, in the order of their sequences
   std::optional<Report> parked_;      // waits for room; reading_ meanwhile
   int64_t last_sequence_ = 0;
-  size_t unacked_ = 0;    // points
+  size_t unacked_ = 0;  // points
+  size_t unread_ = 0;   // rejections, those that are being sent included
+  size_t parked_points_ = 0;
   bool reading_ = false;  // a batch was asked for, is being taken or is parked
   bool paused_ = false;   // by unacked_max
   bool writing_ = false;
@@ -113,17 +127,31 @@ class LocationStreams {
   absl::StatusOr<std::shared_ptr<LocationStream>> Make();
   // Drains every stream.
   void Drain();
+  size_t held() const;  // see StreamOptions::held_max
 
  private:
   friend class LocationStream;
+  struct Held {
+    size_t unread = 0;
+    size_t parked = 0;
+    std::list<LocationStream*>::iterator place;  // in unread_, while it holds rejections
+  };
+
   void Remove(LocationStream& stream);
+  void Account(LocationStream& stream, size_t unread, size_t parked);
+  void AccountLocked(LocationStream& stream, size_t unread, size_t parked);
+  // While too much is held: ends streams. Without a lock.
+  void Shed(LocationStream& who);
 
   Ingest& ingest_;
   IngestMetrics& metrics_;
   const StreamOptions options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   bool draining_ = false;
   absl::flat_hash_map<LocationStream*, std::weak_ptr<LocationStream>> open_;
+  size_t held_ = 0;
+  absl::flat_hash_map<LocationStream*, Held> holders_;
+  std::list<LocationStream*> unread_;  // those that hold rejections, for longest first
 };
 
 }  // namespace waybill::ingest

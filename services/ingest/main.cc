@@ -13,6 +13,7 @@
 #include "runtime/shutdown.h"
 #include "runtime/side_port.h"
 #include "runtime/worker_pool.h"
+#include "services/ingest/clock_check.h"
 #include "services/ingest/grpc_location_service.h"
 #include "services/ingest/housekeeping.h"
 #include "services/ingest/service_options.h"
@@ -30,7 +31,8 @@ namespace waybill::ingest {
 namespace {
 
 void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, const HotViewFeeder& feeder,
-               const Ingest& ingest, const WorkerPool& workers, const storage::Pool& reads) {
+               const Ingest& ingest, const LocationStreams& streams, const WorkerPool& workers,
+               const storage::Pool& reads) {
   metrics.AddCallbackGauge("waybill_location_queue_depth", "Points waiting for the next commit.",
                            [&history] { return static_cast<double>(history.queue_depth()); });
   metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
@@ -42,6 +44,9 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
                            [&feeder] { return static_cast<double>(feeder.backlog()); });
   metrics.AddCallbackGauge("waybill_location_streams_waiting", "Streams not read from, because a queue is full.",
                            [&ingest] { return static_cast<double>(ingest.waiting()); });
+  metrics.AddCallbackGauge("waybill_location_held",
+                           "Points that streams have parked, and rejections that their clients have not read.",
+                           [&streams] { return static_cast<double>(streams.held()); });
   metrics.AddCallbackGauge("waybill_workers_queue_depth", "Reads waiting for a worker.",
                            [&workers] { return static_cast<double>(workers.queue_depth()); });
   metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads] {
@@ -77,9 +82,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::RedisFleetOptions fleet_options;
   auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options);
   storage::PoolOptions read_pool;
-  read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for rebuilding the hot view
+  read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for readiness
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PostgresLocationHistory history(reads);
+  // For rebuilding the hot view: in parts that are small enough, however busy the database is.
+  storage::ConnectionOptions part_connection = storage::ReadConnectionOptions();
+  part_connection.statement_timeout = absl::Seconds(3);
+  storage::Pool part_reads(options.database_url, part_connection, storage::PoolOptions{1});
+  storage::PostgresLocationHistory rebuild_history(part_reads);
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
@@ -99,7 +109,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   // A point's way: intake, history, hot view.
   std::unique_ptr<Ingest> ingest;  // below; the stores' threads wake it
   const auto wake = [&ingest] { ingest->WakeWaiting(); };
-  HotViewFeeder feeder(view, history, counts, clock, log, options.hot_view, wake);
+  HotViewOptions hot_view_options = options.hot_view;
+  hot_view_options.drivers_max = options.drivers_max;
+  HotViewFeeder feeder(view, rebuild_history, counts, clock, log, hot_view_options, wake);
   storage::LocationLogOptions log_options;
   log_options.writers = options.writers;
   log_options.batch_max = options.batch_max;
@@ -120,29 +132,49 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     }
   };
   storage::PostgresLocationLog location_log(options.database_url, log_options);
+  ClockCheck clocks(clock, log);
+  const Chore compare_clocks = CompareClocksChore([&history] { return history.Now(); }, clocks, clock, {});
+  (void)compare_clocks.run();  // before any point comes; again and again below
   DriverFront front(options.sanity, options.drivers_max);
   const Intake intake(options.intake);
-  ingest = std::make_unique<Ingest>(location_log, feeder, intake, front, counts, clock, options.ingest);
+  ingest = std::make_unique<Ingest>(location_log, feeder, intake, front, clocks, counts, clock, options.ingest);
   feeder.Start();
+
+  // What does not take a replica out of traffic, since no other is better off.
+  readiness.Add("clock", Readiness::Severity::kDegraded, absl::Seconds(1), [&clocks] { return clocks.Verdict(); });
+  readiness.Add("history_days", Readiness::Severity::kDegraded, absl::Seconds(1), [&location_log] {
+    // One that refuses is somebody's intention, and stays so.
+    for (const storage::BadDay& bad : location_log.bad_days()) {
+      if (!bad.refused) return bad.why;
+    }
+    return absl::OkStatus();
+  });
 
   // What callers see.
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   LocationStreams streams(*ingest, counts, options.streams);
   LocationApi api(view, *fleet, history, feeder, workers, clock);
-  LocationWatches watches(view, workers, counts, options.watches);
+  // Of their own: watches that are behind read page after page, and GetDriver does not wait for that.
+  WorkerPool catching_up(2, options.watches.watches_max);
+  LocationWatches watches(view, catching_up, counts, options.watches);
   watches.Start();
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
   AddLocationService(server, *ingest, streams, api, watches);
-  AddGauges(metrics, location_log, feeder, *ingest, workers, reads);
+  AddGauges(metrics, location_log, feeder, *ingest, streams, workers, reads);
 
   PartitionOptions partition_options;
   partition_options.ahead = options.partitions_ahead;
   partition_options.retention = options.intake.retention;
   PartitionKeeper partitions(options.database_url, clock, log, counts, partition_options);
-  Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
+  metrics.AddCallbackGauge("waybill_clock_behind_postgres_seconds",
+                           "By how much this host's clock is behind Postgres's; 0 within 5 seconds.",
+                           [&clocks] { return absl::ToDoubleSeconds(clocks.store_ahead()); });
+  metrics.AddCallbackGauge("waybill_clock_behind_fleet", "1 while nearly all drivers report points of the future.",
+                           [&clocks] { return clocks.fleet_ahead() ? 1.0 : 0.0; });
+  Chores partition_keeping({compare_clocks, KeepPartitionsChore(partitions, {})}, clock, log);
   Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
   partition_keeping.Start();
   sweeping.Start();
@@ -168,6 +200,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   partition_keeping.Stop();
   location_log.Stop();
   feeder.Stop();
+  catching_up.Stop();
   workers.Stop();
   side_port->reset();  // scrapes read what is about to go
   readiness.Stop();

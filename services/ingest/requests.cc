@@ -83,8 +83,8 @@ void Fill(const Rejection& rejection, pb::RejectedPoint& out) {
   out.set_sequence(rejection.sequence);
   out.set_index(rejection.index);
   out.set_reason(static_cast<pb::RejectReason>(rejection.reason));
-  out.set_field(rejection.field);
-  out.set_detail(rejection.detail);
+  out.set_field(rejection.field.data(), rejection.field.size());
+  out.set_detail(rejection.detail.data(), rejection.detail.size());
 }
 
 void Fill(const DriverLocation& driver, pb::DriverLocation& out) {

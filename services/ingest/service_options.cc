@@ -82,6 +82,11 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option("--streams-max", options.streams.streams_max, "Streams open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
+  app.add_option(
+         "--held-max", options.streams.held_max,
+         "Points that all streams have parked, and rejected ones whose ack was not read; beyond, streams are ended")
+      ->check(CLI::Range(size_t{1'000}, size_t{100'000'000}))
+      ->capture_default_str();
   app.add_option("--watches-max", options.watches.watches_max, "Watches open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();

@@ -184,6 +184,12 @@ class StreamingCall : public ServerCall {
     done(false);
   }
 
+  // Ends the call at once: what is being written and is not read is let go of. The client gets CANCELLED.
+  void Abandon() {
+    std::lock_guard lock(mutex_);
+    if (writing_) context_->TryCancel();  // so it is not complete yet
+  }
+
  protected:
   StreamingCall(const Method& method, ServerQueue& queue) : ServerCall(method, queue), stream_(&*context_) {}
 

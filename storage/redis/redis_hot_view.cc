@@ -116,7 +116,7 @@ absl::Status FirstError(const RedisReplies& replies) {
 RedisHotView::RedisHotView(const RedisUrl& url, const RedisHotViewOptions& options)
     : stream_max_(std::to_string(options.stream_max)), publisher_(url, options.redis), pool_(url, options.redis) {}
 
-absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
+absl::StatusOr<ViewState> RedisHotView::Publish(const HotUpdate& update) {
   const std::vector<ScriptCall> puts = PutCalls(update.newest);
   pipeline_.Clear();
   for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
@@ -139,7 +139,8 @@ absl::StatusOr<bool> RedisHotView::Publish(const HotUpdate& update) {
   // A server that restarted brings its mark back, and what else it had saved: older positions than it has acknowledged.
   const bool same_connection =
       std::exchange(published_over_, publisher_.times_connected()) == publisher_.times_connected();
-  return same_connection && (*replies)[replies->size() - 1].Text() == kWhole;
+  if (!same_connection) return ViewState::kNewConnection;
+  return (*replies)[replies->size() - 1].Text() == kWhole ? ViewState::kWhole : ViewState::kIncomplete;
 }
 
 absl::Status RedisHotView::BeginRebuild() {

@@ -20,7 +20,7 @@ class RedisHotView final : public HotView {
   // Does not connect yet.
   RedisHotView(const RedisUrl& url, const RedisHotViewOptions& options);
 
-  absl::StatusOr<bool> Publish(const HotUpdate& update) override;
+  absl::StatusOr<ViewState> Publish(const HotUpdate& update) override;
   absl::Status BeginRebuild() override;
   absl::StatusOr<bool> MarkWhole() override;
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;

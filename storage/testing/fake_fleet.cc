@@ -96,12 +96,12 @@ absl::Status FakeFleet::Ping() {
   return error_;
 }
 
-absl::StatusOr<bool> FakeFleet::Publish(const HotUpdate& update) {
+absl::StatusOr<ViewState> FakeFleet::Publish(const HotUpdate& update) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   for (const FreshPosition& fresh : update.newest) PutOne(fresh.position, fresh.ttl);
   for (const DriverPosition& move : update.moves) moves_.emplace(++last_move_, move);
-  return whole_;
+  return whole_ ? ViewState::kWhole : ViewState::kIncomplete;
 }
 
 absl::Status FakeFleet::BeginRebuild() { return BeginRebuild(begun_); }

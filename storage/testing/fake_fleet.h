@@ -36,7 +36,7 @@ class FakeFleet final : public Fleet, public HotView {
   absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) override;
   absl::Status Ping() override;
 
-  absl::StatusOr<bool> Publish(const HotUpdate& update) override;
+  absl::StatusOr<ViewState> Publish(const HotUpdate& update) override;
   absl::Status BeginRebuild() override;
   absl::StatusOr<bool> MarkWhole() override;
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
@@ -81,7 +81,7 @@ class FakeFleet::AnotherWriter final : public HotView {
  public:
   explicit AnotherWriter(FakeFleet& fleet) : fleet_(fleet) {}
 
-  absl::StatusOr<bool> Publish(const HotUpdate& update) override { return fleet_.Publish(update); }
+  absl::StatusOr<ViewState> Publish(const HotUpdate& update) override { return fleet_.Publish(update); }
   absl::Status BeginRebuild() override { return fleet_.BeginRebuild(begun_); }
   absl::StatusOr<bool> MarkWhole() override { return fleet_.MarkWhole(begun_); }
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override {

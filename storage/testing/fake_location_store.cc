@@ -66,16 +66,22 @@ absl::StatusOr<std::vector<DriverPosition>> FakeLocationStore::Track(const Track
   return track;
 }
 
-absl::StatusOr<std::vector<DriverPosition>> FakeLocationStore::NewestSince(absl::Time since) {
+// The cursor is the driver that was looked at last.
+absl::StatusOr<NewestPart> FakeLocationStore::Newest(const NewestQuery& query) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  std::vector<DriverPosition> newest;
-  for (const auto& [key, position] : stored_) {
-    if (key.second < since) continue;
-    if (!newest.empty() && newest.back().driver_id == position.driver_id) newest.pop_back();
-    newest.push_back(position);
+  NewestPart part;
+  std::string driver_id = query.cursor;
+  for (int looked = 0; looked < query.limit; ++looked) {
+    auto first = stored_.upper_bound({driver_id, absl::InfiniteFuture()});
+    if (first == stored_.end()) return part;
+    driver_id = first->first.first;
+    auto after = stored_.lower_bound({driver_id, query.until});
+    if (after == stored_.begin() || (--after)->first.first != driver_id) continue;
+    if (after->first.second >= query.since) part.positions.push_back(after->second);
   }
-  return newest;
+  part.cursor = driver_id;
+  return part;
 }
 
 absl::Status FakeLocationStore::Ping() {

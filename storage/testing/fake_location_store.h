@@ -22,7 +22,7 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
   absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
       const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) override;
-  absl::StatusOr<std::vector<DriverPosition>> NewestSince(absl::Time since) override;
+  absl::StatusOr<NewestPart> Newest(const NewestQuery& query) override;
   absl::Status Ping() override;
 
   // What reads answer from now on; OK: as usual.

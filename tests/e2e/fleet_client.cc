@@ -183,7 +183,7 @@ std::vector<std::string> FleetClient::complaints() const {
 // --- FleetLoad
 
 FleetLoad::FleetLoad(const IngestReplica& replica, FleetLoadOptions options)
-    : options_(std::move(options)), start_(absl::Now() - absl::Minutes(1)) {
+    : options_(std::move(options)), start_(absl::Now() - absl::Seconds(1)) {
   for (int client = 0; client < options_.clients; ++client) {
     clients_.push_back(std::make_unique<FleetClient>(
         replica, [this, client, n = int64_t{0}](pb::LocationBatch& batch) mutable { return Next(client, n++, batch); },

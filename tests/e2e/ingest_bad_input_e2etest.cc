@@ -63,10 +63,10 @@ std::vector<BadPoint> BadPoints() {
       [](pb::Point& p) { SetTime(absl::Now() + absl::Minutes(5), *p.mutable_recorded_at()); });
   add("of old", pb::OLDER_THAN_RETENTION, "recorded_at",
       [](pb::Point& p) { SetTime(absl::Now() - absl::Hours(24 * 31), *p.mutable_recorded_at()); });
-  add("accuracy", pb::BAD_MEASUREMENT, "accuracy_m", [](pb::Point& p) { p.set_accuracy_m(-1); });
+  add("accuracy", pb::BAD_MEASUREMENT, "accuracy_m", [](pb::Point& p) { p.set_accuracy_m(-2); });
   add("accuracy NaN", pb::BAD_MEASUREMENT, "accuracy_m", [](pb::Point& p) { p.set_accuracy_m(std::nanf("")); });
   add("heading", pb::BAD_MEASUREMENT, "heading_deg", [](pb::Point& p) { p.set_heading_deg(361); });
-  add("heading below", pb::BAD_MEASUREMENT, "heading_deg", [](pb::Point& p) { p.set_heading_deg(-1); });
+  add("heading below", pb::BAD_MEASUREMENT, "heading_deg", [](pb::Point& p) { p.set_heading_deg(-2); });
   add("speed", pb::BAD_MEASUREMENT, "speed_mps", [](pb::Point& p) { p.set_speed_mps(-0.5); });
   return bad;
 }

@@ -56,7 +56,7 @@ class HotViewContract : public ::testing::TestWithParam<std::function<std::uniqu
   bool Whole() {
     auto whole = view().Publish({});
     EXPECT_TRUE(whole.ok()) << whole.status();
-    return whole.ok() && *whole;
+    return whole.ok() && *whole == ViewState::kWhole;
   }
 
   std::unique_ptr<HotViewHarness> harness_ = GetParam()();

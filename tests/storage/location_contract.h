@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -120,13 +121,43 @@ TEST_P(LocationContract, FindsTheLatestOfEachDriverInTheOrderAskedFor) {
                                               ::testing::Optional(At("d-1", absl::Seconds(1)))));
 }
 
-TEST_P(LocationContract, FindsTheNewestSinceATime) {
+TEST_P(LocationContract, FindsTheNewestOfAllDriversPartByPart) {
   ASSERT_TRUE(Append({At("d-1", absl::Seconds(1)), At("d-1", absl::Seconds(5)), At("d-2", absl::Seconds(2)),
-                      At("d-3", -absl::Seconds(1))})
+                      At("d-3", -absl::Seconds(1)), At("d-4", absl::Seconds(9)), At("d-5", absl::Seconds(10))})
                   .ok());
-  auto newest = history().NewestSince(noon_ + absl::Seconds(1));
-  ASSERT_TRUE(newest.ok()) << newest.status();
-  EXPECT_THAT(*newest, ::testing::UnorderedElementsAre(At("d-1", absl::Seconds(5)), At("d-2", absl::Seconds(2))));
+  for (int limit : {1, 2, 3, 5, 100}) {
+    std::vector<DriverPosition> newest;
+    NewestQuery query{noon_ + absl::Seconds(1), noon_ + absl::Seconds(10), "", limit};
+    int parts = 0;
+    do {
+      auto part = history().Newest(query);
+      ASSERT_TRUE(part.ok()) << part.status();
+      EXPECT_LE(part->positions.size(), static_cast<size_t>(limit));
+      newest.insert(newest.end(), part->positions.begin(), part->positions.end());
+      query.cursor = part->cursor;
+      ASSERT_LT(++parts, 20);
+    } while (!query.cursor.empty());
+    EXPECT_THAT(newest, ::testing::UnorderedElementsAre(At("d-1", absl::Seconds(5)), At("d-2", absl::Seconds(2)),
+                                                        At("d-4", absl::Seconds(9))))
+        << limit;
+  }
+}
+
+TEST_P(LocationContract, FindsTheNewestAcrossDays) {
+  ASSERT_TRUE(Append({At("d-1", absl::Seconds(1)), At("d-1", -kDay), At("d-2", -kDay), At("d-3", -2 * kDay),
+                      At("d-4", -4 * kDay), At("d-5", kDay)})
+                  .ok());
+  std::map<std::string, DriverPosition> newest;  // the first that comes of each
+  NewestQuery query{noon_ - 3 * kDay, noon_ + 2 * kDay, "", 2};
+  do {
+    auto part = history().Newest(query);
+    ASSERT_TRUE(part.ok()) << part.status();
+    for (const DriverPosition& position : part->positions) newest.try_emplace(position.driver_id, position);
+    query.cursor = part->cursor;
+  } while (!query.cursor.empty());
+  EXPECT_THAT(newest, ::testing::ElementsAre(
+                          ::testing::Pair("d-1", At("d-1", absl::Seconds(1))), ::testing::Pair("d-2", At("d-2", -kDay)),
+                          ::testing::Pair("d-3", At("d-3", -2 * kDay)), ::testing::Pair("d-5", At("d-5", kDay))));
 }
 
 TEST_P(LocationContract, ManyReportsAtOnceAreAllAnsweredAndKept) {

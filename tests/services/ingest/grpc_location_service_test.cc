@@ -29,7 +29,7 @@ constexpr absl::Duration kLongEnough = absl::Seconds(10);
 class GrpcLocationServiceTest : public ::testing::Test {
  protected:
   GrpcLocationServiceTest() {
-    EXPECT_TRUE(world_.feeder.Step());
+    EXPECT_TRUE(world_.Publish());
     watch_options_.poll = absl::Milliseconds(1);
     watches_.emplace(world_.fleet, workers_, world_.metrics, watch_options_);
     watches_->Start();

@@ -85,6 +85,24 @@ class PickingLog final : public storage::LocationLog {
   std::vector<storage::LocationAppend> waiting_;
 };
 
+// A round trip, and all that the rebuilder does where it has something to do. False: something failed.
+inline bool Round(HotViewFeeder& feeder) {
+  if (!feeder.Step()) return false;
+  while (true) {
+    switch (feeder.RebuildStep()) {
+      case HotViewFeeder::Rebuilding::kNone:
+        return true;
+      case HotViewFeeder::Rebuilding::kGoesOn:
+        break;
+      case HotViewFeeder::Rebuilding::kWaits:
+        if (!feeder.Step()) return false;
+        break;
+      case HotViewFeeder::Rebuilding::kFailed:
+        return false;
+    }
+  }
+}
+
 struct WorldOptions {
   SanityOptions sanity;
   IntakeOptions intake;
@@ -98,7 +116,7 @@ struct World {
       : front(options.sanity, 1'000),
         intake(options.intake),
         feeder(fleet, store, metrics, time, log, options.hot_view, [] {}),
-        ingest(positions, feeder, intake, front, metrics, time, options.ingest),
+        ingest(positions, feeder, intake, front, clocks, metrics, time, options.ingest),
         streams(ingest, metrics, options.streams) {}
 
   storage::DriverPosition At(const std::string& driver_id, int64_t millis = 0, double latitude = 52.5,
@@ -121,7 +139,7 @@ struct World {
   }
   // A round trip of the feeder, and who waited for it.
   bool Publish() {
-    const bool answered = feeder.Step();
+    const bool answered = Round(feeder);
     ingest.WakeWaiting();
     return answered;
   }
@@ -142,6 +160,7 @@ struct World {
   storage::testing::FakeFleet fleet{time};
   storage::testing::FakeLocationStore store;
   PickingLog positions{store};
+  ClockCheck clocks{time, log};
   DriverFront front;
   Intake intake;
   HotViewFeeder feeder;

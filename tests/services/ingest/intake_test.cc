@@ -44,7 +44,7 @@ class IntakeTest : public ::testing::Test {
     EXPECT_EQ(rejection.sequence, 7);
     EXPECT_EQ(rejection.index, 0);
     EXPECT_FALSE(rejection.detail.empty());
-    return std::string(Name(rejection.reason)) + " " + rejection.field;
+    return std::string(Name(rejection.reason)) + " " + std::string(rejection.field);
   }
   std::string WithId(const std::string& id) {
     DriverPosition position = Good();
@@ -192,6 +192,29 @@ TEST(IntakeProperty, EveryPointKeepsItsPlace) {
     }
     RC_ASSERT(checked.accepted.size() + checked.rejected.size() == good.size());
   }));
+}
+
+// Phones say so when they do not know, most of all of drivers who stand still.
+TEST(Intake, AMeasurementOfMinusOneIsNotKnown) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  storage::DriverPosition position;
+  position.driver_id = "ann";
+  position.point = {52.5, 13.4};
+  position.recorded_at = now;
+  position.accuracy_m = position.heading_deg = position.speed_mps = -1;
+  Checked checked = Intake({}).Check({position}, 1, now);
+  ASSERT_EQ(checked.accepted.size(), 1u);
+  const storage::DriverPosition& taken = checked.accepted[0].position;
+  EXPECT_FALSE(taken.accuracy_m || taken.heading_deg || taken.speed_mps);
+  for (double bad : {-0.5, -1.5, -2.0, -999.0}) {
+    for (auto* measured : {&position.accuracy_m, &position.heading_deg, &position.speed_mps}) {
+      const auto before = std::exchange(*measured, bad);
+      checked = Intake({}).Check({position}, 1, now);
+      ASSERT_EQ(checked.rejected.size(), 1u) << bad;
+      EXPECT_EQ(checked.rejected[0].reason, RejectReason::kBadMeasurement);
+      *measured = before;
+    }
+  }
 }
 
 }  // namespace

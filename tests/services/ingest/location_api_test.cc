@@ -118,6 +118,15 @@ TEST_F(LocationApiTest, HistoryAnswersWhileTheHotViewIsAway) {
   EXPECT_THAT(Describe({"ann", "nobody"}), ElementsAre("STORE_UNAVAILABLE"));
 }
 
+TEST_F(LocationApiTest, WhileTheHotViewIsStaleTheNewerOneCounts) {
+  Store({world_.At("ann", -5'000), world_.At("bob", -5'000)});
+  Put({world_.At("ann", -20'000), world_.At("bob", -1'000)});
+  ASSERT_TRUE(world_.feeder.stale());
+  EXPECT_THAT(Describe({"ann", "bob"}), ElementsAre("ann 5s", "bob 1s fresh"));
+  ASSERT_TRUE(world_.Publish());  // rebuilt
+  EXPECT_THAT(Describe({"ann", "bob"}), ElementsAre("ann 5s fresh", "bob 1s fresh"));
+}
+
 TEST_F(LocationApiTest, FindsWhoIsNear) {
   Put({world_.At("far", -1'000, 52.6), world_.At("near", -2'000, 52.501), world_.At("away", 0, 60)});
   storage::NearestQuery query;
@@ -131,7 +140,7 @@ TEST_F(LocationApiTest, FindsWhoIsNear) {
   EXPECT_EQ(near->drivers[0].age, absl::Seconds(2));
   EXPECT_NEAR(near->drivers[0].distance_m, 111, 1);
   EXPECT_EQ(near->drivers[1].position.driver_id, "far");
-  ASSERT_TRUE(world_.feeder.Step());
+  ASSERT_TRUE(world_.Publish());
   query.radius_m = 1;
   near = reads_.Near(query);
   ASSERT_TRUE(near.ok());

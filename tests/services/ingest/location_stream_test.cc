@@ -95,6 +95,7 @@ class Client {
   std::vector<Ack> acks;
   absl::AnyInvocable<void(bool)> sent;
   std::optional<absl::Status> end;
+  bool abandoned = false;
   std::function<void(const Ack&)> on_ack = [](const Ack&) {};
 
  private:
@@ -115,6 +116,10 @@ class Client {
     void Finish(const absl::Status& status) override {
       EXPECT_FALSE(client.end) << "finished twice";
       client.end = status;
+    }
+    void Abandon() override {
+      EXPECT_TRUE(client.end) << "finished first";
+      client.abandoned = true;
     }
     Client& client;
     std::shared_ptr<LocationStream> stream;
@@ -220,6 +225,100 @@ TEST_F(LocationStreamTest, ReadsNoMoreWhileTooMuchIsUnackedAndGoesOnAtHalf) {
   client_.TakeAck();
   EXPECT_TRUE(client_.asked) << "2 of 8";
 }
+
+// Many streams whose clients send nothing but bad points and read no acks.
+TEST(LocationStreams, WhatClientsDoNotReadIsBoundedForAllOfThem) {
+  WorldOptions options;
+  options.streams.held_max = 5'000;
+  World world(options);
+  std::vector<DriverPosition> bad(1'000, world.At("ann"));
+  for (DriverPosition& position : bad) position.point.longitude = 999;
+  std::list<Client> clients;
+  for (int i = 0; i < 700; ++i) {
+    Client& client = clients.emplace_back();
+    ASSERT_TRUE(client.Open(world.streams));
+    for (int64_t sequence = 1; sequence <= 10 && client.asked; ++sequence) client.Write(sequence, bad);
+    EXPECT_LE(world.streams.held(), 5'000u);
+  }
+  size_t open = 0;
+  for (Client& client : clients) {
+    if (!client.end) {
+      ++open;
+      continue;
+    }
+    EXPECT_EQ(client.EndReason(), "QUEUE_FULL");
+    EXPECT_TRUE(client.abandoned) << "what is on its way is let go of";
+  }
+  EXPECT_EQ(open, 1u) << "the last one";
+  EXPECT_EQ(world.Metric("waybill_location_streams_shed_total"), 699);
+  // One that reads is not the one that is ended.
+  Client reader;
+  ASSERT_TRUE(reader.Open(world.streams));
+  for (int64_t sequence = 1; sequence <= 20; ++sequence) {
+    reader.Write(sequence, bad);
+    reader.TakeAcks();
+    ASSERT_FALSE(reader.end);
+  }
+  clients.clear();
+  EXPECT_EQ(world.streams.held(), 0u);
+}
+
+TEST(LocationStreams, WhatIsParkedIsBoundedForAllOfThem) {
+  WorldOptions options;
+  options.ingest.queue_max = 10;
+  options.streams.held_max = 2'000;
+  World world(options);
+  world.positions.Pretend(10);  // the store does not take anything
+  const std::vector<DriverPosition> points(500, world.At("ann"));
+  std::list<Client> clients;
+  size_t ended = 0;
+  for (int i = 0; i < 100; ++i) {
+    Client& client = clients.emplace_back();
+    ASSERT_TRUE(client.Open(world.streams));
+    client.Write(1, points);
+    EXPECT_LE(world.streams.held(), 2'000u);
+    if (!client.end) continue;
+    ++ended;
+    EXPECT_EQ(client.EndReason(), "QUEUE_FULL");
+  }
+  EXPECT_EQ(ended, 96u) << "those that wait go on waiting";
+  EXPECT_EQ(world.ingest.waiting(), 4u);
+  world.positions.Pretend(0);
+  world.ingest.WakeWaiting();
+  while (world.Commit()) {
+  }
+  EXPECT_EQ(world.streams.held(), 0u);
+}
+
+TEST_F(LocationStreamTest, WhereTheStoresClockDiffersNothingIsRefusedThatItWouldTake) {
+  ASSERT_TRUE(client_.Open(world_.streams));
+  const DriverPosition ahead = world_.At("ann", 600'000);
+  client_.Write(1, {ahead});
+  client_.TakeAcks();
+  ASSERT_EQ(client_.acks.at(0).rejected.size(), 1u) << "by both clocks";
+  world_.clocks.Compare(world_.time.Now(), world_.time.Now() + absl::Minutes(10));
+  client_.Write(2, {ahead, world_.At("bob")});
+  world_.Commit();
+  client_.TakeAcks();
+  EXPECT_THAT(client_.acks.at(1).rejected, IsEmpty());
+}
+
+TEST_F(LocationStreamTest, WhileTheWholeFleetIsInTheFutureItsPointsAreNotSettled) {
+  std::vector<DriverPosition> points;
+  for (int i = 0; i < 10; ++i) points.push_back(world_.At(fmt::format("d-{}", i), 600'000));
+  ASSERT_TRUE(client_.Open(world_.streams));
+  client_.Write(1, points);
+  EXPECT_EQ(client_.EndReason(), "CLOCK_SKEW");
+  EXPECT_THAT(client_.acks, IsEmpty());
+  // The others go on.
+  Client right;
+  ASSERT_TRUE(right.Open(world_.streams));
+  right.Write(1, {world_.At("ann")});
+  world_.Commit();
+  EXPECT_THAT(right.Acked(), ElementsAre(1));
+}
+
+TEST(Rejections, AreSmall) { EXPECT_LE(sizeof(Rejection), 64u); }
 
 TEST_F(LocationStreamTest, AClientThatReadsNoAcksHoldsABoundedNumberOfPoints) {
   ASSERT_TRUE(client_.Open(world_.streams));
@@ -492,6 +591,7 @@ TEST_F(LocationStreamTest, AStreamThatIsJustBeingOpenedIsDrainedToo) {
     void Read() override { ++reads; }
     void Send(const Ack&, absl::AnyInvocable<void(bool)>) override {}
     void Finish(const absl::Status& status) override { end = status; }
+    void Abandon() override {}
     int reads = 0;
     absl::Status end;
   };
@@ -744,6 +844,7 @@ class ThreadedClient final : public StreamPeer {
     end = status;
     changed_.notify_all();
   }
+  void Abandon() override {}
 
   // Writes so many batches as it is asked for them, and closes.
   void Run(LocationStream& stream, const World& world, const std::string& name, int64_t batches) {

@@ -100,6 +100,54 @@ TEST_P(PostgresLocationLogTest, GoesOnAfterItsConnectionsWereCut) {
   EXPECT_THAT(Track("d-1"), ::testing::SizeIs(2));
 }
 
+// With a server that has room for few locks, and history of more than a year.
+TEST(PostgresLocationHistory, ALongHistoryIsReadWithFewLocks) {
+  auto server = testing::PostgresServer::Start(
+      {{"max_locks_per_transaction", "10"}, {"max_connections", "20"}, {"fsync", "off"}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  testing::TestDatabase database((*server)->Url());
+  auto connection = Connection::Open(database.url(), MigrationConnectionOptions());
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  ASSERT_TRUE(Migrate(**connection, [](std::string_view, absl::Duration) {}).ok());
+  const absl::CivilDay today(2026, 5, 28);
+  constexpr int kDays = 400;
+  for (int day = 0; day < kDays; ++day) ASSERT_TRUE(MakePartition(**connection, today - day).ok());
+  testing::Sql sql(database.url());
+  auto put = [&](int days_ago, const std::string& driver) {
+    sql.Exec(
+        fmt::format("INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES "
+                    "('{} 12:00+00', now(), 1, 1, '{}')",
+                    DayText(today - days_ago), driver));
+  };
+  put(0, "new");
+  put(200, "middle");
+  put(kDays - 1, "old");
+  put(0, "both");
+  put(300, "both");
+  EXPECT_EQ(sql.Run("SELECT * FROM driver_locations WHERE driver_id = 'x'").sqlstate, "53200")
+      << "all at once is too much";
+  Pool pool(database.url(), ReadConnectionOptions(), PoolOptions{});
+  PostgresLocationHistory history(pool);
+  auto latest = history.Latest({"old", "nobody", "new", "middle", "both"});
+  ASSERT_TRUE(latest.ok()) << latest.status();
+  auto days_ago = [&](const DriverPosition& position) {
+    return static_cast<int>(today - PartitionDay(position.recorded_at));
+  };
+  ASSERT_TRUE((*latest)[0] && (*latest)[2] && (*latest)[3] && (*latest)[4]);
+  EXPECT_EQ(days_ago(*(*latest)[0]), kDays - 1);
+  EXPECT_FALSE((*latest)[1]);
+  EXPECT_EQ(days_ago(*(*latest)[2]), 0);
+  EXPECT_EQ(days_ago(*(*latest)[3]), 200);
+  EXPECT_EQ(days_ago(*(*latest)[4]), 0);
+  auto track = history.Track({"both", absl::UnixEpoch(), absl::FromCivil(today + 1, absl::UTCTimeZone()), 10});
+  ASSERT_TRUE(track.ok()) << track.status();
+  ASSERT_EQ(track->size(), 2u);
+  EXPECT_EQ(days_ago((*track)[0]), 300);
+  track = history.Track({"both", absl::UnixEpoch(), absl::FromCivil(today + 1, absl::UTCTimeZone()), 1});
+  ASSERT_TRUE(track.ok()) << track.status();
+  EXPECT_EQ(track->size(), 1u);
+}
+
 TEST_P(PostgresLocationLogTest, ReadsOneDriversHourByTheKeyOfTheDaysItTouches) {
   std::vector<DriverPosition> positions;
   for (int day = 0; day < 5; ++day) positions.push_back(At("d-1", kDay * day));

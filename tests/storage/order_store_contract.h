@@ -34,6 +34,7 @@ class OrderStoreContract : public ::testing::TestWithParam<std::function<std::un
   struct StoryClock final : Clock {
     absl::Time now;
     absl::Time Now() const override { return now; }
+    SteadyTime Steady() const override { return {}; }
   };
 
   OrderStore& store() { return harness_->store(); }
@@ -398,7 +399,9 @@ TEST_P(OrderStoreContract, TellsWhatADriverMayHoldAndHolds) {
   ASSERT_TRUE(load.ok()) << load.status();
   EXPECT_EQ(load->capacity, 8);
   EXPECT_TRUE(load->taken.empty());
-  Added(absl::Minutes(1));
+  OrderRecord held = NewOrder(absl::Minutes(1));
+  held.payload.driver = DriverSlot{"driver-1", 1};
+  harness_->Add(held, {});
   EXPECT_THAT(store().Load("driver-1")->taken, ::testing::ElementsAre(1));
   EXPECT_EQ(store().Load("nobody")->capacity, 1);
 }

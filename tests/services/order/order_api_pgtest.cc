@@ -96,15 +96,16 @@ class PostgresReplica {
     request.user_id = "user-1";
     request.amount = Money{1250, "EUR"};
     return Ask([&](OrderApi::Pending answer) {
-      api_->Create(*TakeOrder(std::move(request)), OrderApi::Wait::kUntilSettled, absl::InfiniteFuture(), "",
+      api_->Create(*TakeOrder(std::move(request)), OrderApi::Wait::kUntilSettled, SteadyTime::InfiniteFuture(), "",
                    std::move(answer));
     });
   }
   std::future<Result> Cancel(const Uuid& id) {
-    return Ask([&](OrderApi::Pending answer) { api_->Cancel(id, "", absl::InfiniteFuture(), std::move(answer)); });
+    return Ask(
+        [&](OrderApi::Pending answer) { api_->Cancel(id, "", SteadyTime::InfiniteFuture(), std::move(answer)); });
   }
   std::future<Result> Complete(const Uuid& id) {
-    return Ask([&](OrderApi::Pending answer) { api_->Complete(id, absl::InfiniteFuture(), std::move(answer)); });
+    return Ask([&](OrderApi::Pending answer) { api_->Complete(id, SteadyTime::InfiniteFuture(), std::move(answer)); });
   }
 
   storage::PostgresOrderStore& store() { return store_; }

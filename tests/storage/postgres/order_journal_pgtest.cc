@@ -1,6 +1,5 @@
 #include <future>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -92,30 +91,6 @@ TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {
     EXPECT_TRUE(status.ok()) << status;
   }
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "20");
-}
-
-// Two directives of one order that both wait for its header: the one is told apart from the other, whoever is slow to
-// read the rest.
-TEST_F(OrderJournalPgTest, ClaimsThatWaitedForEachOtherHaveTheirOwnEpochs) {
-  auto& a = world_.Open("a", "1");
-  auto& b = world_.Open("b", "1");
-  OrderRecord order = Finished(a, "key");
-  waybill::testing::Sql header(world_.database.url()), payments(world_.database.url());
-  header.Exec("BEGIN");
-  header.Exec("SELECT 1 FROM order_sagas FOR UPDATE");
-  auto claim_at = [&order](Journal& journal) {
-    return std::async(std::launch::async, [&] { return journal.Claim(order.id, saga::ClaimMode::kTakeOver); });
-  };
-  auto first = claim_at(a), second = claim_at(b);
-  ASSERT_TRUE(AwaitLockWaits(2));
-  payments.Exec("BEGIN");
-  payments.Exec("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE");
-  header.Exec("COMMIT");
-  ASSERT_TRUE(AwaitLockWaits(2));
-  payments.Exec("COMMIT");
-  absl::StatusOr<OrderRecord> mine = first.get(), theirs = second.get();
-  ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
-  EXPECT_THAT((std::set<int64_t>{mine->epoch, theirs->epoch}), ::testing::ElementsAre(2, 3));
 }
 
 // What a claim answers is as of the claim, and not as of when it began to wait: the payment comes with the state.

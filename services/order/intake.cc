@@ -8,7 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "fmt/format.h"
 #include "openssl/evp.h"
-#include "services/order/utf8.h"
+#include "runtime/text.h"
 #include "storage/currency.h"
 #include "storage/reasons.h"
 

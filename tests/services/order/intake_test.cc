@@ -11,7 +11,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "services/order/utf8.h"
 
 namespace waybill::order {
 namespace {
@@ -281,21 +280,6 @@ TEST(Traceparent, IsTakenWhenItIsOneAndDroppedOtherwise) {
   for (std::string bad : {"", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
                           "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", "ff-x", "'; DROP TABLE"}) {
     EXPECT_EQ(TakeTraceparent(bad), "") << bad;
-  }
-}
-
-TEST(Utf8, CountsCodePointsAndSeesWhatIsInside) {
-  Utf8 text = ReadUtf8("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\x95");
-  EXPECT_TRUE(text.valid);
-  EXPECT_EQ(text.characters, 4u);
-  EXPECT_FALSE(text.has_control || text.has_blank || text.has_nul);
-  EXPECT_TRUE(ReadUtf8("\xe3\x80\x80").has_blank);
-  EXPECT_TRUE(ReadUtf8("\xc2\x85").has_control);
-  EXPECT_TRUE(ReadUtf8(std::string_view("\0", 1)).has_nul);
-  EXPECT_TRUE(ReadUtf8("\xf4\x8f\xbf\xbf").valid);
-  for (const char* bad : {"\x80", "\xc1\x81", "\xe0\x80\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf5\x80\x80\x80",
-                          "\xe2\x82", "\xe2(\xac"}) {
-    EXPECT_FALSE(ReadUtf8(bad).valid) << bad;
   }
 }
 

@@ -1,8 +1,8 @@
-#include "services/order/utf8.h"
+#include "runtime/text.h"
 
 #include <cstdint>
 
-namespace waybill::order {
+namespace waybill {
 namespace {
 
 bool IsBlank(uint32_t c) {
@@ -10,7 +10,9 @@ bool IsBlank(uint32_t c) {
          (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-// The code point at `at`, moving past it; -1 when there is none.
+bool IsControl(uint32_t c) { return c < 0x20 || (c >= 0x7f && c <= 0x9f); }
+
+// The code point at `at`, moving past it; -1, without moving, when there is none.
 int32_t Next(std::string_view text, size_t& at) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   uint8_t lead = byte(at);
@@ -44,10 +46,40 @@ Utf8 ReadUtf8(std::string_view text) {
     }
     ++read.characters;
     if (c == 0) read.has_nul = true;
-    if (c < 0x20 || (c >= 0x7f && c <= 0x9f)) read.has_control = true;
+    if (IsControl(static_cast<uint32_t>(c))) read.has_control = true;
     if (IsBlank(static_cast<uint32_t>(c))) read.has_blank = true;
   }
   return read;
 }
 
-}  // namespace waybill::order
+std::string CleanText(std::string text, size_t bytes_max) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd", kEllipsis = "\xe2\x80\xa6";
+  // Nearly every text is fit.
+  if (text.size() <= bytes_max) {
+    Utf8 read = ReadUtf8(text);
+    if (read.valid && !read.has_control) return text;
+  }
+  std::string clean;
+  size_t cut = 0;  // where there is still room for the ellipsis
+  for (size_t at = 0; at < text.size();) {
+    size_t start = at;
+    int32_t c = Next(text, at);
+    if (c < 0) ++at;
+    std::string_view piece(text.data() + start, at - start);
+    if (c == '\t' || c == '\n' || c == '\r') {
+      piece = " ";
+    } else if (c < 0 || IsControl(static_cast<uint32_t>(c))) {
+      piece = kReplacement;
+    }
+    if (clean.size() + piece.size() > bytes_max) {
+      clean.resize(cut);
+      clean += kEllipsis;
+      break;
+    }
+    clean += piece;
+    if (clean.size() + kEllipsis.size() <= bytes_max) cut = clean.size();
+  }
+  return clean;
+}
+
+}  // namespace waybill

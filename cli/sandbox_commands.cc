@@ -1,4 +1,5 @@
 // waybill sandbox set | show | books | restart
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -39,16 +40,19 @@ ExitCode Show(const Context& context, const absl::StatusOr<v1::Behaviours>& beha
                {"lost before", Align::kRight},
                {"lost after", Align::kRight},
                {"late", Align::kRight},
+               {"slow", Align::kRight},
                {"declined", Align::kRight},
                {"latency"},
                {"only for"}});
   auto add = [&table](const char* target, const v1::Behaviour& behaviour) {
     std::string late = Percent(behaviour.late_rate());
     if (behaviour.late_rate() > 0) late += fmt::format(" by {} ms", behaviour.late_ms());
+    std::string slow = Percent(behaviour.slow_rate());
+    if (behaviour.slow_rate() > 0) slow += fmt::format(" by {} ms", behaviour.late_ms());
     std::string methods;
     for (const std::string& method : behaviour.methods()) methods += (methods.empty() ? "" : ", ") + method;
     table.Add({target, Percent(behaviour.unavailable_rate()), Percent(behaviour.lost_before_rate()),
-               Percent(behaviour.lost_after_rate()), late, Percent(behaviour.decline_rate()), Latency(behaviour),
+               Percent(behaviour.lost_after_rate()), late, slow, Percent(behaviour.decline_rate()), Latency(behaviour),
                methods});
   };
   add("gateway", behaviours->gateway());
@@ -63,10 +67,12 @@ struct SetArgs {
   double lost_before = 0;
   double lost_after = 0;
   double late = 0;
+  double slow = 0;
   double decline = 0;
   std::string p50 = "0s";
   std::string p99;
   std::string late_by = "0s";
+  v1::Repetition repetition = v1::REPETITION_UNSPECIFIED;
   std::vector<std::string> methods;
 };
 
@@ -79,6 +85,8 @@ absl::StatusOr<v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
   behaviour.set_lost_before_rate(args.lost_before);
   behaviour.set_lost_after_rate(args.lost_after);
   behaviour.set_late_rate(args.late);
+  behaviour.set_slow_rate(args.slow);
+  behaviour.set_repetition(args.repetition);
   behaviour.set_decline_rate(args.decline);
   absl::StatusOr<absl::Duration> p50 = ParseDuration(args.p50);
   if (!p50.ok()) return p50.status();
@@ -136,8 +144,19 @@ void AddSet(CLI::App& group, Context& context) {
   share("--lost-before", args->lost_before, "Calls never answered, nothing done");
   share("--lost-after", args->lost_after, "Calls done, then never answered");
   share("--late", args->late, "Calls done, answered late");
+  share("--slow", args->slow, "Calls done only after --late-by, and then answered");
   share("--decline", args->decline, "Charges declined; dispatcher: no driver");
-  command->add_option("--late-by", args->late_by, "How late")->type_name("DURATION");
+  command->add_option("--late-by", args->late_by, "How late late and slow calls are")->type_name("DURATION");
+  command
+      ->add_option("--repetition", args->repetition,
+                   "What a repetition gets while the first call is late or slow (default: contract)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, v1::Repetition>{{"contract", v1::REPETITION_UNSPECIFIED},
+                                                                        {"aborted", v1::REPETITION_ABORTED},
+                                                                        {"conflict", v1::REPETITION_CONFLICT},
+                                                                        {"declined", v1::REPETITION_DECLINED}})
+              .description(""))
+      ->type_name("contract|aborted|conflict|declined");
   command->add_option("--latency", args->p50, "Of ordinary answers, median")->type_name("DURATION");
   command->add_option("--latency-p99", args->p99, "The same, 99th percentile (default: the median)")
       ->type_name("DURATION");
@@ -149,6 +168,7 @@ void AddSet(CLI::App& group, Context& context) {
       "  waybill sandbox set --decline 0.3\n"
       "  waybill sandbox set --target gateway --lost-after 0.1 --latency 5ms --latency-p99 80ms\n"
       "  waybill sandbox set --target gateway --unavailable 1 --method Refund   # refunds keep failing\n"
+      "  waybill sandbox set --target gateway --slow 1 --late-by 3s             # charges land after the timeout\n"
       "  waybill sandbox set                                                    # well-behaved again\n"
       "\n"
       "A SHARE is of all calls, 0 to 1. Shares are drawn in the order above; the first that hits decides.");

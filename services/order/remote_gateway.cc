@@ -6,17 +6,8 @@
 #include "waybill/payment/v1/payment.pb.h"
 
 namespace waybill::order {
-namespace {
 
 namespace pb = waybill::payment::v1;
-
-// The gateway looked at the request and refused it: by the contract it will refuse every repetition, and has charged
-// nothing.
-bool IsRefusal(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kFailedPrecondition;
-}
-
-}  // namespace
 
 void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& order,
                            absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
@@ -29,9 +20,7 @@ void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& or
   client_.Call<pb::ChargeResponse>(
       "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
       [done = std::move(done)](const absl::Status& status, pb::ChargeResponse& response) mutable {
-        if (IsRefusal(status)) {
-          done(ChargeResult{false, "", "GATEWAY_REFUSED"});
-        } else if (!status.ok()) {
+        if (!status.ok()) {
           done(status);
         } else if (response.has_approved()) {
           done(ChargeResult{true, std::move(*response.mutable_approved()->mutable_reference()), ""});

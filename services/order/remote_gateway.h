@@ -1,5 +1,5 @@
-// A payment gateway over gRPC (waybill/payment/v1). UNAVAILABLE, DEADLINE_EXCEEDED and every other failure of the call
-// mean "unknown"; only what the gateway itself says is a decline.
+// A payment gateway over gRPC (waybill/payment/v1). Every status but OK means "unknown"; only the outcome in the
+// response is a decline.
 #pragma once
 
 #include "services/order/payment_gateway.h"

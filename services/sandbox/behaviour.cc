@@ -39,7 +39,11 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   share("lost_before_rate", behaviour.lost_before_rate);
   share("lost_after_rate", behaviour.lost_after_rate);
   share("late_rate", behaviour.late_rate);
+  share("slow_rate", behaviour.slow_rate);
   share("decline_rate", behaviour.decline_rate);
+  if (behaviour.repetition < Repetition::kByContract || behaviour.repetition > Repetition::kDeclined) {
+    bad("repetition", "is none that is known");
+  }
   auto millis = [&](const char* field, int64_t value) {
     if (value < 0 || value > kDelayMsMax) bad(field, fmt::format("is not within 0..{}", kDelayMsMax));
   };
@@ -70,6 +74,8 @@ const char* NameOf(Fate::Kind kind) {
       return "lost_after";
     case Fate::Kind::kLate:
       return "late";
+    case Fate::Kind::kSlow:
+      return "slow";
     case Fate::Kind::kDecline:
       return "decline";
   }
@@ -90,11 +96,13 @@ Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random) {
       fate.kind = Fate::Kind::kLostAfter;
     } else if (hits(behaviour.late_rate)) {
       fate.kind = Fate::Kind::kLate;
+    } else if (hits(behaviour.slow_rate)) {
+      fate.kind = Fate::Kind::kSlow;
     } else if (hits(behaviour.decline_rate)) {
       fate.kind = Fate::Kind::kDecline;
     }
   }
-  if (fate.kind == Fate::Kind::kLate) {
+  if (fate.kind == Fate::Kind::kLate || fate.kind == Fate::Kind::kSlow) {
     fate.delay = absl::Milliseconds(behaviour.late_ms);
   } else if (fate.kind == Fate::Kind::kOrdinary || fate.kind == Fate::Kind::kDecline) {
     fate.delay = DrawLatency(behaviour, random);

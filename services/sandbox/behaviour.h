@@ -13,16 +13,26 @@
 
 namespace waybill::sandbox {
 
+// What a call gets whose key has a first call that is late or slow, and not answered yet; the numbers are the proto's.
+enum class Repetition {
+  kByContract = 0,  // the first answer once there is one, ABORTED until then
+  kAborted = 1,
+  kConflict = 2,  // FAILED_PRECONDITION
+  kDeclined = 3,  // against the contract; calls that cannot be declined: kByContract
+};
+
 // As in proto/waybill/sandbox/v1: shares of all calls, drawn independently in this order; the first that hits decides.
 struct Behaviour {
   double unavailable_rate = 0;
   double lost_before_rate = 0;
   double lost_after_rate = 0;
   double late_rate = 0;
+  double slow_rate = 0;
   double decline_rate = 0;
   int64_t latency_ms_p50 = 0;
   int64_t latency_ms_p99 = 0;
   int64_t late_ms = 0;
+  Repetition repetition = Repetition::kByContract;
   std::vector<std::string> methods;  // the shares apply to these RPCs only; empty: to all
 };
 
@@ -30,12 +40,12 @@ struct Behaviour {
 // p99, methods that are not among `known_methods`.
 absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& known_methods);
 
-inline constexpr int kFateKinds = 6;
+inline constexpr int kFateKinds = 7;
 
 struct Fate {
-  enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kDecline };
+  enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kSlow, kDecline };
   Kind kind = Kind::kOrdinary;
-  absl::Duration delay = absl::ZeroDuration();  // from the call's arrival to its answer, at least
+  absl::Duration delay = absl::ZeroDuration();  // from the call's arrival to its answer, at least; kSlow: to its effect
 };
 
 const char* NameOf(Fate::Kind kind);  // "ordinary", "lost_after", ...

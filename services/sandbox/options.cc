@@ -1,6 +1,8 @@
 #include "services/sandbox/options.h"
 
 #include <iostream>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "CLI/CLI.hpp"
@@ -20,8 +22,10 @@ constexpr char kFooter[] = R"(What becomes of a call is drawn in this order; the
   lost-before   never answered, nothing executed
   lost-after    executed, never answered
   late          executed, answered after late-ms
+  slow          executed only after late-ms, and answered then
   decline       declined (dispatcher: no driver), and so is every repetition
-The first answer to an idempotency key is repeated for ever, over restarts as well.
+The first answer to an idempotency key is repeated for ever, over restarts as well. A repetition of a call that is
+still executing gets ABORTED, or what the repetition flag says.
 
 Examples:
   waybill-sandbox --log books.log
@@ -42,10 +46,21 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
   share("lost-before-rate", behaviour.lost_before_rate, "Calls never executed and never answered");
   share("lost-after-rate", behaviour.lost_after_rate, "Calls executed and never answered");
   share("late-rate", behaviour.late_rate, "Calls answered after late-ms");
+  share("slow-rate", behaviour.slow_rate, "Calls executed only after late-ms, and then answered");
   share("decline-rate", behaviour.decline_rate, "Calls declined");
   millis("latency-ms-p50", behaviour.latency_ms_p50, "Median latency of ordinary answers (log-normal; 0: at once)");
   millis("latency-ms-p99", behaviour.latency_ms_p99, "99th percentile of it");
-  millis("late-ms", behaviour.late_ms, "How late late answers are");
+  millis("late-ms", behaviour.late_ms, "How late late answers are, and the effects of slow calls");
+  group
+      ->add_option(fmt::format("--{}-repetition", target), behaviour.repetition,
+                   "What a repetition gets while the first call is late or slow")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Repetition>{{"contract", Repetition::kByContract},
+                                                                            {"aborted", Repetition::kAborted},
+                                                                            {"conflict", Repetition::kConflict},
+                                                                            {"declined", Repetition::kDeclined}})
+                      .description(""))
+      ->type_name("contract|aborted|conflict|declined")
+      ->default_str("contract");
   group
       ->add_option(fmt::format("--{}-methods", target), behaviour.methods,
                    fmt::format("The shares apply only to these of {}", fmt::join(MethodsOf(which), ", ")))

@@ -53,12 +53,20 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
   }
 }
 
-void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Execute execute) {
+void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Call call) {
   Admitted admitted = Admit(std::move(caller));
   if (admitted == nullptr) return;
-  const absl::Time now = clock_.Now();
   std::unique_lock lock(mutex_);
   TargetState& state = StateOf(target);
+  const FirstCall first{target, call.key};
+  if (auto unanswered = unanswered_.find(first); unanswered != unanswered_.end()) {
+    auto status = AnswerRepetition(state.behaviour.repetition, unanswered->second, call);
+    if (status.has_value()) {
+      lock.unlock();
+      admitted->Answer(*status);
+      return;
+    }
+  }
   Fate fate = Draw(state.behaviour, method, random_);
   state.fates[static_cast<size_t>(fate.kind)]->Increment();
   if (fate.kind == Fate::Kind::kUnavailable) {
@@ -71,15 +79,52 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
     Hold(std::move(admitted));
     return;
   }
-  std::optional<Record> effect;
   Pending pending;
-  pending.status = execute(books_, fate.kind == Fate::Kind::kDecline, now, effect);
-  if (effect.has_value()) pending.line = ToLine(*effect);
   pending.caller = std::move(admitted);
   pending.lost = fate.kind == Fate::Kind::kLostAfter;
   pending.answer_at = clock_.Steady() + fate.delay;
-  // Under the lock: the log holds the changes in the order in which they were made.
+  if (fate.kind == Fate::Kind::kLate && !call.key.empty() && unanswered_.emplace(first, true).second) {
+    pending.first = first;
+  }
+  if (fate.kind == Fate::Kind::kSlow) {
+    if (!call.key.empty()) unanswered_.emplace(first, false);
+    const SteadyTime then = pending.answer_at;
+    lock.unlock();
+    scheduler_.At(then, [this, first, call = std::move(call), pending = std::move(pending)]() mutable {
+      std::lock_guard later(mutex_);
+      unanswered_.erase(first);
+      Execute(call, std::move(pending), false);
+    });
+    return;
+  }
+  Execute(call, std::move(pending), fate.kind == Fate::Kind::kDecline);
+}
+
+void Sandbox::Execute(Call& call, Pending pending, bool decline) {
+  std::optional<Record> effect;
+  pending.status = call.execute(books_, decline, clock_.Now(), effect);
+  if (effect.has_value()) pending.line = ToLine(*effect);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+}
+
+std::optional<absl::Status> Sandbox::AnswerRepetition(Repetition repetition, bool executed, Call& call) {
+  // What undoes a call that is executed already is no repetition of it.
+  if (executed && !call.decline) return std::nullopt;
+  if (repetition == Repetition::kDeclined && call.decline) {
+    call.decline();
+    return absl::OkStatus();
+  }
+  const char* message = "a call with this key is still executing";
+  if (repetition == Repetition::kConflict) {
+    return Error(absl::StatusCode::kFailedPrecondition, "KEY_IN_PROGRESS", message);
+  }
+  if (executed && repetition != Repetition::kAborted) return std::nullopt;
+  return Error(absl::StatusCode::kAborted, "KEY_IN_PROGRESS", message);
+}
+
+void Sandbox::Forget(const FirstCall& first) {
+  std::lock_guard lock(mutex_);
+  unanswered_.erase(first);
 }
 
 void Sandbox::Read(std::unique_ptr<Caller> caller, std::function<void(const Books&)> read) {
@@ -180,10 +225,13 @@ void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
   } else if (pending.lost) {
     sandbox_.Hold(std::move(pending.caller));
   } else if (pending.answer_at > sandbox_.clock_.Steady()) {
-    sandbox_.scheduler_.At(pending.answer_at, [caller = std::move(pending.caller), status = std::move(pending.status)] {
+    sandbox_.scheduler_.At(pending.answer_at, [&sandbox = sandbox_, first = std::move(pending.first),
+                                               caller = std::move(pending.caller), status = std::move(pending.status)] {
+      if (first.has_value()) sandbox.Forget(*first);
       caller->Answer(status);
     });
   } else {
+    if (pending.first.has_value()) sandbox_.Forget(*pending.first);
     pending.caller->Answer(pending.status);
   }
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -50,9 +52,14 @@ struct SandboxOptions {
 
 class Sandbox {
  public:
-  // Fills in the caller's response from the books, changing them. `decline`: answer a new key so.
-  using Execute =
-      absl::AnyInvocable<absl::Status(Books& books, bool decline, absl::Time now, std::optional<Record>& effect)>;
+  // One call, apart from who waits for it.
+  struct Call {
+    std::string key;  // under which it is idempotent; empty: it only looks
+    // Fills in the caller's response from the books, changing them. `decline`: answer a new key so.
+    absl::AnyInvocable<absl::Status(Books& books, bool decline, absl::Time now, std::optional<Record>& effect)> execute;
+    // Fills in a response that declines, without the books; null: the call cannot be declined.
+    absl::AnyInvocable<void()> decline;
+  };
 
   // All outlive the sandbox. Callers that come back to it (OnGone) are gone when it is destroyed.
   Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
@@ -60,8 +67,9 @@ class Sandbox {
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
-  // One call of `method`. `execute` runs before this returns, or never; the caller is answered from any thread.
-  void Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Execute execute);
+  // One call of `method`. `execute` runs before this returns, or (a slow call) later, or never; the caller is answered
+  // from any thread.
+  void Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Call call);
   // The same for a look at the books that never misbehaves: it sees only what is durable when it is answered.
   void Read(std::unique_ptr<Caller> caller, std::function<void(const Books& books)> read);
 
@@ -88,6 +96,9 @@ class Sandbox {
   };
   using Admitted = std::unique_ptr<Caller, Leave>;
 
+  // A key whose first call is late or slow, and not answered yet.
+  using FirstCall = std::pair<Target, std::string>;
+
   // Waits for its line, or (a repetition, a look) for the lines before it.
   struct Pending {
     std::string line;  // may be empty
@@ -95,6 +106,7 @@ class Sandbox {
     absl::Status status;
     bool lost = false;  // never answer
     SteadyTime answer_at;
+    std::optional<FirstCall> first;  // of a late call, until it is answered
   };
 
   class Writer final : public BatchWriter<Pending> {
@@ -115,6 +127,12 @@ class Sandbox {
     std::array<prometheus::Counter*, kFateKinds> fates;  // by Fate::Kind
   };
 
+  // Executes, and queues the answer behind what the log has to hold for it. Under mutex_: the log holds the changes in
+  // the order in which they were made.
+  void Execute(Call& call, Pending pending, bool decline);
+  // What a repetition of a first call that is not answered yet gets, other than an answer from the books.
+  std::optional<absl::Status> AnswerRepetition(Repetition repetition, bool executed, Call& call);
+  void Forget(const FirstCall& first);
   Admitted Admit(std::unique_ptr<Caller> caller);  // null: refused, and answered so
   void Hold(std::shared_ptr<Caller> caller);
   TargetState& StateOf(Target target) { return targets_[static_cast<size_t>(target)]; }
@@ -129,6 +147,7 @@ class Sandbox {
   mutable std::mutex mutex_;  // over the books and the order in which their changes are queued, and behaviours
   Books books_;
   std::array<TargetState, 2> targets_;
+  std::map<FirstCall, bool> unanswered_;  // first calls that are late or slow; true: executed
 
   mutable std::mutex held_mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Caller>> held_;

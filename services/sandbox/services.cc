@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "services/rpc/call.h"
@@ -28,18 +29,24 @@ class RpcCaller final : public Caller {
   const typename rpc::UnaryCall<Req, Resp>::Ptr call_;
 };
 
-// Registers "service/method"; `execute(books, request, response, decline, now, effect)` is its meaning.
+constexpr std::string_view kLook = "GetPayment";  // the one that changes nothing
+
+// Registers "service/method"; `execute(books, request, response, decline, now, effect)` is its meaning, and
+// `decline(response)` fills in a response that declines; null: it cannot be declined.
 template <typename Req, typename Resp, typename Execute>
 void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::string& service,
-              const std::string& method, Execute execute) {
-  server.Unary<Req, Resp>(
-      service + "/" + method, [&sandbox, target, method, execute](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
-        auto* call = owned.get();
-        sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)),
-                      [call, execute](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
-                        return execute(books, call->request(), call->response(), decline, now, effect);
-                      });
-      });
+              const std::string& method, Execute execute, void (*decline)(Resp&) = nullptr) {
+  server.Unary<Req, Resp>(service + "/" + method, [&sandbox, target, method, execute,
+                                                   decline](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
+    auto* call = owned.get();
+    Sandbox::Call asked;
+    if (method != kLook) asked.key = call->request().idempotency_key();
+    asked.execute = [call, execute](Books& books, bool declined, absl::Time now, std::optional<Record>& effect) {
+      return execute(books, call->request(), call->response(), declined, now, effect);
+    };
+    if (decline != nullptr) asked.decline = [call, decline] { decline(call->response()); };
+    sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)), std::move(asked));
+  });
 }
 
 void SetTime(absl::Time time, google::protobuf::Timestamp& to) {
@@ -81,7 +88,8 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
           response.mutable_declined()->set_reason(answer->reason);
         }
         return absl::OkStatus();
-      });
+      },
+      [](payment_pb::ChargeResponse& response) { response.mutable_declined()->set_reason("INSUFFICIENT_FUNDS"); });
   Register<payment_pb::RefundRequest, payment_pb::RefundResponse>(
       server, sandbox, Target::kGateway, service, "Refund",
       [](Books& books, const payment_pb::RefundRequest& request, payment_pb::RefundResponse& response, bool,
@@ -94,7 +102,7 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
         return absl::OkStatus();
       });
   Register<payment_pb::GetPaymentRequest, payment_pb::Payment>(
-      server, sandbox, Target::kGateway, service, "GetPayment",
+      server, sandbox, Target::kGateway, service, std::string(kLook),
       [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, bool, absl::Time,
          std::optional<Record>&) -> absl::Status {
         const Payment* payment = books.FindPayment(request.idempotency_key());
@@ -124,7 +132,8 @@ void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
           response.mutable_assigned()->set_driver_id(answer->driver_id);
         }
         return absl::OkStatus();
-      });
+      },
+      [](dispatch_pb::AssignDriverResponse& response) { response.mutable_none()->set_reason("NO_DRIVER_AVAILABLE"); });
   Register<dispatch_pb::ReleaseDriverRequest, dispatch_pb::ReleaseDriverResponse>(
       server, sandbox, Target::kDispatcher, service, "ReleaseDriver",
       [](Books& books, const dispatch_pb::ReleaseDriverRequest& request, dispatch_pb::ReleaseDriverResponse& response,
@@ -142,6 +151,8 @@ Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   behaviour.lost_before_rate = wire.lost_before_rate();
   behaviour.lost_after_rate = wire.lost_after_rate();
   behaviour.late_rate = wire.late_rate();
+  behaviour.slow_rate = wire.slow_rate();
+  behaviour.repetition = static_cast<Repetition>(wire.repetition());
   behaviour.decline_rate = wire.decline_rate();
   behaviour.latency_ms_p50 = wire.latency_ms_p50();
   behaviour.latency_ms_p99 = wire.latency_ms_p99();
@@ -155,6 +166,8 @@ void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
   wire.set_lost_before_rate(behaviour.lost_before_rate);
   wire.set_lost_after_rate(behaviour.lost_after_rate);
   wire.set_late_rate(behaviour.late_rate);
+  wire.set_slow_rate(behaviour.slow_rate);
+  wire.set_repetition(static_cast<sandbox_pb::Repetition>(behaviour.repetition));
   wire.set_decline_rate(behaviour.decline_rate);
   wire.set_latency_ms_p50(behaviour.latency_ms_p50);
   wire.set_latency_ms_p99(behaviour.latency_ms_p99);

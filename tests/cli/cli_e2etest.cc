@@ -464,6 +464,12 @@ TEST_F(CliTest, SandboxSetAndBooks) {
   EXPECT_EQ(request.behaviour().latency_ms_p50(), 5);
   EXPECT_EQ(request.behaviour().latency_ms_p99(), 1000);
   EXPECT_THAT(request.behaviour().methods(), ElementsAre("Refund"));
+  sandbox_.set.Then(sandbox::Behaviours());
+  ASSERT_EQ(Run({"sandbox", "set", "--slow", "1", "--late-by", "3s", "--repetition", "conflict"}).code, 0);
+  request = sandbox_.set.requests()[1];
+  EXPECT_EQ(request.behaviour().slow_rate(), 1);
+  EXPECT_EQ(request.behaviour().late_ms(), 3000);
+  EXPECT_EQ(request.behaviour().repetition(), sandbox::REPETITION_CONFLICT);
 
   sandbox::Books books;
   books.add_entries()->set_idempotency_key("k/charge_payment");

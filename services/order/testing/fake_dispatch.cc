@@ -13,10 +13,18 @@ absl::Status Failure(Fate fate) {
   return absl::DeadlineExceededError("the dispatcher did not answer");
 }
 
-bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore; }
-bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined; }
+bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore && fate != Fate::kSlow; }
+bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined || fate == Fate::kRefused; }
+
+absl::Status StillExecuting() { return absl::AbortedError("a call with this key is still executing"); }
 
 }  // namespace
+
+void FakeDispatch::Land() {
+  std::lock_guard lock(mutex_);
+  for (const std::string& key : slow_) AssignNow(key, false);
+  slow_.clear();
+}
 
 void FakeDispatch::WillMeet(std::deque<Fate> fates) {
   std::lock_guard lock(mutex_);
@@ -52,8 +60,15 @@ void FakeDispatch::Assign(const ParticipantCall& call, const Uuid&, const storag
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next();
-    if (Executes(fate)) result = AssignNow(call.key, fate == Fate::kDeclined);
-    if (!Answers(fate)) result = Failure(fate);
+    if (slow_.contains(call.key)) {
+      result = StillExecuting();
+    } else if (fate == Fate::kRefused) {
+      result = AssignResult{std::nullopt, std::string(kNoDriverAvailable)};
+    } else {
+      if (fate == Fate::kSlow) slow_.insert(call.key);
+      if (Executes(fate)) result = AssignNow(call.key, fate == Fate::kDeclined);
+      if (!Answers(fate)) result = Failure(fate);
+    }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }
@@ -64,11 +79,13 @@ void FakeDispatch::Release(const ParticipantCall& call, const Uuid&, const stora
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next();
-    if (Executes(fate)) {
+    if (slow_.contains(call.key)) {
+      result = StillExecuting();
+    } else if (Executes(fate)) {
       assigned_.erase(call.key);
       closed_.insert(call.key);
     }
-    if (!Answers(fate)) result = Failure(fate);
+    if (result.ok() && !Answers(fate)) result = Failure(fate);
   }
   Answer([done = std::move(done), result]() mutable { done(result); });
 }

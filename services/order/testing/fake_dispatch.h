@@ -20,6 +20,7 @@ class FakeDispatch final : public Dispatch {
 
   // The fates of the next calls, in order; then every call is answered. kDeclined: no driver.
   void WillMeet(std::deque<Fate> fates);
+  void Land();  // executes the assignments that are slow
   // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
   void set_defer(std::function<void(FakePaymentGateway::Task)> defer) { defer_ = std::move(defer); }
 
@@ -42,6 +43,7 @@ class FakeDispatch final : public Dispatch {
   std::map<std::string, std::string> assigned_;
   std::map<std::string, AssignResult> answers_;  // the first one, by key
   std::set<std::string> closed_;
+  std::set<std::string> slow_;  // keys of assignments that have not landed
   std::function<void(FakePaymentGateway::Task)> defer_;
 };
 

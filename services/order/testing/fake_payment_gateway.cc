@@ -12,8 +12,10 @@ absl::Status Failure(Fate fate) {
   return absl::DeadlineExceededError("the gateway did not answer");
 }
 
-bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore; }
-bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined; }
+bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore && fate != Fate::kSlow; }
+bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined || fate == Fate::kRefused; }
+
+absl::Status StillExecuting() { return absl::AbortedError("a call with this key is still executing"); }
 
 std::string ReferenceOf(const std::string& key) { return "fake-" + key; }
 
@@ -27,6 +29,12 @@ void FakePaymentGateway::WillMeet(std::deque<Fate> fates) {
 void FakePaymentGateway::set_fate(Fate fate) {
   std::lock_guard lock(mutex_);
   fate_ = fate;
+}
+
+void FakePaymentGateway::Land() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, amount_minor] : slow_) ChargeNow(key, amount_minor, false);
+  slow_.clear();
 }
 
 Fate FakePaymentGateway::Next(const ParticipantCall& call) {
@@ -73,8 +81,15 @@ void FakePaymentGateway::Charge(const ParticipantCall& call, const storage::Orde
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next(call);
-    if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate == Fate::kDeclined);
-    if (!Answers(fate)) result = Failure(fate);
+    if (slow_.contains(call.key)) {
+      result = StillExecuting();
+    } else if (fate == Fate::kRefused) {
+      result = ChargeResult{false, "", "INSUFFICIENT_FUNDS"};
+    } else {
+      if (fate == Fate::kSlow) slow_[call.key] = order.amount_minor;
+      if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate == Fate::kDeclined);
+      if (!Answers(fate)) result = Failure(fate);
+    }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }
@@ -85,8 +100,12 @@ void FakePaymentGateway::Refund(const ParticipantCall& call, const storage::Orde
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next(call);
-    if (Executes(fate)) result = RefundNow(call.key);
-    if (!Answers(fate)) result = Failure(fate);
+    if (slow_.contains(call.key)) {
+      result = StillExecuting();
+    } else {
+      if (Executes(fate)) result = RefundNow(call.key);
+      if (!Answers(fate)) result = Failure(fate);
+    }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }

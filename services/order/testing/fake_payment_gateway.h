@@ -19,6 +19,8 @@ enum class Fate {
   kUnavailable,  // UNAVAILABLE at once, nothing executed
   kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
   kLostAfter,    // executed, then DEADLINE_EXCEEDED
+  kRefused,      // declined, against the contract, without a look at the books; calls that cannot be: answered
+  kSlow,         // DEADLINE_EXCEEDED, executed only when it Lands; until then calls with its key get ABORTED
 };
 
 class FakePaymentGateway final : public PaymentGateway {
@@ -37,6 +39,7 @@ class FakePaymentGateway final : public PaymentGateway {
   // The fates of the next calls, in order; then every call meets `fate`.
   void WillMeet(std::deque<Fate> fates);
   void set_fate(Fate fate);
+  void Land();  // executes the charges that are slow
   // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
 
@@ -57,6 +60,7 @@ class FakePaymentGateway final : public PaymentGateway {
 
   mutable std::mutex mutex_;
   std::map<std::string, Account> books_;
+  std::map<std::string, int64_t> slow_;  // amount by key, of charges that have not landed
   std::deque<Fate> fates_;
   Fate fate_ = Fate::kAnswered;
   ParticipantCall last_call_;

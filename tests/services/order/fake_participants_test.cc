@@ -15,13 +15,32 @@ struct FakeGatewayWorld {
   PaymentGateway& gateway() { return fake; }
   void DeclineNext() { fake.WillMeet({Fate::kDeclined}); }
   void LoseNextAnswer() { fake.WillMeet({Fate::kLostAfter}); }
+  void SlowNext() { fake.WillMeet({Fate::kSlow}); }
+  void Land() { fake.Land(); }
   int64_t NetMinor() { return fake.NetMinor(); }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, GatewayContract, FakeGatewayWorld);
 
+// A mock that does what the fake does: it can stand in for it wherever the contract counts.
+struct MockGatewayWorld : FakeGatewayWorld {
+  MockGatewayWorld() {
+    ON_CALL(mock, Charge).WillByDefault([this](const auto& call, const auto& order, auto done) {
+      fake.Charge(call, order, std::move(done));
+    });
+    ON_CALL(mock, Refund).WillByDefault([this](const auto& call, const auto& order, auto done) {
+      fake.Refund(call, order, std::move(done));
+    });
+  }
+  ::testing::NiceMock<testing::MockPaymentGateway> mock;
+  PaymentGateway& gateway() { return mock; }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Mock, GatewayContract, MockGatewayWorld);
+
 struct FakeDispatchWorld {
   testing::FakeDispatch fake{{"ann"}};
   Dispatch& dispatch() { return fake; }
+  void SlowNext() { fake.WillMeet({Fate::kSlow}); }
+  void Land() { fake.Land(); }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, DispatchContract, FakeDispatchWorld);
 

@@ -122,9 +122,41 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerForNeitherSuccessNorFailure) {
   EXPECT_EQ(this->world_.NetMinor(), 100);
 }
 
+TYPED_TEST_P(GatewayContract, GivesARepetitionNoOutcomeWhileTheFirstCallExecutes) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.SlowNext();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
+  auto meanwhile = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  EXPECT_EQ(meanwhile.status().code(), absl::StatusCode::kAborted) << "neither approved nor declined";
+  this->world_.Land();
+  auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->approved);
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+}
+
+TYPED_TEST_P(GatewayContract, AnswersARefundOnlyWhenNoChargeCanLandAnyMore) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.SlowNext();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
+  bool answered = RefundNow(gateway, CallFor("a"), OrderOf(100)).ok();
+  this->world_.Land();
+  if (!answered) {
+    auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+    EXPECT_TRUE(refunded.ok()) << refunded.status();
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked, RefundsOnceAndInFull,
                             ClosesAKeyThatIsRefundedBeforeItWasCharged, RepeatsADecline,
-                            TakesALostAnswerForNeitherSuccessNorFailure);
+                            TakesALostAnswerForNeitherSuccessNorFailure,
+                            GivesARepetitionNoOutcomeWhileTheFirstCallExecutes,
+                            AnswersARefundOnlyWhenNoChargeCanLandAnyMore);
 
 template <typename World>
 class DispatchContract : public ::testing::Test {
@@ -168,7 +200,27 @@ TYPED_TEST_P(DispatchContract, ClosesAKeyThatWasNeverAssigned) {
   EXPECT_EQ(late->none_reason, "KEY_CLOSED");
 }
 
+TYPED_TEST_P(DispatchContract, GivesARepetitionNoOutcomeWhileTheFirstCallExecutes) {
+  Dispatch& dispatch = this->world_.dispatch();
+  this->world_.SlowNext();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(AssignNow(dispatch, soon, OrderOf(1)).ok());
+  EXPECT_EQ(AssignNow(dispatch, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kAborted);
+  bool released = ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok();
+  this->world_.Land();
+  if (!released) {
+    auto assigned = AssignNow(dispatch, CallFor("a"), OrderOf(1));
+    ASSERT_TRUE(assigned.ok()) << assigned.status();
+    EXPECT_TRUE(assigned->driver.has_value());
+    EXPECT_TRUE(ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok());
+  }
+  auto other = AssignNow(dispatch, CallFor("b"), OrderOf(1));
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_TRUE(other->driver.has_value()) << "the driver is free once the release was answered";
+}
+
 REGISTER_TYPED_TEST_SUITE_P(DispatchContract, AssignsOneDriverHoweverOftenItIsAsked, FreesTheDriverAndClosesTheKey,
-                            ClosesAKeyThatWasNeverAssigned);
+                            ClosesAKeyThatWasNeverAssigned, GivesARepetitionNoOutcomeWhileTheFirstCallExecutes);
 
 }  // namespace waybill::order

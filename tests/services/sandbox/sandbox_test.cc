@@ -126,12 +126,29 @@ class SandboxTest : public ::testing::Test {
   // Charges `key`; `answer` gets the books' answer when the call is executed.
   std::shared_ptr<Ear> Charge(const std::string& key, ChargeAnswer* answer = nullptr) {
     auto ear = std::make_shared<Ear>();
-    sandbox_->Serve(Target::kGateway, "Charge", std::make_unique<FakeCaller>(ear),
-                    [key, answer](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
-                      auto result = books.Charge(sandbox::Charge{key, "o", 7, "EUR"}, decline, now, effect);
-                      if (answer && result.ok()) *answer = *result;
-                      return result.status();
-                    });
+    Sandbox::Call call;
+    call.key = key;
+    call.execute = [key, answer](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
+      auto result = books.Charge(sandbox::Charge{key, "o", 7, "EUR"}, decline, now, effect);
+      if (answer && result.ok()) *answer = *result;
+      return result.status();
+    };
+    call.decline = [answer] {
+      if (answer) *answer = {false, "", "INSUFFICIENT_FUNDS"};
+    };
+    sandbox_->Serve(Target::kGateway, "Charge", std::make_unique<FakeCaller>(ear), std::move(call));
+    return ear;
+  }
+  std::shared_ptr<Ear> Refund(const std::string& key, RefundAnswer* answer) {
+    auto ear = std::make_shared<Ear>();
+    Sandbox::Call call;
+    call.key = key;
+    call.execute = [key, answer](Books& books, bool, absl::Time now, std::optional<Record>& effect) {
+      auto result = books.Refund(key, "o", now, effect);
+      if (result.ok()) *answer = *result;
+      return result.status();
+    };
+    sandbox_->Serve(Target::kGateway, "Refund", std::make_unique<FakeCaller>(ear), std::move(call));
     return ear;
   }
   std::string LogContent() const {
@@ -217,6 +234,58 @@ TEST_F(SandboxTest, LateIsExecutedAtOnceAndAnsweredLate) {
   time_.Advance(absl::Milliseconds(499));
   EXPECT_FALSE(late->heard());
   time_.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(late->Await().ok());
+}
+
+TEST_F(SandboxTest, SlowIsExecutedLateAndItsRepetitionsAreRefusedMeanwhile) {
+  Behaviour behaviour;
+  behaviour.slow_rate = 1;
+  behaviour.late_ms = 500;
+  Behave(behaviour);
+  ChargeAnswer answer;
+  auto slow = Charge("k", &answer);
+  ASSERT_TRUE(scheduler_.AwaitSet(1));
+  Behave(Behaviour());
+  EXPECT_EQ(Charge("k")->Await().code(), absl::StatusCode::kAborted);
+  RefundAnswer refund;
+  EXPECT_EQ(Refund("k", &refund)->Await().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(Charge("other")->Await().ok());
+  EXPECT_EQ(LogContent().find("\"k\""), std::string::npos);
+  EXPECT_FALSE(slow->heard());
+  time_.Advance(absl::Milliseconds(500));
+  EXPECT_TRUE(slow->Await().ok());
+  EXPECT_TRUE(answer.approved);
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
+  ChargeAnswer again;
+  EXPECT_TRUE(Charge("k", &again)->Await().ok());
+  EXPECT_EQ(again.reference, answer.reference);
+}
+
+TEST_F(SandboxTest, ARepetitionOfALateCallGetsWhatWasAskedFor) {
+  Behaviour behaviour;
+  behaviour.late_rate = 1;
+  behaviour.late_ms = 500;
+  Behave(behaviour);
+  auto late = Charge("k");
+  ASSERT_TRUE(scheduler_.AwaitSet(1));
+  behaviour.late_rate = 0;
+  behaviour.repetition = Repetition::kConflict;
+  Behave(behaviour);
+  EXPECT_EQ(Charge("k")->Await().code(), absl::StatusCode::kFailedPrecondition);
+  behaviour.repetition = Repetition::kDeclined;
+  Behave(behaviour);
+  ChargeAnswer answer;
+  EXPECT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_FALSE(answer.approved);
+  EXPECT_EQ(answer.reason, "INSUFFICIENT_FUNDS");
+  behaviour.repetition = Repetition::kByContract;
+  Behave(behaviour);
+  EXPECT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_TRUE(answer.approved) << "it is executed";
+  RefundAnswer refund;
+  EXPECT_TRUE(Refund("k", &refund)->Await().ok());
+  EXPECT_EQ(refund.refunded_minor, 7);
+  time_.Advance(absl::Milliseconds(500));
   EXPECT_TRUE(late->Await().ok());
 }
 

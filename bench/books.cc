@@ -17,7 +17,7 @@ using storage::Rows;
 constexpr char kCountByStatus[] = R"sql(
 SELECT CASE WHEN state = 'running' THEN 'PENDING'
             WHEN state = 'succeeded' THEN 'CONFIRMED'
-            WHEN state = 'closed' AND failure_reason IS NULL THEN 'COMPLETED'
+            WHEN state IN ('closing', 'closed') AND failure_reason IS NULL THEN 'COMPLETED'
             WHEN state = 'compensating' THEN 'COMPENSATING'
             WHEN state = 'resolved' THEN 'RESOLVED'
             WHEN failure_reason = 'CANCELLED' THEN 'CANCELLED'

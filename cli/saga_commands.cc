@@ -124,10 +124,10 @@ void AddList(CLI::App& group, Context& context) {
   CLI::App* command = group.add_subcommand("list", "List sagas, oldest first; without --state the unfinished ones");
   command->add_option("--state", args->states, "Only in this state; may be given many times")
       ->allow_extra_args(false)
-      ->transform(CLI::IsMember({"RUNNING", "SUCCEEDED", "CLOSED", "COMPENSATING", "COMPENSATED", "RESOLVED"},
-                                CLI::ignore_case));
+      ->transform(CLI::IsMember(
+          {"RUNNING", "SUCCEEDED", "CLOSING", "CLOSED", "COMPENSATING", "COMPENSATED", "RESOLVED"}, CLI::ignore_case));
   command->add_option("--older-than", args->older_than, "Only if created longer ago")->type_name("DURATION");
-  command->add_flag("--needs-attention", args->needs_attention, "Only those whose compensation keeps failing");
+  command->add_flag("--needs-attention", args->needs_attention, "Only those that do not come to an end by themselves");
   command->add_option("--limit", args->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
   command->footer(
       "Examples:\n"
@@ -150,7 +150,8 @@ void AddResolve(CLI::App& group, Context& context) {
       "Example:\n"
       "  waybill saga resolve 01939f6e-0000-7000-8000-000000000001 --reason \"refunded at the bank, ticket 812\"\n"
       "\n"
-      "Only a saga that is compensating and needs attention can be resolved; any other is refused (exit code 4).");
+      "Only a saga that is compensating or closing, and needs attention, can be resolved; any other is refused (exit "
+      "code 4).");
   command->callback([&context, args] {
     context.run = [&context, args] { return Resolve(context, args->id, args->reason, args->who); };
   });

@@ -71,6 +71,9 @@ struct Action {
   // True: the call has no effect outside; all it does is to fill in payload effects, which the journal commits together
   // with the outcome. No intent has to be durable first.
   bool journaled = false;
+  // Takes what the call claimed out of the payload again, since the journal gave the claim to another saga; null:
+  // nothing is there to take out.
+  std::function<void(P&)> claim_lost;
 };
 
 template <typename P>
@@ -78,6 +81,9 @@ struct Step {
   std::string name;
   Action<P> does;
   Action<P> undone_by;  // call empty: there is nothing to undo
+  // Tells the step, once the saga has succeeded for good, that it will not be undone; call empty: it need not know.
+  // Under the same key; repeated until it succeeds.
+  Action<P> closed_by;
   RetryPolicy retry;
 };
 
@@ -93,7 +99,7 @@ class DefinitionBuilder {
   explicit DefinitionBuilder(std::string name) { definition_.name = std::move(name); }
 
   DefinitionBuilder& Step(std::string name) {
-    definition_.steps.push_back({std::move(name), {}, {}, {}});
+    definition_.steps.push_back({std::move(name), {}, {}, {}, {}});
     return *this;
   }
   DefinitionBuilder& Does(Action<P> action) {
@@ -102,6 +108,10 @@ class DefinitionBuilder {
   }
   DefinitionBuilder& UndoneBy(Action<P> action) {
     definition_.steps.back().undone_by = std::move(action);
+    return *this;
+  }
+  DefinitionBuilder& ClosedBy(Action<P> action) {
+    definition_.steps.back().closed_by = std::move(action);
     return *this;
   }
   DefinitionBuilder& Retried(RetryPolicy policy) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct Write {
   int64_t expected_seq = 0;
 };
 
+// The reason of a status with which a journal refuses a write for good: nothing of it was written, and the same write
+// never will be. Its metadata say why, if anything does ("sqlstate", "constraint").
+inline constexpr std::string_view kStoreRefused = "STORE_REFUSED";
+
 enum class WriteResult {
   kApplied,   // durable, with the payload's effects
   kFenced,    // somebody else has claimed or written the saga since: this process must let go of it
@@ -62,7 +67,8 @@ class Journal {
   virtual ~Journal() = default;
 
   // --- Asynchronous; `done` is called exactly once, on any thread, perhaps before the call returns. What is passed by
-  // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written.
+  // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written;
+  // but see kStoreRefused.
 
   // Makes a new saga durable, under this owner's lease, before its first call goes out. Answers the record that already
   // holds the payload's deduplication key, if there is one: then nothing was written, or another process has claimed

@@ -52,8 +52,8 @@ enum class LogOutcome : uint8_t {
   kUndoFailed,
   kCancelled,       // turned back on request
   kRecovered,       // another process took it over
-  kNeedsAttention,  // compensation has failed many times
-  kClosed,
+  kNeedsAttention,  // undoing or closing has failed many times, or the store refused a write
+  kClosed,          // of the saga: can no longer be turned back; of a step: it was told so
   kResolved,
 };
 std::string_view Name(LogOutcome outcome);

@@ -7,7 +7,9 @@
 namespace waybill::saga {
 
 struct RetryPolicy {
-  int attempts_max = 5;  // the budget of a step; undoing has none
+  // The budget of a step, of which both have to be spent before it is turned back. Undoing has none.
+  int attempts_max = 5;
+  absl::Duration retry_for = absl::Seconds(30);  // since its first attempt in this process
   absl::Duration attempt_timeout = absl::Seconds(2);
   absl::Duration backoff_initial = absl::Milliseconds(100);
   absl::Duration backoff_max = absl::Seconds(5);

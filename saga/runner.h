@@ -8,10 +8,12 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +33,7 @@
 #include "runtime/random.h"
 #include "runtime/scheduler.h"
 #include "runtime/status.h"
+#include "runtime/text.h"
 #include "saga/definition.h"
 #include "saga/journal.h"
 #include "saga/record.h"
@@ -39,25 +42,30 @@
 
 namespace waybill::saga {
 
+// Which of a step's actions is called.
+enum class Direction { kDo, kUndo, kClose };
+
 // What a runner tells the world; called on the saga's own path, so it must be quick and must not block.
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void OnAttempt(std::string_view step, bool undo, Outcome::Kind outcome, absl::Duration took) {}
-  virtual void OnRetry(std::string_view step, bool undo) {}
+  virtual void OnAttempt(std::string_view step, Direction direction, Outcome::Kind outcome, absl::Duration took) {}
+  virtual void OnRetry(std::string_view step, Direction direction) {}
   virtual void OnTransition(const Header& header) {}  // after every journal write
   virtual void OnSettled(const Header& header, absl::Duration age) {}
   virtual void OnNeedsAttention(const Header& header) {}
   virtual void OnRecovered(const Header& header) {}
   virtual void OnFenced(const Header& header) {}
   virtual void OnLostClaim(const Header& header) {}
+  // The store refuses a write for good; `header` is what was to be written.
+  virtual void OnRefused(const Header& header, const absl::Status& why) {}
 };
 
 // What a person or a client asks of one saga.
 struct Directive {
   enum class Kind {
     kCancel,   // turn it back; harmless when it is turned back already
-    kClose,    // end a succeeded one for good; harmless when it is closed already
+    kClose,    // end a succeeded one for good; harmless when it is closed already, or being closed
     kRetry,    // try what it is backing off from at once
     kResolve,  // end one that needs attention
   };
@@ -65,18 +73,26 @@ struct Directive {
   std::string detail;  // goes to the log
 };
 
+// The reason of a directive that is refused: the saga's state, which metadata `state` names, does not allow it.
+inline constexpr std::string_view kStateForbids = "SAGA_STATE_FORBIDS";
+
+// What a log entry and a failure hold of a text from outside, in bytes.
+inline constexpr size_t kReasonBytesMax = 128;
+inline constexpr size_t kDetailBytesMax = 4096;
+
 struct RunnerOptions {
   absl::Duration lease = absl::Seconds(10);  // as the journal's; renewed after a third of it
   int conflicts_max = 16;                    // lost claims in a row, after which the step counts as unknown
-  size_t live_max = 150'000;  // sagas driven at a time; Start refuses more (RESOURCE_EXHAUSTED QUEUE_FULL)
+  size_t live_max = 20'000;  // sagas driven at a time; Start refuses more (RESOURCE_EXHAUSTED QUEUE_FULL)
 };
 
 template <typename P>
 class Runner {
  public:
   using Begun = absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)>;
-  // Called exactly once: with the record where the saga came to rest (valid during the call only), or with why this
-  // process stopped driving it: ABORTED SAGA_TAKEN_OVER, UNAVAILABLE.
+  // Called exactly once: with the record where the saga came to rest, or as soon as it is durable that it is being
+  // closed (valid during the call only), or with why this process stopped driving it: ABORTED SAGA_TAKEN_OVER,
+  // UNAVAILABLE.
   using Settled = absl::AnyInvocable<void(absl::StatusOr<const Record<P>*>)>;
   // Lets a directive add to the books in the same commit.
   using Prepare = std::function<void(P&)>;
@@ -142,6 +158,7 @@ class Runner {
   // be. Blocks on the journal. `settled` is called when the saga has come to rest; with NOT_FOUND or
   // FAILED_PRECONDITION when the directive is not possible. `prepare` runs when the directive takes effect.
   void Direct(const Uuid& id, Directive directive, Prepare prepare, Settled settled) {
+    directive.detail = CleanText(std::move(directive.detail), kDetailBytesMax);
     Pending pending{std::move(directive), std::move(prepare), std::move(settled)};
     if (ExecutionPtr execution = Find(id); execution && Post(execution, pending)) return;
     absl::StatusOr<Record<P>> claimed = journal_.Claim(id, ClaimMode::kTakeOver);
@@ -215,9 +232,9 @@ class Runner {
     return absl::OkStatus();
   }
 
-  // Lets sagas that back off go at once and gives the others until `deadline` to come to rest; then ends every lease of
-  // this owner, so that another process continues. Nothing may be started any more.
-  absl::Status Stop(SteadyTime deadline) {
+  // Lets sagas that back off go at once and gives the others until `deadline` to come to rest. From then on nobody is
+  // called and nothing is written; what still comes back is let go. Nothing may be started any more.
+  void Stop(SteadyTime deadline) {
     std::vector<ExecutionPtr> parked;
     {
       std::lock_guard lock(mutex_);
@@ -227,13 +244,15 @@ class Runner {
     for (const ExecutionPtr& execution : parked) {
       if (Unpark(execution)) LetGo(execution, ShuttingDown());
     }
-    {
-      std::unique_lock lock(mutex_);
-      absl::Duration wait = std::max(deadline - clock_.Steady(), absl::ZeroDuration());
-      all_ended_.wait_for(lock, absl::ToChronoNanoseconds(wait), [this] { return live_.empty(); });
-    }
-    return journal_.ReleaseAll();
+    std::unique_lock lock(mutex_);
+    absl::Duration wait = std::max(deadline - clock_.Steady(), absl::ZeroDuration());
+    all_ended_.wait_for(lock, absl::ToChronoNanoseconds(wait), [this] { return live_.empty(); });
+    stopped_ = true;
   }
+
+  // Ends every lease of this owner, so that another process continues at once. After Stop, and when the journal has
+  // written what it had: a write renews its lease. Blocks on the journal.
+  absl::Status ReleaseLeases() { return journal_.ReleaseAll(); }
 
   size_t live() const {
     std::lock_guard lock(mutex_);
@@ -256,6 +275,12 @@ class Runner {
     bool must_flush = false;
     int conflicts = 0;
     bool wrote = false;
+    bool refused = false;  // by the store, for good: what was to be written last
+    // True: a call of the step being done may have had an effect, or may still have one, of which nobody has heard. One
+    // was answered unknown, or the saga was claimed, and its owner before may have had a call in flight. It needs no
+    // place in the journal: whoever goes on with what another life began claims it first.
+    bool in_doubt = false;
+    std::optional<SteadyTime> tried_since;  // the step being done: its first attempt here
     struct Checkpoint {
       State state;
       int step;
@@ -265,8 +290,10 @@ class Runner {
       typename P::Effects effects;
       bool journaled;
     };
-    // Where to go back to when the claim that was made since the last write is lost.
+    // Where to go back to when the claim that was made since the last write is lost, and the directives that took
+    // effect since then: they do again.
     std::optional<Checkpoint> before_claim;
+    std::vector<Pending> after_claim;
 
     std::optional<SteadyTime> began;  // here, and not in another process or an earlier life
     bool recovered = false;
@@ -323,6 +350,7 @@ class Runner {
       Drive(std::move(execution), Command::kSettle);
       return;
     }
+    e.in_doubt = e.record.state == State::kRunning;
     AddLog(e, LogOutcome::kRecovered, "", fmt::format("epoch {}", e.record.epoch));
     Command command = Move(e, Event::kRecovered);
     Drive(std::move(execution), command);
@@ -350,8 +378,16 @@ class Runner {
     return true;
   }
 
+  // What to do with one that is unfinished.
   static Command Resume(const Execution& e) {
-    return e.record.state == State::kRunning ? Command::kDoStep : Command::kUndoStep;
+    switch (e.record.state) {
+      case State::kRunning:
+        return Command::kDoStep;
+      case State::kClosing:
+        return Command::kCloseStep;
+      default:
+        return Command::kUndoStep;
+    }
   }
 
   // Carries out what was asked meanwhile. Returns the command to go on with.
@@ -366,17 +402,21 @@ class Runner {
       }
       State before = e.record.state;
       absl::Status applied = Apply(e, *asked);
-      if (e.record.state != before)
-        command = e.record.state == State::kCompensating ? Command::kUndoStep : Command::kSettle;
+      if (e.record.state != before) command = IsUnfinished(e.record.state) ? Resume(e) : Command::kSettle;
       Answer(e, *asked, applied);
+      if (applied.ok() && e.before_claim) {
+        asked->settled = [](auto) {};  // whoever asked has the answer, or waits for the end
+        e.after_claim.push_back(*std::move(asked));
+      }
     }
   }
 
-  // Refused: tells so. At rest: answers. Otherwise the asker waits for the end like everybody else.
+  // Refused: tells so. At rest, or closing: answers. Otherwise the asker waits for that like everybody else.
   void Answer(Execution& e, Pending& asked, const absl::Status& applied) {
+    const bool closing = e.record.state == State::kClosing && asked.directive.kind != Directive::Kind::kRetry;
     if (!applied.ok()) {
       asked.settled(applied);
-    } else if (IsTerminal(e.record.state) && !e.must_flush) {
+    } else if ((IsTerminal(e.record.state) || closing) && !e.must_flush) {
       asked.settled(&e.record);
     } else {
       std::lock_guard lock(e.mutex);
@@ -387,7 +427,8 @@ class Runner {
   absl::Status Apply(Execution& e, Pending& asked) {
     const State state = e.record.state;
     auto refuse = [&](std::string_view why) {
-      return absl::FailedPreconditionError(fmt::format("the saga is {}: {}", Name(state), why));
+      return MakeError(absl::StatusCode::kFailedPrecondition, fmt::format("the saga is {}: {}", Name(state), why),
+                       {.reason = std::string(kStateForbids), .metadata = {{"state", std::string(Name(state))}}});
     };
     switch (asked.directive.kind) {
       case Directive::Kind::kCancel:
@@ -400,8 +441,10 @@ class Runner {
         Move(e, Event::kCancelRequested);
         break;
       case Directive::Kind::kClose:
-        if (state == State::kClosed) return absl::OkStatus();
+        if (state == State::kClosing || state == State::kClosed) return absl::OkStatus();
         if (!FindTransition(state, Event::kCloseRequested)) return refuse("only a succeeded one can be closed");
+        e.record.step = 0;
+        e.record.attempt = 1;
         AddLog(e, LogOutcome::kClosed, "", asked.directive.detail);
         Move(e, Event::kCloseRequested);
         break;
@@ -410,7 +453,7 @@ class Runner {
         return absl::OkStatus();
       case Directive::Kind::kResolve:
         if (!FindTransition(state, Event::kResolveRequested) || !e.record.needs_attention) {
-          return refuse("only one that is compensating and needs attention can be resolved");
+          return refuse("only one that is compensating or closing, and needs attention, can be resolved");
         }
         AddLog(e, LogOutcome::kResolved, "", asked.directive.detail);
         e.record.needs_attention = false;
@@ -429,16 +472,21 @@ class Runner {
     command = TakePending(e, command);
     switch (command) {
       case Command::kDoStep:
-      case Command::kUndoStep: {
+      case Command::kUndoStep:
+      case Command::kCloseStep: {
         const Step<P>& step = definition_.steps[static_cast<size_t>(e.record.step)];
-        const bool undo = command == Command::kUndoStep;
-        const Action<P>& action = undo ? step.undone_by : step.does;
-        if (undo && !action.call) {
-          Drive(std::move(execution), StepUndone(e));
+        const Direction direction = command == Command::kDoStep     ? Direction::kDo
+                                    : command == Command::kUndoStep ? Direction::kUndo
+                                                                    : Direction::kClose;
+        const Action<P>& action = direction == Direction::kDo     ? step.does
+                                  : direction == Direction::kUndo ? step.undone_by
+                                                                  : step.closed_by;
+        if (direction != Direction::kDo && !action.call) {
+          Drive(std::move(execution), direction == Direction::kUndo ? StepUndone(e) : StepClosed(e));
         } else if (e.must_flush && !action.journaled && !WAYBILL_FAULT("act_before_persist")) {
           Flush(std::move(execution), command);
         } else {
-          Call(std::move(execution), step, action, undo);
+          Call(std::move(execution), step, action, direction);
         }
         return;
       }
@@ -459,12 +507,15 @@ class Runner {
     }
   }
 
-  void Call(ExecutionPtr execution, const Step<P>& step, const Action<P>& action, bool undo) {
+  void Call(ExecutionPtr execution, const Step<P>& step, const Action<P>& action, Direction direction) {
     Execution& e = *execution;
+    const bool doing = direction == Direction::kDo;
+    if (stopped_) return LetGo(execution, ShuttingDown());
     // The first of several journaled calls that share a commit; of the others, the one that the next commit is about.
-    if (!undo && (!e.before_claim || !e.before_claim->journaled)) {
+    if (doing && (!e.before_claim || !e.before_claim->journaled)) {
       e.before_claim = {e.record.state,           e.record.step,   e.record.attempt, e.record.seq, e.log.size(),
                         e.record.payload.effects, action.journaled};
+      e.after_claim.clear();
     }
     Attempt attempt;
     attempt.saga_id = e.record.id;
@@ -472,15 +523,23 @@ class Runner {
     attempt.number = e.record.attempt;
     attempt.conflicts = e.conflicts;
     const SteadyTime started = clock_.Steady();
+    if (doing && !e.tried_since) e.tried_since = started;
     attempt.deadline = started + step.retry.attempt_timeout;
     attempt.traceparent = e.record.traceparent;
     action.call(attempt, e.record.payload,
-                [this, execution = std::move(execution), &step, undo, started](Outcome outcome) mutable {
-                  observer_.OnAttempt(step.name, undo, outcome.kind, clock_.Steady() - started);
-                  Command command = undo ? AfterUndo(*execution, step, std::move(outcome))
-                                         : AfterDo(*execution, step, std::move(outcome));
+                [this, execution = std::move(execution), &step, direction, started](Outcome outcome) mutable {
+                  observer_.OnAttempt(step.name, direction, outcome.kind, clock_.Steady() - started);
+                  // A participant's words, which nobody has looked at.
+                  outcome.reason = CleanText(std::move(outcome.reason), kReasonBytesMax);
+                  outcome.detail = CleanText(std::move(outcome.detail), kDetailBytesMax);
+                  Command command = After(*execution, step, direction, std::move(outcome));
                   Drive(std::move(execution), command);
                 });
+  }
+
+  Command After(Execution& e, const Step<P>& step, Direction direction, Outcome outcome) {
+    if (direction == Direction::kDo) return AfterDo(e, step, std::move(outcome));
+    return AfterLasting(e, step, direction, std::move(outcome));
   }
 
   Command AfterDo(Execution& e, const Step<P>& step, Outcome outcome) {
@@ -492,6 +551,9 @@ class Runner {
     switch (outcome.kind) {
       case Outcome::Kind::kSucceeded: {
         AddLog(e, LogOutcome::kSucceeded, step.name, std::move(outcome.detail));
+        e.in_doubt = false;
+        e.tried_since.reset();
+        at.needs_attention = false;
         if (at.step + 1 == static_cast<int>(definition_.steps.size())) return Move(e, Event::kLastStepSucceeded);
         ++at.step;
         at.attempt = 1;
@@ -501,14 +563,20 @@ class Runner {
         AddLog(e, LogOutcome::kRejected, step.name, Explain(outcome));
         at.failure = {std::move(outcome.reason), std::move(outcome.detail)};
         at.attempt = 1;
+        // What this call was refused says nothing about a call before it that may yet go through: undoing the step
+        // closes its key.
+        if (e.in_doubt && !step.does.journaled && !WAYBILL_FAULT("believe_a_late_refusal")) {
+          return Move(e, Event::kStepRejected);
+        }
         if (at.step == 0) return Move(e, Event::kFirstStepRejected);
         --at.step;
         return Move(e, Event::kStepRejected);
       case Outcome::Kind::kUnknown:
         AddLog(e, LogOutcome::kUnknown, step.name, Explain(outcome));
-        if (at.attempt < step.retry.attempts_max && !outcome.give_up) {
+        e.in_doubt = true;
+        if (!outcome.give_up && (at.attempt < step.retry.attempts_max || TimeLeft(e, step) > absl::ZeroDuration())) {
           ++at.attempt;
-          observer_.OnRetry(step.name, false);
+          observer_.OnRetry(step.name, Direction::kDo);
           return Move(e, Event::kStepUnknown);
         }
         at.failure = {std::move(outcome.reason), std::move(outcome.detail)};
@@ -518,28 +586,36 @@ class Runner {
     return Command::kSettle;
   }
 
-  Command AfterUndo(Execution& e, const Step<P>& step, Outcome outcome) {
+  absl::Duration TimeLeft(const Execution& e, const Step<P>& step) const {
+    const SteadyTime now = clock_.Steady();
+    return e.tried_since.value_or(now) + step.retry.retry_for - now;
+  }
+
+  // After undoing or closing a step.
+  Command AfterLasting(Execution& e, const Step<P>& step, Direction direction, Outcome outcome) {
     Header& at = e.record;
+    const bool undo = direction == Direction::kUndo;
     if (outcome.kind == Outcome::Kind::kSucceeded) {
       e.must_flush = true;
-      AddLog(e, LogOutcome::kUndone, step.name, std::move(outcome.detail));
-      return StepUndone(e);
+      AddLog(e, undo ? LogOutcome::kUndone : LogOutcome::kClosed, step.name, std::move(outcome.detail));
+      return undo ? StepUndone(e) : StepClosed(e);
     }
-    // Compensation never gives up, so its log must not grow without end: failures are logged until somebody has been
-    // called, and from then on at attempts 16, 32, 64, ...
+    // Neither ever gives up, so the log must not grow without end: failures are logged until somebody has been called,
+    // and from then on at attempts 16, 32, 64, ...
     const bool power_of_two = (at.attempt & (at.attempt - 1)) == 0;
     if (!at.needs_attention || power_of_two) {
       e.must_flush = true;
-      AddLog(e, LogOutcome::kUndoFailed, step.name, Explain(outcome));
+      AddLog(e, undo ? LogOutcome::kUndoFailed : LogOutcome::kUnknown, step.name, Explain(outcome));
     }
     if (!at.needs_attention && at.attempt >= step.retry.attention_after) {
       at.needs_attention = true;
-      AddLog(e, LogOutcome::kNeedsAttention, step.name, fmt::format("{} attempts to undo failed", at.attempt));
+      AddLog(e, LogOutcome::kNeedsAttention, step.name,
+             fmt::format("{} attempts to {} failed", at.attempt, undo ? "undo" : "close"));
       observer_.OnNeedsAttention(at);
     }
     ++at.attempt;
-    observer_.OnRetry(step.name, true);
-    return Move(e, Event::kUndoFailed);
+    observer_.OnRetry(step.name, direction);
+    return Move(e, undo ? Event::kUndoFailed : Event::kCloseFailed);
   }
 
   Command StepUndone(Execution& e) {
@@ -553,6 +629,18 @@ class Runner {
     --e.record.step;
     e.record.attempt = 1;
     return Move(e, Event::kStepUndone);
+  }
+
+  Command StepClosed(Execution& e) {
+    e.must_flush = true;
+    e.record.needs_attention = false;
+    if (e.log.empty()) {
+      AddLog(e, LogOutcome::kClosed, definition_.steps[static_cast<size_t>(e.record.step)].name, "nobody to tell");
+    }
+    if (e.record.step + 1 == static_cast<int>(definition_.steps.size())) return Move(e, Event::kLastStepClosed);
+    ++e.record.step;
+    e.record.attempt = 1;
+    return Move(e, Event::kStepClosed);
   }
 
   static std::string Explain(const Outcome& outcome) {
@@ -582,6 +670,7 @@ class Runner {
 
   void Flush(ExecutionPtr execution, Command command) {
     Execution& e = *execution;
+    if (stopped_) return LetGo(execution, ShuttingDown());
     e.record.updated_at = e.log.back().at;
     Write<P> write{&e.record, e.log, e.persisted_seq};
     journal_.Advance(write,
@@ -593,8 +682,11 @@ class Runner {
   void OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<WriteResult> result) {
     Execution& e = *execution;
     if (!result.ok()) {
-      // Perhaps written, perhaps not: whoever claims it next reads the truth.
-      LetGo(execution, result.status());
+      if (GetErrorDetail(result.status()).reason == kStoreRefused) {
+        OnRefused(std::move(execution), result.status());
+      } else {
+        LetGo(execution, result.status());  // perhaps written, perhaps not: whoever claims it next reads the truth
+      }
       return;
     }
     switch (*result) {
@@ -603,7 +695,9 @@ class Runner {
         e.log.clear();
         e.must_flush = false;
         e.conflicts = 0;
+        e.refused = false;
         e.before_claim.reset();
+        e.after_claim.clear();
         e.record.payload.effects = {};
         {
           std::lock_guard lock(mutex_);
@@ -611,6 +705,7 @@ class Runner {
         }
         e.wrote = true;
         observer_.OnTransition(e.record);
+        if (e.record.state == State::kClosing) TellWaiters(e, &e.record);
         Drive(std::move(execution), command);
         return;
       case WriteResult::kFenced:
@@ -626,12 +721,78 @@ class Runner {
     }
   }
 
+  // The store would refuse this write for ever. What the last call brought is dropped, and its attempt counts as
+  // unknown: so budgets are spent and the saga turns back, by writes that hold no foreign text. A person is called.
+  void OnRefused(ExecutionPtr execution, const absl::Status& why) {
+    Execution& e = *execution;
+    observer_.OnRefused(e.record, why);
+    const bool refused_again = std::exchange(e.refused, true);
+    const bool had_directive = std::any_of(e.log.begin(), e.log.end(), [](const LogEntry& entry) {
+      return entry.outcome == LogOutcome::kCancelled || entry.outcome == LogOutcome::kClosed ||
+             entry.outcome == LogOutcome::kResolved;
+    });
+    absl::StatusOr<Record<P>> durable = journal_.Load(e.record.id);
+    if (!durable.ok() || durable->epoch != e.record.epoch || durable->seq != e.persisted_seq) {
+      LetGo(execution, durable.ok() ? TakenOver() : durable.status());
+      return;
+    }
+    e.record = *std::move(durable);
+    e.log.clear();
+    e.before_claim.reset();
+    e.after_claim.clear();
+    e.conflicts = 0;
+    e.in_doubt = true;
+    if (!IsUnfinished(e.record.state)) {  // at rest, until a directive came that cannot be written
+      LetGo(execution, why);
+      return;
+    }
+    if (had_directive) TellWaiters(e, why);
+    std::string what = "the store refused what was to be written";
+    for (const auto& [name, value] : GetErrorDetail(why).metadata) what += fmt::format(", {} {}", name, value);
+    const Step<P>& step = definition_.steps[static_cast<size_t>(e.record.step)];
+    if (!e.record.needs_attention) AddLog(e, LogOutcome::kNeedsAttention, step.name, what);
+    e.record.needs_attention = true;
+    Outcome outcome = Outcome::Unknown(std::string(kStoreRefused), std::move(what));
+    const Direction direction = e.record.state == State::kRunning   ? Direction::kDo
+                                : e.record.state == State::kClosing ? Direction::kClose
+                                                                    : Direction::kUndo;
+    Command command = After(e, step, direction, std::move(outcome));
+    e.must_flush = !e.log.empty();
+    if (refused_again) {
+      Park(std::move(execution), step.retry.undo_backoff_max);  // and then once more
+    } else if (e.must_flush) {
+      Flush(std::move(execution), command);
+    } else {
+      Drive(std::move(execution), command);
+    }
+  }
+
+  void TellWaiters(Execution& e, absl::StatusOr<const Record<P>*> what) {
+    std::vector<Settled> settled;
+    {
+      std::lock_guard lock(e.mutex);
+      settled.swap(e.settled);
+    }
+    for (Settled& waiter : settled) waiter(what);
+  }
+
   Command GoBackBeforeClaim(Execution& e) {
     e.record.state = e.before_claim->state;
     e.record.step = e.before_claim->step;
     e.record.attempt = e.before_claim->attempt;
     e.record.seq = e.before_claim->seq;
+    e.record.failure = {};
     e.record.payload.effects = e.before_claim->effects;
+    for (size_t i = static_cast<size_t>(e.record.step); i < definition_.steps.size(); ++i) {
+      if (auto& claim_lost = definition_.steps[i].does.claim_lost) claim_lost(e.record.payload);
+    }
+    {
+      std::lock_guard lock(e.mutex);
+      e.pending.insert(e.pending.begin(), std::make_move_iterator(e.after_claim.begin()),
+                       std::make_move_iterator(e.after_claim.end()));
+    }
+    e.after_claim.clear();
+    e.in_doubt = true;  // the call itself went through
     e.log.resize(e.before_claim->log_size);
     e.must_flush = !e.log.empty();
     e.before_claim.reset();
@@ -644,10 +805,18 @@ class Runner {
   void BackOff(ExecutionPtr execution) {
     Execution& e = *execution;
     const Step<P>& step = definition_.steps[static_cast<size_t>(e.record.step)];
-    const bool undo = e.record.state == State::kCompensating;
+    const bool lasting = e.record.state != State::kRunning;
     absl::Duration pause =
-        Backoff(step.retry.backoff_initial, undo ? step.retry.undo_backoff_max : step.retry.backoff_max,
+        Backoff(step.retry.backoff_initial, lasting ? step.retry.undo_backoff_max : step.retry.backoff_max,
                 e.record.attempt, random_);
+    if (absl::Duration left = TimeLeft(e, step); !lasting && e.record.attempt >= step.retry.attempts_max) {
+      if (left > absl::ZeroDuration()) pause = std::min(pause, left);  // the last attempt is when the time is over
+    }
+    Park(std::move(execution), pause);
+  }
+
+  void Park(ExecutionPtr execution, absl::Duration pause) {
+    Execution& e = *execution;
     bool stopping;
     {
       std::lock_guard lock(mutex_);
@@ -725,6 +894,7 @@ class Runner {
   absl::flat_hash_map<Uuid, ExecutionPtr> live_;
   size_t recovered_in_flight_ = 0;
   bool stopping_ = false;
+  std::atomic<bool> stopped_{false};
 };
 
 }  // namespace waybill::saga

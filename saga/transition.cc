@@ -22,7 +22,13 @@ constexpr Transition kTable[] = {
     {kRunning, Event::kRecovered, kRunning, kDoStep},
 
     {kSucceeded, Event::kCancelRequested, kCompensating, kUndoStep},
-    {kSucceeded, Event::kCloseRequested, kClosed, kSettle},
+    {kSucceeded, Event::kCloseRequested, kClosing, kCloseStep},
+
+    {kClosing, Event::kStepClosed, kClosing, kCloseStep},
+    {kClosing, Event::kLastStepClosed, kClosed, kSettle},
+    {kClosing, Event::kCloseFailed, kClosing, kRetryLater},
+    {kClosing, Event::kRecovered, kClosing, kCloseStep},
+    {kClosing, Event::kResolveRequested, kClosed, kSettle},
 
     {kCompensating, Event::kStepUndone, kCompensating, kUndoStep},
     {kCompensating, Event::kLastStepUndone, kCompensated, kSettle},
@@ -34,20 +40,22 @@ constexpr Transition kTable[] = {
 }  // namespace
 
 std::string_view Name(State state) {
-  constexpr std::string_view kNames[] = {"running", "succeeded", "closed", "compensating", "compensated", "resolved"};
+  constexpr std::string_view kNames[] = {"running",      "succeeded",   "closing", "closed",
+                                         "compensating", "compensated", "resolved"};
   return kNames[static_cast<size_t>(state)];
 }
 
 std::string_view Name(Event event) {
   constexpr std::string_view kNames[] = {
-      "step_succeeded",   "last_step_succeeded", "step_rejected",    "first_step_rejected", "step_unknown",
-      "budget_spent",     "step_undone",         "last_step_undone", "undo_failed",         "recovered",
-      "cancel_requested", "close_requested",     "resolve_requested"};
+      "step_succeeded", "last_step_succeeded", "step_rejected",    "first_step_rejected",
+      "step_unknown",   "budget_spent",        "step_undone",      "last_step_undone",
+      "undo_failed",    "step_closed",         "last_step_closed", "close_failed",
+      "recovered",      "cancel_requested",    "close_requested",  "resolve_requested"};
   return kNames[static_cast<size_t>(event)];
 }
 
 std::string_view Name(Command command) {
-  constexpr std::string_view kNames[] = {"do_step", "undo_step", "retry_later", "settle"};
+  constexpr std::string_view kNames[] = {"do_step", "undo_step", "close_step", "retry_later", "settle"};
   return kNames[static_cast<size_t>(command)];
 }
 

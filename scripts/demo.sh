@@ -134,7 +134,7 @@ start_ingest_service() { # STACK LISTEN
 # Less patient than by default, so that you need not be patient either.
 start_order_service() { # STACK LISTEN
   start_service "$1" waybill-order waybill-order --listen "$2" --side-listen 127.0.0.1:0 --instance demo \
-    --payment-gateway "grpc://$WAYBILL_SANDBOX" --attempt-timeout 400ms --backoff 50ms --attempts-max 4
+    --payment-gateway "grpc://$WAYBILL_SANDBOX" --attempt-timeout 400ms --backoff 50ms --attempts-max 4 --retry-for 1ms
 }
 
 demo_fleet() { # STACK

@@ -1,5 +1,6 @@
 #include "storage/fleet.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "storage/reasons.h"
@@ -8,14 +9,6 @@ namespace waybill::storage {
 namespace {
 
 using Kind = PositionFault::Kind;
-
-bool IsDriverId(const std::string& id) {
-  if (id.empty() || id.size() > 128) return false;
-  for (char c : id) {
-    if (c <= ' ' || c > '~') return false;
-  }
-  return true;
-}
 
 bool IsMeasure(const std::optional<double>& value) { return !value || (std::isfinite(*value) && *value >= 0); }
 
@@ -39,6 +32,11 @@ void Examine(const DriverPosition& position, Found found) {
 }
 
 }  // namespace
+
+bool IsDriverId(std::string_view text) {
+  if (text.empty() || text.size() > 128) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
 
 std::optional<PositionFault> FindFault(const DriverPosition& position) {
   std::optional<PositionFault> first;

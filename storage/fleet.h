@@ -27,6 +27,8 @@ struct DriverPosition {
   friend bool operator==(const DriverPosition&, const DriverPosition&) = default;
 };
 
+bool IsDriverId(std::string_view text);  // 1-128 visible ASCII characters
+
 // What looks wrong with a position that is kept all the same.
 enum Mark : uint16_t {
   kSpeedJump = 1,     // farther from the driver's previous position than anything drives in that time

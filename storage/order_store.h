@@ -46,6 +46,7 @@ struct SagaView {
 
 struct UnfinishedStats {
   int64_t running = 0;
+  int64_t closing = 0;
   int64_t compensating = 0;
   int64_t needing_attention = 0;
   absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none

@@ -8,7 +8,7 @@ namespace waybill::example {
 using storage::kOidText;
 
 const std::string_view kTripSchema = R"sql(
-CREATE TYPE saga_state AS ENUM ('running', 'succeeded', 'closed', 'compensating', 'compensated', 'resolved');
+CREATE TYPE saga_state AS ENUM ('running', 'succeeded', 'closing', 'closed', 'compensating', 'compensated', 'resolved');
 CREATE TABLE trip_sagas (
     trip_id uuid PRIMARY KEY, booking text NOT NULL UNIQUE, traveller text NOT NULL,
     state saga_state NOT NULL DEFAULT 'running', step smallint NOT NULL DEFAULT 0, attempt integer NOT NULL DEFAULT 1,

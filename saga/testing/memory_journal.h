@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "runtime/clock.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
+#include "runtime/text.h"
 #include "saga/journal.h"
 
 namespace waybill::saga::testing {
@@ -38,6 +40,10 @@ struct MemoryBook {
   std::function<std::string(const P&)> dedupe_key = [](const P&) { return std::string(); };
   // Books the payload's effects; false: the claim among them is lost, and nothing may be booked.
   std::function<bool(const Record<P>&)> apply_effects = [](const Record<P>&) { return true; };
+
+  // Whether the store can hold the payload at all; false: the write is refused for good, as one with a text that is not
+  // UTF-8, or that holds U+0000, always is.
+  std::function<bool(const Record<P>&)> can_hold = [](const Record<P>&) { return true; };
 
   mutable std::mutex mutex;
   std::map<Uuid, Row> rows;
@@ -251,6 +257,10 @@ class MemoryJournal final : public Journal<P> {
         write.log.front().seq != write.expected_seq + 1) {
       return absl::InternalError("a write must append the entries between expected_seq and the record's seq");
     }
+    if (!CanHold(write)) {
+      return MakeError(absl::StatusCode::kInternal, "the book cannot hold this",
+                       {.reason = std::string(kStoreRefused), .metadata = {{"sqlstate", "22021"}}});
+    }
     if (!book_.apply_effects(*write.record)) return false;
     row.record = *write.record;
     row.record.payload.effects = {};
@@ -267,6 +277,17 @@ class MemoryJournal final : public Journal<P> {
     if (it == book_.rows.end() || it->second.record.epoch != write.record->epoch) return WriteResult::kFenced;
     if (it->second.write_id == write_id) return WriteResult::kApplied;  // by an earlier try whose answer was lost
     return it->second.record.seq == write.expected_seq ? WriteResult::kConflict : WriteResult::kFenced;
+  }
+
+  bool CanHold(const Write<P>& write) const {
+    auto fit = [](std::string_view text) {
+      Utf8 read = ReadUtf8(text);
+      return read.valid && !read.has_nul;
+    };
+    for (const LogEntry& entry : write.log) {
+      if (!fit(entry.detail)) return false;
+    }
+    return fit(write.record->failure.reason) && fit(write.record->failure.detail) && book_.can_hold(*write.record);
   }
 
   MemoryBook<P>& book_;

@@ -32,15 +32,16 @@ class MockJournal : public Journal<P> {
 
 class MockObserver : public Observer {
  public:
-  MOCK_METHOD(void, OnAttempt, (std::string_view step, bool undo, Outcome::Kind outcome, absl::Duration took),
+  MOCK_METHOD(void, OnAttempt, (std::string_view step, Direction direction, Outcome::Kind outcome, absl::Duration took),
               (override));
-  MOCK_METHOD(void, OnRetry, (std::string_view step, bool undo), (override));
+  MOCK_METHOD(void, OnRetry, (std::string_view step, Direction direction), (override));
   MOCK_METHOD(void, OnTransition, (const Header& header), (override));
   MOCK_METHOD(void, OnSettled, (const Header& header, absl::Duration age), (override));
   MOCK_METHOD(void, OnNeedsAttention, (const Header& header), (override));
   MOCK_METHOD(void, OnRecovered, (const Header& header), (override));
   MOCK_METHOD(void, OnFenced, (const Header& header), (override));
   MOCK_METHOD(void, OnLostClaim, (const Header& header), (override));
+  MOCK_METHOD(void, OnRefused, (const Header& header, const absl::Status& why), (override));
 };
 
 }  // namespace waybill::saga::testing

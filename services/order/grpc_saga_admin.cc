@@ -19,14 +19,6 @@ using GetCall = rpc::UnaryCall<pb::GetSagaRequest, pb::Saga>;
 using RetryCall = rpc::UnaryCall<pb::RetrySagaRequest, pb::Saga>;
 using ResolveCall = rpc::UnaryCall<pb::ResolveSagaRequest, pb::Saga>;
 
-pb::SagaState StateOf(saga::State state) { return static_cast<pb::SagaState>(static_cast<int>(state) + 1); }
-static_assert(static_cast<int>(saga::State::kRunning) + 1 == pb::RUNNING);
-static_assert(static_cast<int>(saga::State::kSucceeded) + 1 == pb::SUCCEEDED);
-static_assert(static_cast<int>(saga::State::kClosed) + 1 == pb::CLOSED);
-static_assert(static_cast<int>(saga::State::kCompensating) + 1 == pb::COMPENSATING);
-static_assert(static_cast<int>(saga::State::kCompensated) + 1 == pb::COMPENSATED);
-static_assert(static_cast<int>(saga::State::kResolved) + 1 == pb::RESOLVED);
-
 class SagaAdmin {
  public:
   SagaAdmin(SagaApi& api, std::vector<std::string> steps) : api_(api), steps_(std::move(steps)) {}
@@ -69,7 +61,7 @@ class SagaAdmin {
         out.set_attempt(entry.attempt);
         out.set_outcome(std::string(saga::Name(entry.outcome)));
         out.set_detail(entry.detail);
-        out.set_state(StateOf(entry.state));
+        out.set_state(ToWire(entry.state));
         rpc::SetTime(entry.at, *out.mutable_time());
       }
       call->Finish(absl::OkStatus());
@@ -83,7 +75,7 @@ class SagaAdmin {
 void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
   const saga::Header& header = view.header;
   out.set_saga_id(header.id.ToString());
-  out.set_state(StateOf(header.state));
+  out.set_state(ToWire(header.state));
   if (saga::IsUnfinished(header.state)) {
     const size_t step = static_cast<size_t>(header.step);
     if (step < steps_.size()) out.set_step(steps_[step]);

@@ -176,6 +176,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   OrderObserver observer(order_metrics, *dispatch, watches, log);
   saga::RunnerOptions runner_options;
   runner_options.lease = options.lease;
+  runner_options.live_max = options.live_max;
   OrderRunner runner(place_order, **journal, clock, scheduler, random, observer, runner_options);
 
   // What callers see.
@@ -212,7 +213,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     exit_code = process::Fail(log, "cannot serve", started);
   }
 
-  // Draining: nothing new, a bounded time for what runs, and the leases go to whoever is left.
+  // Draining: nothing new, and a bounded time for what runs.
   log.Info("draining", {{"unfinished", runner.live()}});
   const SteadyTime deadline = clock.Steady() + options.drain;
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
@@ -221,20 +222,26 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   watches.Stop();
   server.Drain(deadline);
   housekeeping.Stop();
-  absl::Status released = runner.Stop(deadline);
-  if (!released.ok()) log.Warn("leases were not released", {{"error", std::string(released.message())}});
 
-  // Whoever calls others stops before those it calls.
-  gateway_client.reset();
-  dispatch_client.reset();
+  // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
+  // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so
+  // the leases end last; whoever is left goes on at once.
+  runner.Stop(deadline);
+  if (gateway_client) gateway_client->Stop();
+  if (dispatch_client) dispatch_client->Stop();
+  fleet->Stop();
   scheduler.Stop();
-  (*journal)->Stop();
   dispatch_workers.Stop();
   list_workers.Stop();
   workers.Stop();
-  side_port->reset();  // scrapes read what is about to go
+  (*journal)->Stop();
+  if (absl::Status released = runner.ReleaseLeases(); !released.ok()) {
+    log.Warn("leases were not released", {{"error", std::string(released.message())}});
+  }
+
+  // Whoever looks at what goes now goes first; then everything, in the reverse of the order it was built in.
+  side_port->reset();
   readiness.Stop();
-  fleet.reset();
   log.Info("stopped", {{"unfinished", runner.live()}});
   return exit_code;
 }

@@ -25,8 +25,6 @@ absl::Status WithOrder(std::string_view reason, std::string_view message, const 
   return ReasonError(reason, message, std::move(detail));
 }
 
-bool IsSettled(saga::State state) { return !saga::IsUnfinished(state); }
-
 bool WorthAnotherLook(const absl::Status& status) {
   return status.code() == absl::StatusCode::kFailedPrecondition || status.code() == absl::StatusCode::kAborted;
 }
@@ -82,7 +80,9 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string t
           if (wait == Wait::kUntilAccepted) answer->Give(Answer{&accepted, false});
         }
       },
-      [this, id, answer](absl::StatusOr<const OrderRecord*> settled) { Ended(id, IsSettled, false, settled, answer); });
+      [this, id, answer](absl::StatusOr<const OrderRecord*> settled) {
+        Ended(id, saga::IsDecided, false, settled, answer);
+      });
 }
 
 void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer) {
@@ -107,10 +107,10 @@ void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadli
 void OrderApi::Replay(OrderRecord existing, const Order& repeated, Wait wait, Pending answer) {
   if (absl::Status same = CheckSameRequest(existing.payload, repeated); !same.ok()) {
     answer->Give(same);
-  } else if (wait == Wait::kUntilAccepted || IsSettled(existing.state)) {
+  } else if (wait == Wait::kUntilAccepted || saga::IsDecided(existing.state)) {
     answer->Give(Answer{&existing, true});
   } else {
-    AwaitEnd(existing.id, IsSettled, true, std::move(answer));
+    AwaitEnd(existing.id, saga::IsDecided, true, std::move(answer));
   }
 }
 
@@ -181,6 +181,7 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
     case saga::State::kCompensated:
       answer->Give(Answer{&*record});
       return;
+    case saga::State::kClosing:
     case saga::State::kClosed:
     case saga::State::kResolved:
       answer->Give(
@@ -202,6 +203,8 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
                    answer);
         } else if (settled.ok()) {
           answer->Give(Answer{*settled});
+        } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
+          answer->Give(WithOrder("ORDER_NOT_CANCELLABLE", std::string(settled.status().message()), order_id));
         } else {
           answer->Give(settled.status());
         }
@@ -214,46 +217,36 @@ void OrderApi::Complete(const Uuid& order_id, SteadyTime deadline, Pending answe
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
-  OnWorker([this, order_id, deadline, answer] { CompleteOnWorker(order_id, deadline, 1, answer); }, answer);
+  OnWorker([this, order_id, answer] { CompleteOnWorker(order_id, 1, answer); }, answer);
 }
 
-void OrderApi::CompleteOnWorker(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer) {
+void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answer) {
   absl::StatusOr<OrderRecord> record = store_.Get(order_id);
   if (!record.ok()) {
     answer->Give(record.status());
-  } else if (record->state == saga::State::kClosed) {
+    return;
+  }
+  if (record->state == saga::State::kClosing || record->state == saga::State::kClosed) {
     answer->Give(Answer{&*record});
-  } else if (record->state != saga::State::kSucceeded) {
+    return;
+  }
+  if (record->state != saga::State::kSucceeded) {
     answer->Give(
         WithOrder("ORDER_NOT_CONFIRMED", "only a confirmed order can be completed", order_id, StatusOf(*record)));
-  } else if (dispatch_.journaled()) {
-    Close(order_id, deadline, attempt, std::move(answer));
-  } else {
-    // First the dispatcher's books, which take the repetition if we do not get any further, then ours.
-    auto order = std::make_shared<OrderRecord>(*std::move(record));
-    SteadyTime call_deadline = std::min(deadline, clock_.Steady() + options_.wait_max);
-    ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), call_deadline, order->traceparent};
-    dispatch_.Release(call, order_id, order->payload, [this, order, deadline, attempt, answer](absl::Status released) {
-      if (!released.ok()) {
-        answer->Give(released);
-        return;
-      }
-      OnWorker([this, order, deadline, attempt, answer] { Close(order->id, deadline, attempt, answer); }, answer);
-    });
+    return;
   }
-}
-
-void OrderApi::Close(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer) {
-  saga::Directive close{saga::Directive::Kind::kClose, ""};
+  // Our books free the driver in the commit that closes; a remote dispatcher is told after it, and so cannot give him
+  // to an order that our books would refuse.
   runner_.Direct(
-      order_id, std::move(close), [this, order_id](Order& order) { GiveBackDriver(dispatch_, order_id, order); },
-      [this, order_id, deadline, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
+      order_id, {saga::Directive::Kind::kClose, ""},
+      [this, order_id](Order& order) { GiveBackDriver(dispatch_, order_id, order); },
+      [this, order_id, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
-          OnWorker([this, order_id, deadline, attempt,
-                    answer] { CompleteOnWorker(order_id, deadline, attempt + 1, answer); },
-                   answer);
+          OnWorker([this, order_id, attempt, answer] { CompleteOnWorker(order_id, attempt + 1, answer); }, answer);
         } else if (settled.ok()) {
           answer->Give(Answer{*settled});
+        } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
+          answer->Give(WithOrder("ORDER_NOT_CONFIRMED", std::string(settled.status().message()), order_id));
         } else {
           answer->Give(settled.status());
         }

@@ -64,7 +64,8 @@ class OrderApi {
   // ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE, and as Create.
   void Cancel(const Uuid& order_id, std::string reason, SteadyTime deadline, Pending answer);
 
-  // ORDER_NOT_FOUND, ORDER_NOT_CONFIRMED, and as Create.
+  // Answers when it is durable that the order cannot be turned back any more. ORDER_NOT_FOUND, ORDER_NOT_CONFIRMED, and
+  // as Create.
   void Complete(const Uuid& order_id, SteadyTime deadline, Pending answer);
 
   struct Story {
@@ -106,8 +107,7 @@ class OrderApi {
   void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
   void OnWorker(WorkerPool::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer);
-  void CompleteOnWorker(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer);
-  void Close(const Uuid& order_id, SteadyTime deadline, int attempt, Pending answer);
+  void CompleteOnWorker(const Uuid& order_id, int attempt, Pending answer);
 
   OrderRunner& runner_;
   Dispatch& dispatch_;

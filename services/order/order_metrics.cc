@@ -1,6 +1,7 @@
 #include "services/order/order_metrics.h"
 
 #include <cstdlib>
+#include <iterator>
 
 #include "runtime/status.h"
 #include "services/order/order_status.h"
@@ -12,6 +13,7 @@ enum SettledAs { kConfirmed, kFailed, kCancelled, kCompleted, kResolved };
 constexpr const char* kSettledNames[] = {"confirmed", "failed", "cancelled", "completed", "resolved"};
 // SQLSTATE classes that refuse a write for what is in it, and the rest.
 constexpr const char* kRefusedClasses[] = {"21", "22", "23", "54", "other"};
+constexpr const char* kDirectionNames[] = {"do", "undo", "close"};  // by saga::Direction
 constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown"};
 
 }  // namespace
@@ -22,12 +24,14 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                            LatencyBuckets())),
       running_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
                                 {{"state", "running"}})),
+      closing_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
+                                {{"state", "closing"}})),
       compensating_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
                                      {{"state", "compensating"}})),
       oldest_(metrics.AddGauge("waybill_saga_oldest_unfinished_seconds",
                                "Age of the oldest saga that has not come to rest.")),
       attention_(metrics.AddGauge("waybill_sagas_needing_attention",
-                                  "Sagas whose compensation keeps failing and that a person should look at.")),
+                                  "Sagas that do not come to an end by themselves and that a person should look at.")),
       recovered_(metrics.AddCounter("waybill_sagas_recovered_total",
                                     "Sagas claimed from a process that no longer held the lease.")),
       fenced_(metrics.AddCounter("waybill_saga_fenced_writes_total",
@@ -56,11 +60,11 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
   for (const std::string& name : steps) {
     Step step;
     step.name = name;
-    for (size_t undo = 0; undo < 2; ++undo) {
+    for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
       for (size_t outcome = 0; outcome < 3; ++outcome) {
-        step.attempts[undo][outcome] = &metrics.AddCounter(
+        step.attempts[direction][outcome] = &metrics.AddCounter(
             "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
-            {{"step", name}, {"action", undo ? "undo" : "do"}, {"outcome", kOutcomeNames[outcome]}});
+            {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
       }
     }
     step.retries = &metrics.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
@@ -76,8 +80,8 @@ const OrderMetrics::Step& OrderMetrics::Find(std::string_view step_name) const {
   std::abort();  // a step outside the definition
 }
 
-void OrderMetrics::Attempt(std::string_view step, bool undo, saga::Outcome::Kind outcome) {
-  Find(step).attempts[undo ? 1 : 0][static_cast<size_t>(outcome)]->Increment();
+void OrderMetrics::Attempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome) {
+  Find(step).attempts[static_cast<size_t>(direction)][static_cast<size_t>(outcome)]->Increment();
 }
 
 void OrderMetrics::Retry(std::string_view step) { Find(step).retries->Increment(); }
@@ -106,6 +110,7 @@ void OrderMetrics::Refused(const absl::Status& why) {
 
 void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {
   running_.Set(static_cast<double>(stats.running));
+  closing_.Set(static_cast<double>(stats.closing));
   compensating_.Set(static_cast<double>(stats.compensating));
   attention_.Set(static_cast<double>(stats.needing_attention));
   oldest_.Set(absl::ToDoubleSeconds(stats.oldest_age));

@@ -19,7 +19,7 @@ class OrderMetrics {
   // `steps` are the definition's; `metrics` outlives this.
   OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps);
 
-  void Attempt(std::string_view step, bool undo, saga::Outcome::Kind outcome);
+  void Attempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome);
   void Retry(std::string_view step);
   void Settled(const saga::Header& header, absl::Duration age);
   void Recovered() { recovered_.Increment(); }
@@ -39,7 +39,7 @@ class OrderMetrics {
  private:
   struct Step {
     std::string name;
-    std::array<std::array<prometheus::Counter*, 3>, 2> attempts;  // [undo][outcome]
+    std::array<std::array<prometheus::Counter*, 3>, 3> attempts;  // [direction][outcome]
     prometheus::Counter* retries;
   };
   const Step& Find(std::string_view step_name) const;
@@ -48,6 +48,7 @@ class OrderMetrics {
   std::array<prometheus::Counter*, 5> settled_;
   prometheus::Histogram& settle_seconds_;
   prometheus::Gauge& running_;
+  prometheus::Gauge& closing_;
   prometheus::Gauge& compensating_;
   prometheus::Gauge& oldest_;
   prometheus::Gauge& attention_;

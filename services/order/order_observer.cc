@@ -15,11 +15,21 @@ void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
 }
 
 void OrderObserver::OnNeedsAttention(const saga::Header& header) {
-  log_.Error("compensation keeps failing; look with `waybill saga show`", {{"order_id", header.id.ToString()},
-                                                                           {"step", header.step},
-                                                                           {"attempt", header.attempt},
-                                                                           {"reason", header.failure.reason},
-                                                                           {"traceparent", header.traceparent}});
+  log_.Error("undoing or closing keeps failing; look with `waybill saga show`", {{"order_id", header.id.ToString()},
+                                                                                 {"step", header.step},
+                                                                                 {"attempt", header.attempt},
+                                                                                 {"reason", header.failure.reason},
+                                                                                 {"traceparent", header.traceparent}});
+}
+
+void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& why) {
+  log_.Error("the store refuses to write an order for good; look with `waybill saga show`",
+             {{"order_id", header.id.ToString()},
+              {"state", saga::Name(header.state)},
+              {"step", header.step},
+              {"attempt", header.attempt},
+              {"error", std::string(why.message())},
+              {"traceparent", header.traceparent}});
 }
 
 void OrderObserver::OnFenced(const saga::Header& header) {

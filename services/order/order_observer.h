@@ -15,10 +15,11 @@ class OrderObserver final : public saga::Observer {
   OrderObserver(OrderMetrics& metrics, Dispatch& dispatch, OrderWatches& watches, const Logger& log)
       : metrics_(metrics), dispatch_(dispatch), watches_(watches), log_(log) {}
 
-  void OnAttempt(std::string_view step, bool undo, saga::Outcome::Kind outcome, absl::Duration) override {
-    metrics_.Attempt(step, undo, outcome);
+  void OnAttempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome,
+                 absl::Duration) override {
+    metrics_.Attempt(step, direction, outcome);
   }
-  void OnRetry(std::string_view step, bool) override { metrics_.Retry(step); }
+  void OnRetry(std::string_view step, saga::Direction) override { metrics_.Retry(step); }
   void OnTransition(const saga::Header& header) override {
     dispatch_.OnDurable(header.id);
     watches_.OnTransition(header.id);
@@ -28,6 +29,7 @@ class OrderObserver final : public saga::Observer {
   void OnRecovered(const saga::Header&) override { metrics_.Recovered(); }
   void OnFenced(const saga::Header& header) override;
   void OnLostClaim(const saga::Header&) override { metrics_.LostClaim(); }
+  void OnRefused(const saga::Header& header, const absl::Status& why) override;
 
  private:
   OrderMetrics& metrics_;

@@ -16,6 +16,7 @@ OrderStatus StatusOf(saga::State state, const saga::Failure& failure) {
       return OrderStatus::kPending;
     case saga::State::kSucceeded:
       return OrderStatus::kConfirmed;
+    case saga::State::kClosing:  // the dispatcher may not know yet
     case saga::State::kClosed:
       return OrderStatus::kCompleted;
     case saga::State::kCompensating:
@@ -28,24 +29,24 @@ OrderStatus StatusOf(saga::State state, const saga::Failure& failure) {
   return OrderStatus::kResolved;
 }
 
-storage::OrderQuery::Status FilterOf(OrderStatus status) {
+std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status) {
   switch (status) {
     case OrderStatus::kPending:
-      return {saga::State::kRunning, std::nullopt};
+      return {{saga::State::kRunning, std::nullopt}};
     case OrderStatus::kConfirmed:
-      return {saga::State::kSucceeded, std::nullopt};
+      return {{saga::State::kSucceeded, std::nullopt}};
     case OrderStatus::kCompleted:
-      return {saga::State::kClosed, std::nullopt};
+      return {{saga::State::kClosing, std::nullopt}, {saga::State::kClosed, std::nullopt}};
     case OrderStatus::kCompensating:
-      return {saga::State::kCompensating, std::nullopt};
+      return {{saga::State::kCompensating, std::nullopt}};
     case OrderStatus::kCancelled:
-      return {saga::State::kCompensated, true};
+      return {{saga::State::kCompensated, true}};
     case OrderStatus::kFailed:
-      return {saga::State::kCompensated, false};
+      return {{saga::State::kCompensated, false}};
     case OrderStatus::kResolved:
       break;
   }
-  return {saga::State::kResolved, std::nullopt};
+  return {{saga::State::kResolved, std::nullopt}};
 }
 
 std::vector<Transition> TransitionsOf(const saga::Header& header, std::vector<saga::LogEntry> log, int64_t from_seq) {

@@ -28,7 +28,7 @@ OrderStatus StatusOf(saga::State state, const saga::Failure& failure);
 inline OrderStatus StatusOf(const saga::Header& header) { return StatusOf(header.state, header.failure); }
 
 // The filter that finds the orders of that status.
-storage::OrderQuery::Status FilterOf(OrderStatus status);
+std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status);
 
 // One line of an order's story: its saga's log with "accepted" as number 0.
 struct Transition {

@@ -5,6 +5,8 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
+#include "runtime/text.h"
+#include "storage/fleet.h"
 
 namespace waybill::order {
 namespace {
@@ -23,24 +25,34 @@ Outcome Unknown(std::string_view reason, const absl::Status& status) {
   return Outcome::Unknown(std::string(reason), fmt::format("{}: {}", cause, std::string(status.message())));
 }
 
+// The gateway's own name for a charge; how it was given, if it cannot be kept so.
+std::string TakeReference(std::string reference, std::string& detail) {
+  constexpr size_t kReferenceBytesMax = 512;
+  std::string clean = CleanText(reference, kReferenceBytesMax);
+  if (clean != reference)
+    detail = "the gateway's reference was cleaned: it is too long, not UTF-8 or has control characters";
+  return clean;
+}
+
 saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
   auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     WAYBILL_FAILPOINT("charge.before_send");
-    payments.Charge(CallOf(attempt), order,
-                    [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
-                      WAYBILL_FAILPOINT("charge.after_receive");
-                      if (!result.ok()) {
-                        done(Unknown(kPaymentUnknown, result.status()));
-                      } else if (!result->approved) {
-                        done(Outcome::Rejected(std::string(kPaymentDeclined), std::move(result->decline_reason)));
-                      } else {
-                        order.charge = {std::move(result->reference), order.amount_minor, clock.Now()};
-                        order.effects.charged = true;
-                        done(Outcome::Succeeded());
-                      }
-                    });
+    payments.Charge(
+        CallOf(attempt), order, [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
+          WAYBILL_FAILPOINT("charge.after_receive");
+          if (!result.ok()) {
+            done(Unknown(kPaymentUnknown, result.status()));
+          } else if (!result->approved) {
+            done(Outcome::Rejected(std::string(kPaymentDeclined), std::move(result->decline_reason)));
+          } else {
+            std::string detail;
+            order.charge = {TakeReference(std::move(result->reference), detail), order.amount_minor, clock.Now()};
+            order.effects.charged = true;
+            done(Outcome::Succeeded(std::move(detail)));
+          }
+        });
   };
-  return {call, false};
+  return {.call = call};
 }
 
 // All of the money, or nothing because nothing was taken; whatever else the gateway says is a matter for a person.
@@ -68,16 +80,17 @@ saga::Action<Order> Refund(PaymentGateway& payments, const Clock& clock) {
             return;
           }
           absl::Time now = clock.Now();
+          std::string detail;
           if (!order.charge.has_value()) {  // a charge whose answer was lost
-            order.charge = {std::move(result->charge_reference), result->refunded_minor, now};
+            order.charge = {TakeReference(std::move(result->charge_reference), detail), result->refunded_minor, now};
             order.effects.charged = true;
           }
           order.refund = {result->refunded_minor, now};
           order.effects.refunded = true;
-          done(Outcome::Succeeded());
+          done(Outcome::Succeeded(std::move(detail)));
         });
   };
-  return {call, false};
+  return {.call = call};
 }
 
 saga::Action<Order> Assign(Dispatch& dispatch) {
@@ -99,6 +112,10 @@ saga::Action<Order> Assign(Dispatch& dispatch) {
                         std::string detail =
                             result->none_reason == kNoDriverAvailable ? "" : std::move(result->none_reason);
                         done(Outcome::Rejected(std::string(kNoDriverAvailable), std::move(detail)));
+                      } else if (!storage::IsDriverId(result->driver->driver_id)) {
+                        // No driver can be told by it; and asked again it would be the same.
+                        done(Outcome::Unknown(std::string(kDispatchUnknown),
+                                              "the dispatcher named a driver by what is no driver's id", true));
                       } else {
                         order.driver = std::move(result->driver);
                         order.effects.claimed = true;
@@ -106,7 +123,7 @@ saga::Action<Order> Assign(Dispatch& dispatch) {
                       }
                     });
   };
-  return {call, dispatch.journaled()};
+  return {.call = call, .journaled = dispatch.journaled(), .claim_lost = [](Order& order) { order.driver.reset(); }};
 }
 
 saga::Action<Order> Release(Dispatch& dispatch) {
@@ -125,7 +142,7 @@ saga::Action<Order> Release(Dispatch& dispatch) {
           done(Outcome::Succeeded());
         });
   };
-  return {call, dispatch.journaled()};
+  return {.call = call, .journaled = dispatch.journaled()};
 }
 
 }  // namespace
@@ -135,7 +152,7 @@ saga::Definition<Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch,
   // clang-format off
   return saga::Define<Order>("place_order")
       .Step(std::string(kChargePayment)).Does(Charge(payments, clock)).UndoneBy(Refund(payments, clock)).Retried(options.payment)
-      .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).Retried(options.dispatch)
+      .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch)
       .Done();
   // clang-format on
 }
@@ -145,7 +162,8 @@ void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {
     ParticipantCall call{AssignmentKey(order_id), order_id.ToString(), SteadyTime::InfiniteFuture(), ""};
     dispatch.Release(call, order_id, order, [](const absl::Status&) {});
   }
-  order.effects.released = true;
+  order.effects.released = !order.effects.claimed;  // as in Release
+  order.effects.claimed = false;
   order.driver.reset();
 }
 

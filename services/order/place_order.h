@@ -27,7 +27,8 @@ struct PlaceOrderOptions {
 saga::Definition<storage::Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
                                             const PlaceOrderOptions& options = {});
 
-// Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch.
+// Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch. A remote one is told
+// when the saga closes the step.
 void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, storage::Order& order);
 
 // The key under which the order's driver is assigned, and released.

@@ -41,6 +41,7 @@ void RemoteDispatch::Release(const ParticipantCall& call, const Uuid&, const sto
   pb::ReleaseDriverRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
+  WAYBILL_FAILPOINT("dispatch.before_release");
   client_.Call<pb::ReleaseDriverResponse>(
       "waybill.dispatch.v1.Dispatcher/ReleaseDriver", request, OptionsOf(call),
       [done = std::move(done)](const absl::Status& status, pb::ReleaseDriverResponse&) mutable { done(status); });

@@ -1,5 +1,7 @@
 #include "services/order/requests.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -60,7 +62,7 @@ absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& reque
     if (!v1::OrderStatus_IsValid(status) || status == v1::ORDER_STATUS_UNSPECIFIED) {
       violations.Add(fmt::format("statuses[{}]", i), "is not a known status");
     } else {
-      query.statuses.push_back(FilterOf(static_cast<OrderStatus>(status)));
+      for (const auto& filter : FilterOf(static_cast<OrderStatus>(status))) query.statuses.push_back(filter);
     }
   }
   TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from, violations);
@@ -79,10 +81,10 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
     if (!ops::v1::SagaState_IsValid(state) || state == ops::v1::SAGA_STATE_UNSPECIFIED) {
       violations.Add(fmt::format("states[{}]", i), "is not a known state");
     } else {
-      query.states.push_back(static_cast<saga::State>(static_cast<int>(state) - 1));
+      query.states.push_back(FromWire(state));
     }
   }
-  if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kCompensating};
+  if (query.states.empty()) query.states = {saga::State::kRunning, saga::State::kClosing, saga::State::kCompensating};
   if (request.has_min_age()) {
     const auto& age = request.min_age();
     // Longer than any order can be old, and that far before now the database still has times.
@@ -99,6 +101,31 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
   query.after = TakePageToken(request.page_token(), FilterOf(request), violations);
   if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
   return query;
+}
+
+namespace {
+
+using Named = std::pair<saga::State, ops::v1::SagaState>;
+constexpr Named kStatesOnTheWire[] = {
+    {saga::State::kRunning, ops::v1::RUNNING},           {saga::State::kSucceeded, ops::v1::SUCCEEDED},
+    {saga::State::kClosing, ops::v1::CLOSING},           {saga::State::kClosed, ops::v1::CLOSED},
+    {saga::State::kCompensating, ops::v1::COMPENSATING}, {saga::State::kCompensated, ops::v1::COMPENSATED},
+    {saga::State::kResolved, ops::v1::RESOLVED},
+};
+static_assert(std::size(kStatesOnTheWire) == std::size(saga::kStates));
+
+}  // namespace
+
+ops::v1::SagaState ToWire(saga::State state) {
+  return std::find_if(std::begin(kStatesOnTheWire), std::end(kStatesOnTheWire),
+                      [state](const Named& row) { return row.first == state; })
+      ->second;
+}
+
+saga::State FromWire(ops::v1::SagaState state) {
+  return std::find_if(std::begin(kStatesOnTheWire), std::end(kStatesOnTheWire),
+                      [state](const Named& row) { return row.second == state; })
+      ->first;
 }
 
 std::string FilterOf(const v1::ListOrdersRequest& request) { return FilterOfPage(request); }

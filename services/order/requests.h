@@ -19,6 +19,9 @@ absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& reque
 absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request);
 
 // What a page token is bound to.
+ops::v1::SagaState ToWire(saga::State state);
+saga::State FromWire(ops::v1::SagaState state);  // one that is valid, and not SAGA_STATE_UNSPECIFIED
+
 std::string FilterOf(const v1::ListOrdersRequest& request);
 std::string FilterOf(const ops::v1::ListSagasRequest& request);
 

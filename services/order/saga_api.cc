@@ -26,8 +26,10 @@ absl::Status CheckUnfinished(const SagaView& saga) {
 }
 
 absl::Status CheckStuck(const SagaView& saga) {
-  if (saga.header.state == saga::State::kCompensating && saga.header.needs_attention) return absl::OkStatus();
-  return Refuse("SAGA_NOT_STUCK", "only a saga that is compensating and needs attention can be resolved", saga);
+  const bool lasting = saga.header.state == saga::State::kCompensating || saga.header.state == saga::State::kClosing;
+  if (lasting && saga.header.needs_attention) return absl::OkStatus();
+  return Refuse("SAGA_NOT_STUCK", "only a saga that is compensating or closing, and needs attention, can be resolved",
+                saga);
 }
 
 }  // namespace

@@ -89,10 +89,18 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option("--recovery-in-flight", options.recovery_in_flight, "Orders being recovered at the same time, at most")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
+  app.add_option(
+         "--live-max", options.live_max,
+         "Unfinished orders in this process, at most; more are refused with RESOURCE_EXHAUSTED. One takes up to "
+         "32 KiB, calls included")
+      ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
+      ->capture_default_str();
   saga::RetryPolicy retry;
-  app.add_option("--attempts-max", retry.attempts_max, "Attempts at a step before it is turned back")
+  app.add_option("--attempts-max", retry.attempts_max, "Attempts at a step, at least, before it is turned back")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
+  process::AddDuration(app, "--retry-for", retry.retry_for,
+                       "How long a step is tried, at least, before it is turned back");
   process::AddDuration(app, "--attempt-timeout", retry.attempt_timeout, "Deadline of one call to a participant");
   process::AddDuration(app, "--backoff", retry.backoff_initial,
                        "First pause between attempts; doubled each time, with jitter");

@@ -28,6 +28,7 @@ struct ServiceOptions {
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;
+  size_t live_max = 20'000;
   double dispatch_radius_m = 5'000;
   PlaceOrderOptions saga;
   OrderApiOptions api;

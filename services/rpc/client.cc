@@ -1,5 +1,7 @@
 #include "services/rpc/client.h"
 
+#include <utility>
+
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -31,10 +33,10 @@ Client::Client(std::vector<std::shared_ptr<grpc::Channel>> channels) {
   thread_ = std::thread([this] { ServeQueue(queue_); });
 }
 
-Client::~Client() {
+void Client::Stop() {
   {
     std::unique_lock lock(mutex_);
-    closing_ = true;
+    if (std::exchange(closing_, true)) return;
     for (PendingCall* call = in_flight_; call != nullptr; call = call->next_) call->context_.TryCancel();
     none_in_flight_.wait(lock, [this] { return in_flight_ == nullptr; });
   }

@@ -38,13 +38,16 @@ class Client {
  public:
   // Calls go round the channels in turn. One carries 50,000 calls/s; more help only across a network.
   explicit Client(std::vector<std::shared_ptr<grpc::Channel>> channels);
-  // Cancels what is in flight; every `done` has run when this returns. Not from inside a `done`.
-  ~Client();
+  ~Client() { Stop(); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // `method` is "package.Service/Method". `done` runs exactly once, on the client's thread, and must not block; while
-  // the client is being destroyed it runs at once, on the caller's, with CANCELLED. The response is the callback's to
+  // Cancels what is in flight; every `done` has run when this returns. Calls that come still are answered with
+  // CANCELLED. Not from inside a `done`.
+  void Stop();
+
+  // `method` is "package.Service/Method". `done` runs exactly once, on the client's thread, and must not block; once
+  // the client is stopped it runs at once, on the caller's, with CANCELLED. The response is the callback's to
   // move from.
   template <typename Resp>
   void Call(const std::string& method, const google::protobuf::Message& request, const CallOptions& options,

@@ -196,7 +196,8 @@ absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
 }
 
 constexpr char kUnfinished[] =
-    "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'compensating'),"
+    "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'closing'),"
+    " count(*) FILTER (WHERE state = 'compensating'),"
     " count(*) FILTER (WHERE needs_attention),"
     " COALESCE(extract(epoch FROM now() - min(created_at)), 0)::double precision "
     "FROM order_sagas WHERE lease_until IS NOT NULL";
@@ -206,9 +207,10 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
   if (!rows.ok()) return rows.status();
   UnfinishedStats stats;
   stats.running = rows->Int(0, 0);
-  stats.compensating = rows->Int(0, 1);
-  stats.needing_attention = rows->Int(0, 2);
-  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 3)), absl::ZeroDuration());
+  stats.closing = rows->Int(0, 1);
+  stats.compensating = rows->Int(0, 2);
+  stats.needing_attention = rows->Int(0, 3);
+  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 4)), absl::ZeroDuration());
   return stats;
 }
 

@@ -654,7 +654,7 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
       "updated_at = i.updated_at, write_id = i.write_id, lease_until = CASE WHEN i.state IN ('running', "
-      "'compensating') "
+      "'closing', 'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
       t.sagas);
   std::string bookings;
@@ -719,7 +719,7 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
   sql.claim_one = fmt::format(
       "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
       "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
-      "WHERE {id} = $3::uuid AND state IN ('running', 'compensating', 'succeeded') "
+      "WHERE {id} = $3::uuid AND state IN ('running', 'succeeded', 'closing', 'compensating') "
       "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) "
       // One at a step that this version lacks stays with the newer version's process that drives it.
       "AND step < $5::integer RETURNING {id}) {claimed}",

@@ -232,7 +232,9 @@ RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : 
   batcher_ = std::make_unique<Batcher<Search>>(std::move(writers), batching);
 }
 
-RedisFleet::~RedisFleet() { batcher_->Stop(); }
+RedisFleet::~RedisFleet() { Stop(); }
+
+void RedisFleet::Stop() { batcher_->Stop(); }
 
 absl::StatusOr<FleetPage> RedisFleet::Scan(uint64_t cursor, int count) {
   RedisPool::Lease connection = pool_.Borrow();

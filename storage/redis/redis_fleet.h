@@ -31,6 +31,9 @@ class RedisFleet final : public Fleet {
   RedisFleet(const RedisUrl& url, const RedisFleetOptions& options);
   ~RedisFleet() override;
 
+  // Answers the searches that wait; what comes still is refused with QUEUE_FULL.
+  void Stop();
+
   void Nearest(const NearestQuery& query,
                absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
   absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;

@@ -109,7 +109,9 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
   for (const auto& [id, row] : book_.rows) {
     const saga::Header& header = row.record;
     if (!saga::IsUnfinished(header.state)) continue;
-    ++(header.state == saga::State::kRunning ? stats.running : stats.compensating);
+    ++(header.state == saga::State::kRunning   ? stats.running
+       : header.state == saga::State::kClosing ? stats.closing
+                                               : stats.compensating);
     if (header.needs_attention) ++stats.needing_attention;
     stats.oldest_age = std::max(stats.oldest_age, clock_.Now() - header.created_at);
   }

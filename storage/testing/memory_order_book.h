@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/text.h"
 #include "saga/testing/memory_journal.h"
 #include "storage/order.h"
 
@@ -17,6 +18,7 @@ class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
  public:
   MemoryOrderBook() {
     dedupe_key = [](const Order& order) { return order.client + '\n' + order.idempotency_key; };
+    can_hold = [](const OrderRecord& record) { return CanHold(record.payload); };
     apply_effects = [this](const OrderRecord& record) { return Apply(record); };
   }
 
@@ -24,6 +26,16 @@ class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
   std::map<std::pair<std::string, int>, Uuid> taken_slots;
 
  private:
+  // As the columns' types and constraints have it, of what an advance books.
+  static bool CanHold(const Order& order) {
+    auto fit = [](const std::string& text) {
+      Utf8 read = ReadUtf8(text);
+      return read.valid && !read.has_nul;
+    };
+    return (!order.effects.charged || fit(order.charge->gateway_reference)) &&
+           (!order.effects.claimed || fit(order.driver->driver_id));
+  }
+
   bool Apply(const OrderRecord& record) {
     const Order& order = record.payload;
     if (order.effects.claimed) {

@@ -8,8 +8,8 @@
 namespace waybill::testing {
 
 std::vector<std::string> StoryArgs() {
-  return {"--lease",   "1500ms", "--attempt-timeout", "1200ms", "--attempts-max", "2",
-          "--backoff", "20ms",   "--attention-after", "2"};
+  return {"--lease",     "1500ms", "--attempt-timeout", "1200ms", "--attempts-max",    "2",
+          "--retry-for", "1ms",    "--backoff",         "20ms",   "--attention-after", "2"};
 }
 
 grpc::Status CrashStory::Persist(const std::string& what,

@@ -1,6 +1,7 @@
 // Postgres, Redis or the gateway goes away under load and comes back: nothing is lost, /readyz says what is down, and
 // work resumes by itself.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -20,9 +21,9 @@ constexpr absl::Duration kLongEnough = absl::Seconds(30);
 class OutagesTest : public Test {
  protected:
   // `postgres` and `redis` are servers of the test's own, or null.
-  void Start(PostgresServer* postgres, RedisServer* redis) {
+  void Start(PostgresServer* postgres, RedisServer* redis, std::vector<std::string> args = StoryArgs()) {
     StackOptions options;
-    options.order_args = StoryArgs();
+    options.order_args = std::move(args);
     options.order_args.insert(options.order_args.end(), {"--undo-backoff-max", "200ms"});
     options.postgres = postgres;
     options.redis = redis;
@@ -158,6 +159,24 @@ TEST_F(OutagesTest, TheGatewayDiesAndComesBack) {
   ExpectWork();
   EXPECT_GT(load_->turned_back(), 0);
   ExpectNothingLost();
+}
+
+TEST_F(OutagesTest, AGatewayThatRestartsTurnsNoOrderBack) {
+  Start(nullptr, nullptr, {});
+  stack_->KillSandbox();
+  // Longer than all attempts last by themselves.
+  EXPECT_TRUE(Eventually(
+      kLongEnough,
+      [&] {
+        return stack_->sql().Value("SELECT count(*) >= 8 FROM order_sagas WHERE state = 'running' AND attempt > 6") ==
+               "t";
+      }))
+      << stack_->sql().Value(
+             "SELECT string_agg(state || ' ' || attempt, ', ') FROM order_sagas WHERE lease_until IS NOT NULL");
+  stack_->RestartSandbox();
+  ExpectWork();
+  ExpectNothingLost();
+  EXPECT_EQ(load_->turned_back(), 0);
 }
 
 }  // namespace

@@ -153,5 +153,27 @@ TEST_F(ReplicasTest, AStoppedReplicaHandsItsSagasOver) {
   ExpectBooksRight();
 }
 
+TEST(ReplicaStop, EndsEveryLeaseAlsoOfOrdersWhoseCallIsInFlight) {
+  StackOptions options;
+  options.order_args = {"--attempts-max", "1", "--attempt-timeout", "30s", "--drain", "500ms"};
+  Stack stack(options);
+  OrderReplica& replica = stack.AddReplica("a");
+  replica.Start();
+  sandbox::v1::Behaviour silent;
+  silent.set_lost_before_rate(1);
+  stack.SetBehaviour(silent);
+  for (int i = 0; i < 8; ++i) {
+    order::v1::CreateOrderRequest request = OrderRequestFor("in-flight-" + std::to_string(i));
+    request.set_wait(order::v1::CreateOrderRequest::UNTIL_ACCEPTED);
+    auto context = Deadline(absl::Seconds(10));
+    order::v1::Order order;
+    ASSERT_TRUE(replica.Orders()->CreateOrder(context.get(), request, &order).ok());
+  }
+  EXPECT_EQ(replica.Stop(), 0);
+  EXPECT_EQ(stack.Unfinished(), 8);
+  EXPECT_EQ(stack.sql().Value("SELECT count(*) FROM order_sagas WHERE lease_until > now()"), "0")
+      << "what the cancelled calls left behind was written after the leases had ended";
+}
+
 }  // namespace
 }  // namespace waybill::testing

@@ -173,7 +173,7 @@ std::vector<std::string> Stack::WrongInTheBooks() {
         complain(fmt::format("holds driver {}, the dispatcher says '{}'", driver, theirs));
       if (state != "succeeded" && !theirs.empty()) complain("the dispatcher still gives it driver " + theirs);
     }
-    if (state == "running" || state == "compensating") complain("is unfinished");
+    if (state == "running" || state == "closing" || state == "compensating") complain("is unfinished");
   }
   if (!options_.builtin_gateway) {
     for (const auto& [key, entry] : gateway) {

@@ -99,9 +99,9 @@ class RunnerTest : public ::testing::Test {
   waybill::testing::DistantClock store_clock_{time_};
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
-  RetryPolicy policy_{.attempts_max = 3, .attention_after = 4};
+  RetryPolicy policy_{.attempts_max = 3, .retry_for = absl::ZeroDuration(), .attention_after = 4};
   testing::MemoryBook<Trip> book_;
-  testing::ScriptedParticipant<Trip> flight_, unflight_, hotel_, unhotel_, seat_, unseat_;
+  testing::ScriptedParticipant<Trip> flight_, unflight_, hotel_, unhotel_, seat_, unseat_, told_;
   Definition<Trip> definition_;
 
   absl::StatusOr<std::optional<Record<Trip>>> begun_ = absl::UnknownError("not called");
@@ -161,6 +161,61 @@ TEST_F(RunnerTest, UndoesNothingWhenTheFirstStepIsRejected) {
   EXPECT_THAT(unflight_.keys, IsEmpty());
 }
 
+TEST_F(RunnerTest, ARefusalAfterAnUnknownAttemptUndoesTheStepItself) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  flight_.WillAnswer(Outcome::Rejected("FULL"));
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_THAT(Story(id), ElementsAre("flight unknown", "flight rejected", "flight undone"));
+  EXPECT_THAT(unflight_.keys, ElementsAre(id.ToString() + "/flight"));
+  EXPECT_EQ(Row(id).record.failure.reason, "FULL");
+
+  hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  hotel_.WillAnswer(Outcome::Rejected("NO_ROOM"));
+  Uuid other = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Story(other),
+              ElementsAre("flight succeeded", "hotel unknown", "hotel rejected", "hotel undone", "flight undone"));
+}
+
+TEST_F(RunnerTest, ARefusalAfterAClaimUndoesTheStepItself) {
+  Process crashed(*this, "a");
+  flight_.Hold();
+  Uuid id = Start(crashed);  // its call may have gone out, and may still land
+  flight_.Unhold();
+  flight_.WillAnswer(Outcome::Rejected("FULL"));
+  Process next(*this, "a");
+  EXPECT_EQ(*next.runner.RecoverExpired(true, 100), 1u);
+  EXPECT_THAT(Story(id), ElementsAre("recovered", "flight rejected", "flight undone"));
+}
+
+TEST_F(RunnerTest, AnUnknownAttemptIsOfItsStepOnly) {
+  Process crashed(*this, "a");
+  flight_.Hold();
+  Uuid id = Start(crashed);
+  flight_.Unhold();
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  hotel_.WillAnswer(Outcome::Rejected("NO_ROOM"));
+  Process next(*this, "a");
+  EXPECT_EQ(*next.runner.RecoverExpired(true, 100), 1u);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Story(id),
+              ElementsAre("recovered", "flight unknown", "flight succeeded", "hotel rejected", "flight undone"));
+  EXPECT_THAT(unhotel_.keys, IsEmpty());
+}
+
+TEST_F(RunnerTest, AJournaledCallLeavesNothingInDoubt) {
+  Process process(*this, "a");
+  seat_.WillAnswer(Outcome::Unknown("CANNOT_LOOK"));
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_THAT(unseat_.keys, IsEmpty());
+}
+
 TEST_F(RunnerTest, UndoesAStepWhoseOutcomeStaysUnknown) {
   Process process(*this, "a");
   for (int i = 0; i < 3; ++i) hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
@@ -169,6 +224,38 @@ TEST_F(RunnerTest, UndoesAStepWhoseOutcomeStaysUnknown) {
   EXPECT_EQ(*settled_, State::kCompensated);
   EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel unknown", "hotel unknown", "hotel unknown",
                                      "hotel undone", "flight undone"));
+}
+
+TEST_F(RunnerTest, TurnsBackOnlyWhenAttemptsAndTimeAreSpent) {
+  policy_.retry_for = absl::Seconds(30);
+  for (auto& step : definition_.steps) step.retry = policy_;
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Unknown("DOWN"));
+  for (int i = 0; i < 1'000; ++i) hotel_.WillAnswer(Outcome::Unknown("DOWN"));
+  const absl::Time begun = time_.Now();
+  Uuid id = Start(process);
+  time_.Advance(absl::Seconds(29));
+  EXPECT_EQ(StateOf(id), State::kRunning) << "the attempts alone were spent long ago";
+  EXPECT_GT(Row(id).record.attempt, 3);
+  while (settled_count_ == 0 && time_.RunNext()) {
+  }
+  EXPECT_EQ(*settled_, State::kCompensated);
+  // The last attempt is made when the time is over, and not a pause later; each step has its own.
+  EXPECT_GE(time_.Now() - begun, absl::Seconds(30));
+  EXPECT_LT(time_.Now() - begun, absl::Seconds(31));
+
+  // With an attempt that takes longer than the time, the attempts are still made.
+  policy_.retry_for = absl::Seconds(1);
+  definition_.steps[1].retry = policy_;
+  hotel_.Hold();
+  Uuid slow = Start(process);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(hotel_.held(), 1u) << attempt;
+    time_.Advance(absl::Seconds(2));
+    hotel_.Answer(Outcome::Unknown("TIMEOUT"));
+    time_.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(StateOf(slow), State::kCompensated);
 }
 
 TEST_F(RunnerTest, GivesUpAtOnceWhenToldTo) {
@@ -289,6 +376,74 @@ TEST_F(RunnerTest, CloseEndsASucceededSagaForGood) {
   Direct(process, id, Directive::Kind::kCancel);
   EXPECT_EQ(settled_.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(StateOf(id), State::kClosed);
+}
+
+TEST_F(RunnerTest, ClosingWithNobodyToTellIsOneCommit) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  const int before = book_.writes;
+  Direct(process, id, Directive::Kind::kClose);
+  EXPECT_EQ(book_.writes, before + 1);
+  EXPECT_THAT(Story(id).back(), "closed");
+}
+
+TEST_F(RunnerTest, ClosingIsDurableAndAnsweredBeforeAnybodyIsTold) {
+  definition_.steps[1].closed_by = told_.action();
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  told_.Hold();
+  Direct(process, id, Directive::Kind::kClose);
+  EXPECT_EQ(*settled_, State::kClosing);
+  EXPECT_EQ(StateOf(id), State::kClosing);
+  ASSERT_EQ(told_.held(), 1u);
+  EXPECT_THAT(told_.keys, ElementsAre(id.ToString() + "/hotel"));
+  Direct(process, id, Directive::Kind::kClose);
+  absl::Status cancelled;
+  process.runner.Direct(id, {Directive::Kind::kCancel, ""}, nullptr,
+                        [&](auto settled) { cancelled = settled.status(); });
+  told_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(cancelled.code(), absl::StatusCode::kFailedPrecondition) << "too late";
+  EXPECT_EQ(settled_count_, 3);
+  EXPECT_EQ(*settled_, State::kClosed);
+  EXPECT_EQ(StateOf(id), State::kClosed);
+  EXPECT_THAT(Story(id),
+              ElementsAre("flight succeeded", "hotel succeeded", "seat succeeded", "closed", "hotel closed"));
+  EXPECT_THAT(unhotel_.keys, IsEmpty());
+}
+
+TEST_F(RunnerTest, ClosingNeverGivesUpAndCallsForAttention) {
+  definition_.steps[1].closed_by = told_.action();
+  Process process(*this, "a");
+  for (int i = 0; i < 100; ++i) told_.WillAnswer(Outcome::Unknown("DOWN"));
+  EXPECT_CALL(process.observer, OnNeedsAttention(_)).Times(2);  // once for each of the two sagas
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kClose);
+  time_.Advance(absl::Minutes(5));
+  EXPECT_EQ(StateOf(id), State::kClosing);
+  EXPECT_TRUE(Row(id).record.needs_attention);
+  time_.Advance(absl::Hours(3));
+  EXPECT_EQ(StateOf(id), State::kClosed);
+  EXPECT_FALSE(Row(id).record.needs_attention);
+
+  for (int i = 0; i < 100; ++i) told_.WillAnswer(Outcome::Unknown("DOWN"));
+  Uuid given_up = Start(process);
+  Direct(process, given_up, Directive::Kind::kClose);
+  time_.Advance(absl::Minutes(5));
+  Direct(process, given_up, Directive::Kind::kResolve, "the dispatcher is no more");
+  EXPECT_EQ(*settled_, State::kClosed);
+}
+
+TEST_F(RunnerTest, WhoeverRecoversAClosingSagaTellsTheRest) {
+  definition_.steps[1].closed_by = told_.action();
+  Process crashed(*this, "a");
+  told_.Hold();
+  Uuid id = Start(crashed);
+  Direct(crashed, id, Directive::Kind::kClose);
+  told_.Unhold();
+  Process next(*this, "a");
+  EXPECT_EQ(*next.runner.RecoverExpired(true, 100), 1u);
+  EXPECT_EQ(StateOf(id), State::kClosed);
+  EXPECT_EQ(told_.keys.size(), 2u);
 }
 
 TEST_F(RunnerTest, CloseIsRefusedBeforeSuccess) {
@@ -425,6 +580,41 @@ TEST_F(RunnerTest, PicksAgainWhenAClaimIsLost) {
   EXPECT_EQ(seat_.keys.size(), 3u);
 }
 
+TEST_F(RunnerTest, ACancelSurvivesTheClaimThatIsLostInItsWrite) {
+  // A claim by an outside call, as of a remote dispatcher, and nothing to undo it that would take the claim back.
+  definition_.steps[2].does = seat_.action(false);
+  definition_.steps[2].does.claim_lost = [](Trip& trip) { trip.booking.clear(); };
+  definition_.steps[2].undone_by = {};
+  book_.apply_effects = [](const Record<Trip>& record) { return !record.payload.effects.claim; };
+  seat_.on_success = [](Trip& trip) {
+    trip.effects.claim = true;
+    trip.booking = "seat 1";
+  };
+  seat_.Hold();
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  Direct(process, id, Directive::Kind::kCancel, "changed my mind");
+  seat_.Answer(Outcome::Succeeded());  // claimed, then cancelled, and both in the write that loses the claim
+  EXPECT_EQ(settled_count_, 2);
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_EQ(Row(id).record.failure.reason, kCancelledReason);
+  EXPECT_EQ(Row(id).record.failure.detail, "changed my mind");
+  EXPECT_EQ(Row(id).record.payload.booking, "");
+  EXPECT_THAT(Story(id),
+              ElementsAre("flight succeeded", "hotel succeeded", "cancelled", "hotel undone", "flight undone"));
+}
+
+TEST_F(RunnerTest, ARefusedDirectiveSaysWhy) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  for (Directive::Kind kind : {Directive::Kind::kRetry, Directive::Kind::kResolve}) {
+    Direct(process, id, kind);
+    ErrorDetail detail = GetErrorDetail(settled_.status());
+    EXPECT_EQ(detail.reason, "SAGA_STATE_FORBIDS");
+    EXPECT_THAT(detail.metadata, ElementsAre(::testing::Pair("state", "succeeded")));
+  }
+}
+
 TEST_F(RunnerTest, EndlesslyLostClaimsCountAsUnknownAndAreUndone) {
   book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim; };
   seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
@@ -450,15 +640,114 @@ TEST_F(RunnerTest, AJournalErrorIsUnknownAndTheNextClaimReadsTheTruth) {
   EXPECT_EQ(StateOf(id), State::kSucceeded);
 }
 
+TEST_F(RunnerTest, CleansAndBoundsWhatAParticipantSays) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Unknown("DOWN", std::string("closed\0for \xff", 12)));
+  flight_.WillAnswer(Outcome::Rejected(std::string(1'000, 'R'), std::string(100'000, 'x')));
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_EQ(Row(id).log[0].detail,
+            "DOWN: closed\xef\xbf\xbd"
+            "for \xef\xbf\xbd");
+  EXPECT_LE(Row(id).record.failure.reason.size(), kReasonBytesMax);
+  EXPECT_LE(Row(id).record.failure.detail.size(), kDetailBytesMax);
+}
+
+TEST_F(RunnerTest, WhatTheStoreRefusesForGoodCountsAsUnknownAndCallsAPerson) {
+  book_.can_hold = [](const Record<Trip>& record) { return record.payload.booking != "unstorable"; };
+  flight_.on_success = [](Trip& trip) { trip.booking = "unstorable"; };
+  Process process(*this, "a");
+  EXPECT_CALL(process.observer, OnRefused(_, _)).Times(3);
+  hotel_.Hold();  // so that the flight's outcome is written by itself
+  Uuid id = Start(process);
+  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_EQ(Row(id).record.attempt, 2) << "the budget is spent";
+  time_.Advance(absl::Minutes(10));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_THAT(Story(id), ElementsAre("flight needs_attention", "flight unknown", "flight unknown", "flight unknown",
+                                     "flight undone"));
+  EXPECT_THAT(Row(id).log[1].detail, ::testing::HasSubstr("sqlstate 22021"));
+  EXPECT_EQ(Row(id).record.payload.booking, "") << "what could not be written is forgotten";
+  EXPECT_EQ(Row(id).record.failure.reason, kStoreRefused);
+  EXPECT_EQ(Row(id).record.epoch, 1) << "nobody had to claim it";
+}
+
+TEST_F(RunnerTest, AnUndoWhoseOutcomeTheStoreRefusesIsTriedAgain) {
+  bool holds = false;
+  book_.can_hold = [&](const Record<Trip>& record) { return holds || record.payload.booking != "unstorable"; };
+  unhotel_.on_success = [](Trip& trip) { trip.booking = "unstorable"; };
+  seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  time_.Advance(absl::Minutes(5));
+  EXPECT_EQ(StateOf(id), State::kCompensating);
+  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_LT(unhotel_.keys.size(), 40u) << "it backs off";
+  holds = true;
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kCompensated);
+}
+
+TEST_F(RunnerTest, ADirectiveThatTheStoreRefusesIsAnsweredSo) {
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  book_.can_hold = [](const Record<Trip>&) { return false; };
+  Direct(process, id, Directive::Kind::kClose);
+  EXPECT_EQ(GetErrorDetail(settled_.status()).reason, kStoreRefused);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+  EXPECT_EQ(process.runner.live(), 0u);
+}
+
+TEST_F(RunnerTest, TriesNoFasterWhenTheStoreRefusesEverything) {
+  Process process(*this, "a");
+  book_.can_hold = [](const Record<Trip>&) { return false; };
+  Uuid id = Start(process);
+  for (int i = 0; i < 100; ++i) {
+    time_.Advance(absl::Seconds(3));
+    ASSERT_TRUE(process.runner.RenewLeases().ok());
+  }
+  EXPECT_EQ(Row(id).record.epoch, 1);
+  EXPECT_LT(flight_.keys.size(), 15u);
+  book_.can_hold = [](const Record<Trip>&) { return true; };
+  time_.Advance(absl::Minutes(10));
+  EXPECT_EQ(*settled_, State::kSucceeded);
+  EXPECT_FALSE(Row(id).record.needs_attention);
+}
+
 TEST_F(RunnerTest, StopLetsGoAndEndsTheLeases) {
   Process a(*this, "a");
   hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
   Uuid id = Start(a);
-  ASSERT_TRUE(a.runner.Stop(time_.Steady()).ok());
+  a.runner.Stop(time_.Steady());
   EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(a.runner.ReleaseLeases().ok());
   Process b(*this, "b");
   EXPECT_EQ(*b.runner.RecoverExpired(false, 10), 1u) << "at once, without waiting for the lease to run out";
   EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, CallsNobodyAndWritesNothingOnceStopped) {
+  Process a(*this, "a");
+  flight_.Hold();
+  Uuid in_call = Start(a);
+  std::vector<testing::MemoryJournal<Trip>::Task> writes;
+  a.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
+  Uuid in_write = Start(a);  // its beginning is being written
+  a.runner.Stop(time_.Steady());
+  flight_.Answer(Outcome::Unknown("CANCELLED"));                      // the client goes
+  for (size_t i = 0; i < writes.size(); ++i) std::move(writes[i])();  // the journal writes what it has
+  EXPECT_EQ(flight_.keys.size(), 1u) << "whom the second saga would have called may be gone";
+  EXPECT_EQ(Row(in_call).log.size(), 0u);
+  EXPECT_EQ(a.runner.live(), 0u);
+  EXPECT_EQ(settled_count_, 2);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(a.runner.ReleaseLeases().ok());
+  flight_.Unhold();
+  Process b(*this, "b");
+  EXPECT_EQ(*b.runner.RecoverExpired(false, 10), 2u) << "no write after them has taken the leases again";
+  EXPECT_EQ(StateOf(in_call), State::kSucceeded);
+  EXPECT_EQ(StateOf(in_write), State::kSucceeded);
 }
 
 TEST_F(RunnerTest, StepsWithNothingToUndoArePassedOver) {

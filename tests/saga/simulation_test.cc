@@ -27,13 +27,15 @@ struct Job {
   Effects effects;
 };
 
-// Keeps the gateway's contract: one charge a key, one refund a key, and a refund closes the key.
+// Keeps the gateway's contract: one charge a key, one refund a key, and a refund closes the key. But what it answers to
+// a repetition while the first call is under way is a refusal, now and then, that says nothing about the first one.
 struct Gateway {
   struct Account {
     int charged = 0;
     int refunded = 0;
     bool closed = false;
     bool declined = false;
+    int under_way = 0;
   };
   std::map<std::string, Account> accounts;
 
@@ -58,11 +60,13 @@ class Simulation {
   explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : random_(seed), wall_hand_(seed) {
     if (somebody_sets_the_wall_clock) SetWall();
     book_.apply_effects = [this](const Record<Job>& record) { return Book(record); };
-    RetryPolicy retry{.attempts_max = 3, .attention_after = 3, .undo_backoff_max = absl::Seconds(5)};
+    RetryPolicy retry{
+        .attempts_max = 3, .retry_for = absl::Seconds(3), .attention_after = 3, .undo_backoff_max = absl::Seconds(5)};
     definition_ = Define<Job>("job")
                       .Step("charge")
                       .Does(Call(&Simulation::Charge))
                       .UndoneBy(Call(&Simulation::Refund))
+                      .ClosedBy(Call(&Simulation::Confirm))
                       .Retried(retry)
                       .Step("assign")
                       .Does(Call(&Simulation::Assign, true))
@@ -82,6 +86,9 @@ class Simulation {
     for (int i = 0; i < 8; ++i) {
       time_.At(time_.Steady() + Milliseconds(0, 25'000), [this] { Cancel(); });
     }
+    for (int i = 0; i < 8; ++i) {
+      time_.At(time_.Steady() + Milliseconds(5'000, 25'000), [this] { Close(); });
+    }
     Housekeep();
     for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || Unfinished() > 0);
          ++events) {
@@ -100,6 +107,10 @@ class Simulation {
         case State::kSucceeded:
           if (account.charged - account.refunded != 1) return name + " succeeded, but its money is not here";
           if (!drivers_.contains(name)) return name + " succeeded without a driver";
+          break;
+        case State::kClosed:
+          if (account.charged - account.refunded != 1) return name + " was closed, but its money is not here";
+          if (!told_.contains(name + "/charge")) return name + " was closed, and nobody was told";
           break;
         case State::kCompensated:
           if (account.charged != account.refunded) return name + " was compensated, but its money is not back";
@@ -182,6 +193,13 @@ class Simulation {
     processes_[Pick(processes_.size())]->runner.Direct(id, {Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
   }
 
+  void Close() {
+    if (started_.empty()) return;
+    const Uuid& id = started_[Pick(started_.size())];
+    Tell("close " + id.ToString());
+    processes_[Pick(processes_.size())]->runner.Direct(id, {Directive::Kind::kClose, ""}, nullptr, [](auto) {});
+  }
+
   void Housekeep() {
     for (auto& process : processes_) {
       (void)process->runner.RecoverExpired(false, 100);
@@ -222,9 +240,18 @@ class Simulation {
 
   void Charge(const Attempt& attempt, Job&, OutcomeCallback& done) {
     bool decline = OneIn(8);
+    Gateway::Account& account = gateway_.accounts[attempt.Key()];
+    if (account.under_way > 0 && OneIn(3)) {
+      Tell("refuse a repetition " + attempt.Key());
+      time_.At(time_.Steady() + Milliseconds(1, 50),
+               [done = std::move(done)]() mutable { done(Outcome::Rejected("IN_PROGRESS")); });
+      return;
+    }
+    ++account.under_way;
     Remote(
         attempt,
-        [this, key = attempt.Key(), decline] {
+        [this, &account, key = attempt.Key(), decline] {
+          --account.under_way;
           return gateway_.Charge(key, decline) ? Outcome::Succeeded() : Outcome::Rejected("DECLINED");
         },
         std::move(done));
@@ -234,6 +261,15 @@ class Simulation {
         attempt,
         [this, key = attempt.Key()] {
           gateway_.Refund(key);
+          return Outcome::Succeeded();
+        },
+        std::move(done));
+  }
+  void Confirm(const Attempt& attempt, Job&, OutcomeCallback& done) {
+    Remote(
+        attempt,
+        [this, key = attempt.Key()] {
+          told_.insert(key);
           return Outcome::Succeeded();
         },
         std::move(done));
@@ -272,6 +308,7 @@ class Simulation {
   testing::MemoryBook<Job> book_;
   Gateway gateway_;
   std::map<std::string, std::string> drivers_;  // job -> driver
+  std::set<std::string> told_;                  // keys of charges that are for good
   Definition<Job> definition_;
   int lives_ = 0;
   std::vector<Uuid> started_;

@@ -44,6 +44,9 @@ TEST(Transition, CommandsFitTheStateTheyLeadTo) {
       case Command::kUndoStep:
         EXPECT_EQ(row.to, State::kCompensating);
         break;
+      case Command::kCloseStep:
+        EXPECT_EQ(row.to, State::kClosing);
+        break;
       case Command::kRetryLater:
         EXPECT_EQ(row.to, row.from);
         break;

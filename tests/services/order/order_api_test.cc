@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/order/testing/fake_dispatch.h"
+#include "services/order/testing/mock_payment_gateway.h"
 #include "storage/reasons.h"
 #include "tests/services/order/order_world.h"
 
@@ -49,6 +50,11 @@ class OrderApiTest : public ::testing::Test {
     }
   }
 
+  // A budget of attempts only.
+  static void HaveNoPatience(Replica& replica) {
+    for (auto& step : replica.definition.steps) step.retry.retry_for = absl::ZeroDuration();
+  }
+
   SharedWorld world_;
   std::mutex held_mutex_;
   std::deque<FakePaymentGateway::Task> held_;
@@ -87,6 +93,7 @@ TEST_F(OrderApiTest, GivesTheMoneyBackWhenThereIsNoDriver) {
 }
 
 TEST_F(OrderApiTest, BooksAChargeWhoseAnswerWasLostWhenItIsGivenBack) {
+  HaveNoPatience(a_);
   std::deque<Fate> lost(5, Fate::kLostAfter);
   world_.gateway.WillMeet(lost);
   auto call = a_.Create(a_.NewOrder("k"));
@@ -99,7 +106,56 @@ TEST_F(OrderApiTest, BooksAChargeWhoseAnswerWasLostWhenItIsGivenBack) {
   EXPECT_EQ(world_.gateway.NetMinor(), 0);
 }
 
+TEST_F(OrderApiTest, GivesBackWhatAnEarlierAttemptTookWhenTheNextIsDeclined) {
+  world_.gateway.WillMeet({Fate::kLostAfter, Fate::kRefused});
+  auto call = a_.Create(a_.NewOrder("k"));
+  Pass(absl::Seconds(30), a_);
+  auto result = call.Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "PAYMENT_DECLINED");
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+  ASSERT_TRUE(result.order.payload.charge && result.order.payload.refund) << "the books know of both";
+}
+
+TEST_F(OrderApiTest, ReleasesTheDriverOfAnEarlierAttemptWhenTheNextFindsNobody) {
+  auto dispatch = std::make_unique<testing::FakeDispatch>(std::vector<std::string>{"ann"});
+  testing::FakeDispatch& fake = *dispatch;
+  Replica remote(world_, "remote", std::move(dispatch));
+  fake.WillMeet({Fate::kLostAfter, Fate::kRefused});
+  auto call = remote.Create(remote.NewOrder("k"));
+  Pass(absl::Seconds(30), remote);
+  EXPECT_EQ(call.Get().order.failure.reason, "NO_DRIVER_AVAILABLE");
+  EXPECT_TRUE(fake.assigned().empty()) << "the dispatcher keeps a driver for an order that is gone";
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(OrderApiTest, KeepsAReferenceCleanedAndSaysSo) {
+  world_.PutDrivers({"ann"});
+  testing::MockPaymentGateway gateway;
+  EXPECT_CALL(gateway, Charge).WillOnce([](const auto&, const auto&, auto done) {
+    done(ChargeResult{true, std::string("ch\0\xff", 4), ""});
+  });
+  saga::Definition<storage::Order> definition = PlaceOrder(gateway, a_.dispatch, world_.time);
+  a_.definition.steps[0] = definition.steps[0];
+  auto result = a_.Create(a_.NewOrder("k")).Get();
+  ASSERT_EQ(result.order_status(), OrderStatus::kConfirmed);
+  EXPECT_EQ(result.order.payload.charge->gateway_reference, "ch\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_THAT(world_.book.rows.at(result.order.id).log[0].detail, ::testing::HasSubstr("cleaned"));
+}
+
+TEST_F(OrderApiTest, TakesADriverWithoutAValidIdForABrokenDispatcher) {
+  auto dispatch = std::make_unique<testing::FakeDispatch>(std::vector<std::string>{std::string("an\0n", 4)});
+  testing::FakeDispatch& fake = *dispatch;
+  Replica remote(world_, "remote", std::move(dispatch));
+  auto result = remote.Create(remote.NewOrder("k")).Get();
+  EXPECT_EQ(result.order_status(), OrderStatus::kFailed);
+  EXPECT_EQ(result.order.failure.reason, "DISPATCH_UNKNOWN");
+  EXPECT_TRUE(fake.assigned().empty()) << "whoever it was is released";
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
 TEST_F(OrderApiTest, ClosesTheKeyOfAChargeThatNeverHappened) {
+  HaveNoPatience(a_);
   world_.gateway.WillMeet(std::deque<Fate>(5, Fate::kUnavailable));
   auto call = a_.Create(a_.NewOrder("k"));
   Pass(absl::Seconds(30), a_);
@@ -472,16 +528,64 @@ TEST_F(RemoteDispatchTest, TellsTheDispatcherOfACompletion) {
   EXPECT_THAT(dispatcher_->assigned(),
               ElementsAre(std::pair<const std::string, std::string>(AssignmentKey(id), "ann")));
   EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+  replica_->Settle();
   EXPECT_TRUE(dispatcher_->assigned().empty());
   EXPECT_TRUE(world_.book.taken_slots.empty());
 }
 
-TEST_F(RemoteDispatchTest, StaysConfirmedWhileTheDispatcherDoesNotAnswer) {
+TEST_F(RemoteDispatchTest, ConfirmsAnOrderThatARestartingDispatcherKeptWaiting) {
+  dispatcher_->WillMeet(std::deque<Fate>(8, Fate::kUnavailable));  // more than the attempts
+  auto call = replica_->Create(Replica::NewOrder("k"));
+  world_.time.Advance(absl::Seconds(20));
+  replica_->Settle();
+  EXPECT_EQ(call.Get().order_status(), OrderStatus::kConfirmed);
+}
+
+TEST_F(RemoteDispatchTest, IsCompletedBeforeTheDispatcherIsTold) {
   const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
-  dispatcher_->WillMeet({Fate::kUnavailable});
-  EXPECT_EQ(replica_->Complete(id).Get().status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(StatusOf(*replica_->store.Get(id)), OrderStatus::kConfirmed);
+  std::deque<FakePaymentGateway::Task> held;
+  dispatcher_->set_defer([&](FakePaymentGateway::Task task) { held.push_back(std::move(task)); });
+  EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted) << "durable, whoever answers or not";
+  replica_->Settle();
+  EXPECT_EQ(replica_->store.Get(id)->state, saga::State::kClosing);
+  EXPECT_TRUE(world_.book.taken_slots.empty()) << "our books free the driver first";
+  EXPECT_EQ(replica_->Cancel(id).Get().reason(), "ORDER_NOT_CANCELLABLE");
   EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+  ASSERT_EQ(held.size(), 1u);
+  held.front()();
+  EXPECT_EQ(replica_->store.Get(id)->state, saga::State::kClosed);
+}
+
+TEST_F(RemoteDispatchTest, TellsTheDispatcherForAsLongAsItTakes) {
+  const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
+  dispatcher_->WillMeet(std::deque<Fate>(20, Fate::kUnavailable));
+  EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+  replica_->Settle();
+  world_.time.Advance(absl::Minutes(2));
+  EXPECT_TRUE(replica_->store.Get(id)->needs_attention);
+  EXPECT_EQ(dispatcher_->assigned().size(), 1u);
+  world_.time.Advance(absl::Minutes(20));
+  EXPECT_EQ(replica_->store.Get(id)->state, saga::State::kClosed);
+  EXPECT_TRUE(dispatcher_->assigned().empty());
+  EXPECT_THAT(replica_->metrics.ToText(), ::testing::HasSubstr("waybill_sagas_settled_total{outcome=\"completed\"} 1"));
+}
+
+TEST_F(RemoteDispatchTest, WhoeverComesNextTellsTheDispatcher) {
+  const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
+  dispatcher_->set_defer([](FakePaymentGateway::Task) {});  // this process dies before it has the answer
+  dispatcher_->WillMeet({Fate::kLostBefore});
+  EXPECT_EQ(replica_->Complete(id).Get().order_status(), OrderStatus::kCompleted);
+  replica_->Settle();
+  auto dispatch = std::make_unique<testing::FakeDispatch>(std::vector<std::string>{"ann"});
+  testing::FakeDispatch& asked = *dispatch;
+  asked.Assign({AssignmentKey(id), id.ToString(), SteadyTime::InfiniteFuture(), ""}, id, storage::Order(), 0,
+               [](auto) {});
+  ASSERT_EQ(asked.assigned().size(), 1u);
+  Replica next(world_, "b", std::move(dispatch));
+  world_.time.Advance(absl::Seconds(11));
+  EXPECT_EQ(*next.runner.RecoverExpired(false, 10), 1u);
+  EXPECT_TRUE(asked.assigned().empty());
+  EXPECT_EQ(next.store.Get(id)->state, saga::State::kClosed);
 }
 
 TEST_F(RemoteDispatchTest, TurnsTheOrderBackWhenTheDispatchersDriverHoldsAnotherOrder) {

@@ -20,8 +20,8 @@ constexpr char kBooks[] = R"sql(
 INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, state, seq, epoch,
                          failure_reason, owner, lease_until, created_at, updated_at)
 SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'shop', 'key-' || n, '\x00', 'ada', 1000, 'EUR', state::saga_state,
-       5, 3, CASE WHEN n >= 4 THEN 'NO_DRIVER_AVAILABLE' END, 'host/1', CASE WHEN n = 1 THEN now() END, now(), now()
-FROM (VALUES (1, 'running'), (2, 'succeeded'), (3, 'closed'), (4, 'compensated'), (5, 'resolved')) AS o (n, state);
+       5, 3, CASE WHEN n IN (4, 5) THEN 'NO_DRIVER_AVAILABLE' END, 'host/1', CASE WHEN n IN (1, 6) THEN now() END, now(), now()
+FROM (VALUES (1, 'running'), (2, 'succeeded'), (3, 'closed'), (4, 'compensated'), (5, 'resolved'), (6, 'closing')) AS o (n, state);
 INSERT INTO order_saga_steps VALUES ('00000000-0000-7000-8000-000000000001', 1, 'charge_payment', 1, 'succeeded', 'running', NULL, now());
 INSERT INTO payments VALUES ('00000000-0000-7000-8000-000000000002', 1000, 'EUR', 'ch_2', now());
 INSERT INTO drivers VALUES ('van', 2);
@@ -74,6 +74,11 @@ constexpr Attack kAttacks[] = {
     {"order_sagas_only_forward", "UPDATE order_sagas SET state = 'resolved' WHERE order_id = " ORDER(4)},
     {"order_sagas_only_forward",
      "UPDATE order_sagas SET state = 'compensating', lease_until = now() WHERE order_id = " ORDER(5)},
+    {"order_sagas_only_forward",
+     "UPDATE order_sagas SET state = 'compensating', failure_reason = 'x' WHERE order_id = " ORDER(6)},
+    {"order_sagas_only_forward",
+     "UPDATE order_sagas SET state = 'succeeded', lease_until = NULL WHERE order_id = " ORDER(6)},
+    {"order_sagas_lease_while_unfinished", "UPDATE order_sagas SET lease_until = NULL WHERE order_id = " ORDER(6)},
     {"order_sagas_only_forward", "UPDATE order_sagas SET epoch = 2 WHERE order_id = " ORDER(1)},
     {"order_sagas_only_forward", "UPDATE order_sagas SET seq = 4 WHERE order_id = " ORDER(1)},
     {"order_saga_steps_pkey",

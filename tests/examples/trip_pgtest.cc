@@ -75,8 +75,8 @@ TEST_F(TripPgTest, BooksNoneWhenTheHotelIsFull) {
   hotel_.WillAnswer(saga::Outcome::Rejected("FULL"));
   EXPECT_EQ(Run("b-1"), saga::State::kCompensated);
   EXPECT_EQ(sql_.Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
-            "book_flight succeeded, rent_car succeeded, book_hotel unknown, book_hotel rejected, rent_car undone, "
-            "book_flight undone");
+            "book_flight succeeded, rent_car succeeded, book_hotel unknown, book_hotel rejected, book_hotel undone, "
+            "rent_car undone, book_flight undone");
   EXPECT_EQ(sql_.Value("SELECT count(*) FROM rentals"), "0");
 }
 

@@ -40,7 +40,7 @@ TEST_F(TripTest, BooksNoneWhenTheHotelIsFull) {
 }
 
 TEST_F(TripTest, BooksNoneWhenTheHotelNeverAnswers) {
-  for (int i = 0; i < 10; ++i) hotel_.WillAnswer(saga::Outcome::Unknown("TIMEOUT"));
+  for (int i = 0; i < 1'000; ++i) hotel_.WillAnswer(saga::Outcome::Unknown("TIMEOUT"));
   EXPECT_EQ(Run("b-1"), saga::State::kCompensated);
   EXPECT_EQ(airline_.booked(), 0u);
   EXPECT_EQ(hotel_.booked(), 0u);

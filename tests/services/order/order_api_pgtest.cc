@@ -26,6 +26,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
+#include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::order {
@@ -161,7 +162,8 @@ TEST(OrderApiPgTest, CompletesAndCancelsConcurrentlyWithOneWinner) {
     EXPECT_EQ(world.database.sql().Value(
                   "SELECT count(*) FROM payments WHERE order_id = $1 AND refund_minor IS NOT NULL", {id.ToString()}),
               status == OrderStatus::kCancelled ? "1" : "0");
-    EXPECT_TRUE(world.dispatch.assigned().empty());
+    // A completion is answered before the dispatcher is told.
+    EXPECT_TRUE(::waybill::testing::Eventually(absl::Seconds(10), [&] { return world.dispatch.assigned().empty(); }));
     EXPECT_EQ(world.database.sql().Value("SELECT count(*) FROM order_assignments WHERE released_at IS NULL"), "0");
   }
 }

@@ -193,6 +193,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   log.Info("draining", {{"queued", location_log.queue_depth()}});
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
+  server.SendAway();  // before streams and watches end, so that their clients do not come back here
   streams.Drain();
   watches.Stop();
   server.Drain(clock.Steady() + options.drain);

@@ -219,6 +219,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
   api.SetDraining();
+  server.SendAway();  // before watches end, so that their clients do not come back here
   watches.Stop();
   server.Drain(deadline);
   housekeeping.Stop();

@@ -51,7 +51,19 @@ void ServerCall::Arrived(bool ok) {
     return;
   }
   refs_.store(2, std::memory_order_relaxed);
-  Serve();
+  queue_.Later(*this);
+}
+
+void ServerCall::ServeIfWanted() {
+  if (deadline_ <= SystemClock().Steady()) {
+    Finish(absl::DeadlineExceededError("the deadline had passed before the call was looked at; nothing was done"));
+  } else if (cancelled()) {
+    Finish(absl::CancelledError("the call was cancelled before it was looked at; nothing was done"));
+  } else {
+    Serve();
+    return;
+  }
+  Unref();
 }
 
 std::string_view ServerCall::Metadata(const std::string& key) const {
@@ -109,7 +121,7 @@ void ServerCall::CloseWhenComplete() {
   if (!finish_sent_ || !done_) return;
   {
     std::lock_guard lock(mutex_);
-    if (reading_) return;
+    if (reading_ || opening_) return;
   }
   Completed();
   queue_.Close(*this);

@@ -92,7 +92,8 @@ class ServerCall {
       context_;  // until the last completion, so that a kept call does not hold up a drain
   std::mutex mutex_;
   bool finished_ = false;  // under mutex_
-  bool reading_ = false;   // under mutex_; a read has to come back before the call may go
+  bool reading_ = false;   // under mutex_; a read, and the headers, have to come back before the call may go
+  bool opening_ = false;
   MemberTag<ServerCall> finish_tag_{this, &ServerCall::FinishSent};
 
  private:
@@ -102,6 +103,7 @@ class ServerCall {
 
   void Post();  // waits for a call to arrive; owns itself from here on
   void Arrived(bool ok);
+  void ServeIfWanted();  // or refuses, when the client no longer waits
   void FinishSent(bool ok);
   void Done(bool ok);
   absl::AnyInvocable<void()> TakeCancelled();  // turns cancelled; what is to run because of it
@@ -169,6 +171,14 @@ class UnaryCall final : public ServerCall {
 template <typename Resp, typename Stream>
 class StreamingCall : public ServerCall {
  public:
+  // Sends the headers, so that the client (or a proxy before it) knows that it is served although no message is there
+  // yet. At most once, before the first Write.
+  void Open() {
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
+    opening_ = true;
+    stream_.SendInitialMetadata(&open_tag_);
+  }
   // Sends one message; the next only after `done`, which runs on the queue's thread. `ok` false: the client is gone, or
   // the call is finished (then `done` runs at once, on this thread). A Finish meanwhile is sent after the message.
   void Write(const Resp& message, absl::AnyInvocable<void(bool ok)> done) {
@@ -204,6 +214,13 @@ class StreamingCall : public ServerCall {
     stream_.Finish(ToGrpcStatus(status), &finish_tag_);
     return true;
   }
+  void Opened(bool) {
+    {
+      std::lock_guard lock(mutex_);
+      opening_ = false;
+    }
+    CloseWhenComplete();
+  }
   void Written(bool ok) {
     absl::AnyInvocable<void(bool)> done;
     {
@@ -215,6 +232,7 @@ class StreamingCall : public ServerCall {
     done(ok);
   }
 
+  MemberTag<StreamingCall> open_tag_{this, &StreamingCall::Opened};
   MemberTag<StreamingCall> write_tag_{this, &StreamingCall::Written};
   bool writing_ = false;  // these three under mutex_
   absl::Status status_;

@@ -19,15 +19,28 @@
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/support/channel_arguments.h"
 #include "runtime/clock.h"
 #include "services/rpc/status.h"
 #include "services/rpc/tag.h"
 
 namespace waybill::rpc {
 
+// How a peer that is silently gone is noticed. Either way: by what was sent to it and is not acknowledged for 10 s.
+enum class Pings {
+  // And while calls wait, by a ping in 5 min and a half. What a server with gRPC's default settings bears: more often
+  // than
+  // every 5 min, or without calls, it hangs up (GOAWAY, too_many_pings), and whatever is under way becomes unknown.
+  kRare,
+  // And while calls wait, by a ping every 20 s: for long streams from our own services.
+  kOften,
+};
+
 // A connection of its own to "host:port", without TLS. It reconnects by itself within two seconds of the peer's return;
-// until then calls fail with UNAVAILABLE at once. A dead peer is noticed by pings within 30 s.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target);
+// until then calls fail with UNAVAILABLE at once.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, Pings pings = Pings::kRare);
+// Its settings.
+grpc::ChannelArguments MakeChannelArguments(Pings pings);
 
 struct CallOptions {
   SteadyTime deadline = SteadyTime::InfiniteFuture();

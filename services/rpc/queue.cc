@@ -28,8 +28,32 @@ ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InF
     : queue_(std::move(queue)), in_flight_(in_flight) {}
 
 void ServerQueue::Start() {
-  thread_ = std::thread([this] { ServeQueue(*queue_); });
+  thread_ = std::thread([this] { Serve(); });
 }
+
+void ServerQueue::Serve() {
+  // A queue that is never empty serves what has arrived all the same.
+  constexpr size_t kArrivedMax = 64;
+  const gpr_timespec at_once = gpr_inf_past(GPR_CLOCK_REALTIME);
+  void* tag;
+  bool ok;
+  while (true) {
+    if (arrived_.empty()) {
+      if (!queue_->Next(&tag, &ok)) return;
+    } else if (arrived_.size() >= kArrivedMax ||
+               queue_->AsyncNext(&tag, &ok, at_once) != grpc::CompletionQueue::GOT_EVENT) {
+      ServeArrived();
+      continue;
+    }
+    static_cast<Tag*>(tag)->Proceed(ok);
+  }
+}
+
+void ServerQueue::ServeArrived() {
+  for (ServerCall* call : std::exchange(arrived_, {})) call->ServeIfWanted();
+}
+
+void ServerQueue::Later(ServerCall& call) { arrived_.push_back(&call); }
 
 void ServerQueue::Stop() {
   if (thread_.joinable()) {

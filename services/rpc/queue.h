@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "grpcpp/alarm.h"
@@ -50,18 +51,23 @@ class ServerQueue {
   void Add() { ++calls_; }
   void Remove();
   bool Open(ServerCall& call);  // false: the server drains, refuse it
+  // Serves the call once all that is ready now was taken from the queue, among it that this call was cancelled.
+  void Later(ServerCall& call);
   void Close(ServerCall& call);
 
   // Ends every call that is still open, as if its client had gone. From any thread, once.
   void AbortAll();
 
  private:
+  void Serve();
+  void ServeArrived();
   void Abort(bool ok);
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   InFlight& in_flight_;
-  int64_t calls_ = 0;  // these two on the queue's thread only
+  int64_t calls_ = 0;  // these three on the queue's thread only
   ServerCall* open_ = nullptr;
+  std::vector<ServerCall*> arrived_;  // to be served
   grpc::Alarm abort_alarm_;
   MemberTag<ServerQueue> abort_tag_{this, &ServerQueue::Abort};
   std::promise<void> empty_;  // no call is left, nor will one come

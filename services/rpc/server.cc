@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
+#include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
@@ -21,6 +22,26 @@ constexpr int kReflectionThreadsMax = 8;
 int Millis(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
 }  // namespace
+
+// The first half of grpc::Server::Shutdown, which as a whole would wait: closes the listener and tells every client to
+// go. gRPC allows both for one server, and tells this queue, too, when the server is gone.
+class Server::GoAway {
+ public:
+  explicit GoAway(grpc::Server& server) { grpc_server_shutdown_and_notify(server.c_server(), queue_, nullptr); }
+  // After the server's own shutdown.
+  ~GoAway() {
+    grpc_completion_queue_shutdown(queue_);
+    while (grpc_completion_queue_next(queue_, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr).type !=
+           GRPC_QUEUE_SHUTDOWN) {
+    }
+    grpc_completion_queue_destroy(queue_);
+  }
+  GoAway(const GoAway&) = delete;
+  GoAway& operator=(const GoAway&) = delete;
+
+ private:
+  grpc_completion_queue* const queue_ = grpc_completion_queue_create_for_next(nullptr);
+};
 
 Server::Server(ServerOptions options, Metrics& metrics) : options_(std::move(options)), metrics_(metrics) {
   MethodOptions health;
@@ -94,15 +115,27 @@ absl::Status Server::Start() {
   return absl::OkStatus();
 }
 
+void Server::SendAway() {
+  std::lock_guard lock(drain_mutex_);
+  SendAwayLocked();
+}
+
+void Server::SendAwayLocked() {
+  if (server_ == nullptr || go_away_ != nullptr) return;
+  in_flight_.Drain();
+  health_.Stop();  // after, so that whoever sees NOT_SERVING is refused
+  go_away_ = std::make_unique<GoAway>(*server_);
+}
+
 void Server::Drain(SteadyTime deadline) {
   std::lock_guard lock(drain_mutex_);
   if (server_ == nullptr) return;
-  in_flight_.Drain();
-  health_.Stop();  // after, so that whoever sees NOT_SERVING is refused
+  SendAwayLocked();
   in_flight_.AwaitNone(deadline);
   // Server::Shutdown waits for ever for a call that nobody finishes, so whatever is left is finished here.
   for (auto& queue : queues_) queue->AbortAll();
   server_->Shutdown(ToGrpcDeadline(SystemClock().Steady() + options_.abort_grace));
+  go_away_.reset();
   for (auto& queue : queues_) queue->Stop();
   server_.reset();
   queues_.clear();

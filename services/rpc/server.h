@@ -29,11 +29,11 @@ struct ServerOptions {
   std::string address = "127.0.0.1:0";                // port 0: any free one, see Server::port()
   int queues = 1;                                     // threads that serve calls; two at most pay on a two-core machine
   int request_bytes_max = 1 << 20;                    // larger: RESOURCE_EXHAUSTED
-  int metadata_bytes_max = 16 << 10;                  // larger: RESOURCE_EXHAUSTED
+  int metadata_bytes_max = 64 << 10;                  // larger: RESOURCE_EXHAUSTED, and so may be other calls beside
   int streams_max = 10'000;                           // concurrent calls of one connection
   absl::Duration keepalive_time = absl::Seconds(60);  // silence after which the client is pinged
   absl::Duration keepalive_timeout = absl::Seconds(20);  // no answer for so long: the connection is dropped
-  absl::Duration client_ping_min = absl::Seconds(10);    // clients that ping more often are sent away
+  absl::Duration client_ping_min = absl::Seconds(3);     // clients that ping more often are sent away
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 
@@ -82,9 +82,15 @@ class Server {
   int port() const { return port_; }
   Health& health() { return health_; }
 
-  // Health turns NOT_SERVING, new calls get UNAVAILABLE (SHUTTING_DOWN), calls under way have until `deadline`; then
-  // they are cancelled and answered UNAVAILABLE, and everything stops. Returns within abort_grace after the deadline. A
-  // handler that still holds its call afterwards may let go of it at any time. Repeating it does nothing.
+  // Sends the clients away: health turns NOT_SERVING, no connection is taken any more, and each client is told (GOAWAY)
+  // to make its next call elsewhere, so that one which knows another replica is there at once. Calls under way go on.
+  // Calls that still come get UNAVAILABLE (SHUTTING_DOWN); for those that cross the GOAWAY on the wire, gRPC itself
+  // answers a bare CANCELLED. No handler sees them. Repeating it does nothing.
+  void SendAway();
+
+  // Sends the clients away. Calls under way have until `deadline`; then they are cancelled and answered UNAVAILABLE,
+  // and everything stops. Returns within abort_grace after the deadline. A handler that still holds its call afterwards
+  // may let go of it at any time. Repeating it does nothing.
   void Drain(SteadyTime deadline);
 
  private:
@@ -93,9 +99,12 @@ class Server {
   static constexpr RpcType kServerStream = grpc::internal::RpcMethod::SERVER_STREAMING;
   static constexpr RpcType kBidiStream = grpc::internal::RpcMethod::BIDI_STREAMING;
 
+  class GoAway;
+
   static void Post(ServerCall* call) { call->Post(); }
   Method& Add(std::string_view name, RpcType type, const google::protobuf::Descriptor* request,
               const google::protobuf::Descriptor* response, const MethodOptions& options);
+  void SendAwayLocked();  // under drain_mutex_
 
   const ServerOptions options_;
   Metrics& metrics_;
@@ -105,6 +114,7 @@ class Server {
   std::vector<std::unique_ptr<Method>> methods_;
   std::vector<std::unique_ptr<ServerQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<GoAway> go_away_;  // once the clients were sent away
   int port_ = 0;
   std::mutex drain_mutex_;
 };

@@ -4,8 +4,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,11 +19,15 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 #include "runtime/metrics.h"
 #include "runtime/status.h"
 #include "services/rpc/client.h"
 #include "services/rpc/deadline.h"
+#include "tests/services/rpc/raw_http2.h"
+#include "tests/support/eventually.h"
+#include "tests/support/long_forms.h"
 #include "waybill/order/v1/order.grpc.pb.h"
 #include "waybill/payment/v1/payment.grpc.pb.h"
 
@@ -106,6 +113,16 @@ class RpcServerTest : public ::testing::Test {
     grpc::Status status = grpc::health::v1::Health::NewStub(channel_)->Check(&context, request, &response);
     return status.ok() ? response.status() : grpc::health::v1::HealthCheckResponse::UNKNOWN;
   }
+  // Charges that were answered with that code.
+  double Handled(const char* code) {
+    return metrics_
+        .AddCounter("grpc_server_handled_total", "RPCs completed on the server, by status code.",
+                    {{"grpc_type", "unary"},
+                     {"grpc_service", "waybill.payment.v1.PaymentGateway"},
+                     {"grpc_method", "Charge"},
+                     {"grpc_code", code}})
+        .Value();
+  }
   // The bytes of the answer to `request` by `method`, whatever they are.
   grpc::Status Raw(const std::string& method, const std::string& request, std::string& response) {
     grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel_);
@@ -170,7 +187,8 @@ TEST_F(RpcServerTest, AnswersAUnaryCall) {
   EXPECT_EQ(deadlines.Take(), SteadyTime::InfiniteFuture());
 }
 
-// By way of the wall clock's 64-bit nanoseconds it would lie in the past.
+// By way of the wall clock's 64-bit nanoseconds it would lie in the past. gRPC's own client asks for three years at
+// most.
 TEST_F(RpcServerTest, ADeadlineBeyondTheYear2262IsFarAway) {
   Box<SteadyTime> deadlines;
   Serve([&](ChargeCall::Ptr call) {
@@ -181,7 +199,7 @@ TEST_F(RpcServerTest, ADeadlineBeyondTheYear2262IsFarAway) {
   context.set_deadline(ToGrpcDeadline(SystemClock().Steady() + absl::Hours(2'562'047)));
   ChargeResponse response;
   EXPECT_TRUE(PaymentGateway::NewStub(channel_)->Charge(&context, ChargeRequest(), &response).ok());
-  EXPECT_GT(deadlines.Take() - SystemClock().Steady(), absl::Hours(2'000'000));
+  EXPECT_GT(deadlines.Take() - SystemClock().Steady(), absl::Hours(20'000));
 }
 
 TEST_F(RpcServerTest, ErrorsTravelWithTheirDetail) {
@@ -381,14 +399,138 @@ TEST_F(RpcServerTest, DrainWaitsForCallsAndRefusesNewOnes) {
   EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
   EXPECT_FALSE(health->Read(&response));
   EXPECT_EQ(health->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
-  EXPECT_EQ(Health("waybill.payment.v1.PaymentGateway"), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
-  absl::Status refused = FromGrpcStatus(Charge());
-  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(GetErrorDetail(refused).reason, "SHUTTING_DOWN");
+  channel_ = MakeChannel(address());
+  EXPECT_EQ(Charge().error_code(), grpc::StatusCode::UNAVAILABLE) << "nobody listens any more";
   running->Finish(absl::OkStatus());
   drain.join();
   client.join();
+}
+
+// One channel that knows two servers, as every client of replicas has; the first of them goes.
+TEST_F(RpcServerTest, ADrainSendsClientsToTheOtherServerWhileTheirCallsGoOn) {
+  Box<ChargeCall::Ptr> calls;
+  Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
+  Metrics metrics;
+  Server other(options_, metrics);
+  other.Unary<ChargeRequest, ChargeResponse>(kCharge, [](ChargeCall::Ptr call) {
+    call->response().mutable_approved()->set_reference("other");
+    call->Finish(absl::OkStatus());
+  });
+  ASSERT_TRUE(other.Start().ok());
+  channel_ = grpc::CreateChannel(fmt::format("ipv4:{},127.0.0.1:{}", address(), other.port()),
+                                 grpc::InsecureChannelCredentials());
+  ChargeResponse first;
+  grpc::Status first_status;
+  std::thread client([&] { first_status = Charge({}, first); });
+  ChargeCall::Ptr running = calls.Take();
+
+  server_->SendAway();
+  const absl::Time sent_away = absl::Now();
+  ChargeResponse second;
+  std::vector<int> failed;
+  while (absl::Now() < sent_away + absl::Seconds(10)) {
+    grpc::Status status = Charge({}, second);
+    if (status.ok()) break;
+    failed.push_back(status.error_code());
+  }
+  EXPECT_EQ(second.approved().reference(), "other");
+  EXPECT_LT(absl::Now() - sent_away, absl::Seconds(1));
+  EXPECT_LE(failed.size(), 1u) << "what crosses the GOAWAY on the wire";
+  EXPECT_EQ(calls.size(), 0u);
+
+  running->response().mutable_approved()->set_reference("first");
+  EXPECT_TRUE(running->Finish(absl::OkStatus()));
+  client.join();
+  EXPECT_TRUE(first_status.ok()) << first_status.error_message();
+  EXPECT_EQ(first.approved().reference(), "first");
+  server_->Drain(SystemClock().Steady() + absl::Seconds(60));
+}
+
+// A client that is stopped answers no ping, and so never says that it knows of the GOAWAY.
+TEST_F(RpcServerTest, ADrainDoesNotWaitForAClientThatIsSilent) {
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  RawHttp2 silent(server_->port());
+  silent.Send(RawHttp2::Call(1, kCharge, "", {}));
+  ASSERT_TRUE(Charge().ok());
+  const absl::Time begun = absl::Now();
+  server_->Drain(SystemClock().Steady() + absl::Seconds(60));
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(10));
+}
+
+TEST_F(RpcServerTest, ADeadlineInAnotherMillenniumIsFarOff) {
+  Box<SteadyTime> deadlines;
+  Serve([&](ChargeCall::Ptr call) {
+    deadlines.Put(call->deadline());
+    call->Finish(absl::OkStatus());
+  });
+  RawHttp2 raw(server_->port());
+  uint32_t stream = 1;
+  for (const char* timeout : {"2100000H", "2562047H", "99999999H", "99999999M", "99999999S"}) {
+    raw.Send(RawHttp2::Call(stream, kCharge, "", {{"grpc-timeout", timeout}}));
+    EXPECT_GT(deadlines.Take() - SystemClock().Steady(), absl::Hours(24 * 365)) << timeout;
+    stream += 2;
+  }
+}
+
+// Nobody waits for these, so nothing is done for them.
+TEST_F(RpcServerTest, ACallThatIsDeadOnArrivalIsNotServed) {
+  Box<std::string> served;
+  Serve([&](ChargeCall::Ptr call) {
+    served.Put(call->request().idempotency_key());
+    call->Finish(absl::OkStatus());
+  });
+  RawHttp2 raw(server_->port());
+  raw.Send(RawHttp2::Call(1, kCharge, "\n\x04late", {{"grpc-timeout", "0n"}}));
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(10), [&] { return Handled("DeadlineExceeded") == 1; }));
+  raw.Send(RawHttp2::Call(3, kCharge, "\n\x04left", {}) + RawHttp2::Reset(3));
+  raw.Send(RawHttp2::Call(5, kCharge, "\n\x04well", {}));
+  EXPECT_EQ(served.Take(), "well");
+  EXPECT_EQ(served.size(), 0u);
+}
+
+// While a queue's thread is busy, calls wait behind it; those whose clients give up meanwhile are not served.
+TEST_F(RpcServerTest, ACallWhoseClientGivesUpWhileItIsQueuedIsNotServed) {
+  std::promise<void> go_on;
+  std::shared_future<void> may_go_on = go_on.get_future().share();
+  Box<std::string> served;
+  Serve([&](ChargeCall::Ptr call) {  // on two queues: the other one's thread goes on reading from the sockets
+    served.Put(call->request().idempotency_key());
+    if (call->request().idempotency_key() == "slow") may_go_on.wait();
+    call->Finish(absl::OkStatus());
+  });
+  RawHttp2 raw(server_->port());  // all calls of one connection come to one queue
+  raw.Send(RawHttp2::Call(1, kCharge, "\n\x04slow", {}));
+  EXPECT_EQ(served.Take(), "slow");
+  raw.Send(RawHttp2::Call(3, kCharge, "\n\x04late", {{"grpc-timeout", "1m"}}));
+  raw.Send(RawHttp2::Call(5, kCharge, "\n\x04left", {}));
+  raw.Send(RawHttp2::Call(7, kCharge, "\n\x04well", {}));
+  raw.AwaitPing();  // all were read
+  raw.Send(RawHttp2::Reset(5));
+  for (const absl::Time late = absl::Now() + absl::Milliseconds(2); absl::Now() < late;) raw.AwaitPing();
+  EXPECT_EQ(served.size(), 0u);
+  go_on.set_value();
+  EXPECT_EQ(served.Take(), "well");
+  EXPECT_EQ(served.size(), 0u);
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(10), [&] { return Handled("OK") == 2; }));
+  EXPECT_EQ(Handled("DeadlineExceeded"), 1);
+  EXPECT_EQ(Handled("Canceled"), 1);
+}
+
+TEST_F(RpcServerTest, AStreamWithoutAMessageHasItsHeaders) {
+  Box<WatchCall::Ptr> calls;
+  Serve([](ChargeCall::Ptr) {},
+        [&](WatchCall::Ptr call) {
+          call->Open();
+          calls.Put(std::move(call));
+        });
+  grpc::ClientContext context;
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&context, {});
+  reader->WaitForInitialMetadata();  // would wait for ever
+  WatchCall::Ptr call = calls.Take();
+  EXPECT_TRUE(call->Finish(absl::OkStatus()));
+  OrderTransition transition;
+  EXPECT_FALSE(reader->Read(&transition));
+  EXPECT_TRUE(reader->Finish().ok());
 }
 
 TEST_F(RpcServerTest, DrainEndsEvenWithCallsThatNobodyFinishes) {
@@ -571,6 +713,73 @@ TEST_F(RpcServerTest, DestroyingTheClientCancelsWhatIsInFlight) {
     for (int i = 0; i < 10; ++i) held.push_back(calls.Take());
   }
   EXPECT_EQ(codes, std::vector<absl::StatusCode>(20, absl::StatusCode::kCancelled));
+}
+
+// A gRPC server with default settings hangs up on who pings without calls, or more than three times at less than 5 min.
+TEST(RpcClient, PingsNoMoreThanServersBearByDefault) {
+  const grpc::ChannelArguments arguments = MakeChannelArguments(Pings::kRare);
+  std::map<std::string, int> numbers;
+  const grpc_channel_args channel = arguments.c_channel_args();
+  for (size_t i = 0; i < channel.num_args; ++i) {
+    if (channel.args[i].type == GRPC_ARG_INTEGER) numbers[channel.args[i].key] = channel.args[i].value.integer;
+  }
+  EXPECT_GT(numbers.at(GRPC_ARG_KEEPALIVE_TIME_MS), 300'000);
+  EXPECT_EQ(numbers.at(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS), 0);
+}
+
+// The same with a server: the connection outlives several of what were its pings, and is idle or waits.
+TEST(RpcClient, IsNotSentAwayByAServerWithDefaultSettings) {
+  struct Gateway final : PaymentGateway::Service {
+    grpc::Status Charge(grpc::ServerContext* context, const ChargeRequest*, ChargeResponse*) override {
+      std::lock_guard lock(mutex);
+      peers.insert(context->peer());
+      return grpc::Status::OK;
+    }
+    std::mutex mutex;
+    std::set<std::string> peers;
+  } gateway;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&gateway);
+  auto server = builder.BuildAndStart();
+  auto channel = MakeChannel(fmt::format("127.0.0.1:{}", port));
+  auto charge = [&] {
+    grpc::ClientContext context;
+    ChargeResponse response;
+    return PaymentGateway::NewStub(channel)->Charge(&context, {}, &response).ok();
+  };
+  EXPECT_TRUE(charge());
+  // With a ping every 20 s, it was sent away after 60.
+  const std::chrono::seconds idle(testing::LongForms() ? 100 : 1);
+  EXPECT_FALSE(channel->WaitForStateChange(GRPC_CHANNEL_READY, std::chrono::system_clock::now() + idle));
+  EXPECT_TRUE(charge());
+  EXPECT_EQ(gateway.peers.size(), 1u);
+  server->Shutdown();
+}
+
+// Clients are usually told to ping every 10 s; 5 s is what we promise, and jitter must not count.
+TEST(RpcServer, BearsPingsEveryFiveSeconds) { EXPECT_LE(ServerOptions().client_ping_min, absl::Seconds(4)); }
+
+TEST_F(RpcServerTest, LongHeadersOfOneCallDoNotEndTheOthersOfItsConnection) {
+  Box<WatchCall::Ptr> calls;
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); },
+        [&](WatchCall::Ptr call) {
+          call->Open();
+          calls.Put(std::move(call));
+        });
+  grpc::ClientContext watch_context;
+  auto reader = OrderService::NewStub(channel_)->WatchOrder(&watch_context, {});
+  WatchCall::Ptr call = calls.Take();
+  grpc::ClientContext context;
+  for (int i = 0; i < 6; ++i) context.AddMetadata(fmt::format("x-baggage-{}", i), std::string(8'000, 'b'));
+  ChargeResponse response;
+  EXPECT_TRUE(PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response).ok());
+  EXPECT_FALSE(call->cancelled());
+  EXPECT_TRUE(call->Finish(absl::OkStatus()));
+  OrderTransition transition;
+  EXPECT_FALSE(reader->Read(&transition));
+  EXPECT_TRUE(reader->Finish().ok());
 }
 
 TEST(RpcClient, AnUnreachablePeerIsUnavailable) {

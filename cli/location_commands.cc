@@ -141,35 +141,30 @@ class Watcher {
     if (!retrier.ok()) return retrier.status();
     SteadyTime deadline = SteadyTime::InfiniteFuture();
     if (context_.bounded()) deadline = context_.clock.Steady() + retrier->timeout();
-    while (true) {
-      // A stream that moved on is no failed try: the next one starts with a fresh budget.
-      absl::Status status = retrier->Run([&](SteadyTime) {
-        bool moved = false;
-        absl::Status broken = Follow(deadline, moved);
-        return moved && IsRetryable(broken) ? absl::OkStatus() : broken;
-      });
-      // What was asked for is over: that is no failure.
-      if (status.code() == absl::StatusCode::kDeadlineExceeded && context_.bounded() &&
-          context_.clock.Steady() >= deadline - absl::Milliseconds(100)) {
-        return absl::OkStatus();
-      }
-      if (!status.ok()) return status;
+    absl::Status status = retrier->RunStream([&](StreamTry& stream) { return Follow(deadline, stream); });
+    // What was asked for is over: that is no failure.
+    if (status.code() == absl::StatusCode::kDeadlineExceeded && context_.bounded() &&
+        context_.clock.Steady() >= deadline - absl::Milliseconds(100)) {
+      return absl::OkStatus();
     }
+    return status;
   }
 
  private:
-  absl::Status Follow(SteadyTime deadline, bool& moved) {
-    auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest));
+  absl::Status Follow(SteadyTime deadline, StreamTry& attempt) {
+    auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
     auto stream = stub->WatchLocations(&call, request_);
+    stream->WaitForInitialMetadata();
+    attempt.opened = context_.clock.Steady();
     v1::WatchLocationsResponse response;
     while (stream->Read(&response)) {
       if (response.gap()) context_.Note("events are missing here: they are no longer kept; track export has them");
       for (const v1::LocationEvent& event : response.events()) {
         Show(event);
         request_.set_resume_after(event.id());
-        moved = true;
+        attempt.moved = true;
       }
     }
     absl::Status status = rpc::FromGrpcStatus(stream->Finish());

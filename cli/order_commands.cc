@@ -228,16 +228,7 @@ class Watcher {
     if (!retrier.ok()) return retrier.status();
     SteadyTime deadline = SteadyTime::InfiniteFuture();
     if (context_.bounded()) deadline = context_.clock.Steady() + retrier->timeout();
-    while (!ended_) {
-      // A stream that moved on is no failed try: the next one starts with a fresh budget.
-      absl::Status status = retrier->Run([&](SteadyTime) {
-        int64_t before = next_;
-        absl::Status broken = Follow(deadline);
-        return next_ > before && IsRetryable(broken) ? absl::OkStatus() : broken;
-      });
-      if (!status.ok()) return status;
-    }
-    return absl::OkStatus();
+    return retrier->RunStream([&](StreamTry& stream) { return Follow(deadline, stream); });
   }
 
   // One write of the saga may append several transitions, all with the state after it: the stream was left at the first
@@ -249,17 +240,22 @@ class Watcher {
   }
 
  private:
-  absl::Status Follow(SteadyTime deadline) {
+  absl::Status Follow(SteadyTime deadline, StreamTry& attempt) {
     v1::WatchOrderRequest request;
     request.set_order_id(args_.id);
     request.set_from_sequence(next_);
+    request.set_heartbeats(true);
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
-    auto orders = v1::OrderService::NewStub(rpc::MakeChannel(context_.server));
+    auto orders = v1::OrderService::NewStub(rpc::MakeChannel(context_.server, rpc::Pings::kOften));
     auto stream = orders->WatchOrder(&call, request);
+    stream->WaitForInitialMetadata();
+    attempt.opened = context_.clock.Steady();
     v1::OrderTransition transition;
     while (!ended_ && stream->Read(&transition)) {
+      if (transition.outcome().empty()) continue;  // a heartbeat
       Show(transition);
+      attempt.moved = true;
       next_ = transition.sequence() + 1;
       status_ = transition.status();
       ended_ = args_.until == "settled" && IsSettled(status_);

@@ -85,7 +85,7 @@ absl::Status Replay::Run() {
     // A stream that got something acked is no failed try: the next one starts with a fresh budget.
     status = retrier->Run([&](SteadyTime) {
       absl::Status broken = Stream(deadline);
-      through = !IsRetryable(broken);
+      through = !IsRetryable(broken) || (interrupted && broken.code() == absl::StatusCode::kCancelled);
       if (through) return broken;
       ++report_.reconnects;
       return moved_ ? absl::OkStatus() : broken;
@@ -103,7 +103,7 @@ absl::Status Replay::Run() {
 }
 
 absl::Status Replay::Stream(SteadyTime deadline) {
-  auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest));
+  auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
   grpc::ClientContext call;
   Prepare(call, context_, deadline);
   auto stream = stub->StreamLocations(&call);

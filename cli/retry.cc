@@ -10,8 +10,20 @@ namespace waybill::cli {
 bool IsRetryable(const absl::Status& status) {
   if (status.ok()) return false;
   ErrorDetail detail = GetErrorDetail(status);
-  return status.code() == absl::StatusCode::kUnavailable || detail.retry_after > absl::ZeroDuration() ||
-         detail.reason == "SAGA_TAKEN_OVER";
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+      return true;
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kResourceExhausted:
+      if (detail.reason.empty()) return true;
+      break;
+    default:
+      break;
+  }
+  return detail.retry_after > absl::ZeroDuration() || detail.reason == "SAGA_TAKEN_OVER" ||
+         detail.reason == "ORDER_STILL_RUNNING";
 }
 
 absl::Status Retrier::Run(const std::function<absl::Status(SteadyTime deadline)>& attempt) const {
@@ -26,6 +38,21 @@ absl::Status Retrier::Run(const std::function<absl::Status(SteadyTime deadline)>
     if (tools_.on_retry) tools_.on_retry(status, pause);
     tools_.sleep(pause);
   }
+}
+
+absl::Status Retrier::RunStream(const std::function<absl::Status(StreamTry& stream)>& follow) const {
+  constexpr absl::Duration kOpenForLong = absl::Seconds(2);
+  bool again = true;
+  absl::Status status;
+  while (again) {
+    status = Run([&](SteadyTime) {
+      StreamTry stream;
+      absl::Status broken = follow(stream);
+      again = IsRetryable(broken) && (stream.moved || tools_.clock.Steady() - stream.opened >= kOpenForLong);
+      return again ? absl::OkStatus() : broken;
+    });
+  }
+  return status;
 }
 
 }  // namespace waybill::cli

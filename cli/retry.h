@@ -17,9 +17,17 @@ struct RetryBudget {
   absl::Duration backoff_max = absl::Seconds(3);
 };
 
-// True for UNAVAILABLE, for an error that names a delay after which a retry helps, and for a saga that moved to another
-// process while the call waited.
+// True for UNAVAILABLE; for an error that names a delay after which a retry helps; for a saga that moved to another
+// process, or an order that did not end, while the call waited; and for what a connection, or a proxy on the way, makes
+// of a call that it cuts: INTERNAL, CANCELLED, UNKNOWN or RESOURCE_EXHAUSTED without a reason of Waybill's. What became
+// of such a call is unknown. Every call that is repeated has a key or may be made twice.
 bool IsRetryable(const absl::Status& status);
+
+// How far one call of a stream came.
+struct StreamTry {
+  bool moved = false;                                // something came
+  SteadyTime opened = SteadyTime::InfiniteFuture();  // when its headers came
+};
 
 class Retrier {
  public:
@@ -39,6 +47,11 @@ class Retrier {
   // attempt gets the same deadline. The pause is exponential backoff with full jitter, never less than what the server
   // asked for.
   absl::Status Run(const std::function<absl::Status(SteadyTime deadline)>& attempt) const;
+
+  // Follows a stream over as many calls as it takes, until `follow`, which makes one of them, succeeds, or a retry does
+  // not help, or the budget of tries is spent. A stream that moved on, or was open for 2 s before it was cut (as
+  // proxies do with quiet ones), is no failed try: the next one starts with a fresh budget.
+  absl::Status RunStream(const std::function<absl::Status(StreamTry& stream)>& follow) const;
 
  private:
   RetryBudget budget_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -59,9 +60,13 @@ using saga::kCancelledReason;
 class OrderStore {
  public:
   virtual ~OrderStore() = default;
-  virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;                   // ORDER_NOT_FOUND
-  virtual absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) = 0;  // newest first
+  virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;  // ORDER_NOT_FOUND
+  virtual absl::StatusOr<OrderRecord> GetByKey(const std::string& client,
+                                               const std::string& idempotency_key) = 0;  // ORDER_NOT_FOUND
+  virtual absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) = 0;    // newest first
   virtual absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) = 0;
+  // How far the logs of these orders go: their ids, those that are there, each once, with the newest sequence.
+  virtual absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) = 0;
 
   virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;  // oldest first
   virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                    // SAGA_NOT_FOUND

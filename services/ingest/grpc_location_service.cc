@@ -57,6 +57,7 @@ void Stream(LocationStreams& streams, StreamCall::Ptr call) {
     return;
   }
   StreamCall& kept = *call;
+  kept.Open();
   auto peer = std::make_shared<GrpcStream>(std::move(call), *stream);
   kept.SetReader(peer);
   kept.OnCancelled([stream = *stream] { stream->OnGone(); });
@@ -177,6 +178,7 @@ void Watch(LocationWatches& watches, WatchCall::Ptr call) {
   std::string resume_after = call->request().resume_after();
   pb::WatchLocationsRequest().Swap(&call->request());  // a watch may last for days
   WatchCall& kept = *call;
+  kept.Open();
   auto peer = std::make_shared<GrpcWatch>(std::move(call));
   std::shared_ptr<GrpcWatch> open = peer;  // the call, until OnCancelled is set
   std::weak_ptr<LocationWatches::Watch> watch =

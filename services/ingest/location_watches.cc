@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 
 #include "storage/reasons.h"
@@ -36,6 +37,7 @@ class LocationWatches::Watch {
   bool busy = false;                // sending, or catching up
   bool gap = false;                 // to be told with the next events
   bool stirred = false;             // something that was just read concerns it
+  bool quiet = false;               // nothing was sent since the last beat
   std::shared_ptr<WatchPeer> peer;  // none: ended
 };
 
@@ -138,6 +140,7 @@ void LocationWatches::End(const WatchPtr& watch, const absl::Status& status) {
 }
 
 void LocationWatches::Run() {
+  auto next_beat = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.beat);
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (watches_.empty()) {
@@ -149,6 +152,10 @@ void LocationWatches::Run() {
     }
     lock.unlock();
     const bool answered = Poll();
+    if (const auto now = std::chrono::steady_clock::now(); now >= next_beat) {
+      next_beat = now + absl::ToChronoNanoseconds(options_.beat);
+      Beat();
+    }
     lock.lock();
     changed_.wait_for(lock, absl::ToChronoNanoseconds(answered ? options_.poll : options_.retry),
                       [this] { return stopping_; });
@@ -313,17 +320,41 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
 
 // The watch is busy until its peer has taken the events.
 void LocationWatches::Deliver(const WatchPtr& watch, std::vector<LocationEvent> events, bool gap) {
+  if (!events.empty() || gap) {
+    Send(watch, events, gap);
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    watch->busy = false;
+  }
+  Pump(watch);
+}
+
+void LocationWatches::Beat() {
+  std::vector<WatchPtr> quiet;
+  {
+    std::lock_guard lock(mutex_);
+    for (const WatchPtr& watch : watches_) {
+      if (!watch->busy && watch->quiet) {
+        watch->busy = true;
+        quiet.push_back(watch);
+      }
+      watch->quiet = true;
+    }
+  }
+  for (const WatchPtr& watch : quiet) Send(watch, {}, false);
+}
+
+// The watch is busy.
+void LocationWatches::Send(const WatchPtr& watch, const std::vector<LocationEvent>& events, bool gap) {
   std::shared_ptr<WatchPeer> peer;
   {
     std::lock_guard lock(mutex_);
     peer = watch->peer;
-    if (events.empty() && !gap) watch->busy = false;
+    watch->quiet = false;
   }
   if (peer == nullptr) return;
-  if (events.empty() && !gap) {
-    Pump(watch);
-    return;
-  }
   peer->Send(events, gap, [this, watch](bool ok) {
     if (!ok) {
       Remove(watch);

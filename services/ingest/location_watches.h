@@ -50,7 +50,8 @@ struct WatchFilter {
 class WatchPeer {
  public:
   virtual ~WatchPeer() = default;
-  // One at a time; `sent` is called once, on any thread. `gap`: events before these are missing.
+  // One at a time; `sent` is called once, on any thread. `gap`: events before these are missing. Neither events nor a
+  // gap: a heartbeat.
   virtual void Send(const std::vector<storage::LocationEvent>& events, bool gap,
                     absl::AnyInvocable<void(bool ok)> sent) = 0;
   virtual void Finish(const absl::Status& status) = 0;  // once
@@ -63,6 +64,7 @@ struct WatchOptions {
   int page_max = 500;                              // events looked at or sent at a time
   absl::Duration poll = absl::Milliseconds(25);    // of the stream's tail
   absl::Duration retry = absl::Milliseconds(500);  // while Redis does not answer
+  absl::Duration beat = absl::Seconds(10);  // a watch without events is sent a heartbeat after one to two of these
 };
 
 class LocationWatches {
@@ -86,6 +88,8 @@ class LocationWatches {
 
   // Reads what is new into the window and wakes the watches. False: Redis did not answer.
   bool Poll();
+  // Sends a heartbeat to each watch that was sent nothing since the last call.
+  void Beat();
   size_t size() const;
 
  private:
@@ -113,6 +117,7 @@ class LocationWatches {
   void CatchUp(const WatchPtr& watch);
   void CatchUpOnWorker(const WatchPtr& watch);
   void Deliver(const WatchPtr& watch, std::vector<storage::LocationEvent> events, bool gap);
+  void Send(const WatchPtr& watch, const std::vector<storage::LocationEvent>& events, bool gap);
   void End(const WatchPtr& watch, const absl::Status& status);
 
   storage::HotView& view_;

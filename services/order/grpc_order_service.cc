@@ -150,9 +150,13 @@ void List(OrderApi& api, ListCall::Ptr call) {
 // One message after the other, as fast as the client takes them.
 class GrpcWatchSink final : public WatchSink {
  public:
-  explicit GrpcWatchSink(WatchCall::Ptr call) : call_(std::move(call)) {}
+  explicit GrpcWatchSink(WatchCall::Ptr call) : call_(std::move(call)), heartbeats_(call_->request().heartbeats()) {}
 
   void Send(std::vector<Transition> batch, absl::AnyInvocable<void(bool)> sent) override {
+    if (batch.empty() && heartbeats_) {
+      call_->Write(pb::OrderTransition(), std::move(sent));
+      return;
+    }
     batch_ = std::move(batch);
     next_ = 0;
     sent_ = std::move(sent);
@@ -173,6 +177,7 @@ class GrpcWatchSink final : public WatchSink {
   }
 
   WatchCall::Ptr call_;
+  const bool heartbeats_;
   std::vector<Transition> batch_;
   size_t next_ = 0;
   absl::AnyInvocable<void(bool)> sent_;
@@ -196,6 +201,7 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
     std::weak_ptr<OrderWatches::Watch> watch;
   };
   auto bridge = std::make_shared<Bridge>();
+  call->Open();
   call->OnCancelled([&watches, bridge] {
     std::shared_ptr<OrderWatches::Watch> watch;
     {

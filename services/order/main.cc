@@ -172,7 +172,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     return process::Fail(log, "cannot open the journal", journal.status());
   }
   AddStoreMetrics(metrics, reads, scans, claims, **journal);
-  OrderWatches watches(store, workers, scheduler, clock, WatchOptions{});
+  OrderWatches watches(store, workers, scheduler, clock, options.watches);
+  metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
+                           [&watches] { return static_cast<double>(watches.size()); });
   OrderObserver observer(order_metrics, *dispatch, watches, log);
   saga::RunnerOptions runner_options;
   runner_options.lease = options.lease;

@@ -1,49 +1,59 @@
 #include "services/order/order_watch.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "storage/reasons.h"
 
 namespace waybill::order {
+namespace {
 
-// A watch looks, sends, and rests until a timer or a transition wakes it; one of these at a time, and whoever does it
-// owns the first group.
+constexpr size_t kAskedAtOnce = 1'000;
+
+}  // namespace
+
+// A watch looks, sends, or rests; one of these at a time, and whoever looks or sends owns the first group. At rest it
+// belongs to nobody: a tick, a transition or the end of the watch takes it up again.
 class OrderWatches::Watch {
  public:
-  Watch(const Uuid& order_id, int64_t from_seq, std::unique_ptr<WatchSink> to, absl::Duration pause)
-      : id(order_id), next(from_seq), sink(std::move(to)), poll(pause) {}
+  Watch(const Uuid& order_id, int64_t from_seq, std::unique_ptr<WatchSink> to, absl::Duration first_pause)
+      : id(order_id), next(from_seq), sink(std::move(to)), pause(first_pause) {}
 
   const Uuid id;
   int64_t next;
   std::unique_ptr<WatchSink> sink;
+  bool known = false;     // the order is there, and was not terminal before `next`
   bool terminal = false;  // nothing comes after what was sent
-  absl::Duration poll;
+  absl::Duration pause;
 
-  std::mutex mutex;  // guards what follows
+  bool resting = false;  // these under the mutex of all watches
   bool woken = false;
   bool gone = false;
-  std::optional<absl::Status> ending;       // asked to end
-  std::optional<Scheduler::TimerId> timer;  // resting
+  std::optional<absl::Status> ending;  // asked to end
+  SteadyTime due;                      // at rest: to be asked after
+  SteadyTime beat;                     // at rest: to be sent a heartbeat
 };
 
 std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, int64_t from_seq,
                                                        std::unique_ptr<WatchSink> sink) {
   auto watch = std::make_shared<Watch>(order_id, from_seq, std::move(sink), options_.poll_initial);
-  bool stopped;
+  absl::Status refused;
   {
     std::lock_guard lock(mutex_);
-    stopped = stopped_;
-    if (!stopped) {
+    if (stopped_) {
+      refused = storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+    } else if (count_ >= options_.watches_max) {
+      refused = storage::QueueFull("too many watches are open", absl::Seconds(5));
+    } else {
+      watch->beat = clock_.Steady() + options_.heartbeat;
       watches_[order_id].push_back(watch);
       ++count_;
     }
   }
-  if (stopped) {
-    watch->sink->End(storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
-  } else {
+  if (refused.ok()) {
     Look(watch);
+  } else {
+    watch->sink->End(refused);
   }
   return watch;
 }
@@ -55,28 +65,38 @@ void OrderWatches::Look(const WatchPtr& watch) {
 
 void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   Watch& w = *watch;
+  bool gone;
   {
-    std::lock_guard lock(w.mutex);
+    std::lock_guard lock(mutex_);
     w.woken = false;
-    if (w.gone) return Forget(watch);
+    gone = w.gone;
   }
+  if (gone) return Forget(watch);
   absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(w.id, std::max<int64_t>(w.next, 1));
-  const bool first = w.poll == options_.poll_initial;  // the order may be unknown, or terminal already
-  if (log.ok() && log->empty() && !first && w.next > 0) return Rest(watch);
+  if (log.ok() && log->empty() && w.known) return Rest(watch);
   // After the log, so that it knows why the last entry stands there.
   absl::StatusOr<storage::OrderRecord> record = store_.Get(w.id);
   absl::Status status = log.ok() ? record.status() : log.status();
   if (!status.ok()) {
     return absl::IsUnavailable(status) ? Rest(watch) : End(watch, status);
   }
+  w.known = true;
   std::vector<Transition> batch = TransitionsOf(*record, *std::move(log), w.next);
   if (!batch.empty()) w.next = batch.back().entry.seq + 1;
   w.terminal = saga::IsTerminal(record->state) && record->seq < w.next;
   // Asked from a sequence beyond the end of a terminal order: there is nothing to wait for.
   if (batch.empty() && saga::IsTerminal(record->state)) return End(watch, absl::OkStatus());
   if (batch.empty()) return Rest(watch);
-  w.poll = options_.poll_initial;
-  w.sink->Send(std::move(batch), [this, watch](bool ok) { Sent(watch, ok); });
+  w.pause = options_.poll_initial;
+  Send(watch, std::move(batch));
+}
+
+void OrderWatches::Send(const WatchPtr& watch, std::vector<Transition> batch) {
+  {
+    std::lock_guard lock(mutex_);
+    watch->beat = clock_.Steady() + options_.heartbeat;
+  }
+  watch->sink->Send(std::move(batch), [this, watch](bool ok) { Sent(watch, ok); });
 }
 
 void OrderWatches::Sent(const WatchPtr& watch, bool ok) {
@@ -90,24 +110,25 @@ void OrderWatches::Sent(const WatchPtr& watch, bool ok) {
 }
 
 void OrderWatches::Rest(const WatchPtr& watch) {
-  Watch& w = *watch;
-  std::optional<absl::Status> ending;
   {
-    std::lock_guard lock(w.mutex);
-    if (!w.gone && !w.ending && !w.woken) {
-      absl::Duration pause = w.poll;
-      w.poll = std::min(w.poll * 2, options_.poll_max);
-      w.timer = scheduler_.At(clock_.Steady() + pause, [this, watch] {
-        {
-          std::lock_guard timer_lock(watch->mutex);
-          watch->timer.reset();
-        }
-        Look(watch);
-      });
+    std::lock_guard lock(mutex_);
+    if (!watch->gone && !watch->ending && !watch->woken) {
+      watch->resting = true;
+      watch->due = clock_.Steady() + watch->pause;
+      watch->pause = std::min(watch->pause * 2, options_.poll_max);
+      ScheduleTick();
       return;
     }
-    ending = w.ending;
-    if (w.gone) ending = absl::CancelledError("the client went away");
+  }
+  GoOn(watch);
+}
+
+// Ends the watch that was asked to end, and looks otherwise.
+void OrderWatches::GoOn(const WatchPtr& watch) {
+  std::optional<absl::Status> ending;
+  {
+    std::lock_guard lock(mutex_);
+    ending = watch->gone ? absl::CancelledError("the client went away") : watch->ending;
   }
   if (ending) {
     End(watch, *ending);
@@ -116,51 +137,44 @@ void OrderWatches::Rest(const WatchPtr& watch) {
   }
 }
 
-// Ends the rest early; when the watch is busy, it goes on at once afterwards.
-void OrderWatches::Wake(const WatchPtr& watch) {
-  {
-    std::lock_guard lock(watch->mutex);
-    watch->woken = true;
-    if (!watch->timer || !scheduler_.Cancel(*watch->timer)) return;
-    watch->timer.reset();
-  }
-  Rest(watch);
-}
-
 void OrderWatches::OnTransition(const Uuid& order_id) {
   if (count_.load(std::memory_order_relaxed) == 0) return;
-  std::vector<WatchPtr> watches;
+  std::vector<WatchPtr> rested;
   {
     std::lock_guard lock(mutex_);
     auto it = watches_.find(order_id);
     if (it == watches_.end()) return;
-    watches = it->second;
+    for (const WatchPtr& watch : it->second) {
+      watch->woken = true;  // if it is busy, it goes on at once afterwards
+      if (std::exchange(watch->resting, false)) rested.push_back(watch);
+    }
   }
-  for (const WatchPtr& watch : watches) Wake(watch);
+  for (const WatchPtr& watch : rested) GoOn(watch);
 }
 
 void OrderWatches::Remove(const WatchPtr& watch) {
+  bool rested;
   {
-    std::lock_guard lock(watch->mutex);
+    std::lock_guard lock(mutex_);
     watch->gone = true;
+    rested = std::exchange(watch->resting, false);
   }
-  Wake(watch);
+  if (rested) GoOn(watch);
 }
 
 void OrderWatches::Stop() {
-  std::vector<WatchPtr> all;
+  std::vector<WatchPtr> rested;
   {
     std::lock_guard lock(mutex_);
     stopped_ = true;
-    for (auto& [id, watches] : watches_) all.insert(all.end(), watches.begin(), watches.end());
-  }
-  for (const WatchPtr& watch : all) {
-    {
-      std::lock_guard lock(watch->mutex);
-      watch->ending = storage::ReasonError("SHUTTING_DOWN", "this process is draining; watch at another replica");
+    for (auto& [id, watches] : watches_) {
+      for (const WatchPtr& watch : watches) {
+        watch->ending = storage::ReasonError("SHUTTING_DOWN", "this process is draining; watch at another replica");
+        if (std::exchange(watch->resting, false)) rested.push_back(watch);
+      }
     }
-    Wake(watch);
   }
+  for (const WatchPtr& watch : rested) GoOn(watch);
 }
 
 void OrderWatches::End(const WatchPtr& watch, const absl::Status& status) {
@@ -175,6 +189,62 @@ void OrderWatches::Forget(const WatchPtr& watch) {
   if (it == watches_.end()) return;
   if (std::erase(it->second, watch) > 0) --count_;
   if (it->second.empty()) watches_.erase(it);
+  if (watches_.empty() && tick_ && scheduler_.Cancel(*tick_)) tick_.reset();
+}
+
+void OrderWatches::ScheduleTick() {
+  if (tick_ || sweeping_) return;
+  tick_ = scheduler_.At(clock_.Steady() + options_.poll_initial, [this] { Tick(); });
+}
+
+void OrderWatches::Tick() {
+  std::lock_guard lock(mutex_);
+  tick_.reset();
+  WorkerPool::Task sweep = [this] { SweepOnWorker(); };
+  sweeping_ = workers_.Submit(sweep);
+  if (!watches_.empty()) ScheduleTick();
+}
+
+// Takes up the watches that were silent for long, and asks after those whose pause is over.
+void OrderWatches::SweepOnWorker() {
+  std::vector<WatchPtr> silent, due;
+  {
+    std::lock_guard lock(mutex_);
+    const SteadyTime now = clock_.Steady();
+    for (auto& [id, watches] : watches_) {
+      for (const WatchPtr& watch : watches) {
+        if (!watch->resting || std::min(watch->beat, watch->due) > now) continue;
+        watch->resting = false;
+        (watch->beat <= now ? silent : due).push_back(watch);
+      }
+    }
+  }
+  for (const WatchPtr& watch : silent) Send(watch, {});
+  for (size_t at = 0; at < due.size(); at += kAskedAtOnce) {
+    AskAfter({due.begin() + at, due.begin() + std::min(at + kAskedAtOnce, due.size())});
+  }
+  std::lock_guard lock(mutex_);
+  sweeping_ = false;
+  if (!watches_.empty()) ScheduleTick();
+}
+
+// Only what has moved is read: any number of quiet orders costs one question a thousand.
+void OrderWatches::AskAfter(const std::vector<WatchPtr>& watches) {
+  std::vector<Uuid> ids;
+  ids.reserve(watches.size());
+  for (const WatchPtr& watch : watches) ids.push_back(watch->id);
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> found = store_.LastSequences(ids);
+  absl::flat_hash_map<Uuid, int64_t> newest;
+  if (found.ok()) newest.insert(found->begin(), found->end());
+  for (const WatchPtr& watch : watches) {
+    auto it = newest.find(watch->id);
+    const bool quiet = it != newest.end() && watch->known && it->second < watch->next;
+    if (quiet || !found.ok()) {
+      Rest(watch);
+    } else {
+      Look(watch);
+    }
+  }
 }
 
 }  // namespace waybill::order

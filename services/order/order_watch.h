@@ -1,10 +1,11 @@
 // Streams the transitions of orders as they happen. What this process drives is seen at once; what another replica
-// drives, by looking.
+// drives, by asking how far all orders that are watched have come.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -24,15 +25,18 @@ namespace waybill::order {
 class WatchSink {
  public:
   virtual ~WatchSink() = default;
-  // `sent` is called once, on any thread: the next batch may come, or (false) the client is gone.
+  // `sent` is called once, on any thread: the next batch may come, or (false) the client is gone. An empty batch is a
+  // heartbeat.
   virtual void Send(std::vector<Transition> batch, absl::AnyInvocable<void(bool ok)> sent) = 0;
   virtual void End(const absl::Status& status) = 0;  // the last call, unless `sent` was false
 };
 
 struct WatchOptions {
-  // Between looks while nothing happens.
+  size_t watches_max = 20'000;  // open at the same time; more are ended with QUEUE_FULL
+  // Between questions after an order while nothing happens to it: twice the one before each time.
   absl::Duration poll_initial = absl::Milliseconds(200);
-  absl::Duration poll_max = absl::Seconds(1);
+  absl::Duration poll_max = absl::Seconds(2);
+  absl::Duration heartbeat = absl::Seconds(20);  // of silence
 };
 
 class OrderWatches {
@@ -44,7 +48,7 @@ class OrderWatches {
 
   class Watch;
   // Sends the transitions from `from_seq` on, and ends with OK after the one that leaves the order terminal.
-  // ORDER_NOT_FOUND, UNREADABLE_ROW. While the store does not answer, the watch waits.
+  // ORDER_NOT_FOUND, UNREADABLE_ROW, QUEUE_FULL. While the store does not answer, the watch waits.
   std::shared_ptr<Watch> Add(const Uuid& order_id, int64_t from_seq, std::unique_ptr<WatchSink> sink);
   // The client went away; the sink is let go of as soon as it is not in use.
   void Remove(const std::shared_ptr<Watch>& watch);
@@ -60,11 +64,17 @@ class OrderWatches {
   using WatchPtr = std::shared_ptr<Watch>;
   void Look(const WatchPtr& watch);
   void LookOnWorker(const WatchPtr& watch);
+  void Send(const WatchPtr& watch, std::vector<Transition> batch);
   void Sent(const WatchPtr& watch, bool ok);
   void Rest(const WatchPtr& watch);
-  void Wake(const WatchPtr& watch);
+  void GoOn(const WatchPtr& watch);
   void End(const WatchPtr& watch, const absl::Status& status);
   void Forget(const WatchPtr& watch);
+
+  void ScheduleTick();  // under mutex_
+  void Tick();
+  void SweepOnWorker();
+  void AskAfter(const std::vector<WatchPtr>& watches);
 
   storage::OrderStore& store_;
   WorkerPool& workers_;
@@ -73,8 +83,10 @@ class OrderWatches {
   const WatchOptions options_;
 
   std::atomic<size_t> count_{0};
-  std::mutex mutex_;
+  std::mutex mutex_;  // over what follows, and over the state of every watch
   bool stopped_ = false;
+  bool sweeping_ = false;  // a worker is at it; the next tick comes after it
+  std::optional<Scheduler::TimerId> tick_;
   absl::flat_hash_map<Uuid, std::vector<WatchPtr>> watches_;
 };
 

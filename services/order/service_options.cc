@@ -111,6 +111,9 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
 
+  app.add_option("--watches-max", options.watches.watches_max, "Watches open at the same time")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
+      ->capture_default_str();
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "runtime/log.h"
 #include "services/order/order_api.h"
+#include "services/order/order_watch.h"
 #include "services/order/place_order.h"
 
 namespace waybill::order {
@@ -32,6 +33,7 @@ struct ServiceOptions {
   double dispatch_radius_m = 5'000;
   PlaceOrderOptions saga;
   OrderApiOptions api;
+  WatchOptions watches;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;

@@ -92,6 +92,17 @@ absl::StatusOr<OrderRecord> PostgresOrderStore::Get(const Uuid& order_id) {
   return DecodeOrder(*rows, 0);
 }
 
+constexpr char kGetByKeyWhere[] = " WHERE s.client = $1 AND s.idempotency_key = $2";
+
+absl::StatusOr<OrderRecord> PostgresOrderStore::GetByKey(const std::string& client,
+                                                         const std::string& idempotency_key) {
+  absl::StatusOr<Rows> rows = ExecutePrepared("order_get_by_key", SelectOrder() + kGetByKeyWhere,
+                                              {Param::Text(client), Param::Text(idempotency_key)});
+  if (!rows.ok()) return rows.status();
+  if (rows->empty()) return ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
+  return DecodeOrder(*rows, 0);
+}
+
 // A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
 // Ids bound the scan of any index; lease_until lets the small index of unfinished sagas serve, and failure_reason the
 // one of those that were turned back.
@@ -146,6 +157,19 @@ absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::Log(const Uuid& 
                                               {Param::Id(order_id), Param::Int8(from_seq)});
   if (!rows.ok()) return rows.status();
   return DecodeLog(*rows);
+}
+
+constexpr char kLastSequences[] = "SELECT order_id, seq FROM order_sagas WHERE order_id = ANY ($1)";
+
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> PostgresOrderStore::LastSequences(
+    const std::vector<Uuid>& order_ids) {
+  ArrayParam ids(kOidUuid);
+  for (const Uuid& id : order_ids) ids.AddId(id);
+  absl::StatusOr<Rows> rows = Execute(pool_, kLastSequences, {ids});
+  if (!rows.ok()) return rows.status();
+  std::vector<std::pair<Uuid, int64_t>> found;
+  for (int row = 0; row < rows->size(); ++row) found.emplace_back(rows->Id(row, 0), rows->Int(row, 1));
+  return found;
 }
 
 // Nothing is older, and that far before now Postgres still has times.

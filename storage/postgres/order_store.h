@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/order_store.h"
@@ -16,8 +17,10 @@ class PostgresOrderStore final : public OrderStore {
   explicit PostgresOrderStore(Pool& pool) : PostgresOrderStore(pool, pool) {}
 
   absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
+  absl::StatusOr<OrderRecord> GetByKey(const std::string& client, const std::string& idempotency_key) override;
   absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
   absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
 
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;

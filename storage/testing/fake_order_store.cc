@@ -54,11 +54,22 @@ void FakeOrderStore::set_error(absl::Status error) {
 }
 
 absl::StatusOr<OrderRecord> FakeOrderStore::Get(const Uuid& order_id) {
+  ++reads_;
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   auto it = book_.rows.find(order_id);
   if (it == book_.rows.end()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
   return it->second.record;
+}
+
+absl::StatusOr<OrderRecord> FakeOrderStore::GetByKey(const std::string& client, const std::string& idempotency_key) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  for (const auto& [id, row] : book_.rows) {
+    const Order& order = row.record.payload;
+    if (order.client == client && order.idempotency_key == idempotency_key) return row.record;
+  }
+  return ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
 }
 
 absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& query) {
@@ -72,6 +83,7 @@ absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& 
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> FakeOrderStore::Log(const Uuid& order_id, int64_t from_seq) {
+  ++reads_;
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   std::vector<saga::LogEntry> log;
@@ -81,6 +93,18 @@ absl::StatusOr<std::vector<saga::LogEntry>> FakeOrderStore::Log(const Uuid& orde
     if (entry.seq >= from_seq) log.push_back(entry);
   }
   return log;
+}
+
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> FakeOrderStore::LastSequences(
+    const std::vector<Uuid>& order_ids) {
+  ++reads_;
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<std::pair<Uuid, int64_t>> found;
+  for (const auto& [id, row] : book_.rows) {
+    if (std::find(order_ids.begin(), order_ids.end(), id) != order_ids.end()) found.emplace_back(id, row.record.seq);
+  }
+  return found;
 }
 
 absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery& query) {

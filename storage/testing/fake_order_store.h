@@ -1,8 +1,10 @@
 // The order store over the same in-memory book that the memory journals write.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,9 +23,14 @@ class FakeOrderStore final : public OrderStore {
   // Every call answers this until it is OK again.
   void set_error(absl::Status error);
 
+  // Calls of Get, Log and LastSequences so far.
+  size_t reads() const { return reads_; }
+
   absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
+  absl::StatusOr<OrderRecord> GetByKey(const std::string& client, const std::string& idempotency_key) override;
   absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
   absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
   absl::StatusOr<UnfinishedStats> Unfinished() override;
@@ -38,6 +45,7 @@ class FakeOrderStore final : public OrderStore {
   const Clock& clock_;
   absl::Status error_;
   std::map<std::string, int> capacities_;
+  std::atomic<size_t> reads_{0};
 };
 
 }  // namespace waybill::storage::testing

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -11,8 +12,12 @@ namespace waybill::storage::testing {
 class MockOrderStore : public OrderStore {
  public:
   MOCK_METHOD(absl::StatusOr<OrderRecord>, Get, (const Uuid& order_id), (override));
+  MOCK_METHOD(absl::StatusOr<OrderRecord>, GetByKey, (const std::string& client, const std::string& idempotency_key),
+              (override));
   MOCK_METHOD(absl::StatusOr<std::vector<OrderRecord>>, List, (const OrderQuery& query), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, Log, (const Uuid& order_id, int64_t from_seq), (override));
+  MOCK_METHOD((absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>>), LastSequences,
+              (const std::vector<Uuid>& order_ids), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
   MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
   MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (), (override));

@@ -172,6 +172,34 @@ TEST_P(OrderStoreContract, AnOrderThatIsNotThereIsNotFound) {
   EXPECT_THAT(*log, IsEmpty());
 }
 
+TEST_P(OrderStoreContract, FindsAnOrderByItsClientsKey) {
+  OrderRecord order = NewOrder(absl::Minutes(1));
+  order.payload.idempotency_key = "k-1";
+  harness_->Add(order, {});
+  Added(absl::Minutes(1));
+  auto found = store().GetByKey("shop", "k-1");
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->id, order.id);
+  EXPECT_EQ(found->payload.fingerprint, order.payload.fingerprint);
+  for (const auto& [client, key] : {std::pair("kiosk", "k-1"), std::pair("shop", "k-2"), std::pair("", "")}) {
+    EXPECT_EQ(GetErrorDetail(store().GetByKey(client, key).status()).reason, "ORDER_NOT_FOUND") << client << key;
+  }
+}
+
+TEST_P(OrderStoreContract, SaysHowFarManyOrdersHaveCome) {
+  using ::testing::Pair;
+  using ::testing::UnorderedElementsAre;
+  OrderRecord early = NewOrder(absl::Minutes(2));
+  early.seq = 1;
+  harness_->Add(early, {});
+  const OrderRecord late = Added(absl::Minutes(1));
+  Added(absl::Minutes(1));
+  auto found = store().LastSequences({late.id, Uuid(), early.id, late.id});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(*found, UnorderedElementsAre(Pair(early.id, 1), Pair(late.id, 3)));
+  EXPECT_THAT(*store().LastSequences({}), IsEmpty());
+}
+
 TEST_P(OrderStoreContract, ReadsTheLogFromASequence) {
   OrderRecord order = NewOrder(absl::ZeroDuration());
   std::vector<saga::LogEntry> log;

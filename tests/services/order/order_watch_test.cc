@@ -20,6 +20,7 @@ using ::testing::IsEmpty;
 struct Seen {
   std::mutex mutex;
   std::vector<std::string> lines;
+  int heartbeats = 0;
   std::optional<absl::Status> end;
   bool gone = false;  // the client takes nothing any more
   bool destroyed = false;
@@ -27,6 +28,10 @@ struct Seen {
   std::vector<std::string> Lines() {
     std::lock_guard lock(mutex);
     return lines;
+  }
+  int Heartbeats() {
+    std::lock_guard lock(mutex);
+    return heartbeats;
   }
   std::optional<absl::Status> End() {
     std::lock_guard lock(mutex);
@@ -46,6 +51,7 @@ class RecordingSink final : public WatchSink {
     {
       std::lock_guard lock(seen_->mutex);
       gone = seen_->gone;
+      if (batch.empty()) ++seen_->heartbeats;
       for (const Transition& line : batch) {
         if (gone) break;
         seen_->lines.push_back(std::to_string(line.entry.seq) + " " + std::string(line.outcome()) + " " +
@@ -116,9 +122,77 @@ TEST_F(OrderWatchTest, LooksForWhatAnotherReplicaDoes) {
   auto seen = Watch(b, id, 3);
   ASSERT_TRUE(a_.Complete(id).Get().status.ok());
   EXPECT_THAT(seen->Lines(), IsEmpty());
-  world_.time.Advance(absl::Seconds(1));
-  b.Settle();
+  b.Pass(absl::Seconds(1));
   EXPECT_THAT(seen->Lines(), ElementsAre("3 closed COMPLETED"));
+  EXPECT_EQ(seen->End(), absl::OkStatus());
+}
+
+// However many watch orders to which nothing happens, the store is asked after all of them at once, and ever less
+// often.
+TEST_F(OrderWatchTest, AsksAfterAllQuietOrdersAtOnce) {
+  std::vector<std::string> drivers;
+  for (int i = 0; i < 40; ++i) drivers.push_back("driver-" + std::to_string(i));
+  world_.PutDrivers(drivers);
+  std::vector<Uuid> ids;
+  std::vector<std::shared_ptr<Seen>> seen;
+  Replica b(world_, "b");
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(a_.Create(a_.NewOrder("k" + std::to_string(i))).Get().order.id);
+    seen.push_back(Watch(b, ids.back()));
+    EXPECT_EQ(seen.back()->Lines().size(), 3u);
+  }
+  const size_t before = b.store.reads();
+  for (int i = 0; i < 60; ++i) b.Pass(absl::Seconds(1));
+  EXPECT_LE(b.store.reads() - before, 35u) << "40 watches, a minute";
+  EXPECT_GE(b.store.reads() - before, 25u);
+
+  ASSERT_TRUE(a_.Complete(ids[7]).Get().status.ok());
+  b.Pass(absl::Seconds(2));
+  EXPECT_EQ(seen[7]->Lines().back(), "3 closed COMPLETED");
+  EXPECT_EQ(seen[8]->Lines().size(), 3u);
+  EXPECT_EQ(b.watches.size(), 39u);
+}
+
+TEST_F(OrderWatchTest, NoMoreAreOpenThanAllowed) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  WatchOptions options;
+  options.watches_max = 2;
+  OrderWatches watches(a_.store, a_.workers, world_.time, world_.time, options);
+  std::vector<std::shared_ptr<Seen>> seen;
+  std::vector<std::shared_ptr<OrderWatches::Watch>> open;
+  for (int i = 0; i < 3; ++i) {
+    seen.push_back(std::make_shared<Seen>());
+    open.push_back(watches.Add(id, 0, std::make_unique<RecordingSink>(seen.back())));
+  }
+  a_.Settle();
+  EXPECT_EQ(seen[1]->End(), std::nullopt);
+  ASSERT_TRUE(seen[2]->End().has_value());
+  EXPECT_EQ(GetErrorDetail(*seen[2]->End()).reason, "QUEUE_FULL");
+  EXPECT_GT(GetErrorDetail(*seen[2]->End()).retry_after, absl::ZeroDuration());
+  EXPECT_THAT(seen[2]->Lines(), IsEmpty());
+
+  watches.Remove(open[0]);  // makes room
+  a_.Settle();
+  seen.push_back(std::make_shared<Seen>());
+  watches.Add(id, 0, std::make_unique<RecordingSink>(seen.back()));
+  a_.Settle();
+  EXPECT_EQ(seen.back()->Lines().size(), 3u);
+  watches.Stop();
+  a_.Settle();
+}
+
+TEST_F(OrderWatchTest, ASilentWatchIsSentAHeartbeat) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto seen = Watch(a_, id);
+  for (int i = 0; i < 19; ++i) a_.Pass(absl::Seconds(1));
+  EXPECT_EQ(seen->Heartbeats(), 0);
+  for (int i = 0; i < 42; ++i) a_.Pass(absl::Seconds(1));
+  EXPECT_EQ(seen->Heartbeats(), 3);
+  EXPECT_EQ(seen->Lines().size(), 3u);
+  ASSERT_TRUE(a_.Complete(id).Get().status.ok());
+  a_.Settle();
   EXPECT_EQ(seen->End(), absl::OkStatus());
 }
 
@@ -134,8 +208,7 @@ TEST_F(OrderWatchTest, WaitsWhileTheStoreDoesNotAnswer) {
   auto seen = Watch(a_, id);
   EXPECT_EQ(seen->End(), std::nullopt);
   a_.store.set_error(absl::OkStatus());
-  world_.time.Advance(absl::Seconds(1));
-  a_.Settle();
+  a_.Pass(absl::Seconds(1));
   EXPECT_EQ(seen->Lines().size(), 4u);
   EXPECT_EQ(seen->End(), absl::OkStatus());
 }

@@ -78,6 +78,13 @@ class Replica {
     done.get_future().get();
   }
 
+  // Time goes by, and what falls due is done, by whichever worker.
+  void Pass(absl::Duration time) {
+    world.time.Advance(time);
+    Settle();  // of the timers
+    Settle();  // of what those left to the workers
+  }
+
   struct Result {
     absl::Status status = absl::UnknownError("not answered");
     storage::OrderRecord order;

@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
+
+#include "absl/time/civil_time.h"
 
 namespace waybill::storage {
 namespace {
 
-struct Currency {
-  std::string_view code;
-  int exponent;
-};
-
-// ISO 4217 list one, 2025, with the entries that have a minor unit. Sorted by code.
+// ISO 4217 list one, 2026, with the entries that have a minor unit.
 // clang-format off
 constexpr Currency kCurrencies[] = {
     {"AED", 2}, {"AFN", 2}, {"ALL", 2}, {"AMD", 2}, {"AOA", 2}, {"ARS", 2}, {"AUD", 2}, {"AWG", 2}, {"AZN", 2},
-    {"BAM", 2}, {"BBD", 2}, {"BDT", 2}, {"BGN", 2}, {"BHD", 3}, {"BIF", 0}, {"BMD", 2}, {"BND", 2}, {"BOB", 2},
+    {"BAM", 2}, {"BBD", 2}, {"BDT", 2}, {"BGN", 2, "2026-01-31"}, {"BHD", 3}, {"BIF", 0}, {"BMD", 2}, {"BND", 2}, {"BOB", 2},
     {"BOV", 2}, {"BRL", 2}, {"BSD", 2}, {"BTN", 2}, {"BWP", 2}, {"BYN", 2}, {"BZD", 2}, {"CAD", 2}, {"CDF", 2},
     {"CHE", 2}, {"CHF", 2}, {"CHW", 2}, {"CLF", 4}, {"CLP", 0}, {"CNY", 2}, {"COP", 2}, {"COU", 2}, {"CRC", 2},
     {"CUP", 2}, {"CVE", 2}, {"CZK", 2}, {"DJF", 0}, {"DKK", 2}, {"DOP", 2}, {"DZD", 2}, {"EGP", 2}, {"ERN", 2},
@@ -39,12 +37,26 @@ constexpr Currency kCurrencies[] = {
 constexpr bool ByCode(const Currency& a, const Currency& b) { return a.code < b.code; }
 static_assert(std::is_sorted(std::begin(kCurrencies), std::end(kCurrencies), ByCode));
 
+const Currency* Find(std::string_view code) {
+  const Currency* found = std::lower_bound(std::begin(kCurrencies), std::end(kCurrencies), Currency{code, 0}, ByCode);
+  return found == std::end(kCurrencies) || found->code != code ? nullptr : found;
+}
+
 }  // namespace
 
+std::span<const Currency> Currencies() { return kCurrencies; }
+
 std::optional<int> CurrencyExponent(std::string_view code) {
-  const Currency* found = std::lower_bound(std::begin(kCurrencies), std::end(kCurrencies), Currency{code, 0}, ByCode);
-  if (found == std::end(kCurrencies) || found->code != code) return std::nullopt;
+  const Currency* found = Find(code);
+  if (found == nullptr) return std::nullopt;
   return found->exponent;
+}
+
+absl::Time TenderEnd(std::string_view code) {
+  const Currency* found = Find(code);
+  absl::CivilDay last;
+  if (found == nullptr || !absl::ParseCivilTime(std::string(found->last_day), &last)) return absl::InfiniteFuture();
+  return absl::FromCivil(last + 1, absl::UTCTimeZone());
 }
 
 }  // namespace waybill::storage

@@ -2,12 +2,27 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
+
+#include "absl/time/time.h"
 
 namespace waybill::storage {
 
-// Decimals of the currency's minor unit: 2 for "EUR", 0 for "JPY", 3 for "KWD". Nothing when the code is not an active
-// currency of ISO 4217. Codes are upper case. Gold, SDRs, test codes and the like have no minor unit and are not money.
+struct Currency {
+  std::string_view code;
+  int exponent;                    // decimals of the minor unit: 2 for "EUR", 0 for "JPY", 3 for "KWD"
+  std::string_view last_day = {};  // of legal tender, like "2026-01-31"; empty: it is tender
+};
+
+// Sorted by code. Gold, SDRs, test codes and the like have no minor unit and are not money. A currency whose tender
+// ended stays here as long as there may be orders in it.
+std::span<const Currency> Currencies();
+
+// Nothing when the code is not one of them. Codes are upper case.
 std::optional<int> CurrencyExponent(std::string_view code);
+
+// When the currency's legal tender ends, or ended, in UTC; infinitely far off for all others, known or not.
+absl::Time TenderEnd(std::string_view code);
 
 }  // namespace waybill::storage

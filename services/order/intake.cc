@@ -176,6 +176,13 @@ absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
   return order;
 }
 
+absl::Status CheckTender(const storage::Order& order, absl::Time now) {
+  const absl::Time end = storage::TenderEnd(order.currency);
+  if (now < end) return absl::OkStatus();
+  return storage::BadField("amount.currency", fmt::format("{} is no legal tender since {}", order.currency,
+                                                          absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())));
+}
+
 std::string Fingerprint(const storage::Order& order) {
   Sha256 hash;
   hash.Add(Canonical(order));

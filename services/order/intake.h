@@ -51,6 +51,9 @@ struct OrderRequest {
 // The order as it goes into the books, with its fingerprint. BAD_REQUEST.
 absl::StatusOr<storage::Order> TakeOrder(OrderRequest request);
 
+// BAD_REQUEST when the currency's tender has ended: no new order is made in it. One that was made before still stands.
+absl::Status CheckTender(const storage::Order& order, absl::Time now);
+
 // SHA-256 over the canonical request: everything that was asked for, without the key and how long to wait.
 std::string Fingerprint(const storage::Order& order);
 

@@ -55,6 +55,10 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string t
     answer->Give(ReasonError("SHUTTING_DOWN", "this process is draining"));
     return;
   }
+  if (absl::Status ended = CheckTender(order, clock_.Now()); !ended.ok()) {
+    RepeatOnly(std::move(order), wait, deadline, std::move(ended), std::move(answer));
+    return;
+  }
   OrderRecord fresh;
   fresh.id = ids_.Next();
   fresh.created_at = clock_.Now();
@@ -83,6 +87,22 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string t
       [this, id, answer](absl::StatusOr<const OrderRecord*> settled) {
         Ended(id, saga::IsDecided, false, settled, answer);
       });
+}
+
+void OrderApi::RepeatOnly(Order order, Wait wait, SteadyTime deadline, absl::Status otherwise, Pending answer) {
+  auto waited = std::make_shared<Waited>();
+  BoundWait(waited, deadline, answer);
+  OnWorker(
+      [this, order = std::move(order), wait, otherwise = std::move(otherwise), waited, answer] {
+        absl::StatusOr<OrderRecord> existing = store_.GetByKey(order.client, order.idempotency_key);
+        if (existing.ok()) {
+          waited->Name(existing->id);
+          Replay(*std::move(existing), order, wait, answer);
+        } else {
+          answer->Give(existing.status().code() == absl::StatusCode::kNotFound ? otherwise : existing.status());
+        }
+      },
+      answer);
 }
 
 void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer) {

@@ -56,7 +56,8 @@ class OrderApi {
     return std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
   }
 
-  // `order` is from TakeOrder. IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
+  // `order` is from TakeOrder. BAD_REQUEST (the currency's tender has ended, and no order has the key),
+  // IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
   // durable and goes on), SHUTTING_DOWN.
   void Create(storage::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
 
@@ -100,6 +101,8 @@ class OrderApi {
   };
 
   void BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer);
+  // Answers with the order that has this key, and with `otherwise` where there is none.
+  void RepeatOnly(storage::Order order, Wait wait, SteadyTime deadline, absl::Status otherwise, Pending answer);
   void Replay(storage::OrderRecord existing, const storage::Order& repeated, Wait wait, Pending answer);
   void AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer);
   void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const storage::OrderRecord*> record,

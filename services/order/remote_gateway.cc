@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "services/order/remote_call.h"
+#include "storage/currency.h"
 #include "waybill/payment/v1/payment.pb.h"
 
 namespace waybill::order {
@@ -17,6 +18,7 @@ void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& or
   request.set_user_id(order.user_id);
   request.set_amount_minor(order.amount_minor);
   request.set_currency(order.currency);
+  request.set_minor_unit_exponent(storage::CurrencyExponent(order.currency).value_or(0));
   client_.Call<pb::ChargeResponse>(
       "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
       [done = std::move(done)](const absl::Status& status, pb::ChargeResponse& response) mutable {

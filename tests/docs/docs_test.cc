@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "saga/transition.h"
+#include "storage/currency.h"
 #include "storage/reasons.h"
 
 namespace waybill {
@@ -132,6 +133,15 @@ TEST(Errors, HoldEveryReason) {
                          reason.meaning, reason.what_to_do);
   }
   ExpectPrinted("docs/errors.md", "reasons", table);
+}
+
+TEST(Currencies, HoldEveryCode) {
+  std::string table = "| code | decimals | new orders |\n| --- | --- | --- |\n";
+  for (const storage::Currency& currency : storage::Currencies()) {
+    table += fmt::format("| {} | {} | {} |\n", currency.code, currency.exponent,
+                         currency.last_day.empty() ? "" : fmt::format("until {}", currency.last_day));
+  }
+  ExpectPrinted("docs/currencies.md", "currencies", table);
 }
 
 TEST(Operations, ExplainEveryAlert) {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/time/civil_time.h"
 #include "gtest/gtest.h"
 
 namespace waybill::storage {
@@ -30,6 +31,16 @@ TEST(CurrencyExponent, RefusesWhatIsNotACurrency) {
 TEST(CurrencyExponent, RefusesWhatIsNotMoneyAnyMore) {
   for (const char* code : {"DEM", "HRK", "ANG", "XXX", "XTS", "XAU", "XDR"}) {
     EXPECT_EQ(CurrencyExponent(code), std::nullopt) << code;
+  }
+}
+
+TEST(TenderEnd, IsTheDayAfterTheLastOne) {
+  EXPECT_EQ(TenderEnd("BGN"), absl::FromCivil(absl::CivilDay(2026, 2, 1), absl::UTCTimeZone()));
+  EXPECT_EQ(CurrencyExponent("BGN"), 2) << "orders of before are still shown";
+  EXPECT_EQ(TenderEnd("EUR"), absl::InfiniteFuture());
+  EXPECT_EQ(TenderEnd("no such"), absl::InfiniteFuture());
+  for (const Currency& currency : Currencies()) {
+    EXPECT_EQ(TenderEnd(currency.code) != absl::InfiniteFuture(), !currency.last_day.empty()) << currency.code;
   }
 }
 

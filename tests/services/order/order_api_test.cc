@@ -316,6 +316,32 @@ TEST_F(OrderApiTest, RefusesAKeyReusedForAnotherRequest) {
   EXPECT_EQ(result.Metadata("fields"), "amount.minor_units");
 }
 
+// The lev was Bulgaria's money until 2026-01-31.
+TEST_F(OrderApiTest, TakesNoNewOrderInACurrencyWhoseTenderEndedButRepeatsOldAnswers) {
+  storage::Order lev = a_.NewOrder("k");
+  lev.currency = "BGN";
+  lev.fingerprint = Fingerprint(lev);
+  Replica::Result refused = a_.Create(lev).Get();
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kInvalidArgument);
+  const auto violations = GetErrorDetail(refused.status).violations;
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].first, "amount.currency");
+  EXPECT_EQ(violations[0].second, "BGN is no legal tender since 2026-02-01");
+  EXPECT_TRUE(world_.book.rows.empty());
+
+  ASSERT_TRUE(a_.Create(a_.NewOrder("k")).Get().status.ok());
+  storage::OrderRecord& old = world_.book.rows.begin()->second.record;  // as if it had been made in time
+  old.payload.currency = lev.currency;
+  old.payload.fingerprint = lev.fingerprint;
+  Replica::Result repeated = a_.Create(lev).Get();
+  ASSERT_TRUE(repeated.status.ok()) << repeated.status;
+  EXPECT_TRUE(repeated.replayed);
+  EXPECT_EQ(repeated.order.id, old.id);
+  lev.amount_minor += 1;
+  lev.fingerprint = Fingerprint(lev);
+  EXPECT_EQ(a_.Create(lev).Get().reason(), "IDEMPOTENCY_KEY_REUSED");
+}
+
 TEST_F(OrderApiTest, WaitsForAnOrderThatAnotherReplicaDrives) {
   world_.PutDrivers({"ann"});
   Replica b(world_, "b");

@@ -16,6 +16,8 @@
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/rights.h"
+#include "storage/postgres/server_check.h"
 #include "storage/redis/redis_fleet.h"
 
 namespace waybill::cli {
@@ -57,11 +59,34 @@ ExitCode MigrationTable(const Context& context, storage::Connection& connection)
   return sound ? ExitCode::kOk : ExitCode::kRefused;
 }
 
-ExitCode Migrate(const Context& context, bool status_only) {
+ExitCode ShowMigrations(const Context& context) {
+  absl::StatusOr<std::unique_ptr<storage::Connection>> connection =
+      storage::Connection::Open(context.database_url, storage::ReadConnectionOptions());
+  if (!connection.ok()) return context.Fail(connection.status(), kDatabaseHint);
+  return MigrationTable(context, **connection);
+}
+
+ExitCode Grant(const Context& context, storage::Connection& connection, const std::string& role) {
+  absl::StatusOr<std::vector<std::string>> granted = storage::GrantRights(connection, role);
+  if (!granted.ok()) return context.Fail(granted.status(), "Is there such a role, and do the tables belong to yours?");
+  for (const std::string& statement : *granted) {
+    if (context.json) {
+      context.PrintLine(nlohmann::ordered_json{{"granted", statement}}.dump());
+    } else {
+      context.PrintLine(statement);
+    }
+  }
+  return ExitCode::kOk;
+}
+
+// `grant_to`: nobody when it is empty.
+ExitCode Migrate(const Context& context, const std::string& grant_to) {
+  // The lock that keeps two migrations apart is a session's.
+  absl::Status ours = storage::CheckSessionsAreOurs(context.database_url);
+  if (!ours.ok()) return context.Fail(ours, kDatabaseHint);
   absl::StatusOr<std::unique_ptr<storage::Connection>> connection =
       storage::Connection::Open(context.database_url, storage::MigrationConnectionOptions());
   if (!connection.ok()) return context.Fail(connection.status(), kDatabaseHint);
-  if (status_only) return MigrationTable(context, **connection);
   auto report = [&context](std::string_view name, absl::Duration took) {
     if (context.json) {
       context.PrintLine(
@@ -73,7 +98,7 @@ ExitCode Migrate(const Context& context, bool status_only) {
   absl::StatusOr<int> applied = storage::Migrate(**connection, report);
   if (!applied.ok()) return context.Fail(applied.status(), kDatabaseHint);
   if (*applied == 0) context.Note("nothing to apply: the schema is current");
-  return ExitCode::kOk;
+  return grant_to.empty() ? ExitCode::kOk : Grant(context, **connection, grant_to);
 }
 
 struct Driver {
@@ -155,7 +180,7 @@ absl::StatusOr<std::vector<Driver>> DriversOf(const PutArgs& args) {
 }
 
 ExitCode SetCapacities(const Context& context, const std::vector<Driver>& drivers) {
-  storage::Pool pool(context.database_url, storage::ReadConnectionOptions(), {});
+  storage::Pool pool(context.database_url, storage::WriteConnectionOptions(), {});
   storage::PostgresOrderStore store(pool);
   for (const Driver& driver : drivers) {
     if (!driver.capacity) continue;
@@ -231,17 +256,25 @@ ExitCode List(const Context& context, size_t limit) {
 
 void AddMigrate(CLI::App& app, Context& context) {
   auto status_only = std::make_shared<bool>(false);
+  auto grant_to = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("migrate", "Bring the database's schema up to this version");
-  command->add_flag("--status", *status_only, "Only show which migrations are applied; change nothing");
+  auto* status = command->add_flag("--status", *status_only, "Only show which migrations are applied; change nothing");
+  command->add_option("--grant", *grant_to, "Then let this role do what the services need, and no more")
+      ->excludes(status)
+      ->type_name("ROLE");
   command->footer(
       "Examples:\n"
       "  waybill migrate\n"
       "  waybill migrate --status\n"
+      "  waybill migrate --grant waybill_app\n"
       "\n"
       "Each migration is applied once, in order, in a transaction; several processes may try at once. One that was\n"
       "edited after it was applied, or a database newer than this version, is refused (exit code 4).");
-  command->callback(
-      [&context, status_only] { context.run = [&context, status_only] { return Migrate(context, *status_only); }; });
+  command->callback([&context, status_only, grant_to] {
+    context.run = [&context, status_only, grant_to] {
+      return *status_only ? ShowMigrations(context) : Migrate(context, *grant_to);
+    };
+  });
 }
 
 void AddPut(CLI::App& group, Context& context) {

@@ -23,6 +23,7 @@
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/rights.h"
 #include "storage/redis/probe.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
@@ -101,8 +102,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto side_port = SidePort::Start(side_options, metrics, readiness, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
 
-  absl::Status schema =
-      process::AwaitSchema(options.database_url, options.migrate, options.store_wait, clock, stop, log);
+  absl::Status schema = process::AwaitDatabase(options.database_url, storage::IngestRights(), options.migrate,
+                                               options.store_wait, clock, stop, log);
   if (schema.code() == absl::StatusCode::kCancelled) return 0;
   if (!schema.ok()) return process::Fail(log, "cannot use the database", schema);
 

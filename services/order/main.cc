@@ -36,6 +36,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/rights.h"
 #include "storage/redis/redis_fleet.h"
 
 namespace waybill::order {
@@ -48,8 +49,8 @@ absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const Service
                                                                    const storage::SagaJournalOptions& journal_options,
                                                                    const saga::Lease& lease, const Clock& clock,
                                                                    StopRequest& stop, const Logger& log) {
-  absl::Status ready =
-      process::AwaitSchema(options.database_url, options.migrate, options.store_wait, clock, stop, log);
+  absl::Status ready = process::AwaitDatabase(options.database_url, storage::OrderRights(), options.migrate,
+                                              options.store_wait, clock, stop, log);
   if (!ready.ok()) return ready;
   return storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
 }
@@ -99,7 +100,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PoolOptions claim_pool;
   claim_pool.size = 2;
-  storage::Pool claims(options.database_url, storage::ReadConnectionOptions(), claim_pool);
+  storage::Pool claims(options.database_url, storage::WriteConnectionOptions(), claim_pool);
   storage::PoolOptions scan_pool;
   scan_pool.size = kListWorkers + 2;  // and housekeeping, and the dispatch's comparisons
   storage::Pool scans(options.database_url, storage::ReadConnectionOptions(), scan_pool);

@@ -7,8 +7,10 @@
 #include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
+#include "runtime/status.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/server_check.h"
 
 namespace waybill::process {
 namespace {
@@ -22,10 +24,17 @@ absl::Status Migrate(const std::string& url, const Logger& log) {
   return storage::Migrate(**connection, applied).status();
 }
 
-absl::Status CheckSchema(const std::string& url) {
-  auto connection = storage::Connection::Open(url, storage::ReadConnectionOptions());
+absl::Status CheckDatabase(const std::string& url, std::span<const storage::Rights> rights, const Logger& log) {
+  auto connection = storage::Connection::Open(url, storage::WriteConnectionOptions());
   if (!connection.ok()) return connection.status();
-  return storage::CheckSchema(**connection);
+  if (absl::Status schema = storage::CheckSchema(**connection); !schema.ok()) return schema;
+  if (absl::Status may = storage::CheckRights(**connection, rights); !may.ok()) return may;
+  auto careless = storage::SettingsThatLoseData(**connection);
+  if (!careless.ok()) return careless.status();
+  for (const std::string& setting : *careless) {
+    log.Warn("a crash of Postgres may lose what was promised", {{"off", setting}});
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -45,16 +54,19 @@ int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
   return 1;
 }
 
-absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
-                         StopRequest& stop, const Logger& log) {
+absl::Status AwaitDatabase(const std::string& database_url, std::span<const storage::Rights> rights, bool migrate,
+                           absl::Duration wait_max, const Clock& clock, StopRequest& stop, const Logger& log) {
   const SteadyTime give_up = clock.Steady() + wait_max;
   while (true) {
-    absl::Status ready = migrate ? Migrate(database_url, log) : CheckSchema(database_url);
+    absl::Status ready = storage::CheckSessionsAreOurs(database_url);
+    if (absl::IsFailedPrecondition(ready)) return ready;
+    if (ready.ok() && migrate) ready = Migrate(database_url, log);
+    if (ready.ok()) ready = CheckDatabase(database_url, rights, log);
     if (ready.ok()) return ready;
-    // Without --migrate somebody else may be about to do it.
-    const bool passes = ready.code() == absl::StatusCode::kUnavailable ||
-                        (!migrate && ready.code() == absl::StatusCode::kFailedPrecondition);
-    if (!passes || clock.Steady() >= give_up) return ready;
+    // Without --migrate somebody else may be about to do it, or to grant what lacks.
+    const bool lacks = absl::IsFailedPrecondition(ready) || GetErrorDetail(ready).reason == "RIGHTS_MISSING";
+    if (!absl::IsUnavailable(ready) && (migrate || !lacks)) return ready;
+    if (clock.Steady() >= give_up) return ready;
     log.Warn("waiting for Postgres", {{"error", std::string(ready.message())}});
     if (stop.WaitFor(absl::Milliseconds(500))) return absl::CancelledError("asked to stop");
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/shutdown.h"
+#include "storage/postgres/rights.h"
 
 namespace waybill::process {
 
@@ -17,10 +19,11 @@ namespace waybill::process {
 // stderr.
 bool PrepareProcess(const char* name);
 
-// Waits until Postgres answers and has the schema; with `migrate`, brings it up to date. CANCELLED when asked to stop
-// meanwhile; the last error when `wait_max` is over, or when waiting cannot help.
-absl::Status AwaitSchema(const std::string& database_url, bool migrate, absl::Duration wait_max, const Clock& clock,
-                         StopRequest& stop, const Logger& log);
+// Waits until the service can live on Postgres: it takes writes, commits end, it has the schema, and its role has
+// `rights`. With `migrate`, brings the schema up to date. Warns of settings with which a crash loses what was promised.
+// CANCELLED when asked to stop meanwhile; the last error when `wait_max` is over, or when waiting cannot help.
+absl::Status AwaitDatabase(const std::string& database_url, std::span<const storage::Rights> rights, bool migrate,
+                           absl::Duration wait_max, const Clock& clock, StopRequest& stop, const Logger& log);
 
 // Writes "grpc=PORT" and "side=PORT", whole or not at all: whoever waits for the file may read it at once. An empty
 // path writes nothing.

@@ -71,6 +71,54 @@ class OrderSessionTest : public ::testing::Test {
   std::vector<std::pair<std::string, std::string>> env_{{"USER", "ada"}};
 };
 
+// The service's role owns nothing: the owner of the tables grants it what it needs, before or after its start.
+class RestrictedRoleTest : public OrderSessionTest {
+ protected:
+  void TearDown() override {
+    OrderSessionTest::TearDown();
+    sql_.Exec(fmt::format("DROP OWNED BY {0}; DROP ROLE {0}", role_));
+  }
+  void StartOrderService() override {
+    sql_.Exec(fmt::format("CREATE ROLE {} LOGIN", role_));
+    std::string url = database_.url();
+    const size_t user = url.find("//") + 2;
+    url.replace(user, url.find('@') - user, role_);
+    env_.emplace_back("DATABASE_URL", url);
+    testing::ProcessOptions options;
+    options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
+    options.env = {{"DATABASE_URL", url}, {"REDIS_URL", redis_.url()}};
+    service_ = testing::Process::Start(WAYBILL_ORDER_BINARY, options).value();
+    auto waits = service_->WaitForLine("waiting for Postgres", absl::Seconds(30));
+    ASSERT_TRUE(waits.has_value()) << service_->Output();
+    EXPECT_THAT(*waits, HasSubstr("schema_migrations"));
+    Ran granted = RunBinary(WAYBILL_BINARY, {"migrate", "--grant", role_}, Stores());
+    EXPECT_EQ(granted.code, 0) << granted.output;
+    EXPECT_THAT(granted.output, HasSubstr(fmt::format("GRANT SELECT, INSERT, UPDATE ON payments TO {}\n", role_)));
+    env_.emplace_back("WAYBILL_SERVER", fmt::format("127.0.0.1:{}", PortOf(*service_)));
+  }
+
+  testing::Sql sql_{database_.url()};
+  const std::string role_ = database_.name() + "_app";
+};
+
+TEST_F(RestrictedRoleTest, DoesAllThatOrdersNeed) {
+  ASSERT_EQ(Run({"driver", "put", "van-1", "--at", "52.521,13.405", "--capacity", "2"}).code, 0);
+  std::vector<std::string> ids;
+  for (const std::string key : {"a", "b"}) {
+    Ran created = Create(key);
+    ASSERT_EQ(created.code, 0) << created.output << service_->Output();
+    ids.push_back(created.json[0]["order_id"]);
+  }
+  EXPECT_EQ(Create("c").code, 1) << "no driver is left, so it is refunded";
+  EXPECT_EQ(Run({"order", "complete", ids[0]}).code, 0);
+  EXPECT_EQ(Run({"order", "cancel", ids[1]}).code, 0);
+  EXPECT_EQ(Run({"order", "list", "--user", "u-17"}).code, 0);
+  EXPECT_EQ(Run({"saga", "show", ids[1]}).code, 0);
+  EXPECT_EQ(Run({"saga", "list", "--needs-attention"}).code, 0);
+  EXPECT_EQ(service_->Output().find("permission denied for table order"), std::string::npos) << service_->Output();
+  EXPECT_EQ(service_->Output().find(" fails"), std::string::npos) << service_->Output();
+}
+
 TEST_F(OrderSessionTest, AnOrderIsCreatedReadListedAndCompleted) {
   ASSERT_EQ(Run({"driver", "put", "d-7", "--at", "52.521,13.405"}).code, 0);
   Ran created = Create("k-1");

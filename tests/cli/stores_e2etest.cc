@@ -53,6 +53,22 @@ TEST_F(StoreCommandsTest, MigrateRefusesAnEditedMigration) {
   EXPECT_EQ(Run({"migrate"}).code, 4);
 }
 
+TEST_F(StoreCommandsTest, MigrateGrantsWhatTheServicesNeed) {
+  Ran nobody = Run({"migrate", "--grant", "nobody of that name"});
+  EXPECT_NE(nobody.code, 0);
+  EXPECT_THAT(nobody.output, HasSubstr("does not exist"));
+  const std::string role = database_.name() + "_app";
+  testing::Sql sql(database_.url());
+  sql.Exec("CREATE ROLE " + role);
+  Ran granted = Run({"migrate", "--grant", role, "--json"});
+  EXPECT_EQ(granted.code, 0) << granted.output;
+  ASSERT_FALSE(granted.json.empty());
+  EXPECT_EQ(granted.json[0]["granted"], "GRANT USAGE ON SCHEMA public TO " + role);
+  EXPECT_EQ(sql.Value("SELECT has_table_privilege('" + role + "', 'order_sagas', 'UPDATE')"), "t");
+  EXPECT_EQ(Run({"migrate", "--grant", role, "--status"}).code, 2);
+  sql.Exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
 TEST_F(StoreCommandsTest, MigrateSaysWhereItLooked) {
   Ran ran = Run({"migrate", "--database-url", "postgresql://127.0.0.1:1/none"});
   EXPECT_EQ(ran.code, 5) << ran.output;

@@ -151,6 +151,19 @@ TEST(Operations, ExplainEveryAlert) {
   for (const std::string& alert : alerts) EXPECT_THAT(operations, HasSubstr(fmt::format("### {}\n", alert)));
 }
 
+TEST(Operations, ListEveryRightThatAServiceNeeds) {
+  const std::string operations = Read("docs/operations.md");
+  const std::string source = Read("storage/postgres/rights.cc");
+  const std::regex right("\\{\"(\\w+)\", \"([A-Z, ]+)\"\\}");
+  int checked = 0;
+  for (std::sregex_iterator it(source.begin(), source.end(), right), end; it != end; ++it) {
+    const std::regex row(fmt::format("\\n\\|[^\\n]*`{}`[^\\n]*\\| {} \\|\\n", (*it)[1].str(), (*it)[2].str()));
+    EXPECT_TRUE(std::regex_search(operations, row)) << (*it)[0];
+    ++checked;
+  }
+  EXPECT_GE(checked, 8);
+}
+
 TEST(Operations, ListEveryFlag) {
   const std::string sandbox = Read("services/sandbox/options.cc");
   std::map<std::string, std::set<std::string>> flags;  // by binary

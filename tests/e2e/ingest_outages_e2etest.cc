@@ -128,6 +128,22 @@ TEST_F(IngestOutagesTest, PostgresCrashesAndComesBack) {
   ExpectNothingLost();
 }
 
+TEST_F(IngestOutagesTest, PostgresTakesNoWritesForAWhile) {
+  OwnPostgres();
+  Start();
+  StartLoad();
+  Sql admin(postgres_->Url());
+  const std::string database = stack_->sql().Value("SELECT current_database()");
+  admin.Exec("ALTER DATABASE " + database + " SET default_transaction_read_only = on");
+  admin.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'waybill-%'");
+  ExpectNotReadyFor("read-only");
+  admin.Exec("ALTER DATABASE " + database + " RESET default_transaction_read_only");
+  ExpectReady();
+  ExpectAcks();
+  EXPECT_EQ(load_->reconnects(), 0) << "streams wait meanwhile";
+  ExpectNothingLost();
+}
+
 TEST_F(IngestOutagesTest, RedisDiesAndComesBackEmpty) {
   OwnRedis();
   Start();

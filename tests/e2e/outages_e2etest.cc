@@ -114,6 +114,54 @@ TEST_F(PostgresOutageTest, PostgresRestartsAtOnceAgainAndAgain) {
   ExpectNothingLost();
 }
 
+// A primary that was demoted, or whose disk is full, at some managed services: sessions live on and may only read.
+TEST_F(PostgresOutageTest, PostgresTakesNoWritesForAWhile) {
+  Start(postgres_.get(), nullptr);
+  Sql admin(postgres_->Url());
+  const std::string database = stack_->sql().Value("SELECT current_database()");
+  admin.Exec("ALTER DATABASE " + database + " SET default_transaction_read_only = on");
+  admin.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'waybill-%'");
+  ExpectNotReadyFor("read-only");
+  admin.Exec("ALTER DATABASE " + database + " RESET default_transaction_read_only");
+  ExpectReady();
+  ExpectWork();
+  admin.Exec("ALTER SYSTEM SET default_transaction_read_only = on");  // in the sessions that are open
+  admin.Exec("SELECT pg_reload_conf()");
+  ExpectNotReadyFor("read-only");
+  admin.Exec("SET default_transaction_read_only = off");
+  admin.Exec("ALTER SYSTEM RESET default_transaction_read_only");
+  admin.Exec("SELECT pg_reload_conf()");
+  ExpectReady();
+  ExpectWork();
+  ExpectNothingLost();
+}
+
+TEST_F(PostgresOutageTest, TheSynchronousStandbyIsGoneForLongerThanAnyTimeout) {
+  Start(postgres_.get(), nullptr);
+  Sql admin(postgres_->Url());
+  admin.Exec("SET synchronous_commit = local");
+  const std::string waiting =
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name LIKE 'waybill-%'";
+  admin.Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  admin.Exec("SELECT pg_reload_conf()");
+  ExpectNotReadyFor("commits wait for a synchronous standby");
+  // Writers give up after 10 s, and again and again; callers repeat what they want.
+  const auto gave_up = [&] { return Log().find("commits wait for a synchronous standby, and none answers"); };
+  EXPECT_TRUE(Eventually(absl::Minutes(1), [&] { return gave_up() != std::string::npos; })) << Log();
+  const size_t first = Log().size();
+  EXPECT_TRUE(Eventually(absl::Minutes(1), [&] {
+    return Log().find("commits wait for a synchronous standby, and none answers", first) != std::string::npos;
+  }));
+  // One a connection that writes, and one that is about to be given up: three writers, two for claims.
+  EXPECT_LE(std::stoi(admin.Value(waiting)), 10);
+  admin.Exec("ALTER SYSTEM RESET synchronous_standby_names");
+  admin.Exec("SELECT pg_reload_conf()");
+  ExpectReady();
+  ExpectWork();
+  EXPECT_EQ(admin.Value(waiting), "0");
+  ExpectNothingLost();
+}
+
 class RedisOutageTest : public OutagesTest {
  protected:
   ~RedisOutageTest() override {

@@ -17,6 +17,7 @@ enum class ExitCode {
   kRefused = 4,      // the state of things does not allow it
   kUnavailable = 5,  // no answer, or not in time; a retry may help
   kTurnedBack = 6,   // the order was created, and did not go through
+  kPartly = 7,       // done, but some of what was given was not taken
 };
 
 ExitCode ExitCodeOf(const absl::Status& status);

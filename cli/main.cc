@@ -31,6 +31,7 @@ constexpr char kFooter[] =
     "  4  refused: the state of things does not allow it\n"
     "  5  no answer, not in time, or too busy; a retry may help\n"
     "  6  order create, order watch: the order was turned back\n"
+    "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
     "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, DATABASE_URL, REDIS_URL; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";

@@ -207,10 +207,16 @@ SteadyTime Replay::DueAt(const storage::DriverPosition& position) {
   if (options_.pace == 0) return SteadyTime::InfinitePast();
   // What claims to be from the future is a bad point, and not worth waiting for.
   if (position.recorded_at > context_.clock.Now()) return SteadyTime::InfinitePast();
-  if (!pace_from_) {
+  const absl::Duration jump = pace_from_ ? absl::AbsDuration(position.recorded_at - pace_last_) : absl::ZeroDuration();
+  if (jump > kClockJump) {
+    ++report_.jumps;
+    report_.longest_jump = std::max(report_.longest_jump, jump);
+  }
+  if (!pace_from_ || jump > kClockJump) {
     pace_from_ = position.recorded_at;
     pace_to_ = context_.clock.Steady();
   }
+  pace_last_ = position.recorded_at;
   return pace_to_ + (position.recorded_at - *pace_from_) / options_.pace;
 }
 

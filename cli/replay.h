@@ -48,6 +48,9 @@ struct ReplayReport {
   int64_t resent = 0;  // points that were sent again after a connection broke
   absl::Duration took;
   bool interrupted = false;  // by a signal
+  // At a pace: how often the recorded time jumped by more than kClockJump, which is not waited for.
+  int64_t jumps = 0;
+  absl::Duration longest_jump;
 };
 
 class Replay {
@@ -104,6 +107,7 @@ class Replay {
   int64_t number_;  // of the point read last
   // The pace: what was recorded at pace_from_ is sent at pace_to_.
   std::optional<absl::Time> pace_from_;
+  absl::Time pace_last_;  // the time recorded last
   SteadyTime pace_to_;
   SteadyTime due_ = SteadyTime::InfinitePast();  // of the point that was last to come
   absl::Status state_error_;

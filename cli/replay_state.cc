@@ -1,5 +1,6 @@
 #include "cli/replay_state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -31,6 +32,34 @@ absl::StatusOr<double> ParsePace(std::string_view text) {
 absl::Time TimeShift::Apply(absl::Time recorded_at) const {
   auto micros = static_cast<double>(absl::ToInt64Microseconds(recorded_at - from));
   return absl::FromUnixMicros(absl::ToUnixMicros(to) + std::llround(micros / pace));
+}
+
+void RecordingSpan::Add(absl::Time recorded_at) {
+  Day& day = days_[absl::ToUnixSeconds(recorded_at) / 86'400];
+  ++day.count;
+  day.first = std::min(day.first, recorded_at);
+  day.last = std::max(day.last, recorded_at);
+  ++count_;
+}
+
+std::optional<RecordingSpan::Span> RecordingSpan::Find() const {
+  if (days_.empty()) return std::nullopt;
+  auto middle = days_.begin();
+  for (int64_t before = middle->second.count; before <= count_ / 2; before += middle->second.count) ++middle;
+  Span span{middle->second.first, middle->second.last};
+  int64_t inside = middle->second.count;
+  for (auto day = middle; day != days_.begin();) {
+    --day;
+    if (span.first - day->second.last > kClockJump) break;
+    span.first = day->second.first;
+    inside += day->second.count;
+  }
+  for (auto day = std::next(middle); day != days_.end() && day->second.first - span.last <= kClockJump; ++day) {
+    span.last = day->second.last;
+    inside += day->second.count;
+  }
+  span.outside = count_ - inside;
+  return span;
 }
 
 absl::StatusOr<std::optional<ReplayState>> LoadReplayState(const std::string& path) {

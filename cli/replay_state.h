@@ -1,7 +1,8 @@
-// How far the replay of a track file has come, kept in a small file beside it; and the pace it goes at.
+// How far the replay of a track file has come, kept in a small file beside it; and the time and pace it goes at.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +26,31 @@ struct TimeShift {
   // To the microsecond, so that the same point becomes the same one in every run.
   absl::Time Apply(absl::Time recorded_at) const;
   friend bool operator==(const TimeShift&, const TimeShift&) = default;
+};
+
+// Farther apart, two times of a recording are none of one clock: the first fixes of a receiver have the date that it
+// was made with, or one that is 1024 weeks off.
+constexpr absl::Duration kClockJump = absl::Hours(24 * 30);
+
+// When a recording was made, by most of its times.
+class RecordingSpan {
+ public:
+  void Add(absl::Time recorded_at);
+
+  struct Span {
+    absl::Time first, last;
+    int64_t outside = 0;  // times that are more than kClockJump apart from these
+  };
+  // Around the median, as far as no gap is longer than kClockJump; nullopt without any time.
+  std::optional<Span> Find() const;
+
+ private:
+  struct Day {
+    int64_t count = 0;
+    absl::Time first = absl::InfiniteFuture(), last = absl::InfinitePast();
+  };
+  std::map<int64_t, Day> days_;
+  int64_t count_ = 0;
 };
 
 struct ReplayState {

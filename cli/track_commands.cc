@@ -136,35 +136,54 @@ struct ReplayArgs {
   std::string speed = "max";
   int batch = 50;
   std::string driver;
+  bool driver_always = false;
+  std::string zone;
+  std::string speed_unit;
+  std::string hdop;
+  bool waypoints = false;
+  int shift_weeks = 0;
   bool shift_to_now = false;
   bool skip_bad = false;
   bool resume = false;
   std::string state;
 };
 
-tracks::TrackReadOptions ReadOptionsOf(const ReplayArgs& args) {
+absl::StatusOr<tracks::TrackReadOptions> ReadOptionsOf(const ReplayArgs& args) {
   tracks::TrackReadOptions options;
   options.default_driver_id = args.driver;
+  options.driver_always = args.driver_always;
   options.skip_bad = args.skip_bad;
+  options.waypoints = args.waypoints;
+  options.later = absl::Hours(24 * 7) * args.shift_weeks;
   if (!args.format.empty()) options.format = *tracks::ParseTrackFormat(args.format);
+  if (!args.zone.empty()) {
+    absl::StatusOr<absl::TimeZone> zone = tracks::ParseZone(args.zone);
+    if (!zone.ok()) return zone.status();
+    options.zone = *zone;
+  }
+  if (args.speed_unit == "mps") options.speed_unit_mps = 1;
+  if (args.speed_unit == "kmh") options.speed_unit_mps = 1 / 3.6;
+  if (args.speed_unit == "mph") options.speed_unit_mps = 1609.344 / 3600;
+  if (args.speed_unit == "knots") options.speed_unit_mps = 1852.0 / 3600;
+  if (args.hdop == "dilution") options.hdop = tracks::HdopUse::kDilution;
+  if (args.hdop == "metres") options.hdop = tracks::HdopUse::kMetres;
+  if (args.hdop == "none") options.hdop = tracks::HdopUse::kNone;
   return options;
 }
 
 // When the recording begins, and when it ends, by its own times. What claims to be from the future does not count.
-absl::StatusOr<std::pair<absl::Time, absl::Time>> SpanOf(const ReplayArgs& args, absl::Time now) {
-  auto reader = tracks::TrackReader::Open(args.file, ReadOptionsOf(args));
+absl::StatusOr<RecordingSpan::Span> SpanOf(const ReplayArgs& args, const tracks::TrackReadOptions& read,
+                                           absl::Time now) {
+  auto reader = tracks::TrackReader::Open(args.file, read);
   if (!reader.ok()) return reader.status();
-  absl::Time first = absl::InfiniteFuture(), last = absl::InfinitePast();
+  RecordingSpan span;
   while (true) {
     auto point = (*reader)->Next();
     if (!point.ok()) return point.status();
     if (!*point) break;
-    if ((*point)->recorded_at > now) continue;
-    first = std::min(first, (*point)->recorded_at);
-    last = std::max(last, (*point)->recorded_at);
+    if ((*point)->recorded_at <= now) span.Add((*point)->recorded_at);
   }
-  if (first > last) first = last = now;
-  return std::make_pair(first, last);
+  return span.Find().value_or(RecordingSpan::Span{now, now});
 }
 
 // Passes what an earlier run has behind it, and makes sure that it is still the same file.
@@ -184,7 +203,8 @@ absl::Status SkipDone(tracks::TrackReader& reader, const ReplayState& state) {
 }
 
 // Where to begin, and what becomes of the times.
-absl::StatusOr<ReplayOptions> PlanReplay(const Context& context, const ReplayArgs& args, tracks::TrackReader& reader) {
+absl::StatusOr<ReplayOptions> PlanReplay(const Context& context, const ReplayArgs& args,
+                                         const tracks::TrackReadOptions& read, tracks::TrackReader& reader) {
   ReplayOptions options;
   options.batch = args.batch;
   absl::StatusOr<double> pace = ParsePace(args.speed);
@@ -208,16 +228,44 @@ absl::StatusOr<ReplayOptions> PlanReplay(const Context& context, const ReplayArg
   }
   if (args.shift_to_now) {
     absl::Time now = context.clock.Now();
-    auto span = SpanOf(args, now);
+    absl::StatusOr<RecordingSpan::Span> span = SpanOf(args, read, now);
     if (!span.ok()) return span.status();
+    if (span->outside > 0 && !context.json) {
+      context.Note(fmt::format("note: points more than 30 days apart from the others do not count for the shift ({})",
+                               span->outside));
+    }
     // At a pace the recording begins now, and stays with the clock. All at once it ends now: nothing is ahead of it.
-    options.shift = *pace > 0 ? TimeShift{span->first, now, *pace} : TimeShift{span->second, now, 1};
+    options.shift = *pace > 0 ? TimeShift{span->first, now, *pace} : TimeShift{span->last, now, 1};
   }
   return options;
 }
 
+// What people should know of how the file was understood, and of what the service made of it.
+std::vector<std::string> NotesOf(const Context& context, const ReplayReport& report, const ReplayOptions& options,
+                                 const tracks::TrackReader& reader) {
+  std::vector<std::string> notes = reader.notes();
+  if (report.jumps > 0) {
+    notes.push_back(
+        fmt::format("jumps of the recorded time by more than 30 days are not waited for ({}, by {} at most)",
+                    report.jumps, ShowDuration(report.longest_jump)));
+  }
+  auto older = report.first_rejected.find("OLDER_THAN_RETENTION");
+  if (older == report.first_rejected.end() || older->second.empty() || report.durable > 0 || options.shift)
+    return notes;
+  // A receiver that took its week counter's beginning for another one is off by exactly as much for good.
+  for (int weeks : {1024, 2048}) {
+    absl::Time meant = older->second[0].recorded_at + absl::Hours(24 * 7) * weeks;
+    if (meant > context.clock.Now() || context.clock.Now() - meant > absl::Hours(24 * 366)) continue;
+    notes.push_back(
+        fmt::format("{} is {} weeks before {}, as of a receiver whose week counter went around; "
+                    "--shift-weeks {} puts it right",
+                    ShowTime(older->second[0].recorded_at), weeks, ShowTime(meant), weeks));
+  }
+  return notes;
+}
+
 nlohmann::ordered_json ToJson(const ReplayReport& report, const ReplayOptions& options,
-                              const tracks::TrackReader& reader, bool complete) {
+                              const tracks::TrackReader& reader, const std::vector<std::string>& notes, bool complete) {
   nlohmann::ordered_json json{{"complete", complete},
                               {"resumed_behind", options.done},
                               {"read", report.read},
@@ -226,6 +274,7 @@ nlohmann::ordered_json ToJson(const ReplayReport& report, const ReplayOptions& o
                               {"first_rejected", nlohmann::ordered_json::array()},
                               {"skipped", reader.skipped()},
                               {"first_skipped", reader.first_skipped()},
+                              {"notes", notes},
                               {"broken_connections", report.reconnects},
                               {"resent", report.resent},
                               {"took_ms", absl::ToInt64Milliseconds(report.took)}};
@@ -243,15 +292,22 @@ nlohmann::ordered_json ToJson(const ReplayReport& report, const ReplayOptions& o
   return json;
 }
 
+int64_t Rejected(const ReplayReport& report) {
+  int64_t rejected = 0;
+  for (const auto& [reason, count] : report.rejected) rejected += count;
+  return rejected;
+}
+
 void PrintReport(const Context& context, const ReplayReport& report, const ReplayOptions& options,
                  const tracks::TrackReader& reader, bool complete) {
+  const std::vector<std::string> notes = NotesOf(context, report, options, reader);
   if (context.json) {
-    context.PrintLine(ToJson(report, options, reader, complete)
+    context.PrintLine(ToJson(report, options, reader, notes, complete)
                           .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return;
   }
-  int64_t rejected = 0;
-  for (const auto& [reason, count] : report.rejected) rejected += count;
+  for (const std::string& note : notes) context.Note(Printable("note: " + note));
+  const int64_t rejected = Rejected(report);
   double rate = static_cast<double>(report.durable + rejected) / std::max(0.001, absl::ToDoubleSeconds(report.took));
   context.PrintLine(fmt::format("{} read, {} stored, {} rejected, {} skipped in {}: {:.0f}/s", Points(report.read),
                                 report.durable, rejected, reader.skipped(), ShowDuration(report.took), rate));
@@ -270,16 +326,34 @@ void PrintReport(const Context& context, const ReplayReport& report, const Repla
   for (const std::string& skipped : reader.first_skipped()) context.PrintLine(Printable("skipped " + skipped));
 }
 
+// The file gave not one point.
+absl::Status NothingRead(const std::string& file, const tracks::TrackReader& reader) {
+  if (!reader.besides().empty()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{} has no track points; it has {}; --waypoints takes those that have a time", file, reader.besides()));
+  }
+  if (reader.skipped() > 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: none of its {} could be read: {}", file, Points(reader.skipped()), reader.first_skipped()[0]));
+  }
+  return absl::InvalidArgumentError(fmt::format("{} has no points", file));
+}
+
 ExitCode RunReplay(const Context& context, const ReplayArgs& args) {
-  auto reader = tracks::TrackReader::Open(args.file, ReadOptionsOf(args));
+  absl::StatusOr<tracks::TrackReadOptions> read = ReadOptionsOf(args);
+  if (!read.ok()) return context.Fail(read.status());
+  auto reader = tracks::TrackReader::Open(args.file, *read);
   if (!reader.ok()) return context.Fail(reader.status());
-  absl::StatusOr<ReplayOptions> options = PlanReplay(context, args, **reader);
+  absl::StatusOr<ReplayOptions> options = PlanReplay(context, args, *read, **reader);
   if (!options.ok()) return context.Fail(options.status());
   Replay replay(context, **reader, *options);
   absl::Status status = replay.Run();
   const ReplayReport& report = replay.report();
   bool complete = status.ok() && !report.interrupted;
   PrintReport(context, report, *options, **reader, complete);
+  if (absl::IsInvalidArgument(status) && status.message().find("--") == absl::string_view::npos) {
+    return context.Fail(status, "--skip-bad counts what is no point and goes on");
+  }
   if (!status.ok()) return FailCall(context, status);
   if (!complete) {
     context.Note(options->state_path.empty() ? "interrupted" : "interrupted; the same command goes on from here");
@@ -287,7 +361,8 @@ ExitCode RunReplay(const Context& context, const ReplayArgs& args) {
   }
   std::error_code ignored;
   if (!options->state_path.empty()) std::filesystem::remove(options->state_path, ignored);
-  return ExitCode::kOk;
+  if (report.read == 0 && options->done == 0) return context.Fail(NothingRead(args.file, **reader));
+  return Rejected(report) + (*reader)->skipped() > 0 ? ExitCode::kPartly : ExitCode::kOk;
 }
 
 struct ExportArgs {
@@ -417,7 +492,20 @@ void AddReplay(CLI::App& group, Context& context) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->type_name("N");
-  command->add_option("--driver", args->driver, "Whose points they are, where the file does not say")->type_name("ID");
+  auto* driver = command->add_option("--driver", args->driver, "Whose points they are, where the file does not say")
+                     ->type_name("ID");
+  command->add_flag("--driver-always", args->driver_always, "Whose they are, whatever the file says")->needs(driver);
+  command->add_option("--zone", args->zone, "Of times that name none: UTC, +01:00, Europe/Berlin (default in GPX: UTC)")
+      ->type_name("ZONE");
+  command->add_option("--speed-unit", args->speed_unit, "Of speeds whose name says none (default: mps)")
+      ->check(CLI::IsMember({"mps", "kmh", "mph", "knots"}));
+  command
+      ->add_option("--hdop", args->hdop, "What hdop is, where no accuracy is known (default: as far as it is certain)")
+      ->check(CLI::IsMember({"dilution", "metres", "none"}));
+  command->add_flag("--waypoints", args->waypoints, "GPX: take route points and waypoints as well");
+  command->add_option("--shift-weeks", args->shift_weeks, "Weeks to add to every time; 1024 mends a GPS week rollover")
+      ->check(CLI::Range(-4096, 4096))
+      ->type_name("N");
   command->add_flag("--shift-to-now", args->shift_to_now,
                     "As if it happened now: begins now with --speed real or N, ends now with max");
   command->add_flag("--skip-bad", args->skip_bad, "Count what is no point in the file and go on, instead of stopping");
@@ -432,7 +520,11 @@ void AddReplay(CLI::App& group, Context& context) {
       "A broken connection is made again, --retries times in a row, and goes on behind the last ack. What is sent "
       "twice\n"
       "is stored once. With --resume (or --state) a replay that was interrupted goes on behind the last ack as well;\n"
-      "the file that says where is removed at the end. Rejected points are told, and the exit code is still 0.");
+      "the file that says where is removed at the end.\n"
+      "\n"
+      "What common loggers, phones and converters write is read (docs/tracks.md has the dialects); how a file was\n"
+      "understood where it is not clear is told in notes. Points that are rejected or skipped are told, and the exit\n"
+      "code is 7. A file without a point is an error. At a pace, a gap of more than 30 days is not waited for.");
   command->callback([&context, args] { context.run = [&context, args] { return RunReplay(context, *args); }; });
 }
 

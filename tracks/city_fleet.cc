@@ -240,7 +240,7 @@ class CityFleet::Driver {
     switch (Below(trouble_, 3)) {
       case 0:
         bad.delivery.kind = DeliveryKind::kBadCoordinate;
-        (trouble_.Uniform() < 0.5 ? position.point.latitude : position.point.longitude) += 400;
+        (trouble_.Uniform() < 0.5 ? position.point.latitude : position.point.longitude) += 1000;
         break;
       case 1:
         bad.delivery.kind = DeliveryKind::kZeroCoordinate;

@@ -1,13 +1,14 @@
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "fmt/format.h"
+#include "tracks/field_names.h"
+#include "tracks/position_builder.h"
 #include "tracks/track_source.h"
+#include "tracks/track_time.h"
 
 namespace waybill::tracks {
 namespace {
@@ -15,8 +16,11 @@ namespace {
 // Far above any row of ours; a file without line ends must not fill the memory.
 constexpr size_t kLineMax = 64 * 1024;
 
+// The first is the one that is meant where nothing tells.
+constexpr char kSeparators[] = ",;\t|";
+
 // A line into its fields, quotes taken off ("" inside them is one). False: a quote is left open, or text follows one.
-bool SplitRow(std::string_view line, std::vector<std::string>& fields) {
+bool SplitRow(std::string_view line, char separator, std::vector<std::string>& fields) {
   fields.clear();
   size_t at = 0;
   while (true) {
@@ -32,100 +36,75 @@ bool SplitRow(std::string_view line, std::vector<std::string>& fields) {
           closed = true;
         }
       }
-      if (!closed || (at < line.size() && line[at] != ',')) return false;
+      if (!closed || (at < line.size() && line[at] != separator)) return false;
     } else {
-      size_t end = std::min(line.find(',', at), line.size());
+      size_t end = std::min(line.find(separator, at), line.size());
       field = std::string(Trim(line.substr(at, end - at)));
       at = end;
     }
     fields.push_back(std::move(field));
     if (at >= line.size()) return true;
-    ++at;  // the comma
+    ++at;  // the separator
   }
 }
 
-struct Columns {
-  std::optional<size_t> driver, latitude, longitude, time, speed, heading, accuracy;
-  int64_t time_units_per_second = 0;  // 0: RFC 3339
-  size_t count = 0;
+struct Column {
+  size_t index = 0;
+  std::string name;
+  Field field;
 };
 
-// The column of a time, and how it counts.
-std::optional<int64_t> UnitsOfTime(std::string_view name) {
-  for (std::string_view base : {"recorded_at", "timestamp", "time"}) {
-    if (name.substr(0, base.size()) != base) continue;
-    std::string_view unit = name.substr(base.size());
-    if (unit.empty()) return 0;
-    if (unit == "_unix_ms" || unit == "_ms") return 1000;
-    if (unit == "_unix_s" || unit == "_s" || unit == "_unix") return 1;
-  }
-  return std::nullopt;
-}
+struct Header {
+  std::vector<Column> columns;  // that mean something
+  std::vector<std::string> names;
+  std::string missing;  // what a position needs and no column has; empty: nothing
+  bool of_a_logger = false;
+};
 
-// What is wrong with the header; "" when nothing is.
-std::string ReadHeader(const std::vector<std::string>& names, bool driver_needed, Columns& columns) {
-  struct Known {
-    std::optional<size_t> Columns::*column;
-    std::string_view names;  // each between bars
-  };
-  constexpr std::array<Known, 6> kKnown = {{{&Columns::driver, "|driver_id|"},
-                                            {&Columns::latitude, "|lat|latitude|"},
-                                            {&Columns::longitude, "|lng|long|lon|longitude|"},
-                                            {&Columns::speed, "|speed|speed_mps|"},
-                                            {&Columns::heading, "|heading|heading_deg|"},
-                                            {&Columns::accuracy, "|accuracy|accuracy_m|"}}};
-  columns.count = names.size();
+Header ReadHeader(const std::vector<std::string>& names, bool driver_needed) {
+  Header header;
+  header.names = names;
   for (size_t i = 0; i < names.size(); ++i) {
-    std::string name = names[i];
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    std::optional<size_t>* column = nullptr;
-    std::optional<int64_t> units = UnitsOfTime(name);
-    if (units) {
-      column = &columns.time;
-    } else if (!name.empty()) {
-      for (const Known& known : kKnown) {
-        if (known.names.find("|" + name + "|") != std::string_view::npos) column = &(columns.*known.column);
-      }
-    }
-    if (column == nullptr) continue;
-    if (*column) return fmt::format("the columns {} and {} say the same", names[**column], names[i]);
-    *column = i;
-    if (units) columns.time_units_per_second = *units;
+    if (std::optional<Field> field = FieldOf(names[i])) header.columns.push_back({i, names[i], *field});
   }
-  std::string missing;
-  auto need = [&missing](const std::optional<size_t>& column, std::string_view name) {
-    if (!column) missing += (missing.empty() ? "" : ", ") + std::string(name);
+  auto has = [&header](Meaning meaning) {
+    return std::any_of(header.columns.begin(), header.columns.end(),
+                       [meaning](const Column& column) { return column.field.meaning == meaning; });
   };
-  if (driver_needed) need(columns.driver, "driver_id");
-  need(columns.latitude, "lat");
-  need(columns.longitude, "lng");
-  need(columns.time, "recorded_at");
-  return missing.empty() ? "" : "the first line names no column for " + missing;
+  auto need = [&header](bool there, std::string_view name) {
+    if (!there) header.missing += (header.missing.empty() ? "" : ", ") + std::string(name);
+  };
+  if (driver_needed) need(has(Meaning::kDriver), "driver_id (or --driver)");
+  need(has(Meaning::kLatitude), "lat");
+  need(has(Meaning::kLongitude), "lng");
+  need(has(Meaning::kTime) || has(Meaning::kDate), "recorded_at");
+  header.of_a_logger =
+      has(Meaning::kNorthSouth) || std::any_of(header.columns.begin(), header.columns.end(),
+                                               [](const Column& column) { return column.field.hemisphere; });
+  return header;
 }
 
 class CsvSource final : public TrackSource {
  public:
-  CsvSource(std::unique_ptr<ByteSource> bytes, std::string default_driver_id)
-      : bytes_(std::move(bytes)), default_driver_id_(std::move(default_driver_id)) {}
+  CsvSource(std::unique_ptr<ByteSource> bytes, const TrackReadOptions& options, Notes& notes)
+      : bytes_(std::move(bytes)), options_(options), notes_(notes), builder_(options, notes) {}
 
   Found Next() override {
     std::string_view line;
-    while (true) {
-      if (!ReadLine(line)) return failed_.ok() ? Found() : Found::Broken(line_, std::string(failed_.message()));
-      if (line.size() > kLineMax) return Found::Broken(line_, "the line is too long for a CSV of positions");
-      if (line_ == 1 && line.substr(0, 3) == "\xef\xbb\xbf") line.remove_prefix(3);
-      if (Trim(line).empty()) continue;
-      if (columns_.count > 0) break;
-      if (!SplitRow(line, fields_)) return Found::Broken(line_, "a quote does not end");
-      std::string wrong = ReadHeader(fields_, default_driver_id_.empty(), columns_);
-      if (!wrong.empty()) return Found::Broken(line_, wrong);
+    while (ReadLine(line)) {
+      if (line.size() > kLineMax) return Rest("the line is too long for a CSV of positions");
+      if (line.substr(0, 3) == "\xef\xbb\xbf") line.remove_prefix(3);
+      if (Trim(line).empty() || TakeSeparator(line)) continue;
+      if (header_.columns.empty()) {
+        std::string wrong = Begin(line);
+        if (!wrong.empty()) return Found::Broken(line_, wrong);
+        continue;
+      }
+      Found found = Row(line);
+      // Files that were put together by cat have a header in their middle, and no row of values is one.
+      if (found.kind == Found::Kind::kPoint || !TakeHeader(Guess(line))) return found;
     }
-    if (!SplitRow(line, fields_)) return Found::Bad(line_, "a quote does not end, or text follows it");
-    if (fields_.size() != columns_.count) {
-      return Found::Bad(line_, fmt::format("has {} fields; the header has {}", fields_.size(), columns_.count));
-    }
-    return Row();
+    return failed_.ok() ? Found() : Rest(std::string(failed_.message()));
   }
 
   std::optional<double> Share() const override { return bytes_->Share(); }
@@ -151,6 +130,7 @@ class CsvSource final : public TrackSource {
     if (!failed_.ok() && end == std::string::npos) return false;
     if (end == std::string::npos && from_ == buffer_.size()) return false;
     ++line_;
+    unended_ = end == std::string::npos;
     end = std::min(end, buffer_.size());
     line = std::string_view(buffer_).substr(from_, end - from_);
     from_ = std::min(end + 1, buffer_.size());
@@ -159,56 +139,109 @@ class CsvSource final : public TrackSource {
     return true;
   }
 
-  Found Row() {
-    storage::DriverPosition position;
-    position.driver_id = columns_.driver ? fields_[*columns_.driver] : "";
-    if (position.driver_id.empty()) position.driver_id = default_driver_id_;
-    if (position.driver_id.empty()) return Found::Bad(line_, "names no driver");
-    std::string why;
-    auto number = [&](const std::optional<size_t>& column, std::string_view name) -> std::optional<double> {
-      if (!column || fields_[*column].empty()) return std::nullopt;
-      std::optional<double> value = ParseNumber(fields_[*column]);
-      if (!value && why.empty()) why = fmt::format("{}: \"{}\" is not a number", name, fields_[*column]);
-      return value;
-    };
-    std::optional<double> latitude = number(columns_.latitude, "latitude");
-    std::optional<double> longitude = number(columns_.longitude, "longitude");
-    position.speed_mps = number(columns_.speed, "speed");
-    position.heading_deg = number(columns_.heading, "heading");
-    position.accuracy_m = number(columns_.accuracy, "accuracy");
-    if (!why.empty()) return Found::Bad(line_, why);
-    if (!latitude || !longitude) return Found::Bad(line_, "has no latitude or no longitude");
-    position.point = {*latitude, *longitude};
-    const std::string& text = fields_[*columns_.time];
-    std::optional<absl::Time> time =
-        columns_.time_units_per_second == 0 ? ParseRfc3339(text) : ParseUnixTime(text, columns_.time_units_per_second);
-    if (!time) {
-      return Found::Bad(line_,
-                        fmt::format("time: \"{}\" is not {}", text,
-                                    columns_.time_units_per_second == 0      ? "a time in RFC 3339"
-                                    : columns_.time_units_per_second == 1000 ? "a time in milliseconds since 1970"
-                                                                             : "a time in seconds since 1970"));
+  // The rest of the file cannot be read.
+  Found Rest(const std::string& why) {
+    return header_.columns.empty() ? Found::Broken(line_, why) : Found::Cut(line_ + 1, "the file breaks off: " + why);
+  }
+
+  // "sep=;", a line that spreadsheets write in front and heed.
+  bool TakeSeparator(std::string_view line) {
+    if (line.size() > 6 && line.front() == '"' && line.back() == '"') line = line.substr(1, line.size() - 2);
+    if (line.size() != 5 || line.substr(0, 4) != "sep=") return false;
+    told_separator_ = line[4];
+    return true;
+  }
+
+  struct Guessed {
+    char separator = 0;  // 0: a quote is left open
+    Header header;
+  };
+
+  // The line as a header, by the separator under which most of it means something.
+  Guessed Guess(std::string_view line) {
+    Guessed best;
+    const std::string separators = told_separator_ ? std::string(1, *told_separator_) : kSeparators;
+    for (char separator : separators) {
+      if (!SplitRow(line.front() == '#' ? line.substr(1) : line, separator, fields_)) continue;
+      Header header = ReadHeader(fields_, options_.default_driver_id.empty());
+      if (best.separator != 0 && header.columns.size() <= best.header.columns.size()) continue;
+      best = {separator, std::move(header)};
     }
-    position.recorded_at = *time;
-    return Found::Point(std::move(position));
+    return best;
+  }
+
+  bool TakeHeader(Guessed guessed) {
+    if (guessed.separator == 0 || !guessed.header.missing.empty()) return false;
+    header_ = std::move(guessed.header);
+    separator_ = guessed.separator;
+    told_separator_.reset();
+    std::vector<bool> read(header_.names.size());
+    bool bare_speed = false;
+    for (const Column& column : header_.columns) {
+      read[column.index] = true;
+      bare_speed = bare_speed || (column.field.meaning == Meaning::kSpeed && !column.field.unit_named);
+    }
+    for (size_t i = 0; i < read.size(); ++i) {
+      if (!read[i] && !header_.names[i].empty()) notes_.NotRead(header_.names[i]);
+    }
+    builder_.set_speed_is_kmh(header_.of_a_logger);
+    if (header_.of_a_logger && bare_speed && !options_.speed_unit_mps) {
+      notes_.Say("speed is taken as km/h, as loggers write it that name N, S, E and W; --speed-unit says another");
+    }
+    return true;
+  }
+
+  // What is wrong with the line in front of the points; empty: nothing.
+  std::string Begin(std::string_view line) {
+    if (line.substr(0, 2) == "\xff\xfe" || line.substr(0, 2) == "\xfe\xff") return "is UTF-16; save it as UTF-8";
+    if (line.front() == '<') return "is no CSV but XML; --format gpx reads GPX";
+    if (line.front() == '{' || line.front() == '[') return "is no CSV but JSON; --format geojson reads GeoJSON";
+    Guessed guessed = Guess(line);
+    if (guessed.separator == 0) return "a quote does not end";
+    const Header header = guessed.header;
+    if (TakeHeader(std::move(guessed)) || line.front() == '#') return "";  // or a remark
+    std::string names;
+    for (const std::string& name : header.names) names += (names.empty() ? "" : ", ") + name;
+    if (names.size() > 200) names = names.substr(0, 200) + "...";
+    return fmt::format("the first line names no column for {}; it has: {}", header.missing, names);
+  }
+
+  Found Row(std::string_view line) {
+    if (!SplitRow(line, separator_, fields_)) return Found::Bad(line_, "a quote does not end, or text follows it");
+    const size_t count = header_.names.size();
+    while (fields_.size() > count && fields_.back().empty()) fields_.pop_back();
+    if (fields_.size() != count) {
+      const std::string why = fmt::format("has {} fields; the header has {}", fields_.size(), count);
+      const bool broken_off = fields_.size() < count && unended_;
+      return broken_off ? Found::Cut(line_, "the file breaks off: " + why) : Found::Bad(line_, why);
+    }
+    builder_.Begin();
+    for (const Column& column : header_.columns) builder_.Say(column.field, column.name, fields_[column.index]);
+    return builder_.End(line_, "");
   }
 
   std::unique_ptr<ByteSource> bytes_;
-  std::string default_driver_id_;
+  const TrackReadOptions& options_;
+  Notes& notes_;
+  PositionBuilder builder_;
   std::string buffer_;
   size_t from_ = 0;     // where the next line begins in it
   size_t scanned_ = 0;  // no line end stands between the two
   bool ended_ = false;
+  bool unended_ = false;  // the line that was read last is the last one, and has no end
   absl::Status failed_;
   int64_t line_ = 0;
-  Columns columns_;
+  std::optional<char> told_separator_;
+  char separator_ = kSeparators[0];
+  Header header_;
   std::vector<std::string> fields_;
 };
 
 }  // namespace
 
-std::unique_ptr<TrackSource> MakeCsvSource(std::unique_ptr<ByteSource> bytes, std::string default_driver_id) {
-  return std::make_unique<CsvSource>(std::move(bytes), std::move(default_driver_id));
+std::unique_ptr<TrackSource> MakeCsvSource(std::unique_ptr<ByteSource> bytes, const TrackReadOptions& options,
+                                           Notes& notes) {
+  return std::make_unique<CsvSource>(std::move(bytes), options, notes);
 }
 
 }  // namespace waybill::tracks

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "tracks/track_source.h"
+#include "tracks/track_time.h"
 
 namespace waybill::tracks {
 namespace {
@@ -25,6 +27,13 @@ std::string ErrnoText() { return std::generic_category().message(errno); }
 
 bool EndsWith(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+std::string Lowered(std::string_view text) {
+  std::string low(text);
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return low;
 }
 
 std::string ShownName(const std::string& path, std::string_view standard) {
@@ -95,27 +104,33 @@ class TextBytes final : public ByteSource {
   size_t at_ = 0;
 };
 
-absl::StatusOr<std::unique_ptr<TrackSource>> MakeSource(std::unique_ptr<ByteSource> bytes, TrackFormat format,
-                                                        const std::string& default_driver_id) {
-  if (format == TrackFormat::kCsv) return MakeCsvSource(std::move(bytes), default_driver_id);
+// The whole text; where it breaks off, what came before, and why in `cut`.
+absl::StatusOr<std::string> ReadAll(ByteSource& bytes, std::string& cut) {
   std::string text;
   constexpr size_t kChunk = 256 * 1024;
   while (true) {
     size_t had = text.size();
     text.resize(had + kChunk);
-    absl::StatusOr<size_t> got = bytes->Read(text.data() + had, kChunk);
-    if (!got.ok()) return got.status();
-    text.resize(had + *got);
-    if (*got == 0) break;
+    absl::StatusOr<size_t> got = bytes.Read(text.data() + had, kChunk);
+    text.resize(had + (got.ok() ? *got : 0));
+    if (!got.ok() && got.status().code() != absl::StatusCode::kInvalidArgument) return got.status();
+    if (!got.ok()) cut = std::string(got.status().message());
+    if (!got.ok() || *got == 0) return text;
     if (text.size() > kWholeFileMax) return absl::InvalidArgumentError("is larger than 512 MiB; CSV may be");
   }
-  return format == TrackFormat::kGpx ? MakeGpxSource(text, default_driver_id)
-                                     : MakeGeoJsonSource(text, default_driver_id);
 }
 
 std::string Rfc3339(absl::Time time) { return absl::FormatTime("%E4Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone()); }
 
-std::string OrEmpty(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : std::string(); }
+// To a tenth of a millimetre in degrees. GPX's schema knows no exponents, and some readers of the others do not either.
+std::string Plain(double value) {
+  std::string text = fmt::format("{:.9f}", value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text == "-0" ? "0" : text;
+}
+
+std::string OrEmpty(const std::optional<double>& value) { return value ? Plain(*value) : std::string(); }
 
 class FileWriter : public TrackWriter {
  public:
@@ -163,9 +178,9 @@ class CsvWriter final : public FileWriter {
       for (char c : position.driver_id) row.append(c == '"' ? 2 : 1, c);
       row += '"';
     }
-    return row + fmt::format(",{},{},{},{},{},{}\n", Rfc3339(position.recorded_at), position.point.latitude,
-                             position.point.longitude, OrEmpty(position.speed_mps), OrEmpty(position.heading_deg),
-                             OrEmpty(position.accuracy_m));
+    return row + fmt::format(",{},{},{},{},{},{}\n", Rfc3339(position.recorded_at), Plain(position.point.latitude),
+                             Plain(position.point.longitude), OrEmpty(position.speed_mps),
+                             OrEmpty(position.heading_deg), OrEmpty(position.accuracy_m));
   }
   std::string End() override { return Begin(); }
   std::string Begin() {
@@ -187,18 +202,22 @@ class GpxWriter final : public FileWriter {
       driver_id_ = position.driver_id;
       text += fmt::format("<trk><name>{}</name><trkseg>\n", Escaped(driver_id_));
     }
-    text += fmt::format(R"(<trkpt lat="{}" lon="{}"><time>{}</time>)", position.point.latitude,
-                        position.point.longitude, Rfc3339(position.recorded_at));
-    if (position.speed_mps || position.heading_deg || position.accuracy_m) {
-      text += "<extensions>";
-      auto add = [&text](const char* name, const std::optional<double>& value) {
-        if (value) text += fmt::format("<w:{0}>{1}</w:{0}>", name, *value);
-      };
-      add("speed", position.speed_mps);
-      add("course", position.heading_deg);
-      add("accuracy", position.accuracy_m);
-      text += "</extensions>";
+    // The schema's longitudes end before 180, and its courses before 360.
+    std::string longitude = Plain(position.point.longitude);
+    if (longitude == "180") longitude = "-180";
+    text += fmt::format(R"(<trkpt lat="{}" lon="{}"><time>{}</time>)", Plain(position.point.latitude), longitude,
+                        Rfc3339(position.recorded_at));
+    std::string extension;
+    if (position.speed_mps) extension += fmt::format("<gpxtpx:speed>{}</gpxtpx:speed>", Plain(*position.speed_mps));
+    if (position.heading_deg) {
+      const std::string heading = Plain(*position.heading_deg);
+      extension += fmt::format("<gpxtpx:course>{}</gpxtpx:course>", heading == "360" ? "0" : heading);
     }
+    if (!extension.empty()) {
+      extension = fmt::format("<gpxtpx:TrackPointExtension>{}</gpxtpx:TrackPointExtension>", extension);
+    }
+    if (position.accuracy_m) extension += fmt::format("<w:accuracy>{}</w:accuracy>", Plain(*position.accuracy_m));
+    if (!extension.empty()) text += fmt::format("<extensions>{}</extensions>", extension);
     return text + "</trkpt>\n";
   }
   std::string End() override { return Begin() + EndTrack() + "</gpx>\n"; }
@@ -206,7 +225,7 @@ class GpxWriter final : public FileWriter {
     if (std::exchange(begun_, true)) return "";
     return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
            "<gpx version=\"1.1\" creator=\"Waybill\" xmlns=\"http://www.topografix.com/GPX/1/1\" "
-           "xmlns:w=\"urn:waybill:track\">\n";
+           "xmlns:gpxtpx=\"http://www.garmin.com/xmlschemas/TrackPointExtension/v2\" xmlns:w=\"urn:waybill:track\">\n";
   }
   std::string EndTrack() const { return driver_id_.empty() ? "" : "</trkseg></trk>\n"; }
   static std::string Escaped(const std::string& text) {
@@ -239,10 +258,10 @@ class GeoJsonWriter final : public FileWriter {
     text += fmt::format(
         R"({{"type":"Feature","geometry":{{"type":"Point","coordinates":[{},{}]}},"properties":{{"driver_id":{},)"
         R"("recorded_at":"{}")",
-        position.point.longitude, position.point.latitude, nlohmann::json(position.driver_id).dump(),
+        Plain(position.point.longitude), Plain(position.point.latitude), nlohmann::json(position.driver_id).dump(),
         Rfc3339(position.recorded_at));
     auto add = [&text](const char* name, const std::optional<double>& value) {
-      if (value) text += fmt::format(",\"{}\":{}", name, *value);
+      if (value) text += fmt::format(",\"{}\":{}", name, Plain(*value));
     };
     add("speed_mps", position.speed_mps);
     add("heading_deg", position.heading_deg);
@@ -265,16 +284,33 @@ absl::StatusOr<TrackFormat> ParseTrackFormat(std::string_view name) {
 }
 
 absl::StatusOr<TrackFormat> TrackFormatOf(std::string_view path) {
-  std::string_view plain = EndsWith(path, ".gz") ? path.substr(0, path.size() - 3) : path;
+  // Card readers and some devices write names in capitals.
+  std::string low = Lowered(path);
+  std::string_view plain = low;
+  if (EndsWith(plain, ".gz")) plain.remove_suffix(3);
   if (EndsWith(plain, ".csv")) return TrackFormat::kCsv;
   if (EndsWith(plain, ".gpx")) return TrackFormat::kGpx;
   if (EndsWith(plain, ".geojson") || EndsWith(plain, ".json")) return TrackFormat::kGeoJson;
-  return absl::InvalidArgumentError(
-      fmt::format("the name of {} does not say its format: .csv, .gpx or .geojson, also with .gz", path));
+  return absl::InvalidArgumentError(fmt::format(
+      "the name of {} does not say its format: .csv, .gpx or .geojson, also with .gz; --format says it", path));
 }
 
-TrackReader::TrackReader(std::string name, TrackReadOptions options, std::unique_ptr<TrackSource> source)
-    : name_(std::move(name)), options_(std::move(options)), source_(std::move(source)) {}
+absl::StatusOr<absl::TimeZone> ParseZone(std::string_view text) {
+  absl::TimeZone zone;
+  // An offset is one of a time that is known to have none other.
+  TimeReading fixed = ReadTime(fmt::format("2000-01-01T00:00:00{}", text), std::nullopt, 0);
+  if (fixed.time) {
+    return absl::FixedTimeZone(
+        static_cast<int>(absl::ToInt64Seconds(absl::FromUnixSeconds(946'684'800) - *fixed.time)));
+  }
+  if (!text.empty() && absl::LoadTimeZone(std::string(text), &zone)) return zone;
+  return absl::InvalidArgumentError(fmt::format(
+      "\"{}\" is no zone; write it like UTC, +01:00 or Europe/Berlin (names are those of this machine's tzdata)",
+      text));
+}
+
+TrackReader::TrackReader(std::string name, TrackReadOptions options)
+    : name_(std::move(name)), options_(std::move(options)), notes_(std::make_unique<Notes>()) {}
 
 TrackReader::~TrackReader() = default;
 
@@ -291,42 +327,63 @@ absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string
   std::error_code error;
   std::optional<uint64_t> size;
   if (path != "-" && std::filesystem::is_regular_file(path, error)) size = std::filesystem::file_size(path, error);
-  auto source =
-      MakeSource(std::make_unique<FileBytes>(std::move(file), size), *options.format, options.default_driver_id);
-  if (!source.ok()) {
-    return absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(source.status().message())));
-  }
-  return std::unique_ptr<TrackReader>(new TrackReader(std::move(name), std::move(options), *std::move(source)));
+  std::unique_ptr<TrackReader> reader(new TrackReader(std::move(name), std::move(options)));
+  absl::Status begun = reader->Begin(std::make_unique<FileBytes>(std::move(file), size));
+  if (!begun.ok()) return begun;
+  return reader;
 }
 
 absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::FromText(std::string text, const std::string& name,
                                                                    TrackReadOptions options) {
-  auto source = MakeSource(std::make_unique<TextBytes>(std::move(text)), options.format.value_or(TrackFormat::kCsv),
-                           options.default_driver_id);
-  if (!source.ok()) {
-    return absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(source.status().message())));
+  std::unique_ptr<TrackReader> reader(new TrackReader(name, std::move(options)));
+  absl::Status begun = reader->Begin(std::make_unique<TextBytes>(std::move(text)));
+  if (!begun.ok()) return begun;
+  return reader;
+}
+
+absl::Status TrackReader::Begin(std::unique_ptr<ByteSource> bytes) {
+  const TrackFormat format = options_.format.value_or(TrackFormat::kCsv);
+  if (format == TrackFormat::kCsv) {
+    source_ = MakeCsvSource(std::move(bytes), options_, *notes_);
+    return absl::OkStatus();
   }
-  return std::unique_ptr<TrackReader>(new TrackReader(name, std::move(options), *std::move(source)));
+  std::string cut;
+  absl::StatusOr<std::string> text = ReadAll(*bytes, cut);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(fmt::format("{}: {}", name_, std::string(text.status().message())));
+  }
+  source_ = format == TrackFormat::kGpx ? MakeGpxSource(*text, cut, options_, *notes_)
+                                        : MakeGeoJsonSource(*std::move(text), cut, options_, *notes_);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<storage::DriverPosition>> TrackReader::Next() {
-  while (broken_.ok()) {
+  while (broken_.ok() && !cut_) {
     Found found = source_->Next();
-    if (found.kind == Found::Kind::kPoint) return std::move(found.position);
+    if (found.kind == Found::Kind::kPoint) {
+      found.position.recorded_at += options_.later;
+      return std::move(found.position);
+    }
     if (found.kind == Found::Kind::kEnd) return std::nullopt;
     std::string what = found.line > 0 ? fmt::format("{}:{}: {}", name_, found.line, found.why)
                                       : fmt::format("{}: {}", name_, found.why);
-    if (found.kind == Found::Kind::kBad && options_.skip_bad) {
-      ++skipped_;
-      if (first_skipped_.size() < kFirstSkipped) first_skipped_.push_back(std::move(what));
-      continue;
+    const bool skip = found.kind == Found::Kind::kUntimed || (options_.skip_bad && found.kind != Found::Kind::kBroken);
+    if (!skip) {
+      if (found.kind == Found::Kind::kCut) what += "; --skip-bad takes what stands before it";
+      broken_ = absl::InvalidArgumentError(what);
+      break;
     }
-    broken_ = absl::InvalidArgumentError(what);
+    cut_ = found.kind == Found::Kind::kCut;
+    skipped_ += found.positions;
+    if (first_skipped_.size() < kFirstSkipped) first_skipped_.push_back(std::move(what));
   }
-  return broken_;
+  if (!broken_.ok()) return broken_;
+  return std::nullopt;
 }
 
 std::optional<double> TrackReader::share() const { return source_->Share(); }
+std::vector<std::string> TrackReader::notes() const { return notes_->lines(); }
+std::string TrackReader::besides() const { return source_->Besides(); }
 
 absl::StatusOr<std::vector<storage::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options) {
   absl::StatusOr<std::unique_ptr<TrackReader>> reader = TrackReader::Open(path, std::move(options));
@@ -349,7 +406,7 @@ absl::StatusOr<std::unique_ptr<TrackWriter>> TrackWriter::Create(const std::stri
     if (!told.ok()) return told.status();
     format = *told;
   }
-  GzFile file = OpenGz(path, STDOUT_FILENO, EndsWith(path, ".gz") ? "wb" : "wbT");
+  GzFile file = OpenGz(path, STDOUT_FILENO, EndsWith(Lowered(path), ".gz") ? "wb" : "wbT");
   if (!file) return absl::UnavailableError(fmt::format("{} cannot be written: {}", name, ErrnoText()));
   switch (*format) {
     case TrackFormat::kCsv:

@@ -1,19 +1,17 @@
 // Track files: positions of drivers as GPX, CSV or GeoJSON, plain or compressed.
 //
-// Reading
-//   CSV      The first line names the columns, in any order and case: driver_id; lat or latitude; lng, long, lon or
-//            longitude; a time: recorded_at, timestamp or time in RFC 3339, or one of them with _unix_s, _unix_ms, _s
-//            or _ms behind it, which counts from 1970; and, where known, speed or speed_mps, heading or heading_deg,
-//            accuracy or accuracy_m. Further columns are ignored; an empty cell is a value that is not known.
-//   GPX      1.0 and 1.1: every trkpt; waypoints and routes are not tracks. Speed, course and accuracy from the point
-//            or its extensions; where only hdop is known, accuracy is 5 m for each unit of it. The driver is the name
-//            of the trk where that can be a driver's id.
-//   GeoJSON  A FeatureCollection or Feature: Points with the properties driver_id, recorded_at (RFC 3339), speed_mps,
-//            heading_deg and accuracy_m; LineStrings and MultiLineStrings with the times in the property coordTimes.
+// Reading takes them as loggers, phones and converters write them; docs/tracks.md lists the dialects. Where a file does
+// not say clearly what it means there are rules, each told in a note, or it is an error that names the option which
+// says it. Nothing is guessed in silence, and a measurement that is not known (empty, nan, -1) never costs its
+// position.
+//   CSV      A line names the columns. Read as it is consumed.
+//   GPX      1.0 and 1.1: every trkpt of every document, with what its extensions say.
+//   GeoJSON  Features with Points, or lines with a time for each of their coordinates; arrays of them; OwnTracks.
 // Only form is checked, not range: a latitude of 95 is a point, and it is the service that refuses it.
 //
-// Writing gives, when read back, the identical points in the same order: coordinates in their shortest exact form,
-// times to the microsecond.
+// Writing gives, when read back, the same points in the same order: coordinates and measurements to nine decimals,
+// times to the microsecond. GPX has neither longitude 180 nor course 360; they are written as -180 and 0. Exponents are
+// not used, and the files are valid by GPX 1.1's schema and by RFC 7946.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "storage/fleet.h"
 
 namespace waybill::tracks {
@@ -36,12 +35,33 @@ absl::StatusOr<TrackFormat> ParseTrackFormat(std::string_view name);
 // From a path's extension: .csv, .gpx, .geojson or .json, each also with .gz behind it. INVALID_ARGUMENT for others.
 absl::StatusOr<TrackFormat> TrackFormatOf(std::string_view path);
 
-struct TrackReadOptions {
-  std::optional<TrackFormat> format;  // missing: from the extension; CSV for standard input
-  std::string default_driver_id;      // for points that name no driver; empty: those are bad points
-  bool skip_bad = false;              // count bad points and go on, instead of ending with an error
+// What becomes of a dilution of precision where no accuracy is known.
+enum class HdopUse {
+  kAuto,      // kDilution where vdop or pdop stands beside it, kMetres from writers that are known for it, else kNone
+  kDilution,  // 5 m for each unit; above 20 it is none
+  kMetres,    // it is the accuracy
+  kNone,
 };
 
+struct TrackReadOptions {
+  std::optional<TrackFormat> format;   // missing: from the extension; CSV for standard input
+  std::string default_driver_id;       // for points that name no driver; empty: those are bad points
+  bool driver_always = false;          // the same for points that do name one
+  bool skip_bad = false;               // count bad points and go on, instead of ending with an error
+  std::optional<absl::TimeZone> zone;  // of times that name none; missing: UTC in GPX, elsewhere they are bad
+  std::optional<double>
+      speed_unit_mps;  // of speeds whose name says no unit; missing: 1, km/h from loggers known for it
+  HdopUse hdop = HdopUse::kAuto;
+  bool waypoints = false;  // GPX: route points and waypoints as well
+  absl::Duration later;    // added to every time
+};
+
+// "UTC", "+01:00", "-0330", or a name of the machine's time zone database, "Europe/Berlin". INVALID_ARGUMENT for
+// others.
+absl::StatusOr<absl::TimeZone> ParseZone(std::string_view text);
+
+class ByteSource;
+class Notes;
 class TrackSource;
 
 // Gives the points of a file one by one, in its order. CSV is read as it is consumed; the others are loaded whole (at
@@ -56,22 +76,32 @@ class TrackReader {
   ~TrackReader();
 
   // The next point; nullopt behind the last. INVALID_ARGUMENT with file, place and reason ("day.csv:17: ...") for a bad
-  // point that is not to be skipped, or when the file breaks off; every later call answers the same.
+  // point that is not to be skipped, or when the file breaks off; every later call answers the same. Positions without
+  // any time are skipped in any case.
   absl::StatusOr<std::optional<storage::DriverPosition>> Next();
 
   // How much of the file is behind it, 0 to 1, for showing progress; nullopt: not known.
   std::optional<double> share() const;
+  // Positions in the file that gave no point, as far as they could be counted.
   int64_t skipped() const { return skipped_; }
-  // What was wrong with the first few of them.
+  // What was wrong with the first few.
   const std::vector<std::string>& first_skipped() const { return first_skipped_; }
+  // How the file was understood where it does not say it clearly: a line for each kind of thing, final behind the last
+  // point.
+  std::vector<std::string> notes() const;
+  // What the file holds that is no track, "2 route points and 1 waypoint"; empty: nothing.
+  std::string besides() const;
 
  private:
-  TrackReader(std::string name, TrackReadOptions options, std::unique_ptr<TrackSource> source);
+  TrackReader(std::string name, TrackReadOptions options);
+  absl::Status Begin(std::unique_ptr<ByteSource> bytes);
 
-  std::string name_;
-  TrackReadOptions options_;
+  const std::string name_;
+  const TrackReadOptions options_;
+  std::unique_ptr<Notes> notes_;
   std::unique_ptr<TrackSource> source_;
   absl::Status broken_;
+  bool cut_ = false;
   int64_t skipped_ = 0;
   std::vector<std::string> first_skipped_;
 };

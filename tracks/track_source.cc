@@ -1,9 +1,12 @@
 #include "tracks/track_source.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <utility>
+
+#include "fmt/format.h"
 
 namespace waybill::tracks {
 
@@ -14,11 +17,24 @@ Found Found::Point(storage::DriverPosition position) {
   return found;
 }
 
-Found Found::Bad(int64_t line, std::string why) {
+Found Found::Untimed(int64_t line, std::string why, int64_t positions) {
+  Found found = Bad(line, std::move(why), positions);
+  found.kind = Kind::kUntimed;
+  return found;
+}
+
+Found Found::Bad(int64_t line, std::string why, int64_t positions) {
   Found found;
   found.kind = Kind::kBad;
   found.line = line;
   found.why = std::move(why);
+  found.positions = positions;
+  return found;
+}
+
+Found Found::Cut(int64_t line, std::string why, int64_t positions) {
+  Found found = Bad(line, std::move(why), positions);
+  found.kind = Kind::kCut;
   return found;
 }
 
@@ -28,13 +44,45 @@ Found Found::Broken(int64_t line, std::string why) {
   return found;
 }
 
+void Notes::Count(std::string_view text) {
+  auto it = counts_.find(text);
+  if (it == counts_.end()) it = counts_.emplace(text, 0).first;
+  ++it->second;
+}
+
+void Notes::Say(std::string_view text) {
+  if (counts_.find(text) == counts_.end()) counts_.emplace(text, 0);
+}
+
+void Notes::NotRead(std::string_view name) {
+  constexpr size_t kNames = 1'000;
+  if (not_read_.size() < kNames && not_read_.find(name) == not_read_.end()) not_read_.emplace(name);
+}
+
+std::vector<std::string> Notes::lines() const {
+  std::vector<std::string> lines;
+  for (const auto& [text, count] : counts_) lines.push_back(count > 0 ? fmt::format("{} ({})", text, count) : text);
+  if (not_read_.empty()) return lines;
+  constexpr size_t kShown = 12;
+  std::string names;
+  size_t shown = 0;
+  for (const std::string& name : not_read_) {
+    if (shown == kShown) break;
+    names += (shown++ == 0 ? "" : ", ") + name;
+  }
+  if (not_read_.size() > shown) names += fmt::format(" and {} more", not_read_.size() - shown);
+  lines.push_back("not read: " + names);
+  return lines;
+}
+
 bool IsDriverId(std::string_view text) {
   return !text.empty() && text.size() <= 128 &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
+  // Some loggers fill their columns with zero bytes.
+  constexpr std::string_view kSpace(" \t\r\n\0", 5);
   size_t from = text.find_first_not_of(kSpace);
   if (from == std::string_view::npos) return {};
   return text.substr(from, text.find_last_not_of(kSpace) - from + 1);
@@ -48,6 +96,12 @@ int64_t LineOf(std::string_view text, size_t offset) {
 std::optional<double> ParseNumber(std::string_view text) {
   text = Trim(text);
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+  std::string with_point;
+  if (size_t comma = text.find(','); comma != std::string_view::npos && text.find('.') == std::string_view::npos) {
+    with_point = text;
+    with_point[comma] = '.';
+    text = with_point;
+  }
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
@@ -58,38 +112,16 @@ bool IsWritableTime(absl::Time time) {
   return time >= absl::FromUnixSeconds(-62'135'596'800) && time < absl::FromUnixSeconds(253'402'300'800);
 }
 
-std::optional<absl::Time> ParseRfc3339(std::string_view text) {
-  absl::Time time;
-  std::string error;
-  // absl also takes "infinite-future", which is no time of a position.
-  if (!absl::ParseTime(absl::RFC3339_full, std::string(Trim(text)), &time, &error) || !IsWritableTime(time)) {
-    return std::nullopt;
-  }
-  return absl::FromUnixMicros(absl::ToUnixMicros(time));
-}
-
-std::optional<absl::Time> ParseUnixTime(std::string_view text, int64_t units_per_second) {
+bool IsNothing(std::string_view text) {
+  constexpr std::string_view kNothing[] = {
+      "",  "nan", "+nan", "-nan", "n/a",  "na",  "#n/a",    "null",      "none",     "nil",       "-",  "--",  "---",
+      "?", "*",   "inf",  "+inf", "-inf", "\\n", "unknown", "undefined", "infinity", "-infinity", "nd", "n.a."};
   text = Trim(text);
-  bool negative = !text.empty() && text[0] == '-';
-  if (negative) text.remove_prefix(1);
-  std::string_view whole = text.substr(0, text.find('.'));
-  std::string_view fraction = whole.size() < text.size() ? text.substr(whole.size() + 1) : "";
-  auto digits = [](std::string_view part) {
-    return std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
-  if (whole.empty() || whole.size() > 15 || !digits(whole) || !digits(fraction)) return std::nullopt;
-  int64_t units = 0;
-  std::from_chars(whole.data(), whole.data() + whole.size(), units);
-  // In integers: a double of today's time in milliseconds does not hold every microsecond.
-  absl::Duration since = units * (absl::Seconds(1) / units_per_second);
-  absl::Duration digit = absl::Seconds(1) / units_per_second;
-  for (size_t i = 0; i < fraction.size() && digit > absl::Microseconds(1); ++i) {
-    digit /= 10;
-    since += (fraction[i] - '0') * digit;
-  }
-  absl::Time time = negative ? absl::UnixEpoch() - since : absl::UnixEpoch() + since;
-  if (!IsWritableTime(time)) return std::nullopt;
-  return absl::FromUnixMicros(absl::ToUnixMicros(time));
+  if (text.size() > 9) return false;
+  std::string low(text);
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::find(std::begin(kNothing), std::end(kNothing), low) != std::end(kNothing);
 }
 
 }  // namespace waybill::tracks

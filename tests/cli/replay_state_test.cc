@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/support/temp_directory.h"
@@ -74,6 +75,31 @@ TEST(ReplayState, WhatIsNoneIsRefused) {
 TEST(ReplayState, AFolderThatIsNotThereIsTold) {
   testing::TempDirectory directory;
   EXPECT_EQ(SaveReplayState(directory.path() / "no" / "state", SomeState()).code(), absl::StatusCode::kUnavailable);
+}
+
+// ---- when a recording was made ----
+
+RecordingSpan::Span SpanOf(const std::vector<int64_t>& seconds) {
+  RecordingSpan span;
+  for (int64_t second : seconds) span.Add(absl::FromUnixSeconds(second));
+  return span.Find().value();
+}
+
+TEST(RecordingSpan, GoesFromTheFirstToTheLastOfTheTimesThatBelongTogether) {
+  constexpr int64_t kNow = 1'795'762'800, kDay = 86'400;
+  EXPECT_FALSE(RecordingSpan().Find().has_value());
+  RecordingSpan::Span span = SpanOf({kNow + 5, kNow, kNow + 25 * kDay});
+  EXPECT_EQ(span.first, absl::FromUnixSeconds(kNow));
+  EXPECT_EQ(span.last, absl::FromUnixSeconds(kNow + 25 * kDay)) << "a pause is none of a clock";
+  EXPECT_EQ(span.outside, 0);
+  // Dates of receivers that had no clock yet, and one from a later decade.
+  span = SpanOf(
+      {315'964'812, 0, kNow + 1, kNow - 7168 * kDay, kNow + 2, kNow + 3, kNow + 4, kNow + 5, kNow + 7168 * kDay});
+  EXPECT_EQ(span.first, absl::FromUnixSeconds(kNow + 1));
+  EXPECT_EQ(span.last, absl::FromUnixSeconds(kNow + 5));
+  EXPECT_EQ(span.outside, 4);
+  span = SpanOf({-5});
+  EXPECT_EQ(span.first, span.last);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -55,14 +56,11 @@ struct Read {
   absl::Status status;
   int64_t skipped = 0;
   std::vector<std::string> first_skipped;
+  std::vector<std::string> notes;
+  std::string besides;
 };
 
-Read ReadText(const std::string& text, TrackFormat format, bool skip_bad = false,
-              const std::string& default_driver_id = "") {
-  TrackReadOptions options;
-  options.format = format;
-  options.skip_bad = skip_bad;
-  options.default_driver_id = default_driver_id;
+Read ReadText(const std::string& text, TrackReadOptions options) {
   Read read;
   auto reader = TrackReader::FromText(text, "the text", options);
   if (!reader.ok()) {
@@ -81,7 +79,18 @@ Read ReadText(const std::string& text, TrackFormat format, bool skip_bad = false
   }
   read.skipped = (*reader)->skipped();
   read.first_skipped = (*reader)->first_skipped();
+  read.notes = (*reader)->notes();
+  read.besides = (*reader)->besides();
   return read;
+}
+
+Read ReadText(const std::string& text, TrackFormat format, bool skip_bad = false,
+              const std::string& default_driver_id = "") {
+  TrackReadOptions options;
+  options.format = format;
+  options.skip_bad = skip_bad;
+  options.default_driver_id = default_driver_id;
+  return ReadText(text, options);
 }
 
 std::string Slurp(const std::string& path) {
@@ -144,11 +153,10 @@ TEST(CsvTracks, TimesAreReadAsTheColumnSaysToTheMicrosecond) {
   EXPECT_EQ(time_of("recorded_at_unix", "1795255200"), 1'795'255'200'000'000);
   EXPECT_EQ(time_of("time_s", "0"), 0);
   EXPECT_EQ(time_of("time_s", "-1.5"), -1'500'000);
-  // Neither a guess at the unit nor what only absl calls a time.
-  for (const char* bad : {"1795255200", "infinite-future", "2026-11-21", "2026-13-21T10:00:00Z", "yesterday", ""}) {
+  for (const char* bad : {"179525520", "infinite-future", "2026-11-21", "2026-13-21T10:00:00Z", "yesterday", ""}) {
     EXPECT_EQ(time_of("recorded_at", bad), -1) << bad;
   }
-  for (const char* bad : {"2026-11-21T10:00:00Z", "99999999999999999999", "999999999999999", "1e9", ".5", "-", ""}) {
+  for (const char* bad : {"2026-11-21", "99999999999999999999", "999999999999999", "1e9", ".5", "-", ""}) {
     EXPECT_EQ(time_of("time_s", bad), -1) << bad;
   }
 }
@@ -167,14 +175,15 @@ TEST(CsvTracks, ABadLineIsNamedWithItsPlaceAndReason) {
     return std::string(read.status.message());
   };
   EXPECT_EQ(error("d,north,2,3,"), "the text:3: latitude: \"north\" is not a number");
-  EXPECT_EQ(error("d,nan,2,3,"), "the text:3: latitude: \"nan\" is not a number");
+  EXPECT_EQ(error("d,nan,2,3,"), "the text:3: has no latitude or no longitude");
   EXPECT_EQ(error("d,1,1e999,3,"), "the text:3: longitude: \"1e999\" is not a number");
   EXPECT_EQ(error("d,1,2,3,fast"), "the text:3: speed: \"fast\" is not a number");
   EXPECT_EQ(error("d,1,,3,"), "the text:3: has no latitude or no longitude");
-  EXPECT_EQ(error("d,1,2,noon,"), "the text:3: time: \"noon\" is not a time in seconds since 1970");
+  EXPECT_EQ(error("d,1,2,noon,"),
+            "the text:3: time_s: \"noon\" is no time that can be told for sure, as 2026-01-31T12:00:00Z can");
   EXPECT_EQ(error("d,1,2"), "the text:3: has 3 fields; the header has 5");
   EXPECT_EQ(error("d,1,2,3,4,5"), "the text:3: has 6 fields; the header has 5");
-  EXPECT_EQ(error(",1,2,3,"), "the text:3: names no driver");
+  EXPECT_EQ(error(",1,2,3,"), "the text:3: names no driver; --driver says whose it is");
   EXPECT_EQ(error("\"d,1,2,3,"), "the text:3: a quote does not end, or text follows it");
   EXPECT_EQ(error("\"d\"x,1,2,3,"), "the text:3: a quote does not end, or text follows it");
 }
@@ -196,12 +205,14 @@ TEST(CsvTracks, ABadHeaderIsNotSkipped) {
     EXPECT_EQ(read.status.code(), absl::StatusCode::kInvalidArgument);
     return std::string(read.status.message());
   };
-  EXPECT_EQ(error("id,x,y\n1,2,3\n"),
-            "the text:1: the first line names no column for driver_id, lat, lng, recorded_at");
-  EXPECT_EQ(error("driver_id,lat,latitude,lng,time\n"), "the text:1: the columns lat and latitude say the same");
-  EXPECT_EQ(error("driver_id,lat,lng,time,timestamp_ms\n"),
-            "the text:1: the columns time and timestamp_ms say the same");
+  EXPECT_EQ(
+      error("id,x,y\n1,2,3\n"),
+      "the text:1: the first line names no column for driver_id (or --driver), lat, lng, recorded_at; it has: id, "
+      "x, y");
   EXPECT_EQ(error("\"driver_id,lat\n"), "the text:1: a quote does not end");
+  EXPECT_THAT(error("<gpx>\n"), HasSubstr("--format gpx"));
+  EXPECT_THAT(error("{\"type\":\n"), HasSubstr("--format geojson"));
+  EXPECT_THAT(error(std::string("\xff\xfe") + "d"), HasSubstr("UTF-16"));
   EXPECT_THAT(error(std::string(200'000, 'x')), HasSubstr("too long"));
 }
 
@@ -218,8 +229,8 @@ TEST(CsvTracks, AFileWithoutDriversTakesTheDefault) {
 }
 
 TEST(CsvTracks, OutOfRangeIsForTheServiceToRefuse) {
-  Read read = ReadText("driver_id,lat,lng,time_s\nd,95,-200,3\n", TrackFormat::kCsv);
-  EXPECT_THAT(read.points, ElementsAre(Position("d", 3'000'000, 95, -200)));
+  Read read = ReadText("driver_id,lat,lng,time_s\nd,95,-400,3\n", TrackFormat::kCsv);
+  EXPECT_THAT(read.points, ElementsAre(Position("d", 3'000'000, 95, -400)));
 }
 
 // ---- GPX ----
@@ -263,13 +274,13 @@ TEST(GpxTracks, TheDefaultDriverStandsInForANameThatIsNone) {
     Read read = ReadText(Gpx(name, point), TrackFormat::kGpx, false, "van-1");
     EXPECT_THAT(read.points, ElementsAre(Position("van-1", 3'000'000, 1, 2))) << name;
     EXPECT_THAT(std::string(ReadText(Gpx(name, point), TrackFormat::kGpx).status.message()),
-                HasSubstr("point 1 names no driver"));
+                HasSubstr("point 1: names no driver"));
   }
   EXPECT_THAT(ReadText(Gpx("van-2", point), TrackFormat::kGpx, false, "van-1").points,
               ElementsAre(Position("van-2", 3'000'000, 1, 2)));
 }
 
-TEST(GpxTracks, DilutionStandsInForAccuracy) {
+TEST(GpxTracks, AReceiversDilutionStandsInForAccuracy) {
   auto accuracy = [](const std::string& inside) {
     Read read =
         ReadText(Gpx("d", fmt::format(R"(<trkpt lat="1" lon="2"><time>1970-01-01T00:00:03Z</time>{}</trkpt>)", inside)),
@@ -277,8 +288,8 @@ TEST(GpxTracks, DilutionStandsInForAccuracy) {
     EXPECT_THAT(read.points, SizeIs(1));
     return read.points.at(0).accuracy_m;
   };
-  EXPECT_EQ(accuracy("<hdop>2.5</hdop>"), 12.5);
-  EXPECT_EQ(accuracy("<hdop>2.5</hdop><extensions><accuracy>7</accuracy></extensions>"), 7);
+  EXPECT_EQ(accuracy("<hdop>2.5</hdop><pdop>3</pdop>"), 12.5);
+  EXPECT_EQ(accuracy("<hdop>2.5</hdop><vdop>3</vdop><extensions><accuracy>7</accuracy></extensions>"), 7);
   EXPECT_EQ(accuracy("<vdop>2.5</vdop>"), std::nullopt);
 }
 
@@ -292,13 +303,12 @@ TEST(GpxTracks, ABadPointIsNamedByItsNumber) {
     EXPECT_THAT(skipped.first_skipped, ElementsAre(std::string(read.status.message())));
     return std::string(read.status.message());
   };
-  EXPECT_EQ(error(R"(<trkpt lat="1" lon="2"/>)"), "the text: point 2 has no time");
   EXPECT_EQ(error(R"(<trkpt lat="1"><time>1970-01-01T00:00:03Z</time></trkpt>)"),
-            "the text: point 2 has no lat and lon that are numbers");
+            "the text: point 2: has no latitude or no longitude");
   EXPECT_EQ(error(R"(<trkpt lat="1" lon="2"><time>noon</time></trkpt>)"),
-            "the text: point 2 has the time \"noon\", which is not RFC 3339");
+            "the text: point 2: time: \"noon\" is no time that can be told for sure, as 2026-01-31T12:00:00Z can");
   EXPECT_EQ(error(R"(<trkpt lat="1" lon="2"><time>1970-01-01T00:00:03Z</time><speed>fast</speed></trkpt>)"),
-            "the text: point 2 has a speed that is not a number");
+            "the text: point 2: speed: \"fast\" is not a number");
 }
 
 TEST(GpxTracks, WhatIsNoGpxIsAnError) {
@@ -307,7 +317,7 @@ TEST(GpxTracks, WhatIsNoGpxIsAnError) {
     EXPECT_EQ(read.status.code(), absl::StatusCode::kInvalidArgument);
     return std::string(read.status.message());
   };
-  EXPECT_EQ(error("<kml/>"), "the text: is no GPX: the outermost element is not <gpx>");
+  EXPECT_EQ(error("<kml/>"), "the text: is no GPX: the outermost element is <kml>, not <gpx>");
   EXPECT_THAT(error("<gpx>\n<trk>\n<trkseg>\n</trk></gpx>"), HasSubstr("the text:4: "));
   EXPECT_THAT(error(""), HasSubstr("the text:1: No document element"));
   EXPECT_THAT(error("driver_id,lat,lng\n"), HasSubstr("the text:"));
@@ -353,28 +363,30 @@ TEST(GeoJsonTracks, ABadFeatureIsNamedByItsNumber) {
     return std::string(read.status.message());
   };
   const std::string point = R"({"type":"Point","coordinates":[1,2]})";
-  EXPECT_EQ(error(point, R"({"driver_id":"d"})"), "the text: feature 2 has no time in RFC 3339: null");
-  EXPECT_EQ(error(point, "null"), "the text: feature 2 names no driver");
+  EXPECT_EQ(error(point, "null"), "the text: feature 2: names no driver; --driver says whose it is");
   EXPECT_EQ(error(R"({"type":"Point","coordinates":["1",2]})", R"({"driver_id":"d"})"),
-            "the text: feature 2 has coordinates that are not two numbers: [\"1\",2]");
+            "the text: feature 2: coordinates are not two numbers: [\"1\",2]");
   EXPECT_EQ(error(point, R"({"driver_id":"d","recorded_at":"1970-01-01T00:00:01Z","speed":"fast"})"),
-            "the text: feature 2 has a speed_mps that is not a number: \"fast\"");
+            "the text: feature 2: speed: \"fast\" is not a number");
   EXPECT_EQ(error(R"({"type":"Polygon","coordinates":[]})", R"({"driver_id":"d"})"),
             "the text: feature 2 is a \"Polygon\", which is no track");
   EXPECT_EQ(error("null", R"({"driver_id":"d"})"), "the text: feature 2 is a null, which is no track");
-  EXPECT_EQ(error(R"({"type":"LineString","coordinates":[[1,2],[3,4]]})",
-                  R"({"driver_id":"d","coordTimes":["1970-01-01T00:00:01Z"]})"),
-            "the text: feature 2 has no coordTimes with one time for each of its coordinates");
+  EXPECT_EQ(
+      error(R"({"type":"LineString","coordinates":[[1,2],[3,4]]})",
+            R"({"driver_id":"d","coordTimes":["1970-01-01T00:00:01Z"]})"),
+      "the text: feature 2 has 2 coordinates and 1 coordTimes, so that none is known to belong to another; GPX, if "
+      "it was converted from that, can be replayed as it is");
   EXPECT_EQ(error(R"({"type":"LineString","coordinates":[[1]]})", R"({"driver_id":"d","coordTimes":[7]})"),
-            "the text: feature 2 has at position 1 coordinates that are not two numbers: [1]");
+            "the text: feature 2, position 1: coordinates are not two numbers: [1]");
 }
 
 TEST(GeoJsonTracks, WhatIsNoGeoJsonIsAnError) {
-  for (const char* text : {"", "{", "[]", "7", "null", "{\"type\":\"FeatureCollection\"}", "{\"type\":7}",
+  for (const char* text : {"", "{", "7", "null", "{\"type\":\"FeatureCollection\"}", "{\"type\":7}",
                            "{\"type\":\"Topology\"}", "{\"type\":\"Feature\",\"x\":1e999}", "\xff\xfe"}) {
     Read read = ReadText(text, TrackFormat::kGeoJson, /*skip_bad=*/true);
     EXPECT_EQ(read.status.code(), absl::StatusCode::kInvalidArgument) << text;
   }
+  EXPECT_FALSE(ReadText("[7]", TrackFormat::kGeoJson).status.ok());
   EXPECT_THAT(std::string(ReadText("{\n\n\"type\": oops}", TrackFormat::kGeoJson).status.message()),
               HasSubstr("the text:3: is no JSON"));
 }
@@ -387,6 +399,8 @@ TEST(TrackFormats, AreToldFromTheName) {
   EXPECT_EQ(TrackFormatOf("day.gpx").value(), TrackFormat::kGpx);
   EXPECT_EQ(TrackFormatOf("day.geojson.gz").value(), TrackFormat::kGeoJson);
   EXPECT_EQ(TrackFormatOf("day.json").value(), TrackFormat::kGeoJson);
+  EXPECT_EQ(TrackFormatOf("DAY.GPX").value(), TrackFormat::kGpx);
+  EXPECT_EQ(TrackFormatOf("Day.Csv.GZ").value(), TrackFormat::kCsv);
   for (const char* name : {"day", "day.gz", "csv", "day.kml", "day.csv.zip", ""}) {
     EXPECT_EQ(TrackFormatOf(name).status().code(), absl::StatusCode::kInvalidArgument) << name;
   }
@@ -397,11 +411,11 @@ TEST(TrackFormats, AreToldFromTheName) {
 TEST_F(TrackFile, WhatIsWrittenIsReadBackFromEveryKindOfFile) {
   DriverPosition full = Position("d-2", 1'800'000'000'123'456, -33.856'784, 151.215'297);
   full.speed_mps = 0.1;
-  full.heading_deg = 360;
+  full.heading_deg = 359.9;
   full.accuracy_m = 1e-7;
   DriverPosition odd = Position("a<b>&\"c',d", -1, 90, -180);
   const std::vector<DriverPosition> points = {Position("d-1", 0, 0, 0), full, full, odd,
-                                              Position("d-1", 1, 1e-300, 52)};
+                                              Position("20260101", 1, 1e-9, 52)};
   for (const char* extension : kExtensions) {
     std::string path = Path(std::string("day") + extension);
     WriteAll(path, points);
@@ -409,6 +423,39 @@ TEST_F(TrackFile, WhatIsWrittenIsReadBackFromEveryKindOfFile) {
     bool packed = Slurp(path).compare(0, 2, "\x1f\x8b") == 0;
     EXPECT_EQ(packed, path.substr(path.size() - 3) == ".gz");
   }
+}
+
+// As xsd:decimal, and xsd:minInclusive and xsd:maxExclusive of GPX 1.1's schema, have it. xmllint agrees.
+TEST_F(TrackFile, ExportsAreWrittenInPlainDecimalsWithinTheSchemasBounds) {
+  std::vector<DriverPosition> points;
+  for (double degrees : {5e-05, -5e-05, 1e-12, 180.0, 179.99999999999997, -180.0, 0.1 + 0.2}) {
+    DriverPosition position = Position("d", static_cast<int64_t>(points.size()), degrees / 2, degrees);
+    position.speed_mps = 2e-05;
+    position.heading_deg = points.size() % 2 == 0 ? 360 : 359.99999999999994;
+    position.accuracy_m = 1e-300;
+    points.push_back(position);
+  }
+  for (const char* extension : {".csv", ".gpx", ".geojson"}) {
+    const std::string path = Path(std::string("day") + extension);
+    WriteAll(path, points);
+    const std::string text = Slurp(path);
+    EXPECT_FALSE(std::regex_search(text, std::regex("[0-9]e[-+]?[0-9]"))) << text;
+    EXPECT_FALSE(std::regex_search(text, std::regex("[0-9]\\.[0-9]{10}"))) << text;
+    EXPECT_FALSE(std::regex_search(text, std::regex("-0[^.0-9-]"))) << text;
+  }
+  const std::string gpx = Slurp(Path("day.gpx"));
+  const std::regex point(
+      R"re(<trkpt lat="(-?\d+(?:\.\d+)?)" lon="(-?\d+(?:\.\d+)?)"><time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z</time><extensions>)re"
+      R"re(<gpxtpx:TrackPointExtension><gpxtpx:speed>\d+(?:\.\d+)?</gpxtpx:speed><gpxtpx:course>(\d+(?:\.\d+)?)</gpxtpx:course>)re"
+      R"re(</gpxtpx:TrackPointExtension><w:accuracy>\d+(?:\.\d+)?</w:accuracy></extensions></trkpt>)re");
+  size_t count = 0;
+  for (auto it = std::sregex_iterator(gpx.begin(), gpx.end(), point); it != std::sregex_iterator(); ++it, ++count) {
+    EXPECT_LE(std::abs(std::stod((*it)[1])), 90);
+    EXPECT_GE(std::stod((*it)[2]), -180);
+    EXPECT_LT(std::stod((*it)[2]), 180);
+    EXPECT_LT(std::stod((*it)[3]), 360);
+  }
+  EXPECT_EQ(count, points.size()) << gpx;
 }
 
 TEST_F(TrackFile, ATrackWithoutPointsIsAFileAllTheSame) {
@@ -459,7 +506,7 @@ TEST_F(TrackFile, ADiskThatIsFullIsToldAtTheLatestWhenClosing) {
 
 TEST_F(TrackFile, ACompressedFileThatBreaksOffIsAnErrorBehindItsWholeLines) {
   std::vector<DriverPosition> points;
-  for (int i = 0; i < 20'000; ++i) points.push_back(Position("d", i * 1'000'003LL, i * 0.003'1, i * 0.007'3));
+  for (int i = 0; i < 20'000; ++i) points.push_back(Position("d", i * 1'000'003LL, i * 31 / 1e4, i * 73 / 1e4));
   for (const char* extension : {".csv.gz", ".gpx.gz", ".geojson.gz"}) {
     std::string path = Path(std::string("cut") + extension);
     WriteAll(path, points);
@@ -493,21 +540,22 @@ TEST_F(TrackFile, ACompressedFileThatBreaksOffIsAnErrorBehindItsWholeLines) {
 DriverPosition AnyPosition() {
   DriverPosition position;
   // Few drivers, so that runs of one come up; among them the characters that the formats treat as special.
-  constexpr const char* kIds[] = {"d-1", "d-2", "<&>", "\"q\"", "a,b", "{}", "'", "~!\\"};
+  constexpr const char* kIds[] = {"d-1", "2026-11-27", "<&>", "\"q\"", "a,b", "{}", "'", "~!\\"};
   position.driver_id = kIds[*rc::gen::inRange(0, 8)];
   position.recorded_at =
       absl::FromUnixMicros(*rc::gen::inRange<int64_t>(-62'135'596'800'000'000, 253'402'300'800'000'000));
-  auto number = [] {
-    double value = *rc::gen::arbitrary<double>();
-    return std::isfinite(value) ? value : 0.5;
+  // What the service stores, to the nine decimals that are written. GPX has neither 180 nor 360, but -180 and 0.
+  auto number = [](int64_t from, int64_t to) {
+    return static_cast<double>(*rc::gen::inRange<int64_t>(from * 1'000'000'000, to * 1'000'000'000)) / 1e9;
   };
-  position.point = {number(), number()};
-  auto maybe = [&]() -> std::optional<double> {
-    return *rc::gen::arbitrary<bool>() ? std::optional<double>(number()) : std::nullopt;
+  position.point = {number(-90, 90), number(-180, 180)};
+  auto maybe = [&](int64_t to) -> std::optional<double> {
+    return *rc::gen::arbitrary<bool>() ? std::optional<double>(number(0, to)) : std::nullopt;
   };
-  position.accuracy_m = maybe();
-  position.heading_deg = maybe();
-  position.speed_mps = maybe();
+  position.accuracy_m = maybe(100);
+  if (position.accuracy_m == 0) position.accuracy_m.reset();  // that is not known
+  position.heading_deg = maybe(360);
+  position.speed_mps = maybe(100);
   return position;
 }
 

@@ -191,6 +191,12 @@ class GeoJsonSource final : public TrackSource {
     }
     if (type == "MultiLineString") return ReadLines(feature, coordinates);
     if (IsCut()) return;  // told as what the file breaks off in
+    const std::string kind = Text(Member(feature, "_type"));
+    if (!kind.empty() || (Text(Member(feature, "type")) == "Feature" && geometry.is_null())) {
+      notes_.Count(
+          fmt::format("{} without a place are not read", kind.empty() ? "features" : "records of type " + kind));
+      return;
+    }
     Bad(fmt::format("is a {}, which is no track", Shown(Member(geometry, "type"))));
   }
 

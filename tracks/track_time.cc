@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/time/civil_time.h"
+#include "fmt/format.h"
 #include "tracks/track_source.h"
 
 namespace waybill::tracks {
@@ -154,6 +155,51 @@ bool IsCount(std::string_view text) {
          std::all_of(text.begin(), text.end(), [&](char c) { return IsDigit(c) || is_point(c); });
 }
 
+// "Fri, 27 Nov 2026 07:00:00 GMT", "27-Nov-2026 07:00:00" and "Fri Nov 27 07:00:00 GMT 2026" with the date in digits
+// and in front; empty: no month is named.
+std::string WithoutNames(std::string_view text) {
+  constexpr std::string_view kMonths = "jan feb mar apr may jun jul aug sep oct nov dec ";
+  constexpr std::string_view kWeekdays = "mon tue wed thu fri sat sun ";
+  constexpr auto kIsLetter = [](unsigned char c) { return std::isalpha(c) != 0; };
+  if (std::count_if(text.begin(), text.end(), kIsLetter) < 3) return {};
+  size_t month = 0;
+  std::string day, year, time, rest;
+  for (size_t at = 0; at < text.size();) {
+    const size_t from = std::min(text.find_first_not_of(" ,", at), text.size());
+    size_t end = std::min(text.find_first_of(" ,", from), text.size());
+    std::string word(text.substr(from, end - from));
+    // The parts of 27-Nov-2026.
+    if (word.find(':') == std::string::npos && word.find('-') != std::string::npos && IsDigit(word[0])) {
+      end = from + word.find('-');
+      word.resize(end - from);
+      at = end + 1;
+    } else {
+      at = end;
+    }
+    std::string low;
+    for (char c : word.substr(0, 3)) low += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    low += ' ';
+    const bool letters = word.size() >= 3 && low.find_first_of("0123456789+-:") == std::string::npos;
+    const size_t dash = word.find('-');
+    if (letters && month == 0 && kMonths.find(low) != std::string_view::npos) {
+      month = kMonths.find(low) / 4 + 1;
+      if (dash != std::string::npos) at = from + dash + 1;
+    } else if (!letters || kWeekdays.find(low) == std::string_view::npos) {
+      const bool digits = !word.empty() && std::all_of(word.begin(), word.end(), IsDigit);
+      std::string& part = digits && word.size() == 4 ? year : digits && word.size() <= 2 ? day : rest;
+      if (word.find(':') != std::string::npos && time.empty() && IsDigit(word[0])) {
+        time = word;
+      } else if (!part.empty() && !word.empty()) {
+        return {};
+      } else {
+        part = word;
+      }
+    }
+  }
+  if (month == 0 || day.empty() || year.empty() || time.empty()) return {};
+  return fmt::format("{}-{:02}-{:0>2} {}{}", year, month, day, time, rest);
+}
+
 TimeReading ReadCount(std::string_view text, int64_t units_per_second) {
   TimeReading reading;
   bool negative = text[0] == '-';
@@ -190,6 +236,7 @@ TimeReading ReadTime(std::string_view text, const std::optional<absl::TimeZone>&
   if (IsCount(text) && (units_per_second != 0 || text.substr(0, text.find_first_of(kPoints)).size() != 14)) {
     return ReadCount(text, units_per_second);
   }
+  if (const std::string in_digits = WithoutNames(text); !in_digits.empty()) return ReadTime(in_digits, zone, 0);
   Scanner in(text);
   Date date;
   TimeOfDay time;

@@ -18,10 +18,10 @@ struct TimeReading {
 };
 
 // RFC 3339, and what comes near: a space or nothing for the T, no colons and hyphens, no seconds, a comma before the
-// fraction, 24:00:00, a leap second, UTC or GMT for Z, a zone in brackets behind the offset, 31.12.2026 and 2026/12/31.
-// Dates whose day and month cannot be told apart are no times.
-// Or a count from 1970: of 10 digits it is seconds, of 13 milli-, of 16 micro-, of 19 nanoseconds, whatever the name
-// says; of others what `units_per_second` says, 0 being nothing. `zone`: of a time that names none.
+// fraction, 24:00:00, a leap second, UTC or GMT for Z, a zone in brackets behind the offset, 31.12.2026 and 2026/12/31,
+// months by their English names. Dates whose day and month cannot be told apart are no times. Or a count from 1970: of
+// 10 digits it is seconds, of 13 milli-, of 16 micro-, of 19 nanoseconds, whatever the name says; of others what
+// `units_per_second` says, 0 being nothing. `zone`: of a time that names none.
 TimeReading ReadTime(std::string_view text, const std::optional<absl::TimeZone>& zone, int64_t units_per_second);
 
 // Whether the text is nothing but a date, or a number of six digits that loggers use for one (yymmdd).

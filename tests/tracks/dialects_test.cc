@@ -404,6 +404,12 @@ TEST(TrackDialects, TimesThatNearlyAreRfc3339AreRead) {
                            " 2026-11-27T07:00:00Z\n",
                            "2026-11-27T06:59:60Z",
                            "2026-11-27T08:00:00+01:00[Europe/Berlin]",
+                           "Fri, 27 Nov 2026 07:00:00 GMT",
+                           "Fri Nov 27 07:00:00 GMT 2026",
+                           "Fri Nov 27 2026 08:00:00 GMT+0100",
+                           "27-Nov-2026 07:00:00.000",
+                           "November 27, 2026 07:00",
+
                            "2026-11-26T24:00:00-07:00",
                            "1795762800",
                            "1795762800000",
@@ -415,7 +421,8 @@ TEST(TrackDialects, TimesThatNearlyAreRfc3339AreRead) {
   EXPECT_EQ(time("2026-11-27T24:00:00Z"), "2026-11-28T00:00:00Z");
   for (const char* no : {"noon", "2026-11-27", "11/27/2026 07:00:00", "27/11/2026 07:00", "2026-02-30T07:00:00Z",
                          "2026-11-27T24:00:01Z", "2026-11-27T7:00", "2026-11-27T07:00:00 CET", "2026-11-27T07:61:00Z",
-                         "17957628", "2026-11-27T07:00:0", "0000-11-27T07:00:00Z", "2026-11-27T07:00:00Zx"}) {
+                         "17957628", "2026-11-27T07:00:0", "Fri Nov 27 07:00:00 CET 2026", "27-Nov-2026 07:00:00 PM",
+                         "Nov 27 07:00:00", "0000-11-27T07:00:00Z", "2026-11-27T07:00:00Zx"}) {
     EXPECT_THAT(time(no), HasSubstr("not: ")) << no;
   }
 }
@@ -594,6 +601,12 @@ TEST(TrackDialects, ListsOfLocationsAreRead) {
   EXPECT_THAT(GeoJson()("{\"locations\":[" + feature + "," + feature + "],\"current\":{}}").points, SizeIs(2));
   const std::string record =
       R"({"_type":"location","lat":52.5,"lon":13.4,"tst":1795762800,"acc":5,"vel":36,"cog":90,"tid":"v7"})";
+  Read read =
+      GeoJson()("[" + record + R"(,{"_type":"lwt","tst":1},{"type":"Feature","geometry":null,"properties":{}}])");
+  EXPECT_EQ(read.error, "");
+  EXPECT_THAT(read.points, SizeIs(1));
+  EXPECT_THAT(read.notes, Contains("features without a place are not read (1)"));
+  EXPECT_THAT(read.notes, Contains("records of type lwt without a place are not read (1)"));
   for (const std::string& text : {record, "[" + record + "]", "{\"count\":1,\"data\":[" + record + "]}"}) {
     EXPECT_THAT(GeoJson()(text).points, ElementsAre("v7 2026-11-27T07:00:00Z 52.5,13.4 v=10 h=90 a=5")) << text;
   }

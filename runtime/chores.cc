@@ -20,7 +20,7 @@ Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log)
 void Chores::Start() {
   thread_ = std::thread([this] {
     while (true) {
-      const absl::Duration pause = std::max(RunDue() - clock_.Steady(), absl::ZeroDuration());
+      const absl::Duration pause = std::clamp(RunDue() - clock_.Steady(), absl::ZeroDuration(), absl::Hours(1));
       std::unique_lock lock(mutex_);
       if (stopped_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; })) return;
     }

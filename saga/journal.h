@@ -91,7 +91,8 @@ class Journal {
   // FAILED_PRECONDITION (reason SAGA_LEASED) when a live lease is in the way.
   virtual absl::StatusOr<Record<P>> Claim(const Uuid& id, ClaimMode mode) = 0;
 
-  // Extends the lease of those that are still ours; answers the ones that are not.
+  // Extends the lease of those that are still ours; answers the ones that are not. Waits neither for the calls above
+  // nor for rows that another process is working on. One caller at a time.
   virtual absl::StatusOr<std::vector<Uuid>> Renew(std::span<const std::pair<Uuid, int64_t>> id_and_epoch) = 0;
 
   // Ends every lease of this owner, so that another process takes over at once.

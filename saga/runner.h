@@ -23,9 +23,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
 #include "runtime/failpoint.h"
@@ -179,15 +181,13 @@ class Runner {
     Adopt(std::move(execution));
   }
 
+  static constexpr size_t kClaimMax = 512;
+
   // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life) and continues them, as
-  // long as fewer than `in_flight_max` recovered ones are running. Blocks on the journal; returns how many it claimed.
+  // long as fewer than `in_flight_max` recovered ones are running, and at most kClaimMax at once. Blocks on the
+  // journal; returns how many it claimed.
   absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max) {
-    constexpr size_t kClaimMax = 512;
-    size_t in_flight;
-    {
-      std::lock_guard lock(mutex_);
-      in_flight = recovered_in_flight_;
-    }
+    const size_t in_flight = recovered_in_flight();
     if (in_flight >= in_flight_max) return size_t{0};
     auto claimed = journal_.ClaimExpired(own, std::min(kClaimMax, in_flight_max - in_flight));
     if (!claimed.ok()) return claimed.status();
@@ -203,33 +203,26 @@ class Runner {
     return claimed->size();
   }
 
-  // Extends the leases that have used up a third of their time. Blocks on the journal.
+  // Extends the leases that have used up a third of their time. Blocks on the journal, so it is for a thread of its
+  // own: what keeps leases alive must wait for nothing else. Goes on with the rest when a part of them cannot be
+  // extended.
   absl::Status RenewLeases() {
+    constexpr size_t kPiece = 1'000;  // of a write: what is slow is then slow for a part
     std::vector<ExecutionPtr> due;
-    std::vector<std::pair<Uuid, int64_t>> keys;
     {
       const SteadyTime now = clock_.Steady();
       std::lock_guard lock(mutex_);
       for (auto& [id, execution] : live_) {
-        if (execution->begun && execution->renew_at <= now) {
-          due.push_back(execution);
-          keys.emplace_back(id, execution->record.epoch);
-        }
+        if (execution->begun && execution->renew_at <= now) due.push_back(execution);
       }
     }
     if (due.empty()) return absl::OkStatus();
     WAYBILL_FAILPOINT("lease.before_renew");
-    auto lost = journal_.Renew(keys);
-    if (!lost.ok()) return lost.status();
-    for (const ExecutionPtr& execution : due) {
-      if (std::find(lost->begin(), lost->end(), execution->record.id) == lost->end()) {
-        std::lock_guard lock(mutex_);
-        execution->renew_at = clock_.Steady() + options_.lease / 3;
-      } else if (Unpark(execution)) {
-        LetGo(execution, TakenOver());  // the others find out at their next write
-      }
+    absl::Status status;
+    for (size_t from = 0; from < due.size(); from += kPiece) {
+      status.Update(Renew(absl::MakeConstSpan(due).subspan(from, kPiece)));
     }
-    return absl::OkStatus();
+    return status;
   }
 
   // Lets sagas that back off go at once and gives the others until `deadline` to come to rest. From then on nobody is
@@ -257,6 +250,11 @@ class Runner {
   size_t live() const {
     std::lock_guard lock(mutex_);
     return live_.size();
+  }
+  // Of these, the ones that RecoverExpired claimed.
+  size_t recovered_in_flight() const {
+    std::lock_guard lock(mutex_);
+    return recovered_in_flight_;
   }
 
  private:
@@ -354,6 +352,25 @@ class Runner {
     AddLog(e, LogOutcome::kRecovered, "", fmt::format("epoch {}", e.record.epoch));
     Command command = Move(e, Event::kRecovered);
     Drive(std::move(execution), command);
+  }
+
+  absl::Status Renew(absl::Span<const ExecutionPtr> due) {
+    std::vector<std::pair<Uuid, int64_t>> keys;
+    keys.reserve(due.size());
+    for (const ExecutionPtr& execution : due) keys.emplace_back(execution->record.id, execution->record.epoch);
+    const SteadyTime asked = clock_.Steady();
+    absl::StatusOr<std::vector<Uuid>> answer = journal_.Renew(keys);
+    if (!answer.ok()) return answer.status();
+    const absl::flat_hash_set<Uuid> lost(answer->begin(), answer->end());
+    for (const ExecutionPtr& execution : due) {
+      if (!lost.contains(execution->record.id)) {
+        std::lock_guard lock(mutex_);
+        execution->renew_at = std::max(execution->renew_at, asked + options_.lease / 3);
+      } else if (Unpark(execution)) {
+        LetGo(execution, TakenOver());  // the others find out at their next write
+      }
+    }
+    return absl::OkStatus();
   }
 
   // --- Directives.

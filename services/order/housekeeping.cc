@@ -5,14 +5,16 @@
 
 namespace waybill::order {
 
-std::vector<Chore> HousekeepingChores(OrderRunner& runner, storage::OrderStore& store, OrderMetrics& metrics,
-                                      Recovery& recovery, std::function<absl::Status()> reconcile,
-                                      HousekeepingOptions options) {
+Chore RenewingLeases(OrderRunner& runner, absl::Duration lease) {
+  return EveryChore(std::min(lease / 10, absl::Seconds(1)), "renewing leases",
+                    [&runner] { return runner.RenewLeases(); });
+}
+
+std::vector<Chore> HousekeepingChores(storage::OrderStore& store, OrderMetrics& metrics, Recovery& recovery,
+                                      std::function<absl::Status()> reconcile, HousekeepingOptions options) {
   std::vector<Chore> chores;
   // The book first: recovery picks drivers.
   if (reconcile) chores.push_back(EveryChore(options.reconcile, "comparing the drivers' book", std::move(reconcile)));
-  chores.push_back(EveryChore(std::min(options.lease / 10, absl::Seconds(1)), "renewing leases",
-                              [&runner] { return runner.RenewLeases(); }));
   chores.push_back(EveryChore(options.count, "counting unfinished orders", [&store, &metrics] {
     absl::StatusOr<storage::UnfinishedStats> stats = store.Unfinished();
     if (stats.ok()) metrics.SetUnfinished(*stats);
@@ -23,16 +25,19 @@ std::vector<Chore> HousekeepingChores(OrderRunner& runner, storage::OrderStore& 
 }
 
 absl::StatusOr<absl::Duration> Recovery::Run() {
-  constexpr absl::Duration kRoomPause = absl::Milliseconds(10);  // for recovered orders to come to rest
+  constexpr absl::Duration kNextBatch = absl::Milliseconds(10);
+  constexpr absl::Duration kForRoom = absl::Milliseconds(100);  // for recovered orders to come to rest
+  const size_t in_flight = runner_.recovered_in_flight();
+  if (in_flight >= options_.recovery_in_flight) return kForRoom;
+  const size_t room = options_.recovery_in_flight - in_flight;
   absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, options_.recovery_in_flight);
   if (!claimed.ok()) return claimed.status();
-  if (*claimed > 0) {
-    log_.Info("orders recovered", {{"count", *claimed}, {"own", own_}});
-    return kRoomPause;
+  if (*claimed > 0) log_.Info("orders recovered", {{"count", *claimed}, {"own", own_}});
+  if (*claimed < std::min(room, OrderRunner::kClaimMax)) {  // those were all
+    own_ = false;
+    return options_.look;
   }
-  if (runner_.live() >= options_.recovery_in_flight) return kRoomPause;  // there was no room to claim more
-  own_ = false;
-  return options_.look;
+  return room - *claimed >= OrderRunner::kClaimMax ? kNextBatch : kForRoom;
 }
 
 }  // namespace waybill::order

@@ -17,14 +17,14 @@
 namespace waybill::order {
 
 struct HousekeepingOptions {
-  absl::Duration lease = absl::Seconds(10);  // the journal's
   size_t recovery_in_flight = 2'000;
   absl::Duration look = absl::Milliseconds(500);  // for expired leases
   absl::Duration count = absl::Seconds(5);        // unfinished sagas
   absl::Duration reconcile = absl::Seconds(30);
 };
 
-// Recovery first takes up what this instance's earlier life left, and then looks for expired leases for ever.
+// Recovery first takes up what this instance's earlier life left, and then looks for expired leases for ever. How many
+// other orders the process drives is none of its business.
 class Recovery {
  public:
   Recovery(OrderRunner& runner, const Logger& log, HousekeepingOptions options)
@@ -40,9 +40,12 @@ class Recovery {
   bool own_ = true;  // orders of this instance's earlier life may be left
 };
 
+// Keeps the leases of what this process drives. For a thread of its own: the other chores may stand still for longer
+// than a lease lasts. `runner` outlives the chore.
+Chore RenewingLeases(OrderRunner& runner, absl::Duration lease);
+
 // `reconcile` compares the dispatch's book with the journal; null: there is none. All outlive the chores.
-std::vector<Chore> HousekeepingChores(OrderRunner& runner, storage::OrderStore& store, OrderMetrics& metrics,
-                                      Recovery& recovery, std::function<absl::Status()> reconcile,
-                                      HousekeepingOptions options);
+std::vector<Chore> HousekeepingChores(storage::OrderStore& store, OrderMetrics& metrics, Recovery& recovery,
+                                      std::function<absl::Status()> reconcile, HousekeepingOptions options);
 
 }  // namespace waybill::order

@@ -195,11 +195,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddSagaAdmin(server, sagas, std::move(steps));
 
   HousekeepingOptions housekeeping_options;
-  housekeeping_options.lease = options.lease;
   housekeeping_options.recovery_in_flight = options.recovery_in_flight;
   Recovery recovery(runner, log, housekeeping_options);
-  Chores housekeeping(HousekeepingChores(runner, store, order_metrics, recovery, reconcile, housekeeping_options),
-                      clock, log);
+  Chores housekeeping(HousekeepingChores(store, order_metrics, recovery, reconcile, housekeeping_options), clock, log);
+  Chores leases({RenewingLeases(runner, options.lease)}, clock, log);
+  leases.Start();
   housekeeping.Start();
 
   int exit_code = 0;
@@ -231,6 +231,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so
   // the leases end last; whoever is left goes on at once.
   runner.Stop(deadline);
+  leases.Stop();  // only now: sagas had until the deadline
   if (gateway_client) gateway_client->Stop();
   if (dispatch_client) dispatch_client->Stop();
   fleet->Stop();

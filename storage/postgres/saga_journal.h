@@ -128,11 +128,11 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   using BeginDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<saga::Record<P>>>)>;
   using AdvanceDone = absl::AnyInvocable<void(absl::StatusOr<saga::WriteResult>)>;
 
-  // Opens the writers' connections. `pool` serves the synchronous calls.
+  // Opens the writers' connections. `pool` serves the synchronous calls but Renew, which has a connection of its own.
   static absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> Open(const SagaTables<P>& tables, saga::Lease lease,
                                                                    const std::string& url, Pool& pool,
                                                                    SagaJournalOptions options) {
-    std::unique_ptr<PostgresSagaJournal> journal(new PostgresSagaJournal(tables, std::move(lease), pool, options));
+    std::unique_ptr<PostgresSagaJournal> journal(new PostgresSagaJournal(tables, std::move(lease), url, pool, options));
     for (int i = 0; i < options.writers; ++i) {
       ConnectionOptions connection;
       connection.application_name = "waybill-journal";
@@ -212,7 +212,9 @@ class PostgresSagaJournal final : public saga::Journal<P> {
       ids.AddId(id);
       epochs.AddInt(epoch);
     }
-    auto rows = Run(sql_.renew, {Param(ids), Param(epochs), LeaseMicros()});
+    auto connection = renewals_.Acquire();
+    if (!connection.ok()) return connection.status();
+    auto rows = (*connection)->Execute(sql_.renew, {Param(ids), Param(epochs), LeaseMicros()});
     if (!rows.ok()) return rows.status();
     std::vector<Uuid> lost;
     for (int row = 0; row < rows->size(); ++row) lost.push_back(rows->Id(row, 0));
@@ -526,12 +528,26 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     int64_t careful_batches_ = 0;  // still to be written
   };
 
-  PostgresSagaJournal(const SagaTables<P>& tables, saga::Lease lease, Pool& pool, SagaJournalOptions options)
+  // A renewal that takes too long is tried again while the lease lasts.
+  static ConnectionOptions RenewalConnectionOptions(absl::Duration lease) {
+    ConnectionOptions options = ReadConnectionOptions();
+    options.application_name = "waybill-leases";
+    // A renewal that a crash loses ends a lease early, which the epoch makes harmless: it waits for no disk, and not
+    // for a synchronous standby that is gone.
+    options.settings.emplace_back("synchronous_commit", "off");
+    options.statement_timeout = std::clamp(lease / 3, absl::Seconds(1), options.statement_timeout);
+    options.connect_timeout = std::min(options.connect_timeout, options.statement_timeout);
+    return options;
+  }
+
+  PostgresSagaJournal(const SagaTables<P>& tables, saga::Lease lease, const std::string& url, Pool& pool,
+                      SagaJournalOptions options)
       : tables_(tables),
         sql_(BuildSagaJournalSql<P>(tables.sql())),
         lease_(std::move(lease)),
         owner_(lease_.Owner()),
         pool_(pool),
+        renewals_(url, RenewalConnectionOptions(lease_.duration), {.size = 1}),
         options_(std::move(options)),
         next_write_id_(options_.first_write_id) {}
 
@@ -603,6 +619,7 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   const saga::Lease lease_;
   const std::string owner_;
   Pool& pool_;
+  Pool renewals_;
   const SagaJournalOptions options_;
   std::atomic<uint64_t> next_write_id_;
   std::vector<std::unique_ptr<Writer>> writers_;
@@ -728,14 +745,15 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
       "UPDATE {} SET needs_attention = true, lease_until = now() + $2::bigint * interval '1 microsecond' "
       "WHERE {} = ANY($1::uuid[]) AND owner = $3::text AND lease_until IS NOT NULL",
       t.sagas, t.id);
-  // Answers the ids that are no longer ours; one that has come to rest meanwhile still is.
+  // Answers the ids that are no longer ours; one that has come to rest meanwhile still is. A row that somebody else
+  // locks is passed over, lest all others wait for it: it is being written, which extends its lease, or claimed.
   sql.renew = fmt::format(
       "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS i({id}, epoch)), "
       "held AS MATERIALIZED (SELECT s.{id} FROM {sagas} s JOIN input i ON s.{id} = i.{id} AND s.epoch = i.epoch "
-      "WHERE s.{id} = ANY($1::uuid[]) ORDER BY s.{id} FOR UPDATE OF s), "
+      "WHERE s.{id} = ANY($1::uuid[]) AND s.lease_until IS NOT NULL ORDER BY s.{id} FOR UPDATE OF s SKIP LOCKED), "
       "renewed AS (UPDATE {sagas} s SET lease_until = now() + $3::bigint * interval '1 microsecond' FROM held "
-      "WHERE s.{id} = held.{id} AND s.lease_until IS NOT NULL) "
-      "SELECT {id} FROM input WHERE {id} NOT IN (SELECT {id} FROM held)",
+      "WHERE s.{id} = held.{id}) SELECT {id} FROM input WHERE ({id}, epoch) NOT IN "
+      "(SELECT s.{id}, s.epoch FROM {sagas} s WHERE s.{id} = ANY($1::uuid[]))",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
   sql.release =
       fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);

@@ -305,6 +305,35 @@ TEST_P(RacingAdvance, IsFencedWholeWhenItIsTakenOverMeanwhile) {
   EXPECT_EQ(Booked(), "running 0 0 0 0");
 }
 
+// What keeps leases alive waits for nothing else: neither for the connections of the other calls, nor for a row that
+// somebody works on.
+TEST_F(OrderJournalPgTest, RenewalsWaitForNoOtherCallAndForNoLockedRow) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord free = Started(journal, "free"), locked = Started(journal, "locked"),
+                    taken = Started(journal, "taken");
+  sql().Exec("UPDATE order_sagas SET lease_until = now() + interval '1 second'");
+  sql().Exec("UPDATE order_sagas SET epoch = epoch + 1 WHERE idempotency_key = 'taken'");
+  std::vector<Pool::Lease> busy;
+  for (size_t i = 0; i < PoolOptions().size; ++i) {
+    auto lease = world_.pool.Acquire();
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    busy.push_back(*std::move(lease));
+  }
+  waybill::testing::Sql other(world_.database.url());
+  other.Exec("BEGIN");
+  other.Exec("SELECT 1 FROM order_sagas WHERE idempotency_key IN ('locked', 'taken') FOR UPDATE");
+  const std::vector<std::pair<Uuid, int64_t>> keys = {{free.id, 1}, {locked.id, 1}, {taken.id, 1}};
+  auto lost = journal.Renew(keys);
+  ASSERT_TRUE(lost.ok()) << lost.status();
+  EXPECT_THAT(*lost, ::testing::ElementsAre(taken.id));
+  EXPECT_EQ(sql().Value("SELECT string_agg(idempotency_key, ' ') FROM order_sagas WHERE lease_until > now() + interval "
+                        "'2 seconds'"),
+            "free");
+  other.Exec("COMMIT");
+  ASSERT_TRUE(journal.Renew(keys).ok());
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas WHERE lease_until > now() + interval '2 seconds'"), "2");
+}
+
 // The hot statements must reach every table by its index, whatever the planner believed when it first saw them.
 TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
   auto& journal = world_.Open("a", "1");

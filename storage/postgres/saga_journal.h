@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@
 #include "absl/time/time.h"
 #include "fmt/format.h"
 #include "runtime/batcher.h"
+#include "runtime/clock.h"
 #include "runtime/failpoint.h"
 #include "runtime/random.h"
 #include "saga/journal.h"
@@ -116,7 +118,7 @@ struct SagaJournalOptions {
 // every claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
 struct SagaJournalSql {
   std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
-      claim_one, load_claimed, set_aside, renew, release, load, log;
+      claim_one, far_leases, load_claimed, set_aside, renew, release, load, log;
   std::vector<Oid> begin_oids, advance_oids;
 };
 template <typename P>
@@ -183,10 +185,13 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   }
 
   absl::StatusOr<std::vector<saga::Record<P>>> ClaimExpired(bool own, size_t limit) override {
+    absl::StatusOr<bool> far_too = FarLeasesStay();
+    if (!far_too.ok()) return far_too.status();
     const std::string instance = lease_.instance + "/";
-    absl::StatusOr<Claims> claims = RunClaim("claim_expired", sql_.claim_expired,
-                                             {Param::Text(owner_), LeaseMicros(), Param::Text(instance),
-                                              Param::Bool(own), Param::Int8(static_cast<int64_t>(limit))});
+    absl::StatusOr<Claims> claims =
+        RunClaim("claim_expired", sql_.claim_expired,
+                 {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
+                  Param::Int8(static_cast<int64_t>(limit)), Param::Bool(*far_too)});
     if (!claims.ok()) return claims.status();
     return std::move(claims->records);
   }
@@ -528,6 +533,18 @@ class PostgresSagaJournal final : public saga::Journal<P> {
     int64_t careful_batches_ = 0;  // still to be written
   };
 
+  // A lease that ends further ahead than leases do was given by a clock that was ahead of the one that judges it now:
+  // the server's was set back, or another server took over. Whoever holds it and lives renews it within a third of a
+  // lease. What is still there after a whole one, by our own steady clock, is nobody's.
+  absl::StatusOr<bool> FarLeasesStay() {
+    absl::StatusOr<Rows> far = Run(sql_.far_leases, {LeaseMicros()});
+    if (!far.ok()) return far.status();
+    const SteadyTime now = SystemClock().Steady();
+    std::lock_guard lock(far_mutex_);
+    far_since_ = far->Bool(0, 0) ? std::min(far_since_, now) : SteadyTime::InfiniteFuture();
+    return now - far_since_ >= lease_.duration;
+  }
+
   // A renewal that takes too long is tried again while the lease lasts.
   static ConnectionOptions RenewalConnectionOptions(absl::Duration lease) {
     ConnectionOptions options = ReadConnectionOptions();
@@ -620,6 +637,8 @@ class PostgresSagaJournal final : public saga::Journal<P> {
   const std::string owner_;
   Pool& pool_;
   Pool renewals_;
+  std::mutex far_mutex_;
+  SteadyTime far_since_ = SteadyTime::InfiniteFuture();  // leases end too far ahead
   const SagaJournalOptions options_;
   std::atomic<uint64_t> next_write_id_;
   std::vector<std::unique_ptr<Writer>> writers_;
@@ -724,14 +743,20 @@ SagaJournalSql BuildSagaJournalSql(const typename SagaTables<P>::Sql& t) {
       fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
                   fmt::arg("id", t.id));
   sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
+  // Those that need attention may have been set aside for longer than a lease.
+  const std::string far = "NOT needs_attention AND lease_until > now() + 3 * {}::bigint * interval '1 microsecond'";
+  sql.far_leases =
+      fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1"));
   sql.claim_expired = fmt::format(
       "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
+      "OR ($6::bool AND {far}) "
       "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
       "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED), "
       "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
       "lease_until = now() + $2::bigint * interval '1 microsecond' "
       "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed),
+      fmt::arg("far", fmt::format(fmt::runtime(far), "$2")));
   // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
   sql.claim_one = fmt::format(
       "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "

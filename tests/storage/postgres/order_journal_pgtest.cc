@@ -305,6 +305,28 @@ TEST_P(RacingAdvance, IsFencedWholeWhenItIsTakenOverMeanwhile) {
   EXPECT_EQ(Booked(), "running 0 0 0 0");
 }
 
+// A server that took over has a clock that is behind: what a dead process held seems leased for long.
+TEST_F(OrderJournalPgTest, LeasesThatEndTooFarAheadAreNobodysAfterAWhileByOurOwnClock) {
+  auto& dead = world_.Open("a", "1");
+  Started(dead, "key");
+  const OrderRecord aside = Started(dead, "aside");
+  sql().Exec("UPDATE order_sagas SET lease_until = now() + interval '1 hour'");
+  sql().Exec("UPDATE order_sagas SET needs_attention = true WHERE idempotency_key = 'aside'");
+  auto opened = OrderJournal::Open(world_.tables, {"b", "1", absl::Milliseconds(200)}, world_.database.url(),
+                                   world_.pool, {.writers = 1});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  OrderJournal& journal = **opened;
+  EXPECT_THAT(*journal.ClaimExpired(false, 10), ::testing::IsEmpty()) << "its owner may be about to renew it";
+  std::vector<OrderRecord> claimed;
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    claimed = *journal.ClaimExpired(false, 10);
+    return !claimed.empty();
+  }));
+  ASSERT_EQ(claimed.size(), 1u);
+  EXPECT_EQ(claimed[0].payload.idempotency_key, "key");
+  EXPECT_EQ(sql().Value("SELECT epoch FROM order_sagas WHERE idempotency_key = 'aside'"), "1") << "it was set aside";
+}
+
 // What keeps leases alive waits for nothing else: neither for the connections of the other calls, nor for a row that
 // somebody works on.
 TEST_F(OrderJournalPgTest, RenewalsWaitForNoOtherCallAndForNoLockedRow) {

@@ -168,6 +168,19 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
   }
 }
 
+// As a dump of the data alone is loaded.
+TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
+  database_.sql().Exec("SET search_path = ''");
+  for (const char* sql :
+       {"INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
+        "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
+        "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
+        "DELETE FROM public.order_assignments", "TRUNCATE public.drivers"}) {
+    SqlResult result = database_.sql().Run(sql);
+    EXPECT_TRUE(result.ok()) << sql << "\n" << result.message;
+  }
+}
+
 // However the capacity goes down, and whoever does it.
 class LoweredCapacityTest : public ConstraintsTest {
  protected:

@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(StockClients, DrainTest,
                          ::testing::Values(StockClient{"Python", "/usr/bin/python3",
                                                        WAYBILL_E2E_SOURCES "/one_channel.py"},
                                            StockClient{"Ruby", "/usr/bin/ruby", WAYBILL_E2E_SOURCES "/one_channel.rb"}),
-                         [](const auto& info) { return info.param.language; });
+                         [](const auto& client) { return client.param.language; });
 
 }  // namespace
 }  // namespace waybill::testing

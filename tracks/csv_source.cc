@@ -8,7 +8,6 @@
 #include "tracks/field_names.h"
 #include "tracks/position_builder.h"
 #include "tracks/track_source.h"
-#include "tracks/track_time.h"
 
 namespace waybill::tracks {
 namespace {

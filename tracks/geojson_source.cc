@@ -10,7 +10,6 @@
 #include "tracks/json_text.h"
 #include "tracks/position_builder.h"
 #include "tracks/track_source.h"
-#include "tracks/track_time.h"
 
 namespace waybill::tracks {
 namespace {

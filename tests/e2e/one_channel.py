@@ -1,5 +1,5 @@
 """A client that is not ours, with one channel to several replicas, as gRPC's defaults make it (pick_first, no retries).
-Creates twenty orders a second until SIGTERM, and prints what became of each: "OK", or the code.
+Creates twenty orders a second until SIGTERM, and prints what became of each: "OK", or "failed" and the code.
 
     one_channel.py ipv4:HOST:PORT,HOST:PORT
 """
@@ -29,7 +29,7 @@ def main():
     while not ended.wait(0.05):
         call = create.future(create_order(f"python-{len(calls)}"), timeout=20)
         call.add_done_callback(lambda done: print(
-            "OK" if done.exception() is None else f"{done.code().name} {done.details()}", flush=True))
+            "OK" if done.exception() is None else f"failed {done.code().name} {done.details()}", flush=True))
         calls.append(call)
     for call in calls:
         call.exception()

@@ -26,7 +26,7 @@ until ended
                              deadline: Time.now + 20)
     puts "OK"
   rescue GRPC::BadStatus => e
-    puts "#{e.class.name} #{e.details}"
+    puts "failed #{e.class.name} #{e.details}"
   end
   sleep 0.05
 end

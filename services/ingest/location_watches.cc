@@ -352,7 +352,7 @@ void LocationWatches::Send(const WatchPtr& watch, const std::vector<LocationEven
   {
     std::lock_guard lock(mutex_);
     peer = watch->peer;
-    watch->quiet = false;
+    if (!events.empty() || gap) watch->quiet = false;
   }
   if (peer == nullptr) return;
   peer->Send(events, gap, [this, watch](bool ok) {

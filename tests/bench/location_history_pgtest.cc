@@ -9,7 +9,9 @@
 namespace waybill::bench {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using waybill::testing::MigratedDatabase;
 
 TEST(FillHistory, MakesADayOfEveryDriverInTheOrderOfArrivalAndAPartitionLikeAnyOther) {
@@ -33,7 +35,9 @@ TEST(FillHistory, MakesADayOfEveryDriverInTheOrderOfArrivalAndAPartitionLikeAnyO
             "0");
   auto connection = storage::Connection::Open(database.url(), {});
   ASSERT_TRUE(connection.ok());
-  EXPECT_THAT(*storage::ListPartitions(**connection), ElementsAre(options.day));
+  EXPECT_THAT(
+      storage::ListPartitions(**connection)->days,
+      ElementsAre(AllOf(Field(&storage::Partition::day, options.day), Field(&storage::Partition::attached, true))));
   EXPECT_EQ(sql.Run("INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) "
                     "VALUES ('2026-03-09 00:00Z', now(), 1, 1, '0000000-track')")
                 .sqlstate,

@@ -20,11 +20,21 @@ if(WAYBILL_FAILPOINTS)
   target_compile_definitions(waybill_options INTERFACE WAYBILL_FAILPOINTS=1)
 endif()
 
-# waybill_library(NAME SOURCES... [DEPS...]): one static library for a folder.
+# waybill_library(NAME SOURCES... [DEPS...] [PARSED grpc|tests]): one static library for a folder. PARSED names the headers
+# that are parsed beforehand (cmake/parsed_headers.cmake); without it those that need no gRPC.
 function(waybill_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PARSED" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC waybill_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  waybill_parsed_headers(${name} ${ARG_PARSED})
+endfunction()
+
+# waybill_program(NAME SOURCES... DEPS...): a binary that ships; all of them speak gRPC.
+function(waybill_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE waybill_options ${ARG_DEPS})
+  waybill_parsed_headers(${name} grpc)
 endfunction()
 
 # waybill_server(NAME): what every busy gRPC process is linked with besides. gRPC allocates on one thread and frees on
@@ -35,12 +45,20 @@ function(waybill_server name)
   endif()
 endfunction()
 
-# waybill_test(NAME SOURCES... DEPS... [LABELS...] [TIMEOUT s]): the suffix of NAME says what it needs:
-# _test nothing, _pgtest a Postgres, _redistest a Redis, _e2etest the built binaries.
+# waybill_test(NAME SOURCES... DEPS... [LABELS...] [TIMEOUT s] [COST s] [PARSED grpc_tests]): the suffix of NAME says what it
+# needs: _test nothing, _pgtest a Postgres, _redistest a Redis, _e2etest the built binaries. COST is how long it takes,
+# about; those that take longest begin first, so that none is left to run alone.
 function(waybill_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "COST;PARSED;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE waybill_options ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  if(NOT ARG_PARSED)
+    set(ARG_PARSED tests)
+  endif()
+  if(NOT ARG_COST)
+    set(ARG_COST 1)
+  endif()
+  waybill_parsed_headers(${name} ${ARG_PARSED})
   string(REGEX MATCH "(pgtest|redistest|e2etest|test)$" kind ${name})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
@@ -50,5 +68,5 @@ function(waybill_test name)
     set_tests_properties(${name} PROPERTIES
       ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${kind};${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${kind};${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${ARG_COST})
 endfunction()

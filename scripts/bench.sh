@@ -7,7 +7,7 @@ verb_bench() {
     what=$1
     shift
   fi
-  build release
+  build release waybill-bench waybill-order waybill-ingest waybill-sandbox
   local bench="$ROOT/build/release/bin/waybill-bench" stack
   if [[ ${1:-} == --help ]]; then
     "$bench" "$what" --help

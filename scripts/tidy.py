@@ -6,8 +6,10 @@ usage: tidy.py BUILD_FOLDER
 
 import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -26,10 +28,22 @@ def own_inputs(build):
         path = pathlib.Path(os.path.normpath(build / line.strip()))
         if ROOT not in path.parents or build in path.parents or not path.is_file():
             continue
-        if files is None:  # the first of an object is its source
+        if files is None:  # the first of ours is an object's source
             files = inputs.setdefault(path, set())
         files.add(path)
     return {source: files for source, files in inputs.items() if source.suffix == ".cc"}
+
+
+def without_parsed_headers(build):
+    """A folder with the build's compile commands as they would be without precompiled headers: each file has to include
+    what it uses, and clang could not read those of g++."""
+    commands = json.loads((build / "compile_commands.json").read_text())
+    for command in commands:
+        command["command"] = re.sub(r" -Winvalid-pch| -include \S+/cmake_pch\.hxx", "", command["command"])
+    folder = build / "tidy"
+    folder.mkdir(exist_ok=True)
+    (folder / "compile_commands.json").write_text(json.dumps(commands))
+    return folder
 
 
 def fingerprint(files):
@@ -39,10 +53,10 @@ def fingerprint(files):
     return digest.hexdigest()[:32]
 
 
-def tidy(build, source):
+def tidy(commands, source):
     started = time.monotonic()
     run = subprocess.run(
-        ["clang-tidy-14", "-p", build, "--quiet", "--warnings-as-errors=*", source], capture_output=True, text=True
+        ["clang-tidy-14", "-p", commands, "--quiet", "--warnings-as-errors=*", source], capture_output=True, text=True
     )
     return run.returncode == 0, run.stdout + (run.stderr if not run.stdout else ""), time.monotonic() - started
 
@@ -65,8 +79,9 @@ def main():
     todo = {source: stamp for source, stamp in todo.items() if not stamp.exists()}
     print(f"{len(inputs)} files, {len(todo)} of them changed since they were found clean", flush=True)
     faults = 0
+    commands = without_parsed_headers(build)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, build, source): source for source in sorted(todo)}
+        runs = {pool.submit(tidy, commands, source): source for source in sorted(todo)}
         for number, run in enumerate(concurrent.futures.as_completed(runs), 1):
             clean, output, seconds = run.result()
             name = runs[run].relative_to(ROOT)

@@ -7,13 +7,14 @@ preferred_port() { # PORT
 
 verb_up() {
   (($# == 0)) || fail "up: no option $1"
-  local stack="$STATE/up" bin="$ROOT/build/release/bin"
+  local stack="$STATE/up" bin="$ROOT/build/dev/bin"
   if process_runs "$stack" waybill-order; then
     say "Already up"
     describe_up "$stack"
     return
   fi
-  build release waybill waybill-order waybill-ingest waybill-sandbox
+  # The preset of demo and test: whoever tries those next need not compile it all again.
+  build dev waybill waybill-order waybill-ingest waybill-sandbox
   mkdir -p "$stack"
   verb_down quietly  # what an earlier, broken start may have left
 

@@ -94,7 +94,7 @@ TEST(Fill, APointComesBackAsItWasTaken) {
   position.driver_id = "ann";
   position.point = {-52.5, 179.9};
   position.recorded_at = absl::FromUnixMicros(-1);
-  position.accuracy_m = 0;
+  position.accuracy_m = 0.5;
   position.marks = storage::kSpeedJump | storage::kPoorAccuracy;
   pb::Point point;
   Fill(position, point);

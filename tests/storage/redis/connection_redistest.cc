@@ -80,7 +80,7 @@ TEST(ConnectToAny, ASilentAddressLeavesTimeForTheNext) {
   auto fd = ConnectToAny({silent.address(), silent.address(), Loopback(server->port())}, absl::Milliseconds(600));
   ASSERT_TRUE(fd.ok()) << fd.status();
   close(*fd);
-  EXPECT_GE(absl::Now() - before, absl::Milliseconds(400));
+  EXPECT_GE(absl::Now() - before, absl::Milliseconds(398)) << "a third of it each, in whole milliseconds";
 }
 
 TEST(ConnectToAny, TellsWhatEachAddressSaid) {

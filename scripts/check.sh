@@ -1,6 +1,8 @@
 # ./dev check: formatting, clang-tidy and the layering; says each fault with its file and line.
 
 verb_check() {
+  local shipped=()
+  [[ ${1:-} != --shipped ]] || { shipped=(--shipped); shift; }
   (($# == 0)) || fail "check: no option $1"
   need_packages "${PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
   local code=0 started=$SECONDS
@@ -13,7 +15,7 @@ verb_check() {
   build/dev/bin/layering_test --gtest_brief=1 || code=1
 
   say "clang-tidy"
-  python3 scripts/tidy.py build/dev || code=1
+  python3 scripts/tidy.py build/dev "${shipped[@]}" || code=1
 
   ((code == 0)) && echo "Checked in $((SECONDS - started)) s: nothing to say"
   return "$code"

@@ -1,7 +1,7 @@
 """clang-tidy over every source of ours in a build folder, two at a time, skipping what was found clean before.
 
 A file is looked at again when its own text, a header of ours that it includes, or .clang-tidy changed.
-usage: tidy.py BUILD_FOLDER
+usage: tidy.py BUILD_FOLDER [--shipped]    --shipped leaves out the tests and the bench
 """
 
 import concurrent.futures
@@ -72,6 +72,8 @@ def main():
             stamp.unlink()
 
     inputs = own_inputs(build)
+    if "--shipped" in sys.argv[2:]:
+        inputs = {source: files for source, files in inputs.items() if source.relative_to(ROOT).parts[0] not in ("bench", "tests")}
     todo = {source: known / fingerprint(files) for source, files in inputs.items()}
     for stamp in todo.values():
         if stamp.exists():

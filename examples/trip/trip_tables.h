@@ -21,7 +21,7 @@ class TripTables final : public storage::SagaTables<Trip> {
   void AddBegin(const Trip& trip, std::span<storage::ArrayParam> columns) const override;
   void AddEffects(const Trip& trip, std::span<storage::ArrayParam> columns) const override;
   std::vector<std::string> DedupeKey(const Trip& trip) const override { return {trip.booking}; }
-  absl::StatusOr<saga::Record<Trip>> Decode(const storage::Rows& rows, int row) const override;
+  absl::StatusOr<saga::Record<Trip>> Decode(const storage::Rows& rows, int at) const override;
 
  private:
   Sql sql_;

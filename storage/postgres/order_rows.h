@@ -16,7 +16,7 @@ namespace waybill::storage {
 // Without WHERE; `s` is order_sagas.
 const std::string& SelectOrder();
 // A row of SelectOrder. UNREADABLE_ROW.
-absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int row);
+absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at);
 
 // metadata <-> jsonb; "" for none. nullopt: it is no object of strings.
 std::string EncodeMetadata(const std::map<std::string, std::string>& metadata);

@@ -15,7 +15,7 @@ namespace waybill::storage {
 struct RedisProbe {
   std::vector<std::string_view> command;  // changes nothing
   std::string_view key;                   // that it needs; "": none
-  std::string_view error = "";            // if it has to fail, for a reason that Redis looks at last: part of its words
+  std::string_view error;                 // if it has to fail, for a reason that Redis looks at last: part of its words
 };
 
 // Searching, and tidying up behind it.

@@ -131,9 +131,7 @@ RedisReply RedisReply::operator[](size_t index) const {
   return RedisReply(reply_->element[index]);
 }
 
-RedisReplies::~RedisReplies() {
-  for (redisReply* reply : replies_) freeReplyObject(reply);
-}
+void RedisReplies::Free::operator()(redisReply* reply) const { freeReplyObject(reply); }
 
 // --- Pipelines
 

@@ -48,19 +48,19 @@ class RedisReply {
   const redisReply* reply_;
 };
 
+// The answers to a pipeline's commands, in their order.
 class RedisReplies {
  public:
-  RedisReplies() = default;
-  RedisReplies(RedisReplies&&) noexcept = default;
-  RedisReplies& operator=(RedisReplies&&) noexcept = default;
-  ~RedisReplies();
-
   size_t size() const { return replies_.size(); }
-  RedisReply operator[](size_t index) const { return RedisReply(replies_[index]); }
-  void Take(redisReply* reply) { replies_.push_back(reply); }
+  RedisReply operator[](size_t index) const { return RedisReply(replies_[index].get()); }
+  void Take(redisReply* reply) { replies_.emplace_back(reply); }
 
  private:
-  std::vector<redisReply*> replies_;
+  struct Free {
+    void operator()(redisReply* reply) const;
+  };
+
+  std::vector<std::unique_ptr<redisReply, Free>> replies_;
 };
 
 // Commands to be sent at once.

@@ -19,16 +19,12 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::location::v1;
-using Locations = v1::LocationService::StubInterface;
+namespace location_v1 = waybill::location::v1;
+using Locations = location_v1::LocationService::StubInterface;
 
-ExitCode Fail(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.ingest, "--ingest or WAYBILL_INGEST"));
-}
+std::string ShowPlace(const location_v1::Point& point) { return ShowPoint({point.latitude(), point.longitude()}); }
 
-std::string ShowPlace(const v1::Point& point) { return ShowPoint({point.latitude(), point.longitude()}); }
-
-ExitCode Get(const Context& context, const std::vector<std::string>& drivers) {
+ExitCode GetPositions(const Context& context, const std::vector<std::string>& drivers) {
   constexpr size_t kDriversMax = 500;  // of one call
   Table table({{"driver", Column::Align::kLeft, Column::Overflow::kCut},
                {"position"},
@@ -39,20 +35,20 @@ ExitCode Get(const Context& context, const std::vector<std::string>& drivers) {
                {"marks"}});
   std::vector<std::string> missing;
   for (size_t at = 0; at < drivers.size(); at += kDriversMax) {
-    v1::BatchGetDriversRequest request;
+    location_v1::BatchGetDriversRequest request;
     for (size_t i = at; i < std::min(at + kDriversMax, drivers.size()); ++i) request.add_driver_ids(drivers[i]);
-    absl::StatusOr<v1::BatchGetDriversResponse> response =
-        Call<v1::LocationService>(context, context.ingest, &Locations::BatchGetDrivers, request);
-    if (!response.ok()) return Fail(context, response.status());
+    absl::StatusOr<location_v1::BatchGetDriversResponse> response =
+        Call<location_v1::LocationService>(context, context.ingest, &Locations::BatchGetDrivers, request);
+    if (!response.ok()) return FailIngest(context, response.status());
     std::map<std::string, bool> found;
-    for (const v1::DriverLocation& driver : response->drivers()) {
-      const v1::Point& point = driver.point();
+    for (const location_v1::DriverLocation& driver : response->drivers()) {
+      const location_v1::Point& point = driver.point();
       found[point.driver_id()] = true;
       if (context.json) {
         context.PrintLine(ToJson(driver));
         continue;
       }
-      bool fresh = driver.source() == v1::DriverLocation::HOT_VIEW;
+      bool fresh = driver.source() == location_v1::DriverLocation::HOT_VIEW;
       table.Add({point.driver_id(), ShowPlace(point), ShowDuration(ToDuration(driver.age())), ShowHeading(point),
                  ShowSpeed(point), Cell(fresh ? "hot view" : "history", fresh ? Style::kGood : Style::kWaiting),
                  ShowMarks(point)});
@@ -75,21 +71,21 @@ struct NearArgs {
 ExitCode Near(const Context& context, const NearArgs& args) {
   absl::StatusOr<storage::GeoPoint> point = ParsePoint(args.point);
   if (!point.ok()) return context.Fail(point.status());
-  v1::NearbyDriversRequest request;
+  location_v1::NearbyDriversRequest request;
   request.set_latitude(point->latitude);
   request.set_longitude(point->longitude);
   request.set_radius_m(args.radius_m);
   request.set_limit(args.limit);
-  absl::StatusOr<v1::NearbyDriversResponse> response =
-      Call<v1::LocationService>(context, context.ingest, &Locations::NearbyDrivers, request);
-  if (!response.ok()) return Fail(context, response.status());
+  absl::StatusOr<location_v1::NearbyDriversResponse> response =
+      Call<location_v1::LocationService>(context, context.ingest, &Locations::NearbyDrivers, request);
+  if (!response.ok()) return FailIngest(context, response.status());
   Table table({{"driver", Column::Align::kLeft, Column::Overflow::kCut},
                {"distance", Column::Align::kRight},
                {"age", Column::Align::kRight},
                {"position"},
                {"heading", Column::Align::kRight},
                {"speed", Column::Align::kRight}});
-  for (const v1::NearbyDriver& driver : response->drivers()) {
+  for (const location_v1::NearbyDriver& driver : response->drivers()) {
     if (context.json) {
       context.PrintLine(ToJson(driver));
       continue;
@@ -104,15 +100,15 @@ ExitCode Near(const Context& context, const NearArgs& args) {
   return ExitCode::kOk;
 }
 
-struct WatchArgs {
+struct WatchPositionsArgs {
   std::vector<std::string> drivers;
   std::string area;
   std::string resume_after;
 };
 
 // "52.3,13.0,52.7,13.8"
-absl::StatusOr<v1::BoundingBox> ParseArea(const std::string& text) {
-  v1::BoundingBox box;
+absl::StatusOr<location_v1::BoundingBox> ParseArea(const std::string& text) {
+  location_v1::BoundingBox box;
   size_t half = text.find(',');
   half = half == std::string::npos ? half : text.find(',', half + 1);
   if (half != std::string::npos) {
@@ -131,9 +127,9 @@ absl::StatusOr<v1::BoundingBox> ParseArea(const std::string& text) {
 }
 
 // Follows the fleet over as many streams as it takes, each from the last event that was seen.
-class Watcher {
+class PositionWatcher {
  public:
-  Watcher(const Context& context, v1::WatchLocationsRequest request)
+  PositionWatcher(const Context& context, location_v1::WatchLocationsRequest request)
       : context_(context), request_(std::move(request)) {}
 
   absl::Status Run() {
@@ -152,16 +148,16 @@ class Watcher {
 
  private:
   absl::Status Follow(SteadyTime deadline, StreamTry& attempt) {
-    auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
+    auto stub = location_v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
     auto stream = stub->WatchLocations(&call, request_);
     stream->WaitForInitialMetadata();
     attempt.opened = context_.clock.Steady();
-    v1::WatchLocationsResponse response;
+    location_v1::WatchLocationsResponse response;
     while (stream->Read(&response)) {
       if (response.gap()) context_.Note("events are missing here: they are no longer kept; track export has them");
-      for (const v1::LocationEvent& event : response.events()) {
+      for (const location_v1::LocationEvent& event : response.events()) {
         Show(event);
         request_.set_resume_after(event.id());
         attempt.moved = true;
@@ -172,12 +168,12 @@ class Watcher {
     return status.ok() ? absl::UnavailableError("the service ended the stream") : status;
   }
 
-  void Show(const v1::LocationEvent& event) {
+  void Show(const location_v1::LocationEvent& event) {
     if (context_.json) {
       context_.PrintLine(ToJson(event));
       return;
     }
-    const v1::Point& point = event.point();
+    const location_v1::Point& point = event.point();
     std::string line =
         fmt::format("{}  {}  {}", ShowTimeOfDay(ToTime(point.recorded_at())), point.driver_id(), ShowPlace(point));
     for (const std::string& more : {ShowSpeed(point), ShowHeading(point), ShowMarks(point)}) {
@@ -187,20 +183,20 @@ class Watcher {
   }
 
   const Context& context_;
-  v1::WatchLocationsRequest request_;
+  location_v1::WatchLocationsRequest request_;
 };
 
-ExitCode Watch(const Context& context, const WatchArgs& args) {
-  v1::WatchLocationsRequest request;
+ExitCode WatchPositions(const Context& context, const WatchPositionsArgs& args) {
+  location_v1::WatchLocationsRequest request;
   for (const std::string& driver : args.drivers) request.add_driver_ids(driver);
   if (!args.area.empty()) {
-    absl::StatusOr<v1::BoundingBox> area = ParseArea(args.area);
+    absl::StatusOr<location_v1::BoundingBox> area = ParseArea(args.area);
     if (!area.ok()) return context.Fail(area.status());
     *request.mutable_area() = *area;
   }
   request.set_resume_after(args.resume_after);
-  absl::Status status = Watcher(context, std::move(request)).Run();
-  return status.ok() ? ExitCode::kOk : Fail(context, status);
+  absl::Status status = PositionWatcher(context, std::move(request)).Run();
+  return status.ok() ? ExitCode::kOk : FailIngest(context, status);
 }
 
 }  // namespace
@@ -217,7 +213,7 @@ void AddLocationCommands(CLI::App& app, Context& context) {
       "  waybill driver get driver-7 driver-8 --json | jq -r '[.point.driver_id, .age] | @tsv'\n"
       "\n"
       "Exit code 3: of one of them no position is known.");
-  get->callback([&context, drivers] { context.run = [&context, drivers] { return Get(context, *drivers); }; });
+  get->callback([&context, drivers] { context.run = [&context, drivers] { return GetPositions(context, *drivers); }; });
 
   auto near_args = std::make_shared<NearArgs>();
   CLI::App* near = group->add_subcommand("near", "List drivers with a fresh position around a point, nearest first");
@@ -236,7 +232,7 @@ void AddLocationCommands(CLI::App& app, Context& context) {
       "  waybill driver near 52.5219,13.4132 --radius-m 800 --limit 3 --json | jq -r .point.driver_id");
   near->callback([&context, near_args] { context.run = [&context, near_args] { return Near(context, *near_args); }; });
 
-  auto watch_args = std::make_shared<WatchArgs>();
+  auto watch_args = std::make_shared<WatchPositionsArgs>();
   CLI::App* watch = group->add_subcommand("watch", "Follow drivers as they move, one line for each position");
   watch->add_option("driver", watch_args->drivers, "Only these (default: all)")->type_name("DRIVER");
   watch->add_option("--area", watch_args->area, "Only inside; west greater than east: across the antimeridian")
@@ -249,8 +245,9 @@ void AddLocationCommands(CLI::App& app, Context& context) {
       "  waybill driver watch --area 52.3,13.0,52.7,13.8 --timeout 1m --json | jq -r .id\n"
       "\n"
       "Ends with Ctrl-C, or after --timeout. A broken stream is taken up again behind the last event.");
-  watch->callback(
-      [&context, watch_args] { context.run = [&context, watch_args] { return Watch(context, *watch_args); }; });
+  watch->callback([&context, watch_args] {
+    context.run = [&context, watch_args] { return WatchPositions(context, *watch_args); };
+  });
 }
 
 }  // namespace waybill::cli

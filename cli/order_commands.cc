@@ -17,22 +17,22 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::order::v1;
-using Orders = v1::OrderService::StubInterface;
+namespace order_v1 = waybill::order::v1;
+using Orders = order_v1::OrderService::StubInterface;
 
-LogLine ToLine(const v1::OrderTransition& transition) {
+LogLine ToLine(const order_v1::OrderTransition& transition) {
   LogLine line;
   line.sequence = transition.sequence();
   line.step = transition.step();
   line.attempt = transition.attempt();
   line.outcome = transition.outcome();
   line.detail = transition.detail();
-  line.state = v1::OrderStatus_Name(transition.status());
+  line.state = order_v1::OrderStatus_Name(transition.status());
   line.time = ToTime(transition.time());
   return line;
 }
 
-OrderView ToView(const v1::Order& order) {
+OrderView ToView(const order_v1::Order& order) {
   OrderView view;
   view.id = order.order_id();
   view.key = order.idempotency_key();
@@ -42,7 +42,7 @@ OrderView ToView(const v1::Order& order) {
   if (order.has_pickup()) view.pickup = storage::GeoPoint{order.pickup().latitude(), order.pickup().longitude()};
   std::set<std::pair<std::string, std::string>> sorted(order.metadata().begin(), order.metadata().end());
   view.metadata.assign(sorted.begin(), sorted.end());
-  view.status = v1::OrderStatus_Name(order.status());
+  view.status = order_v1::OrderStatus_Name(order.status());
   view.failure_reason = order.failure().reason();
   view.failure_detail = order.failure().detail();
   view.driver = order.driver_id();
@@ -58,32 +58,29 @@ OrderView ToView(const v1::Order& order) {
   view.needs_attention = order.needs_attention();
   view.created = ToTime(order.create_time());
   view.updated = ToTime(order.update_time());
-  for (const v1::OrderTransition& transition : order.transitions()) view.log.push_back(ToLine(transition));
+  for (const order_v1::OrderTransition& transition : order.transitions()) view.log.push_back(ToLine(transition));
   return view;
 }
 
-bool IsTerminal(v1::OrderStatus status) {
-  return status == v1::COMPLETED || status == v1::CANCELLED || status == v1::FAILED || status == v1::RESOLVED;
+bool IsTerminal(order_v1::OrderStatus status) {
+  return status == order_v1::COMPLETED || status == order_v1::CANCELLED || status == order_v1::FAILED ||
+         status == order_v1::RESOLVED;
 }
 
-bool IsSettled(v1::OrderStatus status) { return status == v1::CONFIRMED || IsTerminal(status); }
+bool IsSettled(order_v1::OrderStatus status) { return status == order_v1::CONFIRMED || IsTerminal(status); }
 
 // For commands that say whether the order went through.
-ExitCode ExitCodeOf(v1::OrderStatus status) {
-  bool turned_back = status == v1::COMPENSATING || (IsTerminal(status) && status != v1::COMPLETED);
+ExitCode ExitCodeOf(order_v1::OrderStatus status) {
+  bool turned_back = status == order_v1::COMPENSATING || (IsTerminal(status) && status != order_v1::COMPLETED);
   return turned_back ? ExitCode::kTurnedBack : ExitCode::kOk;
 }
 
-void PrintOrder(const Context& context, const v1::Order& order) {
+void PrintOrder(const Context& context, const order_v1::Order& order) {
   if (context.json) {
     context.PrintLine(ToJson(order));
   } else {
     context.Print(RenderOrder(ToView(order), context.clock.Now(), context.out));
   }
-}
-
-ExitCode Fail(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
 }
 
 struct CreateArgs {
@@ -97,11 +94,11 @@ struct CreateArgs {
   std::string wait = "settled";
 };
 
-absl::StatusOr<v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
-  v1::CreateOrderRequest request;
+absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
+  order_v1::CreateOrderRequest request;
   request.set_idempotency_key(args.key);
   request.set_user_id(args.user);
-  v1::Money& money = *request.mutable_amount();
+  order_v1::Money& money = *request.mutable_amount();
   money.set_currency(args.currency);
   if (args.amount_minor) {
     money.set_minor_units(*args.amount_minor);
@@ -121,13 +118,13 @@ absl::StatusOr<v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
     if (!pair.ok()) return pair.status();
     (*request.mutable_metadata())[pair->first] = pair->second;
   }
-  request.set_wait(args.wait == "accepted" ? v1::CreateOrderRequest::UNTIL_ACCEPTED
-                                           : v1::CreateOrderRequest::UNTIL_SETTLED);
+  request.set_wait(args.wait == "accepted" ? order_v1::CreateOrderRequest::UNTIL_ACCEPTED
+                                           : order_v1::CreateOrderRequest::UNTIL_SETTLED);
   return request;
 }
 
 ExitCode Create(const Context& context, const CreateArgs& args) {
-  absl::StatusOr<v1::CreateOrderRequest> request = ToRequest(args);
+  absl::StatusOr<order_v1::CreateOrderRequest> request = ToRequest(args);
   if (!request.ok()) return context.Fail(request.status());
   if (args.key.empty()) {
     std::string key = IdGenerator(context.clock, context.random).Next().ToString();
@@ -135,26 +132,27 @@ ExitCode Create(const Context& context, const CreateArgs& args) {
     request->set_idempotency_key(key);
   }
   bool replayed = false;
-  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(
+  absl::StatusOr<order_v1::Order> order = Call<order_v1::OrderService>(
       context, context.server, &Orders::CreateOrder, *request, [&replayed](const grpc::ClientContext& call) {
         replayed = call.GetServerInitialMetadata().count("idempotency-replayed") > 0;
       });
-  if (!order.ok()) return Fail(context, order.status());
+  if (!order.ok()) return FailServer(context, order.status());
   if (replayed) context.Note("this key already had an order: here it is");
   PrintOrder(context, *order);
   return ExitCodeOf(order->status());
 }
 
-ExitCode Get(const Context& context, const std::string& id) {
-  v1::GetOrderRequest request;
+ExitCode GetOrder(const Context& context, const std::string& id) {
+  order_v1::GetOrderRequest request;
   request.set_order_id(id);
-  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::GetOrder, request);
-  if (!order.ok()) return Fail(context, order.status());
+  absl::StatusOr<order_v1::Order> order =
+      Call<order_v1::OrderService>(context, context.server, &Orders::GetOrder, request);
+  if (!order.ok()) return FailServer(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;
 }
 
-struct ListArgs {
+struct ListOrdersArgs {
   std::string user;
   std::vector<std::string> statuses;
   std::string from;
@@ -162,12 +160,12 @@ struct ListArgs {
   size_t limit = 50;
 };
 
-absl::StatusOr<v1::ListOrdersRequest> ToRequest(const ListArgs& args, absl::Time now) {
-  v1::ListOrdersRequest request;
+absl::StatusOr<order_v1::ListOrdersRequest> ToRequest(const ListOrdersArgs& args, absl::Time now) {
+  order_v1::ListOrdersRequest request;
   request.set_user_id(args.user);
   for (const std::string& name : args.statuses) {
-    v1::OrderStatus status;
-    if (!v1::OrderStatus_Parse(name, &status)) return absl::InvalidArgumentError("--status: unknown " + name);
+    order_v1::OrderStatus status;
+    if (!order_v1::OrderStatus_Parse(name, &status)) return absl::InvalidArgumentError("--status: unknown " + name);
     request.add_statuses(status);
   }
   if (!args.from.empty()) {
@@ -183,23 +181,23 @@ absl::StatusOr<v1::ListOrdersRequest> ToRequest(const ListArgs& args, absl::Time
   return request;
 }
 
-ExitCode List(const Context& context, const ListArgs& args) {
-  absl::StatusOr<v1::ListOrdersRequest> request = ToRequest(args, context.clock.Now());
+ExitCode ListOrders(const Context& context, const ListOrdersArgs& args) {
+  absl::StatusOr<order_v1::ListOrdersRequest> request = ToRequest(args, context.clock.Now());
   if (!request.ok()) return context.Fail(request.status());
   bool more = false;
-  absl::StatusOr<std::vector<v1::Order>> found =
-      CallPages<v1::Order>(*request, args.limit, more,
-                           [&](const v1::ListOrdersRequest& page, std::vector<v1::Order>& items, std::string& next) {
-                             absl::StatusOr<v1::ListOrdersResponse> response =
-                                 Call<v1::OrderService>(context, context.server, &Orders::ListOrders, page);
-                             if (!response.ok()) return response.status();
-                             for (v1::Order& order : *response->mutable_orders()) items.push_back(std::move(order));
-                             next = response->next_page_token();
-                             return absl::OkStatus();
-                           });
-  if (!found.ok()) return Fail(context, found.status());
+  absl::StatusOr<std::vector<order_v1::Order>> found = CallPages<order_v1::Order>(
+      *request, args.limit, more,
+      [&](const order_v1::ListOrdersRequest& page, std::vector<order_v1::Order>& items, std::string& next) {
+        absl::StatusOr<order_v1::ListOrdersResponse> response =
+            Call<order_v1::OrderService>(context, context.server, &Orders::ListOrders, page);
+        if (!response.ok()) return response.status();
+        for (order_v1::Order& order : *response->mutable_orders()) items.push_back(std::move(order));
+        next = response->next_page_token();
+        return absl::OkStatus();
+      });
+  if (!found.ok()) return FailServer(context, found.status());
   std::vector<OrderView> views;
-  for (const v1::Order& order : *found) {
+  for (const order_v1::Order& order : *found) {
     if (context.json) {
       context.PrintLine(ToJson(order));
     } else {
@@ -212,16 +210,16 @@ ExitCode List(const Context& context, const ListArgs& args) {
   return ExitCode::kOk;
 }
 
-struct WatchArgs {
+struct WatchOrderArgs {
   std::string id;
   int64_t from = 0;
   std::string until = "terminal";
 };
 
 // Follows an order over as many streams as it takes, each from where the one before broke.
-class Watcher {
+class OrderWatcher {
  public:
-  Watcher(const Context& context, const WatchArgs& args) : context_(context), args_(args), next_(args.from) {}
+  OrderWatcher(const Context& context, const WatchOrderArgs& args) : context_(context), args_(args), next_(args.from) {}
 
   absl::Status Run() {
     absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
@@ -233,25 +231,25 @@ class Watcher {
 
   // One write of the saga may append several transitions, all with the state after it: the stream was left at the first
   // settled one, and the others are in the order.
-  void ShowRest(const v1::Order& order) {
-    for (const v1::OrderTransition& transition : order.transitions()) {
+  void ShowRest(const order_v1::Order& order) {
+    for (const order_v1::OrderTransition& transition : order.transitions()) {
       if (transition.sequence() >= next_ && transition.status() == status_) Show(transition);
     }
   }
 
  private:
   absl::Status Follow(SteadyTime deadline, StreamTry& attempt) {
-    v1::WatchOrderRequest request;
+    order_v1::WatchOrderRequest request;
     request.set_order_id(args_.id);
     request.set_from_sequence(next_);
     request.set_heartbeats(true);
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
-    auto orders = v1::OrderService::NewStub(rpc::MakeChannel(context_.server, rpc::Pings::kOften));
+    auto orders = order_v1::OrderService::NewStub(rpc::MakeChannel(context_.server, rpc::Pings::kOften));
     auto stream = orders->WatchOrder(&call, request);
     stream->WaitForInitialMetadata();
     attempt.opened = context_.clock.Steady();
-    v1::OrderTransition transition;
+    order_v1::OrderTransition transition;
     while (!ended_ && stream->Read(&transition)) {
       if (transition.outcome().empty()) continue;  // a heartbeat
       Show(transition);
@@ -267,7 +265,7 @@ class Watcher {
     return status;
   }
 
-  void Show(const v1::OrderTransition& transition) {
+  void Show(const order_v1::OrderTransition& transition) {
     if (context_.json) {
       context_.PrintLine(ToJson(transition));
       return;
@@ -280,41 +278,44 @@ class Watcher {
   }
 
   const Context& context_;
-  const WatchArgs& args_;
+  const WatchOrderArgs& args_;
   int64_t next_;
   std::optional<absl::Time> previous_;
-  v1::OrderStatus status_ = v1::ORDER_STATUS_UNSPECIFIED;  // after the transition shown last
+  order_v1::OrderStatus status_ = order_v1::ORDER_STATUS_UNSPECIFIED;  // after the transition shown last
   bool ended_ = false;
 };
 
-ExitCode Watch(const Context& context, const WatchArgs& args) {
-  Watcher watcher(context, args);
+ExitCode WatchOrder(const Context& context, const WatchOrderArgs& args) {
+  OrderWatcher watcher(context, args);
   absl::Status status = watcher.Run();
-  if (!status.ok()) return Fail(context, status);
-  v1::GetOrderRequest request;
+  if (!status.ok()) return FailServer(context, status);
+  order_v1::GetOrderRequest request;
   request.set_order_id(args.id);
-  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::GetOrder, request);
-  if (!order.ok()) return Fail(context, order.status());
+  absl::StatusOr<order_v1::Order> order =
+      Call<order_v1::OrderService>(context, context.server, &Orders::GetOrder, request);
+  if (!order.ok()) return FailServer(context, order.status());
   watcher.ShowRest(*order);
   if (!context.json) context.PrintLine(Printable(Verdict(ToView(*order))));
   return ExitCodeOf(order->status());
 }
 
 ExitCode Cancel(const Context& context, const std::string& id, const std::string& reason) {
-  v1::CancelOrderRequest request;
+  order_v1::CancelOrderRequest request;
   request.set_order_id(id);
   request.set_reason(reason);
-  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::CancelOrder, request);
-  if (!order.ok()) return Fail(context, order.status());
+  absl::StatusOr<order_v1::Order> order =
+      Call<order_v1::OrderService>(context, context.server, &Orders::CancelOrder, request);
+  if (!order.ok()) return FailServer(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;
 }
 
 ExitCode Complete(const Context& context, const std::string& id) {
-  v1::CompleteOrderRequest request;
+  order_v1::CompleteOrderRequest request;
   request.set_order_id(id);
-  absl::StatusOr<v1::Order> order = Call<v1::OrderService>(context, context.server, &Orders::CompleteOrder, request);
-  if (!order.ok()) return Fail(context, order.status());
+  absl::StatusOr<order_v1::Order> order =
+      Call<order_v1::OrderService>(context, context.server, &Orders::CompleteOrder, request);
+  if (!order.ok()) return FailServer(context, order.status());
   PrintOrder(context, *order);
   return ExitCode::kOk;
 }
@@ -352,8 +353,8 @@ void AddCreate(CLI::App& group, Context& context) {
   });
 }
 
-void AddList(CLI::App& group, Context& context) {
-  auto args = std::make_shared<ListArgs>();
+void AddListOrders(CLI::App& group, Context& context) {
+  auto args = std::make_shared<ListOrdersArgs>();
   CLI::App* command = group.add_subcommand("list", "List orders, newest first");
   command->add_option("--user", args->user, "Only this user's")->type_name("ID");
   command->add_option("--status", args->statuses, "Only with this status; may be given many times")
@@ -370,11 +371,11 @@ void AddList(CLI::App& group, Context& context) {
       "  waybill order list --from 2026-01-31T12:00:00Z --to 2026-02-01 --limit 0 --json | jq -r .order_id\n"
       "\n"
       "TIME is an RFC 3339 time, a date, or how long ago.");
-  command->callback([&context, args] { context.run = [&context, args] { return List(context, *args); }; });
+  command->callback([&context, args] { context.run = [&context, args] { return ListOrders(context, *args); }; });
 }
 
-void AddWatch(CLI::App& group, Context& context) {
-  auto args = std::make_shared<WatchArgs>();
+void AddWatchOrder(CLI::App& group, Context& context) {
+  auto args = std::make_shared<WatchOrderArgs>();
   CLI::App* command = group.add_subcommand("watch", "Follow an order line by line until nothing more can happen to it");
   command->add_option("id", args->id, "The order")->required()->type_name("ID");
   command->add_option("--from", args->from, "First sequence to show")->check(CLI::NonNegativeNumber)->type_name("N");
@@ -387,7 +388,7 @@ void AddWatch(CLI::App& group, Context& context) {
       "  waybill order watch 01939f6e-0000-7000-8000-000000000001 --until settled --timeout 1m\n"
       "\n"
       "A broken stream is taken up again where it broke. Exit code 6: the order was turned back.");
-  command->callback([&context, args] { context.run = [&context, args] { return Watch(context, *args); }; });
+  command->callback([&context, args] { context.run = [&context, args] { return WatchOrder(context, *args); }; });
 }
 
 }  // namespace
@@ -397,15 +398,15 @@ void AddOrderCommands(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   group->footer("`waybill order COMMAND --help` explains each command with examples.");
   AddCreate(*group, context);
-  AddList(*group, context);
-  AddWatch(*group, context);
+  AddListOrders(*group, context);
+  AddWatchOrder(*group, context);
 
   auto id = std::make_shared<std::string>();
   auto reason = std::make_shared<std::string>();
   CLI::App* get = group->add_subcommand("get", "Show an order and what happened to it, step by step");
   get->add_option("id", *id, "The order")->required()->type_name("ID");
   get->footer("Example:\n  waybill order get 01939f6e-0000-7000-8000-000000000001");
-  get->callback([&context, id] { context.run = [&context, id] { return Get(context, *id); }; });
+  get->callback([&context, id] { context.run = [&context, id] { return GetOrder(context, *id); }; });
 
   CLI::App* cancel = group->add_subcommand("cancel", "Turn an order back: refund it and free its driver");
   cancel->add_option("id", *id, "The order")->required()->type_name("ID");

@@ -40,6 +40,17 @@ inline std::string HintFor(const absl::Status& status, const std::string& target
   }
 }
 
+// Tells of a call that failed, with what to do next, and answers the command's exit code.
+inline ExitCode FailServer(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
+}
+inline ExitCode FailIngest(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.ingest, "--ingest or WAYBILL_INGEST"));
+}
+inline ExitCode FailSandbox(const Context& context, const absl::Status& status) {
+  return context.Fail(status, HintFor(status, context.sandbox, "--sandbox or WAYBILL_SANDBOX"));
+}
+
 // Calls a method of `Service` at `target`. Every try has a connection of its own: gRPC's threads do not drive a broken
 // one back to life while this one sleeps between tries. `answered` sees the call when it succeeded, for its metadata.
 template <typename Service, typename Request, typename Response>

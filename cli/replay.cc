@@ -16,7 +16,7 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::location::v1;
+namespace location_v1 = waybill::location::v1;
 
 constexpr size_t kFirstRejected = 3;
 // How long an interrupted replay waits for the acks of what it has sent.
@@ -50,9 +50,9 @@ class Interrupts {
   struct sigaction old_term_ = {};
 };
 
-std::string ReasonName(v1::RejectReason reason) {
-  return v1::RejectReason_IsValid(reason) ? v1::RejectReason_Name(reason)
-                                          : fmt::format("REASON_{}", static_cast<int>(reason));
+std::string ReasonName(location_v1::RejectReason reason) {
+  return location_v1::RejectReason_IsValid(reason) ? location_v1::RejectReason_Name(reason)
+                                                   : fmt::format("REASON_{}", static_cast<int>(reason));
 }
 
 // "12,345"
@@ -103,7 +103,7 @@ absl::Status Replay::Run() {
 }
 
 absl::Status Replay::Stream(SteadyTime deadline) {
-  auto stub = v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
+  auto stub = location_v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
   grpc::ClientContext call;
   Prepare(call, context_, deadline);
   auto stream = stub->StreamLocations(&call);
@@ -113,7 +113,7 @@ absl::Status Replay::Stream(SteadyTime deadline) {
     sent_ = next_sequence_ - static_cast<int64_t>(window_.size()) - 1;
   }
   std::thread acks([&] {
-    v1::LocationAck ack;
+    location_v1::LocationAck ack;
     while (stream->Read(&ack)) OnAck(ack);
     Lock lock(mutex_);
     stream_ended_ = true;
@@ -147,7 +147,8 @@ absl::Status Replay::Stream(SteadyTime deadline) {
   return status;
 }
 
-void Replay::Send(Lock& lock, grpc::ClientReaderWriterInterface<v1::LocationBatch, v1::LocationAck>& stream) {
+void Replay::Send(Lock& lock,
+                  grpc::ClientReaderWriterInterface<location_v1::LocationBatch, location_v1::LocationAck>& stream) {
   while (!stream_ended_ && !interrupted) {
     const Batch* batch = NextToSend();
     ShowProgress();
@@ -160,7 +161,7 @@ void Replay::Send(Lock& lock, grpc::ClientReaderWriterInterface<v1::LocationBatc
     if (sent_ <= ever_sent_) report_.resent += batch->message.points_size();
     ever_sent_ = std::max(ever_sent_, sent_);
     // Copied: while it is written, its ack may take it out of the window.
-    v1::LocationBatch message = batch->message;
+    location_v1::LocationBatch message = batch->message;
     lock.unlock();
     bool written = stream.Write(message);
     lock.lock();
@@ -220,9 +221,9 @@ SteadyTime Replay::DueAt(const storage::DriverPosition& position) {
   return pace_to_ + (position.recorded_at - *pace_from_) / options_.pace;
 }
 
-void Replay::OnAck(const v1::LocationAck& ack) {
+void Replay::OnAck(const location_v1::LocationAck& ack) {
   Lock lock(mutex_);
-  for (const v1::RejectedPoint& point : ack.rejected()) {
+  for (const location_v1::RejectedPoint& point : ack.rejected()) {
     if (window_.empty()) break;
     int64_t at = point.sequence() - window_.front().message.sequence();
     if (at < 0 || at >= static_cast<int64_t>(window_.size())) continue;

@@ -13,13 +13,13 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::ops::v1;
-using Sagas = v1::SagaAdmin::StubInterface;
+namespace ops_v1 = waybill::ops::v1;
+using Sagas = ops_v1::SagaAdmin::StubInterface;
 
-SagaView ToView(const v1::Saga& saga) {
+SagaView ToView(const ops_v1::Saga& saga) {
   SagaView view;
   view.id = saga.saga_id();
-  view.state = v1::SagaState_Name(saga.state());
+  view.state = ops_v1::SagaState_Name(saga.state());
   view.step = saga.step();
   view.attempt = saga.attempt();
   view.failure_reason = saga.failure_reason();
@@ -31,19 +31,15 @@ SagaView ToView(const v1::Saga& saga) {
   view.created = ToTime(saga.create_time());
   view.updated = ToTime(saga.update_time());
   view.traceparent = saga.traceparent();
-  for (const v1::SagaLogEntry& entry : saga.log()) {
+  for (const ops_v1::SagaLogEntry& entry : saga.log()) {
     view.log.push_back({entry.sequence(), entry.step(), entry.attempt(), entry.outcome(), entry.detail(),
-                        v1::SagaState_Name(entry.state()), ToTime(entry.time())});
+                        ops_v1::SagaState_Name(entry.state()), ToTime(entry.time())});
   }
   return view;
 }
 
-ExitCode Fail(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.server, "--server or WAYBILL_SERVER"));
-}
-
-ExitCode Show(const Context& context, const absl::StatusOr<v1::Saga>& saga) {
-  if (!saga.ok()) return Fail(context, saga.status());
+ExitCode ShowSaga(const Context& context, const absl::StatusOr<ops_v1::Saga>& saga) {
+  if (!saga.ok()) return FailServer(context, saga.status());
   if (context.json) {
     context.PrintLine(ToJson(*saga));
   } else {
@@ -52,18 +48,19 @@ ExitCode Show(const Context& context, const absl::StatusOr<v1::Saga>& saga) {
   return ExitCode::kOk;
 }
 
-struct ListArgs {
+struct ListSagasArgs {
   std::vector<std::string> states;
   std::string older_than;
   bool needs_attention = false;
   size_t limit = 50;
 };
 
-ExitCode List(const Context& context, const ListArgs& args) {
-  v1::ListSagasRequest request;
+ExitCode ListSagas(const Context& context, const ListSagasArgs& args) {
+  ops_v1::ListSagasRequest request;
   for (const std::string& name : args.states) {
-    v1::SagaState state;
-    if (!v1::SagaState_Parse(name, &state)) return context.Fail(absl::InvalidArgumentError("--state: unknown " + name));
+    ops_v1::SagaState state;
+    if (!ops_v1::SagaState_Parse(name, &state))
+      return context.Fail(absl::InvalidArgumentError("--state: unknown " + name));
     request.add_states(state);
   }
   if (!args.older_than.empty()) {
@@ -74,19 +71,19 @@ ExitCode List(const Context& context, const ListArgs& args) {
   }
   request.set_needs_attention(args.needs_attention);
   bool more = false;
-  absl::StatusOr<std::vector<v1::Saga>> found =
-      CallPages<v1::Saga>(request, args.limit, more,
-                          [&](const v1::ListSagasRequest& page, std::vector<v1::Saga>& items, std::string& next) {
-                            absl::StatusOr<v1::ListSagasResponse> response =
-                                Call<v1::SagaAdmin>(context, context.server, &Sagas::ListSagas, page);
-                            if (!response.ok()) return response.status();
-                            for (v1::Saga& saga : *response->mutable_sagas()) items.push_back(std::move(saga));
-                            next = response->next_page_token();
-                            return absl::OkStatus();
-                          });
-  if (!found.ok()) return Fail(context, found.status());
+  absl::StatusOr<std::vector<ops_v1::Saga>> found = CallPages<ops_v1::Saga>(
+      request, args.limit, more,
+      [&](const ops_v1::ListSagasRequest& page, std::vector<ops_v1::Saga>& items, std::string& next) {
+        absl::StatusOr<ops_v1::ListSagasResponse> response =
+            Call<ops_v1::SagaAdmin>(context, context.server, &Sagas::ListSagas, page);
+        if (!response.ok()) return response.status();
+        for (ops_v1::Saga& saga : *response->mutable_sagas()) items.push_back(std::move(saga));
+        next = response->next_page_token();
+        return absl::OkStatus();
+      });
+  if (!found.ok()) return FailServer(context, found.status());
   std::vector<SagaView> views;
-  for (const v1::Saga& saga : *found) {
+  for (const ops_v1::Saga& saga : *found) {
     if (context.json) {
       context.PrintLine(ToJson(saga));
     } else {
@@ -99,28 +96,28 @@ ExitCode List(const Context& context, const ListArgs& args) {
   return ExitCode::kOk;
 }
 
-ExitCode Get(const Context& context, const std::string& id) {
-  v1::GetSagaRequest request;
+ExitCode GetSaga(const Context& context, const std::string& id) {
+  ops_v1::GetSagaRequest request;
   request.set_saga_id(id);
-  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::GetSaga, request));
+  return ShowSaga(context, Call<ops_v1::SagaAdmin>(context, context.server, &Sagas::GetSaga, request));
 }
 
 ExitCode Retry(const Context& context, const std::string& id) {
-  v1::RetrySagaRequest request;
+  ops_v1::RetrySagaRequest request;
   request.set_saga_id(id);
-  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::RetrySaga, request));
+  return ShowSaga(context, Call<ops_v1::SagaAdmin>(context, context.server, &Sagas::RetrySaga, request));
 }
 
 ExitCode Resolve(const Context& context, const std::string& id, const std::string& reason, const std::string& who) {
-  v1::ResolveSagaRequest request;
+  ops_v1::ResolveSagaRequest request;
   request.set_saga_id(id);
   request.set_reason(reason);
   request.set_operator_(who);
-  return Show(context, Call<v1::SagaAdmin>(context, context.server, &Sagas::ResolveSaga, request));
+  return ShowSaga(context, Call<ops_v1::SagaAdmin>(context, context.server, &Sagas::ResolveSaga, request));
 }
 
-void AddList(CLI::App& group, Context& context) {
-  auto args = std::make_shared<ListArgs>();
+void AddListSagas(CLI::App& group, Context& context) {
+  auto args = std::make_shared<ListSagasArgs>();
   CLI::App* command = group.add_subcommand("list", "List sagas, oldest first; without --state the unfinished ones");
   command->add_option("--state", args->states, "Only in this state; may be given many times")
       ->allow_extra_args(false)
@@ -133,7 +130,7 @@ void AddList(CLI::App& group, Context& context) {
       "Examples:\n"
       "  waybill saga list --needs-attention\n"
       "  waybill saga list --state compensating --older-than 5m");
-  command->callback([&context, args] { context.run = [&context, args] { return List(context, *args); }; });
+  command->callback([&context, args] { context.run = [&context, args] { return ListSagas(context, *args); }; });
 }
 
 void AddResolve(CLI::App& group, Context& context) {
@@ -163,12 +160,12 @@ void AddSagaCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("saga", "For operators: look at sagas, and repair the stuck ones");
   group->require_subcommand(1);
   group->footer("`waybill saga COMMAND --help` explains each command with examples.");
-  AddList(*group, context);
+  AddListSagas(*group, context);
   auto id = std::make_shared<std::string>();
   CLI::App* show = group->add_subcommand("show", "Show a saga with its lease, its epoch and its log");
   show->add_option("id", *id, "The saga; an order's has the order's id")->required()->type_name("ID");
   show->footer("Example:\n  waybill saga show 01939f6e-0000-7000-8000-000000000001");
-  show->callback([&context, id] { context.run = [&context, id] { return Get(context, *id); }; });
+  show->callback([&context, id] { context.run = [&context, id] { return GetSaga(context, *id); }; });
 
   CLI::App* retry = group->add_subcommand("retry", "Try a saga's current step now instead of after its backoff");
   retry->add_option("id", *id, "The saga; an order's has the order's id")->required()->type_name("ID");

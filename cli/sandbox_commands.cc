@@ -14,22 +14,18 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::sandbox::v1;
-using Sandbox = v1::SandboxAdmin::StubInterface;
-
-ExitCode Fail(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.sandbox, "--sandbox or WAYBILL_SANDBOX"));
-}
+namespace sandbox_v1 = waybill::sandbox::v1;
+using Sandbox = sandbox_v1::SandboxAdmin::StubInterface;
 
 std::string Percent(double share) { return share == 0 ? "-" : fmt::format("{:g} %", share * 100); }
 
-std::string Latency(const v1::Behaviour& behaviour) {
+std::string Latency(const sandbox_v1::Behaviour& behaviour) {
   if (behaviour.latency_ms_p50() == 0 && behaviour.latency_ms_p99() == 0) return "none";
   return fmt::format("{} ms, p99 {} ms", behaviour.latency_ms_p50(), behaviour.latency_ms_p99());
 }
 
-ExitCode Show(const Context& context, const absl::StatusOr<v1::Behaviours>& behaviours) {
-  if (!behaviours.ok()) return Fail(context, behaviours.status());
+ExitCode ShowBehaviours(const Context& context, const absl::StatusOr<sandbox_v1::Behaviours>& behaviours) {
+  if (!behaviours.ok()) return FailSandbox(context, behaviours.status());
   if (context.json) {
     context.PrintLine(ToJson(*behaviours));
     return ExitCode::kOk;
@@ -44,7 +40,7 @@ ExitCode Show(const Context& context, const absl::StatusOr<v1::Behaviours>& beha
                {"declined", Align::kRight},
                {"latency"},
                {"only for"}});
-  auto add = [&table](const char* target, const v1::Behaviour& behaviour) {
+  auto add = [&table](const char* target, const sandbox_v1::Behaviour& behaviour) {
     std::string late = Percent(behaviour.late_rate());
     if (behaviour.late_rate() > 0) late += fmt::format(" by {} ms", behaviour.late_ms());
     std::string slow = Percent(behaviour.slow_rate());
@@ -72,15 +68,15 @@ struct SetArgs {
   std::string p50 = "0s";
   std::string p99;
   std::string late_by = "0s";
-  v1::Repetition repetition = v1::REPETITION_UNSPECIFIED;
+  sandbox_v1::Repetition repetition = sandbox_v1::REPETITION_UNSPECIFIED;
   std::vector<std::string> methods;
 };
 
-absl::StatusOr<v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
-  v1::SetBehaviourRequest request;
-  if (args.target == "gateway") request.set_target(v1::GATEWAY);
-  if (args.target == "dispatcher") request.set_target(v1::DISPATCHER);
-  v1::Behaviour& behaviour = *request.mutable_behaviour();
+absl::StatusOr<sandbox_v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
+  sandbox_v1::SetBehaviourRequest request;
+  if (args.target == "gateway") request.set_target(sandbox_v1::GATEWAY);
+  if (args.target == "dispatcher") request.set_target(sandbox_v1::DISPATCHER);
+  sandbox_v1::Behaviour& behaviour = *request.mutable_behaviour();
   behaviour.set_unavailable_rate(args.unavailable);
   behaviour.set_lost_before_rate(args.lost_before);
   behaviour.set_lost_after_rate(args.lost_after);
@@ -102,23 +98,25 @@ absl::StatusOr<v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
 }
 
 ExitCode Set(const Context& context, const SetArgs& args) {
-  absl::StatusOr<v1::SetBehaviourRequest> request = ToRequest(args);
+  absl::StatusOr<sandbox_v1::SetBehaviourRequest> request = ToRequest(args);
   if (!request.ok()) return context.Fail(request.status());
-  return Show(context, Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::SetBehaviour, *request));
+  return ShowBehaviours(context,
+                        Call<sandbox_v1::SandboxAdmin>(context, context.sandbox, &Sandbox::SetBehaviour, *request));
 }
 
 ExitCode Books(const Context& context, const std::string& order_id) {
-  v1::GetBooksRequest request;
+  sandbox_v1::GetBooksRequest request;
   request.set_order_id(order_id);
-  absl::StatusOr<v1::Books> books = Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBooks, request);
-  if (!books.ok()) return Fail(context, books.status());
+  absl::StatusOr<sandbox_v1::Books> books =
+      Call<sandbox_v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBooks, request);
+  if (!books.ok()) return FailSandbox(context, books.status());
   Table table({{"key"},
                {"charges", Column::Align::kRight},
                {"charged", Column::Align::kRight},
                {"refunds", Column::Align::kRight},
                {"refunded", Column::Align::kRight},
                {"driver", Column::Align::kLeft, Column::Overflow::kCut}});
-  for (const v1::Books::Entry& entry : books->entries()) {
+  for (const sandbox_v1::Books::Entry& entry : books->entries()) {
     if (context.json) {
       context.PrintLine(ToJson(entry));
     } else {
@@ -150,12 +148,12 @@ void AddSet(CLI::App& group, Context& context) {
   command
       ->add_option("--repetition", args->repetition,
                    "What a repetition gets while the first call is late or slow (default: contract)")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, v1::Repetition>{{"contract", v1::REPETITION_UNSPECIFIED},
-                                                                        {"aborted", v1::REPETITION_ABORTED},
-                                                                        {"conflict", v1::REPETITION_CONFLICT},
-                                                                        {"declined", v1::REPETITION_DECLINED}})
-              .description(""))
+      ->transform(CLI::CheckedTransformer(
+                      std::map<std::string, sandbox_v1::Repetition>{{"contract", sandbox_v1::REPETITION_UNSPECIFIED},
+                                                                    {"aborted", sandbox_v1::REPETITION_ABORTED},
+                                                                    {"conflict", sandbox_v1::REPETITION_CONFLICT},
+                                                                    {"declined", sandbox_v1::REPETITION_DECLINED}})
+                      .description(""))
       ->type_name("contract|aborted|conflict|declined");
   command->add_option("--latency", args->p50, "Of ordinary answers, median")->type_name("DURATION");
   command->add_option("--latency-p99", args->p99, "The same, 99th percentile (default: the median)")
@@ -192,8 +190,8 @@ void AddSandboxCommands(CLI::App& app, Context& context) {
   show->footer("Example:\n  waybill sandbox show --sandbox 127.0.0.1:7420");
   show->callback([&context] {
     context.run = [&context] {
-      return Show(context, Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBehaviours,
-                                                  v1::GetBehavioursRequest()));
+      return ShowBehaviours(context, Call<sandbox_v1::SandboxAdmin>(context, context.sandbox, &Sandbox::GetBehaviours,
+                                                                    sandbox_v1::GetBehavioursRequest()));
     };
   });
 
@@ -210,8 +208,9 @@ void AddSandboxCommands(CLI::App& app, Context& context) {
   restart->footer("Example:\n  waybill sandbox restart\n\nIts log is on disk, so that its books survive.");
   restart->callback([&context] {
     context.run = [&context] {
-      auto answer = Call<v1::SandboxAdmin>(context, context.sandbox, &Sandbox::Restart, v1::RestartRequest());
-      if (!answer.ok()) return Fail(context, answer.status());
+      auto answer =
+          Call<sandbox_v1::SandboxAdmin>(context, context.sandbox, &Sandbox::Restart, sandbox_v1::RestartRequest());
+      if (!answer.ok()) return FailSandbox(context, answer.status());
       context.Note("restarting");
       return ExitCode::kOk;
     };

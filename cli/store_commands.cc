@@ -196,7 +196,7 @@ absl::StatusOr<std::unique_ptr<storage::RedisFleet>> OpenFleet(const Context& co
   return std::make_unique<storage::RedisFleet>(*url, storage::RedisFleetOptions{});
 }
 
-ExitCode Put(const Context& context, const PutArgs& args) {
+ExitCode PutDrivers(const Context& context, const PutArgs& args) {
   absl::StatusOr<std::vector<Driver>> drivers = DriversOf(args);
   if (!drivers.ok()) return context.Fail(drivers.status());
   absl::StatusOr<absl::Duration> ttl = ParseDuration(args.ttl);
@@ -221,7 +221,7 @@ ExitCode Put(const Context& context, const PutArgs& args) {
   return ExitCode::kOk;
 }
 
-ExitCode List(const Context& context, size_t limit) {
+ExitCode ListDrivers(const Context& context, size_t limit) {
   auto fleet = OpenFleet(context);
   if (!fleet.ok()) return context.Fail(fleet.status(), kRedisHint);
   absl::StatusOr<std::vector<storage::DriverPosition>> positions = (*fleet)->List(limit);
@@ -305,7 +305,7 @@ void AddPut(CLI::App& group, Context& context) {
       "  printf 'd-1,52.52,13.40\\nd-2,52.50,13.42\\n' | waybill driver put --file -");
   command->callback([&context, args, id, file] {
     if (id->empty() && file->empty()) throw CLI::RequiredError("id with --at, or --file");
-    context.run = [&context, args] { return Put(context, *args); };
+    context.run = [&context, args] { return PutDrivers(context, *args); };
   });
 }
 
@@ -324,7 +324,7 @@ void AddStoreCommands(CLI::App& app, Context& context) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber)
       ->type_name("N");
-  list->callback([&context, limit] { context.run = [&context, limit] { return List(context, *limit); }; });
+  list->callback([&context, limit] { context.run = [&context, limit] { return ListDrivers(context, *limit); }; });
 }
 
 }  // namespace waybill::cli

@@ -23,12 +23,8 @@
 namespace waybill::cli {
 namespace {
 
-namespace v1 = waybill::location::v1;
-using Locations = v1::LocationService::StubInterface;
-
-ExitCode FailCall(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.ingest, "--ingest or WAYBILL_INGEST"));
-}
+namespace location_v1 = waybill::location::v1;
+using Locations = location_v1::LocationService::StubInterface;
 
 std::string Points(int64_t count) { return fmt::format("{} point{}", count, count == 1 ? "" : "s"); }
 
@@ -354,7 +350,7 @@ ExitCode RunReplay(const Context& context, const ReplayArgs& args) {
   if (absl::IsInvalidArgument(status) && status.message().find("--") == absl::string_view::npos) {
     return context.Fail(status, "--skip-bad counts what is no point and goes on");
   }
-  if (!status.ok()) return FailCall(context, status);
+  if (!status.ok()) return FailIngest(context, status);
   if (!complete) {
     context.Note(options->state_path.empty() ? "interrupted" : "interrupted; the same command goes on from here");
     return ExitCode::kFailed;
@@ -375,8 +371,8 @@ struct ExportArgs {
   double min_distance_m = 0;
 };
 
-absl::StatusOr<v1::GetTrackRequest> ToRequest(const ExportArgs& args, absl::Time now) {
-  v1::GetTrackRequest request;
+absl::StatusOr<location_v1::GetTrackRequest> ToRequest(const ExportArgs& args, absl::Time now) {
+  location_v1::GetTrackRequest request;
   request.set_driver_id(args.driver);
   if (!args.from.empty()) {
     absl::StatusOr<absl::Time> from = ParseMoment(args.from, now);
@@ -400,22 +396,22 @@ absl::StatusOr<v1::GetTrackRequest> ToRequest(const ExportArgs& args, absl::Time
 }
 
 ExitCode Export(const Context& context, const ExportArgs& args) {
-  absl::StatusOr<v1::GetTrackRequest> request = ToRequest(args, context.clock.Now());
+  absl::StatusOr<location_v1::GetTrackRequest> request = ToRequest(args, context.clock.Now());
   if (!request.ok()) return context.Fail(request.status());
   std::optional<tracks::TrackFormat> format;
   if (!args.format.empty()) format = *tracks::ParseTrackFormat(args.format);
   std::unique_ptr<tracks::TrackWriter> writer;
   int64_t points = 0;
   do {
-    absl::StatusOr<v1::GetTrackResponse> page =
-        Call<v1::LocationService>(context, context.ingest, &Locations::GetTrack, *request);
-    if (!page.ok()) return FailCall(context, page.status());
+    absl::StatusOr<location_v1::GetTrackResponse> page =
+        Call<location_v1::LocationService>(context, context.ingest, &Locations::GetTrack, *request);
+    if (!page.ok()) return FailIngest(context, page.status());
     if (!writer) {  // not before the first answer: a mistake in the request leaves the old file as it was
       auto created = tracks::TrackWriter::Create(args.out, format);
       if (!created.ok()) return context.Fail(created.status());
       writer = *std::move(created);
     }
-    for (const v1::Point& point : page->points()) {
+    for (const location_v1::Point& point : page->points()) {
       absl::Status written = writer->Write(ToPosition(point));
       if (!written.ok()) return context.Fail(written);
       ++points;

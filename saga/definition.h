@@ -1,6 +1,6 @@
 // What a saga of one kind does, step by step:
 //
-//   saga::Define<Order>("place_order")
+//   saga::Define<Order>()
 //       .Step("charge_payment").Does(Charge(payments)).UndoneBy(Refund(payments))
 //       .Step("assign_driver").Does(Assign(dispatch)).UndoneBy(Release(dispatch))
 //       .Done();
@@ -19,6 +19,7 @@
 #include "absl/functional/any_invocable.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
+#include "saga/record.h"
 #include "saga/retry_policy.h"
 
 namespace waybill::saga {
@@ -60,6 +61,13 @@ struct Attempt {
 
 using OutcomeCallback = absl::AnyInvocable<void(Outcome)>;
 
+// An action on a record of whatever kind, as the runner calls it; see Action.
+struct AnyAction {
+  std::function<void(const Attempt&, Record&, OutcomeCallback done)> call;
+  bool journaled = false;
+  std::function<void(Record&)> claim_lost;
+};
+
 // Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
 // once, on any thread, perhaps at once, and not later than the attempt's deadline.
 //
@@ -74,29 +82,57 @@ struct Action {
   // Takes what the call claimed out of the payload again, since the journal gave the claim to another saga; null:
   // nothing is there to take out.
   std::function<void(P&)> claim_lost;
+
+  operator AnyAction() const {  // NOLINT(google-explicit-constructor): it is one
+    AnyAction any;
+    any.journaled = journaled;
+    if (call) {
+      any.call = [typed = call](const Attempt& attempt, Record& record, OutcomeCallback done) {
+        typed(attempt, As<P>(record).payload, std::move(done));
+      };
+    }
+    if (claim_lost) any.claim_lost = [typed = claim_lost](Record& record) { typed(As<P>(record).payload); };
+    return any;
+  }
 };
 
-template <typename P>
 struct Step {
   std::string name;
-  Action<P> does;
-  Action<P> undone_by;  // call empty: there is nothing to undo
+  AnyAction does;
+  AnyAction undone_by;  // call empty: there is nothing to undo
   // Tells the step, once the saga has succeeded for good, that it will not be undone; call empty: it need not know.
   // Under the same key; repeated until it succeeds.
-  Action<P> closed_by;
+  AnyAction closed_by;
   RetryPolicy retry;
 };
 
-template <typename P>
 struct Definition {
-  std::string name;
-  std::vector<Step<P>> steps;
+  std::string kind;
+  std::vector<Step> steps;
+};
+
+// The kinds of sagas that a process drives, each once.
+class Kinds {
+ public:
+  explicit Kinds(std::vector<Definition> definitions) : definitions_(std::move(definitions)) {}
+
+  // Null: this process does not know the kind.
+  const Definition* Find(std::string_view kind) const {
+    for (const Definition& definition : definitions_) {
+      if (definition.kind == kind) return &definition;
+    }
+    return nullptr;
+  }
+  const std::vector<Definition>& all() const { return definitions_; }
+
+ private:
+  std::vector<Definition> definitions_;
 };
 
 template <typename P>
 class DefinitionBuilder {
  public:
-  explicit DefinitionBuilder(std::string name) { definition_.name = std::move(name); }
+  DefinitionBuilder() { definition_.kind = P::kKind; }
 
   DefinitionBuilder& Step(std::string name) {
     definition_.steps.push_back({std::move(name), {}, {}, {}, {}});
@@ -118,18 +154,18 @@ class DefinitionBuilder {
     definition_.steps.back().retry = policy;
     return *this;
   }
-  Definition<P> Done() {
+  Definition Done() {
     assert(!definition_.steps.empty());
     return std::move(definition_);
   }
 
  private:
-  Definition<P> definition_;
+  Definition definition_;
 };
 
 template <typename P>
-DefinitionBuilder<P> Define(std::string name) {
-  return DefinitionBuilder<P>(std::move(name));
+DefinitionBuilder<P> Define() {
+  return DefinitionBuilder<P>();
 }
 
 }  // namespace waybill::saga

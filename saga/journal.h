@@ -3,11 +3,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -29,9 +28,8 @@ struct Lease {
 
 // One step forward of one saga: the record as it is to be, the entries to append, and what the journal must hold for it
 // to be allowed: the record's epoch, and `expected_seq` as its newest entry.
-template <typename P>
 struct Write {
-  const Record<P>* record = nullptr;
+  const Record* record = nullptr;
   std::span<const LogEntry> log;  // at least one; the last one's seq is record->seq
   int64_t expected_seq = 0;
 };
@@ -61,44 +59,53 @@ enum class Gap : uint8_t {
 // Not OK: the answer to what was just done is lost. A write is then repeated; a claim fails with this.
 using GapHook = std::function<absl::Status(Gap)>;
 
-template <typename P>
+// What a claim holds: one saga under one epoch.
+struct Held {
+  std::string_view kind;
+  Uuid id;
+  int64_t epoch = 0;
+};
+
+// For sagas of several kinds: each record says of which it is.
 class Journal {
  public:
+  using BeginDone = absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Record>> existing)>;
+  using AdvanceDone = absl::AnyInvocable<void(absl::StatusOr<WriteResult>)>;
+
   virtual ~Journal() = default;
 
   // --- Asynchronous; `done` is called exactly once, on any thread, perhaps before the call returns. What is passed by
   // reference stays valid and unchanged until then. A status that is not OK means unknown: it may have been written;
   // but see kStoreRefused.
 
-  // Makes a new saga durable, under this owner's lease, before its first call goes out. Answers the record that already
-  // holds the payload's deduplication key, if there is one: then nothing was written, or another process has claimed
-  // this very saga since. RESOURCE_EXHAUSTED: the queue is full.
-  virtual void Begin(const Record<P>& record,
-                     absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)> done) = 0;
+  // Makes a new saga durable, under this owner's lease, before its first call goes out. Null: it is. Otherwise the
+  // record that already holds the payload's deduplication key: nothing was written, or another process has claimed this
+  // very saga since. RESOURCE_EXHAUSTED: the queue is full.
+  virtual void Begin(const Record& record, BeginDone done) = 0;
 
   // Also renews the lease; when the new state is not unfinished, ends it. kApplied only for this very call: another
   // write, even of the same record, is told apart.
-  virtual void Advance(const Write<P>& write, absl::AnyInvocable<void(absl::StatusOr<WriteResult>)> done) = 0;
+  virtual void Advance(const Write& write, AdvanceDone done) = 0;
 
   // --- Synchronous; they block on the store. A claimed record is as of that very claim: its epoch is the one that this
   // claim made, which no other claim ever has, and everything that was written before is in it.
 
   // Claims up to `limit` unfinished sagas whose lease has expired, or that this instance held in an earlier life
   // (`own`). Never waits for rows that another process is working on.
-  virtual absl::StatusOr<std::vector<Record<P>>> ClaimExpired(bool own, size_t limit) = 0;
+  virtual absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) = 0;
 
   // Claims one saga for this owner and raises its epoch. Terminal sagas are answered as they are, unclaimed. NOT_FOUND;
   // FAILED_PRECONDITION (reason SAGA_LEASED) when a live lease is in the way.
-  virtual absl::StatusOr<Record<P>> Claim(const Uuid& id, ClaimMode mode) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Record>> Claim(const Uuid& id, ClaimMode mode) = 0;
 
   // Extends the lease of those that are still ours; answers the ones that are not. Waits neither for the calls above
   // nor for rows that another process is working on. One caller at a time.
-  virtual absl::StatusOr<std::vector<Uuid>> Renew(std::span<const std::pair<Uuid, int64_t>> id_and_epoch) = 0;
+  virtual absl::StatusOr<std::vector<Uuid>> Renew(std::span<const Held> held) = 0;
 
   // Ends every lease of this owner, so that another process takes over at once.
   virtual absl::Status ReleaseAll() = 0;
 
-  virtual absl::StatusOr<Record<P>> Load(const Uuid& id) = 0;  // NOT_FOUND
+  virtual absl::StatusOr<std::unique_ptr<Record>> Load(const Uuid& id) = 0;  // NOT_FOUND
   // Entries from `from_seq` on, in order.
   virtual absl::StatusOr<std::vector<LogEntry>> LoadLog(const Uuid& id, int64_t from_seq) = 0;
 };

@@ -2,8 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "runtime/ids.h"
@@ -22,6 +27,7 @@ struct Failure {
 
 struct Header {
   Uuid id;
+  std::string kind;  // which definition drives it
   State state = State::kRunning;
   int step = 0;     // index into the definition: the step being done or undone
   int attempt = 1;  // of that step, in that direction; from 1
@@ -35,13 +41,56 @@ struct Header {
   absl::Time updated_at;
 };
 
-// The payload type P has a nested type P::Effects and a member `effects` of that type: what the participants' outcomes
-// add to the books since the last journal write. The journal commits it together with the header, and the runner then
-// resets it to {}.
-template <typename P>
+// What the participants' outcomes add to the books since the last journal write, in a shape that any kind fits into.
+// The kind knows what the bits mean.
+using EffectBits = uint64_t;
+
+// A saga of some kind, as the engine hands it around. Whoever knows the kind sees the rest by As.
 struct Record : Header {
+  virtual ~Record() = default;
+  virtual std::unique_ptr<Record> Clone() const = 0;
+  virtual EffectBits effects() const = 0;
+  virtual void set_effects(EffectBits effects) = 0;
+
+ protected:
+  Record() = default;
+  Record(const Record&) = default;
+  Record(Record&&) = default;
+  Record& operator=(const Record&) = default;
+  Record& operator=(Record&&) = default;
+};
+
+// A payload type P names its kind (P::kKind), and has a type P::Effects, of at most eight plain bytes, and a member
+// `effects` of that type. The journal commits what is true there together with the header, and the runner then resets
+// it to {}.
+template <typename P>
+struct RecordOf final : Record {
+  using Effects = typename P::Effects;
+  static_assert(std::is_trivially_copyable_v<Effects> && sizeof(Effects) <= sizeof(EffectBits));
+
+  RecordOf() { kind = P::kKind; }
+  std::unique_ptr<Record> Clone() const override { return std::make_unique<RecordOf>(*this); }
+  EffectBits effects() const override {
+    EffectBits bits = 0;
+    std::memcpy(&bits, &payload.effects, sizeof(Effects));
+    return bits;
+  }
+  void set_effects(EffectBits bits) override { std::memcpy(&payload.effects, &bits, sizeof(Effects)); }
+
   P payload;
 };
+
+// The same record, as one of P's kind; it must be one.
+template <typename P>
+const RecordOf<P>& As(const Record& record) {
+  if (record.kind != P::kKind) std::abort();
+  return static_cast<const RecordOf<P>&>(record);
+}
+template <typename P>
+RecordOf<P>& As(Record& record) {
+  if (record.kind != P::kKind) std::abort();
+  return static_cast<RecordOf<P>&>(record);
+}
 
 // A log entry's outcome, persisted by name.
 enum class LogOutcome : uint8_t {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -43,6 +44,8 @@ struct Refund {
 };
 
 struct Order {
+  static constexpr std::string_view kKind = "place_order";
+
   std::string client;           // identity of the caller; scopes the idempotency key
   std::string idempotency_key;  // 1-255 visible ASCII characters
   std::string fingerprint;      // 32 bytes: SHA-256 over the canonical request
@@ -66,6 +69,6 @@ struct Order {
   Effects effects;
 };
 
-using OrderRecord = saga::Record<Order>;
+using OrderRecord = saga::RecordOf<Order>;
 
 }  // namespace waybill::storage

@@ -39,8 +39,8 @@ void ReturnCar(const Attempt&, Trip& trip, OutcomeCallback done) {
 
 }  // namespace
 
-saga::Definition<Trip> BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
-  return saga::Define<Trip>("book_trip")
+saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
+  return saga::Define<Trip>()
       .Step("book_flight")
       .Does(Book(airline, &Trip::flight_ticket))
       .UndoneBy(Cancel(airline))

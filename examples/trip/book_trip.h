@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "saga/definition.h"
 
@@ -9,6 +10,8 @@ namespace waybill::example {
 
 // The payload: what the saga is about, and what its participants answered.
 struct Trip {
+  static constexpr std::string_view kKind = "book_trip";
+
   std::string booking;  // deduplicates: one booking, one saga
   std::string traveller;
   std::string flight_ticket;  // "" until booked
@@ -33,6 +36,6 @@ class ReservationSystem {
 
 // The rental desk keeps its cars in the journal's own database: renting is an entry in our books, committed together
 // with the saga's outcome, and no call.
-saga::Definition<Trip> BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry = {});
+saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry = {});
 
 }  // namespace waybill::example

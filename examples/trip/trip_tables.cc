@@ -1,5 +1,7 @@
 #include "examples/trip/trip_tables.h"
 
+#include <utility>
+
 #include "fmt/format.h"
 #include "storage/postgres/saga_rows.h"
 
@@ -8,7 +10,6 @@ namespace waybill::example {
 using storage::kOidText;
 
 const std::string_view kTripSchema = R"sql(
-CREATE TYPE saga_state AS ENUM ('running', 'succeeded', 'closing', 'closed', 'compensating', 'compensated', 'resolved');
 CREATE TABLE trip_sagas (
     trip_id uuid PRIMARY KEY, booking text NOT NULL UNIQUE, traveller text NOT NULL,
     state saga_state NOT NULL DEFAULT 'running', step smallint NOT NULL DEFAULT 0, attempt integer NOT NULL DEFAULT 1,
@@ -40,12 +41,14 @@ TripTables::TripTables() {
       storage::kHeaderColumns);
 }
 
-void TripTables::AddBegin(const Trip& trip, std::span<storage::ArrayParam> columns) const {
+void TripTables::AddBegin(const saga::Record& record, std::span<storage::ArrayParam> columns) const {
+  const Trip& trip = saga::As<Trip>(record).payload;
   columns[0].AddText(trip.booking);
   columns[1].AddText(trip.traveller);
 }
 
-void TripTables::AddEffects(const Trip& trip, std::span<storage::ArrayParam> columns) const {
+void TripTables::AddEffects(const saga::Record& record, std::span<storage::ArrayParam> columns) const {
+  const Trip& trip = saga::As<Trip>(record).payload;
   if (trip.effects.car_changed && !trip.car_plate.empty()) {
     columns[0].AddText(trip.car_plate);
   } else {
@@ -54,16 +57,20 @@ void TripTables::AddEffects(const Trip& trip, std::span<storage::ArrayParam> col
   columns[1].AddBool(trip.effects.car_changed && trip.car_plate.empty());
 }
 
-absl::StatusOr<saga::Record<Trip>> TripTables::Decode(const storage::Rows& rows, int at) const {
+std::vector<std::string> TripTables::DedupeKey(const saga::Record& record) const {
+  return {saga::As<Trip>(record).payload.booking};
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> TripTables::Decode(const storage::Rows& rows, int at) const {
   storage::RowReader row(rows, at);
-  saga::Record<Trip> record;
-  static_cast<saga::Header&>(record) = storage::DecodeHeader(row);
+  saga::RecordOf<Trip> record;
+  storage::DecodeHeader(row, record);
   constexpr int kPayload = 1 + storage::kHeaderColumnCount;
   record.payload.booking = row.Text(kPayload);
   record.payload.traveller = row.Text(kPayload + 1);
   if (!row.IsNull(kPayload + 2)) record.payload.car_plate = row.Text(kPayload + 2);
   if (!row.status().ok()) return row.status();
-  return record;
+  return std::make_unique<saga::RecordOf<Trip>>(std::move(record));
 }
 
 }  // namespace waybill::example

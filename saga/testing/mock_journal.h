@@ -1,10 +1,9 @@
 // GoogleMock doubles of the saga library's interfaces.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -13,20 +12,15 @@
 
 namespace waybill::saga::testing {
 
-template <typename P>
-class MockJournal : public Journal<P> {
+class MockJournal : public Journal {
  public:
-  using BeginDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<Record<P>>>)>;
-  using AdvanceDone = absl::AnyInvocable<void(absl::StatusOr<WriteResult>)>;
-  using IdAndEpoch = std::pair<Uuid, int64_t>;
-
-  MOCK_METHOD(void, Begin, (const Record<P>& record, BeginDone done), (override));
-  MOCK_METHOD(void, Advance, (const Write<P>& write, AdvanceDone done), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<Record<P>>>, ClaimExpired, (bool own, size_t limit), (override));
-  MOCK_METHOD(absl::StatusOr<Record<P>>, Claim, (const Uuid& id, ClaimMode mode), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, Renew, (std::span<const IdAndEpoch> id_and_epoch), (override));
+  MOCK_METHOD(void, Begin, (const Record& record, BeginDone done), (override));
+  MOCK_METHOD(void, Advance, (const Write& write, AdvanceDone done), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<std::unique_ptr<Record>>>, ClaimExpired, (bool own, size_t limit), (override));
+  MOCK_METHOD(absl::StatusOr<std::unique_ptr<Record>>, Claim, (const Uuid& id, ClaimMode mode), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, Renew, (std::span<const Held> held), (override));
   MOCK_METHOD(absl::Status, ReleaseAll, (), (override));
-  MOCK_METHOD(absl::StatusOr<Record<P>>, Load, (const Uuid& id), (override));
+  MOCK_METHOD(absl::StatusOr<std::unique_ptr<Record>>, Load, (const Uuid& id), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<LogEntry>>, LoadLog, (const Uuid& id, int64_t from_seq), (override));
 };
 

@@ -12,39 +12,39 @@
 namespace waybill::order {
 namespace {
 
-namespace pb = waybill::ops::v1;
+namespace ops_pb = waybill::ops::v1;
 
-using ListCall = rpc::UnaryCall<pb::ListSagasRequest, pb::ListSagasResponse>;
-using GetCall = rpc::UnaryCall<pb::GetSagaRequest, pb::Saga>;
-using RetryCall = rpc::UnaryCall<pb::RetrySagaRequest, pb::Saga>;
-using ResolveCall = rpc::UnaryCall<pb::ResolveSagaRequest, pb::Saga>;
+using ListSagasCall = rpc::UnaryCall<ops_pb::ListSagasRequest, ops_pb::ListSagasResponse>;
+using GetSagaCall = rpc::UnaryCall<ops_pb::GetSagaRequest, ops_pb::Saga>;
+using RetrySagaCall = rpc::UnaryCall<ops_pb::RetrySagaRequest, ops_pb::Saga>;
+using ResolveSagaCall = rpc::UnaryCall<ops_pb::ResolveSagaRequest, ops_pb::Saga>;
 
 class SagaAdmin {
  public:
   SagaAdmin(SagaApi& api, std::vector<std::string> steps) : api_(api), steps_(std::move(steps)) {}
 
-  void List(ListCall::Ptr call) const;
-  void Get(GetCall::Ptr call) const {
+  void List(ListSagasCall::Ptr call) const;
+  void Get(GetSagaCall::Ptr call) const {
     absl::StatusOr<Uuid> id = TakeId(call->request().saga_id(), "saga_id");
     if (!id.ok()) {
       call->Finish(id.status());
       return;
     }
-    api_.Get(*id, Answering<GetCall>(std::move(call)));
+    api_.Get(*id, Answering<GetSagaCall>(std::move(call)));
   }
-  void Retry(RetryCall::Ptr call) const {
+  void Retry(RetrySagaCall::Ptr call) const {
     absl::StatusOr<Uuid> id = TakeId(call->request().saga_id(), "saga_id");
     if (!id.ok()) {
       call->Finish(id.status());
       return;
     }
     const SteadyTime deadline = call->deadline();
-    api_.Retry(*id, deadline, Answering<RetryCall>(std::move(call)));
+    api_.Retry(*id, deadline, Answering<RetrySagaCall>(std::move(call)));
   }
-  void Resolve(ResolveCall::Ptr call) const;
+  void Resolve(ResolveSagaCall::Ptr call) const;
 
  private:
-  void Fill(const storage::SagaView& view, pb::Saga& out) const;
+  void Fill(const storage::SagaView& view, ops_pb::Saga& out) const;
 
   template <typename Call>
   SagaApi::Done Answering(typename Call::Ptr call) const {
@@ -55,7 +55,7 @@ class SagaAdmin {
       }
       Fill(answer->saga, call->response());
       for (const saga::LogEntry& entry : answer->log) {
-        pb::SagaLogEntry& out = *call->response().add_log();
+        ops_pb::SagaLogEntry& out = *call->response().add_log();
         out.set_sequence(entry.seq);
         out.set_step(entry.step);
         out.set_attempt(entry.attempt);
@@ -72,7 +72,7 @@ class SagaAdmin {
   const std::vector<std::string> steps_;
 };
 
-void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
+void SagaAdmin::Fill(const storage::SagaView& view, ops_pb::Saga& out) const {
   const saga::Header& header = view.header;
   out.set_saga_id(header.id.ToString());
   out.set_state(ToWire(header.state));
@@ -92,7 +92,7 @@ void SagaAdmin::Fill(const storage::SagaView& view, pb::Saga& out) const {
   out.set_traceparent(header.traceparent);
 }
 
-void SagaAdmin::List(ListCall::Ptr call) const {
+void SagaAdmin::List(ListSagasCall::Ptr call) const {
   std::string filter = FilterOf(call->request());
   absl::StatusOr<storage::SagaQuery> query = TakeQuery(call->request());
   if (!query.ok()) {
@@ -107,7 +107,7 @@ void SagaAdmin::List(ListCall::Ptr call) const {
       call->Finish(sagas.status());
       return;
     }
-    pb::ListSagasResponse& response = call->response();
+    ops_pb::ListSagasResponse& response = call->response();
     if (sagas->size() > size) {
       sagas->resize(size);
       response.set_next_page_token(MakePageToken(sagas->back().header.id, filter));
@@ -117,8 +117,8 @@ void SagaAdmin::List(ListCall::Ptr call) const {
   });
 }
 
-void SagaAdmin::Resolve(ResolveCall::Ptr call) const {
-  const pb::ResolveSagaRequest& request = call->request();
+void SagaAdmin::Resolve(ResolveSagaCall::Ptr call) const {
+  const ops_pb::ResolveSagaRequest& request = call->request();
   absl::StatusOr<Uuid> id = TakeId(request.saga_id(), "saga_id");
   Violations violations;
   CheckText(request.reason(), 1, kReasonMax, "reason", violations);
@@ -130,21 +130,21 @@ void SagaAdmin::Resolve(ResolveCall::Ptr call) const {
   }
   std::string reason = fmt::format("{}: {}", request.operator_(), request.reason());
   const SteadyTime deadline = call->deadline();
-  api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveCall>(std::move(call)));
+  api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveSagaCall>(std::move(call)));
 }
 
 }  // namespace
 
 void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> steps) {
   auto admin = std::make_shared<const SagaAdmin>(api, std::move(steps));
-  server.Unary<pb::ListSagasRequest, pb::ListSagasResponse>(
-      "waybill.ops.v1.SagaAdmin/ListSagas", [admin](ListCall::Ptr call) { admin->List(std::move(call)); });
-  server.Unary<pb::GetSagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga",
-                                             [admin](GetCall::Ptr call) { admin->Get(std::move(call)); });
-  server.Unary<pb::RetrySagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/RetrySaga",
-                                               [admin](RetryCall::Ptr call) { admin->Retry(std::move(call)); });
-  server.Unary<pb::ResolveSagaRequest, pb::Saga>("waybill.ops.v1.SagaAdmin/ResolveSaga",
-                                                 [admin](ResolveCall::Ptr call) { admin->Resolve(std::move(call)); });
+  server.Unary<ops_pb::ListSagasRequest, ops_pb::ListSagasResponse>(
+      "waybill.ops.v1.SagaAdmin/ListSagas", [admin](ListSagasCall::Ptr call) { admin->List(std::move(call)); });
+  server.Unary<ops_pb::GetSagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga",
+                                                     [admin](GetSagaCall::Ptr call) { admin->Get(std::move(call)); });
+  server.Unary<ops_pb::RetrySagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/RetrySaga",
+                                                       [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
+  server.Unary<ops_pb::ResolveSagaRequest, ops_pb::Saga>(
+      "waybill.ops.v1.SagaAdmin/ResolveSaga", [admin](ResolveSagaCall::Ptr call) { admin->Resolve(std::move(call)); });
 }
 
 }  // namespace waybill::order

@@ -5,7 +5,7 @@
 
 namespace waybill::order {
 
-Chore RenewingLeases(OrderRunner& runner, absl::Duration lease) {
+Chore RenewingLeases(saga::Runner& runner, absl::Duration lease) {
   return EveryChore(std::min(lease / 10, absl::Seconds(1)), "renewing leases",
                     [&runner] { return runner.RenewLeases(); });
 }
@@ -33,11 +33,11 @@ absl::StatusOr<absl::Duration> Recovery::Run() {
   absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, options_.recovery_in_flight);
   if (!claimed.ok()) return claimed.status();
   if (*claimed > 0) log_.Info("orders recovered", {{"count", *claimed}, {"own", own_}});
-  if (*claimed < std::min(room, OrderRunner::kClaimMax)) {  // those were all
+  if (*claimed < std::min(room, saga::Runner::kClaimMax)) {  // those were all
     own_ = false;
     return options_.look;
   }
-  return room - *claimed >= OrderRunner::kClaimMax ? kNextBatch : kForRoom;
+  return room - *claimed >= saga::Runner::kClaimMax ? kNextBatch : kForRoom;
 }
 
 }  // namespace waybill::order

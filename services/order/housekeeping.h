@@ -27,14 +27,14 @@ struct HousekeepingOptions {
 // other orders the process drives is none of its business.
 class Recovery {
  public:
-  Recovery(OrderRunner& runner, const Logger& log, HousekeepingOptions options)
+  Recovery(saga::Runner& runner, const Logger& log, HousekeepingOptions options)
       : runner_(runner), log_(log), options_(options) {}
 
   // Claims what there is room for; how long to pause before the next look.
   absl::StatusOr<absl::Duration> Run();
 
  private:
-  OrderRunner& runner_;
+  saga::Runner& runner_;
   const Logger& log_;
   const HousekeepingOptions options_;
   bool own_ = true;  // orders of this instance's earlier life may be left
@@ -42,7 +42,7 @@ class Recovery {
 
 // Keeps the leases of what this process drives. For a thread of its own: the other chores may stand still for longer
 // than a lease lasts. `runner` outlives the chore.
-Chore RenewingLeases(OrderRunner& runner, absl::Duration lease);
+Chore RenewingLeases(saga::Runner& runner, absl::Duration lease);
 
 // `reconcile` compares the dispatch's book with the journal; null: there is none. All outlive the chores.
 std::vector<Chore> HousekeepingChores(storage::OrderStore& store, OrderMetrics& metrics, Recovery& recovery,

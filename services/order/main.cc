@@ -37,22 +37,21 @@
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/rights.h"
+#include "storage/postgres/saga_journal.h"
 #include "storage/redis/redis_fleet.h"
 
 namespace waybill::order {
 namespace {
 
 // The journal, as soon as Postgres answers and has the schema.
-absl::StatusOr<std::unique_ptr<storage::OrderJournal>> OpenJournal(const ServiceOptions& options,
-                                                                   const storage::OrderTables& tables,
-                                                                   storage::Pool& pool,
-                                                                   const storage::SagaJournalOptions& journal_options,
-                                                                   const saga::Lease& lease, const Clock& clock,
-                                                                   StopRequest& stop, const Logger& log) {
+absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
+    const ServiceOptions& options, const std::vector<const storage::SagaTables*>& tables, const saga::Kinds& kinds,
+    storage::Pool& pool, const storage::SagaJournalOptions& journal_options, const saga::Lease& lease,
+    const Clock& clock, StopRequest& stop, const Logger& log) {
   absl::Status ready = process::AwaitDatabase(options.database_url, storage::OrderRights(), options.migrate,
                                               options.store_wait, clock, stop, log);
   if (!ready.ok()) return ready;
-  return storage::OrderJournal::Open(tables, lease, options.database_url, pool, journal_options);
+  return storage::PostgresSagaJournal::Open(tables, kinds, lease, options.database_url, pool, journal_options);
 }
 
 // Lists may look through many orders. They get threads and connections of their own, so that the way of the money never
@@ -67,7 +66,7 @@ std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
 }
 
 void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& scans,
-                     const storage::Pool& claims, const storage::OrderJournal& journal) {
+                     const storage::Pool& claims, const storage::PostgresSagaJournal& journal) {
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>(journal.queue_depth()); });
   metrics.AddCallbackGauges(
@@ -146,11 +145,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
     dispatch = std::move(builtin);
   }
-  const saga::Definition<storage::Order> place_order = PlaceOrder(*payments, *dispatch, clock, options.saga);
+  const saga::Kinds kinds({PlaceOrder(*payments, *dispatch, clock, options.saga)});
 
   // The journal, and the runner that drives sagas over it.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
-  storage::OrderTables tables;
+  const storage::OrderTables order_tables;
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.queue_max = options.journal_queue_max;
@@ -162,12 +161,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   };
   journal_options.on_repeated = [&order_metrics](size_t writes) { order_metrics.Repeated(writes); };
   journal_options.on_refused = [&order_metrics](const absl::Status& why) { order_metrics.Refused(why); };
-  journal_options.steps = static_cast<int>(place_order.steps.size());
   journal_options.on_unreadable = [&log, &order_metrics](const absl::Status& why, bool marked) {
     order_metrics.Unreadable();
     if (!marked) log.Error("an order is left alone", {{"error", std::string(why.message())}});
   };
-  auto journal = OpenJournal(options, tables, claims, journal_options, lease, clock, stop, log);
+  auto journal = OpenJournal(options, {&order_tables}, kinds, claims, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
@@ -180,7 +178,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   saga::RunnerOptions runner_options;
   runner_options.lease = options.lease;
   runner_options.live_max = options.live_max;
-  OrderRunner runner(place_order, **journal, clock, scheduler, random, observer, runner_options);
+  saga::Runner runner(kinds, **journal, clock, scheduler, random, observer, runner_options);
 
   // What callers see.
   rpc::ServerOptions server_options;
@@ -191,7 +189,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock);
   AddOrderService(server, api, watches);
   std::vector<std::string> steps;
-  for (const auto& step : place_order.steps) steps.push_back(step.name);
+  for (const saga::Step& step : kinds.Find(storage::Order::kKind)->steps) steps.push_back(step.name);
   AddSagaAdmin(server, sagas, std::move(steps));
 
   HousekeepingOptions housekeeping_options;

@@ -35,7 +35,7 @@ absl::Status TooBusyError() {
   return storage::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
 }
 
-OrderApi::OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
                    WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
                    OrderApiOptions options)
     : runner_(runner),
@@ -59,32 +59,32 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string t
     RepeatOnly(std::move(order), wait, deadline, std::move(ended), std::move(answer));
     return;
   }
-  OrderRecord fresh;
-  fresh.id = ids_.Next();
-  fresh.created_at = clock_.Now();
-  fresh.updated_at = fresh.created_at;
-  fresh.traceparent = std::move(traceparent);
-  fresh.payload = std::move(order);
+  auto fresh = std::make_unique<OrderRecord>();
+  fresh->id = ids_.Next();
+  fresh->created_at = clock_.Now();
+  fresh->updated_at = fresh->created_at;
+  fresh->traceparent = std::move(traceparent);
+  fresh->payload = std::move(order);
 
-  const Uuid id = fresh.id;
+  const Uuid id = fresh->id;
   auto waited = std::make_shared<Waited>();
   BoundWait(waited, deadline, answer);
-  OrderRecord accepted = fresh;
+  OrderRecord accepted = *fresh;
   runner_.Start(
       std::move(fresh),
       [this, wait, answer, waited,
-       accepted = std::move(accepted)](absl::StatusOr<std::optional<OrderRecord>> existing) mutable {
+       accepted = std::move(accepted)](absl::StatusOr<std::unique_ptr<saga::Record>> existing) mutable {
         if (!existing.ok()) {
           answer->Give(existing.status());
-        } else if (existing->has_value()) {
+        } else if (*existing != nullptr) {
           waited->Name((*existing)->id);  // and not the order that was not made
-          Replay(**std::move(existing), accepted.payload, wait, std::move(answer));
+          Replay(std::move(saga::As<Order>(**existing)), accepted.payload, wait, std::move(answer));
         } else {
           waited->Name(accepted.id);
           if (wait == Wait::kUntilAccepted) answer->Give(Answer{&accepted, false});
         }
       },
-      [this, id, answer](absl::StatusOr<const OrderRecord*> settled) {
+      [this, id, answer](absl::StatusOr<const saga::Record*> settled) {
         Ended(id, saga::IsDecided, false, settled, answer);
       });
 }
@@ -137,7 +137,8 @@ void OrderApi::Replay(OrderRecord existing, const Order& repeated, Wait wait, Pe
 // --- Waiting for an order that is already under way, here or elsewhere.
 
 void OrderApi::AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer) {
-  OrderRunner::Settled settled = [this, order_id, is_end, replayed, answer](absl::StatusOr<const OrderRecord*> record) {
+  saga::Runner::Settled settled = [this, order_id, is_end, replayed,
+                                   answer](absl::StatusOr<const saga::Record*> record) {
     Ended(order_id, is_end, replayed, record, answer);
   };
   if (!runner_.WhenSettled(order_id, settled)) {
@@ -145,10 +146,10 @@ void OrderApi::AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pendi
   }
 }
 
-void OrderApi::Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const OrderRecord*> record,
+void OrderApi::Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const saga::Record*> record,
                      Pending answer) {
   if (record.ok()) {
-    answer->Give(Answer{*record, replayed});
+    answer->Give(Answer{&saga::As<Order>(**record), replayed});
   } else if (GetErrorDetail(record.status()).reason == "SHUTTING_DOWN") {
     answer->Give(record.status());
   } else {
@@ -217,12 +218,12 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
   saga::Directive cancel{saga::Directive::Kind::kCancel, reason};
   runner_.Direct(
       order_id, std::move(cancel), nullptr,
-      [this, order_id, reason, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
+      [this, order_id, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
           OnWorker([this, order_id, reason, attempt, answer] { CancelOnWorker(order_id, reason, attempt + 1, answer); },
                    answer);
         } else if (settled.ok()) {
-          answer->Give(Answer{*settled});
+          answer->Give(Answer{&saga::As<Order>(**settled)});
         } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
           answer->Give(WithOrder("ORDER_NOT_CANCELLABLE", std::string(settled.status().message()), order_id));
         } else {
@@ -259,12 +260,12 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
   // to an order that our books would refuse.
   runner_.Direct(
       order_id, {saga::Directive::Kind::kClose, ""},
-      [this, order_id](Order& order) { GiveBackDriver(dispatch_, order_id, order); },
-      [this, order_id, attempt, answer](absl::StatusOr<const OrderRecord*> settled) {
+      [this, order_id](saga::Record& record) { GiveBackDriver(dispatch_, order_id, saga::As<Order>(record).payload); },
+      [this, order_id, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
           OnWorker([this, order_id, attempt, answer] { CompleteOnWorker(order_id, attempt + 1, answer); }, answer);
         } else if (settled.ok()) {
-          answer->Give(Answer{*settled});
+          answer->Give(Answer{&saga::As<Order>(**settled)});
         } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
           answer->Give(WithOrder("ORDER_NOT_CONFIRMED", std::string(settled.status().message()), order_id));
         } else {

@@ -26,8 +26,6 @@
 
 namespace waybill::order {
 
-using OrderRunner = saga::Runner<storage::Order>;
-
 struct OrderApiOptions {
   absl::Duration wait_max = absl::Seconds(30);
   absl::Duration answer_margin = absl::Milliseconds(5);  // an answer is given so long before the caller's deadline
@@ -47,7 +45,7 @@ class OrderApi {
 
   // All outlive this; no callback is in flight when it is destroyed. Lists have workers of their own: a slow one shall
   // hold up nobody but lists.
-  OrderApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+  OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
            WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
            OrderApiOptions options);
 
@@ -105,14 +103,14 @@ class OrderApi {
   void RepeatOnly(storage::Order order, Wait wait, SteadyTime deadline, absl::Status otherwise, Pending answer);
   void Replay(storage::OrderRecord existing, const storage::Order& repeated, Wait wait, Pending answer);
   void AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer);
-  void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const storage::OrderRecord*> record,
+  void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const saga::Record*> record,
              Pending answer);
   void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
   void OnWorker(WorkerPool::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer);
   void CompleteOnWorker(const Uuid& order_id, int attempt, Pending answer);
 
-  OrderRunner& runner_;
+  saga::Runner& runner_;
   Dispatch& dispatch_;
   storage::OrderStore& store_;
   WorkerPool& workers_;

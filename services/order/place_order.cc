@@ -147,10 +147,10 @@ saga::Action<Order> Release(Dispatch& dispatch) {
 
 }  // namespace
 
-saga::Definition<Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
-                                   const PlaceOrderOptions& options) {
+saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
+                            const PlaceOrderOptions& options) {
   // clang-format off
-  return saga::Define<Order>("place_order")
+  return saga::Define<Order>()
       .Step(std::string(kChargePayment)).Does(Charge(payments, clock)).UndoneBy(Refund(payments, clock)).Retried(options.payment)
       .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch)
       .Done();

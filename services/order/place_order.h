@@ -24,8 +24,8 @@ struct PlaceOrderOptions {
 };
 
 // The participants and the clock outlive the definition.
-saga::Definition<storage::Order> PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
-                                            const PlaceOrderOptions& options = {});
+saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
+                            const PlaceOrderOptions& options = {});
 
 // Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch. A remote one is told
 // when the saga closes the step.

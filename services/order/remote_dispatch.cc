@@ -8,11 +8,11 @@
 
 namespace waybill::order {
 
-namespace pb = waybill::dispatch::v1;
+namespace dispatch_pb = waybill::dispatch::v1;
 
 void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const storage::Order& order, int,
                             absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) {
-  pb::AssignDriverRequest request;
+  dispatch_pb::AssignDriverRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
   if (order.pickup.has_value()) {
@@ -20,9 +20,9 @@ void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const stor
     request.mutable_pickup()->set_longitude(order.pickup->longitude);
   }
   WAYBILL_FAILPOINT("dispatch.before_send");
-  client_.Call<pb::AssignDriverResponse>(
+  client_.Call<dispatch_pb::AssignDriverResponse>(
       "waybill.dispatch.v1.Dispatcher/AssignDriver", request, OptionsOf(call),
-      [done = std::move(done)](const absl::Status& status, pb::AssignDriverResponse& response) mutable {
+      [done = std::move(done)](const absl::Status& status, dispatch_pb::AssignDriverResponse& response) mutable {
         WAYBILL_FAILPOINT("dispatch.after_receive");
         if (!status.ok()) {
           done(status);
@@ -38,13 +38,15 @@ void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const stor
 
 void RemoteDispatch::Release(const ParticipantCall& call, const Uuid&, const storage::Order&,
                              absl::AnyInvocable<void(absl::Status)> done) {
-  pb::ReleaseDriverRequest request;
+  dispatch_pb::ReleaseDriverRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
   WAYBILL_FAILPOINT("dispatch.before_release");
-  client_.Call<pb::ReleaseDriverResponse>(
+  client_.Call<dispatch_pb::ReleaseDriverResponse>(
       "waybill.dispatch.v1.Dispatcher/ReleaseDriver", request, OptionsOf(call),
-      [done = std::move(done)](const absl::Status& status, pb::ReleaseDriverResponse&) mutable { done(status); });
+      [done = std::move(done)](const absl::Status& status, dispatch_pb::ReleaseDriverResponse&) mutable {
+        done(status);
+      });
 }
 
 }  // namespace waybill::order

@@ -8,20 +8,20 @@
 
 namespace waybill::order {
 
-namespace pb = waybill::payment::v1;
+namespace payment_pb = waybill::payment::v1;
 
 void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& order,
                            absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
-  pb::ChargeRequest request;
+  payment_pb::ChargeRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
   request.set_user_id(order.user_id);
   request.set_amount_minor(order.amount_minor);
   request.set_currency(order.currency);
   request.set_minor_unit_exponent(storage::CurrencyExponent(order.currency).value_or(0));
-  client_.Call<pb::ChargeResponse>(
+  client_.Call<payment_pb::ChargeResponse>(
       "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
-      [done = std::move(done)](const absl::Status& status, pb::ChargeResponse& response) mutable {
+      [done = std::move(done)](const absl::Status& status, payment_pb::ChargeResponse& response) mutable {
         if (!status.ok()) {
           done(status);
         } else if (response.has_approved()) {
@@ -36,12 +36,12 @@ void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& or
 
 void RemoteGateway::Refund(const ParticipantCall& call, const storage::Order&,
                            absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
-  pb::RefundRequest request;
+  payment_pb::RefundRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
-  client_.Call<pb::RefundResponse>(
+  client_.Call<payment_pb::RefundResponse>(
       "waybill.payment.v1.PaymentGateway/Refund", request, OptionsOf(call),
-      [done = std::move(done)](const absl::Status& status, pb::RefundResponse& response) mutable {
+      [done = std::move(done)](const absl::Status& status, payment_pb::RefundResponse& response) mutable {
         if (!status.ok()) {
           done(status);
           return;

@@ -59,14 +59,16 @@ void SagaApi::Retry(const Uuid& saga_id, SteadyTime deadline, Done done) {
 }
 
 void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done) {
-  auto prepare = [this, saga_id](storage::Order& order) {
+  auto prepare = [this, saga_id](saga::Record& record) {
+    if (record.kind != storage::Order::kKind) return;
+    storage::Order& order = saga::As<storage::Order>(record).payload;
     if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will
   };
   Direct(saga_id, {saga::Directive::Kind::kResolve, std::move(reason)}, prepare, deadline, CheckStuck, std::move(done));
 }
 
 // The saga may go on backing off for long; the answer says how it stands after one more try, or after `retry_wait_`.
-void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, SteadyTime deadline,
+void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
                      std::function<absl::Status(const SagaView&)> check, Done done) {
   auto answer = std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
   WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
@@ -80,26 +82,25 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner
     SteadyTime now = clock_.Steady();
     answer->Bound(std::min(now + retry_wait_, deadline - absl::Milliseconds(100)),
                   [this, saga_id, answer] { AnswerRead(saga_id, answer); });
-    runner_.Direct(
-        saga_id, std::move(directive), std::move(prepare),
-        [this, saga_id, check = std::move(check), answer](absl::StatusOr<const storage::OrderRecord*> settled) {
-          WAYBILL_FAILPOINT("resolve.after_commit");
-          if (GetErrorDetail(settled.status()).reason == "UNREADABLE_ROW") {
-            answer->Give(settled.status());
-            return;
-          }
-          if (settled.status().code() != absl::StatusCode::kFailedPrecondition) {
-            AnswerRead(saga_id, answer);
-            return;
-          }
-          // It moved between our look and our word.
-          WorkerPool::Task again = [this, saga_id, check, answer, refused = settled.status()] {
-            absl::StatusOr<SagaView> now_is = store_.GetSaga(saga_id);
-            absl::Status why = now_is.ok() ? check(*now_is) : now_is.status();
-            answer->Give(why.ok() ? refused : why);
-          };
-          if (!workers_.Submit(again)) answer->Give(TooBusyError());
-        });
+    runner_.Direct(saga_id, std::move(directive), std::move(prepare),
+                   [this, saga_id, check = std::move(check), answer](absl::StatusOr<const saga::Record*> settled) {
+                     WAYBILL_FAILPOINT("resolve.after_commit");
+                     if (GetErrorDetail(settled.status()).reason == "UNREADABLE_ROW") {
+                       answer->Give(settled.status());
+                       return;
+                     }
+                     if (settled.status().code() != absl::StatusCode::kFailedPrecondition) {
+                       AnswerRead(saga_id, answer);
+                       return;
+                     }
+                     // It moved between our look and our word.
+                     WorkerPool::Task again = [this, saga_id, check, answer, refused = settled.status()] {
+                       absl::StatusOr<SagaView> now_is = store_.GetSaga(saga_id);
+                       absl::Status why = now_is.ok() ? check(*now_is) : now_is.status();
+                       answer->Give(why.ok() ? refused : why);
+                     };
+                     if (!workers_.Submit(again)) answer->Give(TooBusyError());
+                   });
   };
   if (!workers_.Submit(task)) answer->Give(TooBusyError());
 }

@@ -26,7 +26,7 @@ class SagaApi {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
 
   // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
-  SagaApi(OrderRunner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
+  SagaApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
           WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock,
           absl::Duration retry_wait = absl::Seconds(3))
       : runner_(runner),
@@ -48,11 +48,11 @@ class SagaApi {
  private:
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
   absl::StatusOr<Answer> Read(const Uuid& saga_id);
-  void Direct(const Uuid& saga_id, saga::Directive directive, OrderRunner::Prepare prepare, SteadyTime deadline,
+  void Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
               std::function<absl::Status(const storage::SagaView&)> check, Done done);
   void AnswerRead(const Uuid& saga_id, const Pending& answer);
 
-  OrderRunner& runner_;
+  saga::Runner& runner_;
   Dispatch& dispatch_;
   storage::OrderStore& store_;
   WorkerPool& workers_;

@@ -24,7 +24,7 @@ const std::string& SelectOrder() {
 absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   RowReader row(rows, at);
   OrderRecord record;
-  static_cast<saga::Header&>(record) = DecodeHeader(row);
+  DecodeHeader(row, record);
   Order& order = record.payload;
   order.client = row.Text(12);
   order.idempotency_key = row.Text(13);

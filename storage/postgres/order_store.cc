@@ -50,7 +50,8 @@ absl::Status TooBroadOr(const absl::Status& status) {
 absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   RowReader row(rows, at);
   SagaView view;
-  view.header = DecodeHeader(row);
+  view.header.kind = Order::kKind;
+  DecodeHeader(row, view.header);
   view.owner = row.Text(kHeaderColumnCount + 1);
   if (!row.IsNull(kHeaderColumnCount + 2)) view.lease_until = row.Time(kHeaderColumnCount + 2, "lease_until");
   if (!row.status().ok()) return row.status();

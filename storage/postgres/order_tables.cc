@@ -1,6 +1,7 @@
 #include "storage/postgres/order_tables.h"
 
 #include <optional>
+#include <utility>
 
 #include "storage/postgres/order_rows.h"
 
@@ -49,7 +50,8 @@ OrderTables::OrderTables() {
   sql_.select = SelectOrder();
 }
 
-void OrderTables::AddBegin(const Order& order, std::span<ArrayParam> columns) const {
+void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const {
+  const Order& order = saga::As<Order>(record).payload;
   columns[0].AddText(order.client);
   columns[1].AddText(order.idempotency_key);
   columns[2].AddBytes(order.fingerprint);
@@ -65,7 +67,8 @@ void OrderTables::AddBegin(const Order& order, std::span<ArrayParam> columns) co
   }
 }
 
-void OrderTables::AddEffects(const Order& order, std::span<ArrayParam> columns) const {
+void OrderTables::AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const {
+  const Order& order = saga::As<Order>(record).payload;
   if (order.effects.charged) {
     columns[0].AddInt(order.charge->amount_minor);
     columns[1].AddText(order.currency);
@@ -91,6 +94,15 @@ void OrderTables::AddEffects(const Order& order, std::span<ArrayParam> columns) 
   columns[8].AddBool(order.effects.released);
 }
 
-absl::StatusOr<OrderRecord> OrderTables::Decode(const Rows& rows, int row) const { return DecodeOrder(rows, row); }
+std::vector<std::string> OrderTables::DedupeKey(const saga::Record& record) const {
+  const Order& order = saga::As<Order>(record).payload;
+  return {order.client, order.idempotency_key};
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> OrderTables::Decode(const Rows& rows, int row) const {
+  absl::StatusOr<OrderRecord> order = DecodeOrder(rows, row);
+  if (!order.ok()) return order.status();
+  return std::make_unique<OrderRecord>(*std::move(order));
+}
 
 }  // namespace waybill::storage

@@ -1,30 +1,29 @@
 // The order's saga in Postgres: order_sagas, order_saga_steps, payments, order_assignments.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/order.h"
-#include "storage/postgres/saga_journal.h"
+#include "storage/postgres/saga_tables.h"
 
 namespace waybill::storage {
 
-class OrderTables final : public SagaTables<Order> {
+class OrderTables final : public SagaTables {
  public:
   OrderTables();
+  std::string_view kind() const override { return Order::kKind; }
   const Sql& sql() const override { return sql_; }
-  void AddBegin(const Order& order, std::span<ArrayParam> columns) const override;
-  void AddEffects(const Order& order, std::span<ArrayParam> columns) const override;
-  std::vector<std::string> DedupeKey(const Order& order) const override {
-    return {order.client, order.idempotency_key};
-  }
-  absl::StatusOr<OrderRecord> Decode(const Rows& rows, int row) const override;
+  void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
+  void AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const override;
+  std::vector<std::string> DedupeKey(const saga::Record& record) const override;
+  absl::StatusOr<std::unique_ptr<saga::Record>> Decode(const Rows& rows, int row) const override;
 
  private:
   Sql sql_;
 };
-
-using OrderJournal = PostgresSagaJournal<Order>;
 
 }  // namespace waybill::storage

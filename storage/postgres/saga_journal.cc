@@ -1,65 +1,591 @@
 #include "storage/postgres/saga_journal.h"
 
-namespace waybill::storage {
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <deque>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <utility>
 
-std::string ColumnNames(const std::vector<UnnestColumn>& columns) {
-  std::string names;
-  for (const UnnestColumn& column : columns) {
-    if (!names.empty()) names += ", ";
-    names += column.name;
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "storage/postgres/saga_rows.h"
+#include "storage/postgres/sqlstate.h"
+#include "storage/reasons.h"
+
+namespace waybill::storage {
+namespace {
+
+// The columns of an advance before its effects.
+constexpr size_t kAdvanceHeader = 12;
+
+absl::Status JournalFull() { return QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
+
+void AddOptionalText(ArrayParam& column, const std::string& text) {
+  if (text.empty()) {
+    column.AddNull();
+  } else {
+    column.AddText(text);
   }
-  return names;
 }
 
-std::string Unnest(const std::vector<UnnestColumn>& columns, std::string_view alias, int first,
-                   std::vector<Oid>& oids) {
-  std::string arrays;
-  for (const UnnestColumn& column : columns) {
-    if (!arrays.empty()) arrays += ", ";
-    arrays += fmt::format("${}", first++);
-    oids.push_back(column.element);
-    switch (column.element) {
-      case kOidUuid:
-        arrays += "::uuid[]";
-        break;
-      case kOidText:
-        arrays += "::text[]";
-        break;
-      case kOidBytea:
-        arrays += "::bytea[]";
-        break;
-      case kOidInt2:
-        arrays += "::smallint[]";
-        break;
-      case kOidInt4:
-        arrays += "::integer[]";
-        break;
-      case kOidInt8:
-        arrays += "::bigint[]";
-        break;
-      case kOidFloat8:
-        arrays += "::double precision[]";
-        break;
-      case kOidBool:
-        arrays += "::boolean[]";
-        break;
-      case kOidTimestamptz:
-        arrays += "::timestamptz[]";
-        break;
-      default:
-        std::abort();  // a column type that this list does not know yet
+// A renewal that takes too long is tried again while the lease lasts.
+ConnectionOptions RenewalConnectionOptions(absl::Duration lease) {
+  ConnectionOptions options = ReadConnectionOptions();
+  options.application_name = "waybill-leases";
+  // A renewal that a crash loses ends a lease early, which the epoch makes harmless: it waits for no disk, and not for
+  // a synchronous standby that is gone.
+  options.settings.emplace_back("synchronous_commit", "off");
+  options.statement_timeout = std::clamp(lease / 3, absl::Seconds(1), options.statement_timeout);
+  options.connect_timeout = std::min(options.connect_timeout, options.statement_timeout);
+  return options;
+}
+
+absl::Status CheckStep(const saga::Record& record, int steps) {
+  if (record.step < steps) return absl::OkStatus();
+  return UnreadableRow(record.id, "step", fmt::format("is {}, and this version has {}", record.step, steps));
+}
+
+}  // namespace
+
+// --- Writing.
+
+class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
+ public:
+  Writer(PostgresSagaJournal& journal, std::unique_ptr<Connection> connection)
+      : journal_(journal), connection_(std::move(connection)) {
+    for (const std::unique_ptr<Kind>& kind : journal.kinds_) parts_.emplace_back(*kind);
+  }
+
+  absl::Status Prepare() {
+    const bool fenced = !WAYBILL_FAULT("epoch_check_off");
+    if (!fenced) careful_batches_ = std::numeric_limits<int64_t>::max();
+    for (const Part& part : parts_) {
+      const SagaJournalSql& sql = part.kind.sql;
+      for (const auto& [name, text] : {std::pair{&part.begin, &sql.begin},
+                                       {&part.begin_quick, &sql.begin_quick},
+                                       {&part.advance, fenced ? &sql.advance : &sql.advance_unfenced},
+                                       {&part.advance_quick, &sql.advance_quick}}) {
+        if (auto status = connection_->Prepare(*name, *text); !status.ok()) return status;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  BatchResult Write(std::span<Op> batch) override {
+    const auto started = std::chrono::steady_clock::now();
+    if (absl::Status connected = connection_->EnsureConnected(); !connected.ok()) return Fail(connected);
+    Split(batch);
+    const bool quick = careful_batches_ == 0;
+    absl::Status written = WriteOnce(quick);
+    if (quick && IsUniqueViolation(written)) {
+      careful_batches_ = kCarefulBatches;
+      written = WriteOnce(false);
+    }
+    if (!quick) --careful_batches_;
+    if (!written.ok()) return Fail(written);
+    journal_.options_.on_commit(batch.size(), absl::FromChrono(std::chrono::steady_clock::now() - started));
+    return BatchResult::kWritten;
+  }
+
+  void Complete(Op& op, const absl::Status& status) override {
+    if (auto* begin = std::get_if<BeginOp>(&op.what)) {
+      if (status.ok()) {
+        begin->done(std::move(begin->answer));
+      } else {
+        begin->done(status);
+      }
+    } else {
+      auto& advance = std::get<AdvanceOp>(op.what);
+      if (status.ok()) {
+        advance.done(advance.result);
+      } else {
+        advance.done(status);
+      }
     }
   }
-  return fmt::format("unnest({}) AS {}({})", arrays, alias, ColumnNames(columns));
+
+  absl::Status BadDataError() override {
+    journal_.options_.on_refused(last_error_);
+    return last_error_;
+  }
+
+ private:
+  // Repeated keys and lost claims come in crowds (clients that retry, replicas short of drivers), and a quick batch
+  // that fails is written twice: so many batches are written carefully after one.
+  static constexpr int64_t kCarefulBatches = 1'000;
+
+  // What of a batch is of one kind.
+  struct Part {
+    explicit Part(const Kind& kind) : kind(kind) {
+      const std::string name(kind.tables.kind());
+      begin = name + ".begin";
+      begin_quick = name + ".begin_quick";
+      advance = name + ".advance";
+      advance_quick = name + ".advance_quick";
+      for (Oid oid : kind.sql.begin_oids) begin_columns.emplace_back(oid);
+      for (Oid oid : kind.sql.advance_oids) advance_columns.emplace_back(oid);
+    }
+
+    const Kind& kind;
+    std::string begin, begin_quick, advance, advance_quick;  // names of the prepared statements
+    std::vector<ArrayParam> begin_columns, advance_columns;
+    std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins;  // with their keys
+    std::vector<AdvanceOp*> advances;
+  };
+
+  BatchResult Fail(const absl::Status& status) {
+    last_error_ = status;
+    journal_.options_.on_error(status);
+    return ToBatchResult(status);
+  }
+
+  Part& PartOf(const saga::Record& record) {
+    for (Part& part : parts_) {
+      if (part.kind.tables.kind() == record.kind) return part;
+    }
+    std::abort();  // a kind that the journal was not opened with: a bug
+  }
+
+  // Sorted, so that writers that meet on the same rows lock them in the same order.
+  void Split(std::span<Op> batch) {
+    for (Part& part : parts_) {
+      part.begins.clear();
+      part.advances.clear();
+    }
+    for (Op& op : batch) {
+      if (auto* begin = std::get_if<BeginOp>(&op.what)) {
+        Part& part = PartOf(*begin->record);
+        part.begins.emplace_back(part.kind.tables.DedupeKey(*begin->record), begin);
+      } else {
+        auto& advance = std::get<AdvanceOp>(op.what);
+        PartOf(*advance.write.record).advances.push_back(&advance);
+      }
+    }
+    for (Part& part : parts_) {
+      std::sort(part.begins.begin(), part.begins.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::sort(part.advances.begin(), part.advances.end(),
+                [](const auto* a, const auto* b) { return a->write.record->id < b->write.record->id; });
+    }
+  }
+
+  absl::Status WriteOnce(bool quick) {
+    std::deque<std::vector<Param>> params;
+    std::vector<Statement> statements;
+    // Finishes first: they free what the new ones may want.
+    bool advancing = false, beginning = false;
+    for (Part& part : parts_) {
+      if (part.advances.empty()) continue;
+      FillAdvance(part);
+      params.push_back({journal_.LeaseMicros()});
+      params.back().insert(params.back().end(), part.advance_columns.begin(), part.advance_columns.end());
+      statements.push_back({quick ? part.advance_quick : part.advance, params.back()});
+      advancing = true;
+    }
+    if (advancing) {
+      WAYBILL_FAILPOINT("advance.before_commit");
+    }
+    for (Part& part : parts_) {
+      if (part.begins.empty()) continue;
+      FillBegin(part);
+      params.push_back({Param::Text(journal_.owner_), journal_.LeaseMicros()});
+      params.back().insert(params.back().end(), part.begin_columns.begin(), part.begin_columns.end());
+      statements.push_back({quick ? part.begin_quick : part.begin, params.back()});
+      beginning = true;
+    }
+    if (beginning) {
+      WAYBILL_FAILPOINT("begin.before_commit");
+    }
+    auto results = connection_->Pipeline(statements);
+    if (!results.ok()) return results.status();
+    size_t at = 0;
+    if (advancing) {
+      WAYBILL_FAILPOINT("advance.after_commit");
+      if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterAdvance); !lost.ok()) return lost;
+      for (Part& part : parts_) {
+        if (part.advances.empty()) continue;
+        if (absl::Status read = ReadAdvance(part, (*results)[at++]); !read.ok()) return read;
+      }
+    }
+    if (beginning) {
+      WAYBILL_FAILPOINT("begin.after_commit");
+      if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterBegin); !lost.ok()) return lost;
+      for (Part& part : parts_) {
+        if (part.begins.empty()) continue;
+        for (auto& [key, op] : part.begins) op->answer = nullptr;
+        const Rows& inserted = (*results)[at++];
+        if (absl::Status read = quick ? absl::OkStatus() : ReadBegin(part, inserted); !read.ok()) return read;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void FillBegin(Part& part) {
+    for (ArrayParam& column : part.begin_columns) column.Clear();
+    for (auto& [key, op] : part.begins) {
+      const saga::Record& record = *op->record;
+      part.begin_columns[0].AddId(record.id);
+      AddOptionalText(part.begin_columns[1], record.traceparent);
+      part.begin_columns[2].AddTime(record.created_at);
+      part.kind.tables.AddBegin(record, std::span(part.begin_columns).subspan(3));
+    }
+  }
+
+  void FillAdvance(Part& part) {
+    for (ArrayParam& column : part.advance_columns) column.Clear();
+    const size_t effects = part.kind.tables.sql().effects.size();
+    std::span<ArrayParam> header(part.advance_columns);
+    std::span<ArrayParam> log = header.subspan(kAdvanceHeader + effects);
+    for (AdvanceOp* op : part.advances) {
+      const saga::Record& record = *op->write.record;
+      header[0].AddId(record.id);
+      header[1].AddInt(record.epoch);
+      header[2].AddInt(op->write.expected_seq);
+      header[3].AddInt(record.seq);
+      header[4].AddText(saga::Name(record.state));
+      header[5].AddInt(record.step);
+      header[6].AddInt(record.attempt);
+      header[7].AddBool(record.needs_attention);
+      AddOptionalText(header[8], record.failure.reason);
+      AddOptionalText(header[9], record.failure.detail);
+      header[10].AddTime(record.updated_at);
+      header[11].AddInt(op->id);
+      part.kind.tables.AddEffects(record, header.subspan(kAdvanceHeader, effects));
+      for (const saga::LogEntry& entry : op->write.log) {
+        log[0].AddId(record.id);
+        log[1].AddInt(entry.seq);
+        log[2].AddText(entry.step);
+        log[3].AddInt(entry.attempt);
+        log[4].AddText(saga::Name(entry.outcome));
+        log[5].AddText(saga::Name(entry.state));
+        AddOptionalText(log[6], entry.detail);
+        log[7].AddTime(entry.at);
+      }
+    }
+  }
+
+  // The statement answers the ids that were inserted. The others met their key, or themselves: the commit of an earlier
+  // try whose answer was lost. An id is made once and at random, so it proves that; the epoch tells whether another
+  // process has claimed the saga since.
+  absl::Status ReadBegin(Part& part, const Rows& inserted) {
+    if (inserted.size() == static_cast<int>(part.begins.size())) return absl::OkStatus();
+    absl::flat_hash_set<Uuid> started;
+    for (int row = 0; row < inserted.size(); ++row) started.insert(inserted.Id(row, 0));
+    std::vector<std::pair<const std::vector<std::string>*, BeginOp*>> met;
+    std::vector<ArrayParam> columns(part.begins.front().first.size(), ArrayParam(kOidText));
+    for (auto& [key, op] : part.begins) {
+      if (started.contains(op->record->id)) continue;
+      met.emplace_back(&key, op);
+      for (size_t i = 0; i < key.size(); ++i) columns[i].AddText(key[i]);
+    }
+    // Not on this connection: its planner settings suit the prepared statements only.
+    auto rows = journal_.Run(part.kind.sql.find_by_key, std::vector<Param>(columns.begin(), columns.end()));
+    if (!rows.ok()) return rows.status();
+    size_t found = 0;
+    absl::flat_hash_map<Uuid, std::vector<BeginOp*>> held;  // by the saga that has their key
+    for (int row = 0; row < rows->size(); ++row) {
+      const Uuid id = rows->Id(row, 0);
+      std::vector<std::string> key;
+      for (size_t i = 0; i < columns.size(); ++i) key.emplace_back(rows->Text(row, 2 + static_cast<int>(i)));
+      for (auto& [wanted, op] : met) {
+        if (*wanted != key) continue;
+        ++found;
+        if (id != op->record->id || rows->Int(row, 1) != op->record->epoch) {
+          held[id].push_back(op);
+        } else {
+          journal_.options_.on_repeated(1);
+        }
+      }
+    }
+    const absl::Status vanished = ConnectionError("a saga's key vanished while it was looked up");
+    if (found < met.size()) return vanished;
+    if (held.empty()) return absl::OkStatus();
+    ArrayParam ids(kOidUuid);
+    for (const auto& [id, ops] : held) ids.AddId(id);
+    rows = journal_.Run(part.kind.sql.load, {Param(ids)});
+    if (!rows.ok()) return rows.status();
+    for (int row = 0; row < rows->size(); ++row) {
+      absl::StatusOr<std::unique_ptr<saga::Record>> existing = part.kind.tables.Decode(*rows, row);
+      for (BeginOp* op : held[rows->Id(row, 0)]) {
+        if (existing.ok()) {
+          op->answer = (*existing)->Clone();
+        } else {
+          op->answer = existing.status();
+        }
+      }
+    }
+    return rows->size() == static_cast<int>(held.size()) ? absl::OkStatus() : vanished;
+  }
+
+  // The statement answers the ids that were applied; why another was not is read from its header.
+  absl::Status ReadAdvance(Part& part, const Rows& applied) {
+    for (AdvanceOp* op : part.advances) op->result = saga::WriteResult::kApplied;
+    if (applied.size() == static_cast<int>(part.advances.size())) return absl::OkStatus();
+    absl::flat_hash_map<Uuid, AdvanceOp*> refused;
+    for (AdvanceOp* op : part.advances) {
+      op->result = saga::WriteResult::kFenced;
+      refused[op->write.record->id] = op;
+    }
+    for (int row = 0; row < applied.size(); ++row) {
+      auto it = refused.find(applied.Id(row, 0));
+      it->second->result = saga::WriteResult::kApplied;
+      refused.erase(it);
+    }
+    ArrayParam ids(kOidUuid);
+    for (auto& [id, op] : refused) ids.AddId(id);
+    auto rows = journal_.Run(part.kind.sql.states, {Param(ids)});
+    if (!rows.ok()) return rows.status();
+    for (int row = 0; row < rows->size(); ++row) {
+      AdvanceOp& op = *refused.at(rows->Id(row, 0));
+      const saga::Record& wanted = *op.write.record;
+      if (rows->Int(row, 1) != wanted.epoch) continue;
+      if (!rows->IsNull(row, 3) && rows->Int(row, 3) == op.id) {
+        op.result = saga::WriteResult::kApplied;  // by an earlier try whose answer was lost
+        journal_.options_.on_repeated(1);
+      } else if (rows->Int(row, 2) == op.write.expected_seq) {
+        op.result = saga::WriteResult::kConflict;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  PostgresSagaJournal& journal_;
+  std::unique_ptr<Connection> connection_;
+  std::vector<Part> parts_;
+  absl::Status last_error_;
+  int64_t careful_batches_ = 0;  // still to be written
+};
+
+absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
+    const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds, saga::Lease lease, const std::string& url,
+    Pool& pool, SagaJournalOptions options) {
+  std::unique_ptr<PostgresSagaJournal> journal(
+      new PostgresSagaJournal(tables, kinds, std::move(lease), url, pool, options));
+  for (int i = 0; i < options.writers; ++i) {
+    ConnectionOptions connection;
+    connection.application_name = "waybill-journal";
+    connection.commits = true;
+    // Statements are planned once, perhaps while the tables are empty: without these the cached plan would read whole
+    // tables for ever. Every table is reached by `= ANY($1)`, so no nested loop is wanted either.
+    connection.settings = {{"plan_cache_mode", "force_generic_plan"},
+                           {"enable_seqscan", "off"},
+                           {"enable_nestloop", "off"},
+                           {"enable_mergejoin", "off"},
+                           {"jit", "off"}};
+    auto opened = Connection::Open(url, connection);
+    if (!opened.ok()) return opened.status();
+    journal->writers_.push_back(std::make_unique<Writer>(*journal, *std::move(opened)));
+    if (absl::Status prepared = journal->writers_.back()->Prepare(); !prepared.ok()) return prepared;
+  }
+  std::vector<BatchWriter<Op>*> writers;
+  for (auto& writer : journal->writers_) writers.push_back(writer.get());
+  BatcherOptions batching;
+  batching.queue_max = options.queue_max;
+  batching.batch_max = options.batch_max;
+  batching.join_min = options.join_min;
+  journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching);
+  return journal;
 }
 
-std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_view alias) {
-  std::string values;
-  for (const UnnestColumn& column : columns) {
-    if (!values.empty()) values += ", ";
-    values += fmt::format("{}.{}{}", alias, column.name, column.cast);
+PostgresSagaJournal::PostgresSagaJournal(const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds,
+                                         saga::Lease lease, const std::string& url, Pool& pool,
+                                         SagaJournalOptions options)
+    : lease_(std::move(lease)),
+      owner_(lease_.Owner()),
+      pool_(pool),
+      renewals_(url, RenewalConnectionOptions(lease_.duration), {.size = 1}),
+      options_(std::move(options)),
+      next_write_id_(options_.first_write_id) {
+  for (const SagaTables* of_kind : tables) {
+    const saga::Definition* definition = kinds.Find(of_kind->kind());
+    if (definition == nullptr) std::abort();  // tables of a kind that this process does not drive: a bug
+    kinds_.push_back(std::make_unique<Kind>(*of_kind, *definition));
   }
-  return values;
+}
+
+PostgresSagaJournal::~PostgresSagaJournal() { Stop(); }
+
+void PostgresSagaJournal::Stop() {
+  if (batcher_) batcher_->Stop();  // null: opening failed
+}
+
+void PostgresSagaJournal::Begin(const saga::Record& record, BeginDone done) {
+  Op op{BeginOp{&record, std::move(done), nullptr}};
+  if (!batcher_->Offer(op)) std::get<BeginOp>(op.what).done(JournalFull());
+}
+
+void PostgresSagaJournal::Advance(const saga::Write& write, AdvanceDone done) {
+  const auto write_id = static_cast<int64_t>(next_write_id_.fetch_add(1, std::memory_order_relaxed));
+  Op op{AdvanceOp{write, std::move(done), write_id, saga::WriteResult::kApplied}};
+  if (!batcher_->OfferAlways(op)) std::get<AdvanceOp>(op.what).done(JournalFull());
+}
+
+// --- Claiming.
+
+absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::ClaimExpired(bool own, size_t limit) {
+  const std::string instance = lease_.instance + "/";
+  std::vector<std::unique_ptr<saga::Record>> claimed;
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    if (claimed.size() >= limit) break;
+    absl::StatusOr<bool> far_too = FarLeasesStay(*kind);
+    if (!far_too.ok()) return far_too.status();
+    absl::StatusOr<Claims> claims =
+        RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
+                 {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
+                  Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too)});
+    if (!claims.ok()) return claims.status();
+    std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
+  }
+  return claimed;
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const Uuid& id, saga::ClaimMode mode) {
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    absl::StatusOr<Claims> claims =
+        RunClaim(*kind, "claim_one", kind->sql.claim_one,
+                 {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Bool(mode == saga::ClaimMode::kTakeOver),
+                  Param::Int4(kind->steps)});
+    if (!claims.ok()) return claims.status();
+    if (!claims->unreadable.ok()) return claims->unreadable;
+    if (!claims->records.empty()) return std::move(claims->records.front());
+  }
+  if (absl::Status lost = options_.in_gap(saga::Gap::kNotClaimed); !lost.ok()) return lost;
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
+    if (!record.ok()) return record.status();
+    if (*record == nullptr) continue;
+    if (saga::IsTerminal((*record)->state)) return record;
+    if (absl::Status known = CheckStep(**record, kind->steps); !known.ok()) return known;
+    return ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
+  }
+  return ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+}
+
+// A lease that ends further ahead than leases do was given by a clock that was ahead of the one that judges it now: the
+// server's was set back, or another server took over. Whoever holds it and lives renews it within a third of a lease.
+// What is still there after a whole one, by our own steady clock, is nobody's.
+absl::StatusOr<bool> PostgresSagaJournal::FarLeasesStay(Kind& kind) {
+  absl::StatusOr<Rows> far = Run(kind.sql.far_leases, {LeaseMicros()});
+  if (!far.ok()) return far.status();
+  const SteadyTime now = SystemClock().Steady();
+  std::lock_guard lock(kind.mutex);
+  kind.far_since = far->Bool(0, 0) ? std::min(kind.far_since, now) : SteadyTime::InfiniteFuture();
+  return now - kind.far_since >= lease_.duration;
+}
+
+// Runs a statement that claims, and loads what it claimed in the same transaction and round trip. The claimed rows are
+// locked meanwhile, so the records are as of this very claim; and they hold all that the claim had to wait for, which
+// within one statement they would not: that sees the tables it joins as they were before it waited.
+absl::StatusOr<PostgresSagaJournal::Claims> PostgresSagaJournal::RunClaim(const Kind& kind, std::string_view name,
+                                                                          const std::string& sql,
+                                                                          const std::vector<Param>& params) {
+  const std::string claim = fmt::format("{}.{}", kind.tables.kind(), name);
+  const std::string load = fmt::format("{}.load_claimed", kind.tables.kind());
+  absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
+  {
+    auto connection = pool_.Acquire();
+    if (!connection.ok()) return connection.status();
+    absl::Status prepared = (*connection)->Prepare(claim, sql);
+    if (prepared.ok()) prepared = (*connection)->Prepare(load, kind.sql.load_claimed);
+    if (!prepared.ok()) return prepared;
+    results = (*connection)->Pipeline({Statement{claim, params}, Statement{load, {}}});
+  }
+  if (!results.ok()) return results.status();
+  const Rows& rows = results->at(1);
+  Claims claims;
+  ArrayParam aside(kOidUuid);
+  for (int at = 0; at < rows.size(); ++at) {
+    absl::StatusOr<std::unique_ptr<saga::Record>> record = kind.tables.Decode(rows, at);
+    absl::Status known = record.ok() ? CheckStep(**record, kind.steps) : record.status();
+    if (known.ok()) {
+      // A running one calls nobody, unless it had been set aside.
+      if ((*record)->state == saga::State::kRunning) (*record)->needs_attention = false;
+      claims.records.push_back(*std::move(record));
+      continue;
+    }
+    RowReader row(rows, at);
+    aside.AddId(row.id());
+    options_.on_unreadable(known, row.Bool(kNeedsAttentionColumn, "needs_attention"));
+    claims.unreadable.Update(known);
+  }
+  if (aside.size() > 0) {
+    // When this fails, its lease ends earlier.
+    const Param pause = Param::Int8(absl::ToInt64Microseconds(options_.set_aside));
+    absl::Status status = Run(kind.sql.set_aside, {Param(aside), pause, Param::Text(owner_)}).status();
+    if (!status.ok()) options_.on_error(status);
+  }
+  if (rows.empty()) return claims;
+  if (absl::Status lost = options_.in_gap(saga::Gap::kAfterClaim); !lost.ok()) return lost;
+  return claims;
+}
+
+// --- Leases.
+
+absl::StatusOr<std::vector<Uuid>> PostgresSagaJournal::Renew(std::span<const saga::Held> held) {
+  std::vector<Uuid> lost;
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    ArrayParam ids(kOidUuid), epochs(kOidInt8);
+    for (const saga::Held& one : held) {
+      if (one.kind != kind->tables.kind()) continue;
+      ids.AddId(one.id);
+      epochs.AddInt(one.epoch);
+    }
+    if (ids.size() == 0) continue;
+    auto connection = renewals_.Acquire();
+    if (!connection.ok()) return connection.status();
+    auto rows = (*connection)->Execute(kind->sql.renew, {Param(ids), Param(epochs), LeaseMicros()});
+    if (!rows.ok()) return rows.status();
+    for (int row = 0; row < rows->size(); ++row) lost.push_back(rows->Id(row, 0));
+  }
+  return lost;
+}
+
+absl::Status PostgresSagaJournal::ReleaseAll() {
+  absl::Status status;
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    status.Update(Run(kind->sql.release, {Param::Text(owner_)}).status());
+  }
+  return status;
+}
+
+Param PostgresSagaJournal::LeaseMicros() const { return Param::Int8(absl::ToInt64Microseconds(lease_.duration)); }
+
+// --- Reading.
+
+absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Kind& kind, const Uuid& id) {
+  ArrayParam ids(kOidUuid);
+  ids.AddId(id);
+  auto rows = Run(kind.sql.load, {Param(ids)});
+  if (!rows.ok()) return rows.status();
+  if (rows->empty()) return nullptr;
+  return kind.tables.Decode(*rows, 0);
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Uuid& id) {
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
+    if (!record.ok() || *record != nullptr) return record;
+  }
+  return ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+}
+
+absl::StatusOr<std::vector<saga::LogEntry>> PostgresSagaJournal::LoadLog(const Uuid& id, int64_t from_seq) {
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    auto rows = Run(kind->sql.log, {Param::Id(id), Param::Int8(from_seq)});
+    if (!rows.ok()) return rows.status();
+    if (!rows->empty()) return DecodeLog(*rows);
+  }
+  return std::vector<saga::LogEntry>();
+}
+
+absl::StatusOr<Rows> PostgresSagaJournal::Run(const std::string& sql, const std::vector<Param>& params) {
+  auto connection = pool_.Acquire();
+  if (!connection.ok()) return connection.status();
+  return (*connection)->Execute(sql, params);
 }
 
 }  // namespace waybill::storage

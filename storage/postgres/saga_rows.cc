@@ -81,8 +81,7 @@ saga::LogOutcome RowReader::Outcome(int column) {
   return saga::LogOutcome::kUnknown;
 }
 
-saga::Header DecodeHeader(RowReader& row) {
-  saga::Header header;
+void DecodeHeader(RowReader& row, saga::Header& header) {
   header.id = row.id();
   header.state = row.State(1);
   header.step = static_cast<int>(row.IntFrom(0, 2, "step"));
@@ -95,7 +94,6 @@ saga::Header DecodeHeader(RowReader& row) {
   header.traceparent = row.Text(9);
   header.created_at = row.Time(10, "created_at");
   header.updated_at = row.Time(11, "updated_at");
-  return header;
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {

@@ -59,8 +59,8 @@ inline constexpr std::string_view kHeaderColumns =
     "s.traceparent, s.created_at, s.updated_at";
 inline constexpr int kHeaderColumnCount = 11;
 inline constexpr int kNeedsAttentionColumn = 6;  // counting the key
-// The key in column 0 and kHeaderColumns after it.
-saga::Header DecodeHeader(RowReader& row);
+// Fills in all but the kind, from the key in column 0 and kHeaderColumns after it.
+void DecodeHeader(RowReader& row, saga::Header& header);
 
 // Of the log table, after its key.
 inline constexpr std::string_view kLogColumns = "seq, step, attempt, outcome, state::text, detail, at";

@@ -38,11 +38,13 @@ bool Matches(const SagaQuery& query, const saga::Header& header, absl::Time now)
          std::find(query.states.begin(), query.states.end(), header.state) != query.states.end();
 }
 
+const OrderRecord& OrderOf(const OrderBook::Row& row) { return saga::As<Order>(*row.record); }
+
 SagaView View(const OrderBook::Row& row) {
   SagaView view;
-  view.header = row.record;
+  view.header = *row.record;
   if (!row.instance.empty()) view.owner = row.instance + "/" + row.life;
-  if (saga::IsUnfinished(row.record.state)) view.lease_until = row.lease_until;
+  if (saga::IsUnfinished(row.record->state)) view.lease_until = row.lease_until;
   return view;
 }
 
@@ -59,15 +61,16 @@ absl::StatusOr<OrderRecord> FakeOrderStore::Get(const Uuid& order_id) {
   if (!error_.ok()) return error_;
   auto it = book_.rows.find(order_id);
   if (it == book_.rows.end()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
-  return it->second.record;
+  return OrderOf(it->second);
 }
 
 absl::StatusOr<OrderRecord> FakeOrderStore::GetByKey(const std::string& client, const std::string& idempotency_key) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   for (const auto& [id, row] : book_.rows) {
-    const Order& order = row.record.payload;
-    if (order.client == client && order.idempotency_key == idempotency_key) return row.record;
+    const OrderRecord& record = OrderOf(row);
+    const Order& order = record.payload;
+    if (order.client == client && order.idempotency_key == idempotency_key) return record;
   }
   return ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
 }
@@ -77,7 +80,7 @@ absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& 
   if (!error_.ok()) return error_;
   std::vector<OrderRecord> found;
   for (auto it = book_.rows.rbegin(); it != book_.rows.rend() && static_cast<int>(found.size()) < query.limit; ++it) {
-    if (Matches(query, it->second.record)) found.push_back(it->second.record);
+    if (const OrderRecord& record = OrderOf(it->second); Matches(query, record)) found.push_back(record);
   }
   return found;
 }
@@ -102,7 +105,7 @@ absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> FakeOrderStore::LastSequen
   if (!error_.ok()) return error_;
   std::vector<std::pair<Uuid, int64_t>> found;
   for (const auto& [id, row] : book_.rows) {
-    if (std::find(order_ids.begin(), order_ids.end(), id) != order_ids.end()) found.emplace_back(id, row.record.seq);
+    if (std::find(order_ids.begin(), order_ids.end(), id) != order_ids.end()) found.emplace_back(id, row.record->seq);
   }
   return found;
 }
@@ -113,7 +116,7 @@ absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery&
   std::vector<SagaView> found;
   for (const auto& [id, row] : book_.rows) {
     if (static_cast<int>(found.size()) >= query.limit) break;
-    if (Matches(query, row.record, clock_.Now())) found.push_back(View(row));
+    if (Matches(query, *row.record, clock_.Now())) found.push_back(View(row));
   }
   return found;
 }
@@ -131,7 +134,7 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
   if (!error_.ok()) return error_;
   UnfinishedStats stats;
   for (const auto& [id, row] : book_.rows) {
-    const saga::Header& header = row.record;
+    const saga::Header& header = *row.record;
     if (!saga::IsUnfinished(header.state)) continue;
     ++(header.state == saga::State::kRunning   ? stats.running
        : header.state == saga::State::kClosing ? stats.closing
@@ -147,7 +150,7 @@ absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::TakenSlots() {
   if (!error_.ok()) return error_;
   std::vector<DriverSlot> slots;
   for (const auto& [id, row] : book_.rows) {
-    if (row.record.payload.driver) slots.push_back(*row.record.payload.driver);
+    if (const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver) slots.push_back(*driver);
   }
   return slots;
 }
@@ -168,7 +171,7 @@ absl::StatusOr<DriverLoad> FakeOrderStore::Load(const std::string& driver_id) {
   DriverLoad load;
   if (auto capacity = capacities_.find(driver_id); capacity != capacities_.end()) load.capacity = capacity->second;
   for (const auto& [id, row] : book_.rows) {
-    const std::optional<DriverSlot>& driver = row.record.payload.driver;
+    const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver;
     if (driver && driver->driver_id == driver_id) load.taken.push_back(driver->slot);
   }
   return load;

@@ -14,7 +14,7 @@
 
 namespace waybill::storage::testing {
 
-using OrderBook = saga::testing::MemoryBook<Order>;
+using OrderBook = saga::testing::MemoryBook;  // of orders only
 
 class FakeOrderStore final : public OrderStore {
  public:

@@ -14,12 +14,15 @@
 
 namespace waybill::storage::testing {
 
-class MemoryOrderBook final : public saga::testing::MemoryBook<Order> {
- public:
+struct MemoryOrderBook final : saga::testing::MemoryBook {
   MemoryOrderBook() {
-    dedupe_key = [](const Order& order) { return order.client + '\n' + order.idempotency_key; };
-    can_hold = [](const OrderRecord& record) { return CanHold(record.payload); };
-    apply_effects = [this](const OrderRecord& record) { return Apply(record); };
+    saga::testing::MemoryKind& kind = kinds[std::string(Order::kKind)];
+    kind.dedupe_key = [](const saga::Record& record) {
+      const Order& order = saga::As<Order>(record).payload;
+      return order.client + '\n' + order.idempotency_key;
+    };
+    kind.can_hold = [](const saga::Record& record) { return CanHold(saga::As<Order>(record).payload); };
+    kind.apply_effects = [this](const saga::Record& record) { return Apply(saga::As<Order>(record)); };
   }
 
   std::map<std::string, int> capacities;  // of drivers that may hold more than one order

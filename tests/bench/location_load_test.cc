@@ -16,21 +16,21 @@
 namespace waybill::bench {
 namespace {
 
-namespace v1 = ::waybill::location::v1;
+namespace location_v1 = ::waybill::location::v1;
 using ::testing::ElementsAre;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
-using StreamOfBatches = grpc::ServerReaderWriter<v1::LocationAck, v1::LocationBatch>;
+using StreamOfBatches = grpc::ServerReaderWriter<location_v1::LocationAck, location_v1::LocationBatch>;
 
 void Ack(StreamOfBatches& stream, int64_t sequence) {
-  v1::LocationAck ack;
+  location_v1::LocationAck ack;
   ack.set_durable_sequence(sequence);
   stream.Write(ack);
 }
 
 // A location service in this process that remembers every batch and acks as the test says.
-class FakeLocations final : public v1::LocationService::Service {
+class FakeLocations final : public location_v1::LocationService::Service {
  public:
   using Handler = std::function<grpc::Status(StreamOfBatches&)>;
 
@@ -44,11 +44,11 @@ class FakeLocations final : public v1::LocationService::Service {
   grpc::Status StreamLocations(grpc::ServerContext*, StreamOfBatches* stream) override { return handler_(*stream); }
 
   // Reads one batch and remembers it; false at the end of what the client sends.
-  bool Read(StreamOfBatches& stream, v1::LocationBatch& batch) {
+  bool Read(StreamOfBatches& stream, location_v1::LocationBatch& batch) {
     if (!stream.Read(&batch)) return false;
     std::lock_guard lock(mutex_);
     ++batches_;
-    for (const v1::Point& point : batch.points()) {
+    for (const location_v1::Point& point : batch.points()) {
       ++points_[point.driver_id()];
       times_.emplace(point.driver_id(),
                      point.recorded_at().seconds() * 1'000'000 + point.recorded_at().nanos() / 1'000);
@@ -103,7 +103,7 @@ LocationLoadOptions OptionsFor(const FakeLocations& service) {
 // Acks every batch at once.
 FakeLocations::Handler Echo(FakeLocations*& service) {
   return [&service](StreamOfBatches& stream) {
-    for (v1::LocationBatch batch; service->Read(stream, batch);) Ack(stream, batch.sequence());
+    for (location_v1::LocationBatch batch; service->Read(stream, batch);) Ack(stream, batch.sequence());
     return grpc::Status::OK;
   };
 }
@@ -139,7 +139,7 @@ TEST(LocationLoad, AnAckCoversAllUpToItAndTheWindowIsFilledButNeverExceeded) {
   FakeLocations* fake = nullptr;
   std::atomic<int> early{0};
   FakeLocations service([&](StreamOfBatches& stream) {
-    v1::LocationBatch batch;
+    location_v1::LocationBatch batch;
     int64_t expected = LocationMessage::kFirstSequence;
     // Waits for all of a window before it acks it at once: a client that sent less would wait forever. A client that
     // sent more would have more on its way when the window is full; that shows in when it was sent.
@@ -172,7 +172,7 @@ TEST(LocationLoad, SendsNoMoreThanItsWindowUnacked) {
   FakeLocations* fake = nullptr;
   LocationLoad* running = nullptr;
   FakeLocations service([&](StreamOfBatches& stream) {
-    for (v1::LocationBatch batch; fake->Read(stream, batch);) {
+    for (location_v1::LocationBatch batch; fake->Read(stream, batch);) {
       if (fake->batches() >= 10) running->Stop();
     }
     return grpc::Status::OK;
@@ -199,7 +199,7 @@ TEST(LocationLoad, LatencyIsFromTheSendingToTheAckThatCoversIt) {
   ManualTimer timer;
   FakeLocations* fake = nullptr;
   FakeLocations service([&](StreamOfBatches& stream) {
-    v1::LocationBatch batch;
+    location_v1::LocationBatch batch;
     for (int i = 0; i < 4; ++i) fake->Read(stream, batch);
     timer.Advance(kStep);
     Ack(stream, batch.sequence() - 1);  // three of four
@@ -231,7 +231,7 @@ TEST(LocationLoad, AnOpenLoopDoesNotHideAStall) {
   SteadyTimer timer;
   FakeLocations* fake = nullptr;
   FakeLocations service([&](StreamOfBatches& stream) {
-    v1::LocationBatch batch;
+    location_v1::LocationBatch batch;
     if (fake->Read(stream, batch)) timer.SleepUntil(timer.Now() + kStall);
     do {
       Ack(stream, batch.sequence());
@@ -303,7 +303,7 @@ TEST(LocationLoad, CountsBrokenStreamsByHowTheyEnded) {
   FakeLocations* fake = nullptr;
   std::atomic<int> streams{0};
   FakeLocations service([&](StreamOfBatches& stream) {
-    v1::LocationBatch batch;
+    location_v1::LocationBatch batch;
     switch (streams++) {
       case 0:
         fake->Read(stream, batch);
@@ -339,8 +339,8 @@ TEST(LocationLoad, CountsBrokenStreamsByHowTheyEnded) {
 TEST(LocationLoad, CountsRejectedPoints) {
   FakeLocations* fake = nullptr;
   FakeLocations service([&](StreamOfBatches& stream) {
-    for (v1::LocationBatch batch; fake->Read(stream, batch);) {
-      v1::LocationAck ack;
+    for (location_v1::LocationBatch batch; fake->Read(stream, batch);) {
+      location_v1::LocationAck ack;
       ack.set_durable_sequence(batch.sequence());
       ack.add_rejected()->set_sequence(batch.sequence());
       ack.add_rejected()->set_sequence(batch.sequence());
@@ -361,7 +361,7 @@ TEST(LocationLoad, StopEndsARunWithoutEnd) {
   LocationLoad* running = nullptr;
   FakeLocations service([&](StreamOfBatches& stream) {
     int64_t count = 0;
-    for (v1::LocationBatch batch; fake->Read(stream, batch);) {
+    for (location_v1::LocationBatch batch; fake->Read(stream, batch);) {
       if (++count == 10) running->Stop();
       Ack(stream, batch.sequence());
     }

@@ -11,13 +11,13 @@
 namespace waybill::bench {
 namespace {
 
-namespace v1 = ::waybill::location::v1;
+namespace location_v1 = ::waybill::location::v1;
 using ::testing::ElementsAre;
 
 constexpr int64_t kEpoch = 1'800'000'000'000'000;
 
-v1::LocationBatch Parse(std::string_view bytes) {
-  v1::LocationBatch batch;
+location_v1::LocationBatch Parse(std::string_view bytes) {
+  location_v1::LocationBatch batch;
   EXPECT_TRUE(batch.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
   EXPECT_TRUE(batch.GetReflection()->GetUnknownFields(batch).empty());
   return batch;
@@ -28,14 +28,14 @@ int64_t Micros(const google::protobuf::Timestamp& time) { return time.seconds() 
 TEST(LocationMessage, IsABatchOfThePointsOfItsDrivers) {
   LocationMessage message("run", 16, 2, 3, kEpoch);
   EXPECT_EQ(message.points(), 3);
-  const v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence, kEpoch + 1'000'007));
+  const location_v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence, kEpoch + 1'000'007));
   EXPECT_EQ(batch.sequence(), LocationMessage::kFirstSequence);
   ASSERT_EQ(batch.points_size(), 3);
   EXPECT_EQ(batch.points(0).driver_id(), "run-0000016");
   EXPECT_EQ(batch.points(1).driver_id(), "run-0000017");
   EXPECT_EQ(batch.points(2).driver_id(), "run-0000016");
   for (int i = 0; i < 3; ++i) {
-    const v1::Point& point = batch.points(i);
+    const location_v1::Point& point = batch.points(i);
     EXPECT_EQ(Micros(point.recorded_at()), kEpoch + 1'000'007 + i);
     EXPECT_EQ(point.recorded_at().nanos() % 1'000, 0);
     EXPECT_NEAR(point.latitude(), 52.3, 0.1);
@@ -54,7 +54,7 @@ TEST(LocationMessage, EverySequenceAndEveryTimeHasTheSameLength) {
       const int64_t at = kEpoch + 1'000'000 * sequence / LocationMessage::kFirstSequence + micros;
       const std::string_view bytes = message.Next(sequence, at);
       EXPECT_EQ(bytes.size(), size);
-      const v1::LocationBatch batch = Parse(bytes);
+      const location_v1::LocationBatch batch = Parse(bytes);
       EXPECT_EQ(batch.sequence(), sequence);
       EXPECT_GE(Micros(batch.points(0).recorded_at()), at);
     }
@@ -66,8 +66,8 @@ TEST(LocationMessage, NoPointIsEverRepeatedEvenWhenTheClockStandsStillOrTurnsBac
   std::set<int64_t> times;
   int64_t sequence = LocationMessage::kFirstSequence;
   for (const int64_t now : {kEpoch + 5'000, kEpoch + 5'000, kEpoch + 4'000, kEpoch + 5'010}) {
-    const v1::LocationBatch batch = Parse(message.Next(sequence++, now));
-    for (const v1::Point& point : batch.points()) times.insert(Micros(point.recorded_at()));
+    const location_v1::LocationBatch batch = Parse(message.Next(sequence++, now));
+    for (const location_v1::Point& point : batch.points()) times.insert(Micros(point.recorded_at()));
   }
   EXPECT_EQ(times.size(), 200u);
   EXPECT_EQ(*times.begin(), kEpoch + 5'000);
@@ -78,8 +78,9 @@ TEST(LocationMessage, TalliesWhatItHolds) {
   LocationMessage message("run", 0, 3, 7, kEpoch);
   std::map<std::string, DriverTally> expected;
   for (int64_t i = 0; i < 100; ++i) {
-    const v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence + i, kEpoch + i * 12'345));
-    for (const v1::Point& point : batch.points()) {
+    const location_v1::LocationBatch batch =
+        Parse(message.Next(LocationMessage::kFirstSequence + i, kEpoch + i * 12'345));
+    for (const location_v1::Point& point : batch.points()) {
       DriverTally& tally = expected[point.driver_id()];
       tally.driver_id = point.driver_id();
       ++tally.points;
@@ -98,9 +99,9 @@ TEST(LocationMessage, GoesOnWithTheDriverAfterTheLastOfTheMessageBefore) {
     LocationMessage message("run", 0, 3, points, kEpoch);
     int64_t point = 0;
     for (int64_t i = 0; i < 12; ++i) {
-      const v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence + i, kEpoch));
+      const location_v1::LocationBatch batch = Parse(message.Next(LocationMessage::kFirstSequence + i, kEpoch));
       ASSERT_EQ(batch.points_size(), points);
-      for (const v1::Point& sent : batch.points()) {
+      for (const location_v1::Point& sent : batch.points()) {
         EXPECT_EQ(sent.driver_id(), "run-000000" + std::to_string(point++ % 3));
       }
     }

@@ -13,15 +13,15 @@
 namespace waybill::bench {
 namespace {
 
-namespace v1 = ::waybill::location::v1;
+namespace location_v1 = ::waybill::location::v1;
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
 // A location service in this process that answers reads as the test says.
-class FakeReads final : public v1::LocationService::Service {
+class FakeReads final : public location_v1::LocationService::Service {
  public:
-  std::function<grpc::Status(const v1::NearbyDriversRequest&, v1::NearbyDriversResponse*)> nearby;
-  std::function<grpc::Status(const v1::GetTrackRequest&, v1::GetTrackResponse*)> track;
+  std::function<grpc::Status(const location_v1::NearbyDriversRequest&, location_v1::NearbyDriversResponse*)> nearby;
+  std::function<grpc::Status(const location_v1::GetTrackRequest&, location_v1::GetTrackResponse*)> track;
 
   FakeReads() {
     grpc::ServerBuilder builder;
@@ -30,12 +30,12 @@ class FakeReads final : public v1::LocationService::Service {
     server_ = builder.BuildAndStart();
   }
 
-  grpc::Status NearbyDrivers(grpc::ServerContext*, const v1::NearbyDriversRequest* request,
-                             v1::NearbyDriversResponse* response) override {
+  grpc::Status NearbyDrivers(grpc::ServerContext*, const location_v1::NearbyDriversRequest* request,
+                             location_v1::NearbyDriversResponse* response) override {
     return nearby(*request, response);
   }
-  grpc::Status GetTrack(grpc::ServerContext*, const v1::GetTrackRequest* request,
-                        v1::GetTrackResponse* response) override {
+  grpc::Status GetTrack(grpc::ServerContext*, const location_v1::GetTrackRequest* request,
+                        location_v1::GetTrackResponse* response) override {
     return track(*request, response);
   }
 
@@ -47,7 +47,7 @@ class FakeReads final : public v1::LocationService::Service {
 };
 
 // As many as asked for, a metre apart.
-grpc::Status Found(const v1::NearbyDriversRequest& request, v1::NearbyDriversResponse* response) {
+grpc::Status Found(const location_v1::NearbyDriversRequest& request, location_v1::NearbyDriversResponse* response) {
   for (int i = 1; i <= request.limit(); ++i) response->add_drivers()->set_distance_m(i);
   return grpc::Status::OK;
 }
@@ -65,7 +65,7 @@ NearbyOptions NearbyFor(const FakeReads& service) {
 TEST(AskNearby, AsksEveryPlaceInTurnAtTheRateAndMeasuresTheWindow) {
   FakeReads service;
   std::atomic<int> calls{0}, places[3] = {};
-  service.nearby = [&](const v1::NearbyDriversRequest& request, v1::NearbyDriversResponse* response) {
+  service.nearby = [&](const location_v1::NearbyDriversRequest& request, location_v1::NearbyDriversResponse* response) {
     ++calls;
     ++places[static_cast<int>((request.latitude() - 52.45) * 10)];
     EXPECT_EQ(request.radius_m(), 500);
@@ -82,7 +82,7 @@ TEST(AskNearby, AsksEveryPlaceInTurnAtTheRateAndMeasuresTheWindow) {
 TEST(AskNearby, AnAnswerThatIsNotAsItShouldBeIsNoLatency) {
   FakeReads service;
   std::atomic<int> calls{0};
-  service.nearby = [&](const v1::NearbyDriversRequest& request, v1::NearbyDriversResponse* response) {
+  service.nearby = [&](const location_v1::NearbyDriversRequest& request, location_v1::NearbyDriversResponse* response) {
     const grpc::Status found = Found(request, response);
     switch (calls++) {
       case 0:
@@ -116,7 +116,7 @@ TEST(AskNearby, AnAnswerThatIsNotAsItShouldBeIsNoLatency) {
 TEST(AwaitHotView, WaitsUntilItIsNoLongerStale) {
   FakeReads service;
   std::atomic<int> calls{0};
-  service.nearby = [&](const v1::NearbyDriversRequest&, v1::NearbyDriversResponse* response) {
+  service.nearby = [&](const location_v1::NearbyDriversRequest&, location_v1::NearbyDriversResponse* response) {
     const int call = calls++;
     response->set_stale(call < 2);
     return call == 0 ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "not yet") : grpc::Status::OK;
@@ -137,10 +137,10 @@ class AskTracksTest : public ::testing::Test {
     options_.step = absl::Seconds(3);
     options_.points = 28'800;
     options_.length = absl::Minutes(1);
-    service_.track = [this](const v1::GetTrackRequest& request, v1::GetTrackResponse* response) {
+    service_.track = [this](const location_v1::GetTrackRequest& request, location_v1::GetTrackResponse* response) {
       starts_.insert(request.start_time().seconds());
       for (int64_t at = request.start_time().seconds(); at < request.end_time().seconds(); at += 3) {
-        v1::Point& point = *response->add_points();
+        location_v1::Point& point = *response->add_points();
         point.set_driver_id(request.driver_id());
         point.mutable_recorded_at()->set_seconds(at);
       }
@@ -153,7 +153,8 @@ class AskTracksTest : public ::testing::Test {
   TrackOptions options_;
   std::set<int64_t> starts_;
   std::string refused_;
-  std::function<void(const v1::GetTrackRequest&, v1::GetTrackResponse&)> spoil_ = [](const auto&, auto&) {};
+  std::function<void(const location_v1::GetTrackRequest&, location_v1::GetTrackResponse&)> spoil_ = [](const auto&,
+                                                                                                       auto&) {};
   SteadyTimer timer_;
 };
 
@@ -167,7 +168,7 @@ TEST_F(AskTracksTest, AsksForADifferentHourOfEachDriver) {
 }
 
 TEST_F(AskTracksTest, ATrackThatIsNotAsItShouldBeIsNoLatency) {
-  spoil_ = [](const v1::GetTrackRequest& request, v1::GetTrackResponse& response) {
+  spoil_ = [](const location_v1::GetTrackRequest& request, location_v1::GetTrackResponse& response) {
     if (request.driver_id() == "a") response.mutable_points()->RemoveLast();
     if (request.driver_id() == "b") response.mutable_points(7)->set_driver_id("a");
     if (request.driver_id() == "c") response.set_next_page_token("more");

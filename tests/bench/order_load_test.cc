@@ -17,14 +17,14 @@
 namespace waybill::bench {
 namespace {
 
-namespace v1 = ::waybill::order::v1;
+namespace order_v1 = ::waybill::order::v1;
 using testing::ElementsAre;
 using testing::Pair;
 
 // An order service in this process that answers whatever the test says, and remembers the keys.
-class FakeOrders final : public v1::OrderService::Service {
+class FakeOrders final : public order_v1::OrderService::Service {
  public:
-  using Handler = std::function<grpc::Status(const v1::CreateOrderRequest&, v1::Order*)>;
+  using Handler = std::function<grpc::Status(const order_v1::CreateOrderRequest&, order_v1::Order*)>;
 
   explicit FakeOrders(Handler handler) : handler_(std::move(handler)) {
     grpc::ServerBuilder builder;
@@ -33,7 +33,8 @@ class FakeOrders final : public v1::OrderService::Service {
     server_ = builder.BuildAndStart();
   }
 
-  grpc::Status CreateOrder(grpc::ServerContext*, const v1::CreateOrderRequest* request, v1::Order* order) override {
+  grpc::Status CreateOrder(grpc::ServerContext*, const order_v1::CreateOrderRequest* request,
+                           order_v1::Order* order) override {
     {
       std::lock_guard lock(mutex_);
       keys_.insert(request->idempotency_key());
@@ -79,8 +80,8 @@ class FakeOrders final : public v1::OrderService::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
-grpc::Status Confirm(const v1::CreateOrderRequest&, v1::Order* order) {
-  order->set_status(v1::CONFIRMED);
+grpc::Status Confirm(const order_v1::CreateOrderRequest&, order_v1::Order* order) {
+  order->set_status(order_v1::CONFIRMED);
   return grpc::Status::OK;
 }
 
@@ -110,7 +111,7 @@ TEST(OrderLoad, EveryOrderHasAKeyOfItsOwnAndOneAnswer) {
 
 TEST(OrderLoad, AClosedLoopKeepsItsCallersInFlight) {
   FakeOrders* fake = nullptr;
-  FakeOrders service([&](const v1::CreateOrderRequest& request, v1::Order* order) {
+  FakeOrders service([&](const order_v1::CreateOrderRequest& request, order_v1::Order* order) {
     fake->AwaitCalls(4);  // none is answered before all four are there
     return Confirm(request, order);
   });
@@ -124,7 +125,7 @@ TEST(OrderLoad, AClosedLoopKeepsItsCallersInFlight) {
 }
 
 TEST(OrderLoad, CountsErrorsByCodeAndReason) {
-  FakeOrders service([](const v1::CreateOrderRequest& request, v1::Order* order) {
+  FakeOrders service([](const order_v1::CreateOrderRequest& request, order_v1::Order* order) {
     if (request.idempotency_key() == "run-3") return grpc::Status(grpc::StatusCode::INTERNAL, "bug");
     if (request.idempotency_key() != "run-5") return Confirm(request, order);
     google::rpc::ErrorInfo info;
@@ -151,7 +152,7 @@ TEST(OrderLoad, CountsErrorsByCodeAndReason) {
 TEST(OrderLoad, AnOpenLoopDoesNotHideAStall) {
   constexpr absl::Duration kStall = absl::Milliseconds(200);
   SteadyTimer timer;
-  FakeOrders service([&](const v1::CreateOrderRequest& request, v1::Order* order) {
+  FakeOrders service([&](const order_v1::CreateOrderRequest& request, order_v1::Order* order) {
     if (request.idempotency_key() == "run-0") timer.SleepUntil(timer.Now() + kStall);
     return Confirm(request, order);
   });
@@ -187,7 +188,7 @@ TEST(OrderLoad, MeasuresOnlyTheWindowAndTellsWhenItStartsAndEnds) {
 
 TEST(OrderLoad, StopEndsARunWithoutEnd) {
   OrderLoad* running = nullptr;
-  FakeOrders service([&](const v1::CreateOrderRequest& request, v1::Order* order) {
+  FakeOrders service([&](const order_v1::CreateOrderRequest& request, order_v1::Order* order) {
     if (request.idempotency_key() == "run-10") running->Stop();
     return Confirm(request, order);
   });

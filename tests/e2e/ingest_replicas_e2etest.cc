@@ -20,7 +20,7 @@ namespace {
 
 namespace pb = location::v1;
 
-constexpr absl::Duration kLongEnough = absl::Seconds(60);
+constexpr absl::Duration kReplicasMax = absl::Seconds(60);
 constexpr int kDrivers = 25;
 
 std::vector<std::string> DriverIds() {
@@ -93,7 +93,7 @@ TEST_F(IngestReplicasTest, RacingPointsMoveDriversForwardOnly) {
   std::reverse(shuffled.begin(), shuffled.end());
   clients.push_back(Stream(1, shuffled));
   for (auto& client : clients) {
-    EXPECT_TRUE(client->Drain(kLongEnough));
+    EXPECT_TRUE(client->Drain(kReplicasMax));
     EXPECT_EQ(client->complaints(), std::vector<std::string>());
     EXPECT_EQ(client->refused(), 0);
   }
@@ -114,23 +114,23 @@ TEST_F(IngestReplicasTest, RacingPointsMoveDriversForwardOnly) {
 }
 
 TEST_F(IngestReplicasTest, OlderPointsAtTheOtherReplicaDoNotMoveADriverBack) {
-  ASSERT_TRUE(Stream(0, {1'000})->Drain(kLongEnough));
+  ASSERT_TRUE(Stream(0, {1'000})->Drain(kReplicasMax));
   ExpectNewest(1'000);
   // The other one has not seen the newer point: to it, these are the newest, until it asks the view.
-  ASSERT_TRUE(Stream(1, {10, 20, 30})->Drain(kLongEnough));
+  ASSERT_TRUE(Stream(1, {10, 20, 30})->Drain(kReplicasMax));
   ExpectNewest(1'000);
   // Points are fed in the order of their acks: where these are in the view, the older ones were fed, and are no moves.
-  ASSERT_TRUE(Stream(1, {1'001})->Drain(kLongEnough));
+  ASSERT_TRUE(Stream(1, {1'001})->Drain(kReplicasMax));
   ExpectNewest(1'001);
   EXPECT_EQ(stack_.replica(1).Metric("waybill_hot_view_moves_total"), kDrivers);
   EXPECT_EQ(stack_.StoredCount(), 5 * kDrivers);
 }
 
 TEST_F(IngestReplicasTest, OneReplicaGoesOnWhereTheOtherWasKilled) {
-  ASSERT_TRUE(Stream(0, {1, 2, 3})->Drain(kLongEnough));
+  ASSERT_TRUE(Stream(0, {1, 2, 3})->Drain(kReplicasMax));
   stack_.replica(0).Kill();
   // The client was not sure, and sends again, to whoever is there.
-  ASSERT_TRUE(Stream(1, {2, 3, 4})->Drain(kLongEnough));
+  ASSERT_TRUE(Stream(1, {2, 3, 4})->Drain(kReplicasMax));
   ExpectNewest(4);
   EXPECT_EQ(stack_.StoredCount(), 4 * kDrivers);
   EXPECT_EQ(stack_.replica(1).Metric("waybill_locations_duplicate_total"), 2 * kDrivers);

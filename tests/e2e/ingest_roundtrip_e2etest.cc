@@ -26,7 +26,7 @@ namespace {
 namespace pb = location::v1;
 using storage::DriverPosition;
 
-constexpr absl::Duration kLongEnough = absl::Seconds(300);
+constexpr absl::Duration kRoundtripMax = absl::Seconds(300);
 
 pb::Point ToPoint(const DriverPosition& position) {
   pb::Point point = PointOf(position.driver_id, position.point, position.recorded_at);
@@ -76,7 +76,7 @@ class RoundtripTest : public ::testing::Test {
           8));
     }
     for (auto& client : clients) {
-      EXPECT_TRUE(client->Drain(kLongEnough)) << stack_->replica().process().Output();
+      EXPECT_TRUE(client->Drain(kRoundtripMax)) << stack_->replica().process().Output();
       EXPECT_EQ(client->complaints(), std::vector<std::string>());
       for (const pb::RejectedPoint& rejected : client->Rejected()) ++rejected_[rejected.reason()];
     }

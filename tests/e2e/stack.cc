@@ -12,7 +12,7 @@
 namespace waybill::testing {
 namespace {
 
-constexpr absl::Duration kStartMax = absl::Seconds(30);
+constexpr absl::Duration kStackStartMax = absl::Seconds(30);
 
 }  // namespace
 
@@ -58,7 +58,7 @@ void Stack::LaunchSandbox() {
   auto started = Process::Start(WAYBILL_SANDBOX_BINARY, process);
   ASSERT_TRUE(started.ok()) << started.status();
   sandbox_ = *std::move(started);
-  ASSERT_TRUE(Eventually(kStartMax, [&] { return ReadPortFile(ports).contains("grpc"); })) << sandbox_->Output();
+  ASSERT_TRUE(Eventually(kStackStartMax, [&] { return ReadPortFile(ports).contains("grpc"); })) << sandbox_->Output();
   sandbox_port_ = ReadPortFile(ports)["grpc"];
 }
 

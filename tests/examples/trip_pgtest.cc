@@ -1,10 +1,21 @@
 #include <condition_variable>
+#include <future>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "examples/trip/trip_tables.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "saga/runner.h"
+#include "storage/order.h"
+#include "storage/postgres/order_tables.h"
+#include "storage/postgres/saga_journal.h"
 #include "tests/examples/trip_story.h"
-#include "tests/support/postgres.h"
+#include "tests/support/migrated_database.h"
 
 namespace waybill::example {
 namespace {
@@ -12,13 +23,13 @@ namespace {
 class TripPgTest : public ::testing::Test {
  protected:
   TripPgTest() {
-    sql_.Exec(std::string(kTripSchema));
-    auto journal = storage::PostgresSagaJournal<Trip>::Open(tables_, {"example", "1", absl::Seconds(10)},
-                                                            database_.url(), pool_, {});
+    sql().Exec(std::string(kTripSchema));
+    auto journal = storage::PostgresSagaJournal::Open({&trips_, &orders_}, kinds_, {"example", "1", absl::Seconds(10)},
+                                                      database_.url(), pool_, {});
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = *std::move(journal);
-    runner_ = std::make_unique<saga::Runner<Trip>>(definition_, *journal_, clock_, scheduler_, random_, observer_,
-                                                   saga::RunnerOptions{});
+    runner_ = std::make_unique<saga::Runner>(kinds_, *journal_, clock_, scheduler_, random_, observer_,
+                                             saga::RunnerOptions{});
   }
   ~TripPgTest() override {
     scheduler_.Stop();  // a timer's thread may still be handing a write to the journal
@@ -26,12 +37,13 @@ class TripPgTest : public ::testing::Test {
   }
 
   // The state in which the trip came to rest.
-  saga::State Run(const std::string& booking) {
+  saga::State Run(const std::string& booking) { return Run(NewTrip(ids_.Next(), clock_.Now(), booking)); }
+  saga::State Run(std::unique_ptr<saga::Record> fresh) {
     std::mutex mutex;
     std::condition_variable changed;
     std::optional<saga::State> rest;
     runner_->Start(
-        NewTrip(ids_.Next(), clock_.Now(), booking), [](auto begun) { EXPECT_TRUE(begun.ok()) << begun.status(); },
+        std::move(fresh), [](auto begun) { EXPECT_TRUE(begun.ok()) << begun.status(); },
         [&](auto settled) {
           std::lock_guard lock(mutex);
           rest = settled.ok() ? (*settled)->state : saga::State::kRunning;
@@ -42,42 +54,123 @@ class TripPgTest : public ::testing::Test {
     return rest.value_or(saga::State::kRunning);
   }
 
-  testing::TestDatabase database_;
-  testing::Sql sql_{database_.url()};
+  std::unique_ptr<saga::Record> NewOrder(const std::string& key) {
+    auto record = std::make_unique<storage::OrderRecord>();
+    record->id = ids_.Next();
+    record->created_at = clock_.Now();
+    storage::Order& order = record->payload;
+    order.client = "shop";
+    order.idempotency_key = key;
+    order.fingerprint = std::string(32, 'f');
+    order.user_id = "ada";
+    order.amount_minor = 1250;
+    order.currency = "EUR";
+    return record;
+  }
+  // Charges an order, and gives it no driver.
+  saga::Definition OrderDefinition() {
+    auto charge = [this](const saga::Attempt&, storage::Order& order, saga::OutcomeCallback done) {
+      order.charge = {"ch_1", order.amount_minor, clock_.Now()};
+      order.effects.charged = true;
+      done(saga::Outcome::Succeeded());
+    };
+    return saga::Define<storage::Order>().Step("charge_payment").Does({charge}).Done();
+  }
+  testing::Sql& sql() { return database_.sql(); }
+
+  testing::MigratedDatabase database_;
   SystemClock clock_;
   ThreadScheduler scheduler_{clock_};
   SeededRandom random_{1};
   IdGenerator ids_{clock_, random_};
   storage::Pool pool_{database_.url(), {}, {}};
-  TripTables tables_;
+  TripTables trips_;
+  storage::OrderTables orders_;
   FakeReservations airline_, hotel_;
-  saga::Definition<Trip> definition_ = BookTrip(airline_, hotel_, {.backoff_initial = absl::Milliseconds(1)});
+  saga::Kinds kinds_{{BookTrip(airline_, hotel_, {.backoff_initial = absl::Milliseconds(1)}), OrderDefinition()}};
   saga::Observer observer_;
-  std::unique_ptr<storage::PostgresSagaJournal<Trip>> journal_;
-  std::unique_ptr<saga::Runner<Trip>> runner_;
+  std::unique_ptr<storage::PostgresSagaJournal> journal_;
+  std::unique_ptr<saga::Runner> runner_;
 };
 
 TEST_F(TripPgTest, BooksAllThree) {
   EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
-  EXPECT_EQ(sql_.Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
             "book_flight succeeded, rent_car succeeded, book_hotel succeeded");
-  EXPECT_EQ(sql_.Value("SELECT car_plate FROM rentals"), "CAR-1");
+  EXPECT_EQ(sql().Value("SELECT car_plate FROM rentals"), "CAR-1");
 }
 
 TEST_F(TripPgTest, TakesTheNextCarWhenOneIsTaken) {
   EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
   EXPECT_EQ(Run("b-2"), saga::State::kSucceeded);
-  EXPECT_EQ(sql_.Value("SELECT string_agg(car_plate, ',' ORDER BY car_plate) FROM rentals"), "CAR-1,CAR-2");
+  EXPECT_EQ(sql().Value("SELECT string_agg(car_plate, ',' ORDER BY car_plate) FROM rentals"), "CAR-1,CAR-2");
 }
 
 TEST_F(TripPgTest, BooksNoneWhenTheHotelIsFull) {
   hotel_.WillAnswer(saga::Outcome::Unknown("TIMEOUT"));
   hotel_.WillAnswer(saga::Outcome::Rejected("FULL"));
   EXPECT_EQ(Run("b-1"), saga::State::kCompensated);
-  EXPECT_EQ(sql_.Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
             "book_flight succeeded, rent_car succeeded, book_hotel unknown, book_hotel rejected, book_hotel undone, "
             "rent_car undone, book_flight undone");
-  EXPECT_EQ(sql_.Value("SELECT count(*) FROM rentals"), "0");
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM rentals"), "0");
+}
+
+// --- Trips and orders live in one database, and one journal and one runner are enough for both.
+
+TEST_F(TripPgTest, IsDrivenBesideOrders) {
+  EXPECT_EQ(Run(NewOrder("k-1")), saga::State::kSucceeded);
+  EXPECT_EQ(Run("k-1"), saga::State::kSucceeded) << "each kind has keys of its own";
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ') FROM order_saga_steps"),
+            "charge_payment succeeded");
+  EXPECT_EQ(sql().Value("SELECT gateway_reference FROM payments"), "ch_1");
+  EXPECT_EQ(sql().Value("SELECT state FROM trip_sagas"), "succeeded");
+}
+
+TEST_F(TripPgTest, SharesCommitsWithOrders) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int begun = 0;
+  std::vector<std::unique_ptr<saga::Record>> records;
+  for (int i = 0; i < 20; ++i) {
+    records.push_back(NewOrder("k-" + std::to_string(i)));
+    records.push_back(NewTrip(ids_.Next(), clock_.Now(), "k-" + std::to_string(i / 2)));  // each twice
+  }
+  for (const auto& record : records) {
+    journal_->Begin(*record, [&](auto existing) {
+      EXPECT_TRUE(existing.ok()) << existing.status();
+      std::lock_guard lock(mutex);
+      ++begun;
+      changed.notify_all();
+    });
+  }
+  std::unique_lock lock(mutex);
+  ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return begun == 40; }));
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "20");
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM trip_sagas"), "10");
+}
+
+TEST_F(TripPgTest, IsFoundClaimedAndLetGoBesideOrders) {
+  auto order = NewOrder("k-1"), trip = NewTrip(ids_.Next(), clock_.Now(), "k-1");
+  for (const auto* record : {&order, &trip}) {
+    std::promise<absl::Status> begun;
+    journal_->Begin(**record, [&](auto existing) { begun.set_value(existing.status()); });
+    ASSERT_TRUE(begun.get_future().get().ok());
+  }
+  for (const auto* record : {&order, &trip}) {
+    auto claimed = journal_->Claim((*record)->id, saga::ClaimMode::kTakeOver);
+    ASSERT_TRUE(claimed.ok()) << claimed.status();
+    EXPECT_EQ((*claimed)->kind, (*record)->kind);
+    EXPECT_EQ((*claimed)->epoch, 2);
+    EXPECT_EQ((*journal_->Load((*record)->id))->kind, (*record)->kind);
+  }
+  const saga::Held held[] = {{order->kind, order->id, 2}, {trip->kind, trip->id, 1}};
+  EXPECT_THAT(*journal_->Renew(held), ::testing::ElementsAre(trip->id)) << "it is under epoch 2";
+  EXPECT_EQ(journal_->ClaimExpired(false, 10)->size(), 0u);
+  ASSERT_TRUE(journal_->ReleaseAll().ok());
+  EXPECT_EQ(journal_->ClaimExpired(false, 1)->size(), 1u);
+  EXPECT_EQ(journal_->ClaimExpired(false, 10)->size(), 1u);
+  EXPECT_EQ(journal_->Claim(ids_.Next(), saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace

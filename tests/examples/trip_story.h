@@ -42,12 +42,12 @@ class FakeReservations final : public ReservationSystem {
   std::set<std::string> closed_;
 };
 
-inline saga::Record<Trip> NewTrip(const Uuid& id, absl::Time now, std::string booking) {
-  saga::Record<Trip> record;
-  record.id = id;
-  record.created_at = now;
-  record.payload.booking = std::move(booking);
-  record.payload.traveller = "Ada";
+inline std::unique_ptr<saga::Record> NewTrip(const Uuid& id, absl::Time now, std::string booking) {
+  auto record = std::make_unique<saga::RecordOf<Trip>>();
+  record->id = id;
+  record->created_at = now;
+  record->payload.booking = std::move(booking);
+  record->payload.traveller = "Ada";
   return record;
 }
 

@@ -1,5 +1,6 @@
 #include "gtest/gtest.h"
 #include "runtime/testing/manual_time.h"
+#include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
 #include "tests/examples/trip_story.h"
 
@@ -13,18 +14,18 @@ class TripTest : public ::testing::Test {
     runner_.Start(
         NewTrip(id, time_.Now(), booking), [](auto) {}, [](auto) {});
     time_.Advance(absl::Minutes(5));
-    return book_.rows.at(id).record.state;
+    return book_.rows.at(id).record->state;
   }
 
   testing::ManualTime time_;
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
   FakeReservations airline_, hotel_;
-  saga::testing::MemoryBook<Trip> book_;
-  saga::testing::MemoryJournal<Trip> journal_{book_, time_, {"example", "1", absl::Seconds(10)}};
-  saga::Definition<Trip> definition_ = BookTrip(airline_, hotel_);
+  saga::testing::MemoryBook book_;
+  saga::testing::MemoryJournal journal_{book_, time_, {"example", "1", absl::Seconds(10)}};
+  saga::Kinds kinds_{{BookTrip(airline_, hotel_)}};
   saga::Observer observer_;
-  saga::Runner<Trip> runner_{definition_, journal_, time_, time_, random_, observer_, {}};
+  saga::Runner runner_{kinds_, journal_, time_, time_, random_, observer_, {}};
 };
 
 TEST_F(TripTest, BooksAllThree) {

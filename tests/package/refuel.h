@@ -2,11 +2,14 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "saga/definition.h"
 
 struct Refuel {
+  static constexpr std::string_view kKind = "refuel";
+
   bool pump_reserved = false;
   bool paid = false;
   struct Effects {};
@@ -20,7 +23,7 @@ class Bank {
   virtual void Refund(const std::string& key, waybill::saga::OutcomeCallback done) = 0;
 };
 
-inline waybill::saga::Definition<Refuel> RefuelSaga(Bank& bank) {
+inline waybill::saga::Definition RefuelSaga(Bank& bank) {
   using waybill::saga::Attempt;
   using waybill::saga::Outcome;
   using waybill::saga::OutcomeCallback;
@@ -39,7 +42,7 @@ inline waybill::saga::Definition<Refuel> RefuelSaga(Bank& bank) {
   auto refund = [&bank](const Attempt& attempt, Refuel&, OutcomeCallback done) {
     bank.Refund(attempt.Key(), std::move(done));
   };
-  return waybill::saga::Define<Refuel>("refuel")
+  return waybill::saga::Define<Refuel>()
       .Step("reserve_pump")
       .Does({reserve(true), true})
       .UndoneBy({reserve(false), true})

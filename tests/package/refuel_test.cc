@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <memory>
+
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
@@ -22,26 +24,26 @@ class MockBank : public Bank {
 
 class RefuelTest : public ::testing::Test {
  protected:
-  saga::Record<Refuel> Run(saga::Outcome of_paying) {
+  saga::RecordOf<Refuel> Run(saga::Outcome of_paying) {
     EXPECT_CALL(bank_, Pay(_, _)).WillOnce([&](const std::string&, saga::OutcomeCallback done) { done(of_paying); });
-    saga::Record<Refuel> record;
-    const waybill::Uuid id = record.id = ids_.Next();
-    record.created_at = time_.Now();
+    auto record = std::make_unique<saga::RecordOf<Refuel>>();
+    const waybill::Uuid id = record->id = ids_.Next();
+    record->created_at = time_.Now();
     runner_.Start(
         std::move(record), [](auto) {}, [](auto) {});
     time_.Advance(absl::Minutes(1));
-    return book_.rows.at(id).record;
+    return saga::As<Refuel>(*book_.rows.at(id).record);
   }
 
   waybill::testing::ManualTime time_;
   waybill::SeededRandom random_{1};
   waybill::IdGenerator ids_{time_, random_};
   MockBank bank_;
-  saga::testing::MemoryBook<Refuel> book_;
-  saga::testing::MemoryJournal<Refuel> journal_{book_, time_, {"pump", "1", absl::Seconds(10)}};
-  saga::Definition<Refuel> definition_ = RefuelSaga(bank_);
+  saga::testing::MemoryBook book_;
+  saga::testing::MemoryJournal journal_{book_, time_, {"pump", "1", absl::Seconds(10)}};
+  saga::Kinds kinds_{{RefuelSaga(bank_)}};
   saga::Observer observer_;
-  saga::Runner<Refuel> runner_{definition_, journal_, time_, time_, random_, observer_, {}};
+  saga::Runner runner_{kinds_, journal_, time_, time_, random_, observer_, {}};
 };
 
 TEST_F(RefuelTest, Succeeds) { EXPECT_EQ(Run(saga::Outcome::Succeeded()).state, saga::State::kSucceeded); }

@@ -1,11 +1,14 @@
 #include "saga/runner.h"
 
-#include <optional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/status.h"
 #include "runtime/testing/manual_time.h"
 #include "saga/testing/memory_journal.h"
 #include "saga/testing/mock_journal.h"
@@ -21,6 +24,8 @@ using ::testing::NiceMock;
 using ::waybill::testing::ManualTime;
 
 struct Trip {
+  static constexpr std::string_view kKind = "trip";
+
   std::string booking;
   struct Effects {
     bool claim = false;
@@ -28,22 +33,24 @@ struct Trip {
   Effects effects;
 };
 
+const Trip& TripOf(const Record& record) { return As<Trip>(record).payload; }
+
 class RunnerTest : public ::testing::Test {
  protected:
-  using Runner = saga::Runner<Trip>;
-
   struct Process {
     Process(RunnerTest& test, const std::string& instance)
         : journal(test.book_, test.store_clock_, {instance, std::to_string(++test.lives_), absl::Seconds(10)}),
-          runner(test.definition_, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
-    testing::MemoryJournal<Trip> journal;
+          kinds({test.definition_}),
+          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
+    testing::MemoryJournal journal;
+    Kinds kinds;
     NiceMock<testing::MockObserver> observer;
     Runner runner;
   };
 
   RunnerTest() {
-    book_.dedupe_key = [](const Trip& trip) { return trip.booking; };
-    definition_ = Define<Trip>("trip")
+    kind_.dedupe_key = [](const Record& record) { return TripOf(record).booking; };
+    definition_ = Define<Trip>()
                       .Step("flight")
                       .Does(flight_.action())
                       .UndoneBy(unflight_.action())
@@ -60,11 +67,11 @@ class RunnerTest : public ::testing::Test {
   }
 
   Uuid Start(Process& process, const std::string& booking = "") {
-    Record<Trip> record;
-    record.id = ids_.Next();
-    record.created_at = time_.Now();
-    record.payload.booking = booking;
-    Uuid id = record.id;
+    auto record = std::make_unique<RecordOf<Trip>>();
+    record->id = ids_.Next();
+    record->created_at = time_.Now();
+    record->payload.booking = booking;
+    Uuid id = record->id;
     process.runner.Start(
         std::move(record), [this](auto begun) { begun_ = std::move(begun); },
         [this](auto settled) { Keep(std::move(settled)); });
@@ -75,13 +82,13 @@ class RunnerTest : public ::testing::Test {
     process.runner.Direct(id, {kind, std::move(detail)}, nullptr, [this](auto settled) { Keep(std::move(settled)); });
   }
 
-  void Keep(absl::StatusOr<const Record<Trip>*> settled) {
+  void Keep(absl::StatusOr<const Record*> settled) {
     ++settled_count_;
     settled_ = settled.ok() ? absl::StatusOr<State>((*settled)->state) : settled.status();
   }
 
-  const testing::MemoryBook<Trip>::Row& Row(const Uuid& id) { return book_.rows.at(id); }
-  State StateOf(const Uuid& id) { return Row(id).record.state; }
+  const testing::MemoryBook::Row& Row(const Uuid& id) { return book_.rows.at(id); }
+  State StateOf(const Uuid& id) { return Row(id).record->state; }
 
   std::vector<std::string> Story(const Uuid& id) {
     std::vector<std::string> story;
@@ -100,11 +107,12 @@ class RunnerTest : public ::testing::Test {
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
   RetryPolicy policy_{.attempts_max = 3, .retry_for = absl::ZeroDuration(), .attention_after = 4};
-  testing::MemoryBook<Trip> book_;
+  testing::MemoryBook book_;
+  testing::MemoryKind& kind_ = book_.kinds[std::string(Trip::kKind)];
   testing::ScriptedParticipant<Trip> flight_, unflight_, hotel_, unhotel_, seat_, unseat_, told_;
-  Definition<Trip> definition_;
+  Definition definition_;
 
-  absl::StatusOr<std::optional<Record<Trip>>> begun_ = absl::UnknownError("not called");
+  absl::StatusOr<std::unique_ptr<Record>> begun_ = absl::UnknownError("not called");
   absl::StatusOr<State> settled_ = absl::UnknownError("not called");
   int settled_count_ = 0;
 };
@@ -139,7 +147,7 @@ TEST_F(RunnerTest, PersistsTheOutcomeBeforeTheNextOutsideCall) {
   Uuid id = Start(process);
   ASSERT_EQ(hotel_.held(), 1u);
   EXPECT_THAT(Story(id), ElementsAre("flight succeeded"));
-  EXPECT_EQ(Row(id).record.step, 1);
+  EXPECT_EQ(Row(id).record->step, 1);
 }
 
 TEST_F(RunnerTest, UndoesCompletedStepsInReverse) {
@@ -150,7 +158,7 @@ TEST_F(RunnerTest, UndoesCompletedStepsInReverse) {
   EXPECT_THAT(Story(id),
               ElementsAre("flight succeeded", "hotel succeeded", "seat rejected", "hotel undone", "flight undone"));
   EXPECT_THAT(unseat_.keys, IsEmpty());
-  EXPECT_EQ(Row(id).record.failure.reason, "SOLD_OUT");
+  EXPECT_EQ(Row(id).record->failure.reason, "SOLD_OUT");
 }
 
 TEST_F(RunnerTest, UndoesNothingWhenTheFirstStepIsRejected) {
@@ -170,7 +178,7 @@ TEST_F(RunnerTest, ARefusalAfterAnUnknownAttemptUndoesTheStepItself) {
   EXPECT_EQ(*settled_, State::kCompensated);
   EXPECT_THAT(Story(id), ElementsAre("flight unknown", "flight rejected", "flight undone"));
   EXPECT_THAT(unflight_.keys, ElementsAre(id.ToString() + "/flight"));
-  EXPECT_EQ(Row(id).record.failure.reason, "FULL");
+  EXPECT_EQ(Row(id).record->failure.reason, "FULL");
 
   hotel_.WillAnswer(Outcome::Unknown("TIMEOUT"));
   hotel_.WillAnswer(Outcome::Rejected("NO_ROOM"));
@@ -236,7 +244,7 @@ TEST_F(RunnerTest, TurnsBackOnlyWhenAttemptsAndTimeAreSpent) {
   Uuid id = Start(process);
   time_.Advance(absl::Seconds(29));
   EXPECT_EQ(StateOf(id), State::kRunning) << "the attempts alone were spent long ago";
-  EXPECT_GT(Row(id).record.attempt, 3);
+  EXPECT_GT(Row(id).record->attempt, 3);
   while (settled_count_ == 0 && time_.RunNext()) {
   }
   EXPECT_EQ(*settled_, State::kCompensated);
@@ -248,7 +256,8 @@ TEST_F(RunnerTest, TurnsBackOnlyWhenAttemptsAndTimeAreSpent) {
   policy_.retry_for = absl::Seconds(1);
   definition_.steps[1].retry = policy_;
   hotel_.Hold();
-  Uuid slow = Start(process);
+  Process hurried(*this, "b");
+  Uuid slow = Start(hurried);
   for (int attempt = 1; attempt <= 3; ++attempt) {
     ASSERT_EQ(hotel_.held(), 1u) << attempt;
     time_.Advance(absl::Seconds(2));
@@ -273,11 +282,11 @@ TEST_F(RunnerTest, CompensationNeverGivesUpAndCallsForAttention) {
   Uuid id = Start(process);
   time_.Advance(absl::Minutes(5));
   EXPECT_EQ(settled_count_, 0);
-  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_TRUE(Row(id).record->needs_attention);
   EXPECT_LT(Row(id).log.size(), 14u) << "the log must not grow with every attempt";
   time_.Advance(absl::Hours(3));
   EXPECT_EQ(*settled_, State::kCompensated);
-  EXPECT_FALSE(Row(id).record.needs_attention);
+  EXPECT_FALSE(Row(id).record->needs_attention);
 }
 
 TEST_F(RunnerTest, OneHopelessSagaDoesNotSlowAnother) {
@@ -295,7 +304,7 @@ TEST_F(RunnerTest, AnswersTheRecordThatHoldsTheKey) {
   Process process(*this, "a");
   Uuid first = Start(process, "booking-1");
   Start(process, "booking-1");
-  ASSERT_TRUE(begun_.ok() && begun_->has_value());
+  ASSERT_TRUE(begun_.ok() && *begun_ != nullptr);
   EXPECT_EQ((*begun_)->id, first);
   EXPECT_EQ(settled_count_, 1) << "a duplicate settles nothing";
   EXPECT_EQ(flight_.keys.size(), 1u);
@@ -323,7 +332,7 @@ TEST_F(RunnerTest, CancelWhileACallIsInFlightUndoesItOnceItCameBack) {
   hotel_.Answer(Outcome::Succeeded());
   EXPECT_EQ(settled_count_, 2);
   EXPECT_EQ(StateOf(id), State::kCompensated);
-  EXPECT_EQ(Row(id).record.failure.reason, kCancelledReason);
+  EXPECT_EQ(Row(id).record->failure.reason, kCancelledReason);
   // "seat" was never called; undoing it closes its key all the same.
   EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel succeeded", "cancelled", "seat undone", "hotel undone",
                                      "flight undone"));
@@ -420,10 +429,10 @@ TEST_F(RunnerTest, ClosingNeverGivesUpAndCallsForAttention) {
   Direct(process, id, Directive::Kind::kClose);
   time_.Advance(absl::Minutes(5));
   EXPECT_EQ(StateOf(id), State::kClosing);
-  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_TRUE(Row(id).record->needs_attention);
   time_.Advance(absl::Hours(3));
   EXPECT_EQ(StateOf(id), State::kClosed);
-  EXPECT_FALSE(Row(id).record.needs_attention);
+  EXPECT_FALSE(Row(id).record->needs_attention);
 
   for (int i = 0; i < 100; ++i) told_.WillAnswer(Outcome::Unknown("DOWN"));
   Uuid given_up = Start(process);
@@ -474,7 +483,7 @@ TEST_F(RunnerTest, ResolveEndsOnlyWhatNeedsAttention) {
   Direct(process, id, Directive::Kind::kResolve, "ann: paid back by bank transfer");
   EXPECT_EQ(*settled_, State::kResolved);
   EXPECT_EQ(Row(id).log.back().detail, "ann: paid back by bank transfer");
-  EXPECT_FALSE(Row(id).record.needs_attention);
+  EXPECT_FALSE(Row(id).record->needs_attention);
   EXPECT_EQ(time_.pending(), 0u) << "nothing is retried any more";
 }
 
@@ -570,7 +579,7 @@ TEST_F(RunnerTest, TheAgeOfASagaThatBeganHereIsTimeThatPassed) {
 
 TEST_F(RunnerTest, PicksAgainWhenAClaimIsLost) {
   int refusals = 2;
-  book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim || refusals-- <= 0; };
+  kind_.apply_effects = [&](const Record& record) { return !TripOf(record).effects.claim || refusals-- <= 0; };
   seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
   Process process(*this, "a");
   EXPECT_CALL(process.observer, OnLostClaim(_)).Times(2);
@@ -582,10 +591,11 @@ TEST_F(RunnerTest, PicksAgainWhenAClaimIsLost) {
 
 TEST_F(RunnerTest, ACancelSurvivesTheClaimThatIsLostInItsWrite) {
   // A claim by an outside call, as of a remote dispatcher, and nothing to undo it that would take the claim back.
-  definition_.steps[2].does = seat_.action(false);
-  definition_.steps[2].does.claim_lost = [](Trip& trip) { trip.booking.clear(); };
+  Action<Trip> seat = seat_.action(false);
+  seat.claim_lost = [](Trip& trip) { trip.booking.clear(); };
+  definition_.steps[2].does = seat;
   definition_.steps[2].undone_by = {};
-  book_.apply_effects = [](const Record<Trip>& record) { return !record.payload.effects.claim; };
+  kind_.apply_effects = [](const Record& record) { return !TripOf(record).effects.claim; };
   seat_.on_success = [](Trip& trip) {
     trip.effects.claim = true;
     trip.booking = "seat 1";
@@ -597,9 +607,9 @@ TEST_F(RunnerTest, ACancelSurvivesTheClaimThatIsLostInItsWrite) {
   seat_.Answer(Outcome::Succeeded());  // claimed, then cancelled, and both in the write that loses the claim
   EXPECT_EQ(settled_count_, 2);
   EXPECT_EQ(StateOf(id), State::kCompensated);
-  EXPECT_EQ(Row(id).record.failure.reason, kCancelledReason);
-  EXPECT_EQ(Row(id).record.failure.detail, "changed my mind");
-  EXPECT_EQ(Row(id).record.payload.booking, "");
+  EXPECT_EQ(Row(id).record->failure.reason, kCancelledReason);
+  EXPECT_EQ(Row(id).record->failure.detail, "changed my mind");
+  EXPECT_EQ(TripOf(*Row(id).record).booking, "");
   EXPECT_THAT(Story(id),
               ElementsAre("flight succeeded", "hotel succeeded", "cancelled", "hotel undone", "flight undone"));
 }
@@ -616,13 +626,13 @@ TEST_F(RunnerTest, ARefusedDirectiveSaysWhy) {
 }
 
 TEST_F(RunnerTest, EndlesslyLostClaimsCountAsUnknownAndAreUndone) {
-  book_.apply_effects = [&](const Record<Trip>& record) { return !record.payload.effects.claim; };
+  kind_.apply_effects = [&](const Record& record) { return !TripOf(record).effects.claim; };
   seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
   Process process(*this, "a");
   Uuid id = Start(process);
   time_.Advance(absl::Minutes(5));
   EXPECT_EQ(StateOf(id), State::kCompensated);
-  EXPECT_EQ(Row(id).record.failure.reason, "CLAIM_LOST");
+  EXPECT_EQ(Row(id).record->failure.reason, "CLAIM_LOST");
 }
 
 TEST_F(RunnerTest, AJournalErrorIsUnknownAndTheNextClaimReadsTheTruth) {
@@ -650,39 +660,39 @@ TEST_F(RunnerTest, CleansAndBoundsWhatAParticipantSays) {
   EXPECT_EQ(Row(id).log[0].detail,
             "DOWN: closed\xef\xbf\xbd"
             "for \xef\xbf\xbd");
-  EXPECT_LE(Row(id).record.failure.reason.size(), kReasonBytesMax);
-  EXPECT_LE(Row(id).record.failure.detail.size(), kDetailBytesMax);
+  EXPECT_LE(Row(id).record->failure.reason.size(), kReasonBytesMax);
+  EXPECT_LE(Row(id).record->failure.detail.size(), kDetailBytesMax);
 }
 
 TEST_F(RunnerTest, WhatTheStoreRefusesForGoodCountsAsUnknownAndCallsAPerson) {
-  book_.can_hold = [](const Record<Trip>& record) { return record.payload.booking != "unstorable"; };
+  kind_.can_hold = [](const Record& record) { return TripOf(record).booking != "unstorable"; };
   flight_.on_success = [](Trip& trip) { trip.booking = "unstorable"; };
   Process process(*this, "a");
   EXPECT_CALL(process.observer, OnRefused(_, _)).Times(3);
   hotel_.Hold();  // so that the flight's outcome is written by itself
   Uuid id = Start(process);
-  EXPECT_TRUE(Row(id).record.needs_attention);
-  EXPECT_EQ(Row(id).record.attempt, 2) << "the budget is spent";
+  EXPECT_TRUE(Row(id).record->needs_attention);
+  EXPECT_EQ(Row(id).record->attempt, 2) << "the budget is spent";
   time_.Advance(absl::Minutes(10));
   EXPECT_EQ(*settled_, State::kCompensated);
   EXPECT_THAT(Story(id), ElementsAre("flight needs_attention", "flight unknown", "flight unknown", "flight unknown",
                                      "flight undone"));
   EXPECT_THAT(Row(id).log[1].detail, ::testing::HasSubstr("sqlstate 22021"));
-  EXPECT_EQ(Row(id).record.payload.booking, "") << "what could not be written is forgotten";
-  EXPECT_EQ(Row(id).record.failure.reason, kStoreRefused);
-  EXPECT_EQ(Row(id).record.epoch, 1) << "nobody had to claim it";
+  EXPECT_EQ(TripOf(*Row(id).record).booking, "") << "what could not be written is forgotten";
+  EXPECT_EQ(Row(id).record->failure.reason, kStoreRefused);
+  EXPECT_EQ(Row(id).record->epoch, 1) << "nobody had to claim it";
 }
 
 TEST_F(RunnerTest, AnUndoWhoseOutcomeTheStoreRefusesIsTriedAgain) {
   bool holds = false;
-  book_.can_hold = [&](const Record<Trip>& record) { return holds || record.payload.booking != "unstorable"; };
+  kind_.can_hold = [&](const Record& record) { return holds || TripOf(record).booking != "unstorable"; };
   unhotel_.on_success = [](Trip& trip) { trip.booking = "unstorable"; };
   seat_.WillAnswer(Outcome::Rejected("SOLD_OUT"));
   Process process(*this, "a");
   Uuid id = Start(process);
   time_.Advance(absl::Minutes(5));
   EXPECT_EQ(StateOf(id), State::kCompensating);
-  EXPECT_TRUE(Row(id).record.needs_attention);
+  EXPECT_TRUE(Row(id).record->needs_attention);
   EXPECT_LT(unhotel_.keys.size(), 40u) << "it backs off";
   holds = true;
   time_.Advance(absl::Minutes(1));
@@ -692,7 +702,7 @@ TEST_F(RunnerTest, AnUndoWhoseOutcomeTheStoreRefusesIsTriedAgain) {
 TEST_F(RunnerTest, ADirectiveThatTheStoreRefusesIsAnsweredSo) {
   Process process(*this, "a");
   Uuid id = Start(process);
-  book_.can_hold = [](const Record<Trip>&) { return false; };
+  kind_.can_hold = [](const Record&) { return false; };
   Direct(process, id, Directive::Kind::kClose);
   EXPECT_EQ(GetErrorDetail(settled_.status()).reason, kStoreRefused);
   EXPECT_EQ(StateOf(id), State::kSucceeded);
@@ -701,18 +711,18 @@ TEST_F(RunnerTest, ADirectiveThatTheStoreRefusesIsAnsweredSo) {
 
 TEST_F(RunnerTest, TriesNoFasterWhenTheStoreRefusesEverything) {
   Process process(*this, "a");
-  book_.can_hold = [](const Record<Trip>&) { return false; };
+  kind_.can_hold = [](const Record&) { return false; };
   Uuid id = Start(process);
   for (int i = 0; i < 100; ++i) {
     time_.Advance(absl::Seconds(3));
     ASSERT_TRUE(process.runner.RenewLeases().ok());
   }
-  EXPECT_EQ(Row(id).record.epoch, 1);
+  EXPECT_EQ(Row(id).record->epoch, 1);
   EXPECT_LT(flight_.keys.size(), 15u);
-  book_.can_hold = [](const Record<Trip>&) { return true; };
+  kind_.can_hold = [](const Record&) { return true; };
   time_.Advance(absl::Minutes(10));
   EXPECT_EQ(*settled_, State::kSucceeded);
-  EXPECT_FALSE(Row(id).record.needs_attention);
+  EXPECT_FALSE(Row(id).record->needs_attention);
 }
 
 TEST_F(RunnerTest, StopLetsGoAndEndsTheLeases) {
@@ -731,7 +741,7 @@ TEST_F(RunnerTest, CallsNobodyAndWritesNothingOnceStopped) {
   Process a(*this, "a");
   flight_.Hold();
   Uuid in_call = Start(a);
-  std::vector<testing::MemoryJournal<Trip>::Task> writes;
+  std::vector<testing::MemoryJournal::Task> writes;
   a.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
   Uuid in_write = Start(a);  // its beginning is being written
   a.runner.Stop(time_.Steady());

@@ -19,6 +19,8 @@ namespace waybill::saga {
 namespace {
 
 struct Job {
+  static constexpr std::string_view kKind = "job";
+
   std::string driver;
   struct Effects {
     bool claim = false;
@@ -59,20 +61,20 @@ class Simulation {
  public:
   explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : random_(seed), wall_hand_(seed) {
     if (somebody_sets_the_wall_clock) SetWall();
-    book_.apply_effects = [this](const Record<Job>& record) { return Book(record); };
+    book_.kinds[std::string(Job::kKind)].apply_effects = [this](const Record& record) { return Book(As<Job>(record)); };
     RetryPolicy retry{
         .attempts_max = 3, .retry_for = absl::Seconds(3), .attention_after = 3, .undo_backoff_max = absl::Seconds(5)};
-    definition_ = Define<Job>("job")
-                      .Step("charge")
-                      .Does(Call(&Simulation::Charge))
-                      .UndoneBy(Call(&Simulation::Refund))
-                      .ClosedBy(Call(&Simulation::Confirm))
-                      .Retried(retry)
-                      .Step("assign")
-                      .Does(Call(&Simulation::Assign, true))
-                      .UndoneBy(Call(&Simulation::Release, true))
-                      .Retried(retry)
-                      .Done();
+    kinds_ = Kinds({Define<Job>()
+                        .Step("charge")
+                        .Does(Call(&Simulation::Charge))
+                        .UndoneBy(Call(&Simulation::Refund))
+                        .ClosedBy(Call(&Simulation::Confirm))
+                        .Retried(retry)
+                        .Step("assign")
+                        .Does(Call(&Simulation::Assign, true))
+                        .UndoneBy(Call(&Simulation::Release, true))
+                        .Retried(retry)
+                        .Done()});
     for (size_t i = 0; i < 3; ++i) StartProcess(i);
   }
 
@@ -103,7 +105,7 @@ class Simulation {
       const std::string name = id.ToString();
       auto it = gateway_.accounts.find(name + "/charge");
       Gateway::Account account = it == gateway_.accounts.end() ? Gateway::Account{} : it->second;
-      switch (row.record.state) {
+      switch (row.record->state) {
         case State::kSucceeded:
           if (account.charged - account.refunded != 1) return name + " succeeded, but its money is not here";
           if (!drivers_.contains(name)) return name + " succeeded without a driver";
@@ -117,7 +119,7 @@ class Simulation {
           if (drivers_.contains(name)) return name + " was compensated, but holds a driver";
           break;
         default:
-          return fmt::format("{} is still {}", name, Name(row.record.state));
+          return fmt::format("{} is still {}", name, Name(row.record->state));
       }
       State before = State::kRunning;
       for (const LogEntry& entry : row.log) {
@@ -138,12 +140,12 @@ class Simulation {
   struct Process {
     Process(Simulation& s, size_t index, int life)
         : journal(s.book_, s.store_clock_, {fmt::format("p{}", index), std::to_string(life), absl::Seconds(3)}),
-          runner(s.definition_, journal, s.time_, s.time_, s.random_, observer, {.lease = absl::Seconds(3)}) {
+          runner(s.kinds_, journal, s.time_, s.time_, s.random_, observer, {.lease = absl::Seconds(3)}) {
       journal.set_defer([&s](auto task) { s.time_.At(s.time_.Steady() + s.Milliseconds(0, 30), std::move(task)); });
     }
-    testing::MemoryJournal<Job> journal;
+    testing::MemoryJournal journal;
     Observer observer;
-    Runner<Job> runner;
+    Runner runner;
   };
 
   using Method = void (Simulation::*)(const Attempt&, Job&, OutcomeCallback&);
@@ -177,11 +179,11 @@ class Simulation {
   }
 
   void StartSaga() {
-    Record<Job> record;
-    record.id = ids_.Next();
-    record.created_at = time_.Now();
-    started_.push_back(record.id);
-    Tell("start " + record.id.ToString());
+    auto record = std::make_unique<RecordOf<Job>>();
+    record->id = ids_.Next();
+    record->created_at = time_.Now();
+    started_.push_back(record->id);
+    Tell("start " + record->id.ToString());
     processes_[Pick(processes_.size())]->runner.Start(
         std::move(record), [](auto) {}, [](auto) {});
   }
@@ -216,7 +218,7 @@ class Simulation {
 
   size_t Unfinished() const {
     size_t count = 0;
-    for (const auto& [id, row] : book_.rows) count += IsUnfinished(row.record.state);
+    for (const auto& [id, row] : book_.rows) count += IsUnfinished(row.record->state);
     return count;
   }
 
@@ -289,7 +291,7 @@ class Simulation {
     done(Outcome::Succeeded());
   }
 
-  bool Book(const Record<Job>& record) {
+  bool Book(const RecordOf<Job>& record) {
     const std::string job = record.id.ToString();
     if (record.payload.effects.release) drivers_.erase(job);
     if (!record.payload.effects.claim) return true;
@@ -305,11 +307,11 @@ class Simulation {
   waybill::testing::DistantClock store_clock_{time_};
   SeededRandom random_, wall_hand_;
   IdGenerator ids_{store_clock_, random_};
-  testing::MemoryBook<Job> book_;
+  testing::MemoryBook book_;
   Gateway gateway_;
   std::map<std::string, std::string> drivers_;  // job -> driver
   std::set<std::string> told_;                  // keys of charges that are for good
-  Definition<Job> definition_;
+  Kinds kinds_{{}};
   int lives_ = 0;
   std::vector<Uuid> started_;
   std::string story_;

@@ -6,7 +6,7 @@
 namespace waybill::storage {
 namespace {
 
-class FakeHarness final : public FleetHarness {
+class FakeFleetHarness final : public FleetHarness {
  public:
   Fleet& fleet() override { return fleet_; }
   void PassTime(absl::Duration by) override { time_.Advance(by); }
@@ -16,7 +16,7 @@ class FakeHarness final : public FleetHarness {
   testing::FakeFleet fleet_{time_};
 };
 
-INSTANTIATE_TEST_SUITE_P(Fake, FleetContract, ::testing::Values([] { return std::make_unique<FakeHarness>(); }));
+INSTANTIATE_TEST_SUITE_P(Fake, FleetContract, ::testing::Values([] { return std::make_unique<FakeFleetHarness>(); }));
 
 TEST(FakeFleet, AnswersTheErrorItWasGiven) {
   waybill::testing::ManualTime time;

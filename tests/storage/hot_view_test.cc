@@ -5,7 +5,7 @@
 namespace waybill::storage {
 namespace {
 
-class FakeHarness final : public HotViewHarness {
+class FakeViewHarness final : public HotViewHarness {
  public:
   HotView& view() override { return fleet_; }
   HotView& another_writer() override { return another_; }
@@ -19,7 +19,7 @@ class FakeHarness final : public HotViewHarness {
   testing::FakeFleet::AnotherWriter another_{fleet_};
 };
 
-INSTANTIATE_TEST_SUITE_P(Fake, HotViewContract, ::testing::Values([] { return std::make_unique<FakeHarness>(); }));
+INSTANTIATE_TEST_SUITE_P(Fake, HotViewContract, ::testing::Values([] { return std::make_unique<FakeViewHarness>(); }));
 
 }  // namespace
 }  // namespace waybill::storage

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,11 +22,27 @@
 
 namespace waybill::storage {
 
+// What a journal of orders answers, as orders.
+inline absl::StatusOr<OrderRecord> AsOrder(const absl::StatusOr<std::unique_ptr<saga::Record>>& record) {
+  if (!record.ok()) return record.status();
+  return saga::As<Order>(**record);
+}
+inline absl::StatusOr<std::optional<OrderRecord>> AsExisting(
+    const absl::StatusOr<std::unique_ptr<saga::Record>>& existing) {
+  if (!existing.ok()) return existing.status();
+  return *existing == nullptr ? std::nullopt : std::optional(saga::As<Order>(**existing));
+}
+inline absl::StatusOr<std::vector<OrderRecord>> AsOrders(
+    const absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>>& records) {
+  if (!records.ok()) return records.status();
+  std::vector<OrderRecord> orders;
+  for (const auto& record : *records) orders.push_back(saga::As<Order>(*record));
+  return orders;
+}
+
 template <typename World>
 class JournalContract : public ::testing::Test {
  protected:
-  using Journal = saga::Journal<Order>;
-
   OrderRecord NewOrder(const std::string& key) {
     OrderRecord record;
     record.id = ids_.Next();
@@ -42,16 +59,16 @@ class JournalContract : public ::testing::Test {
     return record;
   }
 
-  absl::StatusOr<std::optional<OrderRecord>> Begin(Journal& journal, const OrderRecord& record) {
+  absl::StatusOr<std::optional<OrderRecord>> Begin(saga::Journal& journal, const OrderRecord& record) {
     std::promise<absl::StatusOr<std::optional<OrderRecord>>> answer;
-    journal.Begin(record, [&](auto result) { answer.set_value(std::move(result)); });
+    journal.Begin(record, [&](auto existing) { answer.set_value(AsExisting(existing)); });
     return answer.get_future().get();
   }
 
-  absl::StatusOr<saga::WriteResult> Advance(Journal& journal, const OrderRecord& record,
+  absl::StatusOr<saga::WriteResult> Advance(saga::Journal& journal, const OrderRecord& record,
                                             std::vector<saga::LogEntry> log, int64_t expected_seq) {
     std::promise<absl::StatusOr<saga::WriteResult>> answer;
-    saga::Write<Order> write{&record, log, expected_seq};
+    saga::Write write{&record, log, expected_seq};
     journal.Advance(write, [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
@@ -81,7 +98,7 @@ class JournalContract : public ::testing::Test {
     return entry;
   }
 
-  OrderRecord Started(Journal& journal, const std::string& key) {
+  OrderRecord Started(saga::Journal& journal, const std::string& key) {
     OrderRecord record = NewOrder(key);
     auto begun = Begin(journal, record);
     EXPECT_TRUE(begun.ok() && !begun->has_value()) << begun.status();
@@ -105,7 +122,7 @@ class JournalContract : public ::testing::Test {
     return {record, log};
   }
 
-  OrderRecord Finished(Journal& journal, const std::string& key) {
+  OrderRecord Finished(saga::Journal& journal, const std::string& key) {
     auto [finished, log] = Finish(Started(journal, key), "driver-of-" + key);
     EXPECT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
     finished.payload.effects = {};
@@ -113,19 +130,19 @@ class JournalContract : public ::testing::Test {
   }
 
   // What becomes of a new order that is given this slot.
-  saga::WriteResult Claim(Journal& journal, const std::string& key, const DriverSlot& slot) {
+  saga::WriteResult Claim(saga::Journal& journal, const std::string& key, const DriverSlot& slot) {
     auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
     finished.payload.driver = slot;
     return *Advance(journal, finished, log, 0);
   }
   // An order that holds the slot.
-  OrderRecord Holding(Journal& journal, const std::string& key, const DriverSlot& slot) {
+  OrderRecord Holding(saga::Journal& journal, const std::string& key, const DriverSlot& slot) {
     auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
     finished.payload.driver = slot;
     EXPECT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
     return finished;
   }
-  void GiveBack(Journal& journal, const OrderRecord& order) {
+  void GiveBack(saga::Journal& journal, const OrderRecord& order) {
     auto [closed, log] = Close(order);
     closed.payload.effects.released = true;
     closed.payload.driver.reset();
@@ -156,7 +173,7 @@ TYPED_TEST_SUITE_P(JournalContract);
 TYPED_TEST_P(JournalContract, KeepsWhatWasBegun) {
   auto& journal = this->world_.Open("a", "1");
   OrderRecord record = this->Started(journal, "key");
-  auto loaded = journal.Load(record.id);
+  auto loaded = AsOrder(journal.Load(record.id));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->state, saga::State::kRunning);
   EXPECT_EQ(loaded->epoch, 1);
@@ -177,7 +194,7 @@ TYPED_TEST_P(JournalContract, AnswersTheHolderOfTheKey) {
   auto begun = this->Begin(journal, second);
   ASSERT_TRUE(begun.ok() && begun->has_value()) << begun.status();
   EXPECT_EQ((*begun)->id, first.id);
-  EXPECT_EQ(journal.Load(second.id).status().code(), absl::StatusCode::kNotFound) << "nothing was written";
+  EXPECT_EQ(AsOrder(journal.Load(second.id)).status().code(), absl::StatusCode::kNotFound) << "nothing was written";
   OrderRecord other = this->NewOrder("key");
   other.payload.client = "another shop";
   begun = this->Begin(journal, other);
@@ -198,7 +215,7 @@ TYPED_TEST_P(JournalContract, ConcurrentDuplicatesBecomeOneOrder) {
   for (int i = 0; i < 64; ++i) records.push_back(this->NewOrder("key"));
   std::vector<std::promise<absl::StatusOr<std::optional<OrderRecord>>>> answers(records.size());
   for (size_t i = 0; i < records.size(); ++i) {
-    journal.Begin(records[i], [&answers, i](auto result) { answers[i].set_value(std::move(result)); });
+    journal.Begin(records[i], [&answers, i](auto existing) { answers[i].set_value(AsExisting(existing)); });
   }
   int started = 0;
   std::optional<Uuid> winner;
@@ -220,7 +237,7 @@ TYPED_TEST_P(JournalContract, BooksEffectsWithTheHeader) {
   auto written = this->Advance(journal, finished, log, 0);
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_EQ(*written, saga::WriteResult::kApplied);
-  auto loaded = journal.Load(record.id);
+  auto loaded = AsOrder(journal.Load(record.id));
   ASSERT_TRUE(loaded.ok());
   EXPECT_EQ(loaded->state, saga::State::kSucceeded);
   EXPECT_EQ(loaded->seq, 2);
@@ -250,7 +267,8 @@ TYPED_TEST_P(JournalContract, AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver)
   OrderRecord order = this->Started(a, "key");
   auto [finished, log] = this->Finish(order, "driver-1");
   this->Once(
-      saga::Gap::kAfterAdvance, [&] { EXPECT_TRUE(b.Claim(order.id, saga::ClaimMode::kTakeOver).ok()); }, true);
+      saga::Gap::kAfterAdvance, [&] { EXPECT_TRUE(AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver)).ok()); },
+      true);
   EXPECT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kFenced);
   EXPECT_EQ(a.LoadLog(order.id, 0)->size(), 2u);
 }
@@ -265,7 +283,7 @@ TYPED_TEST_P(JournalContract, AnothersWriteIsNotTakenForOnesOwn) {
   EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kApplied);
   EXPECT_EQ(*this->Advance(b, turned, turning, 2), saga::WriteResult::kFenced);
   EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kFenced) << "the same again is another write";
-  EXPECT_EQ(a.Load(order.id)->state, saga::State::kClosed);
+  EXPECT_EQ(AsOrder(a.Load(order.id))->state, saga::State::kClosed);
   EXPECT_EQ(a.LoadLog(order.id, 0)->size(), 3u);
 }
 
@@ -276,7 +294,8 @@ TYPED_TEST_P(JournalContract, ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFence
   OrderRecord order = this->Started(a, "key-2");
   auto [second, second_log] = this->Finish(order, "driver-1");
   ASSERT_EQ(*this->Advance(a, first, first_log, 0), saga::WriteResult::kApplied);
-  this->Once(saga::Gap::kAfterAdvance, [&] { EXPECT_TRUE(b.Claim(order.id, saga::ClaimMode::kTakeOver).ok()); });
+  this->Once(saga::Gap::kAfterAdvance,
+             [&] { EXPECT_TRUE(AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver)).ok()); });
   EXPECT_EQ(*this->Advance(a, second, second_log, 0), saga::WriteResult::kFenced);
 }
 
@@ -284,8 +303,8 @@ TYPED_TEST_P(JournalContract, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites) {
   auto& a = this->world_.Open("a", "1");
   auto& b = this->world_.Open("b", "1");
   OrderRecord order = this->Finished(a, "key");
-  auto mine = a.Claim(order.id, saga::ClaimMode::kTakeOver);
-  auto theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver);
+  auto mine = AsOrder(a.Claim(order.id, saga::ClaimMode::kTakeOver));
+  auto theirs = AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver));
   ASSERT_TRUE(mine.ok() && theirs.ok());
   this->Once(saga::Gap::kAfterAdvance, [&, their_claim = *theirs] {
     auto [turned, turning] = this->TurnBack(their_claim);
@@ -293,7 +312,7 @@ TYPED_TEST_P(JournalContract, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites) {
   });
   auto [closed, closing] = this->Close(*mine);
   EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kFenced);
-  EXPECT_EQ(a.Load(order.id)->state, saga::State::kCompensating);
+  EXPECT_EQ(AsOrder(a.Load(order.id))->state, saga::State::kCompensating);
 }
 
 TYPED_TEST_P(JournalContract, ABeginWhoseAnswerWasLostIsBegunOnce) {
@@ -311,7 +330,7 @@ TYPED_TEST_P(JournalContract, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOve
   auto& b = this->world_.Open("b", "1");
   OrderRecord record = this->NewOrder("key");
   this->Once(
-      saga::Gap::kAfterBegin, [&] { EXPECT_TRUE(b.Claim(record.id, saga::ClaimMode::kTakeOver).ok()); }, true);
+      saga::Gap::kAfterBegin, [&] { EXPECT_TRUE(AsOrder(b.Claim(record.id, saga::ClaimMode::kTakeOver)).ok()); }, true);
   auto begun = this->Begin(a, record);
   ASSERT_TRUE(begun.ok() && begun->has_value()) << "the process that took it over drives it";
   EXPECT_EQ((*begun)->id, record.id);
@@ -323,8 +342,8 @@ TYPED_TEST_P(JournalContract, TwoClaimsAreNeverUnderOneEpoch) {
   auto& b = this->world_.Open("b", "1");
   OrderRecord order = this->Finished(a, "key");
   absl::StatusOr<OrderRecord> theirs;
-  this->Once(saga::Gap::kAfterClaim, [&] { theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver); });
-  absl::StatusOr<OrderRecord> mine = a.Claim(order.id, saga::ClaimMode::kTakeOver);
+  this->Once(saga::Gap::kAfterClaim, [&] { theirs = AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver)); });
+  absl::StatusOr<OrderRecord> mine = AsOrder(a.Claim(order.id, saga::ClaimMode::kTakeOver));
   ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
   EXPECT_EQ(mine->epoch, 2);
   EXPECT_EQ(theirs->epoch, 3);
@@ -340,8 +359,8 @@ TYPED_TEST_P(JournalContract, AClaimOfExpiredLeasesIsNotMistakenForALaterOne) {
   OrderRecord order = this->Started(a, "key");
   this->world_.ExpireLeases();
   absl::StatusOr<OrderRecord> theirs;
-  this->Once(saga::Gap::kAfterClaim, [&] { theirs = b.Claim(order.id, saga::ClaimMode::kTakeOver); });
-  auto mine = a.ClaimExpired(false, 10);
+  this->Once(saga::Gap::kAfterClaim, [&] { theirs = AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver)); });
+  auto mine = AsOrders(a.ClaimExpired(false, 10));
   ASSERT_TRUE(mine.ok() && theirs.ok()) << mine.status() << theirs.status();
   ASSERT_EQ(mine->size(), 1u);
   EXPECT_EQ((*mine)[0].epoch, 2);
@@ -354,9 +373,9 @@ TYPED_TEST_P(JournalContract, AClaimWhoseAnswerWasLostFails) {
   OrderRecord order = this->Started(a, "key");
   this->Once(
       saga::Gap::kAfterClaim, [] {}, true);
-  EXPECT_EQ(a.Claim(order.id, saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(AsOrder(a.Claim(order.id, saga::ClaimMode::kTakeOver)).status().code(), absl::StatusCode::kUnavailable);
   this->world_.ExpireLeases();
-  EXPECT_EQ(b.ClaimExpired(false, 10)->size(), 1u) << "it is found when its lease is over";
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 10))->size(), 1u) << "it is found when its lease is over";
 }
 
 TYPED_TEST_P(JournalContract, ClaimAnswersASagaThatEndedBeforeItWasLookedUp) {
@@ -369,7 +388,7 @@ TYPED_TEST_P(JournalContract, ClaimAnswersASagaThatEndedBeforeItWasLookedUp) {
     auto [closed, closing] = this->Close(finished);
     EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kApplied);
   });
-  auto claimed = b.Claim(order.id, saga::ClaimMode::kExpired);
+  auto claimed = AsOrder(b.Claim(order.id, saga::ClaimMode::kExpired));
   ASSERT_TRUE(claimed.ok()) << claimed.status();
   EXPECT_EQ(claimed->state, saga::State::kClosed);
 }
@@ -378,14 +397,14 @@ TYPED_TEST_P(JournalContract, AWriteUnderAnOlderEpochChangesNothing) {
   auto& a = this->world_.Open("a", "1");
   auto& b = this->world_.Open("b", "1");
   OrderRecord record = this->Started(a, "key");
-  auto claimed = b.Claim(record.id, saga::ClaimMode::kTakeOver);
+  auto claimed = AsOrder(b.Claim(record.id, saga::ClaimMode::kTakeOver));
   ASSERT_TRUE(claimed.ok()) << claimed.status();
   EXPECT_EQ(claimed->epoch, 2);
   auto [stale, log] = this->Finish(record, "driver-1");
   auto written = this->Advance(a, stale, log, 0);
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_EQ(*written, saga::WriteResult::kFenced);
-  auto loaded = a.Load(record.id);
+  auto loaded = AsOrder(a.Load(record.id));
   EXPECT_EQ(loaded->state, saga::State::kRunning);
   EXPECT_FALSE(loaded->payload.charge.has_value());
   EXPECT_FALSE(loaded->payload.driver.has_value()) << "a fenced process may claim nothing";
@@ -398,8 +417,8 @@ TYPED_TEST_P(JournalContract, ALostClaimWritesNothing) {
   auto [second, second_log] = this->Finish(this->Started(journal, "key-2"), "driver-1");
   EXPECT_EQ(*this->Advance(journal, first, first_log, 0), saga::WriteResult::kApplied);
   EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kConflict);
-  EXPECT_EQ(journal.Load(second.id)->state, saga::State::kRunning);
-  EXPECT_FALSE(journal.Load(second.id)->payload.charge.has_value());
+  EXPECT_EQ(AsOrder(journal.Load(second.id))->state, saga::State::kRunning);
+  EXPECT_FALSE(AsOrder(journal.Load(second.id))->payload.charge.has_value());
   second.payload.driver->driver_id = "driver-2";
   EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kApplied);
 }
@@ -414,7 +433,7 @@ TYPED_TEST_P(JournalContract, AReleasedDriverCanBeClaimedAgain) {
   first.state = saga::State::kClosed;
   std::vector<saga::LogEntry> closing = {this->Entry(first, "", saga::LogOutcome::kClosed)};
   ASSERT_EQ(*this->Advance(journal, first, closing, 2), saga::WriteResult::kApplied);
-  EXPECT_FALSE(journal.Load(first.id)->payload.driver.has_value());
+  EXPECT_FALSE(AsOrder(journal.Load(first.id))->payload.driver.has_value());
   auto [second, second_log] = this->Finish(this->Started(journal, "key-2"), "driver-1");
   EXPECT_EQ(*this->Advance(journal, second, second_log, 0), saga::WriteResult::kApplied);
 }
@@ -467,7 +486,7 @@ TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
   record.payload.effects.charged = record.payload.effects.refunded = true;
   log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUndone)};
   ASSERT_EQ(*this->Advance(journal, record, log, 1), saga::WriteResult::kApplied);
-  auto loaded = journal.Load(record.id);
+  auto loaded = AsOrder(journal.Load(record.id));
   ASSERT_TRUE(loaded->payload.charge && loaded->payload.refund);
   EXPECT_EQ(loaded->payload.refund->amount_minor, 1250);
   EXPECT_EQ(loaded->failure.reason, "PAYMENT_UNKNOWN");
@@ -477,25 +496,26 @@ TYPED_TEST_P(JournalContract, ClaimsOnlyExpiredLeases) {
   auto& a = this->world_.Open("a", "1");
   auto& b = this->world_.Open("b", "1");
   OrderRecord record = this->Started(a, "key");
-  EXPECT_TRUE(b.ClaimExpired(true, 10)->empty());
-  EXPECT_EQ(b.Claim(record.id, saga::ClaimMode::kExpired).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(AsOrders(b.ClaimExpired(true, 10))->empty());
+  EXPECT_EQ(AsOrder(b.Claim(record.id, saga::ClaimMode::kExpired)).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   this->world_.ExpireLeases();
-  auto claimed = b.ClaimExpired(false, 10);
+  auto claimed = AsOrders(b.ClaimExpired(false, 10));
   ASSERT_TRUE(claimed.ok()) << claimed.status();
   ASSERT_EQ(claimed->size(), 1u);
   EXPECT_EQ((*claimed)[0].id, record.id);
   EXPECT_EQ((*claimed)[0].epoch, 2);
   EXPECT_EQ((*claimed)[0].payload.idempotency_key, "key");
-  EXPECT_TRUE(a.ClaimExpired(false, 10)->empty()) << "b's lease holds now";
+  EXPECT_TRUE(AsOrders(a.ClaimExpired(false, 10))->empty()) << "b's lease holds now";
 }
 
 TYPED_TEST_P(JournalContract, ClaimsTheLeasesOfItsFormerLifeAtOnce) {
   auto& before = this->world_.Open("a", "1");
   OrderRecord record = this->Started(before, "key");
   auto& after = this->world_.Open("a", "2");
-  EXPECT_TRUE(after.ClaimExpired(false, 10)->empty());
-  EXPECT_EQ(after.ClaimExpired(true, 10)->size(), 1u);
-  EXPECT_TRUE(after.ClaimExpired(true, 10)->empty()) << "what it drives itself is not claimed again";
+  EXPECT_TRUE(AsOrders(after.ClaimExpired(false, 10))->empty());
+  EXPECT_EQ(AsOrders(after.ClaimExpired(true, 10))->size(), 1u);
+  EXPECT_TRUE(AsOrders(after.ClaimExpired(true, 10))->empty()) << "what it drives itself is not claimed again";
 }
 
 TYPED_TEST_P(JournalContract, ClaimKeepsItsLimitAndPassesFinishedOnesOver) {
@@ -505,17 +525,17 @@ TYPED_TEST_P(JournalContract, ClaimKeepsItsLimitAndPassesFinishedOnesOver) {
   auto [finished, log] = this->Finish(this->Started(a, "key-3"), "driver-1");
   ASSERT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kApplied);
   this->world_.ExpireLeases();
-  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 2u);
-  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 1u);
-  EXPECT_EQ(b.ClaimExpired(false, 2)->size(), 0u);
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 2))->size(), 2u);
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 2))->size(), 1u);
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 2))->size(), 0u);
 }
 
 TYPED_TEST_P(JournalContract, ClaimsASucceededSagaAndFencesTheFormerClaim) {
   auto& a = this->world_.Open("a", "1");
   auto [finished, log] = this->Finish(this->Started(a, "key"), "driver-1");
   ASSERT_EQ(*this->Advance(a, finished, log, 0), saga::WriteResult::kApplied);
-  auto first = a.Claim(finished.id, saga::ClaimMode::kTakeOver);
-  auto second = a.Claim(finished.id, saga::ClaimMode::kTakeOver);
+  auto first = AsOrder(a.Claim(finished.id, saga::ClaimMode::kTakeOver));
+  auto second = AsOrder(a.Claim(finished.id, saga::ClaimMode::kTakeOver));
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(second->epoch, first->epoch + 1);
   first->state = saga::State::kClosed;
@@ -531,11 +551,12 @@ TYPED_TEST_P(JournalContract, ClaimAnswersTerminalSagasAsTheyAre) {
   record.payload.effects = {};
   std::vector<saga::LogEntry> closing = {this->Entry(record, "", saga::LogOutcome::kClosed)};
   ASSERT_EQ(*this->Advance(a, record, closing, 2), saga::WriteResult::kApplied);
-  auto claimed = a.Claim(record.id, saga::ClaimMode::kTakeOver);
+  auto claimed = AsOrder(a.Claim(record.id, saga::ClaimMode::kTakeOver));
   ASSERT_TRUE(claimed.ok());
   EXPECT_EQ(claimed->state, saga::State::kClosed);
   EXPECT_EQ(claimed->epoch, 1);
-  EXPECT_EQ(a.Claim(this->ids_.Next(), saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(AsOrder(a.Claim(this->ids_.Next(), saga::ClaimMode::kTakeOver)).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TYPED_TEST_P(JournalContract, RenewsWhatIsOursAndTellsWhatIsNot) {
@@ -543,13 +564,13 @@ TYPED_TEST_P(JournalContract, RenewsWhatIsOursAndTellsWhatIsNot) {
   auto& b = this->world_.Open("b", "1");
   OrderRecord mine = this->Started(a, "key-1");
   OrderRecord lost = this->Started(a, "key-2");
-  ASSERT_TRUE(b.Claim(lost.id, saga::ClaimMode::kTakeOver).ok());
+  ASSERT_TRUE(AsOrder(b.Claim(lost.id, saga::ClaimMode::kTakeOver)).ok());
   this->world_.ExpireLeases();
-  std::vector<std::pair<Uuid, int64_t>> keys = {{mine.id, 1}, {lost.id, 1}};
+  const saga::Held keys[] = {{Order::kKind, mine.id, 1}, {Order::kKind, lost.id, 1}};
   auto answer = a.Renew(keys);
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_THAT(*answer, ::testing::ElementsAre(lost.id));
-  auto expired = b.ClaimExpired(false, 10);
+  auto expired = AsOrders(b.ClaimExpired(false, 10));
   ASSERT_EQ(expired->size(), 1u);
   EXPECT_EQ((*expired)[0].id, lost.id);
 }
@@ -559,7 +580,7 @@ TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
   auto& b = this->world_.Open("b", "1");
   this->Started(a, "key");
   ASSERT_TRUE(a.ReleaseAll().ok());
-  EXPECT_EQ(b.ClaimExpired(false, 10)->size(), 1u);
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 10))->size(), 1u);
 }
 
 REGISTER_TYPED_TEST_SUITE_P(

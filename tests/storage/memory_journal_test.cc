@@ -10,9 +10,9 @@ namespace waybill::storage {
 namespace {
 
 struct MemoryWorld {
-  saga::Journal<Order>& Open(const std::string& instance, const std::string& life) {
-    auto journal = std::make_unique<saga::testing::MemoryJournal<Order>>(
-        book, time, saga::Lease{instance, life, absl::Seconds(10)});
+  saga::Journal& Open(const std::string& instance, const std::string& life) {
+    auto journal =
+        std::make_unique<saga::testing::MemoryJournal>(book, time, saga::Lease{instance, life, absl::Seconds(10)});
     journal->set_in_gap([this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); });
     journals.push_back(std::move(journal));
     return *journals.back();
@@ -25,7 +25,7 @@ struct MemoryWorld {
 
   waybill::testing::ManualTime time;
   testing::MemoryOrderBook book;
-  std::vector<std::unique_ptr<saga::Journal<Order>>> journals;
+  std::vector<std::unique_ptr<saga::Journal>> journals;
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, JournalContract, MemoryWorld);

@@ -6,13 +6,13 @@
 namespace waybill::storage {
 namespace {
 
-class FakeHarness final : public OrderStoreHarness {
+class FakeStoreHarness final : public OrderStoreHarness {
  public:
   OrderStore& store() override { return store_; }
   absl::Time Now() override { return time_.Now(); }
   void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) override {
     testing::OrderBook::Row& row = book_.rows[order.id];
-    row.record = order;
+    row.record = order.Clone();
     row.log = log;
     row.instance = "host";
     row.life = "1";
@@ -25,7 +25,8 @@ class FakeHarness final : public OrderStoreHarness {
   testing::FakeOrderStore store_{book_, time_};
 };
 
-INSTANTIATE_TEST_SUITE_P(Fake, OrderStoreContract, ::testing::Values([] { return std::make_unique<FakeHarness>(); }));
+INSTANTIATE_TEST_SUITE_P(Fake, OrderStoreContract,
+                         ::testing::Values([] { return std::make_unique<FakeStoreHarness>(); }));
 
 TEST(FakeOrderStore, AnswersTheErrorItWasGiven) {
   waybill::testing::ManualTime time;

@@ -17,7 +17,7 @@
 namespace waybill::testing {
 namespace {
 
-constexpr absl::Duration kStartTimeout = absl::Seconds(60);
+constexpr absl::Duration kPostgresStartTimeout = absl::Seconds(60);
 constexpr absl::Duration kStopTimeout = absl::Seconds(30);
 
 // Postgres refuses to run as root.
@@ -70,7 +70,7 @@ absl::Status PostgresServer::InitDb() {
                   "-U", "postgres", "-D",    directory_.path() / "data"};
   absl::StatusOr<std::unique_ptr<Process>> initdb = Process::Start(Binary("initdb"), std::move(options));
   if (!initdb.ok()) return initdb.status();
-  if ((*initdb)->Wait(kStartTimeout) != 0) return absl::InternalError("initdb: " + (*initdb)->Output());
+  if ((*initdb)->Wait(kPostgresStartTimeout) != 0) return absl::InternalError("initdb: " + (*initdb)->Output());
   return absl::OkStatus();
 }
 
@@ -100,7 +100,8 @@ absl::Status PostgresServer::Launch() {
   absl::StatusOr<std::unique_ptr<Process>> process = Process::Start(Binary("postgres"), std::move(options));
   if (!process.ok()) return process.status();
   process_ = *std::move(process);
-  if (process_->WaitForLine("database system is ready to accept connections", kStartTimeout)) return absl::OkStatus();
+  if (process_->WaitForLine("database system is ready to accept connections", kPostgresStartTimeout))
+    return absl::OkStatus();
   const std::string log = process_->Output();
   process_.reset();
   if (log.find("Address already in use") != std::string::npos) return absl::UnavailableError(log);
@@ -131,7 +132,7 @@ void PostgresServer::Signal(int signal) {
 
 absl::Status PostgresServer::StartAgain() {
   absl::Status status;
-  Eventually(kStartTimeout, [&] {
+  Eventually(kPostgresStartTimeout, [&] {
     status = Launch();
     return !absl::IsFailedPrecondition(status);
   });

@@ -12,7 +12,7 @@
 namespace waybill::testing {
 namespace {
 
-constexpr absl::Duration kStartTimeout = absl::Seconds(30);
+constexpr absl::Duration kRedisStartTimeout = absl::Seconds(30);
 constexpr int kDatabases = 1024;
 
 using Context = std::unique_ptr<redisContext, decltype(&redisFree)>;
@@ -140,7 +140,7 @@ absl::Status RedisServer::Launch() {
   absl::StatusOr<std::unique_ptr<Process>> process = Process::Start("redis-server", std::move(options));
   if (!process.ok()) return process.status();
   process_ = *std::move(process);
-  if (process_->WaitForLine("Ready to accept connections", kStartTimeout)) return absl::OkStatus();
+  if (process_->WaitForLine("Ready to accept connections", kRedisStartTimeout)) return absl::OkStatus();
   const std::string log = process_->Output();
   process_.reset();
   if (log.find("Address already in use") != std::string::npos) return absl::UnavailableError(log);

@@ -22,7 +22,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-struct Read {
+struct Understood {
   std::vector<std::string> points;  // "van-7 2026-11-27T07:00:00Z 52.5,13.4 v=1 h=2 a=3"
   std::string error;
   int64_t skipped = 0;
@@ -47,10 +47,10 @@ struct Reading {
 
   Reading() { options.default_driver_id = "van-7"; }
 
-  Read operator()(const std::string& text) const {
+  Understood operator()(const std::string& text) const {
     TrackReadOptions with_format = options;
     with_format.format = format;
-    Read read;
+    Understood read;
     auto reader = TrackReader::FromText(text, "file", with_format);
     if (!reader.ok()) {
       read.error = std::string(reader.status().message());
@@ -109,7 +109,7 @@ constexpr char kLine[] = R"({"type":"LineString","coordinates":[[13.4,52.5],[13.
 // ---- two columns for one thing, further names and units ----
 
 TEST(TrackDialects, OfTwoTimesTheFirstOrTheMoreExactOneIsTaken) {
-  Read read = Csv()(
+  Understood read = Csv()(
       "time,timestamp_ms,starttimestamp_ms,time_offset,lat,lon\n"
       "2026-11-27T07:00:00.000Z,1795762800000,1,2026-11-27T08:00:00+01:00,52.5,13.4\n");
   EXPECT_EQ(read.error, "");
@@ -131,7 +131,7 @@ TEST(TrackDialects, OfTwoTimesTheFirstOrTheMoreExactOneIsTaken) {
 
 TEST(TrackDialects, NamesOfMeasurementsAreMany) {
   auto measured = [](const std::string& name) {
-    Read read = Csv()("time_s,lat,lon," + name + "\n1795762800,52.5,13.4,36\n");
+    Understood read = Csv()("time_s,lat,lon," + name + "\n1795762800,52.5,13.4,36\n");
     EXPECT_EQ(read.error, "") << name;
     if (read.points.size() != 1) return std::string("nothing");
     std::string point = read.points[0];
@@ -163,7 +163,7 @@ TEST(TrackDialects, NamesOfMeasurementsAreMany) {
 }
 
 TEST(TrackDialects, OfSeveralHeadingsTheWayOverTheGroundIsTaken) {
-  Read read = Csv()(
+  Understood read = Csv()(
       "time_s,lat,lon,heading,bearing,elevation\n1795762800,52.5,13.4,10,90,34\n"
       "1795762801,52.5,13.4,11,,34\n");
   EXPECT_THAT(read.points,
@@ -172,7 +172,7 @@ TEST(TrackDialects, OfSeveralHeadingsTheWayOverTheGroundIsTaken) {
 }
 
 TEST(TrackDialects, AUnitMayStandBehindTheValue) {
-  Read read = Csv()("time_s,lat,lon,speed,course,accuracy\n1795762800,52.5,13.4,36 km/h,91.5\xc2\xb0,4 m\n");
+  Understood read = Csv()("time_s,lat,lon,speed,course,accuracy\n1795762800,52.5,13.4,36 km/h,91.5\xc2\xb0,4 m\n");
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10 h=91.5 a=4"));
   EXPECT_THAT(Csv()("time_s,lat,lon,speed\n1,52.5,13.4,36 parsecs\n").error, HasSubstr("is not a number"));
@@ -191,7 +191,7 @@ TEST(TrackDialects, TheUnitOfASpeedCanBeSaid) {
 
 TEST(TrackDialects, AnEmptyMeasurementIsNotKnown) {
   for (const char* nothing : {"", "nan", "NaN", "-nan", "N/A", "null", "None", "-", "inf", "-1", "-1.0"}) {
-    Read read = Csv()(
+    Understood read = Csv()(
         fmt::format("time_s,lat,lon,speed,course,acc,hdop,vdop\n1795762800,52.5,13.4,{0},{0},{0},{0},\n", nothing));
     EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4")) << nothing << read.error;
     read =
@@ -204,16 +204,16 @@ TEST(TrackDialects, AnEmptyMeasurementIsNotKnown) {
                                                  nothing)));
     EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4")) << nothing << read.error;
   }
-  Read read = GeoJson()(Feature(
+  Understood read = GeoJson()(Feature(
       kPlace, R"({"time":"2026-11-27T07:00:00Z","speed":NaN,"course":-Infinity,"accuracy":-1,"note":"NaN, say"})"));
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4")) << read.error;
   EXPECT_THAT(read.notes, Contains(HasSubstr("NaN and its like")));
 }
 
 TEST(TrackDialects, APhonesMinusOneIsCountedAndThePositionKept) {
-  Read read = Gpx()(Track(Trkpt(0, "<extensions><speed>-1.0</speed><course>-1.0</course></extensions>") +
-                          Trkpt(1, "<extensions><speed>0.0</speed><course>-1.0</course></extensions>") +
-                          Trkpt(6, "<extensions><speed>6.7</speed><course>62.0</course></extensions>")));
+  Understood read = Gpx()(Track(Trkpt(0, "<extensions><speed>-1.0</speed><course>-1.0</course></extensions>") +
+                                Trkpt(1, "<extensions><speed>0.0</speed><course>-1.0</course></extensions>") +
+                                Trkpt(6, "<extensions><speed>6.7</speed><course>62.0</course></extensions>")));
   EXPECT_THAT(read.points,
               ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4", "van-7 2026-11-27T07:00:01Z 52.5,13.4 v=0",
                           "van-7 2026-11-27T07:00:06Z 52.5,13.4 v=6.7 h=62"));
@@ -235,7 +235,7 @@ TEST(TrackDialects, HdopIsNoAccuracyUnlessItIsKnownToBeADilution) {
     for (size_t at = 0; (at = text.find("</hdop>", at)) != std::string::npos; at += also.size() + 7) {
       text.insert(at + 7, also);
     }
-    Read read = reading(Track(text, creator));
+    Understood read = reading(Track(text, creator));
     std::string all;
     for (const std::string& point : read.points) {
       size_t at = point.find(" a=");
@@ -258,8 +258,8 @@ TEST(TrackDialects, HdopIsNoAccuracyUnlessItIsKnownToBeADilution) {
 
 TEST(TrackDialects, DocumentsOneBehindTheOtherAreAllRead) {
   const std::string declared = "<?xml version=\"1.0\"?>\n";
-  Read read = Gpx()(declared + Track(Trkpt(0, "")) + "\n" + declared + Track(Trkpt(1, "") + Trkpt(2, "")) +
-                    "\xef\xbb\xbf" + declared + Track(Trkpt(3, "")));
+  Understood read = Gpx()(declared + Track(Trkpt(0, "")) + "\n" + declared + Track(Trkpt(1, "") + Trkpt(2, "")) +
+                          "\xef\xbb\xbf" + declared + Track(Trkpt(3, "")));
   EXPECT_THAT(read.points, SizeIs(4)) << read.error;
 
   read = Csv()(
@@ -299,7 +299,7 @@ TEST(TrackDialects, WhatStandsBeforeABreakIsWholeAndTheBreakIsTold) {
     size_t most = 0;
     for (size_t size = 0; size < one.text.size(); ++size) {
       const std::string text = one.text.substr(0, size);
-      Read read = SkippingBad(one.reading)(text);
+      Understood read = SkippingBad(one.reading)(text);
       // No point that was not in the file, and none of which something is missing: but for a CSV's last number.
       ASSERT_LE(read.points.size(), whole.size());
       for (size_t i = 0; i < read.points.size(); ++i) {
@@ -309,7 +309,7 @@ TEST(TrackDialects, WhatStandsBeforeABreakIsWholeAndTheBreakIsTold) {
       most = std::max(most, read.points.size());
       if (read.points.size() == whole.size() || one.reading.format == TrackFormat::kCsv) continue;
       const bool ends_between = one.text[size] == '\n' || text.empty() || text.back() == '\n';
-      Read strict = one.reading(text);
+      Understood strict = one.reading(text);
       EXPECT_TRUE(ends_between || !strict.error.empty()) << text;
       if (!read.points.empty() && !ends_between) {
         EXPECT_THAT(strict.error, HasSubstr("breaks off")) << text;
@@ -319,13 +319,13 @@ TEST(TrackDialects, WhatStandsBeforeABreakIsWholeAndTheBreakIsTold) {
     }
     EXPECT_GE(most + 1, whole.size());
   }
-  Read cut = SkippingBad(Csv())(csv.substr(0, csv.size() - 5));
+  Understood cut = SkippingBad(Csv())(csv.substr(0, csv.size() - 5));
   EXPECT_THAT(cut.points, SizeIs(1));
   EXPECT_THAT(cut.first_skipped, ElementsAre("file:3: the file breaks off: has 3 fields; the header has 4"));
 }
 
 TEST(TrackDialects, GarbageInTheMiddleLosesOnlyWhatFollows) {
-  Read read = SkippingBad(Gpx())(Track(Trkpt(0, "") + "<oops></trkseg>" + Trkpt(1, "") + Trkpt(2, "")));
+  Understood read = SkippingBad(Gpx())(Track(Trkpt(0, "") + "<oops></trkseg>" + Trkpt(1, "") + Trkpt(2, "")));
   EXPECT_THAT(read.points, SizeIs(1));
   EXPECT_EQ(read.skipped, 3);
   const std::string point = Feature(kPlace, R"({"time":"2026-11-27T07:00:00Z"})");
@@ -340,7 +340,7 @@ TEST(TrackDialects, PointsThatAreNoTrackAreTold) {
   const std::string other = "<rte><rtept lat='1' lon='2'>" + time + "</rtept><rtept lat='1' lon='2'>" + time +
                             "</rtept></rte><wpt lat='1' lon='2'>" + time +
                             "<name>stop</name></wpt><wpt lat='1' lon='2'/>";
-  Read read = Gpx()("<gpx>" + other + "</gpx>");
+  Understood read = Gpx()("<gpx>" + other + "</gpx>");
   EXPECT_THAT(read.points, IsEmpty());
   EXPECT_EQ(read.besides, "2 route points and 2 waypoints");
   read = Gpx()("<gpx>" + other + "<trk>" + Trkpt(0, "") + "</trk></gpx>");
@@ -356,7 +356,8 @@ TEST(TrackDialects, PointsThatAreNoTrackAreTold) {
 
 TEST(TrackDialects, ATrackNamedByItsDateIsNoDriver) {
   auto driver = [](const std::string& name, const std::string& creator = "made-up") {
-    Read read = Gpx()("<gpx creator='" + creator + "'><trk><name>" + name + "</name>" + Trkpt(0, "") + "</trk></gpx>");
+    Understood read =
+        Gpx()("<gpx creator='" + creator + "'><trk><name>" + name + "</name>" + Trkpt(0, "") + "</trk></gpx>");
     return read.points.size() == 1 ? read.points[0].substr(0, read.points[0].find(' ')) : "none";
   };
   EXPECT_EQ(driver("van-9"), "van-9");
@@ -379,7 +380,7 @@ TEST(TrackDialects, ATrackNamedByItsDateIsNoDriver) {
 
 TEST(TrackDialects, TimesThatNearlyAreRfc3339AreRead) {
   auto time = [](const std::string& text) {
-    Read read = Gpx()(Track("<trkpt lat='1' lon='2'><time>" + text + "</time></trkpt>"));
+    Understood read = Gpx()(Track("<trkpt lat='1' lon='2'><time>" + text + "</time></trkpt>"));
     return read.points.size() == 1 ? read.points[0].substr(6, read.points[0].rfind(' ') - 6) : "not: " + read.error;
   };
   for (const char* same : {"2026-11-27T07:00:00Z",
@@ -460,7 +461,7 @@ TEST(TrackDialects, DateAndTimeMayStandApart) {
   EXPECT_EQ(Csv()(unicsv).error,
             "file:2: Date and Time: \"2026/11/27 10:00:00.123\" names no zone; --zone says it (UTC, "
             "+01:00, Europe/Berlin)");
-  Read read = InZone(Csv(), "UTC")(unicsv);
+  Understood read = InZone(Csv(), "UTC")(unicsv);
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T10:00:00.123Z 52.5,13.4 v=7.5 h=91.2 a=4.5",
                                        "van-7 2026-11-27T10:00:05Z 52.50005,-13.40003 v=8 h=95"));
@@ -471,7 +472,7 @@ TEST(TrackDialects, DateAndTimeMayStandApart) {
 }
 
 TEST(TrackDialects, PointsWithoutATimeAreCountedAndCostNothingElse) {
-  Read read =
+  Understood read =
       Gpx()(Track(Trkpt(0, "") + "<trkpt lat='1' lon='2'/>" + "<trkpt lat='1' lon='2'><time/></trkpt>" + Trkpt(1, "")));
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, SizeIs(2));
@@ -489,7 +490,7 @@ TEST(TrackDialects, PointsWithoutATimeAreCountedAndCostNothingElse) {
 
 TEST(TrackDialects, TheDigitsOfACountTellItsUnit) {
   auto time = [](const std::string& column, const std::string& text) {
-    Read read = Csv()(column + ",lat,lon\n" + text + ",1,2\n");
+    Understood read = Csv()(column + ",lat,lon\n" + text + ",1,2\n");
     return read.points.size() == 1 ? read.points[0].substr(6, read.points[0].rfind(' ') - 6) +
                                          (read.notes.empty() ? "" : " " + read.notes[0])
                                    : read.error;
@@ -514,7 +515,7 @@ TEST(TrackDialects, APointWithSeveralOfOneThingIsRefused) {
   EXPECT_EQ(Gpx()(Track(Trkpt(0, "<speed>1</speed><speed>2</speed>"))).error, "file: point 1: has 2 speeds");
   EXPECT_EQ(Gpx()(Track(Trkpt(0, "<extensions><a><course>1</course><course>2</course></a></extensions>"))).error,
             "file: point 1: has 2 courses");
-  Read read = SkippingBad(Gpx())(Track(Trkpt(0, twice) + Trkpt(5, "")));
+  Understood read = SkippingBad(Gpx())(Track(Trkpt(0, twice) + Trkpt(5, "")));
   EXPECT_THAT(read.points, SizeIs(1));
   EXPECT_EQ(read.skipped, 1);
   EXPECT_THAT(Gpx()(Track(Trkpt(0, "<speed>2</speed><extensions><a:b><a:speed>2</a:speed></a:b></extensions>"))).points,
@@ -528,7 +529,7 @@ TEST(TrackDialects, GeoJsonPointsAsTrackersWriteThem) {
   auto one = [](const std::string& properties) {
     Reading reading = GeoJson();
     reading.options.default_driver_id.clear();
-    Read read = reading(Feature(kPlace, properties));
+    Understood read = reading(Feature(kPlace, properties));
     return read.points.size() == 1 ? read.points[0] : read.error + fmt::format("{}", fmt::join(read.first_skipped, ""));
   };
   EXPECT_EQ(one(R"({"driver_id":"v","timestamp":"2026-11-27T07:00:00Z"})"), "v 2026-11-27T07:00:00Z 52.5,13.4");
@@ -572,7 +573,7 @@ TEST(TrackDialects, GeoJsonLinesWithTheirTimesWhereverTheyStand) {
 }
 
 TEST(TrackDialects, WhatALineHasPointByPointIsRead) {
-  Read read = GeoJson()(Feature(
+  Understood read = GeoJson()(Feature(
       kLine,
       R"({"driver_id":"v","coordinateProperties":{"times":["2026-11-27T07:00:00Z","2026-11-27T07:00:05Z",null],)"
       R"("speeds":[7.5,null,8],"courses":[91.2,-1,95],"w:accuracys":[4.5,null,null],"heart":[90,91,92]},"speed":3})"));
@@ -591,7 +592,7 @@ TEST(TrackDialects, TimesThatCannotBePairedLoseTheirLineAndAreCounted) {
       Collection({Feature(kLine, R"({"coordTimes":["2026-11-27T07:00:00Z","2026-11-27T07:00:10Z"]})"),
                   Feature(kPlace, R"({"time":"2026-11-27T07:00:00Z"})")});
   EXPECT_THAT(GeoJson()(text).error, HasSubstr("feature 1 has 3 coordinates and 2 coordTimes"));
-  Read read = SkippingBad(GeoJson())(text);
+  Understood read = SkippingBad(GeoJson())(text);
   EXPECT_THAT(read.points, SizeIs(1));
   EXPECT_EQ(read.skipped, 3);
 }
@@ -601,7 +602,7 @@ TEST(TrackDialects, ListsOfLocationsAreRead) {
   EXPECT_THAT(GeoJson()("{\"locations\":[" + feature + "," + feature + "],\"current\":{}}").points, SizeIs(2));
   const std::string record =
       R"({"_type":"location","lat":52.5,"lon":13.4,"tst":1795762800,"acc":5,"vel":36,"cog":90,"tid":"v7"})";
-  Read read =
+  Understood read =
       GeoJson()("[" + record + R"(,{"_type":"lwt","tst":1},{"type":"Feature","geometry":null,"properties":{}}])");
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, SizeIs(1));
@@ -613,7 +614,7 @@ TEST(TrackDialects, ListsOfLocationsAreRead) {
 }
 
 TEST(TrackDialects, LongitudesThatGoOnBeyondTheDateLineAreBroughtBack) {
-  Read read =
+  Understood read =
       GeoJson()(Feature(R"({"type":"LineString","coordinates":[[179.95,-17.5],[180.05,-17.5],[183.2,-17.6],[-181,1]]})",
                         R"({"times":[1795762800,1795762801,1795762802,1795762803]})"));
   EXPECT_THAT(read.points,
@@ -636,7 +637,7 @@ TEST(TrackDialects, SeparatorsAndDecimalCommas) {
         "driver_id|recorded_at|lat|lng|speed\nvan-9|2026-11-27T07:00:00Z|52.5|13.4|7.5\n",
         "driver_id,recorded_at,lat,lng,speed\nvan-9,2026-11-27T07:00:00Z,\"52,5\",\"13,4\",\"7,5\"\n",
         "# written by a logger\n#driver_id,recorded_at,lat,lng,speed\nvan-9,2026-11-27T07:00:00Z,52.5,13.4,7.5,\n"}) {
-    Read read = Csv()(text);
+    Understood read = Csv()(text);
     EXPECT_EQ(read.points, points) << text << read.error;
   }
   EXPECT_THAT(Csv()("1.234,5;x\n").error, HasSubstr("names no column for lat, lng, recorded_at; it has: 1.234, 5;x"));
@@ -648,7 +649,7 @@ TEST(TrackDialects, HemispheresStandInTheValueOrBesideIt) {
       "1,T,261127,070000,52.500000N,013.400000W,34,36,271\n"
       "2,T,261127,070001,52.500000S,013.400000E,34,36,271\n";
   EXPECT_THAT(Csv()(columbus).error, HasSubstr("DATE and TIME: \"20261127 070000\" names no zone; --zone"));
-  Read read = InZone(Csv(), "UTC")(columbus);
+  Understood read = InZone(Csv(), "UTC")(columbus);
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,-13.4 v=10 h=271",
                                        "van-7 2026-11-27T07:00:01Z -52.5,13.4 v=10 h=271"))
       << read.error;
@@ -674,7 +675,7 @@ TEST(TrackDialects, ARolloverIsShiftedBack) {
 
 // ---- what converters made of a track, recorded (tests/tracks/data/README.md) ----
 
-Read File(const Reading& reading, const std::string& name) {
+Understood File(const Reading& reading, const std::string& name) {
   std::ifstream in(WAYBILL_SOURCE_DIR "/tests/tracks/data/" + name, std::ios::binary);
   EXPECT_TRUE(in.good()) << name;
   return reading(std::string(std::istreambuf_iterator<char>(in), {}));

@@ -6,20 +6,6 @@
 #include "absl/status/status.h"
 
 namespace waybill::order::testing {
-namespace {
-
-absl::Status Failure(Fate fate) {
-  if (fate == Fate::kUnavailable) return absl::UnavailableError("the dispatcher is down");
-  return absl::DeadlineExceededError("the dispatcher did not answer");
-}
-
-bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore && fate != Fate::kSlow; }
-bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined || fate == Fate::kRefused; }
-
-absl::Status StillExecuting() { return absl::AbortedError("a call with this key is still executing"); }
-
-}  // namespace
-
 void FakeDispatch::Land() {
   std::lock_guard lock(mutex_);
   for (const std::string& key : slow_) AssignNow(key, false);
@@ -67,7 +53,7 @@ void FakeDispatch::Assign(const ParticipantCall& call, const Uuid&, const storag
     } else {
       if (fate == Fate::kSlow) slow_.insert(call.key);
       if (Executes(fate)) result = AssignNow(call.key, fate == Fate::kDeclined);
-      if (!Answers(fate)) result = Failure(fate);
+      if (!Answers(fate)) result = NoAnswer("the dispatcher", fate);
     }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
@@ -85,7 +71,7 @@ void FakeDispatch::Release(const ParticipantCall& call, const Uuid&, const stora
       assigned_.erase(call.key);
       closed_.insert(call.key);
     }
-    if (result.ok() && !Answers(fate)) result = Failure(fate);
+    if (result.ok() && !Answers(fate)) result = NoAnswer("the dispatcher", fate);
   }
   Answer([done = std::move(done), result]() mutable { done(result); });
 }

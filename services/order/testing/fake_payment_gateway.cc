@@ -7,16 +7,6 @@
 namespace waybill::order::testing {
 namespace {
 
-absl::Status Failure(Fate fate) {
-  if (fate == Fate::kUnavailable) return absl::UnavailableError("the gateway is down");
-  return absl::DeadlineExceededError("the gateway did not answer");
-}
-
-bool Executes(Fate fate) { return fate != Fate::kUnavailable && fate != Fate::kLostBefore && fate != Fate::kSlow; }
-bool Answers(Fate fate) { return fate == Fate::kAnswered || fate == Fate::kDeclined || fate == Fate::kRefused; }
-
-absl::Status StillExecuting() { return absl::AbortedError("a call with this key is still executing"); }
-
 std::string ReferenceOf(const std::string& key) { return "fake-" + key; }
 
 }  // namespace
@@ -88,7 +78,7 @@ void FakePaymentGateway::Charge(const ParticipantCall& call, const storage::Orde
     } else {
       if (fate == Fate::kSlow) slow_[call.key] = order.amount_minor;
       if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate == Fate::kDeclined);
-      if (!Answers(fate)) result = Failure(fate);
+      if (!Answers(fate)) result = NoAnswer("the gateway", fate);
     }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
@@ -104,7 +94,7 @@ void FakePaymentGateway::Refund(const ParticipantCall& call, const storage::Orde
       result = StillExecuting();
     } else {
       if (Executes(fate)) result = RefundNow(call.key);
-      if (!Answers(fate)) result = Failure(fate);
+      if (!Answers(fate)) result = NoAnswer("the gateway", fate);
     }
   }
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });

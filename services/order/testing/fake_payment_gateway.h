@@ -9,19 +9,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "services/order/payment_gateway.h"
+#include "services/order/testing/fate.h"
 
 namespace waybill::order::testing {
-
-// What happens to a call.
-enum class Fate {
-  kAnswered,
-  kDeclined,     // charges only, with reason CARD_DECLINED; refunds are answered
-  kUnavailable,  // UNAVAILABLE at once, nothing executed
-  kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
-  kLostAfter,    // executed, then DEADLINE_EXCEEDED
-  kRefused,      // declined, against the contract, without a look at the books; calls that cannot be: answered
-  kSlow,         // DEADLINE_EXCEEDED, executed only when it Lands; until then calls with its key get ABORTED
-};
 
 class FakePaymentGateway final : public PaymentGateway {
  public:

@@ -25,7 +25,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
+absl::Status StoreAway() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
 
 class Reads {
  public:
@@ -109,9 +109,9 @@ TEST_F(LocationApiTest, AgesFollowTheClockAndAreNeverNegative) {
 TEST_F(LocationApiTest, HistoryAnswersWhileTheHotViewIsAway) {
   Store({world_.At("ann", -5'000)});
   Put({world_.At("ann", -1'000)});
-  world_.fleet.set_error(Away());
+  world_.fleet.set_error(StoreAway());
   EXPECT_THAT(Describe({"ann", "nobody"}), ElementsAre("ann 5s", "none"));
-  world_.store.set_error(Away());
+  world_.store.set_error(StoreAway());
   EXPECT_THAT(Describe({"ann"}), ElementsAre("STORE_UNAVAILABLE"));
   world_.fleet.set_error(absl::OkStatus());
   EXPECT_THAT(Describe({"ann"}), ElementsAre("ann 1s fresh")) << "history is not needed for it";
@@ -146,7 +146,7 @@ TEST_F(LocationApiTest, FindsWhoIsNear) {
   ASSERT_TRUE(near.ok());
   EXPECT_THAT(near->drivers, IsEmpty());
   EXPECT_FALSE(near->stale);
-  world_.fleet.set_error(Away());
+  world_.fleet.set_error(StoreAway());
   EXPECT_EQ(GetErrorDetail(reads_.Near(query).status()).reason, "STORE_UNAVAILABLE");
 }
 
@@ -305,7 +305,7 @@ TEST_F(TrackTest, ARangeThatEndsBeforeItStartsIsRefused) {
 }
 
 TEST_F(TrackTest, SaysWhenHistoryIsAway) {
-  world_.store.set_error(Away());
+  world_.store.set_error(StoreAway());
   EXPECT_EQ(GetErrorDetail(reads_.Track(Of(2)).status()).reason, "STORE_UNAVAILABLE");
 }
 

@@ -25,7 +25,7 @@ using storage::LocationEvent;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
+absl::Status ViewAway() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
 
 // Calls back between a read of the moves and its answer.
 class WatchedView final : public storage::HotView {
@@ -489,7 +489,7 @@ TEST_F(LocationWatchesTest, GoesOnAfterRedisWasAway) {
   Watcher& resumed = watchers_.emplace_back();
   Add(early, "");
   Poll();
-  world_.fleet.set_error(Away());
+  world_.fleet.set_error(ViewAway());
   EXPECT_FALSE(watches_->Poll());
   Add(late, "");
   Add(resumed, "1");

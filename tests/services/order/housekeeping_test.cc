@@ -45,9 +45,8 @@ TEST_F(HousekeepingTest, RecoveryLooksAtItsOwnLoadAndNotAtAllLiveOrders) {
 TEST_F(HousekeepingTest, OrdersOfAnEarlierLifeAreLookedForUntilThereAreNone) {
   CreateHanging(a_, 5);
   // Looks at the whole book as an earlier life of the same instance.
-  saga::testing::MemoryJournal<storage::Order> journal(world_.book, world_.store_clock,
-                                                       saga::Lease{"a", "2", absl::Seconds(10)});
-  OrderRunner runner(a_.definition, journal, world_.time, world_.time, a_.random, a_.observer, saga::RunnerOptions{});
+  saga::testing::MemoryJournal journal(world_.book, world_.store_clock, saga::Lease{"a", "2", absl::Seconds(10)});
+  saga::Runner runner(a_.kinds, journal, world_.time, world_.time, a_.random, a_.observer, saga::RunnerOptions{});
   HousekeepingOptions options;
   options.recovery_in_flight = 10;
   Recovery recovery(runner, a_.log, options);

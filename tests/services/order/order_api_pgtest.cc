@@ -26,6 +26,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/saga_journal.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
@@ -76,12 +77,12 @@ class PostgresReplica {
       if (gap == saga::Gap::kAfterClaim) world.claims.Come();
       return absl::OkStatus();
     };
-    auto journal = storage::OrderJournal::Open(tables_, saga::Lease{name, "1", absl::Seconds(10)}, world.database.url(),
-                                               pool_, options);
+    auto journal = storage::PostgresSagaJournal::Open({&tables_}, kinds_, saga::Lease{name, "1", absl::Seconds(10)},
+                                                      world.database.url(), pool_, options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = *std::move(journal);
-    runner_ = std::make_unique<OrderRunner>(definition_, *journal_, world.clock, scheduler_, random_, observer_,
-                                            saga::RunnerOptions{});
+    runner_ = std::make_unique<saga::Runner>(kinds_, *journal_, world.clock, scheduler_, random_, observer_,
+                                             saga::RunnerOptions{});
     api_ = std::make_unique<OrderApi>(*runner_, world.dispatch, store_, workers_, list_workers_, scheduler_,
                                       world.clock, ids_, OrderApiOptions{});
   }
@@ -138,9 +139,9 @@ class PostgresReplica {
   OrderMetrics order_metrics_{metrics_, {std::string(kChargePayment), std::string(kAssignDriver)}};
   OrderWatches watches_{store_, workers_, scheduler_, world_.clock, WatchOptions{}};
   OrderObserver observer_{order_metrics_, world_.dispatch, watches_, log_};
-  saga::Definition<storage::Order> definition_ = PlaceOrder(world_.gateway, world_.dispatch, world_.clock);
-  std::unique_ptr<storage::OrderJournal> journal_;
-  std::unique_ptr<OrderRunner> runner_;
+  saga::Kinds kinds_{{PlaceOrder(world_.gateway, world_.dispatch, world_.clock)}};
+  std::unique_ptr<storage::PostgresSagaJournal> journal_;
+  std::unique_ptr<saga::Runner> runner_;
   std::unique_ptr<OrderApi> api_;
 };
 

@@ -52,7 +52,11 @@ class OrderApiTest : public ::testing::Test {
 
   // A budget of attempts only.
   static void HaveNoPatience(Replica& replica) {
-    for (auto& step : replica.definition.steps) step.retry.retry_for = absl::ZeroDuration();
+    std::vector<saga::Definition> definitions = replica.kinds.all();
+    for (saga::Definition& definition : definitions) {
+      for (saga::Step& step : definition.steps) step.retry.retry_for = absl::ZeroDuration();
+    }
+    replica.kinds = saga::Kinds(std::move(definitions));
   }
 
   SharedWorld world_;
@@ -135,8 +139,7 @@ TEST_F(OrderApiTest, KeepsAReferenceCleanedAndSaysSo) {
   EXPECT_CALL(gateway, Charge).WillOnce([](const auto&, const auto&, auto done) {
     done(ChargeResult{true, std::string("ch\0\xff", 4), ""});
   });
-  saga::Definition<storage::Order> definition = PlaceOrder(gateway, a_.dispatch, world_.time);
-  a_.definition.steps[0] = definition.steps[0];
+  a_.kinds = saga::Kinds({PlaceOrder(gateway, a_.dispatch, world_.time)});
   auto result = a_.Create(a_.NewOrder("k")).Get();
   ASSERT_EQ(result.order_status(), OrderStatus::kConfirmed);
   EXPECT_EQ(result.order.payload.charge->gateway_reference, "ch\xef\xbf\xbd\xef\xbf\xbd");
@@ -213,7 +216,7 @@ TEST_F(OrderApiTest, WaitsNoLongerWhenTheWallClockIsSetBack) {
 
 TEST_F(OrderApiTest, DoesNotPromiseAnOrderThatTheJournalHasNotAnsweredFor) {
   world_.gateway.WillMeet({Fate::kDeclined});  // so that all of it happens on this thread
-  std::deque<saga::testing::MemoryJournal<storage::Order>::Task> writes;
+  std::deque<saga::testing::MemoryJournal::Task> writes;
   a_.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
   auto call = a_.Create(a_.NewOrder("k"), absl::Seconds(1));
   world_.time.Advance(absl::Seconds(1));
@@ -330,7 +333,7 @@ TEST_F(OrderApiTest, TakesNoNewOrderInACurrencyWhoseTenderEndedButRepeatsOldAnsw
   EXPECT_TRUE(world_.book.rows.empty());
 
   ASSERT_TRUE(a_.Create(a_.NewOrder("k")).Get().status.ok());
-  storage::OrderRecord& old = world_.book.rows.begin()->second.record;  // as if it had been made in time
+  auto& old = saga::As<storage::Order>(*world_.book.rows.begin()->second.record);  // as if it had been made in time
   old.payload.currency = lev.currency;
   old.payload.fingerprint = lev.fingerprint;
   Replica::Result repeated = a_.Create(lev).Get();

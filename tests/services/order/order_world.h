@@ -157,7 +157,7 @@ class Replica {
   }
 
   SharedWorld& world;
-  saga::testing::MemoryJournal<storage::Order> journal;
+  saga::testing::MemoryJournal journal;
   storage::testing::FakeOrderStore store;
   SeededRandom random;
   IdGenerator ids;
@@ -174,8 +174,8 @@ class Replica {
   OrderMetrics order_metrics{metrics, {std::string(kChargePayment), std::string(kAssignDriver)}};
   OrderWatches watches{store, workers, world.time, world.time, WatchOptions{}};
   OrderObserver observer{order_metrics, dispatch, watches, log};
-  saga::Definition<storage::Order> definition = PlaceOrder(world.gateway, dispatch, world.time);
-  OrderRunner runner{definition, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
+  saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};
+  saga::Runner runner{kinds, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
   OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
   SagaApi sagas{runner, dispatch, store, workers, list_workers, world.time, world.time};
 };

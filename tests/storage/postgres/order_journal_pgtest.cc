@@ -6,6 +6,8 @@
 #include "absl/strings/str_split.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
+#include "storage/postgres/saga_journal.h"
+#include "storage/postgres/saga_journal_sql.h"
 #include "tests/storage/journal_contract.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
@@ -13,11 +15,12 @@
 namespace waybill::storage {
 namespace {
 
-struct PostgresWorld {
-  saga::Journal<Order>& Open(const std::string& instance, const std::string& life) {
+struct JournalWorld {
+  saga::Journal& Open(const std::string& instance, const std::string& life) {
     SagaJournalOptions options;
     options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
-    auto journal = OrderJournal::Open(tables, {instance, life, absl::Seconds(60)}, database.url(), pool, options);
+    auto journal =
+        PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(), pool, options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     journals.push_back(*std::move(journal));
     return *journals.back();
@@ -35,13 +38,14 @@ struct PostgresWorld {
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
+  saga::Kinds kinds{{{std::string(Order::kKind), std::vector<saga::Step>(2)}}};
   Pool pool{database.url(), {}, {}};
-  std::vector<std::unique_ptr<OrderJournal>> journals;
+  std::vector<std::unique_ptr<PostgresSagaJournal>> journals;
 };
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, JournalContract, PostgresWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, JournalContract, JournalWorld);
 
-class OrderJournalPgTest : public JournalContract<PostgresWorld> {
+class OrderJournalPgTest : public JournalContract<JournalWorld> {
  protected:
   waybill::testing::Sql& sql() { return world_.database.sql(); }
   // True as soon as so many sessions of this database wait for a lock.
@@ -85,7 +89,7 @@ TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {
           "AND datname = current_database()");
     }
     journal.Begin(record, [&](auto begun) {
-      answer.set_value(begun.ok() && begun->has_value() ? absl::AlreadyExistsError("") : begun.status());
+      answer.set_value(begun.ok() && *begun != nullptr ? absl::AlreadyExistsError("") : begun.status());
     });
     absl::Status status = answer.get_future().get();
     EXPECT_TRUE(status.ok()) << status;
@@ -103,7 +107,7 @@ TEST_F(OrderJournalPgTest, AClaimThatWaitedForAWriteSeesAllOfIt) {
   writer.Exec("UPDATE order_sagas SET state = 'succeeded', step = 1, seq = 2, lease_until = NULL");
   writer.Exec("INSERT INTO payments SELECT order_id, 1250, 'EUR', 'ch_1', now() FROM order_sagas");
   writer.Exec("INSERT INTO order_assignments SELECT order_id, 'ann', 1, now() FROM order_sagas");
-  auto claim = std::async(std::launch::async, [&] { return b.Claim(order.id, saga::ClaimMode::kTakeOver); });
+  auto claim = std::async(std::launch::async, [&] { return AsOrder(b.Claim(order.id, saga::ClaimMode::kTakeOver)); });
   ASSERT_TRUE(AwaitLockWaits(1));
   writer.Exec("COMMIT");
   absl::StatusOr<OrderRecord> claimed = claim.get();
@@ -146,9 +150,9 @@ class UnreadableRow : public OrderJournalPgTest {
   }
   // One order, changed and with its lease over; `told` gets what the journal says of it.
   struct Scene {
-    PostgresWorld world;
+    JournalWorld world;
     std::vector<std::pair<absl::Status, bool>> told;
-    std::unique_ptr<OrderJournal> journal;
+    std::unique_ptr<PostgresSagaJournal> journal;
     OrderRecord order;
   };
   std::unique_ptr<Scene> Set(const Change& change) {
@@ -158,12 +162,11 @@ class UnreadableRow : public OrderJournalPgTest {
     for (absl::string_view part : absl::StrSplit(change.sql, "; ")) scene->world.database.sql().Exec(std::string(part));
     scene->world.ExpireLeases();
     SagaJournalOptions options;
-    options.steps = 2;
     options.on_unreadable = [told = &scene->told](const absl::Status& why, bool marked) {
       told->emplace_back(why, marked);
     };
-    auto journal = OrderJournal::Open(scene->world.tables, {"a", "1", absl::Seconds(60)}, scene->world.database.url(),
-                                      scene->world.pool, options);
+    auto journal = PostgresSagaJournal::Open({&scene->world.tables}, scene->world.kinds, {"a", "1", absl::Seconds(60)},
+                                             scene->world.database.url(), scene->world.pool, options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     scene->journal = *std::move(journal);
     return scene;
@@ -175,7 +178,7 @@ TEST_F(UnreadableRow, IsLeftAloneByRecoveryAndMarkedForAPerson) {
     SCOPED_TRACE(change.what);
     auto scene = Set(change);
     waybill::testing::Sql& sql = scene->world.database.sql();
-    auto claimed = scene->journal->ClaimExpired(true, 10);
+    auto claimed = AsOrders(scene->journal->ClaimExpired(true, 10));
     ASSERT_TRUE(claimed.ok()) << claimed.status();
     EXPECT_TRUE(claimed->empty());
     ASSERT_EQ(scene->told.size(), 1u);
@@ -183,13 +186,13 @@ TEST_F(UnreadableRow, IsLeftAloneByRecoveryAndMarkedForAPerson) {
     EXPECT_FALSE(scene->told[0].second);
     EXPECT_EQ(sql.Value("SELECT needs_attention FROM order_sagas"), "t");
     // Not again and again, and yet for whoever can read it.
-    EXPECT_TRUE(scene->journal->ClaimExpired(true, 10)->empty());
+    EXPECT_TRUE(AsOrders(scene->journal->ClaimExpired(true, 10))->empty());
     EXPECT_EQ(scene->told.size(), 1u);
     EXPECT_EQ(sql.Value("SELECT lease_until BETWEEN now() + interval '50 s' AND now() + interval '60 s' "
                         "FROM order_sagas"),
               "t");
     scene->world.ExpireLeases();
-    EXPECT_TRUE(scene->journal->ClaimExpired(true, 10)->empty());
+    EXPECT_TRUE(AsOrders(scene->journal->ClaimExpired(true, 10))->empty());
     ASSERT_EQ(scene->told.size(), 2u);
     EXPECT_TRUE(scene->told[1].second);
   }
@@ -199,16 +202,17 @@ TEST_F(UnreadableRow, IsRefusedWhenItIsAskedForByItsId) {
   for (const Change& change : kChanges) {
     SCOPED_TRACE(change.what);
     auto scene = Set(change);
-    EXPECT_EQ(ColumnOf(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver).status()), change.column);
+    EXPECT_EQ(ColumnOf(AsOrder(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver)).status()),
+              change.column);
     if (std::string(change.column) != "step") {
-      EXPECT_EQ(ColumnOf(scene->journal->Load(scene->order.id).status()), change.column);
+      EXPECT_EQ(ColumnOf(AsOrder(scene->journal->Load(scene->order.id)).status()), change.column);
     }
   }
 }
 
 TEST_F(UnreadableRow, AtAStepOfANewerVersionStaysWithWhoeverDrivesIt) {
   auto scene = Set(kChanges[0]);
-  EXPECT_FALSE(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver).ok());
+  EXPECT_FALSE(AsOrder(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver)).ok());
   EXPECT_EQ(scene->world.database.sql().Value("SELECT epoch || ' ' || owner FROM order_sagas"), "1 before/1");
 }
 
@@ -218,10 +222,10 @@ TEST_F(UnreadableRow, IsDrivenAgainOnceItCanBeRead) {
   Started(a, "key");
   sql().Exec("UPDATE order_sagas SET metadata = '[]'");
   world_.ExpireLeases();
-  EXPECT_TRUE(b.ClaimExpired(false, 10)->empty());
+  EXPECT_TRUE(AsOrders(b.ClaimExpired(false, 10))->empty());
   sql().Exec("UPDATE order_sagas SET metadata = NULL");
   world_.ExpireLeases();
-  auto claimed = b.ClaimExpired(false, 10);
+  auto claimed = AsOrders(b.ClaimExpired(false, 10));
   ASSERT_EQ(claimed->size(), 1u);
   EXPECT_FALSE((*claimed)[0].needs_attention) << "nobody need look any more";
 }
@@ -231,7 +235,7 @@ TEST_F(UnreadableRow, HidesNoOtherFromRecovery) {
   for (const char* key : {"key-1", "key-2", "key-3"}) Started(a, key);
   sql().Exec("UPDATE order_sagas SET metadata = '[]' WHERE idempotency_key = 'key-2'");
   world_.ExpireLeases();
-  EXPECT_EQ(world_.Open("b", "1").ClaimExpired(false, 10)->size(), 2u);
+  EXPECT_EQ(AsOrders(world_.Open("b", "1").ClaimExpired(false, 10))->size(), 2u);
 }
 
 TEST_F(UnreadableRow, AnswersOnlyTheRepetitionOfItsKeyWithAnError) {
@@ -251,7 +255,7 @@ TEST_F(UnreadableRow, OfTheLogIsAnError) {
   sql().Exec(
       "INSERT INTO order_saga_steps SELECT order_id, 3, 'x', 1, 'deferred', state, NULL, now() FROM order_sagas");
   EXPECT_EQ(ColumnOf(journal.LoadLog(order.id, 1).status()), "outcome");
-  EXPECT_EQ(journal.Load(order.id)->state, saga::State::kSucceeded);
+  EXPECT_EQ(AsOrder(journal.Load(order.id))->state, saga::State::kSucceeded);
 }
 
 // What an advance does about a row that somebody else is changing, in both forms of the statement.
@@ -259,10 +263,10 @@ class RacingAdvance : public OrderJournalPgTest, public ::testing::WithParamInte
  protected:
   // Runs `change` on a started order's row, lets the journal's write wait for it, and commits it.
   absl::StatusOr<saga::WriteResult> AdvanceDuring(const std::string& change) {
-    auto opened = OrderJournal::Open(world_.tables, {"a", "1", absl::Seconds(60)}, world_.database.url(), world_.pool,
-                                     {.writers = 1});
+    auto opened = PostgresSagaJournal::Open({&world_.tables}, world_.kinds, {"a", "1", absl::Seconds(60)},
+                                            world_.database.url(), world_.pool, {.writers = 1});
     EXPECT_TRUE(opened.ok()) << opened.status();
-    OrderJournal& journal = **opened;
+    PostgresSagaJournal& journal = **opened;
     const bool careful = GetParam();
     if (careful) {  // a repeated key makes it so
       for (int i = 0; i < 2; ++i) {
@@ -312,14 +316,14 @@ TEST_F(OrderJournalPgTest, LeasesThatEndTooFarAheadAreNobodysAfterAWhileByOurOwn
   const OrderRecord aside = Started(dead, "aside");
   sql().Exec("UPDATE order_sagas SET lease_until = now() + interval '1 hour'");
   sql().Exec("UPDATE order_sagas SET needs_attention = true WHERE idempotency_key = 'aside'");
-  auto opened = OrderJournal::Open(world_.tables, {"b", "1", absl::Milliseconds(200)}, world_.database.url(),
-                                   world_.pool, {.writers = 1});
+  auto opened = PostgresSagaJournal::Open({&world_.tables}, world_.kinds, {"b", "1", absl::Milliseconds(200)},
+                                          world_.database.url(), world_.pool, {.writers = 1});
   ASSERT_TRUE(opened.ok()) << opened.status();
-  OrderJournal& journal = **opened;
-  EXPECT_THAT(*journal.ClaimExpired(false, 10), ::testing::IsEmpty()) << "its owner may be about to renew it";
+  PostgresSagaJournal& journal = **opened;
+  EXPECT_THAT(*AsOrders(journal.ClaimExpired(false, 10)), ::testing::IsEmpty()) << "its owner may be about to renew it";
   std::vector<OrderRecord> claimed;
   EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
-    claimed = *journal.ClaimExpired(false, 10);
+    claimed = *AsOrders(journal.ClaimExpired(false, 10));
     return !claimed.empty();
   }));
   ASSERT_EQ(claimed.size(), 1u);
@@ -344,7 +348,7 @@ TEST_F(OrderJournalPgTest, RenewalsWaitForNoOtherCallAndForNoLockedRow) {
   waybill::testing::Sql other(world_.database.url());
   other.Exec("BEGIN");
   other.Exec("SELECT 1 FROM order_sagas WHERE idempotency_key IN ('locked', 'taken') FOR UPDATE");
-  const std::vector<std::pair<Uuid, int64_t>> keys = {{free.id, 1}, {locked.id, 1}, {taken.id, 1}};
+  const saga::Held keys[] = {{Order::kKind, free.id, 1}, {Order::kKind, locked.id, 1}, {Order::kKind, taken.id, 1}};
   auto lost = journal.Renew(keys);
   ASSERT_TRUE(lost.ok()) << lost.status();
   EXPECT_THAT(*lost, ::testing::ElementsAre(taken.id));
@@ -365,7 +369,7 @@ TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
       "INSERT INTO order_assignments SELECT gen_random_uuid(), 'driver-' || n, 1, now(), now() FROM generate_series(1, "
       "5000) n");
   sql().Exec("ANALYZE");
-  SagaJournalSql text = BuildSagaJournalSql<Order>(world_.tables.sql());
+  SagaJournalSql text = BuildSagaJournalSql(world_.tables.sql());
   waybill::testing::Sql planner(world_.database.url());
   for (const char* setting : {"plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_nestloop = off",
                               "enable_mergejoin = off"}) {

@@ -28,7 +28,7 @@ std::string Command(const std::string& url, const std::vector<std::string>& comm
   return answer.value_or("");
 }
 
-class RedisHarness final : public FleetHarness {
+class RedisFleetHarness final : public FleetHarness {
  public:
   Fleet& fleet() override { return fleet_; }
   // Ends what would have expired by then.
@@ -45,7 +45,7 @@ class RedisHarness final : public FleetHarness {
   RedisFleet fleet_{Parsed(redis_.url()), RedisFleetOptions()};
 };
 
-INSTANTIATE_TEST_SUITE_P(Redis, FleetContract, ::testing::Values([] { return std::make_unique<RedisHarness>(); }));
+INSTANTIATE_TEST_SUITE_P(Redis, FleetContract, ::testing::Values([] { return std::make_unique<RedisFleetHarness>(); }));
 
 bool IsStopped(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");

@@ -10,7 +10,7 @@ using waybill::testing::RedisCommand;
 using waybill::testing::RedisServer;
 using waybill::testing::TestRedis;
 
-class RedisHarness final : public HotViewHarness {
+class RedisViewHarness final : public HotViewHarness {
  public:
   HotView& view() override { return view_; }
   HotView& another_writer() override { return another_; }
@@ -31,9 +31,10 @@ class RedisHarness final : public HotViewHarness {
   RedisFleet fleet_{url_, {}};
 };
 
-INSTANTIATE_TEST_SUITE_P(Redis, HotViewContract, ::testing::Values([] { return std::make_unique<RedisHarness>(); }));
+INSTANTIATE_TEST_SUITE_P(Redis, HotViewContract,
+                         ::testing::Values([] { return std::make_unique<RedisViewHarness>(); }));
 
-DriverPosition Ada(int second) {
+DriverPosition AdaAt(int second) {
   DriverPosition position;
   position.driver_id = "ada";
   position.point = {52.5, 13.4};
@@ -48,7 +49,7 @@ TEST(RedisHotView, KeepsTheStreamCapped) {
   RedisHotView view(RedisUrl::Parse(redis.url()).value(), options);
   for (int round = 0; round < 10; ++round) {
     HotUpdate update;
-    for (int i = 0; i < 300; ++i) update.moves.push_back(Ada(round * 300 + i));
+    for (int i = 0; i < 300; ++i) update.moves.push_back(AdaAt(round * 300 + i));
     ASSERT_TRUE(view.Publish(update).ok());
   }
   // "~" trims whole nodes of a hundred entries.
@@ -59,7 +60,7 @@ TEST(RedisHotView, AHashLivesAsLongAsItsPositionIsFresh) {
   TestRedis redis;
   RedisHotView view(RedisUrl::Parse(redis.url()).value(), {});
   HotUpdate update;
-  update.newest.push_back({Ada(1), absl::Seconds(90)});
+  update.newest.push_back({AdaAt(1), absl::Seconds(90)});
   ASSERT_TRUE(view.Publish(update).ok());
   const int ttl_ms = std::stoi(RedisCommand(redis.url(), {"PTTL", "driver:ada"}).value());
   EXPECT_GT(ttl_ms, 60'000);
@@ -79,7 +80,7 @@ TEST(RedisHotView, AnswersUnavailableWhileRedisIsAwayAndPublishesAgainAfterwards
   options.redis.backoff_max = absl::ZeroDuration();
   RedisHotView view(url, options);
   HotUpdate update;
-  update.newest.push_back({Ada(1), absl::Seconds(90)});
+  update.newest.push_back({AdaAt(1), absl::Seconds(90)});
   ASSERT_TRUE(view.Publish(update).ok());
   server->Kill();
   EXPECT_EQ(GetErrorDetail(view.Publish(update).status()).reason, "STORE_UNAVAILABLE");
@@ -88,7 +89,7 @@ TEST(RedisHotView, AnswersUnavailableWhileRedisIsAwayAndPublishesAgainAfterwards
   auto published = view.Publish(update);
   ASSERT_TRUE(published.ok()) << published.status();
   EXPECT_EQ(*published, ViewState::kNewConnection) << "the view was lost with the server";
-  EXPECT_EQ(view.Get({"ada"}).value()[0], Ada(1));
+  EXPECT_EQ(view.Get({"ada"}).value()[0], AdaAt(1));
 }
 
 }  // namespace

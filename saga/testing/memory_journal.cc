@@ -1,0 +1,236 @@
+#include "saga/testing/memory_journal.h"
+
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "runtime/failpoint.h"
+#include "runtime/status.h"
+#include "runtime/text.h"
+
+namespace waybill::saga::testing {
+namespace {
+
+absl::Status NotFound(const Uuid& id) {
+  return MakeError(absl::StatusCode::kNotFound, "no saga " + id.ToString(), {.reason = "SAGA_NOT_FOUND"});
+}
+
+bool CanHoldTexts(const Write& write) {
+  auto fit = [](std::string_view text) {
+    Utf8 read = ReadUtf8(text);
+    return read.valid && !read.has_nul;
+  };
+  for (const LogEntry& entry : write.log) {
+    if (!fit(entry.detail)) return false;
+  }
+  return fit(write.record->failure.reason) && fit(write.record->failure.detail);
+}
+
+}  // namespace
+
+void MemoryJournal::Begin(const Record& record, BeginDone done) {
+  Defer([this, &record, done = std::move(done)]() mutable { TryBegin(record, std::move(done)); });
+}
+
+void MemoryJournal::Advance(const Write& write, AdvanceDone done) {
+  Defer([this, write, write_id = NewWriteId(), done = std::move(done)]() mutable {
+    TryAdvance(write, write_id, std::move(done));
+  });
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired(bool own, size_t limit) {
+  std::vector<std::unique_ptr<Record>> claimed;
+  {
+    std::lock_guard lock(book_.mutex);
+    for (auto& [id, row] : book_.rows) {
+      if (claimed.size() >= limit) break;
+      if (!IsUnfinished(row.record->state)) continue;
+      if (row.lease_until > clock_.Now() && !(own && row.instance == lease_.instance && row.life != lease_.life))
+        continue;
+      claimed.push_back(Take(row));
+    }
+  }
+  if (absl::Status lost = in_gap_(Gap::kAfterClaim); !lost.ok()) return lost;
+  return claimed;
+}
+
+absl::StatusOr<std::unique_ptr<Record>> MemoryJournal::Claim(const Uuid& id, ClaimMode mode) {
+  std::unique_ptr<Record> claimed;
+  {
+    std::lock_guard lock(book_.mutex);
+    auto it = book_.rows.find(id);
+    if (it != book_.rows.end() && MayTake(it->second, mode)) claimed = Take(it->second);
+  }
+  if (absl::Status lost = in_gap_(claimed ? Gap::kAfterClaim : Gap::kNotClaimed); !lost.ok()) return lost;
+  if (claimed) return claimed;
+  absl::StatusOr<std::unique_ptr<Record>> record = Load(id);
+  if (!record.ok() || IsTerminal((*record)->state)) return record;
+  return MakeError(absl::StatusCode::kFailedPrecondition, "another process holds the lease", {.reason = "SAGA_LEASED"});
+}
+
+absl::StatusOr<std::vector<Uuid>> MemoryJournal::Renew(std::span<const Held> held) {
+  std::lock_guard lock(book_.mutex);
+  std::vector<Uuid> lost;
+  for (const Held& one : held) {
+    auto it = book_.rows.find(one.id);
+    if (it == book_.rows.end() || it->second.record->epoch != one.epoch) {
+      lost.push_back(one.id);
+    } else if (IsUnfinished(it->second.record->state)) {
+      it->second.lease_until = clock_.Now() + lease_.duration;
+    }
+  }
+  return lost;
+}
+
+absl::Status MemoryJournal::ReleaseAll() {
+  std::lock_guard lock(book_.mutex);
+  for (auto& [id, row] : book_.rows) {
+    if (IsMine(row)) row.lease_until = clock_.Now();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Record>> MemoryJournal::Load(const Uuid& id) {
+  std::lock_guard lock(book_.mutex);
+  auto it = book_.rows.find(id);
+  if (it == book_.rows.end()) return NotFound(id);
+  return it->second.record->Clone();
+}
+
+absl::StatusOr<std::vector<LogEntry>> MemoryJournal::LoadLog(const Uuid& id, int64_t from_seq) {
+  std::lock_guard lock(book_.mutex);
+  std::vector<LogEntry> log;
+  if (auto it = book_.rows.find(id); it != book_.rows.end()) {
+    for (const LogEntry& entry : it->second.log) {
+      if (entry.seq >= from_seq) log.push_back(entry);
+    }
+  }
+  return log;
+}
+
+bool MemoryJournal::IsMine(const MemoryBook::Row& row) const {
+  return row.instance == lease_.instance && row.life == lease_.life;
+}
+
+void MemoryJournal::Defer(Task task) {
+  if (defer_) {
+    defer_(std::move(task));
+  } else {
+    task();
+  }
+}
+
+bool MemoryJournal::MayTake(const MemoryBook::Row& row, ClaimMode mode) const {
+  if (IsTerminal(row.record->state)) return false;
+  return mode == ClaimMode::kTakeOver || !IsUnfinished(row.record->state) || row.lease_until <= clock_.Now() ||
+         IsMine(row);
+}
+
+std::unique_ptr<Record> MemoryJournal::Take(MemoryBook::Row& row) {
+  ++row.record->epoch;
+  row.instance = lease_.instance;
+  row.life = lease_.life;
+  if (IsUnfinished(row.record->state)) row.lease_until = clock_.Now() + lease_.duration;
+  return row.record->Clone();
+}
+
+uint64_t MemoryJournal::NewWriteId() {
+  std::lock_guard lock(book_.mutex);
+  return ++book_.last_write_id;
+}
+
+void MemoryJournal::TryBegin(const Record& record, BeginDone done) {
+  if (!error_.ok()) {
+    Defer([error = error_, done = std::move(done)]() mutable { done(error); });
+    return;
+  }
+  const bool inserted = Insert(record);
+  const bool answered = in_gap_(Gap::kAfterBegin).ok();
+  Defer([this, &record, inserted, answered, done = std::move(done)]() mutable {
+    if (!answered) {
+      TryBegin(record, std::move(done));
+    } else {
+      done(inserted ? nullptr : Existing(record));
+    }
+  });
+}
+
+bool MemoryJournal::Insert(const Record& record) {
+  std::lock_guard lock(book_.mutex);
+  if (FindByKey(record) != nullptr) return false;
+  auto& row = book_.rows[record.id];
+  row.record = record.Clone();
+  row.record->set_effects({});
+  row.instance = lease_.instance;
+  row.life = lease_.life;
+  row.lease_until = clock_.Now() + lease_.duration;
+  ++book_.writes;
+  return true;
+}
+
+std::unique_ptr<Record> MemoryJournal::Existing(const Record& record) {
+  std::lock_guard lock(book_.mutex);
+  const auto* row = FindByKey(record);
+  if (row->record->id == record.id && row->record->epoch == record.epoch) return nullptr;
+  return row->record->Clone();
+}
+
+const MemoryBook::Row* MemoryJournal::FindByKey(const Record& record) {
+  const MemoryKind& kind = KindOf(record);
+  const std::string key = kind.dedupe_key(record);
+  if (key.empty()) return nullptr;
+  for (auto& [id, row] : book_.rows) {
+    if (row.record->kind == record.kind && kind.dedupe_key(*row.record) == key) return &row;
+  }
+  return nullptr;
+}
+
+void MemoryJournal::TryAdvance(const Write& write, uint64_t write_id, AdvanceDone done) {
+  absl::StatusOr<bool> applied = error_.ok() ? Apply(write, write_id) : error_;
+  const bool answered = !applied.ok() || in_gap_(Gap::kAfterAdvance).ok();
+  Defer([this, write, write_id, applied, answered, done = std::move(done)]() mutable {
+    if (!applied.ok()) {
+      done(applied.status());
+    } else if (!answered) {
+      TryAdvance(write, write_id, std::move(done));
+    } else {
+      done(*applied ? WriteResult::kApplied : WhyNot(write, write_id));
+    }
+  });
+}
+
+absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id) {
+  std::lock_guard lock(book_.mutex);
+  auto it = book_.rows.find(write.record->id);
+  if (it == book_.rows.end()) return false;
+  auto& row = it->second;
+  const bool fenced = row.record->epoch != write.record->epoch || row.record->seq != write.expected_seq;
+  if (fenced && !WAYBILL_FAULT("epoch_check_off")) return false;
+  if (write.log.empty() || write.log.back().seq != write.record->seq ||
+      write.log.front().seq != write.expected_seq + 1) {
+    return absl::InternalError("a write must append the entries between expected_seq and the record's seq");
+  }
+  const MemoryKind& kind = KindOf(*write.record);
+  if (!CanHoldTexts(write) || !kind.can_hold(*write.record)) {
+    return MakeError(absl::StatusCode::kInternal, "the book cannot hold this",
+                     {.reason = std::string(kStoreRefused), .metadata = {{"sqlstate", "22021"}}});
+  }
+  if (!kind.apply_effects(*write.record)) return false;
+  row.record = write.record->Clone();
+  row.record->set_effects({});
+  row.write_id = write_id;
+  row.log.insert(row.log.end(), write.log.begin(), write.log.end());
+  row.lease_until = IsUnfinished(row.record->state) ? clock_.Now() + lease_.duration : absl::InfinitePast();
+  ++book_.writes;
+  return true;
+}
+
+WriteResult MemoryJournal::WhyNot(const Write& write, uint64_t write_id) const {
+  std::lock_guard lock(book_.mutex);
+  auto it = book_.rows.find(write.record->id);
+  if (it == book_.rows.end() || it->second.record->epoch != write.record->epoch) return WriteResult::kFenced;
+  if (it->second.write_id == write_id) return WriteResult::kApplied;  // by an earlier try whose answer was lost
+  return it->second.record->seq == write.expected_seq ? WriteResult::kConflict : WriteResult::kFenced;
+}
+
+}  // namespace waybill::saga::testing

@@ -1,0 +1,27 @@
+// What happens to a call that a fake participant gets.
+#pragma once
+
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace waybill::order::testing {
+
+enum class Fate {
+  kAnswered,
+  kDeclined,     // charges only, with reason CARD_DECLINED; refunds are answered
+  kUnavailable,  // UNAVAILABLE at once, nothing executed
+  kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
+  kLostAfter,    // executed, then DEADLINE_EXCEEDED
+  kRefused,      // declined, against the contract, without a look at the books; calls that cannot be: answered
+  kSlow,         // DEADLINE_EXCEEDED, executed only when it Lands; until then calls with its key get ABORTED
+};
+
+bool Executes(Fate fate);  // at once
+bool Answers(Fate fate);   // with what was done
+
+// What a caller gets instead of an answer from `who`.
+absl::Status NoAnswer(std::string_view who, Fate fate);
+absl::Status StillExecuting();  // an earlier call with this key is
+
+}  // namespace waybill::order::testing

@@ -1,0 +1,208 @@
+#include "storage/postgres/saga_journal_sql.h"
+
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "fmt/format.h"
+#include "storage/postgres/saga_rows.h"
+
+namespace waybill::storage {
+namespace {
+
+std::string ColumnNames(const std::vector<UnnestColumn>& columns) {
+  std::string names;
+  for (const UnnestColumn& column : columns) {
+    if (!names.empty()) names += ", ";
+    names += column.name;
+  }
+  return names;
+}
+
+// "unnest($3::uuid[], $4::text[]) AS i(a, b)", numbering from `first`; appends the element types to `oids`.
+std::string Unnest(const std::vector<UnnestColumn>& columns, std::string_view alias, int first,
+                   std::vector<Oid>& oids) {
+  std::string arrays;
+  for (const UnnestColumn& column : columns) {
+    if (!arrays.empty()) arrays += ", ";
+    arrays += fmt::format("${}", first++);
+    oids.push_back(column.element);
+    switch (column.element) {
+      case kOidUuid:
+        arrays += "::uuid[]";
+        break;
+      case kOidText:
+        arrays += "::text[]";
+        break;
+      case kOidBytea:
+        arrays += "::bytea[]";
+        break;
+      case kOidInt2:
+        arrays += "::smallint[]";
+        break;
+      case kOidInt4:
+        arrays += "::integer[]";
+        break;
+      case kOidInt8:
+        arrays += "::bigint[]";
+        break;
+      case kOidFloat8:
+        arrays += "::double precision[]";
+        break;
+      case kOidBool:
+        arrays += "::boolean[]";
+        break;
+      case kOidTimestamptz:
+        arrays += "::timestamptz[]";
+        break;
+      default:
+        std::abort();  // a column type that this list does not know yet
+    }
+  }
+  return fmt::format("unnest({}) AS {}({})", arrays, alias, ColumnNames(columns));
+}
+
+// "i.a::cast, i.b"
+std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_view alias) {
+  std::string values;
+  for (const UnnestColumn& column : columns) {
+    if (!values.empty()) values += ", ";
+    values += fmt::format("{}.{}{}", alias, column.name, column.cast);
+  }
+  return values;
+}
+
+}  // namespace
+
+SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
+  SagaJournalSql sql;
+  std::vector<Oid> unused;
+
+  std::vector<UnnestColumn> begin = {
+      {t.id, kOidUuid, ""}, {"traceparent", kOidText, ""}, {"created_at", kOidTimestamptz, ""}};
+  begin.insert(begin.end(), t.begin.begin(), t.begin.end());
+  sql.begin_quick = fmt::format(
+      "INSERT INTO {} (owner, lease_until, updated_at, {}) "
+      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {}",
+      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin_oids));
+  sql.begin = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
+
+  std::vector<UnnestColumn> advance = {{t.id, kOidUuid, ""},
+                                       {"epoch", kOidInt8, ""},
+                                       {"expected_seq", kOidInt8, ""},
+                                       {"seq", kOidInt8, ""},
+                                       {"state", kOidText, "::saga_state"},
+                                       {"step", kOidInt2, ""},
+                                       {"attempt", kOidInt4, ""},
+                                       {"needs_attention", kOidBool, ""},
+                                       {"failure_reason", kOidText, ""},
+                                       {"failure_detail", kOidText, ""},
+                                       {"updated_at", kOidTimestamptz, ""},
+                                       {"write_id", kOidInt8, ""}};
+  advance.insert(advance.end(), t.effects.begin(), t.effects.end());
+  std::string input = Unnest(advance, "i", 2, sql.advance_oids);
+  std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
+                                   {"step", kOidText, ""},    {"attempt", kOidInt4, ""},
+                                   {"outcome", kOidText, ""}, {"state", kOidText, "::saga_state"},
+                                   {"detail", kOidText, ""},  {"at", kOidTimestamptz, ""}};
+  std::string log_input = Unnest(log, "l", 2 + static_cast<int>(advance.size()), sql.advance_oids);
+  const std::string move = fmt::format(
+      "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
+      "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
+      "updated_at = i.updated_at, write_id = i.write_id, lease_until = CASE WHEN i.state IN ('running', "
+      "'closing', 'compensating') "
+      "THEN now() + $1::bigint * interval '1 microsecond' END",
+      t.sagas);
+  std::string bookings;
+  for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
+  bookings += fmt::format("logged AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE l.{id} IN (SELECT {id} FROM done)) ",
+                          t.log, ColumnNames(log), UnnestValues(log, "l"), log_input, fmt::arg("id", t.id));
+  const std::string from_input =
+      fmt::format("FROM {} WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[])", input, fmt::arg("id", t.id));
+  const std::string fence = "AND s.epoch = i.epoch AND s.seq = i.expected_seq";
+
+  sql.advance_quick = fmt::format(
+      "WITH ok AS ({} {} {} RETURNING i.*), done AS NOT MATERIALIZED (SELECT * FROM ok), {}{}SELECT {} FROM ok", move,
+      from_input, fence,
+      t.claim.empty() ? "" : fmt::format("claimed AS ({} WHERE {} {}), ", t.claim, t.claim_wanted, t.claim_order),
+      bookings, t.id);
+
+  for (bool fenced : {true, false}) {
+    // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
+    // update finds them by key again: where they stand may be newer than what the statement can see.
+    std::string text = fmt::format(
+        "WITH ok AS MATERIALIZED (SELECT i.* FROM {sagas} s, {input} "
+        "WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) {fence} FOR UPDATE OF s), ",
+        fmt::arg("sagas", t.sagas), fmt::arg("input", input), fmt::arg("id", t.id),
+        fmt::arg("fence", fenced ? fence : ""));
+    std::string not_lost;
+    if (!t.claim.empty()) {
+      text += fmt::format("claimed AS ({} WHERE {} AND ({}) {} {} RETURNING {}), ", t.claim, t.claim_wanted,
+                          t.claim_possible.empty() ? "true" : t.claim_possible, t.claim_order, t.claim_lost, t.id);
+      not_lost = fmt::format("WHERE NOT ({}) OR i.{} IN (SELECT {} FROM claimed)", t.claim_wanted, t.id, t.id);
+    }
+    text += fmt::format(
+        "done AS MATERIALIZED (SELECT i.* FROM ok i {}), moved AS ({} FROM done i WHERE s.{id} = i.{id} "
+        "AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), {}SELECT {id} FROM moved",
+        not_lost, move, bookings, fmt::arg("id", t.id));
+    (fenced ? sql.advance : sql.advance_unfenced) = std::move(text);
+  }
+
+  std::vector<UnnestColumn> key;
+  for (const UnnestColumn& column : t.begin) {
+    if (fmt::format(", {},", t.dedupe).find(fmt::format(", {},", column.name)) != std::string::npos)
+      key.push_back(column);
+  }
+  sql.find_by_key = fmt::format("SELECT {}, epoch, {} FROM {} WHERE ({}) IN (SELECT * FROM {})", t.id, t.dedupe,
+                                t.sagas, t.dedupe, Unnest(key, "k", 1, unused));
+  sql.states = fmt::format("SELECT {0}, epoch, seq, write_id FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
+  sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[])", t.select, t.id);
+  sql.log = fmt::format("SELECT {2}, {0} FROM {1} WHERE {2} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
+  // Both hand the ids of what they claimed to `load_claimed`, which runs in the same transaction.
+  const std::string claimed =
+      fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
+                  fmt::arg("id", t.id));
+  sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
+  // Those that need attention may have been set aside for longer than a lease.
+  const std::string far = "NOT needs_attention AND lease_until > now() + 3 * {}::bigint * interval '1 microsecond'";
+  sql.far_leases =
+      fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1"));
+  sql.claim_expired = fmt::format(
+      "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
+      "OR ($6::bool AND {far}) "
+      "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
+      "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED), "
+      "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
+      "lease_until = now() + $2::bigint * interval '1 microsecond' "
+      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed),
+      fmt::arg("far", fmt::format(fmt::runtime(far), "$2")));
+  // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
+  sql.claim_one = fmt::format(
+      "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
+      "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
+      "WHERE {id} = $3::uuid AND state IN ('running', 'succeeded', 'closing', 'compensating') "
+      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) "
+      // One at a step that this version lacks stays with the newer version's process that drives it.
+      "AND step < $5::integer RETURNING {id}) {claimed}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
+  sql.set_aside = fmt::format(
+      "UPDATE {} SET needs_attention = true, lease_until = now() + $2::bigint * interval '1 microsecond' "
+      "WHERE {} = ANY($1::uuid[]) AND owner = $3::text AND lease_until IS NOT NULL",
+      t.sagas, t.id);
+  // Answers the ids that are no longer ours; one that has come to rest meanwhile still is. A row that somebody else
+  // locks is passed over, lest all others wait for it: it is being written, which extends its lease, or claimed.
+  sql.renew = fmt::format(
+      "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS i({id}, epoch)), "
+      "held AS MATERIALIZED (SELECT s.{id} FROM {sagas} s JOIN input i ON s.{id} = i.{id} AND s.epoch = i.epoch "
+      "WHERE s.{id} = ANY($1::uuid[]) AND s.lease_until IS NOT NULL ORDER BY s.{id} FOR UPDATE OF s SKIP LOCKED), "
+      "renewed AS (UPDATE {sagas} s SET lease_until = now() + $3::bigint * interval '1 microsecond' FROM held "
+      "WHERE s.{id} = held.{id}) SELECT {id} FROM input WHERE ({id}, epoch) NOT IN "
+      "(SELECT s.{id}, s.epoch FROM {sagas} s WHERE s.{id} = ANY($1::uuid[]))",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.release =
+      fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);
+  return sql;
+}
+
+}  // namespace waybill::storage

@@ -1,0 +1,20 @@
+// The statements that the journal runs for one kind, built once from its tables' description; for a test to read, too.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/postgres/saga_tables.h"
+
+namespace waybill::storage {
+
+// Begin and advance come in two forms with the same effect. The quick one takes it that every key is new and every
+// claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
+struct SagaJournalSql {
+  std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
+      claim_one, far_leases, load_claimed, set_aside, renew, release, load, log;
+  std::vector<Oid> begin_oids, advance_oids;
+};
+SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t);
+
+}  // namespace waybill::storage

@@ -75,7 +75,9 @@ struct RecordOf final : Record {
     std::memcpy(&bits, &payload.effects, sizeof(Effects));
     return bits;
   }
-  void set_effects(EffectBits bits) override { std::memcpy(&payload.effects, &bits, sizeof(Effects)); }
+  void set_effects(EffectBits bits) override {
+    std::memcpy(static_cast<void*>(&payload.effects), &bits, sizeof(Effects));
+  }
 
   P payload;
 };

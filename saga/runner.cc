@@ -25,6 +25,11 @@ absl::Status ShuttingDown() {
                    {.reason = "SHUTTING_DOWN"});
 }
 
+absl::Status NoRoom() {
+  return MakeError(absl::StatusCode::kResourceExhausted, "too many unfinished sagas",
+                   {.reason = "QUEUE_FULL", .retry_after = absl::Seconds(1)});
+}
+
 std::string Explain(const Outcome& outcome) {
   if (outcome.detail.empty()) return outcome.reason;
   return fmt::format("{}: {}", outcome.reason, outcome.detail);
@@ -49,30 +54,31 @@ const Definition* Runner::DefinitionOf(const Record& record) const {
 }
 
 void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) {
-  auto execution = std::make_shared<Execution>();
-  Execution& e = *execution;
-  e.definition = DefinitionOf(*fresh);
-  e.record = std::move(fresh);
-  e.began = clock_.Steady();
-  if (live() >= options_.live_max) {
-    begun(MakeError(absl::StatusCode::kResourceExhausted, "too many unfinished sagas",
-                    {.reason = "QUEUE_FULL", .retry_after = absl::Seconds(1)}));
+  if (room() == 0) {
+    begun(NoRoom());
     return;
   }
+  const Definition* definition = DefinitionOf(*fresh);
+  auto execution = std::make_shared<Execution>(definition, std::move(fresh));
+  Execution& e = *execution;
+  e.began = e.asked_at = clock_.Steady();
   e.settled.push_back(std::move(settled));
   Insert(execution);
   journal_.Begin(*e.record, [this, execution = std::move(execution),
                              begun = std::move(begun)](absl::StatusOr<std::unique_ptr<Record>> existing) mutable {
     if (!existing.ok() || *existing != nullptr) {
-      // Nobody can have learnt this id, so nobody else waits for it.
-      execution->settled.clear();
-      Remove(execution);
+      {
+        std::lock_guard lock(execution->mutex);
+        execution->settled.clear();  // told by `begun`
+      }
+      LetGo(execution, existing.ok() ? TakenOver() : existing.status());
       begun(std::move(existing));
       return;
     }
     {
       std::lock_guard lock(mutex_);
       execution->begun = true;
+      execution->renew_at = execution->asked_at + options_.lease / 3;
     }
     begun(std::move(existing));
     observer_.OnTransition(*execution->record);
@@ -93,14 +99,19 @@ void Runner::Direct(const Uuid& id, Directive directive, Prepare prepare, Settle
   directive.detail = CleanText(std::move(directive.detail), kDetailBytesMax);
   Pending pending{std::move(directive), std::move(prepare), std::move(settled)};
   if (ExecutionPtr execution = Find(id); execution && Post(execution, pending)) return;
+  if (stopped_) return pending.settled(ShuttingDown());
+  // A person's retry and resolve make room sooner or later.
+  const Directive::Kind kind = pending.directive.kind;
+  if (room() == 0 && (kind == Directive::Kind::kCancel || kind == Directive::Kind::kClose)) {
+    return pending.settled(NoRoom());
+  }
   absl::StatusOr<std::unique_ptr<Record>> claimed = journal_.Claim(id, ClaimMode::kTakeOver);
   if (!claimed.ok()) {
     pending.settled(claimed.status());
     return;
   }
-  auto execution = std::make_shared<Execution>();
-  execution->definition = DefinitionOf(**claimed);
-  execution->record = *std::move(claimed);
+  const Definition* definition = DefinitionOf(**claimed);
+  auto execution = std::make_shared<Execution>(definition, *std::move(claimed));
   execution->persisted_seq = execution->record->seq;
   execution->pending.push_back(std::move(pending));
   if (IsTerminal(execution->record->state)) {
@@ -114,14 +125,13 @@ void Runner::Direct(const Uuid& id, Directive directive, Prepare prepare, Settle
 
 absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
   const size_t in_flight = recovered_in_flight();
-  if (in_flight >= in_flight_max) return size_t{0};
-  auto claimed = journal_.ClaimExpired(own, std::min(kClaimMax, in_flight_max - in_flight));
+  if (in_flight >= in_flight_max || room() == 0) return size_t{0};
+  auto claimed = journal_.ClaimExpired(own, std::min({kClaimMax, in_flight_max - in_flight, room()}));
   if (!claimed.ok()) return claimed.status();
   WAYBILL_FAILPOINT("recover.after_claim");
   for (std::unique_ptr<Record>& record : *claimed) {
-    auto execution = std::make_shared<Execution>();
-    execution->definition = DefinitionOf(*record);
-    execution->record = std::move(record);
+    const Definition* definition = DefinitionOf(*record);
+    auto execution = std::make_shared<Execution>(definition, std::move(record));
     execution->persisted_seq = execution->record->seq;
     execution->recovered = true;
     observer_.OnRecovered(*execution->record);
@@ -175,13 +185,18 @@ size_t Runner::recovered_in_flight() const {
   return recovered_in_flight_;
 }
 
+size_t Runner::room() const {
+  std::lock_guard lock(mutex_);
+  return options_.live_max - std::min(options_.live_max, live_.size());
+}
+
 // --- The sagas that this process drives.
 
 void Runner::Insert(const ExecutionPtr& execution) {
   std::lock_guard lock(mutex_);
   execution->renew_at = clock_.Steady() + options_.lease / 3;
   if (execution->recovered) ++recovered_in_flight_;
-  live_[execution->record->id] = execution;
+  live_[execution->held.id] = execution;
 }
 
 Runner::ExecutionPtr Runner::Find(const Uuid& id) const {
@@ -193,7 +208,7 @@ Runner::ExecutionPtr Runner::Find(const Uuid& id) const {
 void Runner::Remove(const ExecutionPtr& execution) {
   std::lock_guard lock(mutex_);
   if (execution->recovered) --recovered_in_flight_;
-  auto it = live_.find(execution->record->id);
+  auto it = live_.find(execution->held.id);
   if (it != live_.end() && it->second == execution) live_.erase(it);
   if (live_.empty()) all_ended_.notify_all();
 }
@@ -218,16 +233,13 @@ void Runner::Adopt(ExecutionPtr execution) {
 absl::Status Runner::Renew(absl::Span<const ExecutionPtr> due) {
   std::vector<Held> held;
   held.reserve(due.size());
-  for (const ExecutionPtr& execution : due) {
-    const Header& header = *execution->record;
-    held.push_back({header.kind, header.id, header.epoch});
-  }
+  for (const ExecutionPtr& execution : due) held.push_back(execution->held);
   const SteadyTime asked = clock_.Steady();
   absl::StatusOr<std::vector<Uuid>> answer = journal_.Renew(held);
   if (!answer.ok()) return answer.status();
   const absl::flat_hash_set<Uuid> lost(answer->begin(), answer->end());
   for (const ExecutionPtr& execution : due) {
-    if (!lost.contains(execution->record->id)) {
+    if (!lost.contains(execution->held.id)) {
       std::lock_guard lock(mutex_);
       execution->renew_at = std::max(execution->renew_at, asked + options_.lease / 3);
     } else if (Unpark(execution)) {
@@ -398,7 +410,11 @@ void Runner::Call(ExecutionPtr execution, const Step& step, const AnyAction& act
   attempt.number = e.record->attempt;
   attempt.conflicts = e.conflicts;
   const SteadyTime started = clock_.Steady();
-  if (doing && !e.tried_since) e.tried_since = started;
+  if (doing) {
+    e.tried_since.resize(e.definition->steps.size());
+    std::optional<SteadyTime>& since = e.tried_since[static_cast<size_t>(e.record->step)];
+    if (!since) since = started;
+  }
   attempt.deadline = started + step.retry.attempt_timeout;
   attempt.traceparent = e.record->traceparent;
   action.call(attempt, *e.record,
@@ -427,7 +443,6 @@ Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
     case Outcome::Kind::kSucceeded: {
       AddLog(e, LogOutcome::kSucceeded, step.name, std::move(outcome.detail));
       e.in_doubt = false;
-      e.tried_since.reset();
       at.needs_attention = false;
       if (at.step + 1 == static_cast<int>(e.definition->steps.size())) return Move(e, Event::kLastStepSucceeded);
       ++at.step;
@@ -463,7 +478,9 @@ Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
 
 absl::Duration Runner::TimeLeft(const Execution& e, const Step& step) const {
   const SteadyTime now = clock_.Steady();
-  return e.tried_since.value_or(now) + step.retry.retry_for - now;
+  const size_t at = static_cast<size_t>(e.record->step);
+  const SteadyTime since = at < e.tried_since.size() ? e.tried_since[at].value_or(now) : now;
+  return since + step.retry.retry_for - now;
 }
 
 Command Runner::AfterLasting(Execution& e, const Step& step, Direction direction, Outcome outcome) {
@@ -541,6 +558,7 @@ void Runner::Flush(ExecutionPtr execution, Command command) {
   Execution& e = *execution;
   if (stopped_) return LetGo(execution, ShuttingDown());
   e.record->updated_at = e.log.back().at;
+  e.asked_at = clock_.Steady();
   Write write{e.record.get(), e.log, e.persisted_seq};
   journal_.Advance(write,
                    [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
@@ -570,7 +588,7 @@ void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<W
       e.record->set_effects({});
       {
         std::lock_guard lock(mutex_);
-        e.renew_at = clock_.Steady() + options_.lease / 3;
+        e.renew_at = e.asked_at + options_.lease / 3;
       }
       e.wrote = true;
       observer_.OnTransition(*e.record);
@@ -688,6 +706,7 @@ void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
   {
     std::lock_guard lock(mutex_);
     stopping = stopping_;
+    if (!stopping && std::exchange(e.recovered, false)) --recovered_in_flight_;
   }
   if (stopping) {
     LetGo(execution, ShuttingDown());

@@ -16,9 +16,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -75,7 +77,7 @@ inline constexpr size_t kDetailBytesMax = 4096;
 struct RunnerOptions {
   absl::Duration lease = absl::Seconds(10);  // as the journal's; renewed after a third of it
   int conflicts_max = 16;                    // lost claims in a row, after which the step counts as unknown
-  size_t live_max = 20'000;  // sagas driven at a time; Start refuses more (RESOURCE_EXHAUSTED QUEUE_FULL)
+  size_t live_max = 20'000;  // sagas driven at a time; Start and Direct refuse more (RESOURCE_EXHAUSTED QUEUE_FULL)
 };
 
 class Runner {
@@ -104,14 +106,15 @@ class Runner {
 
   // Carries a directive out: on the saga as this process drives it, or after claiming it, from another process if need
   // be. Blocks on the journal. `settled` is called when the saga has come to rest; with NOT_FOUND or
-  // FAILED_PRECONDITION when the directive is not possible. `prepare` runs when the directive takes effect.
+  // FAILED_PRECONDITION when the directive is not possible, RESOURCE_EXHAUSTED QUEUE_FULL when there is no room for
+  // what it would begin to drive. `prepare` runs when the directive takes effect.
   void Direct(const Uuid& id, Directive directive, Prepare prepare, Settled settled);
 
   static constexpr size_t kClaimMax = 512;
 
   // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life) and continues them, as
-  // long as fewer than `in_flight_max` recovered ones are running, and at most kClaimMax at once. Blocks on the
-  // journal; returns how many it claimed.
+  // long as fewer than `in_flight_max` recovered ones are running and there is room, and at most kClaimMax at once.
+  // Blocks on the journal; returns how many it claimed.
   absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max);
 
   // Extends the leases that have used up a third of their time. Blocks on the journal, so it is for a thread of its
@@ -128,8 +131,11 @@ class Runner {
   absl::Status ReleaseLeases() { return journal_.ReleaseAll(); }
 
   size_t live() const;
-  // Of these, the ones that RecoverExpired claimed.
+  // Of these, the ones that RecoverExpired claimed and that have not backed off since: what only waits shall not keep
+  // others from being recovered.
   size_t recovered_in_flight() const;
+  // How many more may be driven.
+  size_t room() const;
 
  private:
   struct Pending {
@@ -141,7 +147,13 @@ class Runner {
   // One saga being driven. `record`, `log` and the rest of the first group belong to whoever drives: at any time that
   // is one thread, one call in flight, one journal write or one timer, and it hands them on to the next.
   struct Execution {
-    const Definition* definition = nullptr;  // of the record's kind
+    Execution(const Definition* of_kind, std::unique_ptr<Record> of)
+        : definition(of_kind), held{of_kind->kind, of->id, of->epoch}, record(std::move(of)) {}
+
+    // What renewals look at while somebody drives: never changes.
+    const Definition* const definition;  // of the record's kind
+    const Held held;
+
     std::unique_ptr<Record> record;
     std::vector<LogEntry> log;  // not yet in the journal
     int64_t persisted_seq = 0;
@@ -153,7 +165,9 @@ class Runner {
     // was answered unknown, or the saga was claimed, and its owner before may have had a call in flight. It needs no
     // place in the journal: whoever goes on with what another life began claims it first.
     bool in_doubt = false;
-    std::optional<SteadyTime> tried_since;  // the step being done: its first attempt here
+    // When each step was first tried here. Not forgotten with a success: that may turn out not to be kept.
+    absl::InlinedVector<std::optional<SteadyTime>, 4> tried_since;
+    SteadyTime asked_at;  // when the write that is under way was handed to the journal: its lease runs from then on
     struct Checkpoint {
       State state;
       int step;
@@ -169,9 +183,9 @@ class Runner {
     std::vector<Pending> after_claim;
 
     std::optional<SteadyTime> began;  // here, and not in another process or an earlier life
-    bool recovered = false;
-    SteadyTime renew_at;  // guarded by Runner::mutex_
-    bool begun = false;   // guarded by Runner::mutex_; durable, so there is a lease to renew
+    bool recovered = false;           // guarded by Runner::mutex_; and has not backed off since
+    SteadyTime renew_at;              // guarded by Runner::mutex_
+    bool begun = false;               // guarded by Runner::mutex_; durable, so there is a lease to renew
 
     std::mutex mutex;  // guards what follows
     bool ended = false;

@@ -29,7 +29,8 @@ absl::StatusOr<absl::Duration> Recovery::Run() {
   constexpr absl::Duration kForRoom = absl::Milliseconds(100);  // for recovered orders to come to rest
   const size_t in_flight = runner_.recovered_in_flight();
   if (in_flight >= options_.recovery_in_flight) return kForRoom;
-  const size_t room = options_.recovery_in_flight - in_flight;
+  const size_t room = std::min(options_.recovery_in_flight - in_flight, runner_.room());
+  if (room == 0) return kForRoom;
   absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, options_.recovery_in_flight);
   if (!claimed.ok()) return claimed.status();
   if (*claimed > 0) log_.Info("orders recovered", {{"count", *claimed}, {"own", own_}});

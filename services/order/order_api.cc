@@ -216,8 +216,16 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
       break;
   }
   saga::Directive cancel{saga::Directive::Kind::kCancel, reason};
+  // As in CompleteOnWorker: our books free the driver before a remote dispatcher is told. A journaled dispatch frees
+  // him in one commit with the release itself.
+  saga::Runner::Prepare give_back;
+  if (!dispatch_.journaled()) {
+    give_back = [this, order_id](saga::Record& turned_back) {
+      GiveBackDriver(dispatch_, order_id, saga::As<Order>(turned_back).payload);
+    };
+  }
   runner_.Direct(
-      order_id, std::move(cancel), nullptr,
+      order_id, std::move(cancel), std::move(give_back),
       [this, order_id, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
           OnWorker([this, order_id, reason, attempt, answer] { CancelOnWorker(order_id, reason, attempt + 1, answer); },

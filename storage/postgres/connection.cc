@@ -255,6 +255,9 @@ absl::StatusOr<bool> Connection::ApplySettings() {
       "CASE WHEN $3 AND current_setting('synchronous_commit') IN ('off', 'local') "
       "THEN set_config('synchronous_commit', 'on', false) END";
   ArrayParam names(kOidText), values(kOidText);
+  // Whatever the database's or the role's default: statements here count on seeing what was committed before them.
+  names.AddText("default_transaction_isolation");
+  values.AddText("read committed");
   if (options_.statement_timeout != absl::InfiniteDuration()) {
     names.AddText("statement_timeout");
     values.AddText(Milliseconds(options_.statement_timeout * 9 / 10));

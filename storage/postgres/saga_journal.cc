@@ -45,6 +45,10 @@ ConnectionOptions RenewalConnectionOptions(absl::Duration lease) {
   return options;
 }
 
+bool IsUnexplained(const absl::Status& status) {
+  return absl::IsInternal(status) && GetErrorDetail(status).reason.empty();
+}
+
 absl::Status CheckStep(const saga::Record& record, int steps) {
   if (record.step < steps) return absl::OkStatus();
   return UnreadableRow(record.id, "step", fmt::format("is {}, and this version has {}", record.step, steps));
@@ -110,7 +114,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
   absl::Status BadDataError() override {
-    journal_.options_.on_refused(last_error_);
+    if (!IsUnexplained(last_error_)) journal_.options_.on_refused(last_error_);
     return last_error_;
   }
 
@@ -141,6 +145,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   BatchResult Fail(const absl::Status& status) {
     last_error_ = status;
     journal_.options_.on_error(status);
+    // What the server cannot do (a damaged page, say) may be about one row of the batch: the others shall not wait for
+    // it. Whether its write was made is not known, so it is let go of, and whoever claims it next looks.
+    if (IsUnexplained(status)) return BatchResult::kBadData;
     return ToBatchResult(status);
   }
 

@@ -46,7 +46,7 @@ struct SagaJournalOptions {
   std::function<void(const absl::Status&)> on_refused = [](const absl::Status&) {};
   // A claimed saga that this version cannot read is left alone for so long, for a newer version to claim it, and marked
   // for a person.
-  absl::Duration set_aside = absl::Minutes(1);
+  absl::Duration set_aside = kSetAside;
   // It was; why, and whether it had been marked before. On the claiming thread.
   std::function<void(const absl::Status& why, bool marked)> on_unreadable = [](const absl::Status&, bool) {};
   // Each write gets a number of its own, from here on; a random start keeps processes apart.

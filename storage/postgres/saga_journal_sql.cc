@@ -163,10 +163,12 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
                   fmt::arg("id", t.id));
   sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
-  // Those that need attention may have been set aside for longer than a lease.
-  const std::string far = "NOT needs_attention AND lease_until > now() + 3 * {}::bigint * interval '1 microsecond'";
+  // What was set aside stands for longer than a lease.
+  const int64_t aside = absl::ToInt64Microseconds(kSetAside);
+  const std::string far =
+      "lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond'";
   sql.far_leases =
-      fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1"));
+      fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1", aside));
   sql.claim_expired = fmt::format(
       "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
       "OR ($6::bool AND {far}) "
@@ -176,7 +178,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "lease_until = now() + $2::bigint * interval '1 microsecond' "
       "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed),
-      fmt::arg("far", fmt::format(fmt::runtime(far), "$2")));
+      fmt::arg("far", fmt::format(fmt::runtime(far), "$2", aside)));
   // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
   sql.claim_one = fmt::format(
       "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "

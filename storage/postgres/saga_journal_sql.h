@@ -4,9 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "storage/postgres/saga_tables.h"
 
 namespace waybill::storage {
+
+// A claimed saga that this version cannot read is left alone for so long.
+inline constexpr absl::Duration kSetAside = absl::Minutes(1);
 
 // Begin and advance come in two forms with the same effect. The quick one takes it that every key is new and every
 // claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.

@@ -49,6 +49,12 @@ constexpr Rule kRules[] = {
     {"58", "STORE_UNAVAILABLE"},          // disk
     {"P0", "STORE_REFUSED"},              // RAISE EXCEPTION in somebody's trigger
 };
+// The classes of SQLSTATE that the server itself uses (its manual, appendix A), besides those above. Any other code is
+// of somebody's trigger.
+constexpr std::string_view kServerClasses[] = {"00", "01", "02", "03", "09", "0A", "0B", "0F", "0L", "0P",
+                                               "0Z", "20", "24", "25", "27", "28", "2B", "2D", "2F", "34",
+                                               "38", "39", "3B", "44", "55", "57", "72", "F0", "HV", "XX"};
+constexpr Rule kForeign = {"", "STORE_REFUSED"};
 constexpr Rule kNoAnswer = {"", "STORE_UNAVAILABLE"};
 constexpr Rule kStalePlan = {"0A000", "STORE_UNAVAILABLE", true};
 constexpr Rule kOther = {"", ""};
@@ -59,7 +65,10 @@ const Rule& RuleFor(const PostgresError& error) {
   if (error.sqlstate == "0A000" && error.routine == "RevalidateCachedQuery") return kStalePlan;
   const Rule* rule = std::find_if(std::begin(kRules), std::end(kRules),
                                   [&](const Rule& r) { return error.sqlstate.starts_with(r.prefix); });
-  return rule == std::end(kRules) ? kOther : *rule;
+  if (rule != std::end(kRules)) return *rule;
+  const bool servers = std::find(std::begin(kServerClasses), std::end(kServerClasses), error.sqlstate.substr(0, 2)) !=
+                       std::end(kServerClasses);
+  return servers ? kOther : kForeign;
 }
 
 }  // namespace

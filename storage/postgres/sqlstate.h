@@ -26,6 +26,7 @@ struct PostgresError {
 //   42P05, a stale plan
 //   42501                      RIGHTS_MISSING: the role may not do that
 //   class 42, 3D, 3F           SCHEMA_MISMATCH: the database is not migrated to this version, or a bug
+//   a class of no server       STORE_REFUSED as well: a trigger raised it with a code of its own
 //   anything else              INTERNAL without a reason; metadata sqlstate
 // The outcome of a statement that got STORE_UNAVAILABLE is unknown, unless another transaction or the session was to
 // blame.

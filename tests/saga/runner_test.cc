@@ -38,10 +38,10 @@ const Trip& TripOf(const Record& record) { return As<Trip>(record).payload; }
 class RunnerTest : public ::testing::Test {
  protected:
   struct Process {
-    Process(RunnerTest& test, const std::string& instance)
+    Process(RunnerTest& test, const std::string& instance, size_t live_max = 20'000)
         : journal(test.book_, test.store_clock_, {instance, std::to_string(++test.lives_), absl::Seconds(10)}),
           kinds({test.definition_}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3}) {}
+          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {absl::Seconds(10), 3, live_max}) {}
     testing::MemoryJournal journal;
     Kinds kinds;
     NiceMock<testing::MockObserver> observer;
@@ -80,6 +80,12 @@ class RunnerTest : public ::testing::Test {
 
   void Direct(Process& process, const Uuid& id, Directive::Kind kind, std::string detail = "") {
     process.runner.Direct(id, {kind, std::move(detail)}, nullptr, [this](auto settled) { Keep(std::move(settled)); });
+  }
+
+  // For processes that begin from now on.
+  void HavePatience(absl::Duration retry_for) {
+    policy_.retry_for = retry_for;
+    for (Step& step : definition_.steps) step.retry = policy_;
   }
 
   void Keep(absl::StatusOr<const Record*> settled) {
@@ -235,8 +241,7 @@ TEST_F(RunnerTest, UndoesAStepWhoseOutcomeStaysUnknown) {
 }
 
 TEST_F(RunnerTest, TurnsBackOnlyWhenAttemptsAndTimeAreSpent) {
-  policy_.retry_for = absl::Seconds(30);
-  for (auto& step : definition_.steps) step.retry = policy_;
+  HavePatience(absl::Seconds(30));
   Process process(*this, "a");
   flight_.WillAnswer(Outcome::Unknown("DOWN"));
   for (int i = 0; i < 1'000; ++i) hotel_.WillAnswer(Outcome::Unknown("DOWN"));
@@ -626,6 +631,7 @@ TEST_F(RunnerTest, ARefusedDirectiveSaysWhy) {
 }
 
 TEST_F(RunnerTest, EndlesslyLostClaimsCountAsUnknownAndAreUndone) {
+  HavePatience(absl::Seconds(30));
   kind_.apply_effects = [&](const Record& record) { return !TripOf(record).effects.claim; };
   seat_.on_success = [](Trip& trip) { trip.effects.claim = true; };
   Process process(*this, "a");
@@ -681,6 +687,111 @@ TEST_F(RunnerTest, WhatTheStoreRefusesForGoodCountsAsUnknownAndCallsAPerson) {
   EXPECT_EQ(TripOf(*Row(id).record).booking, "") << "what could not be written is forgotten";
   EXPECT_EQ(Row(id).record->failure.reason, kStoreRefused);
   EXPECT_EQ(Row(id).record->epoch, 1) << "nobody had to claim it";
+}
+
+// A success that is not kept does not begin the step's time anew.
+TEST_F(RunnerTest, WhatTheStoreRefusesForGoodTurnsBackWhenItsTimeIsOver) {
+  HavePatience(absl::Seconds(30));
+  kind_.can_hold = [](const Record& record) { return TripOf(record).booking != "unstorable"; };
+  flight_.on_success = [](Trip& trip) { trip.booking = "unstorable"; };
+  Process process(*this, "a");
+  Uuid id = Start(process);
+  time_.Advance(absl::Seconds(20));
+  EXPECT_EQ(StateOf(id), State::kRunning);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kCompensated);
+  EXPECT_EQ(Row(id).record->failure.reason, kStoreRefused);
+}
+
+// --- Limits.
+
+TEST_F(RunnerTest, DirectivesFindNoRoomBeyondTheLimitEither) {
+  definition_.steps[1].closed_by = told_.action();
+  for (int i = 0; i < 1'000; ++i) told_.WillAnswer(Outcome::Unknown("DOWN"));
+  Process process(*this, "a", 2);
+  std::vector<Uuid> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(Start(process));
+  for (int i = 0; i < 2; ++i) {
+    Direct(process, ids[static_cast<size_t>(i)], Directive::Kind::kClose);
+    EXPECT_TRUE(settled_.ok()) << settled_.status();
+  }
+  EXPECT_EQ(process.runner.room(), 0u);
+  for (Directive::Kind kind : {Directive::Kind::kClose, Directive::Kind::kCancel}) {
+    Direct(process, ids[2], kind);
+    EXPECT_EQ(GetErrorDetail(settled_.status()).reason, "QUEUE_FULL");
+    EXPECT_GT(GetErrorDetail(settled_.status()).retry_after, absl::ZeroDuration());
+  }
+  EXPECT_EQ(StateOf(ids[2]), State::kSucceeded);
+  EXPECT_EQ(Row(ids[2]).record->epoch, 1) << "nobody claimed it";
+  Direct(process, ids[0], Directive::Kind::kRetry);
+  EXPECT_EQ(process.runner.live(), 2u) << "what is driven already can still be asked";
+}
+
+TEST_F(RunnerTest, WhatOnlyWaitsKeepsNoOtherFromBeingRecovered) {
+  Process before(*this, "a");
+  hotel_.Hold();
+  std::vector<Uuid> ids;
+  for (int i = 0; i < 3; ++i) ids.push_back(Start(before));
+  time_.Advance(absl::Seconds(11));
+  Process after(*this, "b");
+  hotel_.Unhold();
+  for (int i = 0; i < 2; ++i) hotel_.WillAnswer(Outcome::Unknown("DOWN"));  // these back off
+  EXPECT_EQ(*after.runner.RecoverExpired(false, 2), 2u);
+  EXPECT_EQ(after.runner.live(), 2u);
+  EXPECT_EQ(after.runner.recovered_in_flight(), 0u);
+  EXPECT_EQ(*after.runner.RecoverExpired(false, 2), 1u);
+  EXPECT_EQ(StateOf(ids[2]), State::kSucceeded);
+}
+
+TEST_F(RunnerTest, ALeaseRunsFromWhereItsWriteBegan) {
+  Process process(*this, "a");
+  std::vector<testing::MemoryJournal::Task> writes;
+  process.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
+  hotel_.Hold();
+  Uuid id = Start(process);
+  auto run = [&] {
+    auto task = std::move(writes.front());
+    writes.erase(writes.begin());
+    task();
+  };
+  run();  // written
+  time_.Advance(absl::Seconds(8));
+  run();  // and answered
+  ASSERT_TRUE(process.runner.RenewLeases().ok());
+  EXPECT_EQ(Row(id).lease_until, store_clock_.Now() + absl::Seconds(10)) << "two seconds of it were left";
+  while (!writes.empty()) run();
+  hotel_.Answer(Outcome::Succeeded());
+  while (!writes.empty()) run();
+}
+
+TEST_F(RunnerTest, ADirectiveForABeginThatIsAnothersIsAnswered) {
+  Process a(*this, "a"), b(*this, "b");
+  bool taken = false;
+  Uuid id;
+  std::vector<absl::Status> told;
+  a.journal.set_in_gap([&](Gap gap) {
+    if (gap != Gap::kAfterBegin || std::exchange(taken, true)) return absl::OkStatus();
+    id = book_.rows.begin()->first;
+    a.runner.Direct(id, {Directive::Kind::kCancel, ""}, nullptr,
+                    [&](auto settled) { told.push_back(settled.status()); });
+    EXPECT_TRUE(b.journal.Claim(id, ClaimMode::kTakeOver).ok());
+    return absl::UnavailableError("the answer is lost");
+  });
+  Start(a, "booking");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].code(), absl::StatusCode::kAborted) << told[0];
+  EXPECT_EQ(a.runner.live(), 0u);
+}
+
+TEST_F(RunnerTest, DirectsNothingOnceStopped) {
+  Process a(*this, "a"), b(*this, "b");
+  hotel_.Hold();
+  Uuid id = Start(b);
+  a.runner.Stop(time_.Steady());
+  Direct(a, id, Directive::Kind::kCancel);
+  EXPECT_EQ(settled_.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Row(id).record->epoch, 1) << "the other replica drives it";
+  hotel_.Answer(Outcome::Succeeded());
 }
 
 TEST_F(RunnerTest, AnUndoWhoseOutcomeTheStoreRefusesIsTriedAgain) {

@@ -61,7 +61,12 @@ class Simulation {
  public:
   explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : random_(seed), wall_hand_(seed) {
     if (somebody_sets_the_wall_clock) SetWall();
-    book_.kinds[std::string(Job::kKind)].apply_effects = [this](const Record& record) { return Book(As<Job>(record)); };
+    testing::MemoryKind& kind = book_.kinds[std::string(Job::kKind)];
+    kind.apply_effects = [this](const Record& record) { return Book(As<Job>(record)); };
+    // What some jobs claim is refused for good.
+    kind.can_hold = [](const Record& record) {
+      return !As<Job>(record).payload.effects.claim || record.id.bytes[15] % 8 != 0;
+    };
     RetryPolicy retry{
         .attempts_max = 3, .retry_for = absl::Seconds(3), .attention_after = 3, .undo_backoff_max = absl::Seconds(5)};
     kinds_ = Kinds({Define<Job>()
@@ -141,6 +146,8 @@ class Simulation {
     Process(Simulation& s, size_t index, int life)
         : journal(s.book_, s.store_clock_, {fmt::format("p{}", index), std::to_string(life), absl::Seconds(3)}),
           runner(s.kinds_, journal, s.time_, s.time_, s.random_, observer, {.lease = absl::Seconds(3)}) {
+      journal.set_in_gap(
+          [&s](Gap) { return s.Pick(20) == 0 ? absl::UnavailableError("the answer is lost") : absl::OkStatus(); });
       journal.set_defer([&s](auto task) { s.time_.At(s.time_.Steady() + s.Milliseconds(0, 30), std::move(task)); });
     }
     testing::MemoryJournal journal;

@@ -8,6 +8,7 @@
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "tests/services/order/order_world.h"
+#include "tests/support/eventually.h"
 
 namespace waybill::order {
 namespace {
@@ -97,7 +98,7 @@ TEST_F(HousekeepingTest, LeasesAreRenewedWhileTheBookIsCompared) {
     }
     return true;
   };
-  while (!all_renewed()) std::this_thread::yield();
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), all_renewed));
   renewed.count_down();
   housekeeping.Stop();
   leases.Stop();

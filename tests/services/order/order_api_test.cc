@@ -585,6 +585,23 @@ TEST_F(RemoteDispatchTest, IsCompletedBeforeTheDispatcherIsTold) {
   EXPECT_EQ(replica_->store.Get(id)->state, saga::State::kClosed);
 }
 
+TEST_F(RemoteDispatchTest, IsFreedInOurBooksBeforeTheDispatcherIsToldOfACancel) {
+  const Uuid id = replica_->Create(Replica::NewOrder("k-1")).Get().order.id;
+  std::deque<FakePaymentGateway::Task> held;
+  dispatcher_->set_defer([&](FakePaymentGateway::Task task) { held.push_back(std::move(task)); });
+  auto cancel = replica_->Cancel(id);
+  replica_->Settle();
+  EXPECT_TRUE(dispatcher_->assigned().empty()) << "told, and its answer is on the way";
+  EXPECT_TRUE(world_.book.taken_slots.empty()) << "our books free the driver first";
+  dispatcher_->set_defer(nullptr);
+  EXPECT_EQ(replica_->Create(Replica::NewOrder("k-2")).Get().order_status(), OrderStatus::kConfirmed)
+      << "the dispatcher gives him away at once";
+  ASSERT_EQ(held.size(), 1u);
+  held.front()();
+  EXPECT_EQ(cancel.Get().order_status(), OrderStatus::kCancelled);
+  EXPECT_EQ(world_.book.taken_slots.size(), 1u) << "the other order keeps him";
+}
+
 TEST_F(RemoteDispatchTest, TellsTheDispatcherForAsLongAsItTakes) {
   const Uuid id = replica_->Create(Replica::NewOrder("k")).Get().order.id;
   dispatcher_->WillMeet(std::deque<Fate>(20, Fate::kUnavailable));

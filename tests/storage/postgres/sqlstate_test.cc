@@ -79,6 +79,9 @@ constexpr Row kRows[] = {
     {"55000", ""},
     {"XX000", ""},
     {"XX001", ""},
+    {"45000", kRefused},  // codes of somebody's trigger
+    {"AB001", kRefused},
+    {"ZZZZZ", kRefused},
 };
 
 TEST(Sqlstate, EachHasItsStatus) {

@@ -1,6 +1,7 @@
-"""clang-tidy over every source of ours in a build folder, two at a time, skipping what was found clean before.
+"""clang-tidy over every source of ours in a build folder, in the units in which they are compiled, two at a time, skipping
+what was found clean before.
 
-A file is looked at again when its own text, a header of ours that it includes, or .clang-tidy changed.
+A unit is looked at again when the text of its sources, a header of ours that they include, or .clang-tidy changed.
 usage: tidy.py BUILD_FOLDER [--shipped]    --shipped leaves out the tests and the bench
 """
 
@@ -18,32 +19,32 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def own_inputs(build):
-    """{source: the files of ours that its object was compiled from}, as ninja recorded them."""
+    """{object: the files of ours that it was compiled from}, as ninja recorded them."""
     inputs, files = {}, None
     deps = subprocess.run(["ninja", "-C", build, "-t", "deps"], capture_output=True, text=True, check=True).stdout
     for line in deps.splitlines():
         if not line.startswith(" "):
-            files = None
+            files = inputs.setdefault(line.partition(":")[0], set())
             continue
         path = pathlib.Path(os.path.normpath(build / line.strip()))
-        if ROOT not in path.parents or build in path.parents or not path.is_file():
-            continue
-        if files is None:  # the first of ours is an object's source
-            files = inputs.setdefault(path, set())
-        files.add(path)
-    return {source: files for source, files in inputs.items() if source.suffix == ".cc"}
+        if ROOT in path.parents and build not in path.parents and path.is_file():
+            files.add(path)
+    return inputs
 
 
 def without_parsed_headers(build):
     """A folder with the build's compile commands as they would be without precompiled headers: each file has to include
-    what it uses, and clang could not read those of g++."""
+    what it uses, and clang could not read those of g++. With it, {object: what is compiled}: a source, or several as one,
+    which costs little more than a single one, since most of the time goes into what they include."""
     commands = json.loads((build / "compile_commands.json").read_text())
+    units = {}
     for command in commands:
         command["command"] = re.sub(r" -Winvalid-pch| -include \S+/cmake_pch\.hxx", "", command["command"])
+        units[re.search(r" -o (\S+)", command["command"])[1]] = command["file"]
     folder = build / "tidy"
     folder.mkdir(exist_ok=True)
     (folder / "compile_commands.json").write_text(json.dumps(commands))
-    return folder
+    return folder, units
 
 
 def fingerprint(files):
@@ -53,10 +54,12 @@ def fingerprint(files):
     return digest.hexdigest()[:32]
 
 
-def tidy(commands, source):
+def tidy(commands, unit):
     started = time.monotonic()
+    # A unit of several sources includes them, which no other file should.
+    checks = "--checks=-bugprone-suspicious-include"
     run = subprocess.run(
-        ["clang-tidy-14", "-p", commands, "--quiet", "--warnings-as-errors=*", source], capture_output=True, text=True
+        ["clang-tidy-14", "-p", commands, "--quiet", "--warnings-as-errors=*", checks, unit], capture_output=True, text=True
     )
     return run.returncode == 0, run.stdout + (run.stderr if not run.stdout else ""), time.monotonic() - started
 
@@ -71,30 +74,31 @@ def main():
         if time.time() - stamp.stat().st_mtime > 60 * 86400:
             stamp.unlink()
 
-    inputs = own_inputs(build)
+    commands, units = without_parsed_headers(build)
+    inputs = {unit: files for unit, files in own_inputs(build).items() if unit in units}
+    inputs = {unit: files for unit, files in inputs.items() if any(file.suffix == ".cc" for file in files)}
     if "--shipped" in sys.argv[2:]:
-        inputs = {source: files for source, files in inputs.items() if source.relative_to(ROOT).parts[0] not in ("bench", "tests")}
-    todo = {source: known / fingerprint(files) for source, files in inputs.items()}
+        inputs = {unit: files for unit, files in inputs.items() if not unit.startswith(("bench/", "tests/"))}
+    todo = {unit: known / fingerprint(files) for unit, files in inputs.items()}
     for stamp in todo.values():
         if stamp.exists():
             stamp.touch()
-    todo = {source: stamp for source, stamp in todo.items() if not stamp.exists()}
-    print(f"{len(inputs)} files, {len(todo)} of them changed since they were found clean", flush=True)
+    todo = {unit: stamp for unit, stamp in todo.items() if not stamp.exists()}
+    print(f"{len(inputs)} units, {len(todo)} of them changed since they were found clean", flush=True)
     faults = 0
-    commands = without_parsed_headers(build)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, commands, source): source for source in sorted(todo)}
+        runs = {pool.submit(tidy, commands, units[unit]): unit for unit in sorted(todo)}
         for number, run in enumerate(concurrent.futures.as_completed(runs), 1):
             clean, output, seconds = run.result()
-            name = runs[run].relative_to(ROOT)
-            print(f"[{number}/{len(todo)}] {name} {seconds:.0f} s" + ("" if clean else ": FAULTS"), flush=True)
+            sources = sorted(str(file.relative_to(ROOT)) for file in inputs[runs[run]] if file.suffix == ".cc")
+            print(f"[{number}/{len(todo)}] {' '.join(sources)} {seconds:.0f} s" + ("" if clean else ": FAULTS"), flush=True)
             if clean:
                 todo[runs[run]].touch()
             else:
                 faults += 1
                 print(output, flush=True)
     if faults:
-        print(f"clang-tidy has something to say about {faults} files")
+        print(f"clang-tidy has something to say about {faults} units")
     return 1 if faults else 0
 
 

@@ -1,13 +1,14 @@
 #include "services/ingest/clock_check.h"
 
-#include <functional>
+#include <utility>
 
 #include "fmt/format.h"
 
 namespace waybill::ingest {
 namespace {
 
-constexpr size_t kDriversMax = 10'000;  // remembered of either kind
+// Remembered of either kind; so many in the present outweigh all that are remembered of the future.
+constexpr size_t kFutureMax = 40'000, kPresentMax = 10'000;
 
 std::string Text(absl::Duration duration) { return absl::FormatDuration(absl::Trunc(duration, absl::Milliseconds(1))); }
 
@@ -22,24 +23,32 @@ void ClockCheck::Compare(absl::Time now, absl::Time store_now) {
   if (!differs && before) log_.Info("this clock and Postgres's agree again", {});
 }
 
-void ClockCheck::Saw(const std::string& driver_id, bool in_future) {
+void ClockCheck::Saw(std::span<const Sighting> sightings) {
   std::lock_guard lock(mutex_);
   const SteadyTime now = clock_.Steady();
-  if (now - window_began_ >= options_.window) {
-    Judge();
-    window_began_ = now;
-    in_future_.clear();
-    in_present_.clear();
+  if (now - window_began_ >= options_.window) TurnWindow(now);
+  for (const Sighting& sighting : sightings) {
+    in_present_before_.erase(sighting.driver);
+    (sighting.in_future ? in_present_ : in_future_).erase(sighting.driver);
+    auto& drivers = sighting.in_future ? in_future_ : in_present_;
+    if (drivers.size() < (sighting.in_future ? kFutureMax : kPresentMax)) drivers.insert(sighting.driver);
   }
-  auto& drivers = in_future ? in_future_ : in_present_;
-  if (drivers.size() >= kDriversMax) return;
-  drivers.insert(std::hash<std::string>()(driver_id));
   // It begins as soon as there is enough to say so, and ends with a window.
-  if (in_future && !fleet_ahead()) Judge();
+  if (!fleet_ahead()) Judge(in_present_.size() + in_present_before_.size());
 }
 
-void ClockCheck::Judge() {
-  const bool ahead = in_future_.size() >= options_.drivers_min && in_present_.size() * 4 < in_future_.size();
+void ClockCheck::TurnWindow(SteadyTime now) {
+  if (fleet_ahead()) Judge(in_present_.size());
+  // What was seen long ago says nothing of now.
+  if (now - window_began_ >= 2 * options_.window) in_present_.clear();
+  in_present_before_ = std::move(in_present_);
+  in_present_.clear();
+  in_future_.clear();
+  window_began_ = now;
+}
+
+void ClockCheck::Judge(size_t in_present) {
+  const bool ahead = in_future_.size() >= options_.drivers_min && in_present * 4 < in_future_.size();
   if (fleet_ahead_.exchange(ahead) == ahead) return;
   if (ahead) {
     log_.Warn("the fleet is ahead of this clock", {{"drivers", in_future_.size()}});

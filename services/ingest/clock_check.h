@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
@@ -18,7 +20,8 @@ namespace waybill::ingest {
 struct ClockCheckOptions {
   absl::Duration tolerance = absl::Seconds(5);  // by which the store's clock may differ without a word
   // The fleet is believed rather than this clock when, within the window, the points of so many drivers are in the
-  // future, and of fewer than a quarter as many are not.
+  // future, and of fewer than a quarter as many are not; those that were not in the window before, and have not
+  // reported since, count against it.
   size_t drivers_min = 10;
   absl::Duration window = absl::Minutes(1);
 };
@@ -35,7 +38,12 @@ class ClockCheck {
   absl::Duration store_ahead() const { return absl::Microseconds(store_ahead_us_.load(std::memory_order_relaxed)); }
 
   // A driver reported a point of a time that is in the future by this clock and the store's, or is not.
-  void Saw(const std::string& driver_id, bool in_future);
+  struct Sighting {
+    uint64_t driver = 0;  // a hash of the id
+    bool in_future = false;
+  };
+  static uint64_t Hash(const std::string& driver_id) { return std::hash<std::string>()(driver_id); }
+  void Saw(std::span<const Sighting> sightings);
   // Nearly the whole fleet is in the future: it is this clock that is behind.
   bool fleet_ahead() const { return fleet_ahead_.load(std::memory_order_relaxed); }
 
@@ -43,7 +51,9 @@ class ClockCheck {
   absl::Status Verdict() const;
 
  private:
-  void Judge();  // under mutex_
+  // Under mutex_.
+  void TurnWindow(SteadyTime now);
+  void Judge(size_t in_present);
 
   const Clock& clock_;
   const Logger& log_;
@@ -52,7 +62,8 @@ class ClockCheck {
   std::atomic<bool> fleet_ahead_{false};
   std::mutex mutex_;  // over these
   SteadyTime window_began_;
-  absl::flat_hash_set<uint64_t> in_future_, in_present_;  // drivers of this window, by the hashes of their ids
+  // Drivers of this window, by what they reported last; and of the window before those that have not reported since.
+  absl::flat_hash_set<uint64_t> in_future_, in_present_, in_present_before_;
 };
 
 }  // namespace waybill::ingest

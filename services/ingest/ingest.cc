@@ -1,6 +1,5 @@
 #include "services/ingest/ingest.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -18,14 +17,19 @@ Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequen
   return {std::move(checked), sequence, now, clock_.Steady(), std::move(done)};
 }
 
-// All drivers of a report in which one is in the future, and of others the first: there are many.
+// Every driver of every report: those of the future are to be weighed against all the others.
 void Ingest::LookAtTimes(const std::vector<storage::DriverPosition>& points, absl::Time latest) {
-  const bool some_in_future =
-      std::any_of(points.begin(), points.end(), [latest](const auto& point) { return point.recorded_at > latest; });
+  std::vector<ClockCheck::Sighting> sightings;
+  const std::string* last = nullptr;
   for (const storage::DriverPosition& point : points) {
-    clocks_.Saw(point.driver_id, point.recorded_at > latest);
-    if (!some_in_future) return;
+    const bool in_future = point.recorded_at > latest;
+    // One driver's points mostly come together.
+    if (last == nullptr || *last != point.driver_id || sightings.back().in_future != in_future) {
+      sightings.push_back({ClockCheck::Hash(point.driver_id), in_future});
+    }
+    last = &point.driver_id;
   }
+  clocks_.Saw(sightings);
 }
 
 bool Ingest::Submit(Report& report) {

@@ -84,6 +84,12 @@ bool LacksPartition(const absl::Status& status) {
 // It may pass by itself: nothing is said about the data.
 bool MayPass(const absl::Status& status) { return GetErrorDetail(status).reason == "STORE_UNAVAILABLE"; }
 
+// A fault of the server, which somebody can mend without changing what is meant: corruption, or, of a day that is not
+// made, a right that was lost. What came meanwhile is to be there still.
+bool CanBeMended(const absl::Status& status, bool made) {
+  return Sqlstate(status).starts_with("XX") || (!made && GetErrorDetail(status).reason == "RIGHTS_MISSING");
+}
+
 // A lock, or something so slow that it looks like one.
 bool InTheWay(const absl::Status& status) {
   const std::string sqlstate = Sqlstate(status);
@@ -139,6 +145,24 @@ class PostgresLocationLog::BadDays {
     }
     if (!known) options_.on_bad_day(bad);
   }
+  // Those that nobody met any more.
+  void Forget() {
+    std::vector<absl::CivilDay> forgotten;
+    {
+      std::lock_guard lock(mutex_);
+      const auto since = std::chrono::steady_clock::now() - absl::ToChronoNanoseconds(options_.bad_day_kept);
+      for (auto entry = days_.begin(); entry != days_.end();) {
+        if (entry->second.again >= since) {
+          ++entry;
+          continue;
+        }
+        forgotten.push_back(entry->first);
+        entry = days_.erase(entry);
+      }
+      size_.store(days_.size(), std::memory_order_relaxed);
+    }
+    for (absl::CivilDay day : forgotten) options_.on_day_forgotten(day);
+  }
   void Remove(absl::CivilDay day) {
     {
       std::lock_guard lock(mutex_);
@@ -147,7 +171,8 @@ class PostgresLocationLog::BadDays {
     }
     options_.on_bad_day({day, absl::OkStatus()});
   }
-  std::vector<BadDay> List() const {
+  std::vector<BadDay> List() {
+    Forget();
     std::lock_guard lock(mutex_);
     std::vector<BadDay> list;
     for (const auto& [day, entry] : days_) list.push_back(entry.bad);
@@ -224,6 +249,7 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
     if (!bad_days_.empty()) {
       if (auto bad = bad_days_.Paused(row.day())) {
         Settle(row, *bad);
+        if (bad->refused) ++commit_.locations;  // it is done with
         return;
       }
     }
@@ -303,7 +329,7 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
       if (commit_.refused - refused == rows.size()) bad_days_.Add({day, failed, true}, absl::ZeroDuration());
       return absl::OkStatus();
     }
-    BadDay bad{day, failed, !MayPass(failed) && !present};
+    BadDay bad{day, failed, !MayPass(failed) && !CanBeMended(failed, made) && !present};
     if (!bad.refused) {
       ErrorDetail detail;
       detail.retry_after = options_.bad_today_pause;

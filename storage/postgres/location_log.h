@@ -33,11 +33,16 @@ struct LocationLogOptions {
   // How long a bad day is not tried: one of the past, and the present one.
   absl::Duration bad_day_pause = absl::Seconds(30);
   absl::Duration bad_today_pause = absl::Seconds(5);
+  // After its pause a bad day is forgotten when no position of it has come for so long: another process may have stored
+  // what was sent back.
+  absl::Duration bad_day_kept = absl::Minutes(5);
   // Called by the writers' threads.
   std::function<void(const LocationCommit&)> on_commit = [](const LocationCommit&) {};
   std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};  // what is tried again
   // A day begins to be bad, and is good again (`why` is OK).
   std::function<void(const BadDay&)> on_bad_day = [](const BadDay&) {};
+  // A bad day is forgotten. Called by any thread.
+  std::function<void(absl::CivilDay)> on_day_forgotten = [](absl::CivilDay) {};
 };
 
 class PostgresLocationLog final : public LocationLog {
@@ -49,7 +54,7 @@ class PostgresLocationLog final : public LocationLog {
   bool Append(LocationAppend& append) override { return batcher_->OfferAlways(append); }
   size_t queue_depth() const override { return batcher_->queue_depth(); }
   bool stalled() const override { return batcher_->retrying() > 0; }
-  // Those met lately, until a position of theirs is stored.
+  // Those met lately, until a position of theirs is stored, or none has come for `bad_day_kept`.
   std::vector<BadDay> bad_days() const;
   // Writes what is queued, unless the store is away; then joins the threads.
   void Stop() { batcher_->Stop(); }

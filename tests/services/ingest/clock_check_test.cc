@@ -1,6 +1,7 @@
 #include "services/ingest/clock_check.h"
 
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -15,7 +16,11 @@ class ClockCheckTest : public ::testing::Test {
  protected:
   void Compare(absl::Duration ahead) { check_.Compare(time_.Now(), time_.Now() + ahead); }
   void Saw(int drivers, bool in_future) {
-    for (int i = 0; i < drivers; ++i) check_.Saw((in_future ? "f-" : "p-") + std::to_string(i), in_future);
+    std::vector<ClockCheck::Sighting> sightings;
+    for (int i = 0; i < drivers; ++i) {
+      sightings.push_back({ClockCheck::Hash((in_future ? "f-" : "p-") + std::to_string(i)), in_future});
+    }
+    check_.Saw(sightings);
   }
 
   testing::ManualTime time_;
@@ -52,6 +57,32 @@ TEST_F(ClockCheckTest, ManyAmongManyMoreAreTheirOwnFault) {
   Saw(10, false);
   Saw(39, true);
   EXPECT_FALSE(check_.fleet_ahead());
+}
+
+// Ten bad devices behind one gateway, whose report opens a minute.
+TEST_F(ClockCheckTest, AWindowThatHasJustBegunIsReadWithTheOneBefore) {
+  Saw(1'000, false);
+  time_.Advance(absl::Minutes(1));
+  Saw(20, true);
+  EXPECT_FALSE(check_.fleet_ahead());
+  time_.Advance(absl::Minutes(2));  // long enough to know nothing of the others any more
+  Saw(20, true);
+  EXPECT_TRUE(check_.fleet_ahead());
+}
+
+// This host's clock is set back while it serves.
+TEST_F(ClockCheckTest, DriversThatWereInThePresentAndAreInTheFutureNowCountOnce) {
+  auto report = [&](int drivers, bool in_future) {
+    std::vector<ClockCheck::Sighting> sightings;
+    for (int i = 0; i < drivers; ++i) sightings.push_back({ClockCheck::Hash(std::to_string(i)), in_future});
+    check_.Saw(sightings);
+  };
+  report(100, false);
+  time_.Advance(absl::Minutes(1));
+  report(80, true);
+  EXPECT_FALSE(check_.fleet_ahead()) << "20 are outstanding";
+  report(81, true);
+  EXPECT_TRUE(check_.fleet_ahead());
 }
 
 TEST_F(ClockCheckTest, NearlyTheWholeFleetIsBelieved) {

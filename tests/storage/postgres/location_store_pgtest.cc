@@ -1,4 +1,7 @@
 #include <atomic>
+#include <future>
+#include <tuple>
+#include <utility>
 
 #include "runtime/status.h"
 #include "storage/postgres/location_history.h"
@@ -34,6 +37,11 @@ class PostgresWorld final : public LocationWorld {
       stored += commit.stored;
       locations += commit.locations;
       refused += commit.refused;
+      EXPECT_GE(commit.locations, commit.stored + commit.refused);
+    };
+    options.on_day_forgotten = [this](absl::CivilDay day) {
+      std::lock_guard lock(told_mutex_);
+      told_.push_back("forgotten " + DayText(day));
     };
     log_ = std::make_unique<PostgresLocationLog>(database_.url(), options);
   }
@@ -202,10 +210,33 @@ class BadDayTest : public PostgresLocationLogTest {
 };
 INSTANTIATE_TEST_SUITE_P(Postgres, BadDayTest, ::testing::Values(&MakeOneWriterWorld));
 
-TEST_P(BadDayTest, ADayThatATriggerSealedIsRefusedAndAllOthersGoOn) {
-  for (const char* code :
-       {"raise_exception", "insufficient_privilege", "feature_not_supported", "read_only_sql_transaction",
-        "undefined_table", "connection_failure", "object_not_in_prerequisite_state"}) {
+// Each attempt is made.
+std::unique_ptr<LocationWorld> MakeUnpausedWorld() {
+  LocationLogOptions options;
+  options.writers = 1;
+  options.lock_timeout = absl::Milliseconds(50);
+  options.bad_day_pause = absl::ZeroDuration();
+  options.bad_day_kept = absl::Milliseconds(50);
+  return std::make_unique<PostgresWorld>(options);
+}
+
+class UnpausedBadDayTest : public BadDayTest {};
+INSTANTIATE_TEST_SUITE_P(Postgres, UnpausedBadDayTest, ::testing::Values(&MakeUnpausedWorld));
+
+TEST_P(UnpausedBadDayTest, ADayThatATriggerSealedIsRefusedOrSentBackAndAllOthersGoOn) {
+  struct Case {
+    std::string code;
+    bool refused;  // or sent back: it may pass, or can be mended
+  };
+  for (const auto& [code, refused] : {Case{"raise_exception", true},
+                                      {"insufficient_privilege", true},
+                                      {"feature_not_supported", true},
+                                      {"read_only_sql_transaction", false},
+                                      {"undefined_table", true},
+                                      {"connection_failure", false},
+                                      {"object_not_in_prerequisite_state", true},
+                                      {"index_corrupted", false},
+                                      {"data_corrupted", false}}) {
     SCOPED_TRACE(code);
     sql().Exec(
         fmt::format("CREATE OR REPLACE FUNCTION sealed() RETURNS trigger LANGUAGE plpgsql AS "
@@ -214,15 +245,24 @@ TEST_P(BadDayTest, ADayThatATriggerSealedIsRefusedAndAllOthersGoOn) {
     sql().Exec(
         "CREATE OR REPLACE TRIGGER sealed BEFORE INSERT ON driver_locations_20260527 FOR EACH ROW "
         "EXECUTE FUNCTION sealed()");
-    // Refused, or sent back where it may pass.
     for (int n = 1; n <= 2; ++n) {
       const absl::Status answer = Append({At("late", absl::Seconds(n) - kDay)});
-      EXPECT_TRUE(answer.code() == absl::StatusCode::kUnavailable || (answer.ok() && refused_.size() == 1)) << answer;
+      EXPECT_EQ(answer.code(), refused ? absl::StatusCode::kOk : absl::StatusCode::kUnavailable) << answer;
+      EXPECT_THAT(refused_, ::testing::SizeIs(refused ? 1 : 0));
     }
     EXPECT_TRUE(Append({At(code, absl::Seconds(1))}).ok());
     EXPECT_TRUE(refused_.empty());
   }
   EXPECT_THAT(Track("late"), ::testing::IsEmpty());
+}
+
+// What was sent back here, another process stored: nothing of that day comes here any more.
+TEST_P(UnpausedBadDayTest, ABadDayThatNobodyMeetsAnyMoreIsForgotten) {
+  sql().Exec("BEGIN; LOCK TABLE driver_locations_20260527 IN ACCESS EXCLUSIVE MODE");
+  EXPECT_EQ(Append({At("late", -kDay)}).code(), absl::StatusCode::kUnavailable);
+  sql().Exec("COMMIT");
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] { return world().postgres_log().bad_days().empty(); }));
+  EXPECT_THAT(world().told(), ElementsAre("sent back 2026-05-27", "forgotten 2026-05-27"));
 }
 
 TEST_P(BadDayTest, ASealedDayIsRefusedByName) {
@@ -325,6 +365,41 @@ TEST_P(BadDayTest, ARoleThatMayMakeNoDayLosesNoOther) {
   sql().Exec("DROP FUNCTION waybill_attach_day(date); DROP TABLE driver_locations_20260527");
   ExpectRefused("waybill_attach_day");
   ExpectOthersGoOn();
+}
+
+TEST_P(UnpausedBadDayTest, ARoleThatLostTheRightToMakeADayHasItsPointsSentBackUntilItIsBack) {
+  // A superuser has every right: the log's own session is one that has not.
+  sql().Exec("DO $$BEGIN IF to_regrole('waybill_maker') IS NULL THEN CREATE ROLE waybill_maker LOGIN; END IF; END$$");
+  sql().Exec("GRANT SELECT, INSERT, DELETE ON driver_locations TO waybill_maker");
+  sql().Exec("REVOKE EXECUTE ON FUNCTION waybill_attach_day(date) FROM PUBLIC");
+  const std::string url = world().url();
+  const size_t at = url.find('@');
+  ASSERT_NE(at, std::string::npos);
+  LocationLogOptions options;
+  options.writers = 1;
+  options.bad_day_pause = absl::ZeroDuration();
+  PostgresLocationLog log("postgresql://waybill_maker" + url.substr(at), options);
+  auto append = [&] {
+    std::promise<std::pair<absl::Status, size_t>> answer;
+    LocationAppend one;
+    one.received_at = noon_;
+    one.locations.push_back({At("late", -5 * kDay)});
+    one.done = [&](const absl::Status& status, LocationAppend& done) {
+      answer.set_value({status, done.refused.size()});
+    };
+    EXPECT_TRUE(log.Append(one));
+    return answer.get_future().get();
+  };
+  auto [status, refused] = append();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(refused, 0u);
+  sql().Exec("GRANT EXECUTE ON FUNCTION waybill_attach_day(date) TO PUBLIC");
+  std::tie(status, refused) = append();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(refused, 0u);
+  EXPECT_THAT(Track("late"), ::testing::SizeIs(1));
+  log.Stop();
+  sql().Exec("DROP OWNED BY waybill_maker");
 }
 
 // What stops everything is nobody's fault: it is waited out.

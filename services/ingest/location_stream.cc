@@ -115,6 +115,7 @@ void LocationStream::OnDurable(int64_t sequence, const absl::Status& status, std
         unread_ += batch->rejected.size();
         Account();
       }
+      Merge(batch);
       deeds = Next();
     }
   }
@@ -133,7 +134,7 @@ void LocationStream::OnSent(bool ok, size_t points, size_t rejections) {
       unacked_ -= points;
       if (rejections > 0) {
         unread_ -= rejections;
-        Account();
+        Account(/*read=*/true);
       }
       deeds = Next();
     } else {
@@ -184,7 +185,30 @@ void LocationStream::OnShed() {
   Do(std::move(deeds));
 }
 
-void LocationStream::Account() { streams_.Account(*this, unread_, parked_points_); }
+void LocationStream::Account(bool read) { streams_.Account(*this, unread_, parked_points_, read); }
+
+void LocationStream::Merge(std::vector<Batch>::iterator batch) {
+  auto swallow = [this](std::vector<Batch>::iterator one) {
+    auto next = one + 1;
+    one->sequence = next->sequence;
+    one->points += next->points;
+    if (one->rejected.empty()) {
+      one->rejected = std::move(next->rejected);
+    } else {
+      std::move(next->rejected.begin(), next->rejected.end(), std::back_inserter(one->rejected));
+    }
+    batches_.erase(next);
+  };
+  if (batch + 1 != batches_.end() && (batch + 1)->durable) swallow(batch);
+  if (batch != batches_.begin() && (batch - 1)->durable) swallow(batch - 1);
+  ShrinkBatches();
+}
+
+// A client that does not read its acks keeps no room for those it once had under way.
+void LocationStream::ShrinkBatches() {
+  constexpr size_t kKept = 64;
+  if (batches_.capacity() > kKept && batches_.size() < batches_.capacity() / 4) batches_.shrink_to_fit();
+}
 
 void LocationStream::OnGone() {
   Deeds deeds;
@@ -210,6 +234,7 @@ LocationStream::Deeds LocationStream::Next() {
       std::move(batch->rejected.begin(), batch->rejected.end(), std::back_inserter(deeds.ack->rejected));
     }
     batches_.erase(batches_.begin(), end);
+    ShrinkBatches();
     writing_ = true;
   }
   if (ended_) {
@@ -262,19 +287,20 @@ absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
 void LocationStreams::Remove(LocationStream& stream) {
   std::lock_guard lock(mutex_);
   if (open_.erase(&stream) > 0) metrics_.StreamClosed();
-  AccountLocked(stream, 0, 0);
+  AccountLocked(stream, 0, 0, false);
 }
 
-void LocationStreams::Account(LocationStream& stream, size_t unread, size_t parked) {
+void LocationStreams::Account(LocationStream& stream, size_t unread, size_t parked, bool read) {
   std::lock_guard lock(mutex_);
-  AccountLocked(stream, unread, parked);
+  AccountLocked(stream, unread, parked, read);
 }
 
-void LocationStreams::AccountLocked(LocationStream& stream, size_t unread, size_t parked) {
+void LocationStreams::AccountLocked(LocationStream& stream, size_t unread, size_t parked, bool read) {
   auto [entry, inserted] = holders_.try_emplace(&stream);
   Held& held = entry->second;
   if (held.unread == 0 && unread > 0) held.place = unread_.insert(unread_.end(), &stream);
   if (held.unread > 0 && unread == 0) unread_.erase(held.place);
+  if (held.unread > 0 && unread > 0 && read) unread_.splice(unread_.end(), unread_, held.place);
   held_ += unread + parked - held.unread - held.parked;
   held.unread = unread;
   held.parked = parked;

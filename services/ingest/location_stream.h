@@ -67,10 +67,15 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   void OnShed();
   // The server goes: what was read is made durable and acked, then the client is sent elsewhere with SHUTTING_DOWN.
   void OnDrain();
+  // Batches whose ack was not handed over; those that are durable one after the other count as one.
+  size_t pending() const {
+    std::lock_guard lock(mutex_);
+    return batches_.size();
+  }
 
  private:
   struct Batch {
-    int64_t sequence;
+    int64_t sequence;  // of several that were merged, the last
     size_t points;
     bool durable = false;
     std::vector<Rejection> rejected;
@@ -94,14 +99,17 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   void FinishWith(absl::Status status, Deeds& deeds);
   void Do(Deeds deeds);
 
-  // Under mutex_: how much is held now.
-  void Account();
+  // Under mutex_: how much is held now. `read`: an ack with rejections was just taken.
+  void Account(bool read = false);
+  // Under mutex_: durable batches beside each other are acked together, and so kept together.
+  void Merge(std::vector<Batch>::iterator batch);
+  void ShrinkBatches();
 
   Ingest& ingest_;
   LocationStreams& streams_;
   const StreamOptions options_;
 
-  std::mutex mutex_;                  // over all of these
+  mutable std::mutex mutex_;          // over all of these
   std::shared_ptr<StreamPeer> peer_;  // none: not open, or finished
   std::vector<Batch> batches_;        // sent by the client and not yet in an ack, in the order of their sequences
   std::optional<Report> parked_;      // waits for room; reading_ meanwhile
@@ -138,8 +146,8 @@ class LocationStreams {
   };
 
   void Remove(LocationStream& stream);
-  void Account(LocationStream& stream, size_t unread, size_t parked);
-  void AccountLocked(LocationStream& stream, size_t unread, size_t parked);
+  void Account(LocationStream& stream, size_t unread, size_t parked, bool read);
+  void AccountLocked(LocationStream& stream, size_t unread, size_t parked, bool read);
   // While too much is held: ends streams. Without a lock.
   void Shed(LocationStream& who);
 
@@ -151,7 +159,7 @@ class LocationStreams {
   absl::flat_hash_map<LocationStream*, std::weak_ptr<LocationStream>> open_;
   size_t held_ = 0;
   absl::flat_hash_map<LocationStream*, Held> holders_;
-  std::list<LocationStream*> unread_;  // those that hold rejections, for longest first
+  std::list<LocationStream*> unread_;  // those that hold rejections; whose client has not read one for longest, first
 };
 
 }  // namespace waybill::ingest

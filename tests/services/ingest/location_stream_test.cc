@@ -263,6 +263,48 @@ TEST(LocationStreams, WhatClientsDoNotReadIsBoundedForAllOfThem) {
   EXPECT_EQ(world.streams.held(), 0u);
 }
 
+// A busy gateway with some bad points: it always holds a rejection that is on its way, and reads all the time.
+TEST(LocationStreams, WhoReadsIsNotEndedForRejectionsThatNeverRunOut) {
+  WorldOptions options;
+  options.streams.held_max = 3;
+  World world(options);
+  DriverPosition bad = world.At("ann");
+  bad.point.longitude = 999;
+  Client reader, hostile;
+  ASSERT_TRUE(reader.Open(world.streams));
+  ASSERT_TRUE(hostile.Open(world.streams));
+  reader.Write(1, {bad});
+  hostile.Write(1, {bad});
+  reader.Write(2, {bad});
+  ASSERT_TRUE(reader.TakeAck());
+  EXPECT_EQ(world.streams.held(), 2u);
+  reader.Write(3, {bad});
+  hostile.Write(2, {bad});
+  EXPECT_FALSE(reader.end);
+  EXPECT_EQ(hostile.EndReason(), "QUEUE_FULL");
+}
+
+TEST(LocationStreams, BatchesThatAreDurableAndNotReadTakeNoRoom) {
+  World world;
+  Client client;
+  ASSERT_TRUE(client.Open(world.streams));
+  for (int64_t sequence = 1; sequence <= 4'000; ++sequence) {
+    client.Write(sequence, {world.At("ann")});
+    world.Commit();
+    ASSERT_LE(client.stream().pending(), 2u);
+  }
+  for (int64_t sequence = 4'001; sequence <= 4'004; ++sequence) client.Write(sequence, {world.At("ann")});
+  world.Commit(2);  // what waits in between stays apart
+  EXPECT_EQ(client.stream().pending(), 5u);
+  world.Commit(1);
+  EXPECT_EQ(client.stream().pending(), 4u);
+  world.Commit(0);
+  world.Commit(0);
+  EXPECT_EQ(client.stream().pending(), 1u);
+  client.TakeAcks();
+  EXPECT_THAT(client.Acked(), ElementsAre(1, 4'004));
+}
+
 TEST(LocationStreams, WhatIsParkedIsBoundedForAllOfThem) {
   WorldOptions options;
   options.ingest.queue_max = 10;
@@ -316,6 +358,17 @@ TEST_F(LocationStreamTest, WhileTheWholeFleetIsInTheFutureItsPointsAreNotSettled
   right.Write(1, {world_.At("ann")});
   world_.Commit();
   EXPECT_THAT(right.Acked(), ElementsAre(1));
+}
+
+TEST_F(LocationStreamTest, AGatewayOfBadClocksAmongAPresentFleetIsNotBelieved) {
+  auto report = [&](const std::string& prefix, int drivers, int64_t millis) {
+    std::vector<DriverPosition> points = {world_.At("first")};
+    for (int i = 0; i < drivers; ++i) points.push_back(world_.At(fmt::format("{}-{}", prefix, i), millis));
+    (void)world_.ingest.Check(std::move(points), 1, [](const absl::Status&, const std::vector<Rejection>&) {});
+  };
+  for (int gateway = 0; gateway < 5; ++gateway) report(fmt::format("g{}", gateway), 100, 0);
+  report("bad", 24, 600'000);
+  EXPECT_FALSE(world_.clocks.fleet_ahead());
 }
 
 TEST(Rejections, AreSmall) { EXPECT_LE(sizeof(Rejection), 64u); }

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <mutex>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -64,12 +66,25 @@ void Stream(LocationStreams& streams, StreamCall::Ptr call) {
   (*stream)->Open(std::move(peer));
 }
 
+// What waits holds no more than it needs: a request may be padded with fields that nobody knows.
+template <typename Call>
+void DropRequest(Call& call) {
+  std::remove_reference_t<decltype(call.request())>().Swap(&call.request());
+}
+
+// Lives as long as the call.
+template <typename Call>
+LocationApi::Gone GoneOf(const Call& call) {
+  return [&call] { return call.cancelled(); };
+}
+
 void ReportPoints(Ingest& ingest, ReportCall::Ptr call) {
   if (absl::Status wrong = CheckReport(call->request()); !wrong.ok()) {
     call->Finish(wrong);
     return;
   }
   std::vector<storage::DriverPosition> points = TakePoints(*call->request().mutable_points());
+  DropRequest(*call);
   auto kept = std::make_shared<ReportCall::Ptr>(std::move(call));
   Report report =
       ingest.Check(std::move(points), 0, [kept](const absl::Status& status, const std::vector<Rejection>& rejected) {
@@ -96,11 +111,14 @@ void Get(LocationApi& api, GetCall::Ptr call) {
     call->Finish(ids.status());
     return;
   }
-  api.Drivers(*std::move(ids), [call = std::move(call)](auto found) mutable {
-    if (found.ok() && !found->front()) found = NoSuchDriver(call->request().driver_id());
+  DropRequest(*call);
+  LocationApi::Gone gone = GoneOf(*call);
+  auto answer = [call = std::move(call), driver_id = ids->front()](auto found) mutable {
+    if (found.ok() && !found->front()) found = NoSuchDriver(driver_id);
     if (found.ok()) Fill(*found->front(), call->response());
     call->Finish(found.status());
-  });
+  };
+  api.Drivers(*std::move(ids), std::move(answer), std::move(gone));
 }
 
 void BatchGet(LocationApi& api, BatchGetCall::Ptr call) {
@@ -109,14 +127,17 @@ void BatchGet(LocationApi& api, BatchGetCall::Ptr call) {
     call->Finish(ids.status());
     return;
   }
-  api.Drivers(*std::move(ids), [call = std::move(call)](auto found) mutable {
+  DropRequest(*call);
+  LocationApi::Gone gone = GoneOf(*call);
+  auto answer = [call = std::move(call)](auto found) mutable {
     if (found.ok()) {
       for (const auto& driver : *found) {
         if (driver) Fill(*driver, *call->response().add_drivers());
       }
     }
     call->Finish(found.status());
-  });
+  };
+  api.Drivers(*std::move(ids), std::move(answer), std::move(gone));
 }
 
 void Near(LocationApi& api, NearbyCall::Ptr call) {
@@ -125,13 +146,16 @@ void Near(LocationApi& api, NearbyCall::Ptr call) {
     call->Finish(query.status());
     return;
   }
-  api.Near(*query, [call = std::move(call)](absl::StatusOr<Nearby> near) mutable {
+  DropRequest(*call);
+  LocationApi::Gone gone = GoneOf(*call);
+  auto answer = [call = std::move(call)](absl::StatusOr<Nearby> near) mutable {
     if (near.ok()) {
       for (const NearbyLocation& driver : near->drivers) Fill(driver, *call->response().add_drivers());
       call->response().set_stale(near->stale);
     }
     call->Finish(near.status());
-  });
+  };
+  api.Near(*query, std::move(answer), std::move(gone));
 }
 
 void Track(LocationApi& api, TrackCall::Ptr call) {
@@ -140,13 +164,16 @@ void Track(LocationApi& api, TrackCall::Ptr call) {
     call->Finish(request.status());
     return;
   }
-  api.Track(*std::move(request), [call = std::move(call)](absl::StatusOr<TrackPage> page) mutable {
+  DropRequest(*call);
+  LocationApi::Gone gone = GoneOf(*call);
+  auto answer = [call = std::move(call)](absl::StatusOr<TrackPage> page) mutable {
     if (page.ok()) {
       for (const storage::DriverPosition& point : page->points) Fill(point, *call->response().add_points());
       call->response().set_next_page_token(page->next_page_token);
     }
     call->Finish(page.status());
-  });
+  };
+  api.Track(*std::move(request), std::move(answer), std::move(gone));
 }
 
 class GrpcWatch final : public WatchPeer {

@@ -20,6 +20,8 @@ using storage::DriverPosition;
 constexpr int kThinningPage = 2'000;
 // Rows looked at for one page at most; a page may be short because of it.
 constexpr int kThinningMax = 50'000;
+// Ids of drivers that wait for workers, of all reads together.
+constexpr size_t kWaitingIdsMax = 100'000;
 
 // Where a page ended. Tokens are opaque to callers, and bound to the request they were made for.
 struct TrackCursor {
@@ -69,11 +71,21 @@ std::optional<TrackCursor> TakeToken(const TrackRequest& request) {
 
 }  // namespace
 
-template <typename Answer, typename Read>
-void LocationApi::OnWorker(Done<Answer> done, Read read) {
+template <typename Answer, typename Work>
+void LocationApi::OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, Gone gone, Work work) {
   auto kept = std::make_shared<Done<Answer>>(std::move(done));
-  WorkerPool::Task task = [kept, read = std::move(read)]() mutable { (*kept)(read()); };
-  if (workers_.Submit(task)) return;
+  if (waiting_ids_.fetch_add(ids) + ids <= kWaitingIdsMax) {
+    WorkerPool::Task task = [this, ids, kept, gone = std::move(gone), work = std::move(work)]() mutable {
+      waiting_ids_ -= ids;
+      if (gone()) {
+        (*kept)(absl::CancelledError("whoever asked has gone"));
+      } else {
+        work(std::move(*kept));
+      }
+    };
+    if (workers.Submit(task)) return;
+  }
+  waiting_ids_ -= ids;
   (*kept)(storage::QueueFull("too many reads are waiting", absl::Milliseconds(250)));
 }
 
@@ -81,15 +93,18 @@ absl::Duration LocationApi::Age(const DriverPosition& position) const {
   return std::max(clock_.Now() - position.recorded_at, absl::ZeroDuration());
 }
 
-void LocationApi::Drivers(std::vector<std::string> driver_ids, Done<std::vector<std::optional<DriverLocation>>> done) {
-  OnWorker(std::move(done), [this, driver_ids = std::move(driver_ids)] { return FindDrivers(driver_ids); });
+void LocationApi::Drivers(std::vector<std::string> driver_ids, Done<Found> done, Gone gone) {
+  const size_t ids = driver_ids.size();
+  OnWorker(view_workers_, ids, std::move(done), gone,
+           [this, driver_ids = std::move(driver_ids), gone](Done<Found> then) mutable {
+             FindDrivers(std::move(driver_ids), std::move(then), gone);
+           });
 }
 
-absl::StatusOr<std::vector<std::optional<DriverLocation>>> LocationApi::FindDrivers(
-    const std::vector<std::string>& driver_ids) {
+void LocationApi::FindDrivers(std::vector<std::string> driver_ids, Done<Found> done, const Gone& gone) {
   // Before the view is read: what it lacks or has of old may be newer in history.
   const bool stale = feeder_.stale();
-  std::vector<std::optional<DriverLocation>> found(driver_ids.size());
+  Found found(driver_ids.size());
   if (auto fresh = view_.Get(driver_ids); fresh.ok()) {
     for (size_t i = 0; i < fresh->size(); ++i) {
       if ((*fresh)[i]) found[i] = DriverLocation{*(*fresh)[i], Age(*(*fresh)[i]), true};
@@ -101,58 +116,73 @@ absl::StatusOr<std::vector<std::optional<DriverLocation>>> LocationApi::FindDriv
   for (size_t i = 0; i < found.size(); ++i) {
     missing = missing || !found[i];
     if (found[i] && !stale) continue;
-    asked.push_back(driver_ids[i]);
+    asked.push_back(std::move(driver_ids[i]));
     places.push_back(i);
   }
-  if (asked.empty()) return found;
-  auto latest = history_.Latest(asked);
-  if (!latest.ok()) {
-    if (missing) return latest.status();
-    return found;
+  if (asked.empty()) {
+    done(std::move(found));
+    return;
   }
-  for (size_t i = 0; i < asked.size(); ++i) {
-    const std::optional<DriverPosition>& position = (*latest)[i];
-    std::optional<DriverLocation>& one = found[places[i]];
-    if (!position || (one && one->position.recorded_at >= position->recorded_at)) continue;
-    one = DriverLocation{*position, Age(*position), false};
-  }
-  return found;
+  using Latest = std::vector<std::optional<DriverPosition>>;
+  Done<Latest> merge = [this, missing, found = std::move(found), places = std::move(places),
+                        done = std::move(done)](absl::StatusOr<Latest> latest) mutable {
+    if (!latest.ok() && missing) {
+      done(latest.status());
+      return;
+    }
+    for (size_t i = 0; latest.ok() && i < latest->size(); ++i) {
+      const std::optional<DriverPosition>& position = (*latest)[i];
+      std::optional<DriverLocation>& one = found[places[i]];
+      if (!position || (one && one->position.recorded_at >= position->recorded_at)) continue;
+      one = DriverLocation{*position, Age(*position), false};
+    }
+    done(std::move(found));
+  };
+  const size_t ids = asked.size();
+  OnWorker(history_workers_, ids, std::move(merge), gone,
+           [this, asked = std::move(asked)](Done<Latest> then) { then(history_.Latest(asked)); });
 }
 
-void LocationApi::Near(const storage::NearestQuery& query, Done<Nearby> done) {
-  fleet_.Nearest(
-      query, [this, query, done = std::move(done)](absl::StatusOr<std::vector<storage::NearbyDriver>> near) mutable {
-        if (!near.ok() || near->empty()) {
-          if (near.ok()) {
-            done(Nearby{{}, feeder_.stale()});
-          } else {
-            done(near.status());
-          }
-          return;
-        }
-        OnWorker(std::move(done), [this, query, near = *std::move(near)]() -> absl::StatusOr<Nearby> {
-          std::vector<std::string> ids;
-          for (const storage::NearbyDriver& driver : near) ids.push_back(driver.driver_id);
-          auto positions = view_.Get(ids);
-          if (!positions.ok()) return positions.status();
-          Nearby answer{{}, feeder_.stale()};
-          for (std::optional<DriverPosition>& position : *positions) {
-            if (!position) continue;  // expired meanwhile
-            // Of the very position that is answered: he may have moved since the search.
-            const double distance_m = storage::DistanceM(query.point, position->point);
-            if (distance_m > query.radius_m) continue;
-            const absl::Duration age = Age(*position);
-            answer.drivers.push_back({*std::move(position), distance_m, age});
-          }
-          std::stable_sort(answer.drivers.begin(), answer.drivers.end(),
-                           [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
-          return answer;
-        });
-      });
+void LocationApi::Near(const storage::NearestQuery& query, Done<Nearby> done, Gone gone) {
+  fleet_.Nearest(query, [this, query, done = std::move(done),
+                         gone = std::move(gone)](absl::StatusOr<std::vector<storage::NearbyDriver>> near) mutable {
+    if (!near.ok() || near->empty()) {
+      if (near.ok()) {
+        done(Nearby{{}, feeder_.stale()});
+      } else {
+        done(near.status());
+      }
+      return;
+    }
+    const size_t ids = near->size();
+    OnWorker(view_workers_, ids, std::move(done), std::move(gone),
+             [this, query, near = *std::move(near)](Done<Nearby> then) { then(Locate(query, near)); });
+  });
 }
 
-void LocationApi::Track(TrackRequest request, Done<TrackPage> done) {
-  OnWorker(std::move(done), [this, request = std::move(request)] { return ReadTrack(request); });
+absl::StatusOr<Nearby> LocationApi::Locate(const storage::NearestQuery& query,
+                                           const std::vector<storage::NearbyDriver>& near) {
+  std::vector<std::string> ids;
+  for (const storage::NearbyDriver& driver : near) ids.push_back(driver.driver_id);
+  auto positions = view_.Get(ids);
+  if (!positions.ok()) return positions.status();
+  Nearby answer{{}, feeder_.stale()};
+  for (std::optional<DriverPosition>& position : *positions) {
+    if (!position) continue;  // expired meanwhile
+    // Of the very position that is answered: he may have moved since the search.
+    const double distance_m = storage::DistanceM(query.point, position->point);
+    if (distance_m > query.radius_m) continue;
+    const absl::Duration age = Age(*position);
+    answer.drivers.push_back({*std::move(position), distance_m, age});
+  }
+  std::stable_sort(answer.drivers.begin(), answer.drivers.end(),
+                   [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
+  return answer;
+}
+
+void LocationApi::Track(TrackRequest request, Done<TrackPage> done, Gone gone) {
+  OnWorker(history_workers_, 1, std::move(done), std::move(gone),
+           [this, request = std::move(request)](Done<TrackPage> then) { then(ReadTrack(request)); });
 }
 
 absl::StatusOr<TrackPage> LocationApi::ReadTrack(const TrackRequest& request) {

@@ -1,8 +1,12 @@
 // What can be asked about drivers' positions, without gRPC: the latest from the hot view or history, who is near, and
-// tracks page by page. Reads that block run on workers; answers come on any thread.
+// tracks page by page. Reads that block run on workers, those of the hot view and those of history on workers of their
+// own, so that while one store hangs the other still answers. Answers come on any thread.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,33 +58,50 @@ class LocationApi {
  public:
   template <typename Answer>
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
+  // Whether whoever asked has gone: then nothing is read for him any more. Not called once `done` was.
+  using Gone = std::function<bool()>;
 
   // All outlive this.
   LocationApi(storage::HotView& view, storage::Fleet& fleet, storage::LocationHistory& history,
-              const HotViewFeeder& feeder, WorkerPool& workers, const Clock& clock)
-      : view_(view), fleet_(fleet), history_(history), feeder_(feeder), workers_(workers), clock_(clock) {}
+              const HotViewFeeder& feeder, WorkerPool& view_workers, WorkerPool& history_workers, const Clock& clock)
+      : view_(view),
+        fleet_(fleet),
+        history_(history),
+        feeder_(feeder),
+        view_workers_(view_workers),
+        history_workers_(history_workers),
+        clock_(clock) {}
 
   // The latest of each driver, in the order asked for; nothing where there is none. While the hot view is stale or does
   // not answer, history is asked too, and the newer one counts.
-  void Drivers(std::vector<std::string> driver_ids, Done<std::vector<std::optional<DriverLocation>>> done);
-  void Near(const storage::NearestQuery& query, Done<Nearby> done);
+  void Drivers(
+      std::vector<std::string> driver_ids, Done<std::vector<std::optional<DriverLocation>>> done,
+      Gone gone = [] { return false; });
+  void Near(
+      const storage::NearestQuery& query, Done<Nearby> done, Gone gone = [] { return false; });
   // BAD_REQUEST for a page token that is none of this request's, or a range that ends before it starts.
-  void Track(TrackRequest request, Done<TrackPage> done);
+  void Track(
+      TrackRequest request, Done<TrackPage> done, Gone gone = [] { return false; });
 
  private:
-  absl::StatusOr<std::vector<std::optional<DriverLocation>>> FindDrivers(const std::vector<std::string>& driver_ids);
+  using Found = std::vector<std::optional<DriverLocation>>;
+
+  void FindDrivers(std::vector<std::string> driver_ids, Done<Found> done, const Gone& gone);
+  absl::StatusOr<Nearby> Locate(const storage::NearestQuery& query, const std::vector<storage::NearbyDriver>& near);
   absl::StatusOr<TrackPage> ReadTrack(const TrackRequest& request);
   absl::Duration Age(const storage::DriverPosition& position) const;
-  // Runs `read` on a worker; QUEUE_FULL at once when all are behind.
-  template <typename Answer, typename Read>
-  void OnWorker(Done<Answer> done, Read read);
+  // Runs `work` with `done` on a worker; QUEUE_FULL at once when all are behind. `ids`: of drivers, that wait with it.
+  template <typename Answer, typename Work>
+  void OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, Gone gone, Work work);
 
   storage::HotView& view_;
   storage::Fleet& fleet_;
   storage::LocationHistory& history_;
   const HotViewFeeder& feeder_;
-  WorkerPool& workers_;
+  WorkerPool& view_workers_;
+  WorkerPool& history_workers_;
   const Clock& clock_;
+  std::atomic<size_t> waiting_ids_{0};
 };
 
 }  // namespace waybill::ingest

@@ -32,8 +32,8 @@ namespace waybill::ingest {
 namespace {
 
 void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, const HotViewFeeder& feeder,
-               const Ingest& ingest, const LocationStreams& streams, const WorkerPool& workers,
-               const storage::Pool& reads) {
+               const Ingest& ingest, const LocationStreams& streams, const WorkerPool& view_workers,
+               const WorkerPool& history_workers, const storage::Pool& reads) {
   metrics.AddCallbackGauge("waybill_location_queue_depth", "Points waiting for the next commit.",
                            [&history] { return static_cast<double>(history.queue_depth()); });
   metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
@@ -49,7 +49,9 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
                            "Points that streams have parked, and rejections that their clients have not read.",
                            [&streams] { return static_cast<double>(streams.held()); });
   metrics.AddCallbackGauge("waybill_workers_queue_depth", "Reads waiting for a worker.",
-                           [&workers] { return static_cast<double>(workers.queue_depth()); });
+                           [&view_workers, &history_workers] {
+                             return static_cast<double>(view_workers.queue_depth() + history_workers.queue_depth());
+                           });
   metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads] {
     const storage::Pool::Use use = reads.use();
     return std::vector<Metrics::Sample>{{{{"pool", "read"}, {"state", "in_use"}}, double(use.in_use)},
@@ -155,9 +157,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   });
 
   // What callers see.
-  WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
+  WorkerPool view_workers(static_cast<size_t>(options.workers), 10'000);
+  WorkerPool history_workers(static_cast<size_t>(options.workers), 10'000);
   LocationStreams streams(*ingest, counts, options.streams);
-  LocationApi api(view, *fleet, history, feeder, workers, clock);
+  LocationApi api(view, *fleet, history, feeder, view_workers, history_workers, clock);
   // Of their own: watches that are behind read page after page, and GetDriver does not wait for that.
   WorkerPool catching_up(2, options.watches.watches_max);
   LocationWatches watches(view, catching_up, counts, options.watches);
@@ -167,7 +170,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
   AddLocationService(server, *ingest, streams, api, watches);
-  AddGauges(metrics, location_log, feeder, *ingest, streams, workers, reads);
+  AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers, reads);
 
   PartitionOptions partition_options;
   partition_options.ahead = options.partitions_ahead;
@@ -206,7 +209,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   location_log.Stop();
   feeder.Stop();
   catching_up.Stop();
-  workers.Stop();
+  view_workers.Stop();  // first: they hand on to the others
+  history_workers.Stop();
   side_port->reset();  // scrapes read what is about to go
   readiness.Stop();
   fleet.reset();

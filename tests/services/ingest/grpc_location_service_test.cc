@@ -44,6 +44,7 @@ class GrpcLocationServiceTest : public ::testing::Test {
     watches_->Stop();
     server_->Drain(SystemClock().Steady() + absl::Seconds(1));
     workers_.Stop();
+    history_workers_.Stop();
   }
 
   // With a deadline, so that a test that hangs fails.
@@ -86,8 +87,8 @@ class GrpcLocationServiceTest : public ::testing::Test {
 
   World world_;
   int64_t seconds_ = -50;
-  WorkerPool workers_{2, 100};
-  LocationApi api_{world_.fleet, world_.fleet, world_.store, world_.feeder, workers_, world_.time};
+  WorkerPool workers_{2, 100}, history_workers_{1, 200};
+  LocationApi api_{world_.fleet, world_.fleet, world_.store, world_.feeder, workers_, history_workers_, world_.time};
   WatchOptions watch_options_;
   std::optional<LocationWatches> watches_;
   std::optional<rpc::Server> server_;

@@ -30,7 +30,10 @@ absl::Status StoreAway() { return storage::ReasonError("STORE_UNAVAILABLE", "awa
 class Reads {
  public:
   explicit Reads(World& world) : world_(world) {}
-  ~Reads() { workers.Stop(); }
+  ~Reads() {
+    view_workers.Stop();
+    history_workers.Stop();
+  }
 
   absl::StatusOr<std::vector<std::optional<DriverLocation>>> Drivers(const std::vector<std::string>& ids) {
     return Await<std::vector<std::optional<DriverLocation>>>([&](auto done) { api.Drivers(ids, std::move(done)); });
@@ -54,8 +57,8 @@ class Reads {
   World& world_;
 
  public:
-  WorkerPool workers{1, 10};
-  LocationApi api{world_.fleet, world_.fleet, world_.store, world_.feeder, workers, world_.time};
+  WorkerPool view_workers{1, 10}, history_workers{1, 10};
+  LocationApi api{world_.fleet, world_.fleet, world_.store, world_.feeder, view_workers, history_workers, world_.time};
 };
 
 class LocationApiTest : public ::testing::Test {
@@ -179,10 +182,72 @@ TEST_F(LocationApiTest, DistancesAndTheirOrderAreOfThePositionsAnswered) {
 }
 
 TEST_F(LocationApiTest, RefusesReadsWhileTooManyWait) {
-  reads_.workers.Stop();
+  reads_.view_workers.Stop();
   auto drivers = reads_.Drivers({"ann"});
   EXPECT_EQ(GetErrorDetail(drivers.status()).reason, "QUEUE_FULL");
   EXPECT_GT(GetErrorDetail(drivers.status()).retry_after, absl::ZeroDuration());
+}
+
+// Holds a pool's one worker until it goes.
+class Busy {
+ public:
+  explicit Busy(WorkerPool& workers) {
+    WorkerPool::Task hold = [go = go_.get_future().share()] { go.wait(); };
+    EXPECT_TRUE(workers.Submit(hold));
+  }
+  ~Busy() { go_.set_value(); }
+
+ private:
+  std::promise<void> go_;
+};
+
+TEST_F(LocationApiTest, FreshDriversAreAnsweredWhileHistoryHangs) {
+  ASSERT_TRUE(world_.Publish());  // not stale
+  Store({world_.At("old")});
+  Put({world_.At("ann")});
+  std::promise<absl::StatusOr<std::vector<std::optional<DriverLocation>>>> answer;
+  {
+    Busy busy(reads_.history_workers);
+    reads_.api.Drivers({"old"}, [&](auto found) { answer.set_value(std::move(found)); });
+    auto fresh = reads_.Drivers({"ann"});
+    ASSERT_TRUE(fresh.ok()) << fresh.status();
+    EXPECT_TRUE(fresh->front()->fresh);
+  }
+  auto old = answer.get_future().get();
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_FALSE(old->front()->fresh);
+}
+
+TEST_F(LocationApiTest, NothingIsReadForACallerWhoHasGone) {
+  Store({world_.At("ann")});
+  bool gone = false;
+  auto is_gone = [&gone] { return gone; };
+  std::promise<absl::Status> track, drivers;
+  {
+    Busy view(reads_.view_workers), history(reads_.history_workers);
+    TrackRequest request;
+    request.driver_id = "ann";
+    reads_.api.Track(
+        request, [&](const auto& page) { track.set_value(page.status()); }, is_gone);
+    reads_.api.Drivers(
+        {"ann"}, [&](const auto& found) { drivers.set_value(found.status()); }, is_gone);
+    gone = true;
+  }
+  EXPECT_EQ(track.get_future().get().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(drivers.get_future().get().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(LocationApiTest, IdsThatWaitAreBounded) {
+  const std::vector<std::string> many(60'000, "ann");
+  std::promise<absl::Status> first, second;
+  {
+    Busy busy(reads_.view_workers);
+    reads_.api.Drivers(many, [&](const auto& found) { first.set_value(found.status()); });
+    reads_.api.Drivers(many, [&](const auto& found) { second.set_value(found.status()); });
+    EXPECT_EQ(GetErrorDetail(second.get_future().get()).reason, "QUEUE_FULL");
+  }
+  EXPECT_TRUE(first.get_future().get().ok());
+  EXPECT_TRUE(reads_.Drivers(many).ok()) << "nothing of them is counted any more";
 }
 
 class TrackTest : public LocationApiTest {

@@ -126,7 +126,7 @@ absl::StatusOr<location_v1::BoundingBox> ParseArea(const std::string& text) {
       fmt::format("\"{}\" is not an area (south, west, north, east); write it like 52.3,13.0,52.7,13.8", text));
 }
 
-// Follows the fleet over as many streams as it takes, each from the last event that was seen.
+// Follows the fleet over as many streams as it takes, each from where the last one had got to.
 class PositionWatcher {
  public:
   PositionWatcher(const Context& context, location_v1::WatchLocationsRequest request)
@@ -162,6 +162,8 @@ class PositionWatcher {
         request_.set_resume_after(event.id());
         attempt.moved = true;
       }
+      // Further on, where what was looked at last does not concern this watch.
+      if (!response.resume_after().empty()) request_.set_resume_after(response.resume_after());
     }
     absl::Status status = rpc::FromGrpcStatus(stream->Finish());
     // It does not end by itself: whoever ended it is going away.

@@ -180,9 +180,11 @@ class GrpcWatch final : public WatchPeer {
  public:
   explicit GrpcWatch(WatchCall::Ptr call) : call_(std::move(call)) {}
 
-  void Send(const std::vector<storage::LocationEvent>& events, bool gap, absl::AnyInvocable<void(bool)> sent) override {
+  void Send(const std::vector<storage::LocationEvent>& events, bool gap, const std::string& reached,
+            absl::AnyInvocable<void(bool)> sent) override {
     pb::WatchLocationsResponse message;
     message.set_gap(gap);
+    message.set_resume_after(reached);
     for (const storage::LocationEvent& event : events) {
       pb::LocationEvent& out = *message.add_events();
       out.set_id(event.id);

@@ -169,7 +169,7 @@ bool LocationWatches::Poll() {
     tail = tail_;
   }
   bool more = true;
-  while (more) {
+  for (int pages = 0; more && pages < options_.pages_max; ++pages) {
     storage::EventPage page;
     if (tail.empty()) {
       absl::StatusOr<std::string> last = view_.LastEventId();
@@ -188,6 +188,7 @@ bool LocationWatches::Poll() {
     std::vector<WatchPtr> stirred;
     {
       std::lock_guard lock(mutex_);
+      if (stopping_) return true;
       const EventId before = ParseId(tail_);
       if (page.gap && !page.events.empty()) {
         // The tail itself is gone: what was between is not known. Watches find out for themselves.
@@ -349,13 +350,15 @@ void LocationWatches::Beat() {
 // The watch is busy.
 void LocationWatches::Send(const WatchPtr& watch, const std::vector<LocationEvent>& events, bool gap) {
   std::shared_ptr<WatchPeer> peer;
+  std::string reached;
   {
     std::lock_guard lock(mutex_);
     peer = watch->peer;
+    reached = watch->cursor_id;
     if (!events.empty() || gap) watch->quiet = false;
   }
   if (peer == nullptr) return;
-  peer->Send(events, gap, [this, watch](bool ok) {
+  peer->Send(events, gap, reached, [this, watch](bool ok) {
     if (!ok) {
       Remove(watch);
       return;

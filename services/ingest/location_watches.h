@@ -51,8 +51,8 @@ class WatchPeer {
  public:
   virtual ~WatchPeer() = default;
   // One at a time; `sent` is called once, on any thread. `gap`: events before these are missing. Neither events nor a
-  // gap: a heartbeat.
-  virtual void Send(const std::vector<storage::LocationEvent>& events, bool gap,
+  // gap: a heartbeat. `reached`: the id up to which events were looked at.
+  virtual void Send(const std::vector<storage::LocationEvent>& events, bool gap, const std::string& reached,
                     absl::AnyInvocable<void(bool ok)> sent) = 0;
   virtual void Finish(const absl::Status& status) = 0;  // once
 };
@@ -62,6 +62,7 @@ struct WatchOptions {
   size_t drivers_max = 200'000;                    // named by all watches together; the same
   size_t window_max = 20'000;                      // events kept in memory for all watches
   int page_max = 500;                              // events looked at or sent at a time
+  int pages_max = 20;                              // read by one Poll, lest heartbeats and the end wait for it
   absl::Duration poll = absl::Milliseconds(25);    // of the stream's tail
   absl::Duration retry = absl::Milliseconds(500);  // while Redis does not answer
   absl::Duration beat = absl::Seconds(10);  // a watch without events is sent a heartbeat after one to two of these

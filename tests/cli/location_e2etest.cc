@@ -125,6 +125,22 @@ TEST_F(DriverCommands, WatchGoesOnBehindTheLastEvent) {
   EXPECT_THAT(ran.output, HasSubstr("events are missing here"));
 }
 
+TEST_F(DriverCommands, WatchGoesOnFromWhereAHeartbeatSaysThatItStands) {
+  v1::WatchLocationsResponse heartbeat, event = Events({"8"}), later;
+  heartbeat.set_resume_after("7");
+  event.set_resume_after("9");
+  later.set_resume_after("300");
+  const grpc::Status broken(grpc::StatusCode::UNAVAILABLE, "broken");
+  fake_.watches = {{{heartbeat}, broken},
+                   {{event}, broken},
+                   {{later}, broken},
+                   {{}, grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "enough")}};
+  Run({"driver", "watch", "d-8"});
+  std::vector<std::string> from;
+  for (const v1::WatchLocationsRequest& request : fake_.watch_requests()) from.push_back(request.resume_after());
+  EXPECT_THAT(from, ElementsAre("", "7", "9", "300"));
+}
+
 TEST_F(DriverCommands, WatchPrintsEventsAsJson) {
   fake_.watches = {{{Events({"17-0"})}, grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "enough")}};
   Ran ran = Run({"driver", "watch", "--json"});

@@ -1,8 +1,12 @@
 // The location service as a client sees it: real gRPC, over history and hot view in memory.
 #include "services/ingest/grpc_location_service.h"
 
+#include <malloc.h>
+
 #include <atomic>
 #include <chrono>
+#include <future>
+#include <list>
 #include <memory>
 #include <string>
 #include <thread>
@@ -246,6 +250,46 @@ TEST_F(GrpcLocationServiceTest, HasTracksPageByPage) {
   EXPECT_EQ(ReasonOf(stub_->GetTrack(&context, request, &response)), "BAD_REQUEST");
 }
 
+// Reads that wait keep nothing of what their requests are padded with.
+TEST_F(GrpcLocationServiceTest, ReadsThatWaitAreSmallWhateverTheirRequestsHold) {
+  constexpr int kCalls = 100, kPadding = 512 << 10;
+  std::promise<void> go;
+  WorkerPool::Task hold = [gone = go.get_future().share()] { gone.wait(); };
+  ASSERT_TRUE(history_workers_.Submit(hold));
+  auto in_use = [] {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const size_t before = in_use();
+  grpc::CompletionQueue queue;
+  struct Call {
+    Context context;
+    pb::GetTrackResponse response;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<pb::GetTrackResponse>> reader;
+  };
+  std::list<Call> calls;
+  for (int i = 0; i < kCalls; ++i) {
+    pb::GetTrackRequest request;
+    request.set_driver_id("ann");
+    *request.GetReflection()->MutableUnknownFields(&request)->AddLengthDelimited(9'999) = std::string(kPadding, 'x');
+    Call& call = calls.emplace_back();
+    call.reader = stub_->AsyncGetTrack(&call.context, request, &queue);
+    call.reader->Finish(&call.response, &call.status, &call);
+  }
+  ASSERT_TRUE(testing::Eventually(kLongEnough, [&] { return history_workers_.queue_depth() >= kCalls; }));
+  EXPECT_TRUE(testing::Eventually(kLongEnough, [&] { return in_use() < before + kCalls * kPadding / 4; }))
+      << in_use() - before;
+  go.set_value();
+  for (int i = 0; i < kCalls; ++i) {
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+    EXPECT_TRUE(static_cast<Call*>(tag)->status.ok());
+  }
+  queue.Shutdown();
+}
+
 TEST_F(GrpcLocationServiceTest, AWatchSeesMovesAndIsFreedWhenItsClientGoesAway) {
   Report({"ann", "bob"});
   {
@@ -259,6 +303,7 @@ TEST_F(GrpcLocationServiceTest, AWatchSeesMovesAndIsFreedWhenItsClientGoesAway) 
     ASSERT_EQ(response.events_size(), 1);
     EXPECT_EQ(response.events(0).point().driver_id(), "bob");
     EXPECT_EQ(response.events(0).id(), "2");
+    EXPECT_EQ(response.resume_after(), "2");
     Report({"ann", "bob"});
     ASSERT_TRUE(watch->Read(&response));
     EXPECT_EQ(response.events(0).id(), "4");

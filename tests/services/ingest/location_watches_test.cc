@@ -1,5 +1,6 @@
 #include "services/ingest/location_watches.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -93,6 +94,10 @@ class Watcher {
     std::lock_guard lock(mutex_);
     return gaps_;
   }
+  std::string reached() const {
+    std::lock_guard lock(mutex_);
+    return reached_;
+  }
   int heartbeats() const {
     std::lock_guard lock(mutex_);
     return heartbeats_;
@@ -134,8 +139,9 @@ class Watcher {
  private:
   struct Peer final : WatchPeer {
     explicit Peer(Watcher& owner) : watcher(owner) {}
-    void Send(const std::vector<LocationEvent>& events, bool gap, absl::AnyInvocable<void(bool)> sent) override {
-      watcher.Send(events, gap, std::move(sent));
+    void Send(const std::vector<LocationEvent>& events, bool gap, const std::string& reached,
+              absl::AnyInvocable<void(bool)> sent) override {
+      watcher.Send(events, gap, reached, std::move(sent));
     }
     void Finish(const absl::Status& status) override {
       std::lock_guard lock(watcher.mutex_);
@@ -145,7 +151,8 @@ class Watcher {
     Watcher& watcher;
   };
 
-  void Send(const std::vector<LocationEvent>& events, bool gap, absl::AnyInvocable<void(bool)> sent) {
+  void Send(const std::vector<LocationEvent>& events, bool gap, const std::string& reached,
+            absl::AnyInvocable<void(bool)> sent) {
     {
       std::unique_lock lock(mutex_);
       if (end_) {  // by another thread meanwhile: as gRPC answers it
@@ -154,6 +161,7 @@ class Watcher {
         return;
       }
       EXPECT_FALSE(sent_) << "one at a time";
+      reached_ = reached;
       if (!gap && events.empty()) ++heartbeats_;
       for (const LocationEvent& event : events) {
         ids_.push_back(event.id);
@@ -175,6 +183,7 @@ class Watcher {
   int gaps_ = 0;
   int heartbeats_ = 0;
   size_t largest_ = 0;
+  std::string reached_;
   absl::AnyInvocable<void(bool)> sent_;
   std::optional<absl::Status> end_;
   std::weak_ptr<WatchPeer> peer_;
@@ -505,6 +514,78 @@ TEST_F(LocationWatchesTest, GoesOnAfterRedisWasAway) {
   EXPECT_EQ(resumed.Ids(), Range(2, 4));
   EXPECT_EQ(late.Ids(), Range(4, 4)) << "now was when Redis came back";
   EXPECT_EQ(early.gaps() + resumed.gaps() + late.gaps(), 0);
+}
+
+// A quiet watch whose stream is cut: what did not concern it is no gap, and what comes meanwhile is not lost.
+TEST_F(LocationWatchesTest, AHeartbeatSaysWhereTheWatchStands) {
+  Watcher& watcher = watchers_.emplace_back();
+  auto watch = Add(watcher, "", Of({"ann"}));
+  Poll();
+  Move("bob", 200);
+  for (int i = 0; i < 5; ++i) Poll();
+  watches_->Beat();
+  watches_->Beat();
+  EXPECT_EQ(watcher.heartbeats(), 1);
+  EXPECT_EQ(watcher.reached(), "200");
+  watches_->Remove(watch);
+  Move("ann");
+  world_.fleet.TrimMoves(2);
+  Watcher& again = watchers_.emplace_back();
+  Add(again, watcher.reached(), Of({"ann"}));
+  Poll();
+  Poll();
+  EXPECT_EQ(again.Ids(), Range(201, 201));
+  EXPECT_EQ(again.gaps(), 0);
+  EXPECT_EQ(again.reached(), "201");
+}
+
+// Moves come faster than they are read.
+class EndlessView final : public storage::HotView {
+ public:
+  absl::StatusOr<storage::ViewState> Publish(const storage::HotUpdate&) override { return absl::UnknownError(""); }
+  absl::Status BeginRebuild() override { return absl::OkStatus(); }
+  absl::StatusOr<bool> MarkWhole() override { return true; }
+  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& ids) override {
+    return std::vector<std::optional<DriverPosition>>(ids.size());
+  }
+  absl::StatusOr<storage::EventPage> Follow(const std::string& after, int limit) override {
+    storage::EventPage page;
+    for (int i = 1; i <= limit; ++i) {
+      LocationEvent& event = page.events.emplace_back();
+      event.id = std::to_string(std::stoll(after) + i);
+      event.position.driver_id = "bob";
+    }
+    page.next = page.events.back().id;
+    if (++pages_ == kMany) many_.set_value();
+    return page;
+  }
+  absl::StatusOr<std::string> LastEventId() override { return "1"; }
+  absl::Status Ping() override { return absl::OkStatus(); }
+  void AwaitMany() { many_.get_future().get(); }
+
+ private:
+  static constexpr int kMany = 100;
+  std::atomic<int> pages_{0};
+  std::promise<void> many_;
+};
+
+TEST(LocationWatches, EndWhileMovesComeFasterThanTheyAreRead) {
+  World world;
+  EndlessView view;
+  WorkerPool workers(1, 10);
+  Watcher watcher;
+  WatchOptions options;
+  options.beat = absl::ZeroDuration();
+  options.poll = absl::ZeroDuration();
+  LocationWatches watches(view, workers, world.metrics, options);
+  WatchFilter filter;
+  filter.driver_ids = {"ann"};
+  watches.Add(filter, "1", watcher.MakePeer());
+  watches.Start();
+  view.AwaitMany();
+  watches.Stop();
+  workers.Stop();
+  EXPECT_EQ(watcher.EndReason(), "SHUTTING_DOWN");
 }
 
 TEST_F(LocationWatchesTest, TriesAgainWhenNoWorkerIsFree) {

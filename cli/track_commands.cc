@@ -134,6 +134,7 @@ struct ReplayArgs {
   std::string driver;
   bool driver_always = false;
   std::string zone;
+  std::string date_order;
   std::string speed_unit;
   std::string hdop;
   bool waypoints = false;
@@ -157,6 +158,8 @@ absl::StatusOr<tracks::TrackReadOptions> ReadOptionsOf(const ReplayArgs& args) {
     if (!zone.ok()) return zone.status();
     options.zone = *zone;
   }
+  if (args.date_order == "dmy") options.date_order = tracks::DateOrder::kDayMonthYear;
+  if (args.date_order == "mdy") options.date_order = tracks::DateOrder::kMonthDayYear;
   if (args.speed_unit == "mps") options.speed_unit_mps = 1;
   if (args.speed_unit == "kmh") options.speed_unit_mps = 1 / 3.6;
   if (args.speed_unit == "mph") options.speed_unit_mps = 1609.344 / 3600;
@@ -493,6 +496,8 @@ void AddReplay(CLI::App& group, Context& context) {
   command->add_flag("--driver-always", args->driver_always, "Whose they are, whatever the file says")->needs(driver);
   command->add_option("--zone", args->zone, "Of times that name none: UTC, +01:00, Europe/Berlin (default in GPX: UTC)")
       ->type_name("ZONE");
+  command->add_option("--date-order", args->date_order, "Of dates such as 11/12/2026: the day or the month first")
+      ->check(CLI::IsMember({"dmy", "mdy"}));
   command->add_option("--speed-unit", args->speed_unit, "Of speeds whose name says none (default: mps)")
       ->check(CLI::IsMember({"mps", "kmh", "mph", "knots"}));
   command

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,8 +19,13 @@ constexpr size_t kLineMax = 64 * 1024;
 // The first is the one that is meant where nothing tells.
 constexpr char kSeparators[] = ",;\t|";
 
-// A line into its fields, quotes taken off ("" inside them is one). False: a quote is left open, or text follows one.
-bool SplitRow(std::string_view line, char separator, std::vector<std::string>& fields) {
+// Rows may have fields that go on for lines, such as notes. A quote that nobody closes must not swallow the file.
+constexpr int kLinesMax = 100;
+
+enum class Split { kWhole, kOpen, kBad };
+
+// A row into its fields, quotes taken off ("" inside them is one). kOpen: a quote is left open; kBad: text follows one.
+Split SplitRow(std::string_view line, char separator, std::vector<std::string>& fields) {
   fields.clear();
   size_t at = 0;
   while (true) {
@@ -35,14 +41,15 @@ bool SplitRow(std::string_view line, char separator, std::vector<std::string>& f
           closed = true;
         }
       }
-      if (!closed || (at < line.size() && line[at] != separator)) return false;
+      if (!closed) return Split::kOpen;
+      if (at < line.size() && line[at] != separator) return Split::kBad;
     } else {
       size_t end = std::min(line.find(separator, at), line.size());
       field = std::string(Trim(line.substr(at, end - at)));
       at = end;
     }
     fields.push_back(std::move(field));
-    if (at >= line.size()) return true;
+    if (at >= line.size()) return Split::kWhole;
     ++at;  // the separator
   }
 }
@@ -94,12 +101,19 @@ class CsvSource final : public TrackSource {
       if (line.size() > kLineMax) return Rest("the line is too long for a CSV of positions");
       if (line.substr(0, 3) == "\xef\xbb\xbf") line.remove_prefix(3);
       if (Trim(line).empty() || TakeSeparator(line)) continue;
+      const int64_t first = line_;
+      const bool unended = unended_;
       if (header_.columns.empty()) {
         std::string wrong = Begin(line);
-        if (!wrong.empty()) return Found::Broken(line_, wrong);
+        if (!wrong.empty() && Join(line, [this](std::string_view row) { return IsHeader(row); })) wrong = Begin(row_);
+        if (!wrong.empty()) return Found::Broken(first, wrong);
         continue;
       }
-      Found found = Row(line);
+      if (SplitRow(line, separator_, fields_) == Split::kOpen &&
+          Join(line, [this](std::string_view row) { return IsRow(row); })) {
+        return Row(row_, first, unended_);
+      }
+      Found found = Row(line, first, unended);
       // Files that were put together by cat have a header in their middle, and no row of values is one.
       if (found.kind == Found::Kind::kPoint || !TakeHeader(Guess(line))) return found;
     }
@@ -109,8 +123,55 @@ class CsvSource final : public TrackSource {
   std::optional<double> Share() const override { return bytes_->Share(); }
 
  private:
+  struct Line {
+    std::string text;
+    int64_t number = 0;
+    bool unended = false;
+  };
+
+  // Puts lines behind `line` until `is_row` takes them together: then they are in row_. False: they are none, and are
+  // read again one by one. `line` is kept in any case.
+  template <typename IsRow>
+  bool Join(std::string_view& line, IsRow is_row) {
+    const int64_t number = line_;
+    const bool unended = unended_;
+    first_ = line;
+    row_ = first_;
+    std::vector<Line> taken;
+    bool joined = false;
+    for (std::string_view next; !joined && static_cast<int>(taken.size()) < kLinesMax && row_.size() < kLineMax;) {
+      if (!ReadLine(next)) break;
+      taken.push_back({std::string(next), line_, unended_});
+      row_ += '\n';
+      row_ += next;
+      joined = is_row(row_);
+    }
+    line = first_;
+    if (joined) return true;
+    for (auto one = taken.rbegin(); one != taken.rend(); ++one) ahead_.push_front(std::move(*one));
+    line_ = number;
+    unended_ = unended;
+    return false;
+  }
+
+  bool IsRow(std::string_view row) {
+    return SplitRow(row, separator_, fields_) == Split::kWhole && fields_.size() >= header_.names.size();
+  }
+  bool IsHeader(std::string_view row) {
+    const Guessed guessed = Guess(row);
+    return guessed.separator != 0 && guessed.header.missing.empty();
+  }
+
   // The next line without its end; false at the end of the file, or when it cannot be read.
   bool ReadLine(std::string_view& line) {
+    if (!ahead_.empty()) {
+      again_ = std::move(ahead_.front());
+      ahead_.pop_front();
+      line_ = again_.number;
+      unended_ = again_.unended;
+      line = again_.text;
+      return true;
+    }
     size_t end;
     while ((end = buffer_.find('\n', scanned_)) == std::string::npos) {
       scanned_ = buffer_.size();
@@ -161,7 +222,7 @@ class CsvSource final : public TrackSource {
     Guessed best;
     const std::string separators = told_separator_ ? std::string(1, *told_separator_) : kSeparators;
     for (char separator : separators) {
-      if (!SplitRow(line.front() == '#' ? line.substr(1) : line, separator, fields_)) continue;
+      if (SplitRow(line.front() == '#' ? line.substr(1) : line, separator, fields_) != Split::kWhole) continue;
       Header header = ReadHeader(fields_, options_.default_driver_id.empty());
       if (best.separator != 0 && header.columns.size() <= best.header.columns.size()) continue;
       best = {separator, std::move(header)};
@@ -173,12 +234,14 @@ class CsvSource final : public TrackSource {
     if (guessed.separator == 0 || !guessed.header.missing.empty()) return false;
     header_ = std::move(guessed.header);
     separator_ = guessed.separator;
+    builder_.set_comma_is_decimal(separator_ != ',');
     told_separator_.reset();
     std::vector<bool> read(header_.names.size());
     bool bare_speed = false;
     for (const Column& column : header_.columns) {
       read[column.index] = true;
-      bare_speed = bare_speed || (column.field.meaning == Meaning::kSpeed && !column.field.unit_named);
+      bare_speed = bare_speed ||
+                   (column.field.meaning == Meaning::kSpeed && !column.field.unit_named && column.field.usual.empty());
     }
     for (size_t i = 0; i < read.size(); ++i) {
       if (!read[i] && !header_.names[i].empty()) notes_.NotRead(header_.names[i]);
@@ -193,6 +256,8 @@ class CsvSource final : public TrackSource {
   // What is wrong with the line in front of the points; empty: nothing.
   std::string Begin(std::string_view line) {
     if (line.substr(0, 2) == "\xff\xfe" || line.substr(0, 2) == "\xfe\xff") return "is UTF-16; save it as UTF-8";
+    if (line.substr(0, 5) == "!AIVD") return "is AIS in NMEA, which is not read; a decoder of AIS makes CSV of it";
+    if (line.front() == '$' && line.size() > 6 && line[6] == ',') return fmt::format("is {}", NotReadBut("nmea"));
     if (line.front() == '<') return "is no CSV but XML; --format gpx reads GPX";
     if (line.front() == '{' || line.front() == '[') return "is no CSV but JSON; --format geojson reads GeoJSON";
     Guessed guessed = Guess(line);
@@ -205,18 +270,20 @@ class CsvSource final : public TrackSource {
     return fmt::format("the first line names no column for {}; it has: {}", header.missing, names);
   }
 
-  Found Row(std::string_view line) {
-    if (!SplitRow(line, separator_, fields_)) return Found::Bad(line_, "a quote does not end, or text follows it");
+  Found Row(std::string_view line, int64_t number, bool unended) {
+    if (SplitRow(line, separator_, fields_) != Split::kWhole) {
+      return Found::Bad(number, "a quote does not end, or text follows it");
+    }
     const size_t count = header_.names.size();
     while (fields_.size() > count && fields_.back().empty()) fields_.pop_back();
     if (fields_.size() != count) {
       const std::string why = fmt::format("has {} fields; the header has {}", fields_.size(), count);
-      const bool broken_off = fields_.size() < count && unended_;
-      return broken_off ? Found::Cut(line_, "the file breaks off: " + why) : Found::Bad(line_, why);
+      const bool broken_off = fields_.size() < count && unended;
+      return broken_off ? Found::Cut(number, "the file breaks off: " + why) : Found::Bad(number, why);
     }
     builder_.Begin();
     for (const Column& column : header_.columns) builder_.Say(column.field, column.name, fields_[column.index]);
-    return builder_.End(line_, "");
+    return builder_.End(number, "");
   }
 
   std::unique_ptr<ByteSource> bytes_;
@@ -230,6 +297,9 @@ class CsvSource final : public TrackSource {
   bool unended_ = false;  // the line that was read last is the last one, and has no end
   absl::Status failed_;
   int64_t line_ = 0;
+  std::deque<Line> ahead_;  // read already, and to be read again
+  Line again_;
+  std::string first_, row_;
   std::optional<char> told_separator_;
   char separator_ = kSeparators[0];
   Header header_;

@@ -21,6 +21,7 @@ struct Known {
   double factor = 1;
   int64_t units_per_second = 0;
   bool hemisphere = false;
+  std::string_view usual = {};
 };
 
 constexpr Known kKnown[] = {
@@ -84,9 +85,9 @@ constexpr Known kKnown[] = {
     {"velocity", Meaning::kSpeed},
     {"groundspeed", Meaning::kSpeed},
     {"speedoverground", Meaning::kSpeed},
-    // Units that go with the name: of AIS, and of OwnTracks.
-    {"sog", Meaning::kSpeed, 0, kKnot},
-    {"vel", Meaning::kSpeed, 0, kKmh},
+    // Units that usually go with the name.
+    {"sog", Meaning::kSpeed, 0, kKnot, 0, false, "knots, as AIS means it"},
+    {"vel", Meaning::kSpeed, 0, kKmh, 0, false, "km/h, as OwnTracks means it"},
     {"course", Meaning::kHeading, 0},
     {"courseoverground", Meaning::kHeading, 0},
     {"coursetrue", Meaning::kHeading, 0},
@@ -283,7 +284,7 @@ std::optional<Field> FieldOf(std::string_view name) {
     field.meaning = known->meaning;
     field.rank = known->rank;
     field.factor = known->factor;
-    field.unit_named = known->factor != 1;
+    field.usual = known->usual;
     field.units_per_second = known->units_per_second;
     field.hemisphere = known->hemisphere;
     if (size == words.size()) return field;
@@ -296,6 +297,7 @@ std::optional<Field> FieldOf(std::string_view name) {
     if (std::optional<double> factor = FactorOf(field.meaning, Joined(words, size, words.size(), "_"))) {
       field.factor = *factor;
       field.unit_named = true;
+      field.usual = {};
       return field;
     }
   }

@@ -28,6 +28,7 @@ struct Field {
   int rank = 0;                  // of several that mean the same the lowest is the better one
   double factor = 1;             // to m/s, m or degrees
   bool unit_named = false;       // of kSpeed: the name says the unit
+  std::string_view usual;        // of kSpeed: `factor` only usually goes with the name; who means it so: "km/h, as ..."
   int64_t units_per_second = 0;  // of kTime: counts from 1970; 0: the name does not say so
   bool utc = false;              // of kTime and kDate: the name says so
   bool hemisphere = false;       // of kLatitude and kLongitude: N, S, E or W stands in the value, as loggers write it

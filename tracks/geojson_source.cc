@@ -154,7 +154,7 @@ class GeoJsonSource final : public TrackSource {
     }
     if (list != nullptr) {
       for (json& feature : *list) features_.push_back(std::move(feature));
-    } else if (type == "Feature" || IsOwnTracks(document)) {
+    } else if (type == "Feature" || IsOwnTracks(document) || IsRecord(document)) {
       depth = 0;
       features_.push_back(std::move(document));
     } else if (IsGeometry(type)) {
@@ -173,6 +173,20 @@ class GeoJsonSource final : public TrackSource {
            (object.is_object() && object.contains("tst") && object.contains("lat") && object.contains("lon"));
   }
 
+  // A place and a time side by side, whatever they are called.
+  static bool IsRecord(const json& object) {
+    if (!object.is_object() || object.contains("geometry")) return false;
+    bool latitude = false, longitude = false, time = false;
+    for (const auto& [name, value] : object.items()) {
+      const std::optional<Field> field = value.is_structured() ? std::nullopt : FieldOf(name);
+      if (!field) continue;
+      latitude = latitude || field->meaning == Meaning::kLatitude;
+      longitude = longitude || field->meaning == Meaning::kLongitude;
+      time = time || field->meaning == Meaning::kTime || field->meaning == Meaning::kDate;
+    }
+    return latitude && longitude && time;
+  }
+
   bool IsCut() const { return cut_feature_ == feature_; }
   std::string Where() const { return fmt::format("feature {}", feature_ + 1); }
   void Bad(const std::string& why, int64_t positions = 1) {
@@ -180,7 +194,7 @@ class GeoJsonSource final : public TrackSource {
   }
 
   void ReadFeature(const json& feature) {
-    if (IsOwnTracks(feature)) return ReadRecord(feature);
+    if (IsOwnTracks(feature) || IsRecord(feature)) return ReadRecord(feature);
     const json& geometry = Member(feature, "geometry");
     const json& coordinates = Member(geometry, "coordinates");
     std::string type = Text(Member(geometry, "type"));
@@ -214,8 +228,7 @@ class GeoJsonSource final : public TrackSource {
     for (const auto& [name, value] : feature.items()) {
       if (name != "properties" && name != "geometry" && name != "id") SayMember(name, value, false);
     }
-    SayMembers(properties, true);
-    builder_.SayName(Scalar(Member(properties, "name")));
+    SayMembers(properties, true);  // its name is a place's, not a driver's
     AddPosition(coordinates, Where());
   }
 
@@ -284,7 +297,7 @@ class GeoJsonSource final : public TrackSource {
       parts.reserve(all.size());
       for (const Series& of_all : all) {
         const bool nested = !of_all.values->empty() && of_all.values->front().is_array();
-        if (nested && i < of_all.values->size()) {
+        if (nested && i < of_all.values->size() && (*of_all.values)[i].is_array()) {
           series.push_back({of_all.field, of_all.name, &(*of_all.values)[i]});
         } else if (!nested && of_all.values->size() == total) {
           auto begin = of_all.values->begin() + static_cast<std::ptrdiff_t>(before);
@@ -322,6 +335,14 @@ class GeoJsonSource final : public TrackSource {
             static_cast<int64_t>(size));
       } else if (!IsCut()) {
         notes_.Count(fmt::format("{} whose number is not that of the coordinates are not read", of.name));
+      }
+    }
+    if (properties.is_object()) {
+      // Of the line as a whole: only the driver and the name are taken for its positions.
+      for (const auto& [name, value] : properties.items()) {
+        if (value.is_structured() || name == "name") continue;
+        const std::optional<Field> field = FieldOf(name);
+        if (!field || field->meaning != Meaning::kDriver) notes_.NotRead(name);
       }
     }
     for (size_t i = 0; i < usable; ++i) {

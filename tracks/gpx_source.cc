@@ -59,8 +59,11 @@ class GpxSource final : public TrackSource {
         end_ = Found::Cut(line, "the file breaks off: " + why, 1 + lost);
       }
     } else if (documents_.empty()) {
-      end_ = Found::Broken(
-          0, fmt::format("is no GPX: the outermost element is <{}>, not <gpx>", document_.document_element().name()));
+      const std::string_view root = LocalName(document_.document_element());
+      const std::string other = NotReadBut(root == "kml" ? "kml" : root == "TrainingCenterDatabase" ? "tcx" : "");
+      end_ = Found::Broken(0, !other.empty() ? "is " + other
+                                             : fmt::format("is no GPX: the outermost element is <{}>, not <gpx>",
+                                                           document_.document_element().name()));
     }
     if (besides_.empty() || points_.empty()) return;
     notes_.Say(fmt::format("{} are not read; --waypoints takes those that have a time", besides_));

@@ -291,6 +291,8 @@ absl::StatusOr<TrackFormat> TrackFormatOf(std::string_view path) {
   if (EndsWith(plain, ".csv")) return TrackFormat::kCsv;
   if (EndsWith(plain, ".gpx")) return TrackFormat::kGpx;
   if (EndsWith(plain, ".geojson") || EndsWith(plain, ".json")) return TrackFormat::kGeoJson;
+  const std::string other = NotReadBut(plain.substr(plain.rfind('.') + 1));
+  if (!other.empty()) return absl::InvalidArgumentError(fmt::format("{} is {}", path, other));
   return absl::InvalidArgumentError(fmt::format(
       "the name of {} does not say its format: .csv, .gpx or .geojson, also with .gz; --format says it", path));
 }

@@ -43,12 +43,16 @@ enum class HdopUse {
   kNone,
 };
 
+// What stands first in 11/12/2026.
+enum class DateOrder { kDayMonthYear, kMonthDayYear };
+
 struct TrackReadOptions {
-  std::optional<TrackFormat> format;   // missing: from the extension; CSV for standard input
-  std::string default_driver_id;       // for points that name no driver; empty: those are bad points
-  bool driver_always = false;          // the same for points that do name one
-  bool skip_bad = false;               // count bad points and go on, instead of ending with an error
-  std::optional<absl::TimeZone> zone;  // of times that name none; missing: UTC in GPX, elsewhere they are bad
+  std::optional<TrackFormat> format;    // missing: from the extension; CSV for standard input
+  std::string default_driver_id;        // for points that name no driver; empty: those are bad points
+  bool driver_always = false;           // the same for points that do name one
+  bool skip_bad = false;                // count bad points and go on, instead of ending with an error
+  std::optional<absl::TimeZone> zone;   // of times that name none; missing: UTC in GPX, elsewhere they are bad
+  std::optional<DateOrder> date_order;  // of dates that do not show it; missing: those are bad
   std::optional<double>
       speed_unit_mps;  // of speeds whose name says no unit; missing: 1, km/h from loggers known for it
   HdopUse hdop = HdopUse::kAuto;

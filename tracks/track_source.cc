@@ -112,6 +112,24 @@ bool IsWritableTime(absl::Time time) {
   return time >= absl::FromUnixSeconds(-62'135'596'800) && time < absl::FromUnixSeconds(253'402'300'800);
 }
 
+std::string NotReadBut(std::string_view extension) {
+  struct Other {
+    std::string_view extension, name, of_gpsbabel;
+  };
+  constexpr Other kOthers[] = {
+      {"kml", "KML", "kml"},       {"kmz", "KML in a zip", "kml"},     {"nmea", "NMEA", "nmea"},
+      {"nma", "NMEA", "nmea"},     {"tcx", "Garmin's TCX", "gtrnctr"}, {"fit", "Garmin's FIT", "garmin_fit"},
+      {"igc", "IGC", "igc"},       {"xlsx", "a spreadsheet", ""},      {"xls", "a spreadsheet", ""},
+      {"ods", "a spreadsheet", ""}};
+  for (const Other& other : kOthers) {
+    if (other.extension != extension) continue;
+    if (other.of_gpsbabel.empty()) return fmt::format("{}, which is not read; save it as CSV", other.name);
+    return fmt::format("{}, which is not read; gpsbabel makes GPX of it{}: gpsbabel -i {} -f FILE -o gpx -F day.gpx",
+                       other.name, extension == "kmz" ? ", once it is unzipped" : "", other.of_gpsbabel);
+  }
+  return {};
+}
+
 bool IsNothing(std::string_view text) {
   constexpr std::string_view kNothing[] = {
       "",  "nan", "+nan", "-nan", "n/a",  "na",  "#n/a",    "null",      "none",     "nil",       "-",  "--",  "---",

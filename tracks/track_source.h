@@ -89,6 +89,9 @@ int64_t LineOf(std::string_view text, size_t offset);
 std::optional<double> ParseNumber(std::string_view text);
 // Years 1 to 9999.
 bool IsWritableTime(absl::Time time);
+// Of a format that is not read, by the usual extension of its files: what it is and how to convert it, "KML, which
+// ..."; empty: none that we know of.
+std::string NotReadBut(std::string_view extension);
 // What stands where nothing is known: nothing, "nan", "N/A", "null", "-" and their like.
 bool IsNothing(std::string_view text);
 

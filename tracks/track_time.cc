@@ -20,6 +20,7 @@ class Scanner {
   explicit Scanner(std::string_view text) : rest_(text) {}
 
   bool done() const { return rest_.empty(); }
+  std::string_view rest() const { return rest_; }
   size_t digits() const {
     return static_cast<size_t>(std::find_if_not(rest_.begin(), rest_.end(), IsDigit) - rest_.begin());
   }
@@ -200,6 +201,44 @@ std::string WithoutNames(std::string_view text) {
   return fmt::format("{}-{:02}-{:0>2} {}{}", year, month, day, time, rest);
 }
 
+// "11/27/2026 7:00:05 PM" or 27-11-2026 with the year in front and 24 hours; empty: it is nothing like that, or no date
+// by that order. `is_such`: it is of that form.
+std::string InOrder(std::string_view text, std::optional<DateOrder> order, bool& is_such) {
+  Scanner in(text);
+  auto number = [&in](int& value) { return in.digits() >= 1 && in.digits() <= 2 && in.Number(in.digits(), value); };
+  int first = 0, second = 0, year = 0;
+  char mark = 0;
+  if (!number(first) || !in.TakeAnyOf("/-", mark) || !number(second) || !in.Take(mark) || in.digits() != 4 ||
+      !in.Number(4, year)) {
+    return {};
+  }
+  is_such = true;
+  if (!order) return {};
+  const bool day_first = *order == DateOrder::kDayMonthYear;
+  in.TakeAnyOf(",T", mark);
+  in.SkipSpaces();
+  std::string rest(in.rest());
+  int hour = 0;
+  if (const size_t digits = in.digits(); digits == 1 || digits == 2) {
+    in.Number(digits, hour);
+    std::string time(in.rest());
+    // "PM" with the hours of a clock's face.
+    for (const std::string_view half : {"am", "pm"}) {
+      const size_t at = time.size() >= 2 ? time.find_last_not_of(' ') : std::string::npos;
+      if (at == std::string::npos || at == 0) continue;
+      const char last[] = {static_cast<char>(std::tolower(static_cast<unsigned char>(time[at - 1]))),
+                           static_cast<char>(std::tolower(static_cast<unsigned char>(time[at])))};
+      if (std::string_view(last, 2) != half) continue;
+      if (hour < 1 || hour > 12) return {};
+      hour = hour % 12 + (half == "pm" ? 12 : 0);
+      time.resize(at - 1);
+      break;
+    }
+    rest = fmt::format("{:02}{}", hour, time);
+  }
+  return fmt::format("{:04}-{:02}-{:02} {}", year, day_first ? second : first, day_first ? first : second, rest);
+}
+
 TimeReading ReadCount(std::string_view text, int64_t units_per_second) {
   TimeReading reading;
   bool negative = text[0] == '-';
@@ -229,7 +268,8 @@ TimeReading ReadCount(std::string_view text, int64_t units_per_second) {
 
 }  // namespace
 
-TimeReading ReadTime(std::string_view text, const std::optional<absl::TimeZone>& zone, int64_t units_per_second) {
+TimeReading ReadTime(std::string_view text, const std::optional<absl::TimeZone>& zone, int64_t units_per_second,
+                     std::optional<DateOrder> order) {
   text = Trim(text);
   TimeReading reading;
   // Fourteen digits without a unit are a date and a time of day.
@@ -237,6 +277,9 @@ TimeReading ReadTime(std::string_view text, const std::optional<absl::TimeZone>&
     return ReadCount(text, units_per_second);
   }
   if (const std::string in_digits = WithoutNames(text); !in_digits.empty()) return ReadTime(in_digits, zone, 0);
+  bool is_such = false;
+  if (const std::string in_order = InOrder(text, order, is_such); !in_order.empty()) return ReadTime(in_order, zone, 0);
+  reading.order_missing = is_such && !order;
   Scanner in(text);
   Date date;
   TimeOfDay time;

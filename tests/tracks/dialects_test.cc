@@ -175,7 +175,9 @@ TEST(TrackDialects, AUnitMayStandBehindTheValue) {
   Understood read = Csv()("time_s,lat,lon,speed,course,accuracy\n1795762800,52.5,13.4,36 km/h,91.5\xc2\xb0,4 m\n");
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10 h=91.5 a=4"));
-  EXPECT_THAT(Csv()("time_s,lat,lon,speed\n1,52.5,13.4,36 parsecs\n").error, HasSubstr("is not a number"));
+  Read parsecs = Csv()("time_s,lat,lon,speed\n1,52.5,13.4,36 parsecs\n");
+  EXPECT_THAT(parsecs.points, ElementsAre("van-7 1970-01-01T00:00:01Z 52.5,13.4"));
+  EXPECT_THAT(parsecs.notes, ElementsAre("speed is not known where it is no number, such as \"36 parsecs\" (1)"));
 }
 
 TEST(TrackDialects, TheUnitOfASpeedCanBeSaid) {
@@ -208,6 +210,55 @@ TEST(TrackDialects, AnEmptyMeasurementIsNotKnown) {
       kPlace, R"({"time":"2026-11-27T07:00:00Z","speed":NaN,"course":-Infinity,"accuracy":-1,"note":"NaN, say"})"));
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4")) << read.error;
   EXPECT_THAT(read.notes, Contains(HasSubstr("NaN and its like")));
+}
+
+TEST(TrackDialects, AMeasurementThatMakesNoSenseCostsOnlyItself) {
+  Read read = Csv()(
+      "time_s,lat,lon,speed,heading,accuracy\n1795762800,52.5,13.4,fast,400,\xc2\xb1"
+      "5 m\n1795762801,52.5,13.4,slow,655.35,3\n");
+  EXPECT_THAT(read.points,
+              ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4", "van-7 2026-11-27T07:00:01Z 52.5,13.4 a=3"))
+      << read.error;
+  EXPECT_THAT(read.notes, ElementsAre("accuracy is not known where it is no number, such as \"\xc2\xb1"
+                                      "5 m\" (1)",
+                                      "heading beyond 360 is not known (2)",
+                                      "speed is not known where it is no number, such as \"fast\" (2)"));
+  // What ships say where they do not know.
+  Read ais = Csv()("time_s,lat,lon,sog,heading\n1795762800,52.5,13.4,102.3,511\n");
+  EXPECT_THAT(ais.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+}
+
+TEST(TrackDialects, ACommaBeforeThreeDigitsMayGroupThem) {
+  Read grouped = Csv()("time_s,lat,lon,accuracy\n1795762800,52.5,13.4,\"1,500\"\n");
+  EXPECT_THAT(grouped.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+  EXPECT_THAT(grouped.notes, ElementsAre("accuracy is not known where it is no number, such as \"1,500\" (1)"));
+  EXPECT_THAT(Csv()("time_s;lat;lon;accuracy\n1795762800;52,5;13,4;1,500\n").points,
+              ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 a=1.5"));
+  EXPECT_THAT(Csv()("time_s,lat,lon,accuracy\n1795762800,\"52,500\",13.4,\"0,500\"\n").points,
+              ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 a=0.5"));
+}
+
+TEST(TrackDialects, AUnitThatOnlyUsuallyGoesWithANameIsToldAndYields) {
+  const std::string vel = "time_s,lat,lon,vel\n1795762800,52.5,13.4,36\n";
+  Read read = Csv()(vel);
+  EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
+  EXPECT_THAT(read.notes, ElementsAre("vel is taken as km/h, as OwnTracks means it; --speed-unit says another"));
+  Reading in_mps = Csv();
+  in_mps.options.speed_unit_mps = 1;
+  EXPECT_THAT(in_mps(vel).points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=36"));
+  EXPECT_THAT(in_mps(vel).notes, IsEmpty());
+  EXPECT_THAT(Csv()("time_s,lat,lon,sog\n1795762800,52.5,13.4,36\n").notes,
+              ElementsAre("sog is taken as knots, as AIS means it; --speed-unit says another"));
+  // OwnTracks says who it is.
+  Read owntracks = GeoJson()(R"({"_type":"location","tst":1795762800,"lat":52.5,"lon":13.4,"vel":36})");
+  EXPECT_THAT(owntracks.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
+  EXPECT_THAT(owntracks.notes, IsEmpty());
+}
+
+TEST(TrackDialects, OfSeveralSpeedsTheOneThatNamesItsUnitIsTaken) {
+  Read read = Csv()("time_s,lat,lon,speed,speed_kmh\n1795762800,52.5,13.4,22.4,36\n");
+  EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
+  EXPECT_THAT(read.notes, ElementsAre("speed_kmh is taken, not speed"));
 }
 
 TEST(TrackDialects, APhonesMinusOneIsCountedAndThePositionKept) {
@@ -506,7 +557,8 @@ TEST(TrackDialects, TheDigitsOfACountTellItsUnit) {
   EXPECT_EQ(time("time_ms", "1795762800"),
             "2026-11-27T07:00:00Z times in time_ms have the digits of another unit, and are taken in that (1)");
   EXPECT_EQ(time("time_s", "3"), "1970-01-01T00:00:03Z");
-  EXPECT_THAT(time("time", "46353.29"), HasSubstr("a name such as time_s or time_ms says the unit"));
+  EXPECT_THAT(time("time", "46353.29"), HasSubstr("looks like the days that spreadsheets count"));
+  EXPECT_THAT(time("time", "463532"), HasSubstr("a name such as time_s or time_ms says the unit"));
 }
 
 TEST(TrackDialects, APointWithSeveralOfOneThingIsRefused) {
@@ -534,7 +586,7 @@ TEST(TrackDialects, GeoJsonPointsAsTrackersWriteThem) {
   };
   EXPECT_EQ(one(R"({"driver_id":"v","timestamp":"2026-11-27T07:00:00Z"})"), "v 2026-11-27T07:00:00Z 52.5,13.4");
   EXPECT_EQ(one(R"({"driver_id":17,"when":1795762800})"), "17 2026-11-27T07:00:00Z 52.5,13.4");
-  EXPECT_EQ(one(R"({"name":"v","time":1795762800000})"), "v 2026-11-27T07:00:00Z 52.5,13.4");
+  EXPECT_EQ(one(R"({"vehicle":"v","time":1795762800000})"), "v 2026-11-27T07:00:00Z 52.5,13.4");
   EXPECT_EQ(one(R"({"device_id":"v","timestamp":"2026-11-27T07:00:00Z","horizontal_accuracy":5,"vertical_accuracy":9,)"
                 R"("speed":-1,"course":-1,"motion":["stationary"],"altitude":34})"),
             "v 2026-11-27T07:00:00Z 52.5,13.4 a=5");
@@ -580,7 +632,7 @@ TEST(TrackDialects, WhatALineHasPointByPointIsRead) {
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points,
               ElementsAre("v 2026-11-27T07:00:00Z 52.5,13.4 v=7.5 h=91.2 a=4.5", "v 2026-11-27T07:00:05Z 52.6,13.5"));
-  EXPECT_THAT(read.notes, Contains("not read: heart"));
+  EXPECT_THAT(read.notes, Contains("not read: heart, speed"));
   read = GeoJson()(Feature(R"({"type":"MultiPoint","coordinates":[[13.4,52.5],[13.5,52.6]]})",
                            R"({"driver_id":"v","tst":[1795762800,1795762805],"acc":[4,5],"vel":[36]})"));
   EXPECT_THAT(read.points, ElementsAre("v 2026-11-27T07:00:00Z 52.5,13.4 a=4", "v 2026-11-27T07:00:05Z 52.6,13.5 a=5"));
@@ -595,6 +647,44 @@ TEST(TrackDialects, TimesThatCannotBePairedLoseTheirLineAndAreCounted) {
   Understood read = SkippingBad(GeoJson())(text);
   EXPECT_THAT(read.points, SizeIs(1));
   EXPECT_EQ(read.skipped, 3);
+}
+
+TEST(TrackDialects, APointsNameIsNoDriver) {
+  const std::string points =
+      R"({"type":"FeatureCollection","features":[)"
+      R"({"type":"Feature","geometry":{"type":"Point","coordinates":[13.4,52.5]},"properties":{"name":"1","time":"2026-11-27T07:00:00Z"}},)"
+      R"({"type":"Feature","geometry":{"type":"Point","coordinates":[13.5,52.5]},"properties":{"name":"2","time":"2026-11-27T07:00:01Z"}}]})";
+  EXPECT_THAT(GeoJson()(points).points,
+              ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4", "van-7 2026-11-27T07:00:01Z 52.5,13.5"));
+  Reading nobodys = GeoJson();
+  nobodys.options.default_driver_id = "";
+  EXPECT_THAT(nobodys(points).error, HasSubstr("names no driver; --driver says whose it is"));
+}
+
+TEST(TrackDialects, TimesThatAreRaggedAreAnErrorNotACrash) {
+  Read read =
+      GeoJson()(R"({"type":"Feature","geometry":{"type":"MultiLineString","coordinates":[[[13,52]],[[13.1,52.1]]]},)"
+                R"("properties":{"coordTimes":[["2026-11-27T07:00:00Z"],"2026-11-27T07:01:00Z"]}})");
+  EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52,13"));
+  EXPECT_THAT(read.error, HasSubstr("so that none is known to belong to another"));
+}
+
+TEST(TrackDialects, WhatALineHasAsAWholeIsListedAsNotRead) {
+  Read read =
+      GeoJson()(R"({"type":"Feature","geometry":{"type":"LineString","coordinates":[[13,52]]},)"
+                R"("properties":{"coordTimes":["2026-11-27T07:00:00Z"],"name":"van-7","speed":7,"color":"red"}})");
+  EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52,13"));
+  EXPECT_THAT(read.notes, ElementsAre("not read: color, speed"));
+}
+
+TEST(TrackDialects, RecordsAloneAreRead) {
+  Read plain = GeoJson()(R"([{"lat":52.5,"lon":13.4,"time":"2026-11-27T07:00:00Z","speed":3,"note":"x"}])");
+  EXPECT_THAT(plain.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=3")) << plain.error;
+  EXPECT_THAT(plain.notes, ElementsAre("not read: note"));
+  Read google = GeoJson()(
+      R"({"locations":[{"latitudeE7":525000000,"longitudeE7":134000000,"timestampMs":"1795762800000","accuracy":12}]})");
+  EXPECT_THAT(google.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 a=12")) << google.error;
+  EXPECT_THAT(GeoJson()(R"([{"latitude":52.5,"time":"2026-11-27T07:00:00Z"}])").error, HasSubstr("no track"));
 }
 
 TEST(TrackDialects, ListsOfLocationsAreRead) {
@@ -624,6 +714,59 @@ TEST(TrackDialects, LongitudesThatGoOnBeyondTheDateLineAreBroughtBack) {
 }
 
 // ---- separators, hemispheres ----
+
+TEST(TrackDialects, AQuotedFieldMayGoOnForLines) {
+  Read read = Csv()(
+      "time_s,lat,lon,note\n1795762800,52.5,13.4,\"a\r\n\"\"b\"\"\n\nc\"\n1795762801,52.5,13.4,d\nx,52.5,13.4,e\n");
+  EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4", "van-7 2026-11-27T07:00:01Z 52.5,13.4"));
+  EXPECT_THAT(read.error, HasSubstr("file:7: time_s")) << "lines are still counted";
+  EXPECT_THAT(Csv()("\"note\n(yours)\",time_s,lat,lon\nx,1795762800,52.5,13.4\n").points,
+              ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+  // A quote that nobody closes costs its own line only.
+  Read open = SkippingBad(Csv())(
+      "time_s,lat,lon,note\n1795762800,52.5,13.4,\"a\n1795762801,52.5,13.4,b\n1795762802,52.5,13.4,\"c\n"
+      "1795762803,52.5,13.4,\"d\"\n");
+  EXPECT_THAT(open.points, ElementsAre("van-7 2026-11-27T07:00:01Z 52.5,13.4", "van-7 2026-11-27T07:00:03Z 52.5,13.4"));
+  EXPECT_THAT(open.first_skipped,
+              ElementsAre(HasSubstr("file:2: a quote does not end"), HasSubstr("file:4: a quote does not end")));
+}
+
+TEST(TrackDialects, WhetherTheDayOrTheMonthStandsFirstIsAsked) {
+  const std::string american = "time,lat,lon\n11/27/2026 7:00:05 AM,52.5,13.4\n11/7/2026 12:30 PM,52.5,13.4\n";
+  EXPECT_THAT(
+      InZone(Csv(), "UTC")(american).error,
+      HasSubstr("time: \"11/27/2026 7:00:05 AM\" may have the day or the month first; --date-order says which"));
+  Reading mdy = InZone(Csv(), "UTC");
+  mdy.options.date_order = DateOrder::kMonthDayYear;
+  EXPECT_THAT(mdy(american).points,
+              ElementsAre("van-7 2026-11-27T07:00:05Z 52.5,13.4", "van-7 2026-11-07T12:30:00Z 52.5,13.4"));
+  Reading dmy = InZone(Csv(), "UTC");
+  dmy.options.date_order = DateOrder::kDayMonthYear;
+  EXPECT_THAT(dmy("time,lat,lon\n27/11/2026 07:00:05.5,52.5,13.4\n").points,
+              ElementsAre("van-7 2026-11-27T07:00:05.5Z 52.5,13.4"));
+  EXPECT_THAT(dmy("date,time,lat,lon\n7-11-2026,07:00:05+01:00,52.5,13.4\n").points,
+              ElementsAre("van-7 2026-11-07T06:00:05Z 52.5,13.4"));
+  EXPECT_THAT(dmy("date,time,lat,lon\n11/27/2026,07:00:05,52.5,13.4\n").error, HasSubstr("is no time"));
+  EXPECT_THAT(dmy("date,time,lat,lon\n27/11/2026,13:00:05 PM,52.5,13.4\n").error, HasSubstr("is no time"));
+}
+
+TEST(TrackDialects, WhatIsNotReadSaysWhatItIsAndHowToConvertIt) {
+  EXPECT_THAT(Csv()("$GPRMC,070000,A,5231.234,N,01324.500,E,0,0,271126,,*1B\n").error,
+              HasSubstr("is NMEA, which is not read; gpsbabel makes GPX of it: "
+                        "gpsbabel -i nmea -f FILE -o gpx -F day.gpx"));
+  EXPECT_THAT(Csv()("!AIVDM,1,1,,A,13HOI:0P0000VOHLCnHQKwvL05Ip,0*23\n").error, HasSubstr("is AIS in NMEA"));
+  const std::string kml = "<?xml version=\"1.0\"?>\n<kml xmlns=\"http://www.opengis.net/kml/2.2\"><Document/></kml>\n";
+  EXPECT_THAT(Gpx()(kml).error, HasSubstr("is KML, which is not read; gpsbabel makes GPX of it: "
+                                          "gpsbabel -i kml -f FILE -o gpx -F day.gpx"));
+  EXPECT_THAT(Gpx()("<TrainingCenterDatabase/>").error, HasSubstr("gpsbabel -i gtrnctr"));
+  EXPECT_THAT(std::string(TrackFormatOf("day.KML").status().message()), HasSubstr("is KML, which is not read"));
+  EXPECT_THAT(std::string(TrackFormatOf("day.nmea.gz").status().message()), HasSubstr("gpsbabel -i nmea"));
+  EXPECT_THAT(std::string(TrackFormatOf("day.xlsx").status().message()), HasSubstr("save it as CSV"));
+  EXPECT_THAT(
+      Csv()("time,lat,lon\n46353.2916666667,52.5,13.4\n").error,
+      HasSubstr("time: \"46353.2916666667\" looks like the days that spreadsheets count; give the cells a format "
+                "such as yyyy-mm-dd hh:mm:ss and save again"));
+}
 
 TEST(TrackDialects, SeparatorsAndDecimalCommas) {
   const std::vector<std::string> points = {"van-9 2026-11-27T07:00:00Z 52.5,13.4 v=7.5"};
@@ -662,6 +805,46 @@ TEST(TrackDialects, HemispheresStandInTheValueOrBesideIt) {
               ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,-13.4"));
   EXPECT_THAT(Csv()("timestampMs,latitudeE7,longitudeE7\n1795762800000,525000000,134000000\n").points,
               ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+}
+
+TEST(TrackDialects, HemispheresMayBeWords) {
+  auto read = [](const std::string& ns, const std::string& ew) {
+    return Csv()("time_s,lat,NS,lon,EW\n1795762800,33.9," + ns + ",151.2," + ew + "\n");
+  };
+  EXPECT_THAT(read("South", "East").points, ElementsAre("van-7 2026-11-27T07:00:00Z -33.9,151.2"));
+  EXPECT_THAT(read("sur", "W").points, ElementsAre("van-7 2026-11-27T07:00:00Z -33.9,-151.2"));
+  EXPECT_THAT(read("NORD", "west").points, ElementsAre("van-7 2026-11-27T07:00:00Z 33.9,-151.2"));
+  EXPECT_THAT(read("", "-").points, ElementsAre("van-7 2026-11-27T07:00:00Z 33.9,151.2"));
+  // Ouest, Ost; sever is north.
+  EXPECT_THAT(read("N", "O").error, HasSubstr("file:2: EW: \"O\" is neither east nor west"));
+  EXPECT_THAT(read("sever", "E").error, HasSubstr("NS: \"sever\" is neither north nor south"));
+  // Nanoseconds.
+  Read nanos = Csv()("time_s,ns,lat,lon\n1795762800,123456789,52.5,13.4\n");
+  EXPECT_THAT(nanos.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+  EXPECT_THAT(nanos.notes, ElementsAre("not read: ns"));
+}
+
+TEST(TrackDialects, DegreesMayHaveMinutesAndSeconds) {
+  auto place = [](const std::string& lat, const std::string& lon) {
+    Read read = Csv()("time_s;lat;lon\n1795762800;" + lat + ";" + lon + "\n");
+    return read.points.size() == 1 ? read.points[0].substr(27) : read.error;
+  };
+  EXPECT_EQ(place("52 31.234 N", "13 24.5 W"), "52.52057,-13.40833");
+  EXPECT_EQ(place("52\xc2\xb0 31.234'",
+                  "-13\xc2\xb0"
+                  "24.5'"),
+            "52.52057,-13.40833");
+  EXPECT_EQ(place("52\xc2\xb0"
+                  "31'14.04\"N",
+                  "13 24 30"),
+            "52.52057,13.40833");
+  EXPECT_EQ(place("S 52 31,234", "013\xc2\xb0 24\xe2\x80\xb2 30\xe2\x80\xb3 E"), "-52.52057,13.40833");
+  EXPECT_THAT(place("52 61.0", "13"), HasSubstr("latitude: \"52 61.0\" is not a number"));
+  EXPECT_THAT(place("52 3 4 5", "13"), HasSubstr("is not a number"));
+  EXPECT_THAT(place("52.5 3", "13"), HasSubstr("is not a number"));
+  // What NMEA has, in a table.
+  EXPECT_THAT(place("5231.2340N", "01324.5000E"),
+              HasSubstr("latitude: \"5231.2340N\" has degrees and minutes in one number"));
 }
 
 // ---- what comes later ----

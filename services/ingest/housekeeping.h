@@ -19,7 +19,7 @@ struct HousekeepingOptions {
   absl::Duration sweep = absl::Seconds(10);
 };
 
-// Each runs on a thread of its own: a drop may wait for a long query. All outlive the chores.
+// On a thread of its own: a drop may wait for a long query. All outlive the chores.
 Chore KeepPartitionsChore(PartitionKeeper& partitions, HousekeepingOptions options);
 // `store_now` asks the store what time it is.
 Chore CompareClocksChore(std::function<absl::StatusOr<absl::Time>()> store_now, ClockCheck& clocks, const Clock& clock,

@@ -181,8 +181,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                            [&clocks] { return absl::ToDoubleSeconds(clocks.store_ahead()); });
   metrics.AddCallbackGauge("waybill_clock_behind_fleet", "1 while nearly all drivers report points of the future.",
                            [&clocks] { return clocks.fleet_ahead() ? 1.0 : 0.0; });
-  Chores partition_keeping({compare_clocks, KeepPartitionsChore(partitions, {})}, clock, log);
+  Chores clock_comparing({compare_clocks}, clock, log);  // not behind a drop that waits
+  Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
   Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
+  clock_comparing.Start();
   partition_keeping.Start();
   sweeping.Start();
 
@@ -205,6 +207,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   watches.Stop();
   server.Drain(clock.Steady() + options.drain);
   sweeping.Stop();
+  clock_comparing.Stop();
+  partitions.Stop();
   partition_keeping.Stop();
   location_log.Stop();
   feeder.Stop();

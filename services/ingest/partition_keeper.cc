@@ -23,6 +23,8 @@ bool IsLeftAlone(const absl::Status& status) { return storage::Sqlstate(status) 
 }  // namespace
 
 absl::Status PartitionKeeper::Keep() {
+  const auto stopping = [this] { return stopping_.load(std::memory_order_relaxed); };
+  if (stopping()) return absl::OkStatus();
   storage::ConnectionOptions connection_options = storage::MigrationConnectionOptions();
   connection_options.application_name = "waybill-partitions";
   connection_options.statement_timeout = options_.statement_timeout;
@@ -63,6 +65,7 @@ absl::Status PartitionKeeper::Keep() {
   }
   std::set<absl::CivilDay> left_alone;
   for (absl::CivilDay day : missing) {
+    if (stopping()) return absl::OkStatus();
     absl::Status made = storage::MakePartition(**connection, day);
     if (IsLeftAlone(made)) {
       left_alone.insert(day);
@@ -76,6 +79,7 @@ absl::Status PartitionKeeper::Keep() {
   left_alone_ = std::move(left_alone);
 
   for (const Partition& partition : list->days) {
+    if (stopping()) return absl::OkStatus();
     if (partition.day >= last_wanted) break;
     if (!done("dropping", partition.day, storage::DropPartition(**connection, *list, partition))) continue;
     log_.Info("history dropped", {{"day", DayText(partition.day)}});
@@ -85,7 +89,7 @@ absl::Status PartitionKeeper::Keep() {
     if (!std::exchange(told_of_rest_, true)) {
       log_.Warn("driver_locations has a DEFAULT partition", {{"table", list->rest}});
     }
-    for (int trims = 0; trims < kTrimsMax; ++trims) {
+    for (int trims = 0; trims < kTrimsMax && !stopping(); ++trims) {
       auto trimmed = storage::TrimRest(**connection, oldest);
       if (!done("trimming the DEFAULT partition before", last_wanted, trimmed.status())) break;
       if (*trimmed < storage::kTrimMax) break;

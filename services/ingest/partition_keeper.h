@@ -2,6 +2,7 @@
 // fails stops no other.
 #pragma once
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <utility>
@@ -33,6 +34,8 @@ class PartitionKeeper {
   // Does what there is to do. The error names all that failed. That somebody detached a day by hand, or added a DEFAULT
   // partition, is no error; it is told once.
   absl::Status Keep();
+  // Keep ends before the next day, and does nothing any more. From any thread.
+  void Stop() { stopping_.store(true, std::memory_order_relaxed); }
 
  private:
   const std::string database_url_;
@@ -40,6 +43,7 @@ class PartitionKeeper {
   const Logger& log_;
   IngestMetrics& metrics_;
   const PartitionOptions options_;
+  std::atomic<bool> stopping_{false};
   std::set<absl::CivilDay> left_alone_;  // and told of
   bool told_of_rest_ = false;
 };

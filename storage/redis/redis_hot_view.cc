@@ -118,6 +118,12 @@ RedisHotView::RedisHotView(const RedisUrl& url, const RedisHotViewOptions& optio
 
 absl::StatusOr<ViewState> RedisHotView::Publish(const HotUpdate& update) {
   const std::vector<ScriptCall> puts = PutCalls(update.newest);
+  // Whatever was refused is published again, and its moves with it: until the positions are taken, they go alone, lest
+  // each attempt adds the moves to the stream once more.
+  if (puts_refused_) {
+    if (absl::Status put = RunScript(publisher_, PutScript(), puts).status(); !put.ok()) return put;
+    puts_refused_ = false;
+  }
   pipeline_.Clear();
   for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
   for (const DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
@@ -130,11 +136,14 @@ absl::StatusOr<ViewState> RedisHotView::Publish(const HotUpdate& update) {
     if (IsUnknownScript(reply)) {
       unknown = true;
     } else if (reply.IsError()) {
+      puts_refused_ = i < puts.size();
       return RedisErrorStatus(reply.Text());
     }
   }
   if (unknown) {
-    if (absl::Status put = RunScript(publisher_, PutScript(), puts).status(); !put.ok()) return put;
+    absl::Status put = RunScript(publisher_, PutScript(), puts).status();
+    puts_refused_ = !put.ok();
+    if (!put.ok()) return put;
   }
   // A server that restarted brings its mark back, and what else it had saved: older positions than it has acknowledged.
   const bool same_connection =

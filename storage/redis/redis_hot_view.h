@@ -33,6 +33,7 @@ class RedisHotView final : public HotView {
   RedisConnection publisher_;   // Publish's
   RedisPipeline pipeline_;      // Publish's: the buffer is kept
   int64_t published_over_ = 0;  // Publish's: the publisher's times_connected
+  bool puts_refused_ = false;   // Publish's: Redis refused a position, though it took the moves beside it
   std::string mark_;            // the mark as BeginRebuild found or made it
   RedisPool pool_;
 };

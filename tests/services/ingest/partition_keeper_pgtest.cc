@@ -1,5 +1,6 @@
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fmt/format.h"
@@ -9,6 +10,7 @@
 #include "services/ingest/partition_keeper.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/migrate.h"
+#include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 
 namespace waybill::ingest {
@@ -87,6 +89,23 @@ TEST_F(PartitionKeeperTest, OneDayThatFailsStopsNoOther) {
   EXPECT_THAT(std::string(kept.message()), HasSubstr("dropping " + storage::DayText(today_ - 9)));
   EXPECT_THAT(Days(), ElementsAre(-1, 0, 2));
   EXPECT_EQ(Metric("waybill_partitions_failing"), 2);
+}
+
+// The day in whose making it is told to stop is made, and no other.
+TEST_F(PartitionKeeperTest, StopsBetweenTwoDays) {
+  sql().Exec("BEGIN; LOCK TABLE driver_locations IN ACCESS EXCLUSIVE MODE");
+  std::thread keeping([this] { EXPECT_TRUE(keeper_->Keep().ok()); });
+  testing::Sql other(database_.url());
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] {
+    return other.Value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'driver_locations'::regclass") !=
+           "0";
+  }));
+  keeper_->Stop();
+  sql().Exec("COMMIT");
+  keeping.join();
+  EXPECT_THAT(Days(), ::testing::SizeIs(::testing::Le(1)));
+  EXPECT_TRUE(keeper_->Keep().ok());
+  EXPECT_THAT(Days(), ::testing::SizeIs(::testing::Le(1)));
 }
 
 TEST_F(PartitionKeeperTest, ADayDetachedByHandIsLeftAloneAndNoFailure) {

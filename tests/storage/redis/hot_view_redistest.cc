@@ -56,6 +56,26 @@ TEST(RedisHotView, KeepsTheStreamCapped) {
   EXPECT_LE(std::stoi(RedisCommand(redis.url(), {"XLEN", "location_events"}).value()), 600);
 }
 
+// Somebody put something else in a driver's place: the feeder publishes again and again.
+TEST(RedisHotView, MovesBesideAPositionThatIsRefusedAreNotAddedWithEachAttempt) {
+  TestRedis redis;
+  RedisHotView view(RedisUrl::Parse(redis.url()).value(), {});
+  auto moves = [&] { return RedisCommand(redis.url(), {"XLEN", "location_events"}).value(); };
+  ASSERT_TRUE(RedisCommand(redis.url(), {"SET", "driver:ada", "x"}).ok());
+  HotUpdate update;
+  update.moves = {Ada(0), Ada(1)};
+  update.newest = {{Ada(1), absl::Seconds(30)}};
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    EXPECT_FALSE(view.Publish(update).ok());
+    EXPECT_EQ(moves(), "2");
+  }
+  ASSERT_TRUE(RedisCommand(redis.url(), {"DEL", "driver:ada"}).ok());
+  EXPECT_TRUE(view.Publish(update).ok());
+  EXPECT_EQ(moves(), "4") << "once more: which of them were added is not remembered";
+  EXPECT_TRUE(view.Publish(update).ok());
+  EXPECT_EQ(moves(), "6");
+}
+
 TEST(RedisHotView, AHashLivesAsLongAsItsPositionIsFresh) {
   TestRedis redis;
   RedisHotView view(RedisUrl::Parse(redis.url()).value(), {});

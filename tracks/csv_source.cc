@@ -105,7 +105,8 @@ class CsvSource final : public TrackSource {
       const bool unended = unended_;
       if (header_.columns.empty()) {
         std::string wrong = Begin(line);
-        if (!wrong.empty() && Join(line, [this](std::string_view row) { return IsHeader(row); })) wrong = Begin(row_);
+        if (!wrong.empty() && LeavesOpen(line) && Join(line, [this](std::string_view row) { return IsHeader(row); }))
+          wrong = Begin(row_);
         if (!wrong.empty()) return Found::Broken(first, wrong);
         continue;
       }
@@ -156,6 +157,12 @@ class CsvSource final : public TrackSource {
 
   bool IsRow(std::string_view row) {
     return SplitRow(row, separator_, fields_) == Split::kWhole && fields_.size() >= header_.names.size();
+  }
+  // Whether the line may be the beginning of a header.
+  bool LeavesOpen(std::string_view line) {
+    const std::string_view separators = kSeparators;
+    return std::any_of(separators.begin(), separators.end(),
+                       [&](char separator) { return SplitRow(line, separator, fields_) == Split::kOpen; });
   }
   bool IsHeader(std::string_view row) {
     const Guessed guessed = Guess(row);

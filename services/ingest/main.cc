@@ -86,7 +86,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options);
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for readiness
-  storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
+  // One that hangs, and was begun at the end of a drain, is over before the watchdog loses its patience.
+  storage::ConnectionOptions read_connection = storage::ReadConnectionOptions();
+  read_connection.statement_timeout = absl::Seconds(8);
+  storage::Pool reads(options.database_url, read_connection, read_pool);
   storage::PostgresLocationHistory history(reads);
   // For rebuilding the hot view: in parts that are small enough, however busy the database is.
   storage::ConnectionOptions part_connection = storage::ReadConnectionOptions();

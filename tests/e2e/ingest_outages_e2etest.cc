@@ -1,6 +1,9 @@
 // Postgres or Redis goes away under load, hangs, or comes back empty; clients misbehave: nothing that was acked is
 // lost, memory stays bounded, and all is well again by itself.
 #include <algorithm>
+#include <csignal>
+#include <list>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -491,6 +494,41 @@ TEST_F(IngestOutagesTest, SigtermWhilePostgresIsAwayEndsInTime) {
   ExpectAcks();
   stack_->ConnectAgain();
   ExpectNothingLost();
+}
+
+// Each of those that run takes until its statement is given up; those that wait are nobody's any more.
+TEST_F(IngestOutagesTest, SigtermWhilePostgresHangsAndReadsWaitEndsInTime) {
+  OwnPostgres();
+  Start({"--drain", "1s"});
+  StartLoad();
+  load_.reset();
+  constexpr int kReads = 40;
+  struct Call {
+    grpc::ClientContext context;
+    pb::GetTrackResponse response;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<pb::GetTrackResponse>> reader;
+  };
+  std::list<Call> calls;
+  grpc::CompletionQueue queue;
+  pb::GetTrackRequest request;
+  request.set_driver_id("nobody");
+  postgres_->Signal(SIGSTOP);
+  for (int i = 0; i < kReads; ++i) {
+    Call& call = calls.emplace_back();
+    call.reader = stub_->AsyncGetTrack(&call.context, request, &queue);
+    call.reader->Finish(&call.response, &call.status, &call);
+  }
+  EXPECT_TRUE(Eventually(kLongEnough, [&] { return replica_->Metric("waybill_workers_queue_depth") >= 30; }));
+  EXPECT_EQ(replica_->Stop(absl::Seconds(20)), 0) << Log();
+  postgres_->Signal(SIGCONT);
+  for (int i = 0; i < kReads; ++i) {
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+    EXPECT_EQ(static_cast<Call*>(tag)->status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  }
+  queue.Shutdown();
 }
 
 }  // namespace

@@ -722,6 +722,8 @@ TEST(TrackDialects, AQuotedFieldMayGoOnForLines) {
   EXPECT_THAT(read.error, HasSubstr("file:7: time_s")) << "lines are still counted";
   EXPECT_THAT(Csv()("\"note\n(yours)\",time_s,lat,lon\nx,1795762800,52.5,13.4\n").points,
               ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
+  EXPECT_THAT(Csv()("of my van\nid,time_s,lat,lon\nx,1795762800,52.5,13.4\n").error,
+              HasSubstr("file:1: the first line names no column"));
   // A quote that nobody closes costs its own line only.
   Read open = SkippingBad(Csv())(
       "time_s,lat,lon,note\n1795762800,52.5,13.4,\"a\n1795762801,52.5,13.4,b\n1795762802,52.5,13.4,\"c\n"

@@ -120,6 +120,7 @@ class DeployTest(unittest.TestCase):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
         dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
         targets = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE))
+        self.assertIn("-e", compose["redis"]["healthcheck"]["test"], "a refused ping would count as healthy")
         for name, service in compose.items():
             if "build" in service:
                 self.assertIn(service["build"]["target"], targets, name)

@@ -9,6 +9,7 @@
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "services/rpc/deadline.h"
+#include "services/rpc/listen_addresses.h"
 
 namespace waybill::rpc {
 namespace {
@@ -79,11 +80,18 @@ Method& Server::Add(std::string_view name, RpcType type, const Descriptor* reque
 }
 
 absl::Status Server::Start() {
+  const absl::StatusOr<std::vector<std::string>> addresses = ListenAddresses(options_.address);
+  if (!addresses.ok()) {
+    return absl::UnavailableError(
+        fmt::format("cannot listen on {}: {}", options_.address, std::string(addresses.status().message())));
+  }
   google::protobuf::SetLogHandler(nullptr);  // else every malformed request prints a line to stderr
   IgnoreLockOrder();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(options_.address, grpc::InsecureServerCredentials(), &port_);
+  for (const std::string& address : *addresses) {  // one that cannot be had is an error, of a name it would not be
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+  }
   builder.SetMaxReceiveMessageSize(options_.request_bytes_max);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options_.metadata_bytes_max);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.streams_max);

@@ -26,7 +26,8 @@
 namespace waybill::rpc {
 
 struct ServerOptions {
-  std::string address = "127.0.0.1:0";                // port 0: any free one, see Server::port()
+  // Port 0: any free one, see Server::port(). A name: all its addresses that this machine has.
+  std::string address = "127.0.0.1:0";
   int queues = 1;                                     // threads that serve calls; two at most pay on a two-core machine
   int request_bytes_max = 1 << 20;                    // larger: RESOURCE_EXHAUSTED
   int metadata_bytes_max = 64 << 10;                  // larger: RESOURCE_EXHAUSTED, and so may be other calls beside
@@ -77,7 +78,8 @@ class Server {
     };
   }
 
-  // Listens and serves. Every service turns SERVING. UNAVAILABLE when the address cannot be had.
+  // Listens and serves. Every service turns SERVING. UNAVAILABLE, with why, when the address, or one of a name's,
+  // cannot be had.
   absl::Status Start();
   int port() const { return port_; }
   Health& health() { return health_; }

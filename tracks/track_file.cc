@@ -8,12 +8,12 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "tracks/file_bytes.h"
 #include "tracks/track_source.h"
 #include "tracks/track_time.h"
 
@@ -45,45 +45,13 @@ struct CloseGz {
 };
 using GzFile = std::unique_ptr<gzFile_s, CloseGz>;
 
-// A file, or standard input or output for "-". Null: errno says why.
-GzFile OpenGz(const std::string& path, int standard, const char* mode) {
+// A file, or standard output for "-". Null: errno says why.
+GzFile OpenGz(const std::string& path, const char* mode) {
   errno = 0;
   if (path != "-") return GzFile(gzopen(path.c_str(), mode));
-  int copy = dup(standard);
+  int copy = dup(STDOUT_FILENO);
   return GzFile(copy < 0 ? nullptr : gzdopen(copy, mode));
 }
-
-// What was compressed comes out plain; what was not comes out as it is.
-class FileBytes final : public ByteSource {
- public:
-  // `size`: of the file as it lies there; nullopt when it has none.
-  FileBytes(GzFile file, std::optional<uint64_t> size) : file_(std::move(file)), size_(size) {
-    gzbuffer(file_.get(), 128 * 1024);
-  }
-
-  absl::StatusOr<size_t> Read(char* to, size_t size) override {
-    int got = gzread(file_.get(), to, static_cast<unsigned>(size));
-    int code = Z_OK;
-    const char* message = gzerror(file_.get(), &code);
-    if (got < 0 && code == Z_ERRNO) return absl::UnavailableError("cannot be read: " + ErrnoText());
-    // At the end of a file that was cut off there are no more bytes, and Z_BUF_ERROR.
-    if (got < 0 || (got == 0 && code == Z_BUF_ERROR)) {
-      return absl::InvalidArgumentError(code == Z_BUF_ERROR ? "the compressed data break off"
-                                                            : fmt::format("cannot be unpacked: {}", message));
-    }
-    return static_cast<size_t>(got);
-  }
-
-  std::optional<double> Share() const override {
-    z_off_t at = gzoffset(file_.get());
-    if (!size_ || *size_ == 0 || at < 0) return std::nullopt;
-    return std::min(1.0, static_cast<double>(at) / static_cast<double>(*size_));
-  }
-
- private:
-  GzFile file_;
-  std::optional<uint64_t> size_;
-};
 
 class TextBytes final : public ByteSource {
  public:
@@ -324,13 +292,12 @@ absl::StatusOr<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string
     if (!format.ok()) return format.status();
     options.format = *format;
   }
-  GzFile file = OpenGz(path, STDIN_FILENO, "rb");
-  if (!file) return absl::NotFoundError(fmt::format("cannot read {}: {}", name, ErrnoText()));
-  std::error_code error;
-  std::optional<uint64_t> size;
-  if (path != "-" && std::filesystem::is_regular_file(path, error)) size = std::filesystem::file_size(path, error);
+  absl::StatusOr<std::unique_ptr<ByteSource>> bytes = OpenBytes(path);
+  if (!bytes.ok()) {
+    return absl::NotFoundError(fmt::format("cannot read {}: {}", name, std::string(bytes.status().message())));
+  }
   std::unique_ptr<TrackReader> reader(new TrackReader(std::move(name), std::move(options)));
-  absl::Status begun = reader->Begin(std::make_unique<FileBytes>(std::move(file), size));
+  absl::Status begun = reader->Begin(*std::move(bytes));
   if (!begun.ok()) return begun;
   return reader;
 }
@@ -408,7 +375,7 @@ absl::StatusOr<std::unique_ptr<TrackWriter>> TrackWriter::Create(const std::stri
     if (!told.ok()) return told.status();
     format = *told;
   }
-  GzFile file = OpenGz(path, STDOUT_FILENO, EndsWith(Lowered(path), ".gz") ? "wb" : "wbT");
+  GzFile file = OpenGz(path, EndsWith(Lowered(path), ".gz") ? "wb" : "wbT");
   if (!file) return absl::UnavailableError(fmt::format("{} cannot be written: {}", name, ErrnoText()));
   switch (*format) {
     case TrackFormat::kCsv:

@@ -530,6 +530,40 @@ TEST_F(TrackFile, ACompressedFileThatBreaksOffIsAnErrorBehindItsWholeLines) {
   EXPECT_LT(read, points.size());
 }
 
+TEST_F(TrackFile, MembersOfACompressedFileAreReadOneBehindTheOther) {
+  std::vector<DriverPosition> first, second;
+  for (int i = 0; i < 20'000; ++i) first.push_back(Position("d", i * 1'000'003LL, i * 31 / 1e4, i * 73 / 1e4));
+  second.push_back(Position("e", 0, 1, 2));
+  WriteAll(Path("first.csv.gz"), first);
+  WriteAll(Path("second.csv.gz"), second);
+  const std::string one = Slurp(Path("first.csv.gz")), other = Slurp(Path("second.csv.gz"));
+  for (const std::string& padding : {std::string(), std::string(512, '\0'), std::string(300'000, '\0')}) {
+    Spill(Path("both.csv.gz"), one + padding + other + padding);
+    const auto points = ReadTrackFile(Path("both.csv.gz"), {});
+    ASSERT_TRUE(points.ok()) << points.status();
+    ASSERT_EQ(points->size(), first.size() + 1);
+    EXPECT_EQ(points->back(), second[0]);
+  }
+  // What is no member loses whatever stands behind it, and says so, behind all that came before.
+  for (const std::string between : {"\n", "x", "\x1f", "\x1f\x8c"}) {
+    Spill(Path("both.csv.gz"), one + between + other);
+    auto reader = TrackReader::Open(Path("both.csv.gz"), {});
+    ASSERT_TRUE(reader.ok());
+    size_t read = 0;
+    absl::Status end;
+    for (; end.ok(); ++read) {
+      auto point = (*reader)->Next();
+      end = point.status();
+      if (!point.ok()) break;
+      ASSERT_TRUE(point->has_value()) << "it ends as if all were well";
+      ASSERT_EQ(**point, first[read]);
+    }
+    EXPECT_EQ(read, first.size());
+    EXPECT_EQ(end.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(end.message()), HasSubstr("behind the compressed data"));
+  }
+}
+
 // ---- properties ----
 
 DriverPosition AnyPosition() {

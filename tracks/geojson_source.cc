@@ -285,29 +285,57 @@ class GeoJsonSource final : public TrackSource {
     return series;
   }
 
+  // Of several lines: those whose values are known to belong to a line, by a list for each or by one that goes on from
+  // line to line. nullopt: the times are not. A line without times may just lack its list, and those of the next be in
+  // its place; so nothing of the feature is given out.
+  std::optional<std::vector<Series>> SeriesOfLines(const json& feature, const json& lines, size_t total) {
+    std::vector<Series> kept;
+    for (const Series& series : SeriesOf(feature)) {
+      const bool nested = IsNested(series);
+      const size_t has = series.values->size();
+      const bool times = series.field.meaning == Meaning::kTime;
+      if (has == (nested ? lines.size() : total) && !(nested && IsCut())) {
+        kept.push_back(series);
+      } else if (IsCut()) {
+        if (times) return std::nullopt;  // told as what the file breaks off in
+      } else if (times) {
+        Bad(fmt::format("has {} lines of {} coordinates and {} {}, so that none is known to belong to another; GPX, if "
+                        "it was converted from that, can be replayed as it is",
+                        lines.size(), total, has, series.name),
+            static_cast<int64_t>(total));
+        return std::nullopt;
+      } else {
+        notes_.Count(fmt::format("{} whose number is not that of the coordinates are not read", series.name));
+      }
+    }
+    return kept;
+  }
+
+  static bool IsNested(const Series& series) {
+    return std::any_of(series.values->begin(), series.values->end(), [](const json& one) { return one.is_array(); });
+  }
+
   void ReadLines(const json& feature, const json& lines) {
     if (!lines.is_array()) return Bad("has no array of lines");
-    const std::vector<Series> all = SeriesOf(feature);
     size_t total = 0;
     for (const json& line : lines) total += line.is_array() ? line.size() : 0;
+    const std::optional<std::vector<Series>> all = SeriesOfLines(feature, lines, total);
+    if (!all) return;
     size_t before = 0;
     for (size_t i = 0; i < lines.size(); ++i) {
       std::vector<Series> series;
       std::vector<json> parts;  // of those that go on from line to line
-      parts.reserve(all.size());
-      for (const Series& of_all : all) {
-        const bool nested = !of_all.values->empty() && of_all.values->front().is_array();
-        if (nested && i < of_all.values->size() && (*of_all.values)[i].is_array()) {
+      parts.reserve(all->size());
+      for (const Series& of_all : *all) {
+        if (IsNested(of_all)) {
           series.push_back({of_all.field, of_all.name, &(*of_all.values)[i]});
-        } else if (!nested && of_all.values->size() == total) {
-          auto begin = of_all.values->begin() + static_cast<std::ptrdiff_t>(before);
-          parts.push_back(json(json::value_t::array));
-          parts.back().insert(parts.back().end(), begin,
-                              begin + static_cast<std::ptrdiff_t>(lines[i].is_array() ? lines[i].size() : 0));
-          series.push_back({of_all.field, of_all.name, &parts.back()});
-        } else if (!IsCut()) {
-          series.push_back({of_all.field, of_all.name, of_all.values});  // of another length, and told so
+          continue;
         }
+        auto begin = of_all.values->begin() + static_cast<std::ptrdiff_t>(before);
+        parts.push_back(json(json::value_t::array));
+        parts.back().insert(parts.back().end(), begin,
+                            begin + static_cast<std::ptrdiff_t>(lines[i].is_array() ? lines[i].size() : 0));
+        series.push_back({of_all.field, of_all.name, &parts.back()});
       }
       ReadLine(feature, lines[i], series, lines[i].size());
       before += lines[i].is_array() ? lines[i].size() : 0;

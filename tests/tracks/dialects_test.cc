@@ -175,7 +175,7 @@ TEST(TrackDialects, AUnitMayStandBehindTheValue) {
   Understood read = Csv()("time_s,lat,lon,speed,course,accuracy\n1795762800,52.5,13.4,36 km/h,91.5\xc2\xb0,4 m\n");
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10 h=91.5 a=4"));
-  Read parsecs = Csv()("time_s,lat,lon,speed\n1,52.5,13.4,36 parsecs\n");
+  Understood parsecs = Csv()("time_s,lat,lon,speed\n1,52.5,13.4,36 parsecs\n");
   EXPECT_THAT(parsecs.points, ElementsAre("van-7 1970-01-01T00:00:01Z 52.5,13.4"));
   EXPECT_THAT(parsecs.notes, ElementsAre("speed is not known where it is no number, such as \"36 parsecs\" (1)"));
 }
@@ -213,7 +213,7 @@ TEST(TrackDialects, AnEmptyMeasurementIsNotKnown) {
 }
 
 TEST(TrackDialects, AMeasurementThatMakesNoSenseCostsOnlyItself) {
-  Read read = Csv()(
+  Understood read = Csv()(
       "time_s,lat,lon,speed,heading,accuracy\n1795762800,52.5,13.4,fast,400,\xc2\xb1"
       "5 m\n1795762801,52.5,13.4,slow,655.35,3\n");
   EXPECT_THAT(read.points,
@@ -224,12 +224,12 @@ TEST(TrackDialects, AMeasurementThatMakesNoSenseCostsOnlyItself) {
                                       "heading beyond 360 is not known (2)",
                                       "speed is not known where it is no number, such as \"fast\" (2)"));
   // What ships say where they do not know.
-  Read ais = Csv()("time_s,lat,lon,sog,heading\n1795762800,52.5,13.4,102.3,511\n");
+  Understood ais = Csv()("time_s,lat,lon,sog,heading\n1795762800,52.5,13.4,102.3,511\n");
   EXPECT_THAT(ais.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
 }
 
 TEST(TrackDialects, ACommaBeforeThreeDigitsMayGroupThem) {
-  Read grouped = Csv()("time_s,lat,lon,accuracy\n1795762800,52.5,13.4,\"1,500\"\n");
+  Understood grouped = Csv()("time_s,lat,lon,accuracy\n1795762800,52.5,13.4,\"1,500\"\n");
   EXPECT_THAT(grouped.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
   EXPECT_THAT(grouped.notes, ElementsAre("accuracy is not known where it is no number, such as \"1,500\" (1)"));
   EXPECT_THAT(Csv()("time_s;lat;lon;accuracy\n1795762800;52,5;13,4;1,500\n").points,
@@ -240,7 +240,7 @@ TEST(TrackDialects, ACommaBeforeThreeDigitsMayGroupThem) {
 
 TEST(TrackDialects, AUnitThatOnlyUsuallyGoesWithANameIsToldAndYields) {
   const std::string vel = "time_s,lat,lon,vel\n1795762800,52.5,13.4,36\n";
-  Read read = Csv()(vel);
+  Understood read = Csv()(vel);
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
   EXPECT_THAT(read.notes, ElementsAre("vel is taken as km/h, as OwnTracks means it; --speed-unit says another"));
   Reading in_mps = Csv();
@@ -250,13 +250,13 @@ TEST(TrackDialects, AUnitThatOnlyUsuallyGoesWithANameIsToldAndYields) {
   EXPECT_THAT(Csv()("time_s,lat,lon,sog\n1795762800,52.5,13.4,36\n").notes,
               ElementsAre("sog is taken as knots, as AIS means it; --speed-unit says another"));
   // OwnTracks says who it is.
-  Read owntracks = GeoJson()(R"({"_type":"location","tst":1795762800,"lat":52.5,"lon":13.4,"vel":36})");
+  Understood owntracks = GeoJson()(R"({"_type":"location","tst":1795762800,"lat":52.5,"lon":13.4,"vel":36})");
   EXPECT_THAT(owntracks.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
   EXPECT_THAT(owntracks.notes, IsEmpty());
 }
 
 TEST(TrackDialects, OfSeveralSpeedsTheOneThatNamesItsUnitIsTaken) {
-  Read read = Csv()("time_s,lat,lon,speed,speed_kmh\n1795762800,52.5,13.4,22.4,36\n");
+  Understood read = Csv()("time_s,lat,lon,speed,speed_kmh\n1795762800,52.5,13.4,22.4,36\n");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=10"));
   EXPECT_THAT(read.notes, ElementsAre("speed_kmh is taken, not speed"));
 }
@@ -662,7 +662,7 @@ TEST(TrackDialects, APointsNameIsNoDriver) {
 }
 
 TEST(TrackDialects, TimesThatAreRaggedAreAnErrorNotACrash) {
-  Read read =
+  Understood read =
       GeoJson()(R"({"type":"Feature","geometry":{"type":"MultiLineString","coordinates":[[[13,52]],[[13.1,52.1]]]},)"
                 R"("properties":{"coordTimes":[["2026-11-27T07:00:00Z"],"2026-11-27T07:01:00Z"]}})");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52,13"));
@@ -670,7 +670,7 @@ TEST(TrackDialects, TimesThatAreRaggedAreAnErrorNotACrash) {
 }
 
 TEST(TrackDialects, WhatALineHasAsAWholeIsListedAsNotRead) {
-  Read read =
+  Understood read =
       GeoJson()(R"({"type":"Feature","geometry":{"type":"LineString","coordinates":[[13,52]]},)"
                 R"("properties":{"coordTimes":["2026-11-27T07:00:00Z"],"name":"van-7","speed":7,"color":"red"}})");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52,13"));
@@ -678,13 +678,49 @@ TEST(TrackDialects, WhatALineHasAsAWholeIsListedAsNotRead) {
 }
 
 TEST(TrackDialects, RecordsAloneAreRead) {
-  Read plain = GeoJson()(R"([{"lat":52.5,"lon":13.4,"time":"2026-11-27T07:00:00Z","speed":3,"note":"x"}])");
+  Understood plain = GeoJson()(R"([{"lat":52.5,"lon":13.4,"time":"2026-11-27T07:00:00Z","speed":3,"note":"x"}])");
   EXPECT_THAT(plain.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 v=3")) << plain.error;
   EXPECT_THAT(plain.notes, ElementsAre("not read: note"));
-  Read google = GeoJson()(
+  Understood google = GeoJson()(
       R"({"locations":[{"latitudeE7":525000000,"longitudeE7":134000000,"timestampMs":"1795762800000","accuracy":12}]})");
   EXPECT_THAT(google.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4 a=12")) << google.error;
   EXPECT_THAT(GeoJson()(R"([{"latitude":52.5,"time":"2026-11-27T07:00:00Z"}])").error, HasSubstr("no track"));
+}
+
+// togeojson leaves out the list of times of a segment that has none.
+TEST(TrackDialects, ALineNeverGetsTheTimesOfAnother) {
+  const char* kTwo = R"({"type":"MultiLineString","coordinates":[[[13.4,51],[13.4,52]],[[13.4,53],[13.4,54]]]})";
+  const std::string after = Feature(kPlace, R"({"time":"2026-11-27T07:00:00Z"})");
+  for (const char* properties :
+       {R"({"coordinateProperties":{"times":[["2026-11-27T10:00:03Z","2026-11-27T10:00:04Z"]]}})",
+        R"({"coordTimes":[[1795762803,1795762804]]})", R"({"coordTimes":[1795762803,1795762804]})",
+        R"({"coordTimes":[[1795762803,1795762804],[1795762803,1795762804],[1795762803,1795762804]]})",
+        R"({"coordTimes":[null,[1795762803,1795762804],[1795762803,1795762804]]})", R"({"coordTimes":[]})"}) {
+    const std::string text = Collection({Feature(kTwo, properties), after});
+    Understood read = GeoJson()(text);
+    EXPECT_THAT(read.points, IsEmpty()) << properties;
+    EXPECT_THAT(read.error, HasSubstr("feature 1 has 2 lines of 4 coordinates and")) << properties;
+    read = SkippingBad(GeoJson())(text);
+    EXPECT_THAT(read.points, SizeIs(1)) << properties;
+    EXPECT_EQ(read.skipped, 4) << properties;
+  }
+  // Where the file breaks off in it, nobody knows how many lines there were.
+  const std::string feature = Feature(kTwo, R"({"coordTimes":[[1795762803,1795762804]]})");
+  const std::string cut = feature.substr(0, feature.find(",[[13.4,53]"));
+  EXPECT_THAT(SkippingBad(GeoJson())("{\"type\":\"FeatureCollection\",\"features\":[" + after + "," + cut).points,
+              SizeIs(1));
+}
+
+TEST(TrackDialects, ALineNeverGetsTheSpeedsOfAnother) {
+  const char* kTwo = R"({"type":"MultiLineString","coordinates":[[[13.4,51],[13.4,52]],[[13.4,53],[13.4,54]]]})";
+  for (const char* speeds : {"[[1,2]]", "[1,2]", "[[1,2],[3,4],[5,6]]"}) {
+    Understood read = GeoJson()(Feature(
+        kTwo,
+        fmt::format(R"({{"coordTimes":[[1795762800,1795762801],[1795762802,1795762803]],"speeds":{}}})", speeds)));
+    EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 51,13.4", "van-7 2026-11-27T07:00:01Z 52,13.4",
+                                         "van-7 2026-11-27T07:00:02Z 53,13.4", "van-7 2026-11-27T07:00:03Z 54,13.4"));
+    EXPECT_THAT(read.notes, Contains("speeds whose number is not that of the coordinates are not read (1)"));
+  }
 }
 
 TEST(TrackDialects, ListsOfLocationsAreRead) {
@@ -716,7 +752,7 @@ TEST(TrackDialects, LongitudesThatGoOnBeyondTheDateLineAreBroughtBack) {
 // ---- separators, hemispheres ----
 
 TEST(TrackDialects, AQuotedFieldMayGoOnForLines) {
-  Read read = Csv()(
+  Understood read = Csv()(
       "time_s,lat,lon,note\n1795762800,52.5,13.4,\"a\r\n\"\"b\"\"\n\nc\"\n1795762801,52.5,13.4,d\nx,52.5,13.4,e\n");
   EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4", "van-7 2026-11-27T07:00:01Z 52.5,13.4"));
   EXPECT_THAT(read.error, HasSubstr("file:7: time_s")) << "lines are still counted";
@@ -725,7 +761,7 @@ TEST(TrackDialects, AQuotedFieldMayGoOnForLines) {
   EXPECT_THAT(Csv()("of my van\nid,time_s,lat,lon\nx,1795762800,52.5,13.4\n").error,
               HasSubstr("file:1: the first line names no column"));
   // A quote that nobody closes costs its own line only.
-  Read open = SkippingBad(Csv())(
+  Understood open = SkippingBad(Csv())(
       "time_s,lat,lon,note\n1795762800,52.5,13.4,\"a\n1795762801,52.5,13.4,b\n1795762802,52.5,13.4,\"c\n"
       "1795762803,52.5,13.4,\"d\"\n");
   EXPECT_THAT(open.points, ElementsAre("van-7 2026-11-27T07:00:01Z 52.5,13.4", "van-7 2026-11-27T07:00:03Z 52.5,13.4"));
@@ -821,14 +857,14 @@ TEST(TrackDialects, HemispheresMayBeWords) {
   EXPECT_THAT(read("N", "O").error, HasSubstr("file:2: EW: \"O\" is neither east nor west"));
   EXPECT_THAT(read("sever", "E").error, HasSubstr("NS: \"sever\" is neither north nor south"));
   // Nanoseconds.
-  Read nanos = Csv()("time_s,ns,lat,lon\n1795762800,123456789,52.5,13.4\n");
+  Understood nanos = Csv()("time_s,ns,lat,lon\n1795762800,123456789,52.5,13.4\n");
   EXPECT_THAT(nanos.points, ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
   EXPECT_THAT(nanos.notes, ElementsAre("not read: ns"));
 }
 
 TEST(TrackDialects, DegreesMayHaveMinutesAndSeconds) {
   auto place = [](const std::string& lat, const std::string& lon) {
-    Read read = Csv()("time_s;lat;lon\n1795762800;" + lat + ";" + lon + "\n");
+    Understood read = Csv()("time_s;lat;lon\n1795762800;" + lat + ";" + lon + "\n");
     return read.points.size() == 1 ? read.points[0].substr(27) : read.error;
   };
   EXPECT_EQ(place("52 31.234 N", "13 24.5 W"), "52.52057,-13.40833");

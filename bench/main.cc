@@ -18,6 +18,7 @@
 #include "bench/process_stats.h"
 #include "bench/report.h"
 #include "fmt/format.h"
+#include "services/process/flags.h"
 
 namespace {
 
@@ -145,7 +146,8 @@ int main(int argc, char** argv) {
   orders->add_option("--idle-seconds", idle_seconds, "The same as --seconds, for the scenario idle")
       ->capture_default_str()
       ->check(CLI::Range(1.0, 3'600.0));
-  orders->add_option("--unfinished", bench.unfinished, "Sagas in flight when the service is killed (recovery)")
+  waybill::process::AddInteger(*orders, "--unfinished", bench.unfinished,
+                               "Sagas in flight when the service is killed (recovery)")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
 
@@ -156,33 +158,34 @@ int main(int argc, char** argv) {
   AddStageOptions(*locations, LocationScenarios(),
                   "Redis server for this run alone: its database 2 is emptied, again and again", "waybill-ingest is",
                   location_bench, location_arguments, json_file);
-  locations
-      ->add_option("--window", location_bench.batches_window,
-                   "Messages of a stream that are not yet acked, at most (batches)")
+  waybill::process::AddInteger(*locations, "--window", location_bench.batches_window,
+                               "Messages of a stream that are not yet acked, at most (batches)")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
-  locations->add_option("--singles-window", location_bench.singles_window, "The same (singles)")
+  waybill::process::AddInteger(*locations, "--singles-window", location_bench.singles_window, "The same (singles)")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
-  locations->add_option("--connections", location_bench.connections, "Of the load (batches, singles, open)")
+  waybill::process::AddInteger(*locations, "--connections", location_bench.connections,
+                               "Of the load (batches, singles, open)")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000));
-  locations->add_option("--streams", location_bench.open_streams, "How many are open (streams, idle)")
+  waybill::process::AddInteger(*locations, "--streams", location_bench.open_streams,
+                               "How many are open (streams, idle)")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
   locations->add_option("--radius", location_bench.radius_m, "Metres (near)")
       ->capture_default_str()
       ->check(CLI::Range(50.0, 100'000.0));
   std::optional<int64_t> history_rows;
-  locations
-      ->add_option("--history-rows", history_rows,
-                   fmt::format("Rows of history (track); default: {}, or {} when track is named in --only or --long "
-                               "is given",
-                               kHistoryRowsShort, kHistoryRowsLong))
+  waybill::process::AddInteger(
+      *locations, "--history-rows", history_rows,
+      fmt::format("Rows of history (track); default: {}, or {} when track is named in --only or --long "
+                  "is given",
+                  kHistoryRowsShort, kHistoryRowsLong))
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
   bool long_history = false;
   locations->add_flag("--long", long_history, "The long history, though it takes minutes to fill (track)");
-  locations->add_option("--tracks", location_bench.tracks, "Tracks that are asked for (track)")
+  waybill::process::AddInteger(*locations, "--tracks", location_bench.tracks, "Tracks that are asked for (track)")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
 
@@ -190,19 +193,21 @@ int main(int argc, char** argv) {
   std::string seed_redis_url;
   int64_t drivers = 100'000;
   seed->add_option("--redis-url", seed_redis_url, "redis://host:port/database")->envname("REDIS_URL")->required();
-  seed->add_option("--drivers", drivers, "How many")->capture_default_str()->check(CLI::Range(1, 10'000'000));
+  waybill::process::AddInteger(*seed, "--drivers", drivers, "How many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
 
   CLI::App* load = app.add_subcommand("load", "CreateOrder on a service that runs already");
   LoadOptions options;
   double load_seconds = 10, warm_up_seconds = 2;
   load->add_option("--target", options.target, "host:port")->required();
-  load->add_option("--callers", options.callers, "Calls in flight")
+  waybill::process::AddInteger(*load, "--callers", options.callers, "Calls in flight")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
   load->add_option("--rate", options.rate, "Calls a second, whatever happens to them; 0: callers wait for answers")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
-  load->add_option("--threads", options.threads, "Threads, each with a connection")
+  waybill::process::AddInteger(*load, "--threads", options.threads, "Threads, each with a connection")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
   load->add_option("--seconds", load_seconds, "Length of the measured window")->capture_default_str();

@@ -14,6 +14,7 @@
 #include "cli/values.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "services/process/flags.h"
 #include "waybill/location/v1/location.grpc.pb.h"
 
 namespace waybill::cli {
@@ -224,7 +225,7 @@ void AddLocationCommands(CLI::App& app, Context& context) {
       ->check(CLI::Range(0.0, 100'000.0))
       ->capture_default_str()
       ->type_name("M");
-  near->add_option("--limit", near_args->limit, "At most so many")
+  process::AddInteger(*near, "--limit", near_args->limit, "At most so many")
       ->check(CLI::Range(1, 500))
       ->capture_default_str()
       ->type_name("N");

@@ -7,6 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "cli/context.h"
 #include "fmt/format.h"
+#include "services/process/flags.h"
 
 namespace waybill::cli {
 namespace {
@@ -50,7 +51,7 @@ void AddSettings(CLI::App& app, Context& context) {
       ->type_name("NAME");
   app.add_option("--timeout", context.timeout, "For the whole command, retries included (default: 30s; watch: none)")
       ->type_name("DURATION");
-  app.add_option("--retries", context.retries, "How often, while the service does not answer")
+  process::AddInteger(app, "--retries", context.retries, "How often, while the service does not answer")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str()
       ->type_name("N");

@@ -12,6 +12,7 @@
 #include "cli/story.h"
 #include "cli/values.h"
 #include "runtime/ids.h"
+#include "services/process/flags.h"
 #include "waybill/order/v1/order.grpc.pb.h"
 
 namespace waybill::cli {
@@ -327,8 +328,9 @@ void AddCreate(CLI::App& group, Context& context) {
   command->add_option("--user", args->user, "Who orders")->required()->type_name("ID");
   auto* amount = command->add_option("--amount", args->amount, "What it costs, exactly: 12.50 (or --amount-minor)")
                      ->type_name("AMOUNT");
-  auto* minor = command->add_option("--amount-minor", args->amount_minor, "The same in the minor unit: 1250 cents")
-                    ->type_name("N");
+  auto* minor =
+      process::AddInteger(*command, "--amount-minor", args->amount_minor, "The same in the minor unit: 1250 cents")
+          ->type_name("N");
   amount->excludes(minor);
   command->add_option("--currency", args->currency, "ISO 4217 code")->required()->type_name("CODE");
   command->add_option("--key", args->key, "Idempotency key (default: a fresh one, printed)")->type_name("KEY");
@@ -363,7 +365,9 @@ void AddListOrders(CLI::App& group, Context& context) {
           {"PENDING", "CONFIRMED", "COMPLETED", "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"}, CLI::ignore_case));
   command->add_option("--from", args->from, "Created then or later")->type_name("TIME");
   command->add_option("--to", args->to, "Created before then")->type_name("TIME");
-  command->add_option("--limit", args->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
+  process::AddInteger(*command, "--limit", args->limit, "At most so many; 0: all")
+      ->capture_default_str()
+      ->type_name("N");
   command->footer(
       "Examples:\n"
       "  waybill order list --user u-17\n"
@@ -378,7 +382,9 @@ void AddWatchOrder(CLI::App& group, Context& context) {
   auto args = std::make_shared<WatchOrderArgs>();
   CLI::App* command = group.add_subcommand("watch", "Follow an order line by line until nothing more can happen to it");
   command->add_option("id", args->id, "The order")->required()->type_name("ID");
-  command->add_option("--from", args->from, "First sequence to show")->check(CLI::NonNegativeNumber)->type_name("N");
+  process::AddInteger(*command, "--from", args->from, "First sequence to show")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
   command->add_option("--until", args->until, "When to stop: terminal, or settled (confirmed counts, too)")
       ->check(CLI::IsMember({"terminal", "settled"}))
       ->capture_default_str();

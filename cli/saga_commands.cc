@@ -8,6 +8,7 @@
 #include "cli/remote.h"
 #include "cli/story.h"
 #include "cli/values.h"
+#include "services/process/flags.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
 
 namespace waybill::cli {
@@ -125,7 +126,9 @@ void AddListSagas(CLI::App& group, Context& context) {
           {"RUNNING", "SUCCEEDED", "CLOSING", "CLOSED", "COMPENSATING", "COMPENSATED", "RESOLVED"}, CLI::ignore_case));
   command->add_option("--older-than", args->older_than, "Only if created longer ago")->type_name("DURATION");
   command->add_flag("--needs-attention", args->needs_attention, "Only those that do not come to an end by themselves");
-  command->add_option("--limit", args->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
+  process::AddInteger(*command, "--limit", args->limit, "At most so many; 0: all")
+      ->capture_default_str()
+      ->type_name("N");
   command->footer(
       "Examples:\n"
       "  waybill saga list --needs-attention\n"

@@ -13,6 +13,7 @@
 #include "cli/values.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "services/process/flags.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/pool.h"
@@ -286,7 +287,7 @@ void AddPut(CLI::App& group, Context& context) {
       ->check(CLI::Range(0.0, 360.0))
       ->type_name("DEGREES");
   command->add_option("--speed", args->speed, "Metres a second")->check(CLI::Range(0.0, 1000.0))->type_name("MPS");
-  command->add_option("--capacity", args->capacity, "Active orders it may hold at once, kept in Postgres")
+  process::AddInteger(*command, "--capacity", args->capacity, "Active orders it may hold at once, kept in Postgres")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
   auto* file =
@@ -320,7 +321,7 @@ void AddStoreCommands(CLI::App& app, Context& context) {
   auto limit = std::make_shared<size_t>(100);
   CLI::App* list = group->add_subcommand("list", "List drivers with a fresh position, straight from Redis");
   list->footer("Examples:\n  waybill driver list\n  waybill driver list --json | jq -r .driver_id");
-  list->add_option("--limit", *limit, "At most so many")
+  process::AddInteger(*list, "--limit", *limit, "At most so many")
       ->capture_default_str()
       ->check(CLI::PositiveNumber)
       ->type_name("N");

@@ -16,6 +16,7 @@
 #include "cli/values.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "services/process/flags.h"
 #include "tracks/city_fleet.h"
 #include "tracks/track_file.h"
 #include "waybill/location/v1/location.grpc.pb.h"
@@ -439,10 +440,10 @@ void AddGenerate(CLI::App& group, Context& context) {
   CLI::App* command = group.add_subcommand("generate", "Write the tracks of a fleet in a city that a seed makes up");
   command->add_option("file", args->file, ".csv, .gpx or .geojson, also with .gz; without one, CSV to standard output")
       ->type_name("FILE");
-  command->add_option("--seed", args->seed, "The same seed gives the same fleet")
+  process::AddInteger(*command, "--seed", args->seed, "The same seed gives the same fleet")
       ->capture_default_str()
       ->type_name("N");
-  command->add_option("--drivers", args->drivers, "How many")
+  process::AddInteger(*command, "--drivers", args->drivers, "How many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
@@ -487,7 +488,7 @@ void AddReplay(CLI::App& group, Context& context) {
   command->add_option("--speed", args->speed, "real: as it was recorded; N times as fast; max: as the service takes it")
       ->capture_default_str()
       ->type_name("real|N|max");
-  command->add_option("--batch", args->batch, "Points in one message, at most")
+  process::AddInteger(*command, "--batch", args->batch, "Points in one message, at most")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->type_name("N");
@@ -504,7 +505,8 @@ void AddReplay(CLI::App& group, Context& context) {
       ->add_option("--hdop", args->hdop, "What hdop is, where no accuracy is known (default: as far as it is certain)")
       ->check(CLI::IsMember({"dilution", "metres", "none"}));
   command->add_flag("--waypoints", args->waypoints, "GPX: take route points and waypoints as well");
-  command->add_option("--shift-weeks", args->shift_weeks, "Weeks to add to every time; 1024 mends a GPS week rollover")
+  process::AddInteger(*command, "--shift-weeks", args->shift_weeks,
+                      "Weeks to add to every time; 1024 mends a GPS week rollover")
       ->check(CLI::Range(-4096, 4096))
       ->type_name("N");
   command->add_flag("--shift-to-now", args->shift_to_now,

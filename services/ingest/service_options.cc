@@ -35,7 +35,8 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   process::AddDuration(app, "--retention", options.intake.retention,
                        "How long history is kept: older points are rejected, older days dropped",
                        absl::Hours(24 * 366 * 100));
-  app.add_option("--partitions-ahead", options.partitions_ahead, "Days for which there is a partition beforehand")
+  process::AddInteger(app, "--partitions-ahead", options.partitions_ahead,
+                      "Days for which there is a partition beforehand")
       ->check(CLI::Range(1, 60))
       ->capture_default_str();
   process::AddDuration(app, "--future-max", options.intake.future_max, "How far a driver's clock may be ahead");
@@ -51,46 +52,46 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
 
   process::AddDuration(app, "--fresh-for", options.hot_view.fresh_for,
                        "How long after it was recorded a position is in the hot view", absl::Hours(24 * 30));
-  app.add_option("--stream-max", options.stream_max, "Moves kept in the stream location_events, about")
+  process::AddInteger(app, "--stream-max", options.stream_max, "Moves kept in the stream location_events, about")
       ->check(CLI::Range(int64_t{100}, int64_t{100'000'000}))
       ->capture_default_str();
-  app.add_option("--hot-view-backlog-max", options.hot_view.backlog_max,
-                 "Points waiting for Redis: more slow the streams, or, while Redis is away, are left to history")
+  process::AddInteger(app, "--hot-view-backlog-max", options.hot_view.backlog_max,
+                      "Points waiting for Redis: more slow the streams, or, while Redis is away, are left to history")
       ->check(CLI::Range(size_t{100}, size_t{10'000'000}))
       ->capture_default_str();
 
-  app.add_option("--queues", options.queues, "Threads that serve gRPC")
+  process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--workers", options.workers, "Threads that read from the stores")
+  process::AddInteger(app, "--workers", options.workers, "Threads that read from the stores")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--writers", options.writers, "Connections that write history, by group commit")
+  process::AddInteger(app, "--writers", options.writers, "Connections that write history, by group commit")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
-  app.add_option("--batch-max", options.batch_max, "Points in one commit")
+  process::AddInteger(app, "--batch-max", options.batch_max, "Points in one commit")
       ->check(CLI::Range(size_t{1}, size_t{100'000}))
       ->capture_default_str();
-  app.add_option("--queue-max", options.ingest.queue_max,
-                 "Points waiting for a commit; beyond, streams are not read from and unary calls refused")
+  process::AddInteger(app, "--queue-max", options.ingest.queue_max,
+                      "Points waiting for a commit; beyond, streams are not read from and unary calls refused")
       ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
       ->capture_default_str();
-  app.add_option("--unacked-max", options.streams.unacked_max,
-                 "Points of one stream whose ack was not handed over; beyond, it is not read from")
+  process::AddInteger(app, "--unacked-max", options.streams.unacked_max,
+                      "Points of one stream whose ack was not handed over; beyond, it is not read from")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
-  app.add_option("--streams-max", options.streams.streams_max, "Streams open at the same time")
+  process::AddInteger(app, "--streams-max", options.streams.streams_max, "Streams open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
-  app.add_option(
-         "--held-max", options.streams.held_max,
-         "Points that all streams have parked, and rejected ones whose ack was not read; beyond, streams are ended")
+  process::AddInteger(
+      app, "--held-max", options.streams.held_max,
+      "Points that all streams have parked, and rejected ones whose ack was not read; beyond, streams are ended")
       ->check(CLI::Range(size_t{1'000}, size_t{100'000'000}))
       ->capture_default_str();
-  app.add_option("--watches-max", options.watches.watches_max, "Watches open at the same time")
+  process::AddInteger(app, "--watches-max", options.watches.watches_max, "Watches open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
-  app.add_option("--drivers-max", options.drivers_max, "Drivers whose newest point is kept in mind")
+  process::AddInteger(app, "--drivers-max", options.drivers_max, "Drivers whose newest point is kept in mind")
       ->check(CLI::Range(size_t{2}, size_t{100'000'000}))
       ->capture_default_str();
 

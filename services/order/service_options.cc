@@ -70,33 +70,36 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(CLI::Range(1.0, 1'000'000.0))
       ->capture_default_str();
 
-  app.add_option("--queues", options.queues, "Threads that serve gRPC")
+  process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--workers", options.workers, "Threads that read from Postgres")
+  process::AddInteger(app, "--workers", options.workers, "Threads that read from Postgres")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--journal-writers", options.journal_writers, "Connections that write sagas, by group commit")
+  process::AddInteger(app, "--journal-writers", options.journal_writers,
+                      "Connections that write sagas, by group commit")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
-  app.add_option("--journal-queue-max", options.journal_queue_max,
-                 "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
+  process::AddInteger(app, "--journal-queue-max", options.journal_queue_max,
+                      "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
 
   process::AddDuration(app, "--lease", options.lease,
                        "How long an order stays with a process that shows no sign of life");
-  app.add_option("--recovery-in-flight", options.recovery_in_flight, "Orders being recovered at the same time, at most")
+  process::AddInteger(app, "--recovery-in-flight", options.recovery_in_flight,
+                      "Orders being recovered at the same time, at most")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
-  app.add_option(
-         "--live-max", options.live_max,
-         "Unfinished orders in this process, at most; more are refused with RESOURCE_EXHAUSTED. One takes up to "
-         "32 KiB, calls included")
+  process::AddInteger(
+      app, "--live-max", options.live_max,
+      "Unfinished orders in this process, at most; more are refused with RESOURCE_EXHAUSTED. One takes up to "
+      "32 KiB, calls included")
       ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
       ->capture_default_str();
   saga::RetryPolicy retry;
-  app.add_option("--attempts-max", retry.attempts_max, "Attempts at a step, at least, before it is turned back")
+  process::AddInteger(app, "--attempts-max", retry.attempts_max,
+                      "Attempts at a step, at least, before it is turned back")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
   process::AddDuration(app, "--retry-for", retry.retry_for,
@@ -106,12 +109,12 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
                        "First pause between attempts; doubled each time, with jitter");
   process::AddDuration(app, "--backoff-max", retry.backoff_max, "Longest pause between attempts at a step");
   process::AddDuration(app, "--undo-backoff-max", retry.undo_backoff_max, "Longest pause between attempts at undoing");
-  app.add_option("--attention-after", retry.attention_after,
-                 "Failed attempts at undoing after which a person is called")
+  process::AddInteger(app, "--attention-after", retry.attention_after,
+                      "Failed attempts at undoing after which a person is called")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
 
-  app.add_option("--watches-max", options.watches.watches_max, "Watches open at the same time")
+  process::AddInteger(app, "--watches-max", options.watches.watches_max, "Watches open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");

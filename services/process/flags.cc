@@ -1,6 +1,26 @@
 #include "services/process/flags.h"
 
+#include <charconv>
+#include <system_error>
+
+#include "fmt/format.h"
+
 namespace waybill::process {
+
+std::string CheckInteger(std::string& text, int64_t min, uint64_t max) {
+  const bool negative = !text.empty() && text[0] == '-';
+  const std::string digits = text.substr(!text.empty() && (negative || text[0] == '+') ? 1 : 0);
+  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string::npos) {
+    return fmt::format("\"{}\" is not a whole number in decimal digits, such as 1250", text);
+  }
+  uint64_t size = 0;
+  const bool fits =
+      std::from_chars(digits.data(), digits.data() + digits.size(), size).ec != std::errc::result_out_of_range;
+  if (negative && (!fits || size > 0 - static_cast<uint64_t>(min))) return fmt::format("{} is less than {}", text, min);
+  if (!negative && (!fits || size > max)) return fmt::format("{} is more than {}", text, max);
+  text = fmt::format("{}{}", negative && size > 0 ? "-" : "", size);
+  return "";
+}
 
 void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
                  absl::Duration max) {

@@ -40,7 +40,9 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
     group->add_option(fmt::format("--{}-{}", target, name), value, help)->type_name("SHARE")->capture_default_str();
   };
   auto millis = [&](const char* name, int64_t& value, const char* help) {
-    group->add_option(fmt::format("--{}-{}", target, name), value, help)->type_name("MS")->capture_default_str();
+    process::AddInteger(*group, fmt::format("--{}-{}", target, name), value, help)
+        ->type_name("MS")
+        ->capture_default_str();
   };
   share("unavailable-rate", behaviour.unavailable_rate, "Calls refused with UNAVAILABLE, 0..1");
   share("lost-before-rate", behaviour.lost_before_rate, "Calls never executed and never answered");
@@ -98,10 +100,12 @@ std::optional<int> ParseServiceOptions(int argc, const char* const* argv, Servic
   app.add_option("--port-file", options.port_file,
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT")
       ->type_name("FILE");
-  app.add_option("--drivers", options.drivers, "The dispatcher's fleet; each driver takes one order at a time")
+  process::AddInteger(app, "--drivers", options.drivers,
+                      "The dispatcher's fleet; each driver takes one order at a time")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "Of the random draws (default: a new one each start, which is logged)");
+  process::AddInteger(app, "--seed", options.seed,
+                      "Of the random draws (default: a new one each start, which is logged)");
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
   process::AddLogFlags(app, options.log_level, options.log_format);

@@ -7,40 +7,15 @@
 
 #include "fmt/format.h"
 #include "gtest/gtest.h"
-#include "tests/cli/run_binary.h"
+#include "tests/cli/help.h"
 
 namespace waybill::cli {
 namespace {
 
 constexpr char kDocument[] = WAYBILL_SOURCE_DIR "/docs/cli.md";
 
-std::string Help(std::vector<std::string> command) {
-  command.push_back("--help");
-  Ran ran = RunBinary(WAYBILL_BINARY, command, {});
-  EXPECT_EQ(ran.code, 0) << ran.output;
-  return ran.output;
-}
-
-// The names listed under "Subcommands:".
-std::vector<std::string> SubcommandsOf(const std::string& help) {
-  std::vector<std::string> names;
-  std::istringstream lines(help);
-  std::string line;
-  bool listing = false;
-  while (std::getline(lines, line)) {
-    if (line == "Subcommands:") {
-      listing = true;
-    } else if (listing && line.compare(0, 2, "  ") != 0) {
-      listing = false;
-    } else if (listing && line[2] != ' ') {
-      names.push_back(line.substr(2, line.find(' ', 2) - 2));
-    }
-  }
-  return names;
-}
-
 void Print(const std::vector<std::string>& command, std::string& out) {
-  std::string help = Help(command);
+  std::string help = Help(WAYBILL_BINARY, command);
   out += fmt::format("\n## waybill{}{}\n\n```text\n{}```\n", command.empty() ? "" : " ", fmt::join(command, " "), help);
   for (const std::string& name : SubcommandsOf(help)) {
     std::vector<std::string> below = command;

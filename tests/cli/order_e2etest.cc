@@ -148,6 +148,14 @@ TEST_F(OrderSessionTest, AnOrderIsCreatedReadListedAndCompleted) {
   EXPECT_EQ(Run({"order", "watch", id}).code, 0);
 }
 
+TEST_F(OrderSessionTest, APaddedAmountIsDecimal) {
+  ASSERT_EQ(Run({"driver", "put", "d-7", "--at", "52.521,13.405", "--capacity", "010"}).code, 0);
+  Ran created = Run({"order", "create", "--user", "u-17", "--amount-minor", "0000001250", "--currency", "EUR",
+                     "--pickup", "52.52,13.405", "--key", "k-1", "--json"});
+  ASSERT_EQ(created.code, 0) << created.output;
+  EXPECT_THAT(Run({"order", "get", created.json[0]["order_id"]}).output, HasSubstr("Charged 12.50 EUR"));
+}
+
 TEST_F(OrderSessionTest, WithoutADriverTheMoneyGoesBack) {
   Ran created = Create("k-1");
   EXPECT_EQ(created.code, 6) << created.output;

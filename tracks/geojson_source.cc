@@ -321,6 +321,7 @@ class GeoJsonSource final : public TrackSource {
     for (const json& line : lines) total += line.is_array() ? line.size() : 0;
     const std::optional<std::vector<Series>> all = SeriesOfLines(feature, lines, total);
     if (!all) return;
+    const json none(json::value_t::array);
     size_t before = 0;
     for (size_t i = 0; i < lines.size(); ++i) {
       std::vector<Series> series;
@@ -328,7 +329,8 @@ class GeoJsonSource final : public TrackSource {
       parts.reserve(all->size());
       for (const Series& of_all : *all) {
         if (IsNested(of_all)) {
-          series.push_back({of_all.field, of_all.name, &(*of_all.values)[i]});
+          const json& own = (*of_all.values)[i];
+          series.push_back({of_all.field, of_all.name, own.is_array() ? &own : &none});
           continue;
         }
         auto begin = of_all.values->begin() + static_cast<std::ptrdiff_t>(before);

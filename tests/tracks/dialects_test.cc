@@ -704,6 +704,14 @@ TEST(TrackDialects, ALineNeverGetsTheTimesOfAnother) {
     EXPECT_THAT(read.points, SizeIs(1)) << properties;
     EXPECT_EQ(read.skipped, 4) << properties;
   }
+  // Where there are as many, a line whose own is no list of its length loses only itself.
+  const char* kOnes = R"({"type":"MultiLineString","coordinates":[[[13.4,52.5]],[[13.5,52.6]]]})";
+  for (const char* properties : {R"({"coordTimes":[null,[1795762805]]})", R"({"coordTimes":[1795762800,[1795762805]]})",
+                                 R"({"coordTimes":[[],[1795762805]]})"}) {
+    Understood read = SkippingBad(GeoJson())(Feature(kOnes, properties));
+    EXPECT_THAT(read.points, ElementsAre("van-7 2026-11-27T07:00:05Z 52.6,13.5")) << properties;
+    EXPECT_EQ(read.skipped, 1) << properties;
+  }
   // Where the file breaks off in it, nobody knows how many lines there were.
   const std::string feature = Feature(kTwo, R"({"coordTimes":[[1795762803,1795762804]]})");
   const std::string cut = feature.substr(0, feature.find(",[[13.4,53]"));

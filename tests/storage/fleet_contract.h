@@ -22,6 +22,7 @@
 #include "runtime/status.h"
 #include "storage/fleet.h"
 #include "storage/geo.h"
+#include "tests/support/even_ranges.h"
 
 namespace waybill::storage {
 
@@ -337,7 +338,7 @@ TEST_P(FleetContract, FindsExactlyThoseWithinTheRadiusAnywhereOnTheGlobe) {
   constexpr double kLatitudes[] = {90, 89.99, 86, 85.06, 85.05112878, 85.05, 84.9, 81, 76, 72, 67, 60, 45, 0};
   constexpr double kLongitudes[] = {180, -180, 179.9999, -179.9999, 90, 45, 0, 13.4, -91};
   EXPECT_TRUE(rc::check([&] {
-    auto random = [](int below) { return *rc::gen::noShrink(rc::gen::inRange(0, below)); };
+    auto random = [](int below) { return *rc::gen::noShrink(waybill::testing::Below(below)); };
     auto metres = [&] { return std::pow(10.0, random(6'000) / 1'000.0); };  // 1 m to 1,000 km
     auto direction = [&] { return random(10'000) / 10'000.0 * 2 * std::numbers::pi; };
     harness_.reset();

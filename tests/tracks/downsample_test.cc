@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
 #include "storage/geo.h"
+#include "tests/support/even_ranges.h"
 
 namespace waybill::tracks {
 namespace {
@@ -81,7 +82,7 @@ std::vector<storage::DriverPosition> AnyTrack() {
   double seconds = 0;
   storage::GeoPoint point{52.5, 13.4};
   for (const auto& [ms, north, east] : *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
-           rc::gen::tuple(rc::gen::inRange(0, 20'000), rc::gen::inRange(-30, 31), rc::gen::inRange(-30, 31)))) {
+           rc::gen::tuple(testing::Below(20'000), testing::Within(-30, 31), testing::Within(-30, 31)))) {
     seconds += ms / 1000.0;
     point.latitude += north * 1e-5;
     point.longitude += east * 1e-5;
@@ -91,7 +92,7 @@ std::vector<storage::DriverPosition> AnyTrack() {
 }
 
 ThinnerOptions AnyBound() {
-  int size = *rc::gen::inRange(1, 60);
+  int size = *testing::Within(1, 60);
   return *rc::gen::arbitrary<bool>() ? Every(absl::Seconds(size)) : Apart(size);
 }
 
@@ -162,7 +163,7 @@ TEST(DownsampleProperty, PagesGiveWhatTheWholeGives) {
     std::vector<storage::DriverPosition> kept;
     std::optional<storage::DriverPosition> last_kept;
     for (size_t at = 0; at < track.size();) {
-      size_t end = std::min(track.size(), at + *rc::gen::inRange<size_t>(1, 6));
+      size_t end = std::min(track.size(), at + *testing::Within<size_t>(1, 6));
       Thinner page(bound, last_kept);
       for (; at < end; ++at) {
         if (page.Keep(track[at]) || at + 1 == track.size()) kept.push_back(track[at]);

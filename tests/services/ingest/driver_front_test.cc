@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
 #include "storage/geo.h"
+#include "tests/support/even_ranges.h"
 
 namespace waybill::ingest {
 namespace {
@@ -129,7 +130,7 @@ TEST(DriverFrontProperty, AnswersAsIfItRememberedTheNewestOfEach) {
     };
     std::map<std::string, Newest> newest;
     const auto taken = *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
-        rc::gen::tuple(rc::gen::inRange(0, 4), rc::gen::inRange(0, 60), rc::gen::inRange(0, 200)));
+        rc::gen::tuple(testing::Below(4), testing::Below(60), testing::Below(200)));
     for (const auto& [driver, second, hundredths] : taken) {
       const std::string driver_id = "d" + std::to_string(driver);
       const storage::Location location = Take(front, At(driver_id, absl::Seconds(second), 52 + hundredths * 1e-2));

@@ -15,6 +15,7 @@
 #include "rapidcheck.h"
 #include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
+#include "tests/support/even_ranges.h"
 
 namespace waybill::ingest {
 namespace {
@@ -396,14 +397,14 @@ TEST(HotViewFeederProperty, TheViewComesToHaveTheNewestOfEveryDriver) {
   EXPECT_TRUE(rc::check([] {
     World world;
     HotViewOptions options;
-    options.backlog_max = static_cast<size_t>(*rc::gen::inRange(1, 10));
-    options.update_max = static_cast<size_t>(*rc::gen::inRange(1, 6));
+    options.backlog_max = static_cast<size_t>(*testing::Within(1, 10));
+    options.update_max = static_cast<size_t>(*testing::Within(1, 6));
     Process processes[] = {{world, options}, {world, options}};
     std::map<std::string, absl::Time> newest;
     const auto deeds = *rc::gen::container<std::vector<std::tuple<int, bool, std::vector<std::pair<int, int>>>>>(
-        rc::gen::tuple(rc::gen::inRange(0, 12), rc::gen::arbitrary<bool>(),
+        rc::gen::tuple(testing::Below(12), rc::gen::arbitrary<bool>(),
                        rc::gen::container<std::vector<std::pair<int, int>>>(
-                           rc::gen::pair(rc::gen::inRange(0, 5), rc::gen::inRange(0, 50)))));
+                           rc::gen::pair(testing::Below(5), testing::Below(50)))));
     bool away = false, lost = false;
     size_t moves = 0;
     for (const auto& [deed, second, taken] : deeds) {

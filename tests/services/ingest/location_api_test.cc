@@ -15,6 +15,7 @@
 #include "runtime/status.h"
 #include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
+#include "tests/support/even_ranges.h"
 #include "tracks/downsample.h"
 
 namespace waybill::ingest {
@@ -419,15 +420,15 @@ TEST(TrackProperty, PagesPutTogetherAreTheWholeTrack) {
     int64_t millis = 0;
     std::vector<DriverPosition> all;
     for (const auto& [step, north] : *rc::gen::container<std::vector<std::pair<int, int>>>(
-             rc::gen::pair(rc::gen::inRange(1, 3'000), rc::gen::inRange(-20, 21)))) {
+             rc::gen::pair(testing::Within(1, 3'000), testing::Within(-20, 21)))) {
       millis += step;
       latitude += north * 1e-5;
       all.insert(all.begin(), at(-absl::Milliseconds(millis), latitude));
     }
-    const size_t before = all.empty() ? 0 : *rc::gen::inRange<size_t>(0, all.size());
+    const size_t before = all.empty() ? 0 : *testing::Below<size_t>(all.size());
     if (before > 0) request.from = all[before].recorded_at;
     for (const DriverPosition& position : all) store(position);
-    const int bound = *rc::gen::inRange(0, 40);
+    const int bound = *testing::Below(40);
     if (*rc::gen::arbitrary<bool>()) {
       request.thinner.min_interval = absl::Milliseconds(bound * 200);
     } else {
@@ -439,7 +440,7 @@ TEST(TrackProperty, PagesPutTogetherAreTheWholeTrack) {
     std::vector<DriverPosition> got;
     int pages = 0;
     do {
-      request.page_size = *rc::gen::inRange(1, 8);
+      request.page_size = *testing::Within(1, 8);
       auto page = reads.Track(request);
       RC_ASSERT(page.ok());
       RC_ASSERT(page->points.size() <= static_cast<size_t>(request.page_size));

@@ -63,7 +63,8 @@ struct NearestQuery {
 
 absl::Status CheckQuery(const NearestQuery& query);  // BAD_REQUEST
 
-// A page of the whole fleet in no particular order; `cursor` continues it, 0 starts and ends it.
+// A page of the whole fleet in no particular order; `cursor` continues it, 0 starts and ends it. Any other number
+// starts it anywhere: what comes before is left out, and numbers apart from each other leave out different drivers.
 struct FleetPage {
   std::vector<std::string> driver_ids;
   uint64_t cursor = 0;

@@ -76,7 +76,8 @@ class OrderStore {
   virtual absl::StatusOr<std::vector<DriverSlot>> TakenSlots() = 0;
   // Drivers with a capacity other than one: {driver_id, capacity}.
   virtual absl::StatusOr<std::vector<DriverSlot>> Capacities() = 0;
-  virtual absl::StatusOr<DriverLoad> Load(const std::string& driver_id) = 0;  // of any driver, known or not
+  // Of any drivers, known or not; in the order in which they are asked for, repeated ones included.
+  virtual absl::StatusOr<std::vector<DriverLoad>> Loads(const std::vector<std::string>& driver_ids) = 0;
   // Within 1 and 1000. Active orders beyond a lowered capacity stay; no new one comes until there are fewer.
   virtual absl::Status SetCapacity(const std::string& driver_id, int capacity) = 0;
 

@@ -107,16 +107,63 @@ std::optional<std::string> DriverBook::Lost(const Uuid& order_id) {
   return driver.taken < driver.capacity ? std::optional(driver.id) : std::nullopt;
 }
 
-void DriverBook::Correct(const std::string& driver_id, const storage::DriverLoad& load) {
-  capacities_[driver_id] = load.capacity;
-  const Index index = Find(driver_id);
-  drivers_[index].capacity = load.capacity;
-  for (int slot : load.taken) {
-    Touch(index, slot);
-    Take(index, slot);
+void DriverBook::BeginCheck() {
+  assert(!checking_);
+  checking_ = true;
+  ++check_;
+  // The journal need not know of these yet.
+  for (const HeldMap* held : {&picked_, &releasing_}) {
+    for (const auto& [order_id, one] : *held) drivers_[one.driver].changed_in = check_;
   }
-  if (drivers_[index].taken >= load.capacity) Unpool(drivers_[index]);
+}
+
+void DriverBook::Check(const std::string& driver_id, const storage::DriverLoad& load, SteadyTime now) {
+  assert(checking_);
+  if (load.capacity == 1) {
+    capacities_.erase(driver_id);
+  } else {
+    capacities_[driver_id] = load.capacity;
+  }
+  if (load.taken.empty() && !by_id_.contains(driver_id)) return;
+  const Index index = Find(driver_id);
+  Driver& driver = drivers_[index];
+  driver.capacity = load.capacity;
+  const bool changed = driver.changed_in == check_;
+  if (driver.freed_in != check_) {
+    for (int slot : load.taken) {
+      if (reconciling_) touched_.insert({index, slot});
+      Take(index, slot);
+    }
+  }
+  if (!changed) {
+    Bits named;
+    for (int slot : load.taken) Set(named, slot);
+    FreeUnnamed(index, named, now);
+  }
+  if (driver.taken >= driver.capacity) Unpool(driver);
+  Pool(index, now);
   ForgetIfIdle(index);
+}
+
+void DriverBook::EndCheck() {
+  assert(checking_);
+  checking_ = false;
+  for (Index index : idle_) {
+    if (!drivers_[index].id.empty()) ForgetIfIdle(index);
+  }
+  idle_.clear();
+}
+
+std::vector<std::string> DriverBook::Pooled() const {
+  std::vector<std::string> driver_ids;
+  driver_ids.reserve(pool_.size());
+  for (Index index : pool_) driver_ids.push_back(drivers_[index].id);
+  return driver_ids;
+}
+
+bool DriverBook::SeemsFree(const std::string& driver_id) const {
+  auto it = by_id_.find(driver_id);
+  return it == by_id_.end() || drivers_[it->second].taken < drivers_[it->second].capacity;
 }
 
 bool DriverBook::Drop(const Uuid& order_id, SteadyTime now) {
@@ -165,6 +212,7 @@ void DriverBook::Free(Index index, int slot, SteadyTime now) {
   Touch(index, slot);
   Driver& driver = drivers_[index];
   if (!Get(driver.slots, slot)) return;
+  if (checking_) driver.freed_in = check_;
   Clear(driver.slots, slot);
   --driver.taken;
   --taken_;
@@ -172,8 +220,20 @@ void DriverBook::Free(Index index, int slot, SteadyTime now) {
   ForgetIfIdle(index);
 }
 
+void DriverBook::FreeUnnamed(Index index, const Bits& named, SteadyTime now) {
+  Driver& driver = drivers_[index];
+  for (size_t word = 0; word < driver.slots.size(); ++word) {
+    uint64_t unnamed = driver.slots[word] & ~(word < named.size() ? named[word] : 0);
+    for (; unnamed != 0; unnamed &= unnamed - 1) {
+      const int slot = static_cast<int>(word * 64) + std::countr_zero(unnamed) + 1;
+      if (!touched_.contains({index, slot})) Free(index, slot, now);
+    }
+  }
+}
+
 void DriverBook::Touch(Index index, int slot) {
   if (reconciling_) touched_.insert({index, slot});
+  if (checking_) drivers_[index].changed_in = check_;
 }
 
 void DriverBook::Pool(Index index, SteadyTime now) {
@@ -197,6 +257,10 @@ void DriverBook::Unpool(Driver& driver) {
 void DriverBook::ForgetIfIdle(Index index) {
   Driver& driver = drivers_[index];
   if (reconciling_ || driver.taken > 0 || driver.pool_at != kNotPooled) return;
+  if (checking_) {
+    idle_.push_back(index);
+    return;
+  }
   by_id_.erase(driver.id);
   driver = Driver();
   holes_.push_back(index);
@@ -235,13 +299,7 @@ bool DriverBook::EndReconcile(bool complete, SteadyTime now) {
     if (driver.id.empty()) continue;
     auto capacity = capacities_.find(driver.id);
     driver.capacity = capacity == capacities_.end() ? 1 : capacity->second;
-    for (size_t word = 0; complete && word < driver.slots.size(); ++word) {
-      uint64_t unnamed = driver.slots[word] & ~(word < driver.named.size() ? driver.named[word] : 0);
-      for (; unnamed != 0; unnamed &= unnamed - 1) {
-        int slot = static_cast<int>(word * 64) + std::countr_zero(unnamed) + 1;
-        if (!touched_.contains({reconciled_to_, slot})) Free(reconciled_to_, slot, now);
-      }
-    }
+    if (complete) FreeUnnamed(reconciled_to_, driver.named, now);
     driver.named.clear();
     if (driver.taken >= driver.capacity) Unpool(driver);
     Pool(reconciled_to_, now);

@@ -36,12 +36,9 @@ class DriverBook {
   // That driver, if it has a free slot.
   std::optional<storage::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now);
 
-  // The order's claim was lost: somebody else holds the slot, for as long as the next reconciliation says so. Answers
-  // the driver when it is believed to have other free slots: that may be as wrong, so ask for its load and tell it by
-  // Correct.
+  // The order's claim was lost: somebody else holds the slot, until the journal says otherwise. Answers the driver when
+  // it is believed to have other free slots: that may be as wrong, so let the journal be asked about it.
   std::optional<std::string> Lost(const Uuid& order_id);
-  // What the journal says of this driver now. Slots are only taken by it: which ones are free says a reconciliation.
-  void Correct(const std::string& driver_id, const storage::DriverLoad& load);
   // The order does not claim what it picked. False when it has no pick.
   bool Drop(const Uuid& order_id, SteadyTime now);
   // The order gives its slot back; it is free once that is durable.
@@ -50,6 +47,16 @@ class DriverBook {
   void Durable(const Uuid& order_id, SteadyTime now);
   // It never will be: another process took the order over.
   void Forget(const Uuid& order_id, SteadyTime now);
+
+  // --- What the journal says of a few drivers. Begin before it is asked, end afterwards; one at a time. What changes
+  // here meanwhile, or is not durable yet, counts more than its answer.
+
+  void BeginCheck();
+  void Check(const std::string& driver_id, const storage::DriverLoad& load, SteadyTime now);
+  void EndCheck();
+  std::vector<std::string> Pooled() const;  // those that anybody may pick
+  // Whether that driver would be picked, for all that is known here.
+  bool SeemsFree(const std::string& driver_id) const;
 
   // --- Reconciliation with the journal, in small pieces, because picks wait for each of them. What changes here
   // between Begin and the end counts more than what the journal said meanwhile.
@@ -76,6 +83,8 @@ class DriverBook {
     Bits named;  // by the journal, in this reconciliation
     size_t pool_at = kNotPooled;
     SteadyTime seen = SteadyTime::InfinitePast();
+    uint64_t changed_in = 0;  // the number of the last check during which a slot was picked or freed, or
+    uint64_t freed_in = 0;    // freed
   };
   struct Held {
     Index driver;
@@ -89,6 +98,7 @@ class DriverBook {
   int FreeSlot(const Driver& driver);
   void Take(Index index, int slot);
   void Free(Index index, int slot, SteadyTime now);
+  void FreeUnnamed(Index index, const Bits& named, SteadyTime now);
   void Touch(Index index, int slot);
   void Pool(Index index, SteadyTime now);
   void Unpool(Driver& driver);
@@ -105,6 +115,10 @@ class DriverBook {
   HeldMap picked_;                                    // not yet durable
   HeldMap releasing_;                                 // not yet durable
   absl::flat_hash_map<std::string, int> capacities_;  // other than one
+
+  uint64_t check_ = 0;  // counts
+  bool checking_ = false;
+  std::vector<Index> idle_;  // to be forgotten when the check has ended
 
   bool reconciling_ = false;
   Index reconciled_to_ = 0;

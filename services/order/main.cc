@@ -95,7 +95,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
   auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{});
   storage::PoolOptions read_pool;
-  read_pool.size = static_cast<size_t>(options.workers);
+  read_pool.size = static_cast<size_t>(options.workers) + 1;  // and the dispatch's questions
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PoolOptions claim_pool;
   claim_pool.size = 2;
@@ -121,7 +121,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   ThreadScheduler scheduler(clock);
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool list_workers(kListWorkers, 1'000);
-  WorkerPool dispatch_workers(1, 10'000);
+  WorkerPool dispatch_workers(2, 10'000);  // a long read of the fleet holds up no order that wants the nearest driver
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics, {std::string(kChargePayment), std::string(kAssignDriver)});

@@ -1,6 +1,7 @@
 // The built-in dispatch: the nearest fresh driver with a free slot, or any, when the order has no pickup point. It only
 // picks; the claim is the journal's. Several replicas may pick the same driver: one of them loses the claim and picks
-// again.
+// again. They do not know of each other, so each reads the fleet from a place of its own, and where claims are lost the
+// journal is asked who is free before anybody is picked (ADR 0025).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,13 +43,22 @@ struct NearestDriverOptions {
   // Other replicas free drivers too. The book is compared with the journal before "nobody is free" is answered, at most
   // so often, and for at most a twentieth of the time.
   absl::Duration reconcile_min = absl::Seconds(2);
+  // A claim that was lost says that somebody else assigns drivers too. For so long after it, drivers are picked only
+  // after the journal was asked about them: those of each page of the fleet, and of the nearest ones as many as are
+  // likely to be picked.
+  absl::Duration others_for = absl::Minutes(1);
+  int nearest_checked = 4;  // that seem free, and whoever is nearer than these; as many again when none of them is
+  // Of the ready drivers as many were lost as this part of them: another process has the same ones. The journal is
+  // asked about all of them, and the fleet is read on elsewhere.
+  size_t pool_lost_part = 200;
   // How many drivers each order had to pick from, for the metrics.
   std::function<void(size_t candidates)> on_candidates = [](size_t) {};
 };
 
 class NearestDriverDispatch final : public Dispatch {
  public:
-  // `workers` runs the blocking reads. All outlive this, and the workers have stopped before it is destroyed.
+  // `workers` runs the blocking reads, two at a time at most: of the fleet, and of the nearest ones' loads. All outlive
+  // this, and the workers have stopped before it is destroyed.
   NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, WorkerPool& workers, const Clock& clock,
                         Random& random, NearestDriverOptions options);
 
@@ -70,9 +81,17 @@ class NearestDriverDispatch final : public Dispatch {
     Done done;
   };
   struct Search;  // for the nearest one
+  struct Found {
+    std::shared_ptr<Search> search;
+    std::vector<storage::NearbyDriver> candidates;
+    size_t asked = 0;  // about the first so many
+  };
 
-  void Pick(const Uuid& order_id, const storage::Order& order, Done done);
-  void AssignAny(const Uuid& order_id, Done done);
+  // With the lock held: the order's claim was lost.
+  void LearnOfLoss(const Uuid& order_id, Search* search);
+  // `lost`: its claim was.
+  void AssignAny(const Uuid& order_id, bool lost, Done done);
+  bool ReadIsDue(SteadyTime now) const;
   void StartRefill();
   void Refill();
   // Reads the fleet on until enough drivers are in the pool. True: it was read from end to end, and nobody was free.
@@ -80,6 +99,16 @@ class NearestDriverDispatch final : public Dispatch {
   void ServeWaiting();
   void AnswerWaiting(const absl::StatusOr<AssignResult>& answer);
   void FindNearest(std::shared_ptr<Search> search);
+  // Whether others are at work, so that the journal is asked about the candidates before one is chosen.
+  bool AskFirst(Found& found);
+  void AskAboutFound();
+  // With the lock held: adds those to `driver_ids` that the journal is to be asked about next.
+  void ListNext(Found& found, std::set<std::string>& driver_ids) const;
+  void Choose(Found found);
+  // Asks the journal about these drivers and tells the book. Blocks. When the journal does not answer, the book stays
+  // as it is: who is picked wrongly loses the claim.
+  void Ask(const std::vector<std::string>& driver_ids);
+  void SettleDoubts();
   // True: the book was compared with the journal after `asked`, so somebody may have become free.
   bool ReconcileIfDue(SteadyTime asked);
 
@@ -87,9 +116,11 @@ class NearestDriverDispatch final : public Dispatch {
   storage::OrderStore& store_;
   WorkerPool& workers_;
   const Clock& clock_;
+  Random& random_;
   const NearestDriverOptions options_;
 
   std::mutex reconcile_mutex_;  // one at a time; taken before mutex_
+  std::mutex ask_mutex_;        // the same
 
   std::mutex mutex_;
   DriverBook book_;
@@ -100,6 +131,16 @@ class NearestDriverDispatch final : public Dispatch {
   SteadyTime exhausted_until_ = SteadyTime::InfinitePast();
   SteadyTime reconciled_ = SteadyTime::InfinitePast();  // when the last comparison began
   SteadyTime reconcile_due_ = SteadyTime::InfinitePast();
+
+  SteadyTime others_until_ = SteadyTime::InfinitePast();
+  size_t lost_of_pool_ = 0;  // since the journal was last asked about all of it
+  // To be asked about before an order that lost its claim picks again:
+  std::set<std::string> doubtful_;
+  bool pool_doubtful_ = false;
+  bool settling_ = false;     // they are being asked about
+  bool elsewhere_ = true;     // the next read of the fleet begins anywhere
+  std::vector<Found> found_;  // to be asked about before one of them is chosen
+  bool asking_ = false;       // about those
 
   uint64_t cursor_ = 0;  // of the reader
 };

@@ -51,6 +51,7 @@ absl::StatusOr<FleetPage> FakeFleet::Scan(uint64_t cursor, int count) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   FleetPage page;
+  if (!drivers_.empty()) cursor %= drivers_.size();
   uint64_t at = 0;
   for (const auto& [driver_id, entry] : drivers_) {
     if (at++ < cursor) continue;

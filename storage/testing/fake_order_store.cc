@@ -165,16 +165,19 @@ absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::Capacities() {
   return capacities;
 }
 
-absl::StatusOr<DriverLoad> FakeOrderStore::Load(const std::string& driver_id) {
+absl::StatusOr<std::vector<DriverLoad>> FakeOrderStore::Loads(const std::vector<std::string>& driver_ids) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  DriverLoad load;
-  if (auto capacity = capacities_.find(driver_id); capacity != capacities_.end()) load.capacity = capacity->second;
-  for (const auto& [id, row] : book_.rows) {
-    const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver;
-    if (driver && driver->driver_id == driver_id) load.taken.push_back(driver->slot);
+  std::vector<DriverLoad> loads(driver_ids.size());
+  for (size_t at = 0; at < loads.size(); ++at) {
+    auto capacity = capacities_.find(driver_ids[at]);
+    if (capacity != capacities_.end()) loads[at].capacity = capacity->second;
+    for (const auto& [id, row] : book_.rows) {
+      const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver;
+      if (driver && driver->driver_id == driver_ids[at]) loads[at].taken.push_back(driver->slot);
+    }
   }
-  return load;
+  return loads;
 }
 
 absl::Status FakeOrderStore::SetCapacity(const std::string& driver_id, int capacity) {

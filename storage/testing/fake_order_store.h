@@ -36,7 +36,7 @@ class FakeOrderStore final : public OrderStore {
   absl::StatusOr<UnfinishedStats> Unfinished() override;
   absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
-  absl::StatusOr<DriverLoad> Load(const std::string& driver_id) override;
+  absl::StatusOr<std::vector<DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
   absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
   absl::Status Ping() override;
 

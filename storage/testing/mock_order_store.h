@@ -23,7 +23,7 @@ class MockOrderStore : public OrderStore {
   MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, TakenSlots, (), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, Capacities, (), (override));
-  MOCK_METHOD(absl::StatusOr<DriverLoad>, Load, (const std::string& driver_id), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<DriverLoad>>, Loads, (const std::vector<std::string>& driver_ids), (override));
   MOCK_METHOD(absl::Status, SetCapacity, (const std::string& driver_id, int capacity), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
 };

@@ -237,6 +237,23 @@ TEST_P(FleetContract, ScansTheWholeFleetInPages) {
   }
   Put(positions);
   EXPECT_EQ(ScanAll(50), ids);
+  // From anywhere: a part of the fleet, and another part from elsewhere. Redis walks by the low bits, the lowest first:
+  // from each of these numbers on there is a quarter of the fleet at least.
+  std::set<std::string> first_pages;
+  for (uint64_t anywhere : {0xabcd'0001u, 0xabcd'0002u, 0xabcd'0003u, 0xabcd'0004u}) {
+    auto page = fleet().Scan(anywhere, 50);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_THAT(page->driver_ids, ::testing::Not(IsEmpty()));
+    first_pages.insert(page->driver_ids.front());
+    int pages = 1;
+    for (; page->cursor != 0; ++pages) {
+      ASSERT_LT(pages, 100);
+      page = fleet().Scan(page->cursor, 50);
+      ASSERT_TRUE(page.ok()) << page.status();
+      for (const std::string& id : page->driver_ids) EXPECT_TRUE(std::binary_search(ids.begin(), ids.end(), id)) << id;
+    }
+  }
+  EXPECT_GT(first_pages.size(), 1u);
   auto some = fleet().List(7);
   ASSERT_TRUE(some.ok()) << some.status();
   EXPECT_THAT(*some, SizeIs(7));

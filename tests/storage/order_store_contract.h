@@ -421,17 +421,32 @@ TEST_P(OrderStoreContract, KeepsCapacitiesOtherThanOne) {
   }
 }
 
-TEST_P(OrderStoreContract, TellsWhatADriverMayHoldAndHolds) {
+TEST_P(OrderStoreContract, TellsWhatDriversMayHoldAndHold) {
+  using ::testing::ElementsAre;
   ASSERT_TRUE(store().SetCapacity("driver-1", 8).ok());
-  auto load = store().Load("driver-1");
-  ASSERT_TRUE(load.ok()) << load.status();
-  EXPECT_EQ(load->capacity, 8);
-  EXPECT_TRUE(load->taken.empty());
-  OrderRecord held = NewOrder(absl::Minutes(1));
-  held.payload.driver = DriverSlot{"driver-1", 1};
-  harness_->Add(held, {});
-  EXPECT_THAT(store().Load("driver-1")->taken, ::testing::ElementsAre(1));
-  EXPECT_EQ(store().Load("nobody")->capacity, 1);
+  auto loads = store().Loads({"driver-1"});
+  ASSERT_TRUE(loads.ok()) << loads.status();
+  ASSERT_EQ(loads->size(), 1u);
+  EXPECT_EQ((*loads)[0].capacity, 8);
+  EXPECT_TRUE((*loads)[0].taken.empty());
+  for (const DriverSlot& slot : {DriverSlot{"driver-1", 1}, DriverSlot{"driver-1", 3}, DriverSlot{"driver-2", 1}}) {
+    OrderRecord held = NewOrder(absl::Minutes(1));
+    held.payload.driver = slot;
+    harness_->Add(held, {});
+  }
+  loads = store().Loads({"nobody", "driver-2", "driver-1", "driver-2"});
+  ASSERT_TRUE(loads.ok()) << loads.status();
+  ASSERT_EQ(loads->size(), 4u);
+  EXPECT_EQ((*loads)[0].capacity, 1);
+  EXPECT_TRUE((*loads)[0].taken.empty());
+  EXPECT_EQ((*loads)[1].capacity, 1);
+  EXPECT_THAT((*loads)[1].taken, ElementsAre(1));
+  EXPECT_EQ((*loads)[2].capacity, 8);
+  EXPECT_THAT((*loads)[2].taken, ::testing::UnorderedElementsAre(1, 3));
+  EXPECT_THAT((*loads)[3].taken, ElementsAre(1));
+  loads = store().Loads({});
+  ASSERT_TRUE(loads.ok()) << loads.status();
+  EXPECT_TRUE(loads->empty());
 }
 
 TEST_P(OrderStoreContract, Answers) { EXPECT_TRUE(store().Ping().ok()); }

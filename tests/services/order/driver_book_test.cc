@@ -22,6 +22,11 @@ class DriverBookTest : public ::testing::Test {
     return id;
   }
   // What the journal says, in pieces of one.
+  void Check(const std::string& driver_id, const storage::DriverLoad& load) {
+    book_.BeginCheck();
+    book_.Check(driver_id, load, now_);
+    book_.EndCheck();
+  }
   void Reconcile(const std::vector<storage::DriverSlot>& taken,
                  const std::vector<storage::DriverSlot>& capacities = {}) {
     book_.BeginReconcile(capacities, now_);
@@ -95,14 +100,90 @@ TEST_F(DriverBookTest, AsksForTheLoadOfALostDriverThatSeemsToHaveRoom) {
 TEST_F(DriverBookTest, NeverOffersASlotAboveACapacityItWasToldOf) {
   Reconcile({}, {{"van", 3}});
   book_.Offer("van", now_);
-  book_.Correct("van", {.capacity = 1, .taken = {}});
+  Check("van", {.capacity = 1, .taken = {}});
   EXPECT_EQ(book_.Pick(Order(1), "van", now_)->slot, 1);
   EXPECT_FALSE(book_.Pick(Order(2), "van", now_).has_value());
-  book_.Correct("van", {.capacity = 3, .taken = {1, 2}});
+  Check("van", {.capacity = 3, .taken = {1, 2}});
   EXPECT_EQ(book_.Pick(Order(2), "van", now_)->slot, 3);
-  book_.Correct("van", {.capacity = 1, .taken = {1, 2}});
+  Check("van", {.capacity = 1, .taken = {1, 2}});
   EXPECT_FALSE(book_.PickAny(Order(3), now_).has_value());
   EXPECT_EQ(book_.pool_size(), 0u);
+}
+
+TEST_F(DriverBookTest, TakesAndFreesWhatACheckSays) {
+  book_.Offer("ann", now_);
+  book_.Offer("bob", now_);
+  Check("ann", {.capacity = 1, .taken = {1}});
+  EXPECT_FALSE(book_.SeemsFree("ann"));
+  EXPECT_TRUE(book_.SeemsFree("bob"));
+  EXPECT_EQ(book_.PickAny(Order(1), now_)->driver_id, "bob");
+  book_.Durable(Order(1), now_);
+  EXPECT_EQ(book_.pool_size(), 0u);
+  Check("ann", {.capacity = 1, .taken = {}});
+  Check("bob", {.capacity = 1, .taken = {1}});
+  EXPECT_EQ(book_.PickAny(Order(2), now_)->driver_id, "ann");
+  EXPECT_FALSE(book_.PickAny(Order(3), now_).has_value());
+}
+
+TEST_F(DriverBookTest, ListsWhomAnybodyMayPick) {
+  book_.Offer("ann", now_);
+  book_.Offer("bob", now_);
+  book_.Offer("cyn", now_);
+  book_.Pick(Order(1), "bob", now_);
+  EXPECT_THAT(book_.Pooled(), ::testing::UnorderedElementsAre("ann", "cyn"));
+}
+
+// The journal answers a while after it was asked, and does not know of a pick before its claim is durable.
+TEST_F(DriverBookTest, KnowsBetterThanACheckWhatHappenedMeanwhile) {
+  for (const char* id : {"picked before", "picked meanwhile", "freed meanwhile", "freed and forgotten"}) {
+    book_.Offer(id, now_);
+  }
+  book_.Pick(Order(1), "picked before", now_);
+  book_.Pick(Order(2), "freed meanwhile", now_);
+  book_.Durable(Order(2), now_);
+  book_.Release(Order(2), {"freed meanwhile", 1}, now_);
+  now_ += kFresh + absl::Seconds(1);  // none is ready any more
+  book_.Pick(Order(4), "freed and forgotten", now_);
+  book_.BeginCheck();
+  book_.Pick(Order(3), "picked meanwhile", now_);
+  book_.Durable(Order(3), now_);
+  book_.Durable(Order(2), now_);
+  book_.Drop(Order(4), now_);
+  book_.Check("picked before", {}, now_);
+  book_.Check("picked meanwhile", {}, now_);
+  book_.Check("freed meanwhile", {.capacity = 1, .taken = {1}}, now_);
+  book_.Check("freed and forgotten", {.capacity = 1, .taken = {1}}, now_);
+  book_.EndCheck();
+  EXPECT_FALSE(book_.SeemsFree("picked before"));
+  EXPECT_FALSE(book_.SeemsFree("picked meanwhile"));
+  EXPECT_TRUE(book_.SeemsFree("freed meanwhile"));
+  EXPECT_TRUE(book_.SeemsFree("freed and forgotten"));
+  // The next one finds out.
+  Check("picked meanwhile", {});
+  EXPECT_TRUE(book_.SeemsFree("picked meanwhile"));
+}
+
+// A driver's other slots are in use all the time.
+TEST_F(DriverBookTest, LearnsOfSlotsByACheckWhileAnotherSlotIsPicked) {
+  Reconcile({}, {{"van", 3}});
+  const int picked = book_.Pick(Order(1), "van", now_)->slot;
+  std::vector<int> others;
+  for (int slot = 1; slot <= 3; ++slot) {
+    if (slot != picked) others.push_back(slot);
+  }
+  Check("van", {.capacity = 3, .taken = others});
+  EXPECT_FALSE(book_.SeemsFree("van"));
+  EXPECT_EQ(book_.taken(), 3u);
+}
+
+TEST_F(DriverBookTest, AReconciliationDoesNotUndoACheck) {
+  book_.Offer("ann", now_);
+  book_.BeginReconcile({}, now_);
+  Check("ann", {.capacity = 1, .taken = {1}});
+  while (book_.EndReconcile(true, now_)) {
+  }
+  EXPECT_FALSE(book_.SeemsFree("ann"));
+  EXPECT_EQ(book_.taken(), 1u);
 }
 
 TEST_F(DriverBookTest, PicksAgainForTheSameOrderWithoutHoldingTheFirst) {

@@ -31,6 +31,17 @@ class NearestDriverDispatchTest : public ::testing::Test {
  protected:
   NearestDriverDispatchTest() {
     ON_CALL(store_, TakenSlots).WillByDefault([this]() -> absl::StatusOr<std::vector<DriverSlot>> { return taken_; });
+    ON_CALL(store_, Loads)
+        .WillByDefault(
+            [this](const std::vector<std::string>& asked) -> absl::StatusOr<std::vector<storage::DriverLoad>> {
+              std::vector<storage::DriverLoad> loads(asked.size());
+              for (size_t at = 0; at < asked.size(); ++at) {
+                for (const DriverSlot& slot : taken_) {
+                  if (slot.driver_id == asked[at]) loads[at].taken.push_back(slot.slot);
+                }
+              }
+              return loads;
+            });
     ON_CALL(store_, Capacities).WillByDefault([this]() -> absl::StatusOr<std::vector<DriverSlot>> {
       return capacities_;
     });
@@ -172,7 +183,13 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
   PutDriver("far", 52.505, 13.4);
   const storage::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "van");
-  EXPECT_CALL(store_, Load("van")).WillOnce([](const std::string&) { return storage::DriverLoad{1, {1}}; });
+  EXPECT_CALL(store_, Loads(::testing::Contains("van"))).WillRepeatedly([](const std::vector<std::string>& asked) {
+    std::vector<storage::DriverLoad> loads(asked.size());
+    for (size_t at = 0; at < asked.size(); ++at) {
+      if (asked[at] == "van") loads[at] = {1, {1}};
+    }
+    return loads;
+  });
   EXPECT_EQ(DriverOf(Assign(1, here, 1)), "far");
   EXPECT_EQ(DriverOf(Assign(2, here)), "") << "van is full for the others as well";
 }
@@ -180,11 +197,52 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
 TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);
-  taken_ = {{"ann", 1}, {"bob", 1}};  // another replica was faster, both times
   const storage::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "ann");
+  taken_ = {{"ann", 1}};  // another replica was faster,
   EXPECT_EQ(DriverOf(Assign(1, here, 1)), "bob");
+  taken_ = {{"ann", 1}, {"bob", 1}};  // both times
   EXPECT_EQ(DriverOf(Assign(1, here, 2)), "");
+}
+
+// Another replica took all of them: the first claim that is lost tells that it is there.
+TEST_F(NearestDriverDispatchTest, LosesOneClaimAndThenAsksWhoIsFree) {
+  constexpr int kDrivers = 10;
+  const storage::GeoPoint here{52.5, 13.4};
+  for (int i = 0; i < kDrivers; ++i) PutDriver("driver" + std::to_string(i), 52.5 + 0.0001 * i, 13.4);
+  EXPECT_EQ(DriverOf(Assign(1, here)), "driver0");
+  for (int i = 0; i + 1 < kDrivers; ++i) taken_.push_back({"driver" + std::to_string(i), 1});
+  EXPECT_EQ(DriverOf(Assign(1, here, 1)), "driver9");
+  taken_.erase(taken_.begin() + 3);
+  EXPECT_EQ(DriverOf(Assign(2, here)), "driver3") << "who was given back elsewhere";
+}
+
+// An order that wants anybody is no different.
+TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimAboutThoseThatAreReady) {
+  constexpr int kDrivers = 10;
+  for (int i = 0; i < kDrivers; ++i) PutDriver("driver" + std::to_string(i), i, 13.4);
+  std::string picked = DriverOf(Assign(1));
+  ASSERT_NE(picked, "");
+  AwaitIdleWorker();
+  const std::string left = picked == "driver4" ? "driver5" : "driver4";
+  for (int i = 0; i < kDrivers; ++i) taken_.push_back({"driver" + std::to_string(i), 1});
+  std::erase_if(taken_, [&](const DriverSlot& slot) { return slot.driver_id == left; });
+  EXPECT_EQ(DriverOf(Assign(1, std::nullopt, 1)), left);
+}
+
+TEST_F(NearestDriverDispatchTest, AsksNoLongerWhenNoClaimWasLostForAWhile) {
+  PutDriver("ann", 52.5, 13.4);
+  PutDriver("bob", 52.501, 13.4);
+  const storage::GeoPoint here{52.5, 13.4};
+  EXPECT_EQ(DriverOf(Assign(1, here)), "ann");
+  taken_ = {{"ann", 1}};
+  EXPECT_CALL(store_, Loads).Times(1);
+  EXPECT_EQ(DriverOf(Assign(1, here, 1)), "bob");
+  dispatch().OnDurable(Id(1));
+  Release(1, DriverSlot{"bob", 1});
+  dispatch().OnDurable(Id(1));
+  time_.Advance(options_.others_for);
+  EXPECT_EQ(DriverOf(Assign(2, here)), "bob");
 }
 
 TEST_F(NearestDriverDispatchTest, PicksTheSameDriverAgainWhenAnAttemptIsRepeated) {

@@ -141,8 +141,8 @@ void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> st
       "waybill.ops.v1.SagaAdmin/ListSagas", [admin](ListSagasCall::Ptr call) { admin->List(std::move(call)); });
   server.Unary<ops_pb::GetSagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga",
                                                      [admin](GetSagaCall::Ptr call) { admin->Get(std::move(call)); });
-  server.Unary<ops_pb::RetrySagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/RetrySaga",
-                                                       [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
+  server.Unary<ops_pb::RetrySagaRequest, ops_pb::Saga>(
+      "waybill.ops.v1.SagaAdmin/RetrySaga", [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
   server.Unary<ops_pb::ResolveSagaRequest, ops_pb::Saga>(
       "waybill.ops.v1.SagaAdmin/ResolveSaga", [admin](ResolveSagaCall::Ptr call) { admin->Resolve(std::move(call)); });
 }

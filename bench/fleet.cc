@@ -14,16 +14,16 @@ namespace {
 constexpr int64_t kPositionsAPut = 10'000;
 constexpr int64_t kRows = 1'000;  // of the grid the drivers stand on
 constexpr double kSpacingDegrees = 0.0005;
-constexpr storage::GeoPoint kCorner{52.3, 13.1};
+constexpr domain::GeoPoint kCorner{52.3, 13.1};
 
 }  // namespace
 
 absl::Status SeedFleet(storage::Fleet& fleet, int64_t drivers, absl::Time now) {
-  std::vector<storage::DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int64_t first = 0; first < drivers; first += kPositionsAPut) {
     positions.clear();
     for (int64_t number = first; number < std::min(first + kPositionsAPut, drivers); ++number) {
-      storage::DriverPosition& position = positions.emplace_back();
+      domain::DriverPosition& position = positions.emplace_back();
       position.driver_id = fmt::format("bench-{:07}", number);
       const int64_t row = number % kRows, column = number / kRows;
       position.point.latitude = kCorner.latitude + kSpacingDegrees * static_cast<double>(row);

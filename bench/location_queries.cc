@@ -99,7 +99,7 @@ QueryResult AskNearby(const NearbyOptions& options, Timer& timer) {
     const absl::Duration due = pacer.Next();
     if (due >= window_end) break;
     auto call = std::make_unique<NearbyCall>();
-    const storage::GeoPoint& place = options.places[i % options.places.size()];
+    const domain::GeoPoint& place = options.places[i % options.places.size()];
     call->request.set_latitude(place.latitude);
     call->request.set_longitude(place.longitude);
     call->request.set_radius_m(options.radius_m);

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "bench/histogram.h"
 #include "bench/pacer.h"
-#include "storage/order.h"
+#include "domain/geo.h"
 
 namespace waybill::bench {
 
@@ -24,9 +24,9 @@ struct QueryResult {
 };
 
 struct NearbyOptions {
-  std::string target;                     // host:port
-  double rate = 1'000;                    // calls a second
-  std::vector<storage::GeoPoint> places;  // asked for in turn
+  std::string target;                    // host:port
+  double rate = 1'000;                   // calls a second
+  std::vector<domain::GeoPoint> places;  // asked for in turn
   double radius_m = 500;
   int limit = 20;  // as many have to be found
   absl::Duration warm_up = absl::ZeroDuration();

@@ -2,17 +2,17 @@
 
 #include "cli/terminal.h"
 #include "cli/values.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "runtime/status.h"
-#include "storage/reasons.h"
 
 namespace waybill::cli {
 namespace {
 
 // Empty for a reason that this build's table does not have: servers may be newer, and other domains have their own.
 std::string_view WhatToDo(std::string_view reason, std::string_view hint) {
-  for (const storage::Reason& row : storage::kReasons) {
+  for (const domain::Reason& row : domain::kReasons) {
     if (row.name == reason) return row.what_to_do;
   }
   return hint;

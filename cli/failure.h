@@ -23,7 +23,7 @@ enum class ExitCode {
 ExitCode ExitCodeOf(const absl::Status& status);
 
 // One line without its end: code, reason, message, bad fields, metadata, what to do next, and when to retry.
-// `hint` says what to do next where the reason is not one of the table's (storage/reasons.h); it may be empty.
+// `hint` says what to do next where the reason is not one of the table's (domain/reasons.h); it may be empty.
 std::string RenderError(const absl::Status& status, std::string_view hint);
 
 // The same for scripts, as one line of JSON:

@@ -70,7 +70,7 @@ struct NearArgs {
 };
 
 ExitCode Near(const Context& context, const NearArgs& args) {
-  absl::StatusOr<storage::GeoPoint> point = ParsePoint(args.point);
+  absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.point);
   if (!point.ok()) return context.Fail(point.status());
   location_v1::NearbyDriversRequest request;
   request.set_latitude(point->latitude);
@@ -113,8 +113,8 @@ absl::StatusOr<location_v1::BoundingBox> ParseArea(const std::string& text) {
   size_t half = text.find(',');
   half = half == std::string::npos ? half : text.find(',', half + 1);
   if (half != std::string::npos) {
-    absl::StatusOr<storage::GeoPoint> south_west = ParsePoint(text.substr(0, half));
-    absl::StatusOr<storage::GeoPoint> north_east = ParsePoint(text.substr(half + 1));
+    absl::StatusOr<domain::GeoPoint> south_west = ParsePoint(text.substr(0, half));
+    absl::StatusOr<domain::GeoPoint> north_east = ParsePoint(text.substr(half + 1));
     if (south_west.ok() && north_east.ok() && south_west->latitude <= north_east->latitude) {
       box.set_south(south_west->latitude);
       box.set_west(south_west->longitude);

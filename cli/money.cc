@@ -4,8 +4,8 @@
 #include <limits>
 #include <optional>
 
+#include "domain/currency.h"
 #include "fmt/format.h"
-#include "storage/currency.h"
 
 namespace waybill::cli {
 namespace {
@@ -15,7 +15,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
 absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view currency) {
-  std::optional<int> exponent = storage::CurrencyExponent(currency);
+  std::optional<int> exponent = domain::CurrencyExponent(currency);
   if (!exponent) {
     return absl::InvalidArgumentError(
         fmt::format("currency: \"{}\" is not an ISO 4217 code; write it like EUR", currency));
@@ -49,7 +49,7 @@ absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view curre
 }
 
 std::string ShowMoney(int64_t minor_units, std::string_view currency) {
-  std::optional<int> exponent = storage::CurrencyExponent(currency);
+  std::optional<int> exponent = domain::CurrencyExponent(currency);
   if (!exponent) return fmt::format("{} minor units of {}", minor_units, currency);
   std::string digits = std::to_string(minor_units);
   std::string sign;

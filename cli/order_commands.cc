@@ -40,7 +40,7 @@ OrderView ToView(const order_v1::Order& order) {
   view.user = order.user_id();
   view.amount_minor = order.amount().minor_units();
   view.currency = order.amount().currency();
-  if (order.has_pickup()) view.pickup = storage::GeoPoint{order.pickup().latitude(), order.pickup().longitude()};
+  if (order.has_pickup()) view.pickup = domain::GeoPoint{order.pickup().latitude(), order.pickup().longitude()};
   std::set<std::pair<std::string, std::string>> sorted(order.metadata().begin(), order.metadata().end());
   view.metadata.assign(sorted.begin(), sorted.end());
   view.status = order_v1::OrderStatus_Name(order.status());
@@ -109,7 +109,7 @@ absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
     money.set_minor_units(*minor);
   }
   if (!args.pickup.empty()) {
-    absl::StatusOr<storage::GeoPoint> point = ParsePoint(args.pickup);
+    absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.pickup);
     if (!point.ok()) return point.status();
     request.mutable_pickup()->set_latitude(point->latitude);
     request.mutable_pickup()->set_longitude(point->longitude);

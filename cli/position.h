@@ -7,8 +7,8 @@
 
 #include "cli/remote.h"
 #include "cli/values.h"
+#include "domain/driver.h"
 #include "fmt/format.h"
-#include "storage/fleet.h"
 #include "waybill/location/v1/location.pb.h"
 
 namespace waybill::cli {
@@ -22,8 +22,8 @@ inline double Widen(float value) {
   return wide;
 }
 
-inline storage::DriverPosition ToPosition(const location::v1::Point& point) {
-  storage::DriverPosition position;
+inline domain::DriverPosition ToPosition(const location::v1::Point& point) {
+  domain::DriverPosition position;
   position.driver_id = point.driver_id();
   position.point = {point.latitude(), point.longitude()};
   position.recorded_at = ToTime(point.recorded_at());
@@ -33,7 +33,7 @@ inline storage::DriverPosition ToPosition(const location::v1::Point& point) {
   return position;
 }
 
-inline location::v1::Point FromPosition(const storage::DriverPosition& position, absl::Time recorded_at) {
+inline location::v1::Point FromPosition(const domain::DriverPosition& position, absl::Time recorded_at) {
   location::v1::Point point;
   point.set_driver_id(position.driver_id);
   point.set_latitude(position.point.latitude);

@@ -182,7 +182,7 @@ void Replay::Fill() {
   while (batch.message.points_size() < options_.batch) {
     if (!next_point_) {
       if (exhausted_) break;
-      absl::StatusOr<std::optional<storage::DriverPosition>> point = reader_.Next();
+      absl::StatusOr<std::optional<domain::DriverPosition>> point = reader_.Next();
       if (!point.ok()) read_error_ = point.status();
       exhausted_ = !point.ok() || !*point;
       if (exhausted_) break;
@@ -204,7 +204,7 @@ void Replay::Fill() {
   window_.push_back(std::move(batch));
 }
 
-SteadyTime Replay::DueAt(const storage::DriverPosition& position) {
+SteadyTime Replay::DueAt(const domain::DriverPosition& position) {
   if (options_.pace == 0) return SteadyTime::InfinitePast();
   // What claims to be from the future is a bad point, and not worth waiting for.
   if (position.recorded_at > context_.clock.Now()) return SteadyTime::InfinitePast();

@@ -15,8 +15,8 @@
 #include "absl/time/time.h"
 #include "cli/context.h"
 #include "cli/replay_state.h"
+#include "domain/driver.h"
 #include "runtime/clock.h"
-#include "storage/fleet.h"
 #include "tracks/track_file.h"
 #include "waybill/location/v1/location.grpc.pb.h"
 
@@ -81,7 +81,7 @@ class Replay {
   // Reads points that are due into one more batch.
   void Fill();
   // Whether a point has to wait, and until when.
-  SteadyTime DueAt(const storage::DriverPosition& position);
+  SteadyTime DueAt(const domain::DriverPosition& position);
   void OnAck(const location::v1::LocationAck& ack);
   void Settle(const Batch& batch);
   bool Unsent() const;
@@ -100,8 +100,8 @@ class Replay {
   int64_t sent_ = 0;       // sequence of the batch sent last in this stream
   int64_t ever_sent_ = 0;  // in any
   bool stream_ended_ = false;
-  bool moved_ = false;                                 // an ack came in this stream
-  std::optional<storage::DriverPosition> next_point_;  // read, not yet due
+  bool moved_ = false;                                // an ack came in this stream
+  std::optional<domain::DriverPosition> next_point_;  // read, not yet due
   bool exhausted_ = false;
   absl::Status read_error_;
   int64_t number_;  // of the point read last

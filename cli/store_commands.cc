@@ -103,7 +103,7 @@ ExitCode Migrate(const Context& context, const std::string& grant_to) {
 }
 
 struct Driver {
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   std::optional<int> capacity;
 };
 
@@ -137,7 +137,7 @@ absl::StatusOr<Driver> ParseDriver(const std::string& line) {
       absl::InvalidArgumentError(fmt::format("\"{}\" is not ID,LAT,LONG or ID,LAT,LONG,CAPACITY", line));
   if (fields.size() < 3 || fields.size() > 4 || fields[0].empty()) return wrong;
   driver.position.driver_id = fields[0];
-  absl::StatusOr<storage::GeoPoint> point = ParsePoint(fields[1] + "," + fields[2]);
+  absl::StatusOr<domain::GeoPoint> point = ParsePoint(fields[1] + "," + fields[2]);
   if (!point.ok()) return point.status();
   driver.position.point = *point;
   if (fields.size() == 4) {
@@ -169,7 +169,7 @@ absl::StatusOr<std::vector<Driver>> DriversOf(const PutArgs& args) {
     if (!in) return absl::NotFoundError("cannot read " + args.file);
     return ReadDrivers(in, args.file);
   }
-  absl::StatusOr<storage::GeoPoint> point = ParsePoint(args.at);
+  absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.at);
   if (!point.ok()) return point.status();
   Driver driver;
   driver.position.driver_id = args.id;
@@ -206,7 +206,7 @@ ExitCode PutDrivers(const Context& context, const PutArgs& args) {
   if (ExitCode code = SetCapacities(context, *drivers); code != ExitCode::kOk) return code;
   auto fleet = OpenFleet(context);
   if (!fleet.ok()) return context.Fail(fleet.status(), kRedisHint);
-  std::vector<storage::DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (Driver& driver : *drivers) {
     driver.position.recorded_at = context.clock.Now();
     positions.push_back(std::move(driver.position));
@@ -225,7 +225,7 @@ ExitCode PutDrivers(const Context& context, const PutArgs& args) {
 ExitCode ListDrivers(const Context& context, size_t limit) {
   auto fleet = OpenFleet(context);
   if (!fleet.ok()) return context.Fail(fleet.status(), kRedisHint);
-  absl::StatusOr<std::vector<storage::DriverPosition>> positions = (*fleet)->List(limit);
+  absl::StatusOr<std::vector<domain::DriverPosition>> positions = (*fleet)->List(limit);
   if (!positions.ok()) return context.Fail(positions.status(), kRedisHint);
   std::sort(positions->begin(), positions->end(),
             [](const auto& a, const auto& b) { return a.driver_id < b.driver_id; });
@@ -234,7 +234,7 @@ ExitCode ListDrivers(const Context& context, size_t limit) {
                {"age", Column::Align::kRight},
                {"heading", Column::Align::kRight},
                {"speed", Column::Align::kRight}});
-  for (const storage::DriverPosition& position : *positions) {
+  for (const domain::DriverPosition& position : *positions) {
     if (context.json) {
       nlohmann::ordered_json row{{"driver_id", position.driver_id},
                                  {"latitude", position.point.latitude},

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "cli/terminal.h"
-#include "storage/order.h"
+#include "domain/geo.h"
 
 namespace waybill::cli {
 
@@ -40,7 +40,7 @@ struct OrderView {
   std::string user;
   int64_t amount_minor = 0;
   std::string currency;
-  std::optional<storage::GeoPoint> pickup;
+  std::optional<domain::GeoPoint> pickup;
   std::vector<std::pair<std::string, std::string>> metadata;
   std::string status;
   std::string failure_reason;

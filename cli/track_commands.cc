@@ -57,7 +57,7 @@ absl::StatusOr<tracks::CityFleetOptions> ToOptions(const GenerateArgs& args, abs
   if (*interval < absl::Milliseconds(10)) return absl::InvalidArgumentError("--interval has to be at least 10ms");
   options.interval = *interval;
   if (!args.centre.empty()) {
-    absl::StatusOr<storage::GeoPoint> centre = ParsePoint(args.centre);
+    absl::StatusOr<domain::GeoPoint> centre = ParsePoint(args.centre);
     if (!centre.ok()) return centre.status();
     if (std::abs(centre->latitude) > 80) {
       return absl::InvalidArgumentError("--centre has to lie within 80 degrees of the equator");
@@ -75,7 +75,7 @@ absl::StatusOr<tracks::CityFleetOptions> ToOptions(const GenerateArgs& args, abs
 // In the order in which they are delivered; for GPX driver by driver, since every change of the driver is a new trk.
 absl::Status WriteFleet(tracks::CityFleet& fleet, const std::string& file, tracks::TrackWriter& writer) {
   absl::StatusOr<tracks::TrackFormat> format = tracks::TrackFormatOf(file);
-  std::vector<storage::DriverPosition> grouped;
+  std::vector<domain::DriverPosition> grouped;
   while (std::optional<tracks::Delivery> delivery = fleet.Next()) {
     if (format.ok() && *format == tracks::TrackFormat::kGpx) {
       grouped.push_back(std::move(delivery->position));
@@ -86,7 +86,7 @@ absl::Status WriteFleet(tracks::CityFleet& fleet, const std::string& file, track
   }
   std::stable_sort(grouped.begin(), grouped.end(),
                    [](const auto& a, const auto& b) { return a.driver_id < b.driver_id; });
-  for (const storage::DriverPosition& position : grouped) {
+  for (const domain::DriverPosition& position : grouped) {
     absl::Status status = writer.Write(position);
     if (!status.ok()) return status;
   }

@@ -55,12 +55,12 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
   return sum;
 }
 
-absl::StatusOr<storage::GeoPoint> ParsePoint(std::string_view text) {
+absl::StatusOr<domain::GeoPoint> ParsePoint(std::string_view text) {
   size_t comma = text.find(',');
   if (comma != std::string_view::npos) {
     std::optional<double> latitude = ParseDegrees(text.substr(0, comma), 90);
     std::optional<double> longitude = ParseDegrees(text.substr(comma + 1), 180);
-    if (latitude && longitude) return storage::GeoPoint{*latitude, *longitude};
+    if (latitude && longitude) return domain::GeoPoint{*latitude, *longitude};
   }
   return Wrong(text, "a point (latitude -90 to 90, longitude -180 to 180)", "52.52,13.405");
 }
@@ -101,7 +101,7 @@ std::string ShowTime(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:
 
 std::string ShowTimeOfDay(absl::Time time) { return absl::FormatTime("%H:%M:%E3S", time, absl::UTCTimeZone()); }
 
-std::string ShowPoint(const storage::GeoPoint& point) {
+std::string ShowPoint(const domain::GeoPoint& point) {
   return fmt::format("{:.5f},{:.5f}", point.latitude, point.longitude);
 }
 

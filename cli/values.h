@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/order.h"
+#include "domain/geo.h"
 
 namespace waybill::cli {
 
@@ -16,7 +16,7 @@ namespace waybill::cli {
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // "52.52,13.405": latitude and longitude in degrees, in range.
-absl::StatusOr<storage::GeoPoint> ParsePoint(std::string_view text);
+absl::StatusOr<domain::GeoPoint> ParsePoint(std::string_view text);
 
 // "key=value"; the value may be empty and may hold further equals signs.
 absl::StatusOr<std::pair<std::string, std::string>> ParsePair(std::string_view text);
@@ -33,6 +33,6 @@ std::string ShowTime(absl::Time time);
 std::string ShowTimeOfDay(absl::Time time);
 
 // "52.52000,13.40500"
-std::string ShowPoint(const storage::GeoPoint& point);
+std::string ShowPoint(const domain::GeoPoint& point);
 
 }  // namespace waybill::cli

@@ -10,14 +10,15 @@ endforeach()
 
 set_target_properties(waybill_options PROPERTIES EXPORT_NAME options)
 set_target_properties(waybill_runtime PROPERTIES EXPORT_NAME runtime)
+set_target_properties(waybill_domain PROPERTIES EXPORT_NAME domain)
 set_target_properties(waybill_saga PROPERTIES EXPORT_NAME saga)
 set_target_properties(waybill_saga_testing PROPERTIES EXPORT_NAME saga_testing)
 add_library(waybill::saga ALIAS waybill_saga)
 add_library(waybill::saga_testing ALIAS waybill_saga_testing)
 
-install(TARGETS waybill_options waybill_runtime waybill_saga waybill_saga_testing EXPORT waybill
+install(TARGETS waybill_options waybill_runtime waybill_domain waybill_saga waybill_saga_testing EXPORT waybill
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT waybill_development)
-install(DIRECTORY runtime saga DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/waybill COMPONENT waybill_development
+install(DIRECTORY runtime domain saga DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/waybill COMPONENT waybill_development
         FILES_MATCHING PATTERN "*.h")
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/waybill)

@@ -1,5 +1,5 @@
 // Errors inside Waybill are absl::Status with a machine-readable reason. The reasons of the domain, with their meaning
-// and what a caller should do next, are in one table: storage/reasons.h.
+// and what a caller should do next, are in one table: domain/reasons.h.
 #pragma once
 
 #include <string>

@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/reasons.h"
 #include "runtime/ids.h"
 #include "saga/record.h"
 
@@ -36,7 +37,7 @@ struct Write {
 
 // The reason of a status with which a journal refuses a write for good: nothing of it was written, and the same write
 // never will be. Its metadata say why, if anything does ("sqlstate", "constraint").
-inline constexpr std::string_view kStoreRefused = "STORE_REFUSED";
+inline constexpr std::string_view kStoreRefused = domain::FindReason("STORE_REFUSED").name;
 
 enum class WriteResult {
   kApplied,   // durable, with the payload's effects

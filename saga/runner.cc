@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
@@ -16,19 +17,13 @@
 namespace waybill::saga {
 namespace {
 
-absl::Status TakenOver() {
-  return MakeError(absl::StatusCode::kAborted, "another process took the saga over", {.reason = "SAGA_TAKEN_OVER"});
-}
+absl::Status TakenOver() { return domain::ReasonError("SAGA_TAKEN_OVER", "another process took the saga over"); }
 
 absl::Status ShuttingDown() {
-  return MakeError(absl::StatusCode::kUnavailable, "this process is draining; the saga goes on elsewhere",
-                   {.reason = "SHUTTING_DOWN"});
+  return domain::ReasonError("SHUTTING_DOWN", "this process is draining; the saga goes on elsewhere");
 }
 
-absl::Status NoRoom() {
-  return MakeError(absl::StatusCode::kResourceExhausted, "too many unfinished sagas",
-                   {.reason = "QUEUE_FULL", .retry_after = absl::Seconds(1)});
-}
+absl::Status NoRoom() { return domain::QueueFull("too many unfinished sagas", absl::Seconds(1)); }
 
 std::string Explain(const Outcome& outcome) {
   if (outcome.detail.empty()) return outcome.reason;
@@ -314,8 +309,8 @@ void Runner::Answer(Execution& e, Pending& asked, const absl::Status& applied) {
 absl::Status Runner::Apply(Execution& e, Pending& asked) {
   const State state = e.record->state;
   auto refuse = [&](std::string_view why) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, fmt::format("the saga is {}: {}", Name(state), why),
-                     {.reason = std::string(kStateForbids), .metadata = {{"state", std::string(Name(state))}}});
+    return domain::ReasonError(kStateForbids, fmt::format("the saga is {}: {}", Name(state), why),
+                               {.metadata = {{"state", std::string(Name(state))}}});
   };
   switch (asked.directive.kind) {
     case Directive::Kind::kCancel:

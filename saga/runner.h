@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "domain/reasons.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
@@ -68,7 +69,7 @@ struct Directive {
 };
 
 // The reason of a directive that is refused: the saga's state, which metadata `state` names, does not allow it.
-inline constexpr std::string_view kStateForbids = "SAGA_STATE_FORBIDS";
+inline constexpr std::string_view kStateForbids = domain::FindReason("SAGA_STATE_FORBIDS").name;
 
 // What a log entry and a failure hold of a text from outside, in bytes.
 inline constexpr size_t kReasonBytesMax = 128;

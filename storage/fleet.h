@@ -2,51 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/order.h"
+#include "domain/driver.h"
+#include "domain/geo.h"
 
 namespace waybill::storage {
-
-struct DriverPosition {
-  std::string driver_id;  // 1-128 visible ASCII characters
-  GeoPoint point;
-  absl::Time recorded_at;
-  std::optional<double> accuracy_m;
-  std::optional<double> heading_deg;
-  std::optional<double> speed_mps;
-  uint16_t marks = 0;  // Mark bits
-
-  friend bool operator==(const DriverPosition&, const DriverPosition&) = default;
-};
-
-bool IsDriverId(std::string_view text);  // 1-128 visible ASCII characters
-
-// What looks wrong with a position that is kept all the same.
-enum Mark : uint16_t {
-  kSpeedJump = 1,     // farther from the driver's previous position than anything drives in that time
-  kPoorAccuracy = 2,  // the receiver itself says it may be far off
-};
-
-// What makes a position unusable.
-struct PositionFault {
-  enum class Kind { kDriverId, kCoordinate, kMeasurement };
-  Kind kind;
-  const char* field;  // of DriverPosition, or "latitude", "longitude"
-  const char* what;   // "has to be …"
-};
-
-// The first fault, if any.
-std::optional<PositionFault> FindFault(const DriverPosition& position);
-// BAD_REQUEST naming each field that is out of range.
-absl::Status CheckPosition(const DriverPosition& position);
 
 struct NearbyDriver {
   std::string driver_id;
@@ -56,7 +22,7 @@ struct NearbyDriver {
 inline constexpr double kNearestRadiusMaxM = 1'000'000;
 
 struct NearestQuery {
-  GeoPoint point;           // anywhere: the poles and the antimeridian are places like any other
+  domain::GeoPoint point;   // anywhere: the poles and the antimeridian are places like any other
   double radius_m = 5'000;  // 0 to kNearestRadiusMaxM
   int limit = 16;
 };
@@ -84,9 +50,9 @@ class Fleet {
 
   // Stores positions, each unless a newer one of the same driver is there; blocks. BAD_REQUEST (CheckPosition), and
   // then nothing is stored.
-  virtual absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) = 0;
+  virtual absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) = 0;
   // All fresh positions, up to `limit`; blocks.
-  virtual absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) = 0;
+  virtual absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) = 0;
   // Whether it can be searched; blocks. STORE_UNAVAILABLE, with what is missing.
   virtual absl::Status Ping() = 0;
 };

@@ -9,24 +9,24 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
 
 namespace waybill::storage {
 
 struct FreshPosition {
-  DriverPosition position;
+  domain::DriverPosition position;
   absl::Duration ttl;  // above 0: how long it stays fresh from now on
 };
 
 struct HotUpdate {
-  std::vector<FreshPosition> newest;  // one a driver at most; each moves its driver unless a newer one is there
-  std::vector<DriverPosition> moves;  // appended to the stream, in this order
+  std::vector<FreshPosition> newest;          // one a driver at most; each moves its driver unless a newer one is there
+  std::vector<domain::DriverPosition> moves;  // appended to the stream, in this order
 };
 
 // A move in the stream of recent ones.
 struct LocationEvent {
   std::string id;  // increasing; opaque to all but Follow
-  DriverPosition position;
+  domain::DriverPosition position;
 };
 
 struct EventPage {
@@ -58,7 +58,7 @@ class HotView {
   virtual absl::StatusOr<bool> MarkWhole() = 0;
 
   // The fresh ones, in the order asked for.
-  virtual absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(
+  virtual absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
       const std::vector<std::string>& driver_ids) = 0;
 
   // Moves after the one with this id, `limit` at most; "0" is before all of them. BAD_REQUEST (resume_after) when it is

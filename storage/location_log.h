@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
 
 namespace waybill::storage {
 
@@ -24,7 +24,7 @@ enum class Standing : uint8_t {
 };
 
 struct Location {
-  DriverPosition position;
+  domain::DriverPosition position;
   Standing standing = Standing::kUnknown;
 };
 
@@ -88,7 +88,7 @@ struct NewestQuery {
   int limit = 1'000;   // drivers looked at, at most
 };
 struct NewestPart {
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   std::string cursor;  // "": that was the last part
 };
 
@@ -97,10 +97,10 @@ class LocationHistory {
  public:
   virtual ~LocationHistory() = default;
   // The newest position of each driver, in the order asked for; nothing where there is none.
-  virtual absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
+  virtual absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Latest(
       const std::vector<std::string>& driver_ids) = 0;
   // Oldest first.
-  virtual absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) = 0;
+  virtual absl::StatusOr<std::vector<domain::DriverPosition>> Track(const TrackQuery& query) = 0;
   // All parts together hold the newest position of every driver that has one in the range, and perhaps older ones of
   // his beside it, which come later. What a part costs is bounded by its limit, however many positions there are.
   virtual absl::StatusOr<NewestPart> Newest(const NewestQuery& query) = 0;

@@ -10,9 +10,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/driver.h"
 #include "runtime/ids.h"
 #include "saga/record.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 
 namespace waybill::storage {
 
@@ -73,11 +74,11 @@ class OrderStore {
   virtual absl::StatusOr<UnfinishedStats> Unfinished() = 0;
 
   // How many orders each driver holds now, for dispatch to start from.
-  virtual absl::StatusOr<std::vector<DriverSlot>> TakenSlots() = 0;
+  virtual absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() = 0;
   // Drivers with a capacity other than one: {driver_id, capacity}.
-  virtual absl::StatusOr<std::vector<DriverSlot>> Capacities() = 0;
+  virtual absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() = 0;
   // Of any drivers, known or not; in the order in which they are asked for, repeated ones included.
-  virtual absl::StatusOr<std::vector<DriverLoad>> Loads(const std::vector<std::string>& driver_ids) = 0;
+  virtual absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) = 0;
   // Within 1 and 1000. Active orders beyond a lowered capacity stay; no new one comes until there are fewer.
   virtual absl::Status SetCapacity(const std::string& driver_id, int capacity) = 0;
 

@@ -1,6 +1,6 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench, examples → tracks → storage → saga → runtime
+//   services, cli, bench, examples → tracks → storage → saga → domain → runtime
 //   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.
@@ -46,11 +46,12 @@ std::vector<std::string> Parts(std::string_view path) {
 // How high a top folder stands; -1: not a folder of ours.
 int Layer(const std::string& folder) {
   if (folder == "runtime") return 0;
-  if (folder == "saga") return 1;
-  if (folder == "storage") return 2;
-  if (folder == "tracks") return 3;
-  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 4;
-  if (folder == "tests") return 5;
+  if (folder == "domain") return 1;
+  if (folder == "saga") return 2;
+  if (folder == "storage") return 3;
+  if (folder == "tracks") return 4;
+  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 5;
+  if (folder == "tests") return 6;
   return -1;
 }
 
@@ -95,7 +96,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   const int layer = Layer(from[0]);
   const bool source = EndsWith(path, ".cc");
 
-  if (layer < 4 && IsGrpcOrProtobuf(include)) {
+  if (layer < 5 && IsGrpcOrProtobuf(include)) {
     return "gRPC and protobuf headers belong to services/, cli/ and bench/";
   }
   if (from[0] == "tests") return "";
@@ -117,7 +118,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   if (Layer(to[0]) > layer) return fmt::format("{}/ stands below {}/ and may not include it", from[0], to[0]);
   const bool from_doubles = path.find("/testing/") != std::string::npos || from[0] == "examples";
   if (include.find("/testing/") != std::string::npos && !from_doubles) return "what ships includes no test doubles";
-  if (Layer(to[0]) == 4) {
+  if (Layer(to[0]) == 5) {
     const bool shared = (StartsWith(include, "services/rpc/") && from[0] != "examples") ||
                         (include == "services/process/flags.h" && from[0] != "examples") ||
                         (StartsWith(include, "services/process/") && from[0] == "services");
@@ -177,15 +178,20 @@ INSTANTIATE_TEST_SUITE_P(
     Examples, LayeringRule,
     ::testing::Values(
         // Down is allowed, up is not.
-        Case{"services/order/main.cc", "storage/postgres/pool.h", ""}, Case{"storage/order.h", "saga/definition.h", ""},
-        Case{"saga/runner.cc", "runtime/clock.h", ""}, Case{"saga/runner.cc", "saga/definition.h", ""},
+        Case{"services/order/main.cc", "storage/postgres/pool.h", ""},
+        Case{"storage/order_record.h", "saga/record.h", ""}, Case{"saga/runner.cc", "runtime/clock.h", ""},
+        Case{"saga/runner.cc", "saga/definition.h", ""},
         Case{"runtime/ids.h", "saga/definition.h", "runtime/ stands below saga/"},
-        Case{"saga/runner.h", "storage/order.h", "saga/ stands below storage/"},
-        Case{"storage/order.h", "services/rpc/status.h", "storage/ stands below services/"},
-        Case{"storage/order.h", "cli/table.h", "storage/ stands below cli/"},
-        Case{"tracks/downsample.cc", "storage/geo.h", ""}, Case{"tracks/city_fleet.h", "runtime/random.h", ""},
+        Case{"saga/runner.h", "domain/reasons.h", ""}, Case{"domain/reasons.h", "runtime/status.h", ""},
+        Case{"runtime/status.h", "domain/reasons.h", "runtime/ stands below domain/"},
+        Case{"domain/order.h", "saga/record.h", "domain/ stands below saga/"},
+        Case{"domain/reasons.cc", "storage/fleet.h", "domain/ stands below storage/"},
+        Case{"saga/runner.h", "storage/fleet.h", "saga/ stands below storage/"},
+        Case{"storage/fleet.h", "services/rpc/status.h", "storage/ stands below services/"},
+        Case{"storage/fleet.h", "cli/table.h", "storage/ stands below cli/"},
+        Case{"tracks/downsample.cc", "domain/geo.h", ""}, Case{"tracks/city_fleet.h", "runtime/random.h", ""},
         Case{"services/ingest/history.cc", "tracks/downsample.h", ""}, Case{"cli/track.cc", "tracks/track_file.h", ""},
-        Case{"storage/geo.cc", "tracks/downsample.h", "storage/ stands below tracks/"},
+        Case{"storage/fleet.cc", "tracks/downsample.h", "storage/ stands below tracks/"},
         Case{"tracks/track_file.h", "services/rpc/status.h", "tracks/ stands below services/"},
         Case{"runtime/ids.h", "tests/support/process.h", "only tests include tests/"},
         Case{"cli/main.cc", "tests/support/process.h", "only tests include tests/"},
@@ -199,18 +205,19 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"cli/main.cc", "services/order/service.h", "side by side"},
         Case{"bench/main.cc", "cli/table.h", "side by side"},
         Case{"examples/a.cc", "services/rpc/call.h", "side by side"},
-        Case{"storage/order.cc", "storage/postgres/pool.h", "not by its siblings"},
+        Case{"storage/fleet.cc", "storage/postgres/pool.h", "not by its siblings"},
         Case{"storage/redis/fleet.cc", "storage/postgres/pool.h", "not by its siblings"},
         Case{"storage/testing/fake.cc", "storage/redis/fleet.h", "not by its siblings"},
         Case{"storage/postgres/pool.cc", "storage/postgres/connection.h", ""},
         // gRPC and protobuf.
         Case{"cli/main.cc", "grpcpp/grpcpp.h", ""}, Case{"bench/load.cc", "waybill/order/v1/order.pb.h", ""},
         Case{"tests/services/order_test.cc", "grpcpp/grpcpp.h", ""},
-        Case{"storage/order.h", "grpcpp/grpcpp.h", "gRPC and protobuf"},
+        Case{"storage/fleet.h", "grpcpp/grpcpp.h", "gRPC and protobuf"},
+        Case{"domain/order.cc", "grpcpp/grpcpp.h", "gRPC and protobuf"},
         Case{"saga/runner.cc", "grpc/grpc.h", "gRPC and protobuf"},
         Case{"runtime/status.cc", "google/rpc/status.pb.h", "gRPC and protobuf"},
         Case{"runtime/status.cc", "google/protobuf/message.h", "gRPC and protobuf"},
-        Case{"storage/order.cc", "waybill/order/v1/order.pb.h", "gRPC and protobuf"},
+        Case{"storage/fleet.cc", "waybill/order/v1/order.pb.h", "gRPC and protobuf"},
         Case{"tracks/track_file.cc", "grpcpp/grpcpp.h", "gRPC and protobuf"},
         Case{"examples/trip/main.cc", "grpcpp/grpcpp.h", "needs no gRPC"},
         // Clients of the stores.
@@ -220,6 +227,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bench/ceiling.cc", "libpq-fe.h", "libpq belongs"},
         Case{"storage/redis/fleet.cc", "postgresql/libpq-fe.h", "libpq belongs"},
         Case{"storage/redis/fleet.h", "hiredis/hiredis.h", "hiredis belongs"},
+        Case{"domain/driver.cc", "libpq-fe.h", "libpq belongs"},
         Case{"storage/postgres/pool.cc", "hiredis.h", "hiredis belongs"},
         // Doubles stay out of what ships.
         Case{"storage/testing/fake.h", "saga/testing/memory_journal.h", ""},

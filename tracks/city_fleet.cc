@@ -83,7 +83,7 @@ class CityFleet::City {
   Metres Crossing(size_t column, size_t row) const { return {columns_[column], rows_[row]}; }
 
   // From along the streets to the globe.
-  storage::GeoPoint ToGlobe(Metres streets, Metres error) const {
+  domain::GeoPoint ToGlobe(Metres streets, Metres error) const {
     double east = cos_ * streets.east - sin_ * streets.north + error.east;
     double north = sin_ * streets.east + cos_ * streets.north + error.north;
     double longitude = centre_.longitude + east / metres_per_degree_east_;
@@ -102,7 +102,7 @@ class CityFleet::City {
   }
 
  private:
-  storage::GeoPoint centre_;
+  domain::GeoPoint centre_;
   std::vector<double> columns_;  // east of the centre, before turning
   std::vector<double> rows_;     // north of it
   double cos_ = 1;
@@ -177,7 +177,7 @@ class CityFleet::Driver {
       error.east += (random_.Uniform() < 0.5 ? -1 : 1) * Between(random_, 3'000, 10'000);
       error.north += (random_.Uniform() < 0.5 ? -1 : 1) * Between(random_, 0, 10'000);
     }
-    storage::DriverPosition position = Measure(now, error);
+    domain::DriverPosition position = Measure(now, error);
     if (now >= next_gap_) {
       gap_ends_ = now + absl::Seconds(Between(random_, 120, 600));
       next_gap_ = gap_ends_ + Until(options_.gaps_per_hour);
@@ -202,7 +202,7 @@ class CityFleet::Driver {
     }
     Flush(now, ready);
     Remember(fix.delivery.position);
-    storage::DriverPosition last = fix.delivery.position;
+    domain::DriverPosition last = fix.delivery.position;
     ready.push_back(std::move(fix));
     MakeTrouble(now, last, ready);
   }
@@ -217,13 +217,13 @@ class CityFleet::Driver {
     late_.clear();
   }
 
-  void Remember(const storage::DriverPosition& position) {
+  void Remember(const domain::DriverPosition& position) {
     if (options_.resends_per_fix <= 0) return;
     recent_.push_back(position);
     if (recent_.size() > kResendsMax) recent_.pop_front();
   }
 
-  void MakeTrouble(absl::Time now, const storage::DriverPosition& last, std::deque<Ready>& ready) {
+  void MakeTrouble(absl::Time now, const domain::DriverPosition& last, std::deque<Ready>& ready) {
     if (trouble_.Uniform() < options_.resends_per_fix) {
       size_t count = std::min(1 + Below(trouble_, kResendsMax), recent_.size());
       for (size_t i = recent_.size() - count; i < recent_.size(); ++i) {
@@ -235,7 +235,7 @@ class CityFleet::Driver {
     if (trouble_.Uniform() >= options_.bad_per_fix) return;
     Ready bad;
     bad.delivery = {now, last, DeliveryKind::kPoint};
-    storage::DriverPosition& position = bad.delivery.position;
+    domain::DriverPosition& position = bad.delivery.position;
     position.recorded_at = last.recorded_at + absl::Milliseconds(1);
     switch (Below(trouble_, 3)) {
       case 0:
@@ -253,8 +253,8 @@ class CityFleet::Driver {
     ready.push_back(std::move(bad));
   }
 
-  storage::DriverPosition Measure(absl::Time now, Metres error) {
-    storage::DriverPosition position;
+  domain::DriverPosition Measure(absl::Time now, Metres error) {
+    domain::DriverPosition position;
     position.driver_id = id_;
     position.recorded_at = now;
     position.point = city_.ToGlobe(at_, error);
@@ -364,7 +364,7 @@ class CityFleet::Driver {
   absl::Time spell_ends_ = absl::InfinitePast();
   bool in_gap_ = false;
   std::deque<Ready> late_;
-  std::deque<storage::DriverPosition> recent_;
+  std::deque<domain::DriverPosition> recent_;
 };
 
 CityFleet::CityFleet(CityFleetOptions options) : options_(std::move(options)), city_(std::make_unique<City>(options_)) {

@@ -15,7 +15,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
+#include "domain/geo.h"
 
 namespace waybill::tracks {
 
@@ -26,7 +27,7 @@ struct CityFleetOptions {
   absl::Time start = absl::FromUnixSeconds(1'767'225'600);  // 2026-01-01, midnight UTC
   absl::Duration length = absl::Hours(1);                   // InfiniteDuration: without end
   absl::Duration interval = absl::Seconds(5);               // between two fixes of a driver; at least 10 ms
-  storage::GeoPoint centre{52.5219, 13.4132};               // Alexanderplatz, Berlin; within 80 degrees of the equator
+  domain::GeoPoint centre{52.5219, 13.4132};                // Alexanderplatz, Berlin; within 80 degrees of the equator
   double radius_m = 6'000;                                  // no street lies farther out
   double noise_m = 4;                                       // of the receivers: standard deviation north and east
 
@@ -49,7 +50,7 @@ enum class DeliveryKind {
 
 struct Delivery {
   absl::Time delivered_at;  // at or after position.recorded_at, but for kFuture
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   DeliveryKind kind = DeliveryKind::kPoint;
 };
 

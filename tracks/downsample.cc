@@ -1,32 +1,32 @@
 #include "tracks/downsample.h"
 
-#include "storage/geo.h"
+#include "domain/geo.h"
 
 namespace waybill::tracks {
 
-bool Thinner::FarEnough(const storage::DriverPosition& position) const {
+bool Thinner::FarEnough(const domain::DriverPosition& position) const {
   if (!last_kept_) return true;
   if (options_.min_interval > absl::ZeroDuration()) {
     return position.recorded_at - last_kept_->recorded_at >= options_.min_interval;
   }
   if (options_.min_distance_m > 0) {
-    return storage::DistanceM(last_kept_->point, position.point) >= options_.min_distance_m;
+    return domain::DistanceM(last_kept_->point, position.point) >= options_.min_distance_m;
   }
   return true;
 }
 
-bool Thinner::Keep(const storage::DriverPosition& position) {
+bool Thinner::Keep(const domain::DriverPosition& position) {
   if (!FarEnough(position)) return false;
   last_kept_ = position;
   return true;
 }
 
-std::vector<storage::DriverPosition> Downsample(const std::vector<storage::DriverPosition>& points,
-                                                ThinnerOptions options) {
-  std::vector<storage::DriverPosition> kept;
+std::vector<domain::DriverPosition> Downsample(const std::vector<domain::DriverPosition>& points,
+                                               ThinnerOptions options) {
+  std::vector<domain::DriverPosition> kept;
   Thinner thinner(options);
   bool last = true;
-  for (const storage::DriverPosition& point : points) {
+  for (const domain::DriverPosition& point : points) {
     last = thinner.Keep(point);
     if (last) kept.push_back(point);
   }

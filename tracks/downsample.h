@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
 
 namespace waybill::tracks {
 
@@ -20,24 +20,24 @@ struct ThinnerOptions {
 // that reads a track in pages goes on with a new one that is given that point.
 class Thinner {
  public:
-  explicit Thinner(ThinnerOptions options, std::optional<storage::DriverPosition> last_kept = std::nullopt)
+  explicit Thinner(ThinnerOptions options, std::optional<domain::DriverPosition> last_kept = std::nullopt)
       : options_(options), last_kept_(std::move(last_kept)) {}
 
   // Whether `position` belongs to the thinned track: it is the first, or far enough from the last that was kept.
-  bool Keep(const storage::DriverPosition& position);
+  bool Keep(const domain::DriverPosition& position);
 
   // What a Thinner that goes on from here needs; nothing before the first point.
-  const std::optional<storage::DriverPosition>& last_kept() const { return last_kept_; }
+  const std::optional<domain::DriverPosition>& last_kept() const { return last_kept_; }
 
  private:
-  bool FarEnough(const storage::DriverPosition& position) const;
+  bool FarEnough(const domain::DriverPosition& position) const;
 
   ThinnerOptions options_;
-  std::optional<storage::DriverPosition> last_kept_;
+  std::optional<domain::DriverPosition> last_kept_;
 };
 
 // A whole track thinned out. Its last point is kept wherever it lies, so that the track still ends where it ended.
-std::vector<storage::DriverPosition> Downsample(const std::vector<storage::DriverPosition>& points,
-                                                ThinnerOptions options);
+std::vector<domain::DriverPosition> Downsample(const std::vector<domain::DriverPosition>& points,
+                                               ThinnerOptions options);
 
 }  // namespace waybill::tracks

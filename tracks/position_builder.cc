@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "domain/driver.h"
 #include "fmt/format.h"
 
 namespace waybill::tracks {
@@ -107,10 +108,11 @@ std::string PositionBuilder::Driver() {
   std::string driver_id;
   for (const Said* said : Of(Meaning::kDriver)) {
     // What is called driver_id is meant as one: it is the service that refuses what it cannot be.
-    if (said->field.rank == 0 || IsDriverId(said->text)) driver_id = said->text;
+    if (said->field.rank == 0 || domain::IsDriverId(said->text)) driver_id = said->text;
     if (!driver_id.empty()) break;
   }
-  if (driver_id.empty() && IsDriverId(name_) && (names_are_drivers_ || !LooksLikeADate(name_))) driver_id = name_;
+  if (driver_id.empty() && domain::IsDriverId(name_) && (names_are_drivers_ || !LooksLikeADate(name_)))
+    driver_id = name_;
   if (driver_id.empty()) return options_.default_driver_id;
   if (!options_.default_driver_id.empty() && driver_id != options_.default_driver_id) {
     if (first_named_.empty()) first_named_ = driver_id;
@@ -374,7 +376,7 @@ Found PositionBuilder::End(int64_t line, const std::string& where) {
   auto bad = [&](std::string_view what) {
     return Found::Bad(line, where.empty() ? std::string(what) : fmt::format("{}: {}", where, what));
   };
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   position.driver_id = Driver();
   if (position.driver_id.empty()) {
     return bad(name_.empty() ? "names no driver; --driver says whose it is"

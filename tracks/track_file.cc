@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "domain/driver.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "tracks/file_bytes.h"
@@ -123,9 +124,9 @@ class FileWriter : public TrackWriter {
 
  private:
   absl::Status Failed() { return absl::UnavailableError(fmt::format("{} cannot be written: {}", name_, ErrnoText())); }
-  absl::Status WriteChecked(const storage::DriverPosition& position) override { return Put(Point(position)); }
+  absl::Status WriteChecked(const domain::DriverPosition& position) override { return Put(Point(position)); }
 
-  virtual std::string Point(const storage::DriverPosition& position) = 0;
+  virtual std::string Point(const domain::DriverPosition& position) = 0;
   virtual std::string End() = 0;
 
   GzFile file_;
@@ -137,7 +138,7 @@ class CsvWriter final : public FileWriter {
   CsvWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
 
  private:
-  std::string Point(const storage::DriverPosition& position) override {
+  std::string Point(const domain::DriverPosition& position) override {
     std::string row = Begin();
     if (position.driver_id.find_first_of(",\"") == std::string::npos) {
       row += position.driver_id;
@@ -163,7 +164,7 @@ class GpxWriter final : public FileWriter {
   GpxWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
 
  private:
-  std::string Point(const storage::DriverPosition& position) override {
+  std::string Point(const domain::DriverPosition& position) override {
     std::string text = Begin();
     if (position.driver_id != driver_id_) {
       text += EndTrack();
@@ -221,7 +222,7 @@ class GeoJsonWriter final : public FileWriter {
   GeoJsonWriter(GzFile file, std::string name) : FileWriter(std::move(file), std::move(name)) {}
 
  private:
-  std::string Point(const storage::DriverPosition& position) override {
+  std::string Point(const domain::DriverPosition& position) override {
     std::string text = points_++ == 0 ? Begin() : ",\n";
     text += fmt::format(
         R"({{"type":"Feature","geometry":{{"type":"Point","coordinates":[{},{}]}},"properties":{{"driver_id":{},)"
@@ -326,7 +327,7 @@ absl::Status TrackReader::Begin(std::unique_ptr<ByteSource> bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<storage::DriverPosition>> TrackReader::Next() {
+absl::StatusOr<std::optional<domain::DriverPosition>> TrackReader::Next() {
   while (broken_.ok() && !cut_) {
     Found found = source_->Next();
     if (found.kind == Found::Kind::kPoint) {
@@ -354,12 +355,12 @@ std::optional<double> TrackReader::share() const { return source_->Share(); }
 std::vector<std::string> TrackReader::notes() const { return notes_->lines(); }
 std::string TrackReader::besides() const { return source_->Besides(); }
 
-absl::StatusOr<std::vector<storage::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options) {
+absl::StatusOr<std::vector<domain::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options) {
   absl::StatusOr<std::unique_ptr<TrackReader>> reader = TrackReader::Open(path, std::move(options));
   if (!reader.ok()) return reader.status();
-  std::vector<storage::DriverPosition> points;
+  std::vector<domain::DriverPosition> points;
   while (true) {
-    absl::StatusOr<std::optional<storage::DriverPosition>> point = (*reader)->Next();
+    absl::StatusOr<std::optional<domain::DriverPosition>> point = (*reader)->Next();
     if (!point.ok()) return point.status();
     if (!*point) return points;
     points.push_back(**std::move(point));
@@ -388,9 +389,9 @@ absl::StatusOr<std::unique_ptr<TrackWriter>> TrackWriter::Create(const std::stri
   return std::make_unique<GeoJsonWriter>(std::move(file), std::move(name));
 }
 
-absl::Status TrackWriter::Write(const storage::DriverPosition& position) {
+absl::Status TrackWriter::Write(const domain::DriverPosition& position) {
   auto finite = [](const std::optional<double>& value) { return !value || std::isfinite(*value); };
-  if (!IsDriverId(position.driver_id)) {
+  if (!domain::IsDriverId(position.driver_id)) {
     return absl::InvalidArgumentError("driver_id has to be 1-128 visible ASCII characters");
   }
   if (!finite(position.point.latitude) || !finite(position.point.longitude) || !finite(position.speed_mps) ||

@@ -24,7 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
 
 namespace waybill::tracks {
 
@@ -82,7 +82,7 @@ class TrackReader {
   // The next point; nullopt behind the last. INVALID_ARGUMENT with file, place and reason ("day.csv:17: ...") for a bad
   // point that is not to be skipped, or when the file breaks off; every later call answers the same. Positions without
   // any time are skipped in any case.
-  absl::StatusOr<std::optional<storage::DriverPosition>> Next();
+  absl::StatusOr<std::optional<domain::DriverPosition>> Next();
 
   // How much of the file is behind it, 0 to 1, for showing progress; nullopt: not known.
   std::optional<double> share() const;
@@ -111,7 +111,7 @@ class TrackReader {
 };
 
 // All points of a file.
-absl::StatusOr<std::vector<storage::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options);
+absl::StatusOr<std::vector<domain::DriverPosition>> ReadTrackFile(const std::string& path, TrackReadOptions options);
 
 // Writes points as they come. In GPX a new trk begins wherever the driver changes. Not thread-safe.
 class TrackWriter {
@@ -124,12 +124,12 @@ class TrackWriter {
 
   // INVALID_ARGUMENT for what the formats cannot hold: a driver id that is not 1-128 visible ASCII characters, numbers
   // that are not finite, years outside 1 to 9999. Nothing is written then.
-  absl::Status Write(const storage::DriverPosition& position);
+  absl::Status Write(const domain::DriverPosition& position);
   // Writes the end. Without it the file is not complete.
   virtual absl::Status Close() = 0;
 
  private:
-  virtual absl::Status WriteChecked(const storage::DriverPosition& position) = 0;
+  virtual absl::Status WriteChecked(const domain::DriverPosition& position) = 0;
 };
 
 }  // namespace waybill::tracks

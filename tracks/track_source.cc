@@ -10,7 +10,7 @@
 
 namespace waybill::tracks {
 
-Found Found::Point(storage::DriverPosition position) {
+Found Found::Point(domain::DriverPosition position) {
   Found found;
   found.kind = Kind::kPoint;
   found.position = std::move(position);
@@ -73,11 +73,6 @@ std::vector<std::string> Notes::lines() const {
   if (not_read_.size() > shown) names += fmt::format(" and {} more", not_read_.size() - shown);
   lines.push_back("not read: " + names);
   return lines;
-}
-
-bool IsDriverId(std::string_view text) {
-  return !text.empty() && text.size() <= 128 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 std::string_view Trim(std::string_view text) {

@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
 #include "tracks/track_file.h"
 
 namespace waybill::tracks {
@@ -28,12 +28,12 @@ struct Found {
     kEnd,
   };
   Kind kind = Kind::kEnd;
-  storage::DriverPosition position;  // of kPoint
-  int64_t line = 0;                  // of the others, from 1; 0: not known
+  domain::DriverPosition position;  // of kPoint
+  int64_t line = 0;                 // of the others, from 1; 0: not known
   std::string why;
   int64_t positions = 1;  // of kUntimed, kBad and kCut: how many are lost, as far as that is known
 
-  static Found Point(storage::DriverPosition position);
+  static Found Point(domain::DriverPosition position);
   static Found Untimed(int64_t line, std::string why, int64_t positions = 1);
   static Found Bad(int64_t line, std::string why, int64_t positions = 1);
   static Found Cut(int64_t line, std::string why, int64_t positions = 1);
@@ -80,7 +80,6 @@ std::unique_ptr<TrackSource> MakeGpxSource(const std::string& text, const std::s
 std::unique_ptr<TrackSource> MakeGeoJsonSource(std::string text, const std::string& cut,
                                                const TrackReadOptions& options, Notes& notes);
 
-bool IsDriverId(std::string_view text);
 std::string_view Trim(std::string_view text);
 // The line that the byte at `offset` stands in, from 1.
 int64_t LineOf(std::string_view text, size_t offset);

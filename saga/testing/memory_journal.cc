@@ -4,16 +4,14 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "runtime/failpoint.h"
-#include "runtime/status.h"
 #include "runtime/text.h"
 
 namespace waybill::saga::testing {
 namespace {
 
-absl::Status NotFound(const Uuid& id) {
-  return MakeError(absl::StatusCode::kNotFound, "no saga " + id.ToString(), {.reason = "SAGA_NOT_FOUND"});
-}
+absl::Status NotFound(const Uuid& id) { return domain::ReasonError("SAGA_NOT_FOUND", "no saga " + id.ToString()); }
 
 bool CanHoldTexts(const Write& write) {
   auto fit = [](std::string_view text) {
@@ -65,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Record>> MemoryJournal::Claim(const Uuid& id, Cla
   if (claimed) return claimed;
   absl::StatusOr<std::unique_ptr<Record>> record = Load(id);
   if (!record.ok() || IsTerminal((*record)->state)) return record;
-  return MakeError(absl::StatusCode::kFailedPrecondition, "another process holds the lease", {.reason = "SAGA_LEASED"});
+  return domain::ReasonError("SAGA_LEASED", "another process holds the lease");
 }
 
 absl::StatusOr<std::vector<Uuid>> MemoryJournal::Renew(std::span<const Held> held) {
@@ -212,8 +210,7 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
   }
   const MemoryKind& kind = KindOf(*write.record);
   if (!CanHoldTexts(write) || !kind.can_hold(*write.record)) {
-    return MakeError(absl::StatusCode::kInternal, "the book cannot hold this",
-                     {.reason = std::string(kStoreRefused), .metadata = {{"sqlstate", "22021"}}});
+    return domain::ReasonError(kStoreRefused, "the book cannot hold this", {.metadata = {{"sqlstate", "22021"}}});
   }
   if (!kind.apply_effects(*write.record)) return false;
   row.record = write.record->Clone();

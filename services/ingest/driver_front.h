@@ -34,7 +34,7 @@ class DriverFront {
  private:
   struct Newest {
     int64_t recorded_us = INT64_MIN;
-    storage::GeoPoint point;
+    domain::GeoPoint point;
   };
 
   const SanityOptions sanity_;

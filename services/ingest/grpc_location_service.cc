@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/ingest/requests.h"
-#include "storage/reasons.h"
 #include "waybill/location/v1/location.pb.h"
 
 namespace waybill::ingest {
@@ -83,7 +83,7 @@ void ReportPoints(Ingest& ingest, ReportCall::Ptr call) {
     call->Finish(wrong);
     return;
   }
-  std::vector<storage::DriverPosition> points = TakePoints(*call->request().mutable_points());
+  std::vector<domain::DriverPosition> points = TakePoints(*call->request().mutable_points());
   DropRequest(*call);
   auto kept = std::make_shared<ReportCall::Ptr>(std::move(call));
   Report report =
@@ -95,14 +95,14 @@ void ReportPoints(Ingest& ingest, ReportCall::Ptr call) {
         done->Finish(status);
       });
   if (ingest.Submit(report)) return;
-  (*kept)->Finish(storage::QueueFull("too many points are waiting to be stored", absl::Milliseconds(250)));
+  (*kept)->Finish(domain::QueueFull("too many points are waiting to be stored", absl::Milliseconds(250)));
 }
 
 absl::Status NoSuchDriver(const std::string& driver_id) {
   ErrorDetail detail;
   detail.metadata.emplace_back("driver_id", driver_id);
-  return storage::ReasonError("DRIVER_NOT_FOUND", fmt::format("driver {} has no position", driver_id),
-                              std::move(detail));
+  return domain::ReasonError("DRIVER_NOT_FOUND", fmt::format("driver {} has no position", driver_id),
+                             std::move(detail));
 }
 
 void Get(LocationApi& api, GetCall::Ptr call) {
@@ -168,7 +168,7 @@ void Track(LocationApi& api, TrackCall::Ptr call) {
   LocationApi::Gone gone = GoneOf(*call);
   auto answer = [call = std::move(call)](absl::StatusOr<TrackPage> page) mutable {
     if (page.ok()) {
-      for (const storage::DriverPosition& point : page->points) Fill(point, *call->response().add_points());
+      for (const domain::DriverPosition& point : page->points) Fill(point, *call->response().add_points());
       call->response().set_next_page_token(page->next_page_token);
     }
     call->Finish(page.status());

@@ -10,7 +10,7 @@
 
 namespace waybill::ingest {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using storage::HotUpdate;
 using storage::Location;
 using storage::Standing;

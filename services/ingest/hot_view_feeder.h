@@ -89,10 +89,10 @@ class HotViewFeeder {
   void Run();
   void RunRebuild();
   // `marked`: the view had been marked as rebuilt before this began.
-  bool Publish(std::vector<Waiting> batch, std::vector<storage::DriverPosition> part, bool marked);
+  bool Publish(std::vector<Waiting> batch, std::vector<domain::DriverPosition> part, bool marked);
   absl::StatusOr<std::vector<const storage::Location*>> FindMoves(const std::vector<Waiting>& batch, absl::Time now);
-  storage::HotUpdate Merge(const std::vector<const storage::Location*>& moves,
-                           std::vector<storage::DriverPosition> part, absl::Time now) const;
+  storage::HotUpdate Merge(const std::vector<const storage::Location*>& moves, std::vector<domain::DriverPosition> part,
+                           absl::Time now) const;
   bool Live(const storage::Location& location, absl::Time now) const;
   bool Failed(const absl::Status& status, std::vector<Waiting> batch);
   Rebuilding RebuildFailed(const absl::Status& status, bool anew);
@@ -120,7 +120,7 @@ class HotViewFeeder {
   bool marked_ = false;  // all was published and marked; the next round trip is to see it
   bool complained_ = false;
   bool stopping_ = false;
-  std::optional<std::vector<storage::DriverPosition>> part_;  // read, and not published yet
+  std::optional<std::vector<domain::DriverPosition>> part_;  // read, and not published yet
 
   RecentDrivers<Floor> floors_;  // Step's
 

@@ -3,11 +3,11 @@
 #include <string>
 #include <utility>
 
-#include "storage/reasons.h"
+#include "domain/reasons.h"
 
 namespace waybill::ingest {
 
-Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done) {
+Report Ingest::Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done) {
   const absl::Time now = clock_.Now();
   metrics_.Received(points.size());
   const absl::Duration store_ahead = clocks_.store_ahead();
@@ -18,10 +18,10 @@ Report Ingest::Check(std::vector<storage::DriverPosition> points, int64_t sequen
 }
 
 // Every driver of every report: those of the future are to be weighed against all the others.
-void Ingest::LookAtTimes(const std::vector<storage::DriverPosition>& points, absl::Time latest) {
+void Ingest::LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest) {
   std::vector<ClockCheck::Sighting> sightings;
   const std::string* last = nullptr;
-  for (const storage::DriverPosition& point : points) {
+  for (const domain::DriverPosition& point : points) {
     const bool in_future = point.recorded_at > latest;
     // One driver's points mostly come together.
     if (last == nullptr || *last != point.driver_id || sightings.back().in_future != in_future) {
@@ -36,8 +36,8 @@ bool Ingest::Submit(Report& report) {
   if (report.checked_.some_in_future && clocks_.fleet_ahead()) {
     ErrorDetail detail;
     detail.retry_after = absl::Seconds(30);
-    report.done_(storage::ReasonError("CLOCK_SKEW", "nearly all drivers are in the future by this server's clock",
-                                      std::move(detail)),
+    report.done_(domain::ReasonError("CLOCK_SKEW", "nearly all drivers are in the future by this server's clock",
+                                     std::move(detail)),
                  {});
     return true;
   }
@@ -82,7 +82,7 @@ bool Ingest::Submit(Report& report) {
     done(absl::OkStatus(), std::move(rejected));
   };
   if (!log_.Append(append)) {
-    append.done(storage::ReasonError("SHUTTING_DOWN", "the process is shutting down"), append);
+    append.done(domain::ReasonError("SHUTTING_DOWN", "the process is shutting down"), append);
   }
   return true;
 }

@@ -65,7 +65,7 @@ class Ingest {
         options_(options) {}
 
   // Checks the points. `sequence` names the report in rejections.
-  Report Check(std::vector<storage::DriverPosition> points, int64_t sequence, Report::Done done);
+  Report Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done);
 
   // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
   // there may be room), or shed the load. `who` names whoever waits, once at a time.
@@ -85,7 +85,7 @@ class Ingest {
     absl::AnyInvocable<void()> on_room;
   };
 
-  void LookAtTimes(const std::vector<storage::DriverPosition>& points, absl::Time latest);
+  void LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest);
   bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }
 
   storage::LocationLog& log_;

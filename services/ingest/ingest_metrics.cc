@@ -58,8 +58,8 @@ void IngestMetrics::Rejected(const Rejection& rejection) {
 
 void IngestMetrics::Taken(const storage::Location& location) {
   if (location.standing == storage::Standing::kBehind) late_.Increment();
-  if (location.position.marks & storage::kSpeedJump) jumps_.Increment();
-  if (location.position.marks & storage::kPoorAccuracy) inaccurate_.Increment();
+  if (location.position.marks & domain::kSpeedJump) jumps_.Increment();
+  if (location.position.marks & domain::kPoorAccuracy) inaccurate_.Increment();
 }
 
 void IngestMetrics::Committed(const storage::LocationCommit& commit) {

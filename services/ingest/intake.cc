@@ -37,7 +37,7 @@ namespace {
 
 // What phones say when they do not know. A driver who stands still has no heading and often no speed: he is where he is
 // all the same.
-void TakeUnknown(storage::DriverPosition& position) {
+void TakeUnknown(domain::DriverPosition& position) {
   for (std::optional<double>* measured : {&position.accuracy_m, &position.heading_deg, &position.speed_mps}) {
     if (*measured == -1.0) measured->reset();
   }
@@ -45,19 +45,19 @@ void TakeUnknown(storage::DriverPosition& position) {
 
 }  // namespace
 
-std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& position, absl::Time earliest,
+std::optional<Rejection> Intake::FindFault(const domain::DriverPosition& position, absl::Time earliest,
                                            absl::Time latest) const {
   auto because = [](RejectReason reason, std::string_view field, std::string_view detail) {
     return Rejection{0, 0, reason, field, detail, nullptr};
   };
-  if (auto fault = storage::FindFault(position)) {
-    using Kind = storage::PositionFault::Kind;
+  if (auto fault = domain::FindFault(position)) {
+    using Kind = domain::PositionFault::Kind;
     const RejectReason reason = fault->kind == Kind::kDriverId     ? RejectReason::kBadDriverId
                                 : fault->kind == Kind::kCoordinate ? RejectReason::kBadCoordinate
                                                                    : RejectReason::kBadMeasurement;
     return because(reason, fault->field, fault->what);
   }
-  if (!options_.allow_zero && position.point == storage::GeoPoint{}) {
+  if (!options_.allow_zero && position.point == domain::GeoPoint{}) {
     return because(RejectReason::kZeroCoordinate, "", "0,0 is a receiver without a fix");
   }
   if (position.recorded_at == absl::InfinitePast()) {
@@ -72,14 +72,14 @@ std::optional<Rejection> Intake::FindFault(const storage::DriverPosition& positi
   return std::nullopt;
 }
 
-Checked Intake::Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now,
+Checked Intake::Check(std::vector<domain::DriverPosition> positions, int64_t sequence, absl::Time now,
                       absl::Duration store_ahead) const {
   const absl::Time latest = LatestAllowed(now, store_ahead);
   const absl::Time earliest = std::min(now, now + store_ahead) - options_.retention;
   Checked checked;
   checked.accepted.reserve(positions.size());
   for (size_t i = 0; i < positions.size(); ++i) {
-    storage::DriverPosition& position = positions[i];
+    domain::DriverPosition& position = positions[i];
     TakeUnknown(position);
     if (auto rejection = FindFault(position, earliest, latest)) {
       if (checked.rejected.empty()) {

@@ -67,7 +67,7 @@ class Intake {
   // microsecond, which is what identifies them. A measurement of -1 is taken for not known.
   // The store's clock is `store_ahead` of `now`: where they differ, no point is refused for its time that either clock
   // would take, since what is refused is lost.
-  Checked Check(std::vector<storage::DriverPosition> positions, int64_t sequence, absl::Time now,
+  Checked Check(std::vector<domain::DriverPosition> positions, int64_t sequence, absl::Time now,
                 absl::Duration store_ahead = absl::ZeroDuration()) const;
   // A point of a later time is in the future.
   absl::Time LatestAllowed(absl::Time now, absl::Duration store_ahead) const {
@@ -75,7 +75,7 @@ class Intake {
   }
 
  private:
-  std::optional<Rejection> FindFault(const storage::DriverPosition& position, absl::Time earliest,
+  std::optional<Rejection> FindFault(const domain::DriverPosition& position, absl::Time earliest,
                                      absl::Time latest) const;
 
   const IntakeOptions options_;

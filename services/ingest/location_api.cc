@@ -7,14 +7,14 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/geo.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/geo.h"
-#include "storage/reasons.h"
 
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 
 // Rows read at a time when a track is thinned out.
 constexpr int kThinningPage = 2'000;
@@ -86,7 +86,7 @@ void LocationApi::OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, G
     if (workers.Submit(task)) return;
   }
   waiting_ids_ -= ids;
-  (*kept)(storage::QueueFull("too many reads are waiting", absl::Milliseconds(250)));
+  (*kept)(domain::QueueFull("too many reads are waiting", absl::Milliseconds(250)));
 }
 
 absl::Duration LocationApi::Age(const DriverPosition& position) const {
@@ -170,7 +170,7 @@ absl::StatusOr<Nearby> LocationApi::Locate(const storage::NearestQuery& query,
   for (std::optional<DriverPosition>& position : *positions) {
     if (!position) continue;  // expired meanwhile
     // Of the very position that is answered: he may have moved since the search.
-    const double distance_m = storage::DistanceM(query.point, position->point);
+    const double distance_m = domain::DistanceM(query.point, position->point);
     if (distance_m > query.radius_m) continue;
     const absl::Duration age = Age(*position);
     answer.drivers.push_back({*std::move(position), distance_m, age});
@@ -191,13 +191,13 @@ absl::StatusOr<TrackPage> LocationApi::ReadTrack(const TrackRequest& request) {
   absl::Time from, to;
   if (!request.page_token.empty()) {
     cursor = TakeToken(request);
-    if (!cursor) return storage::BadField("page_token", "is none that this request was given");
+    if (!cursor) return domain::BadField("page_token", "is none that this request was given");
     from = absl::FromUnixMicros(cursor->from_us);
     to = absl::FromUnixMicros(cursor->to_us);
   } else {
     to = request.to.value_or(clock_.Now());
     from = request.from.value_or(to - absl::Hours(24));
-    if (from > to) return storage::BadField("end_time", "is before start_time");
+    if (from > to) return domain::BadField("end_time", "is before start_time");
   }
 
   std::optional<DriverPosition> kept;

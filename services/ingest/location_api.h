@@ -17,6 +17,7 @@
 #include "runtime/clock.h"
 #include "runtime/worker_pool.h"
 #include "services/ingest/hot_view_feeder.h"
+#include "storage/fleet.h"
 #include "storage/hot_view.h"
 #include "storage/location_log.h"
 #include "tracks/downsample.h"
@@ -24,13 +25,13 @@
 namespace waybill::ingest {
 
 struct DriverLocation {
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   absl::Duration age;  // at least 0
   bool fresh = false;  // from the hot view; otherwise from history
 };
 
 struct NearbyLocation {
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   double distance_m = 0;
   absl::Duration age;
 };
@@ -50,7 +51,7 @@ struct TrackRequest {
 };
 
 struct TrackPage {
-  std::vector<storage::DriverPosition> points;
+  std::vector<domain::DriverPosition> points;
   std::string next_page_token;  // "": the last page
 };
 
@@ -89,7 +90,7 @@ class LocationApi {
   void FindDrivers(std::vector<std::string> driver_ids, Done<Found> done, const Gone& gone);
   absl::StatusOr<Nearby> Locate(const storage::NearestQuery& query, const std::vector<storage::NearbyDriver>& near);
   absl::StatusOr<TrackPage> ReadTrack(const TrackRequest& request);
-  absl::Duration Age(const storage::DriverPosition& position) const;
+  absl::Duration Age(const domain::DriverPosition& position) const;
   // Runs `work` with `done` on a worker; QUEUE_FULL at once when all are behind. `ids`: of drivers, that wait with it.
   template <typename Answer, typename Work>
   void OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, Gone gone, Work work);

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
-#include "storage/reasons.h"
 
 namespace waybill::ingest {
 void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
@@ -19,17 +19,16 @@ void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
   Do(std::move(deeds));
 }
 
-void LocationStream::OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points) {
+void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPosition> points) {
   absl::Status wrong;
   const size_t size = points.size();
-  if (size == 0 || size > kPointsMax)
-    wrong = storage::BadField("points", fmt::format("have to be 1 to {}", kPointsMax));
+  if (size == 0 || size > kPointsMax) wrong = domain::BadField("points", fmt::format("have to be 1 to {}", kPointsMax));
   std::unique_lock lock(mutex_);
   if (peer_ == nullptr || ended_) return;
   if (sequence <= last_sequence_) {
-    wrong = storage::BadField("sequence", last_sequence_ == 0
-                                              ? "has to be positive"
-                                              : fmt::format("has to be above the last one, {}", last_sequence_));
+    wrong = domain::BadField("sequence", last_sequence_ == 0
+                                             ? "has to be positive"
+                                             : fmt::format("has to be above the last one, {}", last_sequence_));
   }
   if (!wrong.ok()) {
     Deeds deeds;
@@ -166,7 +165,7 @@ void LocationStream::OnDrain() {
     std::lock_guard lock(mutex_);
     if (ended_) return;
     ended_ = true;  // also of a stream that is not open yet
-    end_ = storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+    end_ = domain::ReasonError("SHUTTING_DOWN", "this process is draining");
     deeds = Next();
   }
   Do(std::move(deeds));
@@ -178,8 +177,8 @@ void LocationStream::OnShed() {
     std::lock_guard lock(mutex_);
     if (peer_ == nullptr) return;
     deeds.abandon = writing_;
-    FinishWith(storage::QueueFull("too much is held for clients that do not read their acks, or wait for the store",
-                                  absl::Seconds(5)),
+    FinishWith(domain::QueueFull("too much is held for clients that do not read their acks, or wait for the store",
+                                 absl::Seconds(5)),
                deeds);
   }
   Do(std::move(deeds));
@@ -275,9 +274,9 @@ void LocationStream::Do(Deeds deeds) {
 absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
   auto stream = std::make_shared<LocationStream>(ingest_, *this, options_);
   std::lock_guard lock(mutex_);
-  if (draining_) return storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+  if (draining_) return domain::ReasonError("SHUTTING_DOWN", "this process is draining");
   if (open_.size() >= options_.streams_max) {
-    return storage::QueueFull(fmt::format("{} streams are open", open_.size()), absl::Seconds(5));
+    return domain::QueueFull(fmt::format("{} streams are open", open_.size()), absl::Seconds(5));
   }
   open_.emplace(stream.get(), stream);
   metrics_.StreamOpened();

@@ -14,8 +14,8 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "domain/driver.h"
 #include "services/ingest/ingest.h"
-#include "storage/fleet.h"
 
 namespace waybill::ingest {
 
@@ -59,7 +59,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
 
   void Open(std::shared_ptr<StreamPeer> peer);
   // A batch that was asked for. Ends the stream when it breaks the protocol.
-  void OnBatch(int64_t sequence, std::vector<storage::DriverPosition> points);
+  void OnBatch(int64_t sequence, std::vector<domain::DriverPosition> points);
   // No batch comes any more. OK: the client is done, and gets its last ack; otherwise what it sent was no batch.
   void OnEnd(const absl::Status& status);
   void OnGone();  // the client went away

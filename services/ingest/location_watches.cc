@@ -5,13 +5,13 @@
 #include <chrono>
 #include <cmath>
 
-#include "storage/reasons.h"
+#include "domain/reasons.h"
 
 namespace waybill::ingest {
 
 using storage::LocationEvent;
 
-bool BoundingBox::Holds(const storage::GeoPoint& point) const {
+bool BoundingBox::Holds(const domain::GeoPoint& point) const {
   if (point.latitude < south || point.latitude > north) return false;
   auto between = [this](double longitude) {
     if (west <= east) return longitude >= west && longitude <= east;
@@ -21,7 +21,7 @@ bool BoundingBox::Holds(const storage::GeoPoint& point) const {
   return between(point.longitude) || (std::abs(point.longitude) == 180 && between(-point.longitude));
 }
 
-bool WatchFilter::Wants(const storage::DriverPosition& position) const {
+bool WatchFilter::Wants(const domain::DriverPosition& position) const {
   if (!driver_ids.empty() && !driver_ids.contains(position.driver_id)) return false;
   return !area || area->Holds(position.point);
 }
@@ -59,7 +59,7 @@ void LocationWatches::Index::Remove(Watch& watch) {
   std::erase(watch.filter.area ? by_area_ : of_all_, &watch);
 }
 
-void LocationWatches::Index::Stir(const storage::DriverPosition& position) {
+void LocationWatches::Index::Stir(const domain::DriverPosition& position) {
   for (Watch* watch : of_all_) watch->stirred = true;
   for (Watch* watch : by_area_) watch->stirred = watch->stirred || watch->filter.area->Holds(position.point);
   auto found = by_driver_.find(position.driver_id);
@@ -88,7 +88,7 @@ void LocationWatches::Stop() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
-  for (const WatchPtr& watch : watches) End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
+  for (const WatchPtr& watch : watches) End(watch, domain::ReasonError("SHUTTING_DOWN", "this process is draining"));
 }
 
 size_t LocationWatches::size() const {
@@ -114,9 +114,9 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
     index_.Add(*watch);
   }
   if (stopping) {
-    End(watch, storage::ReasonError("SHUTTING_DOWN", "this process is draining"));
+    End(watch, domain::ReasonError("SHUTTING_DOWN", "this process is draining"));
   } else if (full) {
-    End(watch, storage::QueueFull("too many watches are open", absl::Seconds(5)));
+    End(watch, domain::QueueFull("too many watches are open", absl::Seconds(5)));
   } else {
     CatchUp(watch);
     changed_.notify_all();

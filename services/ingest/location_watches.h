@@ -35,14 +35,14 @@ struct BoundingBox {
   double north = 90;
   double east = 180;
 
-  bool Holds(const storage::GeoPoint& point) const;
+  bool Holds(const domain::GeoPoint& point) const;
 };
 
 struct WatchFilter {
   absl::flat_hash_set<std::string> driver_ids;  // empty: all
   std::optional<BoundingBox> area;
 
-  bool Wants(const storage::DriverPosition& position) const;
+  bool Wants(const domain::DriverPosition& position) const;
 };
 
 // Where a watch sends to. What a thread was just about to send when another finished the watch may come after Finish:
@@ -103,7 +103,7 @@ class LocationWatches {
    public:
     void Add(Watch& watch);
     void Remove(Watch& watch);
-    void Stir(const storage::DriverPosition& position);
+    void Stir(const domain::DriverPosition& position);
     size_t drivers() const { return drivers_; }
 
    private:

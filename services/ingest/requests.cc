@@ -4,16 +4,16 @@
 #include <optional>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/ingest/location_stream.h"
 #include "services/rpc/proto_time.h"
-#include "storage/reasons.h"
 
 namespace waybill::ingest {
 namespace {
 
 namespace pb = location::v1;
-using storage::Violations;
+using domain::Violations;
 
 constexpr int kBatchGetMax = 500;
 constexpr int kWatchedDriversMax = 1'000;
@@ -24,9 +24,9 @@ constexpr double kRadiusDefaultM = 5'000;
 constexpr double kRadiusMaxM = 100'000;
 
 void CheckDriverId(const std::string& id, const std::string& field, Violations& violations) {
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   position.driver_id = id;
-  if (auto fault = storage::FindFault(position)) violations.Add(field, fault->what);
+  if (auto fault = domain::FindFault(position)) violations.Add(field, fault->what);
 }
 
 void CheckWithin(double value, double low, double high, const std::string& field, Violations& violations) {
@@ -49,11 +49,11 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
 
 }  // namespace
 
-std::vector<storage::DriverPosition> TakePoints(Points& points) {
-  std::vector<storage::DriverPosition> positions;
+std::vector<domain::DriverPosition> TakePoints(Points& points) {
+  std::vector<domain::DriverPosition> positions;
   positions.reserve(static_cast<size_t>(points.size()));
   for (pb::Point& point : points) {
-    storage::DriverPosition& position = positions.emplace_back();
+    domain::DriverPosition& position = positions.emplace_back();
     position.driver_id = std::move(*point.mutable_driver_id());
     position.point = {point.latitude(), point.longitude()};
     position.recorded_at = absl::InfinitePast();
@@ -67,7 +67,7 @@ std::vector<storage::DriverPosition> TakePoints(Points& points) {
   return positions;
 }
 
-void Fill(const storage::DriverPosition& position, pb::Point& out) {
+void Fill(const domain::DriverPosition& position, pb::Point& out) {
   out.set_driver_id(position.driver_id);
   out.set_latitude(position.point.latitude);
   out.set_longitude(position.point.longitude);
@@ -75,8 +75,8 @@ void Fill(const storage::DriverPosition& position, pb::Point& out) {
   if (position.accuracy_m) out.set_accuracy_m(static_cast<float>(*position.accuracy_m));
   if (position.heading_deg) out.set_heading_deg(static_cast<float>(*position.heading_deg));
   if (position.speed_mps) out.set_speed_mps(static_cast<float>(*position.speed_mps));
-  if (position.marks & storage::kSpeedJump) out.add_marks(pb::SPEED_JUMP);
-  if (position.marks & storage::kPoorAccuracy) out.add_marks(pb::POOR_ACCURACY);
+  if (position.marks & domain::kSpeedJump) out.add_marks(pb::SPEED_JUMP);
+  if (position.marks & domain::kPoorAccuracy) out.add_marks(pb::POOR_ACCURACY);
 }
 
 void Fill(const Rejection& rejection, pb::RejectedPoint& out) {

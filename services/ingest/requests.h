@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "domain/driver.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "services/ingest/intake.h"
 #include "services/ingest/location_api.h"
@@ -18,8 +19,8 @@ namespace waybill::ingest {
 using Points = google::protobuf::RepeatedPtrField<location::v1::Point>;
 
 // Takes the points' strings away. As Intake::Check wants them: a time that is missing or none is InfinitePast.
-std::vector<storage::DriverPosition> TakePoints(Points& points);
-void Fill(const storage::DriverPosition& position, location::v1::Point& out);
+std::vector<domain::DriverPosition> TakePoints(Points& points);
+void Fill(const domain::DriverPosition& position, location::v1::Point& out);
 void Fill(const Rejection& rejection, location::v1::RejectedPoint& out);
 void Fill(const DriverLocation& driver, location::v1::DriverLocation& out);
 void Fill(const NearbyLocation& driver, location::v1::NearbyDriver& out);

@@ -8,11 +8,11 @@ namespace waybill::order {
 
 class BuiltinGateway final : public PaymentGateway {
  public:
-  void Charge(const ParticipantCall&, const storage::Order&,
+  void Charge(const ParticipantCall&, const domain::Order&,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override {
     done(ChargeResult{true, "builtin", ""});
   }
-  void Refund(const ParticipantCall&, const storage::Order& order,
+  void Refund(const ParticipantCall&, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override {
     RefundResult result;
     if (order.charge.has_value()) {

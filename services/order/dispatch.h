@@ -7,9 +7,10 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "domain/driver.h"
+#include "domain/order.h"
 #include "runtime/ids.h"
 #include "services/order/payment_gateway.h"
-#include "storage/order.h"
 
 namespace waybill::order {
 
@@ -17,7 +18,7 @@ namespace waybill::order {
 inline constexpr std::string_view kNoDriverAvailable = "NO_DRIVER_AVAILABLE";
 
 struct AssignResult {
-  std::optional<storage::DriverSlot> driver;
+  std::optional<domain::DriverSlot> driver;
   std::string none_reason;  // when there is no driver: machine-readable
 };
 
@@ -31,10 +32,10 @@ class Dispatch {
   // outcome, and the claim may be lost there: then Assign is called again, with `conflicts` raised.
   virtual bool journaled() const = 0;
 
-  virtual void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+  virtual void Assign(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order, int conflicts,
                       absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) = 0;
   // `order.driver` is what the order holds, if anything.
-  virtual void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+  virtual void Release(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order,
                        absl::AnyInvocable<void(absl::Status)> done) = 0;
 
   // The saga's newest step, and with it the last claim or release made for this order, is in the journal.

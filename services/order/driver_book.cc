@@ -56,7 +56,7 @@ void DriverBook::Offer(const std::string& driver_id, SteadyTime now) {
   ForgetIfIdle(index);
 }
 
-std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, SteadyTime now) {
+std::optional<domain::DriverSlot> DriverBook::PickAny(const Uuid& order_id, SteadyTime now) {
   while (!pool_.empty()) {
     Index index = pool_[random_.Next() % pool_.size()];
     Driver& driver = drivers_[index];
@@ -71,12 +71,11 @@ std::optional<storage::DriverSlot> DriverBook::PickAny(const Uuid& order_id, Ste
   return std::nullopt;
 }
 
-std::optional<storage::DriverSlot> DriverBook::Pick(const Uuid& order_id, const std::string& driver_id,
-                                                    SteadyTime now) {
+std::optional<domain::DriverSlot> DriverBook::Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now) {
   return PickFrom(Find(driver_id), order_id, now);
 }
 
-std::optional<storage::DriverSlot> DriverBook::PickFrom(Index index, const Uuid& order_id, SteadyTime now) {
+std::optional<domain::DriverSlot> DriverBook::PickFrom(Index index, const Uuid& order_id, SteadyTime now) {
   Driver& driver = drivers_[index];
   int slot = FreeSlot(driver);
   if (slot == 0) return std::nullopt;
@@ -84,7 +83,7 @@ std::optional<storage::DriverSlot> DriverBook::PickFrom(Index index, const Uuid&
   Touch(index, slot);
   Drop(order_id, now);  // what it had picked before; not earlier, lest the driver be forgotten
   picked_[order_id] = {index, slot, now};
-  return storage::DriverSlot{driver.id, slot};
+  return domain::DriverSlot{driver.id, slot};
 }
 
 // 0: none. Of many, one at random: replicas do not know each other's slots.
@@ -117,7 +116,7 @@ void DriverBook::BeginCheck() {
   }
 }
 
-void DriverBook::Check(const std::string& driver_id, const storage::DriverLoad& load, SteadyTime now) {
+void DriverBook::Check(const std::string& driver_id, const domain::DriverLoad& load, SteadyTime now) {
   assert(checking_);
   if (load.capacity == 1) {
     capacities_.erase(driver_id);
@@ -175,7 +174,7 @@ bool DriverBook::Drop(const Uuid& order_id, SteadyTime now) {
   return true;
 }
 
-void DriverBook::Release(const Uuid& order_id, const storage::DriverSlot& slot, SteadyTime now) {
+void DriverBook::Release(const Uuid& order_id, const domain::DriverSlot& slot, SteadyTime now) {
   Index index = Find(slot.driver_id);
   Take(index, slot.slot);  // so that the driver stays known until then
   releasing_[order_id] = {index, slot.slot, now};
@@ -270,9 +269,9 @@ void DriverBook::Expire(HeldMap& held, SteadyTime now) {
   absl::erase_if(held, [&](const auto& entry) { return now - entry.second.since > kHeldMax; });
 }
 
-void DriverBook::BeginReconcile(const std::vector<storage::DriverSlot>& capacities, SteadyTime now) {
+void DriverBook::BeginReconcile(const std::vector<domain::DriverSlot>& capacities, SteadyTime now) {
   capacities_.clear();
-  for (const storage::DriverSlot& capacity : capacities) capacities_[capacity.driver_id] = capacity.slot;
+  for (const domain::DriverSlot& capacity : capacities) capacities_[capacity.driver_id] = capacity.slot;
   reconciling_ = true;
   reconciled_to_ = 0;
   touched_.clear();
@@ -282,7 +281,7 @@ void DriverBook::BeginReconcile(const std::vector<storage::DriverSlot>& capaciti
   for (const auto& [order_id, held] : releasing_) Touch(held.driver, held.slot);
 }
 
-void DriverBook::Reconcile(const storage::DriverSlot* slots, size_t count) {
+void DriverBook::Reconcile(const domain::DriverSlot* slots, size_t count) {
   assert(reconciling_);
   for (size_t i = 0; i < count; ++i) {
     Index index = Find(slots[i].driver_id);

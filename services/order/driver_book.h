@@ -14,10 +14,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
+#include "domain/driver.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
-#include "storage/order.h"
 
 namespace waybill::order {
 
@@ -32,9 +32,9 @@ class DriverBook {
   // The driver has a fresh position: into the pool of those that anybody may pick, if it has a free slot.
   void Offer(const std::string& driver_id, SteadyTime now);
   // Any driver of the pool, at random, so that replicas seldom want the same one.
-  std::optional<storage::DriverSlot> PickAny(const Uuid& order_id, SteadyTime now);
+  std::optional<domain::DriverSlot> PickAny(const Uuid& order_id, SteadyTime now);
   // That driver, if it has a free slot.
-  std::optional<storage::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now);
+  std::optional<domain::DriverSlot> Pick(const Uuid& order_id, const std::string& driver_id, SteadyTime now);
 
   // The order's claim was lost: somebody else holds the slot, until the journal says otherwise. Answers the driver when
   // it is believed to have other free slots: that may be as wrong, so let the journal be asked about it.
@@ -42,7 +42,7 @@ class DriverBook {
   // The order does not claim what it picked. False when it has no pick.
   bool Drop(const Uuid& order_id, SteadyTime now);
   // The order gives its slot back; it is free once that is durable.
-  void Release(const Uuid& order_id, const storage::DriverSlot& slot, SteadyTime now);
+  void Release(const Uuid& order_id, const domain::DriverSlot& slot, SteadyTime now);
   // What was last picked or released for the order is in the journal.
   void Durable(const Uuid& order_id, SteadyTime now);
   // It never will be: another process took the order over.
@@ -52,7 +52,7 @@ class DriverBook {
   // here meanwhile, or is not durable yet, counts more than its answer.
 
   void BeginCheck();
-  void Check(const std::string& driver_id, const storage::DriverLoad& load, SteadyTime now);
+  void Check(const std::string& driver_id, const domain::DriverLoad& load, SteadyTime now);
   void EndCheck();
   std::vector<std::string> Pooled() const;  // those that anybody may pick
   // Whether that driver would be picked, for all that is known here.
@@ -61,8 +61,8 @@ class DriverBook {
   // --- Reconciliation with the journal, in small pieces, because picks wait for each of them. What changes here
   // between Begin and the end counts more than what the journal said meanwhile.
 
-  void BeginReconcile(const std::vector<storage::DriverSlot>& capacities, SteadyTime now);
-  void Reconcile(const storage::DriverSlot* slots, size_t count);  // taken ones, in any number of calls
+  void BeginReconcile(const std::vector<domain::DriverSlot>& capacities, SteadyTime now);
+  void Reconcile(const domain::DriverSlot* slots, size_t count);  // taken ones, in any number of calls
   // Frees what the journal did not name, piece by piece; false: finished. `complete` false: the journal could not be
   // read to its end, so nothing is freed.
   bool EndReconcile(bool complete, SteadyTime now);
@@ -94,7 +94,7 @@ class DriverBook {
   using HeldMap = absl::flat_hash_map<Uuid, Held>;
 
   Index Find(const std::string& driver_id);
-  std::optional<storage::DriverSlot> PickFrom(Index index, const Uuid& order_id, SteadyTime now);
+  std::optional<domain::DriverSlot> PickFrom(Index index, const Uuid& order_id, SteadyTime now);
   int FreeSlot(const Driver& driver);
   void Take(Index index, int slot);
   void Free(Index index, int slot, SteadyTime now);

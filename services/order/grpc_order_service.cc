@@ -25,7 +25,7 @@ using CancelCall = rpc::UnaryCall<pb::CancelOrderRequest, pb::Order>;
 using CompleteCall = rpc::UnaryCall<pb::CompleteOrderRequest, pb::Order>;
 
 void Fill(const storage::OrderRecord& record, pb::Order& out) {
-  const storage::Order& order = record.payload;
+  const domain::Order& order = record.payload;
   out.set_order_id(record.id.ToString());
   out.set_idempotency_key(order.idempotency_key);
   out.set_user_id(order.user_id);
@@ -88,7 +88,7 @@ OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond
 
 void Create(OrderApi& api, CreateCall::Ptr call) {
   const bool accepted = call->request().wait() == pb::CreateOrderRequest::UNTIL_ACCEPTED;
-  absl::StatusOr<storage::Order> order = TakeCreate(call->request(), call->Metadata("waybill-client"));
+  absl::StatusOr<domain::Order> order = TakeCreate(call->request(), call->Metadata("waybill-client"));
   if (!order.ok()) {
     call->Finish(order.status());
     return;
@@ -191,7 +191,7 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
   }
   const int64_t from = call->request().from_sequence();
   if (from < 0) {
-    call->Finish(storage::BadField("from_sequence", "is negative"));
+    call->Finish(domain::BadField("from_sequence", "is negative"));
     return;
   }
   // The watch owns the call, and cancelling it must reach the watch, which is not there yet.

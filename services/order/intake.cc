@@ -6,11 +6,11 @@
 #include <cstring>
 
 #include "absl/strings/escaping.h"
+#include "domain/currency.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "openssl/evp.h"
 #include "runtime/text.h"
-#include "storage/currency.h"
-#include "storage/reasons.h"
 
 namespace waybill::order {
 namespace {
@@ -54,7 +54,7 @@ void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
   }
   if (amount->currency.empty()) {
     violations.Add("amount.currency", "is required");
-  } else if (!storage::CurrencyExponent(amount->currency).has_value()) {
+  } else if (!domain::CurrencyExponent(amount->currency).has_value()) {
     violations.Add("amount.currency", "is not an ISO 4217 currency in upper case, such as \"EUR\"");
   }
 }
@@ -116,7 +116,7 @@ void Put(std::string& out, std::string_view text) {
 }
 
 // Every part has its length before it, so that no two requests look alike.
-std::string Canonical(const storage::Order& order) {
+std::string Canonical(const domain::Order& order) {
   std::string out;
   out.reserve(128);
   out += "waybill.order.v1";
@@ -147,7 +147,7 @@ std::string FilterHash(std::string_view filter) {
 
 }  // namespace
 
-absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
+absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
   Violations violations;
   if (!request.client.empty()) CheckVisibleAscii(request.client, kClientMax, "waybill-client", violations);
   CheckVisibleAscii(request.idempotency_key, kIdempotencyKeyMax, "idempotency_key", violations);
@@ -160,7 +160,7 @@ absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
   CheckMetadata(request.metadata, violations);
   if (!violations.empty()) return std::move(violations).ToStatus();
 
-  storage::Order order;
+  domain::Order order;
   order.client = request.client.empty() ? std::string(kAnonymous) : std::move(request.client);
   order.idempotency_key = std::move(request.idempotency_key);
   order.user_id = std::move(request.user_id);
@@ -176,20 +176,20 @@ absl::StatusOr<storage::Order> TakeOrder(OrderRequest request) {
   return order;
 }
 
-absl::Status CheckTender(const storage::Order& order, absl::Time now) {
-  const absl::Time end = storage::TenderEnd(order.currency);
+absl::Status CheckTender(const domain::Order& order, absl::Time now) {
+  const absl::Time end = domain::TenderEnd(order.currency);
   if (now < end) return absl::OkStatus();
-  return storage::BadField("amount.currency", fmt::format("{} is no legal tender since {}", order.currency,
-                                                          absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())));
+  return domain::BadField("amount.currency", fmt::format("{} is no legal tender since {}", order.currency,
+                                                         absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())));
 }
 
-std::string Fingerprint(const storage::Order& order) {
+std::string Fingerprint(const domain::Order& order) {
   Sha256 hash;
   hash.Add(Canonical(order));
   return std::move(hash).Finish();
 }
 
-absl::Status CheckSameRequest(const storage::Order& existing, const storage::Order& repeated) {
+absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated) {
   if (existing.fingerprint == repeated.fingerprint) return absl::OkStatus();
   std::string fields;
   auto compare = [&fields](bool same, std::string_view field) {
@@ -204,7 +204,7 @@ absl::Status CheckSameRequest(const storage::Order& existing, const storage::Ord
   compare(existing.metadata == repeated.metadata, "metadata");
   ErrorDetail detail;
   detail.metadata = {{"fields", fields}};
-  return storage::ReasonError(
+  return domain::ReasonError(
       "IDEMPOTENCY_KEY_REUSED",
       fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}", fields),
       std::move(detail));

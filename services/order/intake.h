@@ -13,9 +13,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/geo.h"
+#include "domain/order.h"
+#include "domain/reasons.h"
 #include "runtime/ids.h"
-#include "storage/order.h"
-#include "storage/reasons.h"
 
 namespace waybill::order {
 
@@ -31,7 +32,7 @@ inline constexpr size_t kOperatorMax = 128;
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
-using storage::Violations;
+using domain::Violations;
 
 struct Money {
   int64_t minor_units = 0;
@@ -44,21 +45,21 @@ struct OrderRequest {
   std::string idempotency_key;
   std::string user_id;
   std::optional<Money> amount;
-  std::optional<storage::GeoPoint> pickup;
+  std::optional<domain::GeoPoint> pickup;
   std::map<std::string, std::string> metadata;
 };
 
 // The order as it goes into the books, with its fingerprint. BAD_REQUEST.
-absl::StatusOr<storage::Order> TakeOrder(OrderRequest request);
+absl::StatusOr<domain::Order> TakeOrder(OrderRequest request);
 
 // BAD_REQUEST when the currency's tender has ended: no new order is made in it. One that was made before still stands.
-absl::Status CheckTender(const storage::Order& order, absl::Time now);
+absl::Status CheckTender(const domain::Order& order, absl::Time now);
 
 // SHA-256 over the canonical request: everything that was asked for, without the key and how long to wait.
-std::string Fingerprint(const storage::Order& order);
+std::string Fingerprint(const domain::Order& order);
 
 // OK when `existing` was made from the same request; otherwise IDEMPOTENCY_KEY_REUSED, naming the fields that differ.
-absl::Status CheckSameRequest(const storage::Order& existing, const storage::Order& repeated);
+absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated);
 
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
 

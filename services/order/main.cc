@@ -189,7 +189,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock);
   AddOrderService(server, api, watches);
   std::vector<std::string> steps;
-  for (const saga::Step& step : kinds.Find(storage::Order::kKind)->steps) steps.push_back(step.name);
+  for (const saga::Step& step : kinds.Find(domain::Order::kKind)->steps) steps.push_back(step.name);
   AddSagaAdmin(server, sagas, std::move(steps));
 
   HousekeepingOptions housekeeping_options;

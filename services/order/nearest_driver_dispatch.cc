@@ -3,22 +3,22 @@
 #include <algorithm>
 #include <set>
 
-#include "storage/reasons.h"
+#include "domain/reasons.h"
 
 namespace waybill::order {
 namespace {
 
 AssignResult NoDriver() { return {std::nullopt, std::string(kNoDriverAvailable)}; }
 
-AssignResult Picked(storage::DriverSlot slot) { return {std::move(slot), ""}; }
+AssignResult Picked(domain::DriverSlot slot) { return {std::move(slot), ""}; }
 
-absl::Status TooBusy() { return storage::ReasonError("QUEUE_FULL", "too many reads of the fleet are waiting"); }
+absl::Status TooBusy() { return domain::ReasonError("QUEUE_FULL", "too many reads of the fleet are waiting"); }
 
 }  // namespace
 
 struct NearestDriverDispatch::Search {
   Uuid order_id;
-  storage::GeoPoint point;
+  domain::GeoPoint point;
   int limit = 0;
   SteadyTime started;
   bool reconciled = false;
@@ -36,7 +36,7 @@ NearestDriverDispatch::NearestDriverDispatch(storage::Fleet& fleet, storage::Ord
       options_(std::move(options)),
       book_(random, options_.fresh_for) {}
 
-void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id, const storage::Order& order,
+void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id, const domain::Order& order,
                                    int conflicts, Done done) {
   std::shared_ptr<Search> search;
   if (order.pickup.has_value()) {
@@ -77,7 +77,7 @@ void NearestDriverDispatch::LearnOfLoss(const Uuid& order_id, Search* search) {
   pool_doubtful_ = book_.pool_size() > 0;
 }
 
-void NearestDriverDispatch::Release(const ParticipantCall&, const Uuid& order_id, const storage::Order& order,
+void NearestDriverDispatch::Release(const ParticipantCall&, const Uuid& order_id, const domain::Order& order,
                                     absl::AnyInvocable<void(absl::Status)> done) {
   {
     std::lock_guard lock(mutex_);
@@ -102,7 +102,7 @@ void NearestDriverDispatch::OnFenced(const Uuid& order_id) {
 // --- Any driver: from a pool of ready ones that is refilled by reading the fleet page by page.
 
 void NearestDriverDispatch::AssignAny(const Uuid& order_id, bool lost, Done done) {
-  std::optional<storage::DriverSlot> slot;
+  std::optional<domain::DriverSlot> slot;
   size_t candidates = 0;
   bool exhausted = false;
   bool refill = false;
@@ -221,7 +221,7 @@ absl::StatusOr<bool> NearestDriverDispatch::ReadFleet() {
 }
 
 void NearestDriverDispatch::ServeWaiting() {
-  std::vector<std::pair<Done, storage::DriverSlot>> served;
+  std::vector<std::pair<Done, domain::DriverSlot>> served;
   size_t candidates;
   {
     std::lock_guard lock(mutex_);
@@ -229,7 +229,7 @@ void NearestDriverDispatch::ServeWaiting() {
     SteadyTime now = clock_.Steady();
     size_t next = 0;
     for (; next < waiting_.size(); ++next) {
-      std::optional<storage::DriverSlot> slot = book_.PickAny(waiting_[next].order_id, now);
+      std::optional<domain::DriverSlot> slot = book_.PickAny(waiting_[next].order_id, now);
       if (!slot.has_value()) break;
       served.emplace_back(std::move(waiting_[next].done), *std::move(slot));
     }
@@ -268,7 +268,7 @@ void NearestDriverDispatch::FindNearest(std::shared_ptr<Search> search) {
 void NearestDriverDispatch::Choose(Found found) {
   std::shared_ptr<Search> search = std::move(found.search);
   const std::vector<storage::NearbyDriver>& candidates = found.candidates;
-  std::optional<storage::DriverSlot> slot;
+  std::optional<domain::DriverSlot> slot;
   {
     std::lock_guard lock(mutex_);
     SteadyTime now = clock_.Steady();
@@ -372,7 +372,7 @@ void NearestDriverDispatch::Ask(const std::vector<std::string>& driver_ids) {
       std::lock_guard lock(mutex_);
       book_.BeginCheck();
     }
-    const absl::StatusOr<std::vector<storage::DriverLoad>> loads = store_.Loads(piece);
+    const absl::StatusOr<std::vector<domain::DriverLoad>> loads = store_.Loads(piece);
     std::lock_guard lock(mutex_);
     const SteadyTime now = clock_.Steady();
     for (size_t at = 0; loads.ok() && at < piece.size(); ++at) book_.Check(piece[at], (*loads)[at], now);
@@ -410,13 +410,13 @@ absl::Status NearestDriverDispatch::Reconcile() {
   constexpr size_t kPiece = 1'000;
   std::lock_guard one(reconcile_mutex_);
   SteadyTime started = clock_.Steady();
-  absl::StatusOr<std::vector<storage::DriverSlot>> capacities = store_.Capacities();
+  absl::StatusOr<std::vector<domain::DriverSlot>> capacities = store_.Capacities();
   if (!capacities.ok()) return capacities.status();
   {
     std::lock_guard lock(mutex_);
     book_.BeginReconcile(*capacities, started);
   }
-  absl::StatusOr<std::vector<storage::DriverSlot>> taken = store_.TakenSlots();
+  absl::StatusOr<std::vector<domain::DriverSlot>> taken = store_.TakenSlots();
   if (taken.ok()) {
     // A piece at a time, because picks wait for the lock.
     for (size_t at = 0; at < taken->size(); at += kPiece) {

@@ -64,9 +64,9 @@ class NearestDriverDispatch final : public Dispatch {
 
   bool journaled() const override { return true; }
   // Never blocks. STORE_UNAVAILABLE when the fleet cannot be read.
-  void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+  void Assign(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order, int conflicts,
               absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) override;
-  void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+  void Release(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order,
                absl::AnyInvocable<void(absl::Status)> done) override;
   void OnDurable(const Uuid& order_id) override;
   void OnFenced(const Uuid& order_id) override;

@@ -2,17 +2,17 @@
 
 #include <algorithm>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/place_order.h"
-#include "storage/reasons.h"
 
 namespace waybill::order {
 namespace {
 
-using storage::Order;
+using domain::Order;
+using domain::ReasonError;
 using storage::OrderRecord;
-using storage::ReasonError;
 
 // A directive meets a state that has just changed, or a process that has just taken the saga over: look again.
 constexpr int kDirectAttemptsMax = 4;
@@ -32,7 +32,7 @@ bool WorthAnotherLook(const absl::Status& status) {
 }  // namespace
 
 absl::Status TooBusyError() {
-  return storage::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
+  return domain::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
 }
 
 OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,

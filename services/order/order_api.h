@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/order.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "runtime/scheduler.h"
@@ -21,7 +22,7 @@
 #include "services/order/dispatch.h"
 #include "services/order/order_status.h"
 #include "services/order/pending_answer.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 #include "storage/order_store.h"
 
 namespace waybill::order {
@@ -57,7 +58,7 @@ class OrderApi {
   // `order` is from TakeOrder. BAD_REQUEST (the currency's tender has ended, and no order has the key),
   // IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
   // durable and goes on), SHUTTING_DOWN.
-  void Create(storage::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
+  void Create(domain::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
 
   // Turns the order back and waits until that is done. A failed order is answered as it is: the money is back.
   // ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE, and as Create.
@@ -100,8 +101,8 @@ class OrderApi {
 
   void BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadline, const Pending& answer);
   // Answers with the order that has this key, and with `otherwise` where there is none.
-  void RepeatOnly(storage::Order order, Wait wait, SteadyTime deadline, absl::Status otherwise, Pending answer);
-  void Replay(storage::OrderRecord existing, const storage::Order& repeated, Wait wait, Pending answer);
+  void RepeatOnly(domain::Order order, Wait wait, SteadyTime deadline, absl::Status otherwise, Pending answer);
+  void Replay(storage::OrderRecord existing, const domain::Order& repeated, Wait wait, Pending answer);
   void AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer);
   void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const saga::Record*> record,
              Pending answer);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "storage/reasons.h"
+#include "domain/reasons.h"
 
 namespace waybill::order {
 namespace {
@@ -41,9 +41,9 @@ std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, int
   {
     std::lock_guard lock(mutex_);
     if (stopped_) {
-      refused = storage::ReasonError("SHUTTING_DOWN", "this process is draining");
+      refused = domain::ReasonError("SHUTTING_DOWN", "this process is draining");
     } else if (count_ >= options_.watches_max) {
-      refused = storage::QueueFull("too many watches are open", absl::Seconds(5));
+      refused = domain::QueueFull("too many watches are open", absl::Seconds(5));
     } else {
       watch->beat = clock_.Steady() + options_.heartbeat;
       watches_[order_id].push_back(watch);
@@ -169,7 +169,7 @@ void OrderWatches::Stop() {
     stopped_ = true;
     for (auto& [id, watches] : watches_) {
       for (const WatchPtr& watch : watches) {
-        watch->ending = storage::ReasonError("SHUTTING_DOWN", "this process is draining; watch at another replica");
+        watch->ending = domain::ReasonError("SHUTTING_DOWN", "this process is draining; watch at another replica");
         if (std::exchange(watch->resting, false)) rested.push_back(watch);
       }
     }

@@ -8,8 +8,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "domain/order.h"
 #include "runtime/clock.h"
-#include "storage/order.h"
 
 namespace waybill::order {
 
@@ -38,9 +38,9 @@ struct RefundResult {
 class PaymentGateway {
  public:
   virtual ~PaymentGateway() = default;
-  virtual void Charge(const ParticipantCall& call, const storage::Order& order,
+  virtual void Charge(const ParticipantCall& call, const domain::Order& order,
                       absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) = 0;
-  virtual void Refund(const ParticipantCall& call, const storage::Order& order,
+  virtual void Refund(const ParticipantCall& call, const domain::Order& order,
                       absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) = 0;
 };
 

@@ -2,18 +2,18 @@
 
 #include <utility>
 
+#include "domain/driver.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
-#include "storage/fleet.h"
 
 namespace waybill::order {
 namespace {
 
+using domain::Order;
 using saga::Attempt;
 using saga::Outcome;
-using storage::Order;
 
 ParticipantCall CallOf(const Attempt& attempt) {
   return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent};
@@ -112,7 +112,7 @@ saga::Action<Order> Assign(Dispatch& dispatch) {
                         std::string detail =
                             result->none_reason == kNoDriverAvailable ? "" : std::move(result->none_reason);
                         done(Outcome::Rejected(std::string(kNoDriverAvailable), std::move(detail)));
-                      } else if (!storage::IsDriverId(result->driver->driver_id)) {
+                      } else if (!domain::IsDriverId(result->driver->driver_id)) {
                         // No driver can be told by it; and asked again it would be the same.
                         done(Outcome::Unknown(std::string(kDispatchUnknown),
                                               "the dispatcher named a driver by what is no driver's id", true));

@@ -1,11 +1,11 @@
 // The saga of an order: charge it and give it a driver, or give the money back.
 #pragma once
 
+#include "domain/order.h"
 #include "runtime/clock.h"
 #include "saga/definition.h"
 #include "services/order/dispatch.h"
 #include "services/order/payment_gateway.h"
-#include "storage/order.h"
 
 namespace waybill::order {
 
@@ -29,7 +29,7 @@ saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const 
 
 // Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch. A remote one is told
 // when the saga closes the step.
-void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, storage::Order& order);
+void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, domain::Order& order);
 
 // The key under which the order's driver is assigned, and released.
 std::string AssignmentKey(const Uuid& order_id);

@@ -10,7 +10,7 @@ namespace waybill::order {
 
 namespace dispatch_pb = waybill::dispatch::v1;
 
-void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const storage::Order& order, int,
+void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const domain::Order& order, int,
                             absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) {
   dispatch_pb::AssignDriverRequest request;
   request.set_idempotency_key(call.key);
@@ -27,7 +27,7 @@ void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const stor
         if (!status.ok()) {
           done(status);
         } else if (response.has_assigned() && !response.assigned().driver_id().empty()) {
-          done(AssignResult{storage::DriverSlot{std::move(*response.mutable_assigned()->mutable_driver_id()), 1}, ""});
+          done(AssignResult{domain::DriverSlot{std::move(*response.mutable_assigned()->mutable_driver_id()), 1}, ""});
         } else if (response.has_none()) {
           done(AssignResult{std::nullopt, std::move(*response.mutable_none()->mutable_reason())});
         } else {
@@ -36,7 +36,7 @@ void RemoteDispatch::Assign(const ParticipantCall& call, const Uuid&, const stor
       });
 }
 
-void RemoteDispatch::Release(const ParticipantCall& call, const Uuid&, const storage::Order&,
+void RemoteDispatch::Release(const ParticipantCall& call, const Uuid&, const domain::Order&,
                              absl::AnyInvocable<void(absl::Status)> done) {
   dispatch_pb::ReleaseDriverRequest request;
   request.set_idempotency_key(call.key);

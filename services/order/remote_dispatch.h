@@ -11,9 +11,9 @@ class RemoteDispatch final : public Dispatch {
   explicit RemoteDispatch(rpc::Client& client) : client_(client) {}  // which outlives this
 
   bool journaled() const override { return false; }
-  void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+  void Assign(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order, int conflicts,
               absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) override;
-  void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+  void Release(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order,
                absl::AnyInvocable<void(absl::Status)> done) override;
 
  private:

@@ -2,15 +2,15 @@
 
 #include <utility>
 
+#include "domain/currency.h"
 #include "services/order/remote_call.h"
-#include "storage/currency.h"
 #include "waybill/payment/v1/payment.pb.h"
 
 namespace waybill::order {
 
 namespace payment_pb = waybill::payment::v1;
 
-void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& order,
+void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& order,
                            absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   payment_pb::ChargeRequest request;
   request.set_idempotency_key(call.key);
@@ -18,7 +18,7 @@ void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& or
   request.set_user_id(order.user_id);
   request.set_amount_minor(order.amount_minor);
   request.set_currency(order.currency);
-  request.set_minor_unit_exponent(storage::CurrencyExponent(order.currency).value_or(0));
+  request.set_minor_unit_exponent(domain::CurrencyExponent(order.currency).value_or(0));
   client_.Call<payment_pb::ChargeResponse>(
       "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::ChargeResponse& response) mutable {
@@ -34,7 +34,7 @@ void RemoteGateway::Charge(const ParticipantCall& call, const storage::Order& or
       });
 }
 
-void RemoteGateway::Refund(const ParticipantCall& call, const storage::Order&,
+void RemoteGateway::Refund(const ParticipantCall& call, const domain::Order&,
                            absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
   payment_pb::RefundRequest request;
   request.set_idempotency_key(call.key);

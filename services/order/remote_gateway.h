@@ -11,9 +11,9 @@ class RemoteGateway final : public PaymentGateway {
  public:
   explicit RemoteGateway(rpc::Client& client) : client_(client) {}  // which outlives this
 
-  void Charge(const ParticipantCall& call, const storage::Order& order,
+  void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
-  void Refund(const ParticipantCall& call, const storage::Order& order,
+  void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
 
  private:

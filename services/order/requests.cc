@@ -33,7 +33,7 @@ void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::strin
 
 }  // namespace
 
-absl::StatusOr<storage::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client) {
+absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client) {
   if (!v1::CreateOrderRequest::Wait_IsValid(request.wait())) {
     Violations violations;
     violations.Add("wait", "is not a known value");
@@ -46,7 +46,7 @@ absl::StatusOr<storage::Order> TakeCreate(v1::CreateOrderRequest& request, std::
   if (request.has_amount()) {
     taken.amount = Money{request.amount().minor_units(), std::move(*request.mutable_amount()->mutable_currency())};
   }
-  if (request.has_pickup()) taken.pickup = storage::GeoPoint{request.pickup().latitude(), request.pickup().longitude()};
+  if (request.has_pickup()) taken.pickup = domain::GeoPoint{request.pickup().latitude(), request.pickup().longitude()};
   for (auto& [key, value] : *request.mutable_metadata()) taken.metadata.emplace(key, std::move(value));
   return TakeOrder(std::move(taken));
 }

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "storage/order.h"
+#include "domain/order.h"
 #include "storage/order_store.h"
 #include "waybill/ops/v1/ops.pb.h"
 #include "waybill/order/v1/order.pb.h"
@@ -13,7 +13,7 @@
 namespace waybill::order {
 
 // `client` is the metadata "waybill-client". Takes the request's strings away. BAD_REQUEST, as do the others.
-absl::StatusOr<storage::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client);
+absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client);
 
 absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request);
 absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request);

@@ -4,10 +4,10 @@
 #include <memory>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "services/order/place_order.h"
-#include "storage/reasons.h"
 
 namespace waybill::order {
 namespace {
@@ -17,7 +17,7 @@ using storage::SagaView;
 absl::Status Refuse(std::string_view reason, std::string_view why, const SagaView& saga) {
   ErrorDetail detail;
   detail.metadata = {{"saga_id", saga.header.id.ToString()}, {"state", std::string(saga::Name(saga.header.state))}};
-  return storage::ReasonError(reason, why, std::move(detail));
+  return domain::ReasonError(reason, why, std::move(detail));
 }
 
 absl::Status CheckUnfinished(const SagaView& saga) {
@@ -60,8 +60,8 @@ void SagaApi::Retry(const Uuid& saga_id, SteadyTime deadline, Done done) {
 
 void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done) {
   auto prepare = [this, saga_id](saga::Record& record) {
-    if (record.kind != storage::Order::kKind) return;
-    storage::Order& order = saga::As<storage::Order>(record).payload;
+    if (record.kind != domain::Order::kKind) return;
+    domain::Order& order = saga::As<domain::Order>(record).payload;
     if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will
   };
   Direct(saga_id, {saga::Directive::Kind::kResolve, std::move(reason)}, prepare, deadline, CheckStuck, std::move(done));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/status.h"
+#include "domain/reasons.h"
 
 namespace waybill::rpc {
 
@@ -92,10 +92,7 @@ void ServerQueue::Abort(bool) {
 }
 
 absl::Status ShuttingDownError() {
-  ErrorDetail detail;
-  detail.reason = "SHUTTING_DOWN";
-  detail.retry_after = absl::Seconds(1);
-  return MakeError(absl::StatusCode::kUnavailable, "the server is shutting down", detail);
+  return domain::ReasonError("SHUTTING_DOWN", "the server is shutting down", {.retry_after = absl::Seconds(1)});
 }
 
 }  // namespace waybill::rpc

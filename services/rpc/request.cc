@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/unknown_field_set.h"
@@ -82,15 +83,12 @@ absl::Status ParseRequest(grpc::ByteBuffer& payload, Message& request) {
   grpc::ProtoBufferReader reader(&payload);
   if (request.ParseFromZeroCopyStream(&reader)) return absl::OkStatus();
   ErrorDetail detail;
-  detail.reason = "MALFORMED_REQUEST";
   grpc::ProtoBufferReader again(&payload);
   UnknownFieldSet fields;
   if (fields.ParseFromZeroCopyStream(&again)) FindBadText(fields, *request.GetDescriptor(), "", detail);
-  return MakeError(
-      absl::StatusCode::kInvalidArgument,
-      fmt::format("the request is not a valid {}{}", request.GetTypeName(),
-                  detail.violations.empty() ? "" : ": " + detail.violations[0].first + " is not valid UTF-8"),
-      detail);
+  std::string message = fmt::format("the request is not a valid {}", request.GetTypeName());
+  if (!detail.violations.empty()) message += fmt::format(": {} is not valid UTF-8", detail.violations[0].first);
+  return domain::ReasonError("MALFORMED_REQUEST", message, std::move(detail));
 }
 
 }  // namespace waybill::rpc

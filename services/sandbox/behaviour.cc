@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
-#include "runtime/status.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -27,11 +27,8 @@ absl::Duration DrawLatency(const Behaviour& behaviour, Random& random) {
 }  // namespace
 
 absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& known_methods) {
-  ErrorDetail detail;
-  detail.reason = "BAD_REQUEST";
-  auto bad = [&](std::string field, std::string what) {
-    detail.violations.emplace_back(std::move(field), std::move(what));
-  };
+  domain::Violations violations;
+  auto bad = [&](std::string field, std::string what) { violations.Add(std::move(field), std::move(what)); };
   auto share = [&](const char* field, double value) {
     if (!(value >= 0 && value <= 1)) bad(field, "is not within 0..1");  // NaN included
   };
@@ -57,9 +54,7 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
       bad("methods", fmt::format("has '{}', which is none of {}", method, fmt::join(known_methods, ", ")));
     }
   }
-  if (detail.violations.empty()) return absl::OkStatus();
-  const auto& [field, what] = detail.violations[0];
-  return MakeError(absl::StatusCode::kInvalidArgument, fmt::format("{} {}", field, what), detail);
+  return std::move(violations).ToStatus();
 }
 
 const char* NameOf(Fate::Kind kind) {

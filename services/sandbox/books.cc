@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/status.h"
 
@@ -12,16 +13,10 @@ namespace {
 
 constexpr size_t kTextBytesMax = 512;
 
-absl::Status BadField(std::string_view field, std::string_view what) {
-  ErrorDetail detail;
-  detail.reason = "BAD_REQUEST";
-  detail.violations.emplace_back(field, what);
-  return MakeError(absl::StatusCode::kInvalidArgument, fmt::format("{} {}", field, what), detail);
-}
-
-absl::Status CheckText(std::string_view field, const std::string& text) {
-  if (text.empty()) return BadField(field, "is empty");
-  if (text.size() > kTextBytesMax) return BadField(field, fmt::format("is longer than {} bytes", kTextBytesMax));
+absl::Status CheckText(const char* field, const std::string& text) {
+  if (text.empty()) return domain::BadField(field, "is empty");
+  if (text.size() > kTextBytesMax)
+    return domain::BadField(field, fmt::format("is longer than {} bytes", kTextBytesMax));
   return absl::OkStatus();
 }
 
@@ -47,8 +42,8 @@ Books::Books(int drivers) {
 absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, bool decline, absl::Time now,
                                            std::optional<Record>& effect) {
   if (auto status = CheckKey(charge.key, charge.order_id); !status.ok()) return status;
-  if (charge.amount_minor <= 0) return BadField("amount_minor", "is not positive");
-  if (charge.currency.size() != 3) return BadField("currency", "is not an ISO 4217 code");
+  if (charge.amount_minor <= 0) return domain::BadField("amount_minor", "is not positive");
+  if (charge.currency.size() != 3) return domain::BadField("currency", "is not an ISO 4217 code");
   auto it = payments_.find(charge.key);
   if (it == payments_.end()) {
     Record record;

@@ -1,5 +1,6 @@
 #include "services/sandbox/options.h"
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
+#include "runtime/status.h"
 #include "services/process/flags.h"
 #include "services/sandbox/sandbox.h"
 
@@ -74,12 +76,9 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
 std::optional<std::string> Mistake(const std::string& target, Target which, const Behaviour& behaviour) {
   absl::Status status = Check(behaviour, MethodsOf(which));
   if (status.ok()) return std::nullopt;
-  std::string message(status.message());
-  size_t end = message.find(' ');
-  for (size_t i = 0; i < end; ++i) {
-    if (message[i] == '_') message[i] = '-';
-  }
-  return fmt::format("--{}-{}", target, message);
+  auto [field, what] = GetErrorDetail(status).violations.front();
+  std::replace(field.begin(), field.end(), '_', '-');
+  return fmt::format("--{}-{} {}", target, field, what);
 }
 
 }  // namespace

@@ -5,10 +5,10 @@
 #include <numeric>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/server_check.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 namespace {
@@ -19,8 +19,8 @@ std::optional<double> OptionalDouble(const Rows& rows, int row, int column) {
 }
 
 // "SELECT driver_id, recorded_at, lat, long, accuracy_m, heading_deg, speed_mps, marks" goes before the rest.
-DriverPosition Decode(const Rows& rows, int row) {
-  DriverPosition position;
+domain::DriverPosition Decode(const Rows& rows, int row) {
+  domain::DriverPosition position;
   position.driver_id = std::string(rows.Text(row, 0));
   position.recorded_at = rows.Time(row, 1);
   position.point = {rows.Double(row, 2), rows.Double(row, 3)};
@@ -31,18 +31,18 @@ DriverPosition Decode(const Rows& rows, int row) {
   return position;
 }
 
-absl::StatusOr<std::vector<DriverPosition>> DecodeAll(const absl::StatusOr<Rows>& rows) {
+absl::StatusOr<std::vector<domain::DriverPosition>> DecodeAll(const absl::StatusOr<Rows>& rows) {
   if (!rows.ok()) return rows.status();
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   positions.reserve(static_cast<size_t>(rows->size()));
   for (int row = 0; row < rows->size(); ++row) positions.push_back(Decode(*rows, row));
   return positions;
 }
 
 absl::Status TooFar(absl::Time reached) {
-  return ReasonError("STORE_UNAVAILABLE",
-                     fmt::format("history was searched for as long as a call may, and as far as {}; ask for less",
-                                 DayText(PartitionDay(reached))));
+  return domain::ReasonError(
+      "STORE_UNAVAILABLE", fmt::format("history was searched for as long as a call may, and as far as {}; ask for less",
+                                       DayText(PartitionDay(reached))));
 }
 
 }  // namespace
@@ -96,12 +96,12 @@ LEFT JOIN LATERAL (SELECT * FROM driver_locations d
                    ORDER BY d.recorded_at DESC LIMIT 1) AS l ON true
 ORDER BY asked.place)sql";
 
-absl::StatusOr<std::vector<std::optional<DriverPosition>>> PostgresLocationHistory::Latest(
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> PostgresLocationHistory::Latest(
     const std::vector<std::string>& driver_ids) {
   absl::StatusOr<std::vector<Window>> windows = Windows();
   if (!windows.ok()) return windows.status();
   const auto give_up = std::chrono::steady_clock::now() + kSearchMax;
-  std::vector<std::optional<DriverPosition>> latest(driver_ids.size());
+  std::vector<std::optional<domain::DriverPosition>> latest(driver_ids.size());
   std::vector<size_t> missing(driver_ids.size());
   std::iota(missing.begin(), missing.end(), size_t{0});
   for (const Window& window : *windows) {
@@ -129,11 +129,11 @@ constexpr char kTrack[] =
     "SELECT driver_id, recorded_at, lat, long, accuracy_m, heading_deg, speed_mps, marks FROM driver_locations "
     "WHERE driver_id = $1 AND recorded_at >= $2 AND recorded_at < $3 ORDER BY recorded_at LIMIT $4";
 
-absl::StatusOr<std::vector<DriverPosition>> PostgresLocationHistory::Track(const TrackQuery& query) {
+absl::StatusOr<std::vector<domain::DriverPosition>> PostgresLocationHistory::Track(const TrackQuery& query) {
   absl::StatusOr<std::vector<Window>> windows = Windows();
   if (!windows.ok()) return windows.status();
   const auto give_up = std::chrono::steady_clock::now() + kSearchMax;
-  std::vector<DriverPosition> track;
+  std::vector<domain::DriverPosition> track;
   for (auto window = windows->rbegin(); window != windows->rend(); ++window) {
     const absl::Time from = std::max(query.from, window->from), to = std::min(query.to, window->to);
     if (from >= to) continue;
@@ -182,7 +182,7 @@ absl::StatusOr<NewestPart> PostgresLocationHistory::Newest(const NewestQuery& qu
   } else if (midnight > query.since) {
     part.cursor = fmt::format("{} {}", DayText(day - 1), kAllDrivers);
   }
-  for (DriverPosition& position : *rows) {
+  for (domain::DriverPosition& position : *rows) {
     if (position.recorded_at >= query.since) part.positions.push_back(std::move(position));
   }
   return part;

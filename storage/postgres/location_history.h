@@ -18,9 +18,9 @@ class PostgresLocationHistory final : public LocationHistory {
  public:
   explicit PostgresLocationHistory(Pool& pool) : pool_(pool) {}
 
-  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Latest(
       const std::vector<std::string>& driver_ids) override;
-  absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) override;
+  absl::StatusOr<std::vector<domain::DriverPosition>> Track(const TrackQuery& query) override;
   absl::StatusOr<NewestPart> Newest(const NewestQuery& query) override;
   absl::Status Ping() override;
   absl::StatusOr<absl::Time> Now();  // by the server's clock

@@ -10,12 +10,12 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "storage/postgres/location_partitions.h"
 #include "storage/postgres/sqlstate.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 namespace {
@@ -54,7 +54,7 @@ struct Columns {
     }
   }
   void Add(const Row& row) {
-    const DriverPosition& position = row.location->position;
+    const domain::DriverPosition& position = row.location->position;
     recorded.AddTime(position.recorded_at);
     received.AddTime(row.append->received_at);
     latitude.AddDouble(position.point.latitude);
@@ -333,9 +333,9 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
     if (!bad.refused) {
       ErrorDetail detail;
       detail.retry_after = options_.bad_today_pause;
-      bad.why =
-          ReasonError("STORE_UNAVAILABLE", fmt::format("history of {} is not written: {}", DayText(day), Short(failed)),
-                      std::move(detail));
+      bad.why = domain::ReasonError("STORE_UNAVAILABLE",
+                                    fmt::format("history of {} is not written: {}", DayText(day), Short(failed)),
+                                    std::move(detail));
       commit_.locations -= rows.size();
     }
     for (const Row& row : rows) Settle(row, bad);

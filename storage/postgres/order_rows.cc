@@ -25,14 +25,14 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   RowReader row(rows, at);
   OrderRecord record;
   DecodeHeader(row, record);
-  Order& order = record.payload;
+  domain::Order& order = record.payload;
   order.client = row.Text(12);
   order.idempotency_key = row.Text(13);
   order.fingerprint = row.Bytes(14);
   order.user_id = row.Text(15);
   order.amount_minor = row.IntFrom(1, 16, "amount_minor");
   order.currency = row.Text(17);
-  if (!row.IsNull(18)) order.pickup = GeoPoint{row.Double(18, "pickup_lat"), row.Double(19, "pickup_long")};
+  if (!row.IsNull(18)) order.pickup = domain::GeoPoint{row.Double(18, "pickup_lat"), row.Double(19, "pickup_long")};
   if (!row.IsNull(20)) {
     std::optional<std::map<std::string, std::string>> metadata = DecodeMetadata(row.Json(20, "metadata"));
     if (metadata.has_value()) {
@@ -42,10 +42,11 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
     }
   }
   if (!row.IsNull(21)) {
-    order.charge = Charge{row.Text(21), row.IntFrom(1, 22, "payments.amount_minor"), row.Time(23, "charged_at")};
+    order.charge =
+        domain::Charge{row.Text(21), row.IntFrom(1, 22, "payments.amount_minor"), row.Time(23, "charged_at")};
   }
-  if (!row.IsNull(24)) order.refund = Refund{row.IntFrom(1, 24, "refund_minor"), row.Time(25, "refunded_at")};
-  if (!row.IsNull(26)) order.driver = DriverSlot{row.Text(26), static_cast<int>(row.IntFrom(1, 27, "slot"))};
+  if (!row.IsNull(24)) order.refund = domain::Refund{row.IntFrom(1, 24, "refund_minor"), row.Time(25, "refunded_at")};
+  if (!row.IsNull(26)) order.driver = domain::DriverSlot{row.Text(26), static_cast<int>(row.IntFrom(1, 27, "slot"))};
   if (!row.status().ok()) return row.status();
   return record;
 }

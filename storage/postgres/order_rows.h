@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/saga_rows.h"
 

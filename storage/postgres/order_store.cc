@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/server_check.h"
 #include "storage/postgres/sqlstate.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 namespace {
@@ -33,7 +33,7 @@ Uuid IdAt(absl::Time time, uint8_t fill) {
 absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
   ErrorDetail detail;
   detail.metadata.emplace_back("id", id.ToString());
-  return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+  return domain::ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
 }
 
 // These have a failure's reason: a constraint of the table.
@@ -44,13 +44,13 @@ bool IsTurnedBack(saga::State state) {
 // A list that ran into the statement's timeout has to look at less; all other errors are as they are.
 absl::Status TooBroadOr(const absl::Status& status) {
   if (Sqlstate(status) != "57014") return status;
-  return ReasonError("LIST_TOO_BROAD", "the list looks through more orders than can be read in time");
+  return domain::ReasonError("LIST_TOO_BROAD", "the list looks through more orders than can be read in time");
 }
 
 absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   RowReader row(rows, at);
   SagaView view;
-  view.header.kind = Order::kKind;
+  view.header.kind = domain::Order::kKind;
   DecodeHeader(row, view.header);
   view.owner = row.Text(kHeaderColumnCount + 1);
   if (!row.IsNull(kHeaderColumnCount + 2)) view.lease_until = row.Time(kHeaderColumnCount + 2, "lease_until");
@@ -58,9 +58,9 @@ absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   return view;
 }
 
-absl::StatusOr<std::vector<DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& rows) {
+absl::StatusOr<std::vector<domain::DriverSlot>> DecodeSlots(const absl::StatusOr<Rows>& rows) {
   if (!rows.ok()) return rows.status();
-  std::vector<DriverSlot> slots;
+  std::vector<domain::DriverSlot> slots;
   for (int row = 0; row < rows->size(); ++row) {
     slots.push_back({std::string(rows->Text(row, 0)), static_cast<int>(rows->Int(row, 1))});
   }
@@ -100,7 +100,7 @@ absl::StatusOr<OrderRecord> PostgresOrderStore::GetByKey(const std::string& clie
   absl::StatusOr<Rows> rows = ExecutePrepared("order_get_by_key", SelectOrder() + kGetByKeyWhere,
                                               {Param::Text(client), Param::Text(idempotency_key)});
   if (!rows.ok()) return rows.status();
-  if (rows->empty()) return ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
+  if (rows->empty()) return domain::ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
   return DecodeOrder(*rows, 0);
 }
 
@@ -242,11 +242,11 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
 constexpr char kTakenSlots[] = "SELECT driver_id, slot FROM order_assignments WHERE released_at IS NULL";
 constexpr char kCapacities[] = "SELECT driver_id, capacity FROM drivers WHERE capacity <> 1";
 
-absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::TakenSlots() {
+absl::StatusOr<std::vector<domain::DriverSlot>> PostgresOrderStore::TakenSlots() {
   return DecodeSlots(Execute(scans_, kTakenSlots));
 }
 
-absl::StatusOr<std::vector<DriverSlot>> PostgresOrderStore::Capacities() {
+absl::StatusOr<std::vector<domain::DriverSlot>> PostgresOrderStore::Capacities() {
   return DecodeSlots(Execute(scans_, kCapacities));
 }
 
@@ -259,14 +259,14 @@ constexpr char kLoads[] =
     "                   WHERE driver_id = asked.driver_id AND released_at IS NULL OFFSET 0) a ON true "
     "WHERE d.capacity IS NOT NULL OR a.slot IS NOT NULL";
 
-absl::StatusOr<std::vector<DriverLoad>> PostgresOrderStore::Loads(const std::vector<std::string>& driver_ids) {
+absl::StatusOr<std::vector<domain::DriverLoad>> PostgresOrderStore::Loads(const std::vector<std::string>& driver_ids) {
   ArrayParam asked(kOidText);
   for (const std::string& driver_id : driver_ids) asked.AddText(driver_id);
   absl::StatusOr<Rows> rows = ExecutePrepared("driver_loads", kLoads, {asked});
   if (!rows.ok()) return rows.status();
-  std::vector<DriverLoad> loads(driver_ids.size());
+  std::vector<domain::DriverLoad> loads(driver_ids.size());
   for (int row = 0; row < rows->size(); ++row) {
-    DriverLoad& load = loads[static_cast<size_t>(rows->Int(row, 0) - 1)];
+    domain::DriverLoad& load = loads[static_cast<size_t>(rows->Int(row, 0) - 1)];
     if (!rows->IsNull(row, 1)) load.capacity = static_cast<int>(rows->Int(row, 1));
     if (!rows->IsNull(row, 2)) load.taken.push_back(static_cast<int>(rows->Int(row, 2)));
   }
@@ -278,7 +278,7 @@ constexpr char kSetCapacity[] =
     "ON CONFLICT (driver_id) DO UPDATE SET capacity = EXCLUDED.capacity";
 
 absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
-  if (capacity < 1 || capacity > 1000) return BadField("capacity", "has to be within 1 and 1000");
+  if (capacity < 1 || capacity > 1000) return domain::BadField("capacity", "has to be within 1 and 1000");
   return Execute(pool_, kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
 }
 

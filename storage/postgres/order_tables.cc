@@ -51,7 +51,7 @@ OrderTables::OrderTables() {
 }
 
 void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const {
-  const Order& order = saga::As<Order>(record).payload;
+  const domain::Order& order = saga::As<domain::Order>(record).payload;
   columns[0].AddText(order.client);
   columns[1].AddText(order.idempotency_key);
   columns[2].AddBytes(order.fingerprint);
@@ -68,7 +68,7 @@ void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> col
 }
 
 void OrderTables::AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const {
-  const Order& order = saga::As<Order>(record).payload;
+  const domain::Order& order = saga::As<domain::Order>(record).payload;
   if (order.effects.charged) {
     columns[0].AddInt(order.charge->amount_minor);
     columns[1].AddText(order.currency);
@@ -95,7 +95,7 @@ void OrderTables::AddEffects(const saga::Record& record, std::span<ArrayParam> c
 }
 
 std::vector<std::string> OrderTables::DedupeKey(const saga::Record& record) const {
-  const Order& order = saga::As<Order>(record).payload;
+  const domain::Order& order = saga::As<domain::Order>(record).payload;
   return {order.client, order.idempotency_key};
 }
 

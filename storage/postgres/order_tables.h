@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/order.h"
+#include "domain/order.h"
 #include "storage/postgres/saga_tables.h"
 
 namespace waybill::storage {
@@ -15,7 +15,7 @@ namespace waybill::storage {
 class OrderTables final : public SagaTables {
  public:
   OrderTables();
-  std::string_view kind() const override { return Order::kKind; }
+  std::string_view kind() const override { return domain::Order::kKind; }
   const Sql& sql() const override { return sql_; }
   void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
   void AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const override;

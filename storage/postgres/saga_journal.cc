@@ -11,11 +11,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/sqlstate.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 namespace {
@@ -23,7 +23,7 @@ namespace {
 // The columns of an advance before its effects.
 constexpr size_t kAdvanceHeader = 12;
 
-absl::Status JournalFull() { return QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
+absl::Status JournalFull() { return domain::QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
 
 void AddOptionalText(ArrayParam& column, const std::string& text) {
   if (text.empty()) {
@@ -467,9 +467,9 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
     if (*record == nullptr) continue;
     if (saga::IsTerminal((*record)->state)) return record;
     if (absl::Status known = CheckStep(**record, kind->steps); !known.ok()) return known;
-    return ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
+    return domain::ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
   }
-  return ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+  return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
 }
 
 // A lease that ends further ahead than leases do was given by a clock that was ahead of the one that judges it now: the
@@ -577,7 +577,7 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Uu
     absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
     if (!record.ok() || *record != nullptr) return record;
   }
-  return ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+  return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> PostgresSagaJournal::LoadLog(const Uuid& id, int64_t from_seq) {

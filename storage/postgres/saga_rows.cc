@@ -3,16 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 
 absl::Status UnreadableRow(const Uuid& id, std::string_view column, std::string_view why) {
   ErrorDetail detail;
   detail.metadata = {{"id", id.ToString()}, {"column", std::string(column)}};
-  return ReasonError("UNREADABLE_ROW", fmt::format("this version cannot read {}: {} {}", id.ToString(), column, why),
-                     std::move(detail));
+  return domain::ReasonError("UNREADABLE_ROW",
+                             fmt::format("this version cannot read {}: {} {}", id.ToString(), column, why),
+                             std::move(detail));
 }
 
 RowReader::RowReader(const Rows& rows, int row) : rows_(rows), row_(row) {

@@ -4,8 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage {
 namespace {
@@ -84,7 +84,7 @@ absl::Status ToStatus(const PostgresError& error) {
   if (!rule.hint.empty()) message += fmt::format("; {}", rule.hint);
   if (rule.reason.empty()) return MakeError(absl::StatusCode::kInternal, message, detail);
   if (rule.reason == "STORE_UNAVAILABLE") detail.retry_after = kRetryAfter;
-  return ReasonError(rule.reason, message, std::move(detail));
+  return domain::ReasonError(rule.reason, message, std::move(detail));
 }
 
 bool NeedsNewSession(const PostgresError& error) { return RuleFor(error).new_session; }

@@ -13,8 +13,8 @@
 #include <optional>
 
 #include "absl/types/span.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 #include "storage/redis/connect.h"
 
 namespace waybill::storage {
@@ -52,7 +52,7 @@ std::optional<std::string> PercentDecode(std::string_view text) {
 absl::Status Unavailable(std::string_view message) {
   ErrorDetail detail;
   detail.retry_after = absl::Milliseconds(200);
-  return ReasonError("STORE_UNAVAILABLE", message, std::move(detail));
+  return domain::ReasonError("STORE_UNAVAILABLE", message, std::move(detail));
 }
 
 }  // namespace

@@ -21,20 +21,20 @@ struct MapPoint {
 };
 
 // The edges themselves do not belong to the map: 180 is -180 there, and the last latitude lies just below 85.05112878.
-MapPoint OnMap(const GeoPoint& point) {
+MapPoint OnMap(const domain::GeoPoint& point) {
   constexpr double kLatitudeMax = 85.05;
   return {point.longitude >= 180 ? -180 : point.longitude, std::clamp(point.latitude, -kLatitudeMax, kLatitudeMax)};
 }
 
 // The north pole becomes 90 east on the equator, the south pole 90 west. Distances stay.
-MapPoint OnTurnedGlobe(const GeoPoint& point) {
+MapPoint OnTurnedGlobe(const domain::GeoPoint& point) {
   constexpr double kRadians = std::numbers::pi / 180;
   const double latitude = point.latitude * kRadians, longitude = point.longitude * kRadians;
   return {std::atan2(std::sin(latitude), std::cos(latitude) * std::cos(longitude)) / kRadians,
           -std::asin(std::cos(latitude) * std::sin(longitude)) / kRadians};
 }
 
-bool IsNearPole(const GeoPoint& point) { return std::abs(point.latitude) > kPolarMembers; }
+bool IsNearPole(const domain::GeoPoint& point) { return std::abs(point.latitude) > kPolarMembers; }
 
 std::string Text(const MapPoint& point) { return fmt::format("{} {}", point.longitude, point.latitude); }
 
@@ -90,7 +90,7 @@ return #KEYS - 2
 
 std::string DriverKey(std::string_view driver_id) { return fmt::format("driver:{}", driver_id); }
 
-GeoCentre CentreOf(const GeoPoint& point) {
+GeoCentre CentreOf(const domain::GeoPoint& point) {
   const bool polar = std::abs(point.latitude) > kPolarSearches;
   const MapPoint place = polar ? OnTurnedGlobe(point) : OnMap(point);
   return {polar ? kPolarKey : kGeoKey, place.longitude, place.latitude};
@@ -166,7 +166,7 @@ std::vector<ScriptCall> PutCalls(absl::Span<const FreshPosition> positions) {
     call.emplace_back(kPolarKey);
     for (const FreshPosition& fresh : part) call.push_back(DriverKey(fresh.position.driver_id));
     for (const FreshPosition& fresh : part) {
-      const DriverPosition& position = fresh.position;
+      const domain::DriverPosition& position = fresh.position;
       call.push_back(position.driver_id);
       call.push_back(std::to_string(std::max<int64_t>(absl::ToInt64Milliseconds(fresh.ttl), 1)));
       const MapPoint place = OnMap(position.point);
@@ -191,9 +191,9 @@ void AddGet(RedisPipeline& pipeline, std::string_view driver_id) {
                 "marks"});
 }
 
-std::optional<DriverPosition> DecodeGet(RedisReply fields) {
+std::optional<domain::DriverPosition> DecodeGet(RedisReply fields) {
   if (fields[0].IsNull()) return std::nullopt;
-  DriverPosition position;
+  domain::DriverPosition position;
   position.driver_id = std::string(fields[0].Text());
   position.point = {ToDouble(fields[1].Text()), ToDouble(fields[2].Text())};
   position.recorded_at = absl::FromUnixMicros(static_cast<int64_t>(ToDouble(fields[3].Text())));

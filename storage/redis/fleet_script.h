@@ -8,7 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "storage/fleet.h"
+#include "domain/driver.h"
+#include "domain/geo.h"
 #include "storage/hot_view.h"
 #include "storage/redis/connection.h"
 
@@ -30,7 +31,7 @@ struct GeoCentre {
   std::string_view key;
   double longitude, latitude;
 };
-GeoCentre CentreOf(const GeoPoint& point);
+GeoCentre CentreOf(const domain::GeoPoint& point);
 
 // A script, run by its digest, and sent in full only to a server that does not know it.
 struct Script {
@@ -53,7 +54,7 @@ std::vector<ScriptCall> PutCalls(absl::Span<const FreshPosition> positions);
 
 // HMGET of a driver's hash, and what it answers; nothing when the driver has none.
 void AddGet(RedisPipeline& pipeline, std::string_view driver_id);
-std::optional<DriverPosition> DecodeGet(RedisReply fields);
+std::optional<domain::DriverPosition> DecodeGet(RedisReply fields);
 
 double ToDouble(std::string_view text);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 #include "storage/redis/fleet_script.h"
 
 namespace waybill::storage {
@@ -96,8 +96,9 @@ absl::Status Probe(RedisConnection& connection, const std::vector<RedisProbe>& p
   }
   ErrorDetail detail;
   detail.retry_after = absl::Seconds(1);
-  return ReasonError("STORE_UNAVAILABLE", message + "; the rule that it needs is in docs/operations.md, Losing Redis",
-                     std::move(detail));
+  return domain::ReasonError("STORE_UNAVAILABLE",
+                             message + "; the rule that it needs is in docs/operations.md, Losing Redis",
+                             std::move(detail));
 }
 
 absl::StatusOr<std::vector<std::string>> SettingsThatLoseDrivers(RedisConnection& connection) {

@@ -8,8 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 #include "storage/redis/fleet_script.h"
 #include "storage/redis/probe.h"
 
@@ -178,10 +178,10 @@ class RedisFleet::Searcher final : public BatchWriter<Search> {
       if (search.count > kUnsweptMax) {
         ErrorDetail detail;
         detail.retry_after = absl::Seconds(1);
-        search.found = ReasonError("STORE_UNAVAILABLE",
-                                   "redis: too many expired drivers are in the way, and removing "
-                                   "them is refused",
-                                   std::move(detail));
+        search.found = domain::ReasonError("STORE_UNAVAILABLE",
+                                           "redis: too many expired drivers are in the way, and removing "
+                                           "them is refused",
+                                           std::move(detail));
         search.again = false;
         return;
       }
@@ -213,7 +213,7 @@ void RedisFleet::Nearest(const NearestQuery& query,
   search.query = query;
   search.done = std::move(done);
   if (batcher_->Offer(search)) return;
-  search.done(QueueFull("too many searches for a driver are waiting", absl::Milliseconds(250)));
+  search.done(domain::QueueFull("too many searches for a driver are waiting", absl::Milliseconds(250)));
 }
 
 size_t RedisFleet::queue_depth() const { return batcher_->queue_depth(); }
@@ -257,10 +257,10 @@ absl::StatusOr<FleetPage> RedisFleet::Scan(uint64_t cursor, int count) {
   return page;
 }
 
-absl::Status RedisFleet::Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) {
+absl::Status RedisFleet::Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) {
   std::vector<FreshPosition> fresh;
-  for (const DriverPosition& position : positions) {
-    absl::Status status = CheckPosition(position);
+  for (const domain::DriverPosition& position : positions) {
+    absl::Status status = domain::CheckPosition(position);
     if (!status.ok()) return status;
     fresh.push_back({position, ttl});
   }
@@ -269,9 +269,9 @@ absl::Status RedisFleet::Put(const std::vector<DriverPosition>& positions, absl:
   return RunScript(*connection, PutScript(), PutCalls(fresh)).status();
 }
 
-absl::StatusOr<std::vector<DriverPosition>> RedisFleet::List(size_t limit) {
+absl::StatusOr<std::vector<domain::DriverPosition>> RedisFleet::List(size_t limit) {
   constexpr int kPage = 500;
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   DriverIds seen;  // a scan may show a member twice
   uint64_t cursor = 0;
   do {

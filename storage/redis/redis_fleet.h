@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/driver.h"
 #include "runtime/batcher.h"
 #include "storage/fleet.h"
 #include "storage/redis/connection.h"
@@ -37,8 +38,8 @@ class RedisFleet final : public Fleet {
   void Nearest(const NearestQuery& query,
                absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
   absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;
-  absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) override;
-  absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) override;
+  absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) override;
+  absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) override;
   absl::Status Ping() override;
 
   size_t queue_depth() const;

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 #include "storage/redis/fleet_script.h"
 #include "storage/redis/probe.h"
 
@@ -48,7 +48,7 @@ class Digits {
   std::array<char, 32> buffer_;
 };
 
-void AddMove(RedisPipeline& pipeline, std::string_view stream_max, const DriverPosition& position) {
+void AddMove(RedisPipeline& pipeline, std::string_view stream_max, const domain::DriverPosition& position) {
   std::array<Digits, 7> digits;
   std::vector<std::string_view> command = {"XADD",     kStreamKey, "MAXLEN",    "~",
                                            stream_max, "*",        "driver_id", position.driver_id};
@@ -72,7 +72,7 @@ LocationEvent DecodeMove(RedisReply entry) {
   LocationEvent event;
   event.id = std::string(entry[0].Text());
   RedisReply fields = entry[1];
-  DriverPosition& position = event.position;
+  domain::DriverPosition& position = event.position;
   for (size_t i = 0; i + 1 < fields.size(); i += 2) {
     const std::string_view name = fields[i].Text(), value = fields[i + 1].Text();
     if (name == "driver_id") position.driver_id = std::string(value);
@@ -126,7 +126,7 @@ absl::StatusOr<ViewState> RedisHotView::Publish(const HotUpdate& update) {
   }
   pipeline_.Clear();
   for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
-  for (const DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
+  for (const domain::DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
   pipeline_.Add({"GET", kWholeKey});
   absl::StatusOr<RedisReplies> replies = publisher_.Run(pipeline_);
   if (!replies.ok()) return replies.status();
@@ -168,9 +168,9 @@ absl::StatusOr<bool> RedisHotView::MarkWhole() {
   return (*replies)[0].Integer() == 1;
 }
 
-absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> RedisHotView::Get(
     const std::vector<std::string>& driver_ids) {
-  std::vector<std::optional<DriverPosition>> positions;
+  std::vector<std::optional<domain::DriverPosition>> positions;
   if (driver_ids.empty()) return positions;
   RedisPipeline pipeline;
   for (const std::string& driver_id : driver_ids) AddGet(pipeline, driver_id);
@@ -182,7 +182,7 @@ absl::StatusOr<std::vector<std::optional<DriverPosition>>> RedisHotView::Get(
 }
 
 absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int limit) {
-  if (!ParseEventId(after)) return BadField("resume_after", "is not the id of an event");
+  if (!ParseEventId(after)) return domain::BadField("resume_after", "is not the id of an event");
   RedisPipeline pipeline;
   pipeline.Add({"XRANGE", kStreamKey, after, after});
   pipeline.Add({"XRANGE", kStreamKey, "(" + after, "+", "COUNT", std::to_string(limit)});

@@ -23,7 +23,8 @@ class RedisHotView final : public HotView {
   absl::StatusOr<ViewState> Publish(const HotUpdate& update) override;
   absl::Status BeginRebuild() override;
   absl::StatusOr<bool> MarkWhole() override;
-  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;
   absl::StatusOr<std::string> LastEventId() override;
   absl::Status Ping() override;

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <utility>
 
-#include "storage/geo.h"
-#include "storage/reasons.h"
+#include "domain/geo.h"
+#include "domain/reasons.h"
 
 namespace waybill::storage::testing {
 
@@ -38,7 +38,7 @@ absl::StatusOr<std::vector<NearbyDriver>> FakeFleet::NearestNow(const NearestQue
   if (absl::Status wrong = CheckQuery(query); !wrong.ok()) return wrong;
   std::vector<NearbyDriver> found;
   for (const auto& [driver_id, entry] : drivers_) {
-    double distance_m = DistanceM(query.point, entry.position.point);
+    double distance_m = domain::DistanceM(query.point, entry.position.point);
     if (Fresh(entry) && distance_m <= query.radius_m) found.push_back({driver_id, distance_m});
   }
   std::stable_sort(found.begin(), found.end(),
@@ -64,27 +64,27 @@ absl::StatusOr<FleetPage> FakeFleet::Scan(uint64_t cursor, int count) {
   return page;
 }
 
-absl::Status FakeFleet::Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) {
+absl::Status FakeFleet::Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  for (const DriverPosition& position : positions) {
-    absl::Status status = CheckPosition(position);
+  for (const domain::DriverPosition& position : positions) {
+    absl::Status status = domain::CheckPosition(position);
     if (!status.ok()) return status;
   }
-  for (const DriverPosition& position : positions) PutOne(position, ttl);
+  for (const domain::DriverPosition& position : positions) PutOne(position, ttl);
   return absl::OkStatus();
 }
 
-void FakeFleet::PutOne(const DriverPosition& position, absl::Duration ttl) {
+void FakeFleet::PutOne(const domain::DriverPosition& position, absl::Duration ttl) {
   auto it = drivers_.find(position.driver_id);
   if (it != drivers_.end() && Fresh(it->second) && it->second.position.recorded_at > position.recorded_at) return;
   drivers_[position.driver_id] = {position, clock_.Now() + ttl};
 }
 
-absl::StatusOr<std::vector<DriverPosition>> FakeFleet::List(size_t limit) {
+absl::StatusOr<std::vector<domain::DriverPosition>> FakeFleet::List(size_t limit) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (const auto& [driver_id, entry] : drivers_) {
     if (positions.size() >= limit) break;
     if (Fresh(entry)) positions.push_back(entry.position);
@@ -101,7 +101,7 @@ absl::StatusOr<ViewState> FakeFleet::Publish(const HotUpdate& update) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   for (const FreshPosition& fresh : update.newest) PutOne(fresh.position, fresh.ttl);
-  for (const DriverPosition& move : update.moves) moves_.emplace(++last_move_, move);
+  for (const domain::DriverPosition& move : update.moves) moves_.emplace(++last_move_, move);
   return whole_ ? ViewState::kWhole : ViewState::kIncomplete;
 }
 
@@ -124,10 +124,11 @@ absl::StatusOr<bool> FakeFleet::MarkWhole(int64_t begun) {
   return whole_;
 }
 
-absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeFleet::Get(const std::vector<std::string>& driver_ids) {
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> FakeFleet::Get(
+    const std::vector<std::string>& driver_ids) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  std::vector<std::optional<DriverPosition>> positions;
+  std::vector<std::optional<domain::DriverPosition>> positions;
   for (const std::string& driver_id : driver_ids) {
     auto it = drivers_.find(driver_id);
     const bool fresh = it != drivers_.end() && Fresh(it->second);
@@ -142,7 +143,7 @@ absl::StatusOr<EventPage> FakeFleet::Follow(const std::string& after, int limit)
   uint64_t id = 0;
   auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), id);
   if (error != std::errc() || end != after.data() + after.size() || after.size() > 20) {
-    return BadField("resume_after", "is not the id of an event");
+    return domain::BadField("resume_after", "is not the id of an event");
   }
   EventPage page;
   page.gap = id != 0 && moves_.count(id) == 0;

@@ -10,6 +10,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "domain/driver.h"
 #include "runtime/clock.h"
 #include "storage/fleet.h"
 #include "storage/hot_view.h"
@@ -32,14 +33,15 @@ class FakeFleet final : public Fleet, public HotView {
   void Nearest(const NearestQuery& query,
                absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
   absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;
-  absl::Status Put(const std::vector<DriverPosition>& positions, absl::Duration ttl) override;
-  absl::StatusOr<std::vector<DriverPosition>> List(size_t limit) override;
+  absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) override;
+  absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) override;
   absl::Status Ping() override;
 
   absl::StatusOr<ViewState> Publish(const HotUpdate& update) override;
   absl::Status BeginRebuild() override;
   absl::StatusOr<bool> MarkWhole() override;
-  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override;
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;
   absl::StatusOr<std::string> LastEventId() override;
   // Forgets the oldest moves but `count`.
@@ -53,7 +55,7 @@ class FakeFleet final : public Fleet, public HotView {
 
  private:
   struct Entry {
-    DriverPosition position;
+    domain::DriverPosition position;
     absl::Time expires;
   };
   bool Fresh(const Entry& entry) const { return entry.expires > clock_.Now(); }
@@ -62,7 +64,7 @@ class FakeFleet final : public Fleet, public HotView {
   const Clock& clock_;
   std::function<void(Task)> defer_;
   std::mutex mutex_;
-  void PutOne(const DriverPosition& position, absl::Duration ttl);
+  void PutOne(const domain::DriverPosition& position, absl::Duration ttl);
 
   std::map<std::string, Entry> drivers_;
   absl::Status BeginRebuild(int64_t& begun);
@@ -73,7 +75,7 @@ class FakeFleet final : public Fleet, public HotView {
   bool whole_ = false;
   int64_t begun_ = 0;  // the mark when our own rebuild began
   uint64_t last_move_ = 0;
-  std::map<uint64_t, DriverPosition> moves_;
+  std::map<uint64_t, domain::DriverPosition> moves_;
   absl::Status error_;
 };
 
@@ -84,7 +86,8 @@ class FakeFleet::AnotherWriter final : public HotView {
   absl::StatusOr<ViewState> Publish(const HotUpdate& update) override { return fleet_.Publish(update); }
   absl::Status BeginRebuild() override { return fleet_.BeginRebuild(begun_); }
   absl::StatusOr<bool> MarkWhole() override { return fleet_.MarkWhole(begun_); }
-  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Get(const std::vector<std::string>& driver_ids) override {
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) override {
     return fleet_.Get(driver_ids);
   }
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override { return fleet_.Follow(after, limit); }

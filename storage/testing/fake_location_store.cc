@@ -14,7 +14,7 @@ bool FakeLocationStore::Append(LocationAppend& append) {
 void FakeLocationStore::Store(LocationAppend& append) {
   append.refused.clear();
   for (size_t i = 0; i < append.locations.size(); ++i) {
-    const DriverPosition& position = append.locations[i].position;
+    const domain::DriverPosition& position = append.locations[i].position;
     if (refused_.count(position.driver_id) > 0) {
       append.refused.push_back({i, "refused"});
     } else {
@@ -38,11 +38,11 @@ size_t FakeLocationStore::size() const {
   return stored_.size();
 }
 
-absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeLocationStore::Latest(
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> FakeLocationStore::Latest(
     const std::vector<std::string>& driver_ids) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  std::vector<std::optional<DriverPosition>> latest;
+  std::vector<std::optional<domain::DriverPosition>> latest;
   for (const std::string& driver_id : driver_ids) {
     auto after = stored_.upper_bound({driver_id, absl::InfiniteFuture()});
     if (after == stored_.begin() || (--after)->first.first != driver_id) {
@@ -54,10 +54,10 @@ absl::StatusOr<std::vector<std::optional<DriverPosition>>> FakeLocationStore::La
   return latest;
 }
 
-absl::StatusOr<std::vector<DriverPosition>> FakeLocationStore::Track(const TrackQuery& query) {
+absl::StatusOr<std::vector<domain::DriverPosition>> FakeLocationStore::Track(const TrackQuery& query) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
-  std::vector<DriverPosition> track;
+  std::vector<domain::DriverPosition> track;
   auto end = stored_.lower_bound({query.driver_id, query.to});
   for (auto it = stored_.lower_bound({query.driver_id, query.from}); it != end; ++it) {
     if (track.size() == static_cast<size_t>(query.limit)) break;

@@ -19,9 +19,9 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
   size_t queue_depth() const override { return 0; }
   bool stalled() const override { return false; }
 
-  absl::StatusOr<std::vector<std::optional<DriverPosition>>> Latest(
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Latest(
       const std::vector<std::string>& driver_ids) override;
-  absl::StatusOr<std::vector<DriverPosition>> Track(const TrackQuery& query) override;
+  absl::StatusOr<std::vector<domain::DriverPosition>> Track(const TrackQuery& query) override;
   absl::StatusOr<NewestPart> Newest(const NewestQuery& query) override;
   absl::Status Ping() override;
 
@@ -37,7 +37,7 @@ class FakeLocationStore final : public LocationLog, public LocationHistory {
   mutable std::mutex mutex_;
   absl::Status error_;
   std::set<std::string> refused_;
-  std::map<std::pair<std::string, absl::Time>, DriverPosition> stored_;
+  std::map<std::pair<std::string, absl::Time>, domain::DriverPosition> stored_;
 };
 
 }  // namespace waybill::storage::testing

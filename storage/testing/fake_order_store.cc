@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
-#include "storage/reasons.h"
 
 namespace waybill::storage::testing {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
   ErrorDetail detail;
   detail.metadata.emplace_back("id", id.ToString());
-  return ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+  return domain::ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
 }
 
 bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
@@ -38,7 +38,7 @@ bool Matches(const SagaQuery& query, const saga::Header& header, absl::Time now)
          std::find(query.states.begin(), query.states.end(), header.state) != query.states.end();
 }
 
-const OrderRecord& OrderOf(const OrderBook::Row& row) { return saga::As<Order>(*row.record); }
+const OrderRecord& OrderOf(const OrderBook::Row& row) { return saga::As<domain::Order>(*row.record); }
 
 SagaView View(const OrderBook::Row& row) {
   SagaView view;
@@ -69,10 +69,10 @@ absl::StatusOr<OrderRecord> FakeOrderStore::GetByKey(const std::string& client, 
   if (!error_.ok()) return error_;
   for (const auto& [id, row] : book_.rows) {
     const OrderRecord& record = OrderOf(row);
-    const Order& order = record.payload;
+    const domain::Order& order = record.payload;
     if (order.client == client && order.idempotency_key == idempotency_key) return record;
   }
-  return ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
+  return domain::ReasonError("ORDER_NOT_FOUND", "there is no order with this key");
 }
 
 absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& query) {
@@ -145,35 +145,35 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
   return stats;
 }
 
-absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::TakenSlots() {
+absl::StatusOr<std::vector<domain::DriverSlot>> FakeOrderStore::TakenSlots() {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  std::vector<DriverSlot> slots;
+  std::vector<domain::DriverSlot> slots;
   for (const auto& [id, row] : book_.rows) {
-    if (const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver) slots.push_back(*driver);
+    if (const std::optional<domain::DriverSlot>& driver = OrderOf(row).payload.driver) slots.push_back(*driver);
   }
   return slots;
 }
 
-absl::StatusOr<std::vector<DriverSlot>> FakeOrderStore::Capacities() {
+absl::StatusOr<std::vector<domain::DriverSlot>> FakeOrderStore::Capacities() {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  std::vector<DriverSlot> capacities;
+  std::vector<domain::DriverSlot> capacities;
   for (const auto& [driver_id, capacity] : capacities_) {
     if (capacity != 1) capacities.push_back({driver_id, capacity});
   }
   return capacities;
 }
 
-absl::StatusOr<std::vector<DriverLoad>> FakeOrderStore::Loads(const std::vector<std::string>& driver_ids) {
+absl::StatusOr<std::vector<domain::DriverLoad>> FakeOrderStore::Loads(const std::vector<std::string>& driver_ids) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  std::vector<DriverLoad> loads(driver_ids.size());
+  std::vector<domain::DriverLoad> loads(driver_ids.size());
   for (size_t at = 0; at < loads.size(); ++at) {
     auto capacity = capacities_.find(driver_ids[at]);
     if (capacity != capacities_.end()) loads[at].capacity = capacity->second;
     for (const auto& [id, row] : book_.rows) {
-      const std::optional<DriverSlot>& driver = OrderOf(row).payload.driver;
+      const std::optional<domain::DriverSlot>& driver = OrderOf(row).payload.driver;
       if (driver && driver->driver_id == driver_ids[at]) loads[at].taken.push_back(driver->slot);
     }
   }
@@ -183,7 +183,7 @@ absl::StatusOr<std::vector<DriverLoad>> FakeOrderStore::Loads(const std::vector<
 absl::Status FakeOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
-  if (capacity < 1 || capacity > 1000) return BadField("capacity", "has to be within 1 and 1000");
+  if (capacity < 1 || capacity > 1000) return domain::BadField("capacity", "has to be within 1 and 1000");
   capacities_[driver_id] = capacity;
   return absl::OkStatus();
 }

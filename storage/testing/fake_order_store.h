@@ -34,9 +34,9 @@ class FakeOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
   absl::StatusOr<UnfinishedStats> Unfinished() override;
-  absl::StatusOr<std::vector<DriverSlot>> TakenSlots() override;
-  absl::StatusOr<std::vector<DriverSlot>> Capacities() override;
-  absl::StatusOr<std::vector<DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
+  absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() override;
+  absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() override;
+  absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
   absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
   absl::Status Ping() override;
 

@@ -8,21 +8,22 @@
 #include <string>
 #include <utility>
 
+#include "domain/order.h"
 #include "runtime/text.h"
 #include "saga/testing/memory_journal.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 
 namespace waybill::storage::testing {
 
 struct MemoryOrderBook final : saga::testing::MemoryBook {
   MemoryOrderBook() {
-    saga::testing::MemoryKind& kind = kinds[std::string(Order::kKind)];
+    saga::testing::MemoryKind& kind = kinds[std::string(domain::Order::kKind)];
     kind.dedupe_key = [](const saga::Record& record) {
-      const Order& order = saga::As<Order>(record).payload;
+      const domain::Order& order = saga::As<domain::Order>(record).payload;
       return order.client + '\n' + order.idempotency_key;
     };
-    kind.can_hold = [](const saga::Record& record) { return CanHold(saga::As<Order>(record).payload); };
-    kind.apply_effects = [this](const saga::Record& record) { return Apply(saga::As<Order>(record)); };
+    kind.can_hold = [](const saga::Record& record) { return CanHold(saga::As<domain::Order>(record).payload); };
+    kind.apply_effects = [this](const saga::Record& record) { return Apply(saga::As<domain::Order>(record)); };
   }
 
   std::map<std::string, int> capacities;  // of drivers that may hold more than one order
@@ -30,7 +31,7 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
 
  private:
   // As the columns' types and constraints have it, of what an advance books.
-  static bool CanHold(const Order& order) {
+  static bool CanHold(const domain::Order& order) {
     auto fit = [](const std::string& text) {
       Utf8 read = ReadUtf8(text);
       return read.valid && !read.has_nul;
@@ -40,7 +41,7 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
   }
 
   bool Apply(const OrderRecord& record) {
-    const Order& order = record.payload;
+    const domain::Order& order = record.payload;
     if (order.effects.claimed) {
       const std::pair<std::string, int> slot(order.driver->driver_id, order.driver->slot);
       auto capacity = capacities.find(slot.first);

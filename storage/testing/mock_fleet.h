@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "domain/driver.h"
 #include "gmock/gmock.h"
 #include "storage/fleet.h"
 
@@ -14,8 +15,9 @@ class MockFleet : public Fleet {
               (const NearestQuery& query, absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done),
               (override));
   MOCK_METHOD(absl::StatusOr<FleetPage>, Scan, (uint64_t cursor, int count), (override));
-  MOCK_METHOD(absl::Status, Put, (const std::vector<DriverPosition>& positions, absl::Duration ttl), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<DriverPosition>>, List, (size_t limit), (override));
+  MOCK_METHOD(absl::Status, Put, (const std::vector<domain::DriverPosition>& positions, absl::Duration ttl),
+              (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverPosition>>, List, (size_t limit), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
 };
 

@@ -21,9 +21,10 @@ class MockOrderStore : public OrderStore {
   MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
   MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
   MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, TakenSlots, (), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<DriverSlot>>, Capacities, (), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<DriverLoad>>, Loads, (const std::vector<std::string>& driver_ids), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverSlot>>, TakenSlots, (), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverSlot>>, Capacities, (), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverLoad>>, Loads, (const std::vector<std::string>& driver_ids),
+              (override));
   MOCK_METHOD(absl::Status, SetCapacity, (const std::string& driver_id, int capacity), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
 };

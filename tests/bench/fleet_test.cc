@@ -19,7 +19,7 @@ TEST(SeedFleet, PutsThatManyDriversWhereTheyAreValidAndFreshForAWhile) {
   ASSERT_TRUE(drivers.ok());
   EXPECT_EQ(drivers->size(), 25'001u);
   std::set<std::pair<double, double>> places;
-  for (const storage::DriverPosition& driver : *drivers) {
+  for (const domain::DriverPosition& driver : *drivers) {
     places.emplace(driver.point.latitude, driver.point.longitude);
     EXPECT_LT(driver.point.latitude, 85);
     EXPECT_LT(driver.point.longitude, 180);

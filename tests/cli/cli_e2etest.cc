@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -13,7 +14,6 @@
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 #include "services/rpc/status.h"
-#include "storage/reasons.h"
 #include "tests/cli/run_binary.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
 #include "waybill/order/v1/order.grpc.pb.h"
@@ -32,7 +32,7 @@ using ::testing::Not;
 constexpr char kId[] = "01939f6e-0000-7000-8000-000000000001";
 
 grpc::Status Refuse(std::string_view reason, std::string_view message, ErrorDetail detail = {}) {
-  return rpc::ToGrpcStatus(storage::ReasonError(reason, message, std::move(detail)));
+  return rpc::ToGrpcStatus(domain::ReasonError(reason, message, std::move(detail)));
 }
 
 // One scripted answer a call, in turn; each keeps the requests it saw.

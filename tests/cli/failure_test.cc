@@ -2,9 +2,9 @@
 
 #include <string>
 
+#include "domain/reasons.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "storage/reasons.h"
 
 namespace waybill::cli {
 namespace {
@@ -35,18 +35,18 @@ TEST(ExitCode, NeverChanges) {
 absl::Status BadRequest() {
   ErrorDetail detail;
   detail.violations = {{"user_id", "must not be empty"}, {"amount.currency", "\"EUX\" is not ISO 4217"}};
-  return storage::ReasonError("BAD_REQUEST", "2 fields are wrong", detail);
+  return domain::ReasonError("BAD_REQUEST", "2 fields are wrong", detail);
 }
 
 absl::Status QueueFull() {
   ErrorDetail detail;
   detail.metadata = {{"queue", "journal"}};
   detail.retry_after = absl::Milliseconds(1500);
-  return storage::ReasonError("QUEUE_FULL", "the queue is full", detail);
+  return domain::ReasonError("QUEUE_FULL", "the queue is full", detail);
 }
 
 TEST(RenderError, IsOneLineThatSaysWhatToDoNext) {
-  EXPECT_EQ(RenderError(storage::ReasonError("ORDER_NOT_FOUND", "no order 0190c2f4"), "ignored"),
+  EXPECT_EQ(RenderError(domain::ReasonError("ORDER_NOT_FOUND", "no order 0190c2f4"), "ignored"),
             "NOT_FOUND (ORDER_NOT_FOUND): no order 0190c2f4. Check the id.");
   EXPECT_EQ(
       RenderError(BadRequest(), ""),
@@ -61,7 +61,7 @@ TEST(RenderError, IsOneLineThatSaysWhatToDoNext) {
 TEST(RenderError, DoesNotRepeatAFieldThatTheMessageNames) {
   ErrorDetail detail;
   detail.violations = {{"user_id", "is required"}};
-  EXPECT_EQ(RenderError(storage::ReasonError("BAD_REQUEST", "user_id: is required", detail), ""),
+  EXPECT_EQ(RenderError(domain::ReasonError("BAD_REQUEST", "user_id: is required", detail), ""),
             "INVALID_ARGUMENT (BAD_REQUEST): user_id: is required. Correct the named fields. Nothing was written.");
 }
 

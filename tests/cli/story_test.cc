@@ -18,7 +18,7 @@ OrderView Confirmed() {
   order.user = "u-17";
   order.amount_minor = 1250;
   order.currency = "EUR";
-  order.pickup = storage::GeoPoint{52.52, 13.405};
+  order.pickup = domain::GeoPoint{52.52, 13.405};
   order.metadata = {{"gate", "7"}};
   order.status = "CONFIRMED";
   order.driver = "d-7";

@@ -33,8 +33,8 @@ using ::testing::SizeIs;
 
 constexpr int64_t kStart = 1'767'225'600;
 
-storage::DriverPosition Position(int number) {
-  storage::DriverPosition position;
+domain::DriverPosition Position(int number) {
+  domain::DriverPosition position;
   position.driver_id = fmt::format("d-{}", number % 3);
   position.recorded_at = absl::FromUnixSeconds(kStart) + absl::Milliseconds(number * 1'000 + 7);
   position.point = {52.5 + number * 1e-5, 13.4};
@@ -313,7 +313,7 @@ TEST_F(TrackReplay, ThePartOfAFileThatIsWholeIsReplayedOnRequest) {
 TEST_F(TrackReplay, NothingWaitsForAFirstFixOfAnotherDecade) {
   auto writer = tracks::TrackWriter::Create(Path("day.csv"));
   ASSERT_TRUE(writer.ok());
-  storage::DriverPosition first = Position(1);
+  domain::DriverPosition first = Position(1);
   first.recorded_at = absl::FromUnixSeconds(315'964'812);
   for (const auto& position : {first, Position(2), Position(3)})
     ASSERT_EQ((*writer)->Write(position), absl::OkStatus());
@@ -372,7 +372,7 @@ TEST_F(TrackReplay, NoMoreThanTheWindowGoesOutWithoutAnAck) {
 TEST_F(TrackReplay, CtrlCEndsItInOrderAndItGoesOnLater) {
   auto writer = tracks::TrackWriter::Create(Path("day.csv"));
   ASSERT_TRUE(writer.ok());
-  storage::DriverPosition much_later = Position(3);
+  domain::DriverPosition much_later = Position(3);
   much_later.recorded_at += absl::Hours(10);
   for (const auto& position : {Position(1), much_later}) ASSERT_EQ((*writer)->Write(position), absl::OkStatus());
   ASSERT_EQ((*writer)->Close(), absl::OkStatus());
@@ -464,7 +464,7 @@ TEST_F(TrackReplay, GenerateRepeatsItselfByTheSeed) {
 
 v1::Point ContractPoint(int number) {
   v1::Point point;
-  storage::DriverPosition position = Position(number);
+  domain::DriverPosition position = Position(number);
   point.set_driver_id("d-7");
   point.set_latitude(position.point.latitude);
   point.set_longitude(position.point.longitude);
@@ -502,7 +502,7 @@ TEST_F(TrackReplay, ExportGoesThroughAllPages) {
   auto points = tracks::ReadTrackFile(file, {}).value();
   ASSERT_THAT(points, SizeIs(12));
   for (int i = 1; i <= 12; ++i) {
-    const storage::DriverPosition& point = points[static_cast<size_t>(i - 1)];
+    const domain::DriverPosition& point = points[static_cast<size_t>(i - 1)];
     EXPECT_EQ(point.recorded_at, Position(i).recorded_at);
     EXPECT_EQ(point.point, Position(i).point);
     EXPECT_EQ(point.speed_mps, 12.3) << "not 12.300000190734863";

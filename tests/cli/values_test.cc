@@ -25,8 +25,8 @@ TEST(ParseDuration, RefusesWhatHasNoUnitOrIsNegativeOrAbsurd) {
 }
 
 TEST(ParsePoint, TakesDegreesInRange) {
-  EXPECT_EQ(*ParsePoint("52.52,13.405"), (storage::GeoPoint{52.52, 13.405}));
-  EXPECT_EQ(*ParsePoint("-90,-180"), (storage::GeoPoint{-90, -180}));
+  EXPECT_EQ(*ParsePoint("52.52,13.405"), (domain::GeoPoint{52.52, 13.405}));
+  EXPECT_EQ(*ParsePoint("-90,-180"), (domain::GeoPoint{-90, -180}));
 }
 
 TEST(ParsePoint, RefusesEverythingElse) {

@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/currency.h"
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "saga/transition.h"
-#include "storage/currency.h"
-#include "storage/reasons.h"
 
 namespace waybill {
 namespace {
@@ -128,7 +128,7 @@ TEST(LifeOfALocation, TellsOfEveryRejection) {
 
 TEST(Errors, HoldEveryReason) {
   std::string table = "| reason | code | means | what to do |\n| --- | --- | --- | --- |\n";
-  for (const storage::Reason& reason : storage::kReasons) {
+  for (const domain::Reason& reason : domain::kReasons) {
     table += fmt::format("| `{}` | {} | {} | {} |\n", reason.name, absl::StatusCodeToString(reason.code),
                          reason.meaning, reason.what_to_do);
   }
@@ -137,7 +137,7 @@ TEST(Errors, HoldEveryReason) {
 
 TEST(Currencies, HoldEveryCode) {
   std::string table = "| code | decimals | new orders |\n| --- | --- | --- |\n";
-  for (const storage::Currency& currency : storage::Currencies()) {
+  for (const domain::Currency& currency : domain::Currencies()) {
     table += fmt::format("| {} | {} | {} |\n", currency.code, currency.exponent,
                          currency.last_day.empty() ? "" : fmt::format("until {}", currency.last_day));
   }
@@ -211,7 +211,7 @@ TEST(Docs, NameOnlyFilesThatExist) {
     std::string text = Read(document);
     for (const std::string& path :
          FindAll(text,
-                 "`((runtime|saga|storage|tracks|services|cli|bench|examples|proto|migrations|"
+                 "`((runtime|domain|saga|storage|tracks|services|cli|bench|examples|proto|migrations|"
                  "deploy|tests|docs|scripts|cmake)/[A-Za-z0-9_./-]*)`")) {
       EXPECT_TRUE(fs::exists(kRoot / path) || fs::exists(kRoot / (path + ".h"))) << document << " names " << path;
       ++checked;

@@ -228,8 +228,8 @@ bool FleetLoad::Finish(absl::Duration timeout) {
   return all;
 }
 
-std::map<PointKey, storage::GeoPoint> FleetLoad::Acked() const {
-  std::map<PointKey, storage::GeoPoint> acked;
+std::map<PointKey, domain::GeoPoint> FleetLoad::Acked() const {
+  std::map<PointKey, domain::GeoPoint> acked;
   for (const auto& client : clients_) {
     for (const pb::Point& point : client->AckedPoints()) acked[KeyOf(point)] = {point.latitude(), point.longitude()};
   }
@@ -257,7 +257,7 @@ std::vector<std::string> FleetLoad::WrongIn(IngestStack& stack, bool look_at_hot
     for (const std::string& complaint : client->complaints()) wrong.push_back(complaint);
     if (const int64_t refused = client->refused(); refused > 0) wrong.push_back(fmt::format("{} rejected", refused));
   }
-  const std::map<PointKey, storage::GeoPoint> acked = Acked(), stored = stack.Stored();
+  const std::map<PointKey, domain::GeoPoint> acked = Acked(), stored = stack.Stored();
   if (acked.empty()) wrong.push_back("nothing was acked");
   int64_t lost = 0, changed = 0;
   for (const auto& [key, where] : acked) {

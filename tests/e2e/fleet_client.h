@@ -92,7 +92,7 @@ class FleetLoad {
   bool Finish(absl::Duration timeout);
 
   // After Finish. All that was acked.
-  std::map<PointKey, storage::GeoPoint> Acked() const;
+  std::map<PointKey, domain::GeoPoint> Acked() const;
   std::map<std::string, int64_t> NewestTimes() const;  // of each driver, in microseconds since 1970
   std::vector<std::string> DriverIds() const;
   // What is wrong: acked and not there, there otherwise, or there and never sent; a hot view that is not the newest.

@@ -11,7 +11,7 @@
 namespace waybill::testing {
 namespace {
 
-constexpr storage::GeoPoint kPickup{52.52, 13.40};
+constexpr domain::GeoPoint kPickup{52.52, 13.40};
 
 class FleetOrdersTest : public ::testing::Test {
  protected:
@@ -31,7 +31,7 @@ class FleetOrdersTest : public ::testing::Test {
   void Drive(const std::string& driver_id, double meters) {
     location::v1::ReportLocationsRequest request;
     location::v1::ReportLocationsResponse response;
-    const storage::GeoPoint where{kPickup.latitude + meters / 111'195, kPickup.longitude};
+    const domain::GeoPoint where{kPickup.latitude + meters / 111'195, kPickup.longitude};
     *request.add_points() = PointOf(driver_id, where, absl::Now());
     const int64_t micros = KeyOf(request.points(0)).second;
     auto context = Deadline(absl::Seconds(10));

@@ -24,7 +24,7 @@ namespace waybill::testing {
 namespace {
 
 namespace pb = location::v1;
-using storage::DriverPosition;
+using domain::DriverPosition;
 
 constexpr absl::Duration kRoundtripMax = absl::Seconds(300);
 

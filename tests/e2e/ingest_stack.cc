@@ -45,8 +45,8 @@ IngestReplica& IngestStack::AddReplica(const std::string& name, const std::vecto
 
 int64_t IngestStack::StoredCount() { return std::atoll(sql().Value("SELECT count(*) FROM driver_locations").c_str()); }
 
-std::map<PointKey, storage::GeoPoint> IngestStack::Stored() {
-  std::map<PointKey, storage::GeoPoint> stored;
+std::map<PointKey, domain::GeoPoint> IngestStack::Stored() {
+  std::map<PointKey, domain::GeoPoint> stored;
   for (const auto& row : sql().Rows("SELECT driver_id, (extract(epoch FROM recorded_at) * 1000000)::bigint, lat, long "
                                     "FROM driver_locations")) {
     stored[{row[0], std::atoll(row[1].c_str())}] = {std::atof(row[2].c_str()), std::atof(row[3].c_str())};
@@ -67,7 +67,7 @@ std::map<std::string, int64_t> IngestStack::HotTimes(const std::vector<std::stri
   return times;
 }
 
-location::v1::Point PointOf(const std::string& driver_id, storage::GeoPoint where, absl::Time recorded_at) {
+location::v1::Point PointOf(const std::string& driver_id, domain::GeoPoint where, absl::Time recorded_at) {
   location::v1::Point point;
   point.set_driver_id(driver_id);
   point.set_latitude(where.latitude);

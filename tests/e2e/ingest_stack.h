@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "storage/fleet.h"
+#include "domain/geo.h"
 #include "tests/e2e/service_process.h"
 #include "tests/support/postgres.h"
 #include "tests/support/redis.h"
@@ -51,7 +51,7 @@ class IngestStack {
   const std::string& redis_url() const { return redis_url_; }
 
   int64_t StoredCount();
-  std::map<PointKey, storage::GeoPoint> Stored();
+  std::map<PointKey, domain::GeoPoint> Stored();
   // Microseconds since 1970 of these drivers' positions in the hot view; drivers that are not there are missing, and
   // all are while Redis is away.
   std::map<std::string, int64_t> HotTimes(const std::vector<std::string>& driver_ids) const;
@@ -66,7 +66,7 @@ class IngestStack {
   std::vector<std::unique_ptr<IngestReplica>> replicas_;
 };
 
-location::v1::Point PointOf(const std::string& driver_id, storage::GeoPoint where, absl::Time recorded_at);
+location::v1::Point PointOf(const std::string& driver_id, domain::GeoPoint where, absl::Time recorded_at);
 PointKey KeyOf(const location::v1::Point& point);
 void SetTime(absl::Time time, google::protobuf::Timestamp& out);
 

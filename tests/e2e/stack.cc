@@ -86,9 +86,9 @@ void Stack::PutDrivers(int count) {
   auto url = storage::RedisUrl::Parse(redis_url_);
   ASSERT_TRUE(url.ok()) << url.status();
   storage::RedisFleet fleet(*url, {});
-  std::vector<storage::DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int i = 1; i <= count; ++i) {
-    storage::DriverPosition position;
+    domain::DriverPosition position;
     position.driver_id = fmt::format("driver-{}", i);
     position.point = {52.52 + 0.0001 * i, 13.40};
     position.recorded_at = absl::Now();

@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "domain/order.h"
 #include "examples/trip/trip_tables.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "saga/runner.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/examples/trip_story.h"
@@ -58,7 +59,7 @@ class TripPgTest : public ::testing::Test {
     auto record = std::make_unique<storage::OrderRecord>();
     record->id = ids_.Next();
     record->created_at = clock_.Now();
-    storage::Order& order = record->payload;
+    domain::Order& order = record->payload;
     order.client = "shop";
     order.idempotency_key = key;
     order.fingerprint = std::string(32, 'f');
@@ -69,12 +70,12 @@ class TripPgTest : public ::testing::Test {
   }
   // Charges an order, and gives it no driver.
   saga::Definition OrderDefinition() {
-    auto charge = [this](const saga::Attempt&, storage::Order& order, saga::OutcomeCallback done) {
+    auto charge = [this](const saga::Attempt&, domain::Order& order, saga::OutcomeCallback done) {
       order.charge = {"ch_1", order.amount_minor, clock_.Now()};
       order.effects.charged = true;
       done(saga::Outcome::Succeeded());
     };
-    return saga::Define<storage::Order>().Step("charge_payment").Does({charge}).Done();
+    return saga::Define<domain::Order>().Step("charge_payment").Does({charge}).Done();
   }
   testing::Sql& sql() { return database_.sql(); }
 

@@ -45,7 +45,8 @@ void CheckRefusal(const absl::Status& status) {
   CheckFitsTheWire(status);
 }
 
-bool IsDriverId(const std::string& id) {
+// Written out once more: what is checked does not check itself.
+bool HasTheFormOfADriver(const std::string& id) {
   for (char c : id) {
     if (c <= ' ' || c >= 0x7f) return false;
   }
@@ -67,7 +68,7 @@ void CheckPoints(Points& points) {
   const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
   const IntakeOptions options;
   const Intake intake(options);
-  std::vector<storage::DriverPosition> positions = TakePoints(points);
+  std::vector<domain::DriverPosition> positions = TakePoints(points);
   Check(positions.size() == static_cast<size_t>(points.size()), "no point is lost");
   const Checked checked = intake.Check(positions, 3, now);
   Check(checked.accepted.size() + checked.rejected.size() == positions.size(), "each point is taken or rejected");
@@ -79,19 +80,19 @@ void CheckPoints(Points& points) {
   };
   for (size_t i = 0; i < checked.accepted.size(); ++i) {
     answer(checked.IndexOf(i));
-    const storage::DriverPosition& position = checked.accepted[i].position;
-    Check(storage::FindFault(position) == std::nullopt, "what is taken may be stored");
+    const domain::DriverPosition& position = checked.accepted[i].position;
+    Check(domain::FindFault(position) == std::nullopt, "what is taken may be stored");
     Check(position.driver_id == positions[static_cast<size_t>(checked.IndexOf(i))].driver_id,
           "a point keeps its place");
     Check(position.recorded_at <= now + options.future_max, "not from the future");
     Check(position.recorded_at > now - options.retention - absl::Microseconds(1), "within retention");
     Check(absl::FromUnixMicros(absl::ToUnixMicros(position.recorded_at)) == position.recorded_at, "whole microseconds");
-    Check(position.point != storage::GeoPoint{}, "a receiver with a fix");
+    Check(position.point != domain::GeoPoint{}, "a receiver with a fix");
     pb::Point out;
     Fill(position, out);
     Points again;
     *again.Add() = std::move(out);
-    storage::DriverPosition back = TakePoints(again).front();
+    domain::DriverPosition back = TakePoints(again).front();
     back.marks = position.marks;  // not taken from callers
     Check(back == position, "a point comes back as it was taken");
   }
@@ -126,7 +127,7 @@ void FuzzIds(const std::string& bytes) {
     return;
   }
   Check(!ids->empty() && ids->size() <= 500, "as many ids as allowed");
-  for (const std::string& id : *ids) Check(IsDriverId(id), "ids are visible ASCII");
+  for (const std::string& id : *ids) Check(HasTheFormOfADriver(id), "ids are visible ASCII");
 }
 
 void FuzzNearby(const std::string& bytes) {
@@ -150,7 +151,7 @@ void FuzzTrack(const std::string& bytes) {
     CheckRefusal(track.status());
     return;
   }
-  Check(IsDriverId(track->driver_id), "ids are visible ASCII");
+  Check(HasTheFormOfADriver(track->driver_id), "ids are visible ASCII");
   Check(track->page_size >= 1 && track->page_size <= 10'000, "page size");
   Check(!track->from || !track->to || *track->from <= *track->to, "a range");
   Check(track->thinner.min_interval >= absl::ZeroDuration() && track->thinner.min_distance_m >= 0, "bounds");
@@ -166,7 +167,7 @@ void FuzzWatch(const std::string& bytes) {
     return;
   }
   Check(filter->driver_ids.size() <= 1'000, "as many drivers as allowed");
-  for (const std::string& id : filter->driver_ids) Check(IsDriverId(id), "ids are visible ASCII");
+  for (const std::string& id : filter->driver_ids) Check(HasTheFormOfADriver(id), "ids are visible ASCII");
   if (!filter->area) return;
   const BoundingBox& area = *filter->area;
   Check(area.Holds({area.south, area.west}) && area.Holds({area.north, area.east}), "an area holds its corners");

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "domain/currency.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -16,7 +17,6 @@
 #include "services/order/requests.h"
 #include "services/rpc/request.h"
 #include "services/rpc/status.h"
-#include "storage/currency.h"
 
 namespace waybill::order {
 namespace {
@@ -42,13 +42,13 @@ void CheckRefusal(const absl::Status& status) {
   CheckFitsTheWire(status);
 }
 
-void CheckOrder(const storage::Order& order) {
+void CheckOrder(const domain::Order& order) {
   Check(!order.idempotency_key.empty() && order.idempotency_key.size() <= kIdempotencyKeyMax, "key length");
   for (char c : order.idempotency_key) Check(c > ' ' && c < 0x7f, "key is visible ASCII");
   Utf8 user = ReadUtf8(order.user_id);
   Check(user.valid && user.characters >= 1 && user.characters <= kUserIdMax, "user_id");
   Check(order.amount_minor >= 1 && order.amount_minor <= kAmountMinorMax, "amount");
-  Check(storage::CurrencyExponent(order.currency).has_value(), "currency");
+  Check(domain::CurrencyExponent(order.currency).has_value(), "currency");
   if (order.pickup.has_value()) {
     Check(std::abs(order.pickup->latitude) <= 90 && std::abs(order.pickup->longitude) <= 180, "pickup");
   }
@@ -75,7 +75,7 @@ bool Parse(const std::string& bytes, google::protobuf::Message& message) {
 void FuzzCreate(const std::string& bytes, const std::string& client) {
   v1::CreateOrderRequest request;
   if (!Parse(bytes, request)) return;
-  absl::StatusOr<storage::Order> order = TakeCreate(request, client);
+  absl::StatusOr<domain::Order> order = TakeCreate(request, client);
   order.ok() ? CheckOrder(*order) : CheckRefusal(order.status());
 }
 

@@ -15,13 +15,14 @@
 #include <utility>
 #include <vector>
 
+#include "domain/driver.h"
+#include "domain/geo.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
 #include "runtime/status.h"
 #include "storage/fleet.h"
-#include "storage/geo.h"
 #include "tests/support/even_ranges.h"
 
 namespace waybill::storage {
@@ -36,22 +37,22 @@ class FleetHarness {
 
 class FleetContract : public ::testing::TestWithParam<std::function<std::unique_ptr<FleetHarness>()>> {
  protected:
-  static constexpr GeoPoint kAlexanderplatz{52.5219, 13.4132};
+  static constexpr domain::GeoPoint kAlexanderplatz{52.5219, 13.4132};
 
   Fleet& fleet() { return harness_->fleet(); }
 
-  static DriverPosition At(const std::string& driver_id, GeoPoint point, int second = 0) {
-    DriverPosition position;
+  static domain::DriverPosition At(const std::string& driver_id, domain::GeoPoint point, int second = 0) {
+    domain::DriverPosition position;
     position.driver_id = driver_id;
     position.point = point;
     position.recorded_at = absl::FromUnixSeconds(1'800'000'000 + second);
     return position;
   }
   // About `meters` to the north.
-  static GeoPoint North(double meters) {
+  static domain::GeoPoint North(double meters) {
     return {kAlexanderplatz.latitude + meters / 111'195, kAlexanderplatz.longitude};
   }
-  void Put(std::vector<DriverPosition> positions, absl::Duration ttl = absl::Hours(1)) {
+  void Put(std::vector<domain::DriverPosition> positions, absl::Duration ttl = absl::Hours(1)) {
     absl::Status status = fleet().Put(positions, ttl);
     ASSERT_TRUE(status.ok()) << status;
   }
@@ -61,7 +62,7 @@ class FleetContract : public ::testing::TestWithParam<std::function<std::unique_
     return answer.get_future().get();
   }
   std::vector<std::string> Nearest(double radius_m, int limit) { return Around(kAlexanderplatz, radius_m, limit); }
-  std::vector<std::string> Around(GeoPoint point, double radius_m, int limit = 16) {
+  std::vector<std::string> Around(domain::GeoPoint point, double radius_m, int limit = 16) {
     NearestQuery query;
     query.point = point;
     query.radius_m = radius_m;
@@ -130,7 +131,7 @@ TEST_P(FleetContract, FindsNoMoreThanTheLimit) {
 }
 
 TEST_P(FleetContract, DenseAndSparseRegionsAnswerAlike) {
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int i = 0; i < 1'000; ++i) positions.push_back(At(fmt::format("near-{:04}", i), North(1 + i)));
   positions.push_back(At("far-1", {50.0, 8.0}));
   positions.push_back(At("far-2", {50.1, 8.0}));
@@ -160,7 +161,7 @@ TEST_P(FleetContract, ForgetsPositionsThatOutlivedTheirTtl) {
 }
 
 TEST_P(FleetContract, StaleDriversDoNotHideFreshOnesBehindThem) {
-  std::vector<DriverPosition> stale;
+  std::vector<domain::DriverPosition> stale;
   for (int i = 0; i < 500; ++i) stale.push_back(At(fmt::format("stale-{}", i), North(10 + i)));
   Put(stale, absl::Seconds(1));
   Put({At("fresh", North(2'000))});
@@ -203,7 +204,7 @@ TEST_P(FleetContract, PuttingTheSamePositionAgainExtendsItsLife) {
 }
 
 TEST_P(FleetContract, ListsEveryFieldAsItWasPut) {
-  DriverPosition whole = At("whole", {-33.8568, 151.2153});
+  domain::DriverPosition whole = At("whole", {-33.8568, 151.2153});
   whole.recorded_at += absl::Microseconds(123'456);
   whole.accuracy_m = 4.25;
   whole.heading_deg = 271.5;
@@ -212,7 +213,7 @@ TEST_P(FleetContract, ListsEveryFieldAsItWasPut) {
   auto all = fleet().List(10);
   ASSERT_TRUE(all.ok()) << all.status();
   ASSERT_THAT(*all, SizeIs(1));
-  const DriverPosition& read = (*all)[0];
+  const domain::DriverPosition& read = (*all)[0];
   EXPECT_EQ(read.driver_id, whole.driver_id);
   EXPECT_EQ(read.point, whole.point);
   EXPECT_EQ(read.recorded_at, whole.recorded_at);
@@ -229,7 +230,7 @@ TEST_P(FleetContract, ListsEveryFieldAsItWasPut) {
 }
 
 TEST_P(FleetContract, ScansTheWholeFleetInPages) {
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   std::vector<std::string> ids;
   for (int i = 0; i < 1'000; ++i) {
     ids.push_back(fmt::format("driver-{:04}", i));
@@ -267,12 +268,12 @@ TEST_P(FleetContract, TheOddIdIsAnIdLikeAnyOther) {
 
 TEST_P(FleetContract, RefusesPositionsThatAreNone) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  std::vector<std::pair<std::string, DriverPosition>> bad = {{"driver_id", At("", North(0))},
-                                                             {"driver_id", At("two words", North(0))},
-                                                             {"driver_id", At(std::string(129, 'x'), North(0))},
-                                                             {"latitude", At("ada", {nan, 0})},
-                                                             {"latitude", At("ada", {90.1, 0})},
-                                                             {"longitude", At("ada", {0, -180.5})}};
+  std::vector<std::pair<std::string, domain::DriverPosition>> bad = {{"driver_id", At("", North(0))},
+                                                                     {"driver_id", At("two words", North(0))},
+                                                                     {"driver_id", At(std::string(129, 'x'), North(0))},
+                                                                     {"latitude", At("ada", {nan, 0})},
+                                                                     {"latitude", At("ada", {90.1, 0})},
+                                                                     {"longitude", At("ada", {0, -180.5})}};
   bad.emplace_back("accuracy_m", At("ada", North(0)));
   bad.back().second.accuracy_m = -1;
   bad.emplace_back("heading_deg", At("ada", North(0)));
@@ -320,7 +321,7 @@ TEST_P(FleetContract, TellsDistancesNearThePole) {
 }
 
 TEST_P(FleetContract, ADriverIsInOnePlaceOnly) {
-  const GeoPoint places[] = {{89, 10}, {67.5, 20}, {66.9, 20}, {80, 20}, {40, 180}, {-89, 10}, {0, 0}};
+  const domain::GeoPoint places[] = {{89, 10}, {67.5, 20}, {66.9, 20}, {80, 20}, {40, 180}, {-89, 10}, {0, 0}};
   for (int i = 0; i < 7; ++i) {
     Put({At("arctic-tern", places[i], i)}, absl::Minutes(i + 1));
     for (int j = 0; j < 7; ++j) EXPECT_EQ(Around(places[j], 1'000).size(), i == j ? 1 : 0) << i << " " << j;
@@ -340,7 +341,7 @@ TEST_P(FleetContract, RefusesARadiusOutOfRange) {
 }
 
 // From `from`, so many metres in that direction (radians).
-inline GeoPoint Travel(const GeoPoint& from, double direction, double distance_m) {
+inline domain::GeoPoint Travel(const domain::GeoPoint& from, double direction, double distance_m) {
   constexpr double kRadians = std::numbers::pi / 180;
   const double latitude = from.latitude * kRadians, angle = distance_m / 6372797.560856;
   const double there =
@@ -360,14 +361,14 @@ TEST_P(FleetContract, FindsExactlyThoseWithinTheRadiusAnywhereOnTheGlobe) {
     auto direction = [&] { return random(10'000) / 10'000.0 * 2 * std::numbers::pi; };
     harness_.reset();
     harness_ = GetParam()();
-    std::vector<GeoPoint> centres;
-    std::vector<DriverPosition> drivers;
+    std::vector<domain::GeoPoint> centres;
+    std::vector<domain::DriverPosition> drivers;
     for (int cluster = 0; cluster < 4; ++cluster) {
       const double latitude = kLatitudes[random(std::size(kLatitudes))] * (random(3) == 0 ? -1 : 1);
       centres.push_back({latitude, kLongitudes[random(std::size(kLongitudes))]});
       const double spread_m = metres();
       for (int i = 0; i < 15; ++i) {
-        const GeoPoint place =
+        const domain::GeoPoint place =
             i == 0 ? centres.back() : Travel(centres.back(), direction(), spread_m * (i % 5 + 1) / 5);
         drivers.push_back(At(fmt::format("{}-{}", cluster, i), place));
       }
@@ -385,8 +386,8 @@ TEST_P(FleetContract, FindsExactlyThoseWithinTheRadiusAnywhereOnTheGlobe) {
       std::map<std::string, double> distances;
       std::vector<double> within;
       size_t surely = 0, perhaps = 0;
-      for (const DriverPosition& driver : drivers) {
-        const double distance_m = DistanceM(query.point, driver.point);
+      for (const domain::DriverPosition& driver : drivers) {
+        const double distance_m = domain::DistanceM(query.point, driver.point);
         distances[driver.driver_id] = distance_m;
         surely += distance_m <= query.radius_m - kTolerance;
         perhaps += distance_m <= query.radius_m + kTolerance;

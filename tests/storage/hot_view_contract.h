@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
+#include "storage/fleet.h"
 #include "storage/hot_view.h"
 
 namespace waybill::storage {
@@ -27,23 +28,23 @@ class HotViewHarness {
 
 class HotViewContract : public ::testing::TestWithParam<std::function<std::unique_ptr<HotViewHarness>()>> {
  protected:
-  static DriverPosition At(const std::string& driver_id, int second, double latitude = 52.5) {
-    DriverPosition position;
+  static domain::DriverPosition At(const std::string& driver_id, int second, double latitude = 52.5) {
+    domain::DriverPosition position;
     position.driver_id = driver_id;
     position.point = {latitude, 13.4};
     position.recorded_at = absl::FromUnixSeconds(1'800'000'000 + second);
     return position;
   }
   HotView& view() { return harness_->view(); }
-  static void Publish(HotView& view, const std::vector<DriverPosition>& newest,
-                      std::vector<DriverPosition> moves = {}) {
+  static void Publish(HotView& view, const std::vector<domain::DriverPosition>& newest,
+                      std::vector<domain::DriverPosition> moves = {}) {
     HotUpdate update;
-    for (const DriverPosition& position : newest) update.newest.push_back({position, absl::Hours(1)});
+    for (const domain::DriverPosition& position : newest) update.newest.push_back({position, absl::Hours(1)});
     update.moves = std::move(moves);
     auto published = view.Publish(update);
     ASSERT_TRUE(published.ok()) << published.status();
   }
-  std::optional<DriverPosition> Get(const std::string& driver_id) {
+  std::optional<domain::DriverPosition> Get(const std::string& driver_id) {
     auto positions = view().Get({driver_id});
     EXPECT_TRUE(positions.ok()) << positions.status();
     return positions.ok() ? (*positions)[0] : std::nullopt;
@@ -63,12 +64,12 @@ class HotViewContract : public ::testing::TestWithParam<std::function<std::uniqu
 };
 
 TEST_P(HotViewContract, KeepsEveryFieldOfAPosition) {
-  DriverPosition full = At("ada", 0, -89.123456789);
+  domain::DriverPosition full = At("ada", 0, -89.123456789);
   full.recorded_at += absl::Microseconds(123456);
   full.accuracy_m = 3.5;
   full.heading_deg = 0;
   full.speed_mps = 12.25;
-  full.marks = kPoorAccuracy;
+  full.marks = domain::kPoorAccuracy;
   Publish(view(), {full, At("bob", 0)}, {full});
   EXPECT_EQ(Get("ada"), full);
   EXPECT_EQ(Get("bob"), At("bob", 0));

@@ -11,6 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "domain/driver.h"
+#include "domain/geo.h"
+#include "domain/order.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/clock.h"
@@ -18,25 +21,25 @@
 #include "runtime/random.h"
 #include "runtime/status.h"
 #include "saga/journal.h"
-#include "storage/order.h"
+#include "storage/order_record.h"
 
 namespace waybill::storage {
 
 // What a journal of orders answers, as orders.
 inline absl::StatusOr<OrderRecord> AsOrder(const absl::StatusOr<std::unique_ptr<saga::Record>>& record) {
   if (!record.ok()) return record.status();
-  return saga::As<Order>(**record);
+  return saga::As<domain::Order>(**record);
 }
 inline absl::StatusOr<std::optional<OrderRecord>> AsExisting(
     const absl::StatusOr<std::unique_ptr<saga::Record>>& existing) {
   if (!existing.ok()) return existing.status();
-  return *existing == nullptr ? std::nullopt : std::optional(saga::As<Order>(**existing));
+  return *existing == nullptr ? std::nullopt : std::optional(saga::As<domain::Order>(**existing));
 }
 inline absl::StatusOr<std::vector<OrderRecord>> AsOrders(
     const absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>>& records) {
   if (!records.ok()) return records.status();
   std::vector<OrderRecord> orders;
-  for (const auto& record : *records) orders.push_back(saga::As<Order>(*record));
+  for (const auto& record : *records) orders.push_back(saga::As<domain::Order>(*record));
   return orders;
 }
 
@@ -53,7 +56,7 @@ class JournalContract : public ::testing::Test {
     record.payload.user_id = "user'; DROP TABLE payments; --";
     record.payload.amount_minor = 1250;
     record.payload.currency = "EUR";
-    record.payload.pickup = GeoPoint{52.5, 13.4};
+    record.payload.pickup = domain::GeoPoint{52.5, 13.4};
     record.payload.metadata = {{"note", "\"quoted\" \\ and {braces}, NULL"}};
     record.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     return record;
@@ -80,8 +83,8 @@ class JournalContract : public ::testing::Test {
     record.state = saga::State::kSucceeded;
     record.step = 1;
     for (auto& entry : log) entry.state = record.state;
-    record.payload.charge = Charge{"ref-1", record.payload.amount_minor, record.created_at};
-    record.payload.driver = DriverSlot{driver, 1};
+    record.payload.charge = domain::Charge{"ref-1", record.payload.amount_minor, record.created_at};
+    record.payload.driver = domain::DriverSlot{driver, 1};
     record.payload.effects.charged = true;
     record.payload.effects.claimed = true;
     return {record, log};
@@ -130,13 +133,13 @@ class JournalContract : public ::testing::Test {
   }
 
   // What becomes of a new order that is given this slot.
-  saga::WriteResult Claim(saga::Journal& journal, const std::string& key, const DriverSlot& slot) {
+  saga::WriteResult Claim(saga::Journal& journal, const std::string& key, const domain::DriverSlot& slot) {
     auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
     finished.payload.driver = slot;
     return *Advance(journal, finished, log, 0);
   }
   // An order that holds the slot.
-  OrderRecord Holding(saga::Journal& journal, const std::string& key, const DriverSlot& slot) {
+  OrderRecord Holding(saga::Journal& journal, const std::string& key, const domain::DriverSlot& slot) {
     auto [finished, log] = Finish(Started(journal, key), slot.driver_id);
     finished.payload.driver = slot;
     EXPECT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
@@ -481,8 +484,8 @@ TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
   std::vector<saga::LogEntry> log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUnknown)};
   ASSERT_EQ(*this->Advance(journal, record, log, 0), saga::WriteResult::kApplied);
   record.state = saga::State::kCompensated;
-  record.payload.charge = Charge{"late", 1250, record.created_at};
-  record.payload.refund = Refund{1250, record.created_at};
+  record.payload.charge = domain::Charge{"late", 1250, record.created_at};
+  record.payload.refund = domain::Refund{1250, record.created_at};
   record.payload.effects.charged = record.payload.effects.refunded = true;
   log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUndone)};
   ASSERT_EQ(*this->Advance(journal, record, log, 1), saga::WriteResult::kApplied);
@@ -566,7 +569,7 @@ TYPED_TEST_P(JournalContract, RenewsWhatIsOursAndTellsWhatIsNot) {
   OrderRecord lost = this->Started(a, "key-2");
   ASSERT_TRUE(AsOrder(b.Claim(lost.id, saga::ClaimMode::kTakeOver)).ok());
   this->world_.ExpireLeases();
-  const saga::Held keys[] = {{Order::kKind, mine.id, 1}, {Order::kKind, lost.id, 1}};
+  const saga::Held keys[] = {{domain::Order::kKind, mine.id, 1}, {domain::Order::kKind, lost.id, 1}};
   auto answer = a.Renew(keys);
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_THAT(*answer, ::testing::ElementsAre(lost.id));

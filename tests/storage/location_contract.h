@@ -30,8 +30,8 @@ class LocationContract : public ::testing::TestWithParam<LocationWorldFactory> {
   static constexpr absl::Duration kDay = absl::Hours(24);
   const absl::Time noon_ = absl::FromUnixSeconds(1'780'000'000);  // 2026-05-28T20:26:40Z
 
-  DriverPosition At(const std::string& driver, absl::Duration after_noon, double latitude = 52.5) const {
-    DriverPosition position;
+  domain::DriverPosition At(const std::string& driver, absl::Duration after_noon, double latitude = 52.5) const {
+    domain::DriverPosition position;
     position.driver_id = driver;
     position.point = {latitude, 13.25};
     position.recorded_at = noon_ + after_noon;
@@ -39,10 +39,10 @@ class LocationContract : public ::testing::TestWithParam<LocationWorldFactory> {
   }
 
   // Appends a report and waits for its answer.
-  absl::Status Append(const std::vector<DriverPosition>& positions, Standing standing = Standing::kUnknown) {
+  absl::Status Append(const std::vector<domain::DriverPosition>& positions, Standing standing = Standing::kUnknown) {
     LocationAppend append;
     append.received_at = noon_;
-    for (const DriverPosition& position : positions) append.locations.push_back({position, standing});
+    for (const domain::DriverPosition& position : positions) append.locations.push_back({position, standing});
     absl::Status answer = absl::UnknownError("");
     append.done = [&](const absl::Status& status, LocationAppend& done) {
       std::lock_guard lock(mutex_);
@@ -59,10 +59,10 @@ class LocationContract : public ::testing::TestWithParam<LocationWorldFactory> {
     answered_.wait(lock, [&] { return answers_ > before; });
     return answer;
   }
-  std::vector<DriverPosition> Track(const std::string& driver, int limit = 1'000) {
+  std::vector<domain::DriverPosition> Track(const std::string& driver, int limit = 1'000) {
     auto track = history().Track({driver, noon_ - 10 * kDay, noon_ + 10 * kDay, limit});
     EXPECT_TRUE(track.ok()) << track.status();
-    return track.value_or(std::vector<DriverPosition>());
+    return track.value_or(std::vector<domain::DriverPosition>());
   }
   LocationLog& log() { return world_->log(); }
   LocationHistory& history() { return world_->history(); }
@@ -75,12 +75,12 @@ class LocationContract : public ::testing::TestWithParam<LocationWorldFactory> {
 };
 
 TEST_P(LocationContract, KeepsEveryFieldOfAPosition) {
-  DriverPosition full = At("d-1", absl::Microseconds(1), -52.123456789);
+  domain::DriverPosition full = At("d-1", absl::Microseconds(1), -52.123456789);
   full.accuracy_m = 4.5;
   full.heading_deg = 359.5;
   full.speed_mps = 0;
-  full.marks = kSpeedJump | kPoorAccuracy;
-  const DriverPosition bare = At("d-1", absl::Seconds(1));
+  full.marks = domain::kSpeedJump | domain::kPoorAccuracy;
+  const domain::DriverPosition bare = At("d-1", absl::Seconds(1));
   ASSERT_TRUE(Append({full, bare}).ok());
   EXPECT_THAT(Track("d-1"), ::testing::ElementsAre(full, bare));
 }
@@ -107,7 +107,7 @@ TEST_P(LocationContract, TracksAreOrderedAndBounded) {
 }
 
 TEST_P(LocationContract, ATrackCrossesDays) {
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int day = -3; day <= 3; ++day) positions.push_back(At("d-1", kDay * day));
   ASSERT_TRUE(Append(positions).ok());
   EXPECT_THAT(Track("d-1"), ::testing::ElementsAreArray(positions));
@@ -126,7 +126,7 @@ TEST_P(LocationContract, FindsTheNewestOfAllDriversPartByPart) {
                       At("d-3", -absl::Seconds(1)), At("d-4", absl::Seconds(9)), At("d-5", absl::Seconds(10))})
                   .ok());
   for (int limit : {1, 2, 3, 5, 100}) {
-    std::vector<DriverPosition> newest;
+    std::vector<domain::DriverPosition> newest;
     NewestQuery query{noon_ + absl::Seconds(1), noon_ + absl::Seconds(10), "", limit};
     int parts = 0;
     do {
@@ -147,12 +147,12 @@ TEST_P(LocationContract, FindsTheNewestAcrossDays) {
   ASSERT_TRUE(Append({At("d-1", absl::Seconds(1)), At("d-1", -kDay), At("d-2", -kDay), At("d-3", -2 * kDay),
                       At("d-4", -4 * kDay), At("d-5", kDay)})
                   .ok());
-  std::map<std::string, DriverPosition> newest;  // the first that comes of each
+  std::map<std::string, domain::DriverPosition> newest;  // the first that comes of each
   NewestQuery query{noon_ - 3 * kDay, noon_ + 2 * kDay, "", 2};
   do {
     auto part = history().Newest(query);
     ASSERT_TRUE(part.ok()) << part.status();
-    for (const DriverPosition& position : part->positions) newest.try_emplace(position.driver_id, position);
+    for (const domain::DriverPosition& position : part->positions) newest.try_emplace(position.driver_id, position);
     query.cursor = part->cursor;
   } while (!query.cursor.empty());
   EXPECT_THAT(newest, ::testing::ElementsAre(

@@ -116,17 +116,17 @@ using ::testing::SizeIs;
 TEST_P(OrderStoreContract, ReadsAnOrderWithAllItsParts) {
   OrderRecord order = NewOrder(absl::Minutes(1), saga::State::kCompensating, "user'; DROP TABLE payments; --");
   order.needs_attention = true;
-  order.payload.pickup = GeoPoint{52.5219, 13.4132};
+  order.payload.pickup = domain::GeoPoint{52.5219, 13.4132};
   order.payload.metadata = {{"note", "\"quoted\" \\ and {braces}"}, {"ß", "✓"}};
-  order.payload.charge = Charge{"ch_1", 1'250, order.created_at + absl::Seconds(1)};
-  order.payload.refund = Refund{1'000, order.created_at + absl::Seconds(2)};
-  order.payload.driver = DriverSlot{"driver-1", 1};
+  order.payload.charge = domain::Charge{"ch_1", 1'250, order.created_at + absl::Seconds(1)};
+  order.payload.refund = domain::Refund{1'000, order.created_at + absl::Seconds(2)};
+  order.payload.driver = domain::DriverSlot{"driver-1", 1};
   harness_->Add(order, {});
 
   auto read = store().Get(order.id);
   ASSERT_TRUE(read.ok()) << read.status();
   ExpectEqual(*read, order);
-  const Order& payload = read->payload;
+  const domain::Order& payload = read->payload;
   EXPECT_EQ(payload.client, order.payload.client);
   EXPECT_EQ(payload.idempotency_key, order.payload.idempotency_key);
   EXPECT_EQ(payload.fingerprint, order.payload.fingerprint);
@@ -394,7 +394,7 @@ TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {
 TEST_P(OrderStoreContract, KnowsTheTakenSlots) {
   EXPECT_THAT(*store().TakenSlots(), IsEmpty());
   OrderRecord held = NewOrder(absl::Minutes(1));
-  held.payload.driver = DriverSlot{"driver-1", 1};
+  held.payload.driver = domain::DriverSlot{"driver-1", 1};
   harness_->Add(held, {});
   Added(absl::Minutes(1));
   auto slots = store().TakenSlots();
@@ -429,7 +429,8 @@ TEST_P(OrderStoreContract, TellsWhatDriversMayHoldAndHold) {
   ASSERT_EQ(loads->size(), 1u);
   EXPECT_EQ((*loads)[0].capacity, 8);
   EXPECT_TRUE((*loads)[0].taken.empty());
-  for (const DriverSlot& slot : {DriverSlot{"driver-1", 1}, DriverSlot{"driver-1", 3}, DriverSlot{"driver-2", 1}}) {
+  for (const domain::DriverSlot& slot :
+       {domain::DriverSlot{"driver-1", 1}, domain::DriverSlot{"driver-1", 3}, domain::DriverSlot{"driver-2", 1}}) {
     OrderRecord held = NewOrder(absl::Minutes(1));
     held.payload.driver = slot;
     harness_->Add(held, {});

@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "domain/geo.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/geo.h"
 
 namespace waybill::tracks {
 namespace {
@@ -52,7 +52,7 @@ std::vector<Delivery> All(const CityFleetOptions& options) {
 }
 
 std::string Show(const Delivery& delivery) {
-  const storage::DriverPosition& position = delivery.position;
+  const domain::DriverPosition& position = delivery.position;
   return fmt::format("{} {} {} {},{} {} {} {} {}", absl::ToUnixMicros(delivery.delivered_at), position.driver_id,
                      absl::ToUnixMicros(position.recorded_at), position.point.latitude, position.point.longitude,
                      position.speed_mps.value_or(-1), position.heading_deg.value_or(-1),
@@ -65,7 +65,7 @@ std::vector<std::string> Shown(const std::vector<Delivery>& deliveries) {
   return lines;
 }
 
-using Tracks = std::map<std::string, std::vector<storage::DriverPosition>>;
+using Tracks = std::map<std::string, std::vector<domain::DriverPosition>>;
 
 Tracks GoodTracks(const std::vector<Delivery>& deliveries) {
   Tracks tracks;
@@ -102,7 +102,7 @@ TEST_P(CityFleetSeeds, WhatIsYieldedIsWhatTheTruthSays) {
   CityFleetTruth counted;
   int64_t late_points = 0;
   while (std::optional<Delivery> next = fleet.Next()) {
-    const storage::DriverPosition& position = next->position;
+    const domain::DriverPosition& position = next->position;
     bool fresh = seen.emplace(position.driver_id, position.recorded_at).second;
     switch (next->kind) {
       case DeliveryKind::kPoint:
@@ -110,7 +110,7 @@ TEST_P(CityFleetSeeds, WhatIsYieldedIsWhatTheTruthSays) {
         EXPECT_TRUE(fresh) << Show(*next);
         EXPECT_LE(position.recorded_at, next->delivered_at);
         late_points += position.recorded_at < next->delivered_at;
-        EXPECT_EQ(storage::CheckPosition(position), absl::OkStatus()) << Show(*next);
+        EXPECT_EQ(domain::CheckPosition(position), absl::OkStatus()) << Show(*next);
         break;
       case DeliveryKind::kDuplicate:
         ++counted.duplicates;
@@ -118,11 +118,11 @@ TEST_P(CityFleetSeeds, WhatIsYieldedIsWhatTheTruthSays) {
         break;
       case DeliveryKind::kBadCoordinate:
         ++counted.bad_coordinate;
-        EXPECT_FALSE(storage::CheckPosition(position).ok()) << Show(*next);
+        EXPECT_FALSE(domain::CheckPosition(position).ok()) << Show(*next);
         break;
       case DeliveryKind::kZeroCoordinate:
         ++counted.zero_coordinate;
-        EXPECT_EQ(position.point, storage::GeoPoint());
+        EXPECT_EQ(position.point, domain::GeoPoint());
         break;
       case DeliveryKind::kFuture:
         ++counted.future;
@@ -183,14 +183,14 @@ TEST_P(CityFleetSeeds, DriversStayInTheCityAndDriveLikeCars) {
     double driven = 0;
     double fastest = 0;
     for (size_t i = 0; i < track.size(); ++i) {
-      double out = storage::DistanceM(options.centre, track[i].point);
+      double out = domain::DistanceM(options.centre, track[i].point);
       farthest = std::max(farthest, out);
       // Of the streets; the receiver errs by up to four standard deviations each way.
       ASSERT_LE(out, options.radius_m + 4 * options.noise_m * 1.5) << driver;
       ASSERT_LE(track[i].speed_mps.value(), 15);
       fastest = std::max(fastest, *track[i].speed_mps);
       if (i == 0) continue;
-      double distance = storage::DistanceM(track[i - 1].point, track[i].point);
+      double distance = domain::DistanceM(track[i - 1].point, track[i].point);
       driven += distance;
       double seconds = absl::ToDoubleSeconds(track[i].recorded_at - track[i - 1].recorded_at);
       ASSERT_LE(distance / seconds, 15 + 3 * options.noise_m) << driver << " at fix " << i;
@@ -222,9 +222,9 @@ TEST(CityFleet, HeadingsAreThoseOfTheStreets) {
     for (size_t i = 3; i < track.size(); ++i) {
       bool straight = true;
       for (size_t j = i - 2; j <= i; ++j) straight = straight && track[j].heading_deg == track[i - 3].heading_deg;
-      const storage::GeoPoint& from = track[i - 3].point;
-      const storage::GeoPoint& to = track[i].point;
-      if (!straight || !track[i].heading_deg || storage::DistanceM(from, to) < 100) continue;
+      const domain::GeoPoint& from = track[i - 3].point;
+      const domain::GeoPoint& to = track[i].point;
+      if (!straight || !track[i].heading_deg || domain::DistanceM(from, to) < 100) continue;
       double east = (to.longitude - from.longitude) * std::cos(from.latitude * std::numbers::pi / 180);
       double course = std::atan2(east, to.latitude - from.latitude) * 180 / std::numbers::pi;
       EXPECT_LT(std::abs(std::remainder(course - *track[i].heading_deg, 360)), 60) << driver << " at fix " << i;
@@ -239,7 +239,7 @@ TEST(CityFleet, AJumpIsOneFixSomeKilometresOff) {
   options.jumps_per_fix = 0.01;
   int64_t far = 0;
   for (const auto& [driver, track] : GoodTracks(All(options))) {
-    for (size_t i = 1; i < track.size(); ++i) far += storage::DistanceM(track[i - 1].point, track[i].point) > 2'500;
+    for (size_t i = 1; i < track.size(); ++i) far += domain::DistanceM(track[i - 1].point, track[i].point) > 2'500;
   }
   int64_t jumps = CityFleet::TruthOf(options).jumps;
   EXPECT_GT(jumps, 50);
@@ -286,8 +286,8 @@ TEST(CityFleet, StandsWhereItIsPut) {
   options.id_prefix = "van-";
   std::set<bool> sides;
   for (const Delivery& delivery : All(options)) {
-    EXPECT_LE(storage::DistanceM(options.centre, delivery.position.point), options.radius_m + 25);
-    EXPECT_EQ(storage::CheckPosition(delivery.position), absl::OkStatus());
+    EXPECT_LE(domain::DistanceM(options.centre, delivery.position.point), options.radius_m + 25);
+    EXPECT_EQ(domain::CheckPosition(delivery.position), absl::OkStatus());
     EXPECT_EQ(delivery.position.driver_id.compare(0, 4, "van-"), 0);
     EXPECT_GE(delivery.position.recorded_at, options.start);
     EXPECT_LT(delivery.position.recorded_at, options.start + options.length);

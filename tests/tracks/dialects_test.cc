@@ -14,7 +14,7 @@
 namespace waybill::tracks {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

@@ -5,10 +5,10 @@
 #include <tuple>
 #include <vector>
 
+#include "domain/geo.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
-#include "storage/geo.h"
 #include "tests/support/even_ranges.h"
 
 namespace waybill::tracks {
@@ -19,15 +19,15 @@ using ::testing::IsEmpty;
 
 const absl::Time kStart = absl::FromUnixMicros(1'800'000'000'000'000);
 
-storage::DriverPosition At(double seconds, double latitude = 52.5, double longitude = 13.4) {
-  storage::DriverPosition position;
+domain::DriverPosition At(double seconds, double latitude = 52.5, double longitude = 13.4) {
+  domain::DriverPosition position;
   position.driver_id = "d-1";
   position.recorded_at = kStart + absl::Seconds(seconds);
   position.point = {latitude, longitude};
   return position;
 }
 
-std::vector<double> Seconds(const std::vector<storage::DriverPosition>& track) {
+std::vector<double> Seconds(const std::vector<domain::DriverPosition>& track) {
   std::vector<double> seconds;
   for (const auto& position : track) seconds.push_back(absl::ToDoubleSeconds(position.recorded_at - kStart));
   return seconds;
@@ -46,15 +46,15 @@ ThinnerOptions Apart(double metres) {
 }
 
 TEST(Downsample, MeasuresTimeFromTheLastKeptPoint) {
-  std::vector<storage::DriverPosition> track = {At(0), At(4), At(8), At(10), At(19.999), At(20), At(25)};
+  std::vector<domain::DriverPosition> track = {At(0), At(4), At(8), At(10), At(19.999), At(20), At(25)};
   EXPECT_THAT(Seconds(Downsample(track, Every(absl::Seconds(10)))), ElementsAre(0, 10, 20, 25));
   EXPECT_THAT(Seconds(Downsample(track, Every(absl::Seconds(8)))), ElementsAre(0, 8, 19.999, 25));
 }
 
 TEST(Downsample, MeasuresDistanceFromTheLastKeptPoint) {
   // 0.001 degrees of latitude are about 111 m. The driver turns back before it is far enough for the third time.
-  std::vector<storage::DriverPosition> track = {At(0, 52.5),   At(1, 52.5005), At(2, 52.501),
-                                                At(3, 52.502), At(4, 52.5015), At(5, 52.5021)};
+  std::vector<domain::DriverPosition> track = {At(0, 52.5),   At(1, 52.5005), At(2, 52.501),
+                                               At(3, 52.502), At(4, 52.5015), At(5, 52.5021)};
   EXPECT_THAT(Seconds(Downsample(track, Apart(100))), ElementsAre(0, 2, 3, 5));
 }
 
@@ -77,10 +77,10 @@ TEST(Thinner, TellsWhereToGoOn) {
 }
 
 // Tracks in order of time, with standstills, repeated times and strides around the bounds.
-std::vector<storage::DriverPosition> AnyTrack() {
-  std::vector<storage::DriverPosition> track;
+std::vector<domain::DriverPosition> AnyTrack() {
+  std::vector<domain::DriverPosition> track;
   double seconds = 0;
-  storage::GeoPoint point{52.5, 13.4};
+  domain::GeoPoint point{52.5, 13.4};
   for (const auto& [ms, north, east] : *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
            rc::gen::tuple(testing::Below(20'000), testing::Within(-30, 31), testing::Within(-30, 31)))) {
     seconds += ms / 1000.0;
@@ -96,21 +96,21 @@ ThinnerOptions AnyBound() {
   return *rc::gen::arbitrary<bool>() ? Every(absl::Seconds(size)) : Apart(size);
 }
 
-bool Same(const storage::DriverPosition& a, const storage::DriverPosition& b) {
+bool Same(const domain::DriverPosition& a, const domain::DriverPosition& b) {
   return a.recorded_at == b.recorded_at && a.point == b.point;
 }
 
-bool Same(const std::vector<storage::DriverPosition>& a, const std::vector<storage::DriverPosition>& b) {
+bool Same(const std::vector<domain::DriverPosition>& a, const std::vector<domain::DriverPosition>& b) {
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) { return Same(x, y); });
 }
 
 TEST(DownsampleProperty, IsASubsequenceWithTheSameEnds) {
   EXPECT_TRUE(rc::check([] {
-    std::vector<storage::DriverPosition> track = AnyTrack();
-    std::vector<storage::DriverPosition> kept = Downsample(track, AnyBound());
+    std::vector<domain::DriverPosition> track = AnyTrack();
+    std::vector<domain::DriverPosition> kept = Downsample(track, AnyBound());
     size_t at = 0;
-    for (const storage::DriverPosition& position : kept) {
+    for (const domain::DriverPosition& position : kept) {
       while (at < track.size() && !Same(track[at], position)) ++at;
       RC_ASSERT(at++ < track.size());
     }
@@ -124,10 +124,10 @@ TEST(DownsampleProperty, IsASubsequenceWithTheSameEnds) {
 TEST(DownsampleProperty, NeighboursLieTheBoundApartButForTheLast) {
   EXPECT_TRUE(rc::check([] {
     ThinnerOptions bound = AnyBound();
-    std::vector<storage::DriverPosition> kept = Downsample(AnyTrack(), bound);
+    std::vector<domain::DriverPosition> kept = Downsample(AnyTrack(), bound);
     for (size_t i = 1; i + 1 < kept.size(); ++i) {
       RC_ASSERT(kept[i].recorded_at - kept[i - 1].recorded_at >= bound.min_interval);
-      RC_ASSERT(storage::DistanceM(kept[i - 1].point, kept[i].point) >= bound.min_distance_m);
+      RC_ASSERT(domain::DistanceM(kept[i - 1].point, kept[i].point) >= bound.min_distance_m);
     }
   }));
 }
@@ -136,13 +136,13 @@ TEST(DownsampleProperty, NeighboursLieTheBoundApartButForTheLast) {
 TEST(DownsampleProperty, WhatIsDroppedLiesWithinTheBound) {
   EXPECT_TRUE(rc::check([] {
     ThinnerOptions bound = AnyBound();
-    std::vector<storage::DriverPosition> track = AnyTrack();
+    std::vector<domain::DriverPosition> track = AnyTrack();
     Thinner thinner(bound);
-    for (const storage::DriverPosition& position : track) {
-      std::optional<storage::DriverPosition> before = thinner.last_kept();
+    for (const domain::DriverPosition& position : track) {
+      std::optional<domain::DriverPosition> before = thinner.last_kept();
       if (thinner.Keep(position)) continue;
       bool soon = position.recorded_at - before->recorded_at < bound.min_interval;
-      bool near = storage::DistanceM(before->point, position.point) < bound.min_distance_m;
+      bool near = domain::DistanceM(before->point, position.point) < bound.min_distance_m;
       RC_ASSERT(soon || near);
     }
   }));
@@ -151,7 +151,7 @@ TEST(DownsampleProperty, WhatIsDroppedLiesWithinTheBound) {
 TEST(DownsampleProperty, ThinningTwiceIsThinningOnce) {
   EXPECT_TRUE(rc::check([] {
     ThinnerOptions bound = AnyBound();
-    std::vector<storage::DriverPosition> once = Downsample(AnyTrack(), bound);
+    std::vector<domain::DriverPosition> once = Downsample(AnyTrack(), bound);
     RC_ASSERT(Same(Downsample(once, bound), once));
   }));
 }
@@ -159,9 +159,9 @@ TEST(DownsampleProperty, ThinningTwiceIsThinningOnce) {
 TEST(DownsampleProperty, PagesGiveWhatTheWholeGives) {
   EXPECT_TRUE(rc::check([] {
     ThinnerOptions bound = AnyBound();
-    std::vector<storage::DriverPosition> track = AnyTrack();
-    std::vector<storage::DriverPosition> kept;
-    std::optional<storage::DriverPosition> last_kept;
+    std::vector<domain::DriverPosition> track = AnyTrack();
+    std::vector<domain::DriverPosition> kept;
+    std::optional<domain::DriverPosition> last_kept;
     for (size_t at = 0; at < track.size();) {
       size_t end = std::min(track.size(), at + *testing::Within<size_t>(1, 6));
       Thinner page(bound, last_kept);
@@ -176,7 +176,7 @@ TEST(DownsampleProperty, PagesGiveWhatTheWholeGives) {
 
 TEST(DownsampleProperty, WithoutABoundEverythingIsKept) {
   EXPECT_TRUE(rc::check([] {
-    std::vector<storage::DriverPosition> track = AnyTrack();
+    std::vector<domain::DriverPosition> track = AnyTrack();
     RC_ASSERT(Same(Downsample(track, ThinnerOptions()), track));
   }));
 }

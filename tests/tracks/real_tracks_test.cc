@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
+#include "domain/driver.h"
 #include "gtest/gtest.h"
-#include "storage/fleet.h"
 #include "tracks/downsample.h"
 #include "tracks/track_file.h"
 
@@ -40,7 +40,7 @@ TEST_F(RealTracks, ADayOfAFleetIsReadPointByPoint) {
     auto point = (*reader)->Next();
     ASSERT_TRUE(point.ok()) << point.status();
     if (!*point) break;
-    ASSERT_EQ(storage::CheckPosition(**point), absl::OkStatus());
+    ASSERT_EQ(domain::CheckPosition(**point), absl::OkStatus());
     EXPECT_FALSE((*point)->speed_mps.has_value());
     drivers.insert((*point)->driver_id);
     first = std::min(first, (*point)->recorded_at);
@@ -70,7 +70,7 @@ TEST_F(RealTracks, EveryRecordersGpxIsRead) {
     ASSERT_TRUE(points.ok()) << points.status();
     EXPECT_EQ(points->size(), expected.points) << name;
     for (const auto& point : *points) {
-      ASSERT_EQ(storage::CheckPosition(point), absl::OkStatus()) << name;
+      ASSERT_EQ(domain::CheckPosition(point), absl::OkStatus()) << name;
       ASSERT_EQ(point.accuracy_m.has_value(), expected.accuracy) << name;
       ASSERT_GT(point.recorded_at, absl::FromUnixSeconds(1'200'000'000)) << name;
     }

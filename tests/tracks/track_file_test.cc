@@ -19,7 +19,7 @@
 #include "rapidcheck.h"
 #include "tests/support/temp_directory.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 
 void PrintTo(const DriverPosition& position, std::ostream* out) {
   auto or_none = [](const std::optional<double>& value) { return value ? fmt::format("{}", *value) : "-"; };
@@ -29,12 +29,12 @@ void PrintTo(const DriverPosition& position, std::ostream* out) {
                       or_none(position.speed_mps));
 }
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain
 
 namespace waybill::tracks {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

@@ -33,14 +33,14 @@ AssignResult FakeDispatch::AssignNow(const std::string& key, bool none) {
                                   [&](const auto& assigned) { return assigned.second == driver; });
     if (none || busy) continue;
     assigned_[key] = driver;
-    result = {storage::DriverSlot{driver, 1}, ""};
+    result = {domain::DriverSlot{driver, 1}, ""};
     break;
   }
   answers_[key] = result;
   return result;
 }
 
-void FakeDispatch::Assign(const ParticipantCall& call, const Uuid&, const storage::Order&, int,
+void FakeDispatch::Assign(const ParticipantCall& call, const Uuid&, const domain::Order&, int,
                           absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) {
   absl::StatusOr<AssignResult> result = AssignResult();
   {
@@ -59,7 +59,7 @@ void FakeDispatch::Assign(const ParticipantCall& call, const Uuid&, const storag
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }
 
-void FakeDispatch::Release(const ParticipantCall& call, const Uuid&, const storage::Order&,
+void FakeDispatch::Release(const ParticipantCall& call, const Uuid&, const domain::Order&,
                            absl::AnyInvocable<void(absl::Status)> done) {
   absl::Status result;
   {

@@ -25,9 +25,9 @@ class FakeDispatch final : public Dispatch {
   void set_defer(std::function<void(FakePaymentGateway::Task)> defer) { defer_ = std::move(defer); }
 
   bool journaled() const override { return false; }
-  void Assign(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order, int conflicts,
+  void Assign(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order, int conflicts,
               absl::AnyInvocable<void(absl::StatusOr<AssignResult>)> done) override;
-  void Release(const ParticipantCall& call, const Uuid& order_id, const storage::Order& order,
+  void Release(const ParticipantCall& call, const Uuid& order_id, const domain::Order& order,
                absl::AnyInvocable<void(absl::Status)> done) override;
 
   std::map<std::string, std::string> assigned() const;  // driver by key, of those that are not released

@@ -65,7 +65,7 @@ RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
   return {account.refunded_minor, ReferenceOf(key) + "-back", ReferenceOf(key)};
 }
 
-void FakePaymentGateway::Charge(const ParticipantCall& call, const storage::Order& order,
+void FakePaymentGateway::Charge(const ParticipantCall& call, const domain::Order& order,
                                 absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   absl::StatusOr<ChargeResult> result = ChargeResult();
   {
@@ -84,7 +84,7 @@ void FakePaymentGateway::Charge(const ParticipantCall& call, const storage::Orde
   Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
 }
 
-void FakePaymentGateway::Refund(const ParticipantCall& call, const storage::Order&,
+void FakePaymentGateway::Refund(const ParticipantCall& call, const domain::Order&,
                                 absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
   absl::StatusOr<RefundResult> result = RefundResult();
   {

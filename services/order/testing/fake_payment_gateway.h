@@ -33,9 +33,9 @@ class FakePaymentGateway final : public PaymentGateway {
   // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
 
-  void Charge(const ParticipantCall& call, const storage::Order& order,
+  void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
-  void Refund(const ParticipantCall& call, const storage::Order& order,
+  void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
 
   std::map<std::string, Account> books() const;  // by key

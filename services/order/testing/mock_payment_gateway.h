@@ -8,11 +8,11 @@ namespace waybill::order::testing {
 class MockPaymentGateway : public PaymentGateway {
  public:
   MOCK_METHOD(void, Charge,
-              (const ParticipantCall& call, const storage::Order& order,
+              (const ParticipantCall& call, const domain::Order& order,
                absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done),
               (override));
   MOCK_METHOD(void, Refund,
-              (const ParticipantCall& call, const storage::Order& order,
+              (const ParticipantCall& call, const domain::Order& order,
                absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done),
               (override));
 };

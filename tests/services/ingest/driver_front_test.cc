@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "domain/geo.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
-#include "storage/geo.h"
 #include "tests/support/even_ranges.h"
 
 namespace waybill::ingest {
@@ -52,11 +52,11 @@ TEST(DriverFront, MarksWhatNobodyDrives) {
   SanityOptions sanity;
   sanity.speed_max_mps = 70;
   DriverFront front(sanity, 100);
-  const double degree_m = storage::DistanceM({52.5, 13.4}, {53.5, 13.4});
+  const double degree_m = domain::DistanceM({52.5, 13.4}, {53.5, 13.4});
   EXPECT_EQ(Take(front, At("ann", absl::Seconds(0), 52.5)).position.marks, 0) << "nothing to compare with";
   EXPECT_EQ(Take(front, At("ann", absl::Seconds(10), 52.5 + 690 / degree_m)).position.marks, 0);
   EXPECT_EQ(Take(front, At("ann", absl::Seconds(20), 52.5 + (690 + 710) / degree_m)).position.marks,
-            storage::kSpeedJump);
+            domain::kSpeedJump);
   // The jump is the new front, from which driving on is no jump.
   EXPECT_EQ(Take(front, At("ann", absl::Seconds(30), 52.5 + (690 + 710 + 10) / degree_m)).position.marks, 0);
   EXPECT_EQ(Take(front, At("ann", absl::Seconds(25), 60)).position.marks, 0) << "a latecomer is not compared";
@@ -71,11 +71,11 @@ TEST(DriverFront, MarksWhatTheReceiverItselfDoubts) {
   };
   EXPECT_EQ(Take(front, with(absl::Seconds(1), std::nullopt)).position.marks, 0);
   EXPECT_EQ(Take(front, with(absl::Seconds(2), 100)).position.marks, 0);
-  EXPECT_EQ(Take(front, with(absl::Seconds(3), 100.5)).position.marks, storage::kPoorAccuracy);
-  EXPECT_EQ(Take(front, with(absl::Seconds(0), 100.5)).position.marks, storage::kPoorAccuracy) << "late as well";
+  EXPECT_EQ(Take(front, with(absl::Seconds(3), 100.5)).position.marks, domain::kPoorAccuracy);
+  EXPECT_EQ(Take(front, with(absl::Seconds(0), 100.5)).position.marks, domain::kPoorAccuracy) << "late as well";
   storage::Location both = with(absl::Seconds(4), 500);
   both.position.point.latitude = -10;
-  EXPECT_EQ(Take(front, both).position.marks, storage::kPoorAccuracy | storage::kSpeedJump);
+  EXPECT_EQ(Take(front, both).position.marks, domain::kPoorAccuracy | domain::kSpeedJump);
 }
 
 TEST(DriverFront, MarksNothingWhenSwitchedOff) {
@@ -143,11 +143,11 @@ TEST(DriverFrontProperty, AnswersAsIfItRememberedTheNewestOfEach) {
                                                          : Standing::kBehind));
       bool jump = false;
       if (ahead) {
-        const double mps = storage::DistanceM({it->second.latitude, 13.4}, {latitude, 13.4}) /
+        const double mps = domain::DistanceM({it->second.latitude, 13.4}, {latitude, 13.4}) /
                            absl::ToDoubleSeconds(at - it->second.at);
         jump = mps > SanityOptions{}.speed_max_mps;
       }
-      RC_ASSERT(location.position.marks == (jump ? storage::kSpeedJump : 0));
+      RC_ASSERT(location.position.marks == (jump ? domain::kSpeedJump : 0));
       if (it == newest.end() || ahead) newest[driver_id] = {at, latitude};
     }
   }));

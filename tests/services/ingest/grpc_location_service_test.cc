@@ -17,7 +17,6 @@
 #include "gtest/gtest.h"
 #include "runtime/status.h"
 #include "services/rpc/status.h"
-#include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/eventually.h"
 #include "waybill/location/v1/location.grpc.pb.h"

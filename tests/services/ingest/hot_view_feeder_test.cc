@@ -10,22 +10,22 @@
 #include <utility>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
-#include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/even_ranges.h"
 
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using storage::Location;
 using storage::Standing;
 using ::testing::ElementsAre;
 
-absl::Status Away() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
+absl::Status Away() { return domain::ReasonError("STORE_UNAVAILABLE", "away"); }
 
 HotViewOptions SmallBacklog() {
   HotViewOptions options;

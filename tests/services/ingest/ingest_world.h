@@ -119,9 +119,9 @@ struct World {
         ingest(positions, feeder, intake, front, clocks, metrics, time, options.ingest),
         streams(ingest, metrics, options.streams) {}
 
-  storage::DriverPosition At(const std::string& driver_id, int64_t millis = 0, double latitude = 52.5,
-                             double longitude = 13.4) const {
-    storage::DriverPosition position;
+  domain::DriverPosition At(const std::string& driver_id, int64_t millis = 0, double latitude = 52.5,
+                            double longitude = 13.4) const {
+    domain::DriverPosition position;
     position.driver_id = driver_id;
     position.point = {latitude, longitude};
     position.recorded_at = time.Now() + absl::Milliseconds(millis);

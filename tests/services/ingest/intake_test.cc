@@ -13,7 +13,7 @@
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -37,7 +37,7 @@ class IntakeTest : public ::testing::Test {
     const Checked checked = intake.Check({position}, 7, kNow);
     EXPECT_EQ(checked.accepted.size() + checked.rejected.size(), 1u);
     if (checked.rejected.empty()) {
-      EXPECT_EQ(storage::FindFault(checked.accepted[0].position), std::nullopt);
+      EXPECT_EQ(domain::FindFault(checked.accepted[0].position), std::nullopt);
       return "";
     }
     const Rejection& rejection = checked.rejected[0];
@@ -197,14 +197,14 @@ TEST(IntakeProperty, EveryPointKeepsItsPlace) {
 // Phones say so when they do not know, most of all of drivers who stand still.
 TEST(Intake, AMeasurementOfMinusOneIsNotKnown) {
   const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   position.driver_id = "ann";
   position.point = {52.5, 13.4};
   position.recorded_at = now;
   position.accuracy_m = position.heading_deg = position.speed_mps = -1;
   Checked checked = Intake({}).Check({position}, 1, now);
   ASSERT_EQ(checked.accepted.size(), 1u);
-  const storage::DriverPosition& taken = checked.accepted[0].position;
+  const domain::DriverPosition& taken = checked.accepted[0].position;
   EXPECT_FALSE(taken.accuracy_m || taken.heading_deg || taken.speed_mps);
   for (double bad : {-0.5, -1.5, -2.0, -999.0}) {
     for (auto* measured : {&position.accuracy_m, &position.heading_deg, &position.speed_mps}) {

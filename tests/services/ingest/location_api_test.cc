@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
 #include "runtime/status.h"
-#include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/even_ranges.h"
 #include "tracks/downsample.h"
@@ -21,12 +21,12 @@
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-absl::Status StoreAway() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
+absl::Status StoreAway() { return domain::ReasonError("STORE_UNAVAILABLE", "away"); }
 
 class Reads {
  public:

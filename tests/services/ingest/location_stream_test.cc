@@ -10,18 +10,18 @@
 #include <thread>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/random.h"
 #include "runtime/status.h"
-#include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
 
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -410,7 +410,7 @@ TEST_F(LocationStreamTest, ParksABatchWhileTheQueueIsFullAndReadsOnAfterCommits)
 TEST_F(LocationStreamTest, AParkedBatchThatIsLostWithItsStreamAndSentAgainStillMovesItsDriver) {
   ASSERT_TRUE(client_.Open(world_.streams));
   world_.positions.Pretend(10);
-  const std::vector<storage::DriverPosition> move = {world_.At("ann")};
+  const std::vector<domain::DriverPosition> move = {world_.At("ann")};
   client_.Write(1, move);
   ASSERT_EQ(world_.ingest.waiting(), 1u);
   client_.stream().OnGone();
@@ -661,7 +661,7 @@ TEST_F(LocationStreamTest, AStoreThatGivesUpEndsTheStreamWithItsError) {
   ASSERT_TRUE(client_.Open(world_.streams));
   client_.Write(1, Points("ann"));
   client_.Write(2, Points("ann"));
-  const absl::Status away = storage::ReasonError("STORE_UNAVAILABLE", "away");
+  const absl::Status away = domain::ReasonError("STORE_UNAVAILABLE", "away");
   world_.Commit(0, away);
   EXPECT_EQ(client_.end, away);
   EXPECT_THAT(client_.acks, IsEmpty());
@@ -772,12 +772,12 @@ class Simulation {
       case 3:
         if (random_.Next() % 8 == 0 && world_.positions.waiting() > 0) {
           failed_ = true;
-          world_.Commit(0, storage::ReasonError("STORE_UNAVAILABLE", "away"));
+          world_.Commit(0, domain::ReasonError("STORE_UNAVAILABLE", "away"));
         }
         break;
       case 4:
         world_.fleet.set_error(random_.Next() % 2 == 0 ? absl::OkStatus()
-                                                       : storage::ReasonError("STORE_UNAVAILABLE", "away"));
+                                                       : domain::ReasonError("STORE_UNAVAILABLE", "away"));
         break;
       case 5:
         world_.fleet.Clear();

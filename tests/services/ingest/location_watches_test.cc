@@ -12,21 +12,21 @@
 #include <utility>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "storage/reasons.h"
 #include "tests/services/ingest/ingest_world.h"
 
 namespace waybill::ingest {
 namespace {
 
-using storage::DriverPosition;
+using domain::DriverPosition;
 using storage::LocationEvent;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-absl::Status ViewAway() { return storage::ReasonError("STORE_UNAVAILABLE", "away"); }
+absl::Status ViewAway() { return domain::ReasonError("STORE_UNAVAILABLE", "away"); }
 
 // Calls back between a read of the moves and its answer.
 class WatchedView final : public storage::HotView {

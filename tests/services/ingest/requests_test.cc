@@ -27,7 +27,7 @@ std::vector<std::string> FieldsOf(const absl::Status& status) {
   return fields;
 }
 
-storage::DriverPosition Taken(const pb::Point& point) {
+domain::DriverPosition Taken(const pb::Point& point) {
   Points points;
   *points.Add() = point;
   return TakePoints(points).at(0);
@@ -44,9 +44,9 @@ TEST(TakePoints, TakesEveryFieldAndNoMarks) {
   point.set_heading_deg(90);
   point.set_speed_mps(0);
   point.add_marks(pb::SPEED_JUMP);
-  const storage::DriverPosition position = Taken(point);
+  const domain::DriverPosition position = Taken(point);
   EXPECT_EQ(position.driver_id, "ann");
-  EXPECT_EQ(position.point, (storage::GeoPoint{52.5, 13.4}));
+  EXPECT_EQ(position.point, (domain::GeoPoint{52.5, 13.4}));
   EXPECT_EQ(position.recorded_at, absl::FromUnixSeconds(1'800'000'000) + absl::Nanoseconds(1'500));
   EXPECT_EQ(position.accuracy_m, 4.5);
   EXPECT_EQ(position.heading_deg, 90);
@@ -65,7 +65,7 @@ TEST(TakePoints, AnAccuracyOfZeroIsNotKnown) {
 }
 
 TEST(TakePoints, WhatIsNotMeasuredIsNothing) {
-  const storage::DriverPosition position = Taken(pb::Point());
+  const domain::DriverPosition position = Taken(pb::Point());
   EXPECT_EQ(position.accuracy_m, std::nullopt);
   EXPECT_EQ(position.heading_deg, std::nullopt);
   EXPECT_EQ(position.speed_mps, std::nullopt);
@@ -90,18 +90,18 @@ TEST(TakePoints, ATimeThatIsMissingOrNoneIsInfinitePast) {
 }
 
 TEST(Fill, APointComesBackAsItWasTaken) {
-  storage::DriverPosition position;
+  domain::DriverPosition position;
   position.driver_id = "ann";
   position.point = {-52.5, 179.9};
   position.recorded_at = absl::FromUnixMicros(-1);
   position.accuracy_m = 0.5;
-  position.marks = storage::kSpeedJump | storage::kPoorAccuracy;
+  position.marks = domain::kSpeedJump | domain::kPoorAccuracy;
   pb::Point point;
   Fill(position, point);
   EXPECT_THAT(point.marks(), ElementsAre(pb::SPEED_JUMP, pb::POOR_ACCURACY));
   EXPECT_FALSE(point.has_speed_mps());
   EXPECT_GE(point.recorded_at().nanos(), 0);
-  storage::DriverPosition back = Taken(point);
+  domain::DriverPosition back = Taken(point);
   back.marks = position.marks;
   EXPECT_EQ(back, position);
 }
@@ -172,7 +172,7 @@ TEST(TakeNearby, HasDefaultsAndBounds) {
   request.set_longitude(180);
   query = TakeNearby(request);
   ASSERT_TRUE(query.ok());
-  EXPECT_EQ(query->point, (storage::GeoPoint{-90, 180}));
+  EXPECT_EQ(query->point, (domain::GeoPoint{-90, 180}));
   EXPECT_EQ(query->radius_m, 100'000);
   EXPECT_EQ(query->limit, 500);
   request.set_radius_m(100'000.1);

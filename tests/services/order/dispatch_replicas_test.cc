@@ -10,20 +10,20 @@
 #include <utility>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/random.h"
 #include "runtime/testing/manual_time.h"
 #include "services/order/nearest_driver_dispatch.h"
-#include "storage/reasons.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/mock_order_store.h"
 
 namespace waybill::order {
 namespace {
 
-using storage::DriverSlot;
+using domain::DriverSlot;
 using ::testing::NiceMock;
 
 constexpr absl::Duration kBetweenOrders = absl::Microseconds(100);
@@ -35,9 +35,9 @@ class DispatchReplicas : public ::testing::Test {
     // One slot each.
     ON_CALL(store_, Loads)
         .WillByDefault(
-            [this](const std::vector<std::string>& asked) -> absl::StatusOr<std::vector<storage::DriverLoad>> {
+            [this](const std::vector<std::string>& asked) -> absl::StatusOr<std::vector<domain::DriverLoad>> {
               asked_ += asked.size();
-              std::vector<storage::DriverLoad> loads(asked.size());
+              std::vector<domain::DriverLoad> loads(asked.size());
               for (size_t at = 0; at < asked.size(); ++at) {
                 if (claims_.contains(asked[at])) loads[at].taken = {1};
               }
@@ -66,7 +66,7 @@ class DispatchReplicas : public ::testing::Test {
   struct Flight {  // an order between its pick and its claim
     int number = 0;
     Replica* replica = nullptr;
-    storage::Order order;
+    domain::Order order;
     int conflicts = 0;
     std::optional<DriverSlot> pick;
   };
@@ -76,12 +76,12 @@ class DispatchReplicas : public ::testing::Test {
   }
 
   // In a square of 5 km.
-  storage::GeoPoint Somewhere() { return {52.5 + 0.045 * chance_.Uniform(), 13.4 + 0.074 * chance_.Uniform()}; }
+  domain::GeoPoint Somewhere() { return {52.5 + 0.045 * chance_.Uniform(), 13.4 + 0.074 * chance_.Uniform()}; }
 
   void PutDrivers(int count) {
-    std::vector<storage::DriverPosition> positions;
+    std::vector<domain::DriverPosition> positions;
     for (int i = 0; i < count; ++i) {
-      storage::DriverPosition position;
+      domain::DriverPosition position;
       position.driver_id = fmt::format("driver-{:05}", i);
       position.point = Somewhere();
       position.recorded_at = time_.Now();
@@ -145,7 +145,7 @@ class DispatchReplicas : public ::testing::Test {
     auto [number, driver] = held_.front();
     held_.pop_front();
     Replica& replica = *replicas_[chance_.Next() % replicas_.size()];
-    storage::Order order;
+    domain::Order order;
     order.driver = driver;
     replica.dispatch.Release({}, Id(number), order, [](const absl::Status& status) { EXPECT_TRUE(status.ok()); });
     claims_.erase(driver.driver_id);
@@ -277,7 +277,7 @@ TEST_F(DispatchReplicas, FindWhomAnotherOneFreed) {
 
 TEST_F(DispatchReplicas, GoOnWhenTheJournalCannotBeAsked) {
   EXPECT_CALL(store_, Loads).WillRepeatedly([](const std::vector<std::string>&) {
-    return storage::ReasonError("STORE_UNAVAILABLE", "postgres is down");
+    return domain::ReasonError("STORE_UNAVAILABLE", "postgres is down");
   });
   PutDrivers(2'000);
   Start(2);

@@ -22,15 +22,14 @@ class DriverBookTest : public ::testing::Test {
     return id;
   }
   // What the journal says, in pieces of one.
-  void Check(const std::string& driver_id, const storage::DriverLoad& load) {
+  void Check(const std::string& driver_id, const domain::DriverLoad& load) {
     book_.BeginCheck();
     book_.Check(driver_id, load, now_);
     book_.EndCheck();
   }
-  void Reconcile(const std::vector<storage::DriverSlot>& taken,
-                 const std::vector<storage::DriverSlot>& capacities = {}) {
+  void Reconcile(const std::vector<domain::DriverSlot>& taken, const std::vector<domain::DriverSlot>& capacities = {}) {
     book_.BeginReconcile(capacities, now_);
-    for (const storage::DriverSlot& slot : taken) book_.Reconcile(&slot, 1);
+    for (const domain::DriverSlot& slot : taken) book_.Reconcile(&slot, 1);
     while (book_.EndReconcile(true, now_)) {
     }
   }
@@ -256,7 +255,7 @@ TEST_F(DriverBookTest, KeepsADriverFreeThatWasFreedWhileTheJournalWasRead) {
   book_.Release(Order(1), {"ann", 1}, now_);
   book_.BeginReconcile({}, now_);
   book_.Durable(Order(1), now_);
-  storage::DriverSlot old{"ann", 1};
+  domain::DriverSlot old{"ann", 1};
   book_.Reconcile(&old, 1);
   while (book_.EndReconcile(true, now_)) {
   }
@@ -294,7 +293,7 @@ TEST_F(DriverBookTest, GivesUpPicksThatNeverBecameDurable) {
 // A model that remembers everything naively must agree with the book, whatever happens in whatever order.
 TEST_F(DriverBookTest, AgreesWithANaiveModel) {
   constexpr int kDrivers = 8;
-  std::map<Uuid, storage::DriverSlot> picked, held, releasing;
+  std::map<Uuid, domain::DriverSlot> picked, held, releasing;
   SeededRandom choice(99);
   auto is_taken = [&](const std::string& driver_id) {
     for (const auto* map : {&picked, &held, &releasing}) {
@@ -345,7 +344,7 @@ TEST_F(DriverBookTest, AgreesWithANaiveModel) {
         break;
     }
     if (step % 100 == 0) {
-      std::vector<storage::DriverSlot> journal;
+      std::vector<domain::DriverSlot> journal;
       for (const auto* map : {&held, &releasing}) {
         for (const auto& [id, slot] : *map) journal.push_back(slot);
       }

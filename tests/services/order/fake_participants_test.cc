@@ -49,9 +49,9 @@ TEST(BuiltinGateway, ApprovesAndRefundsWhatTheOrderSaysWasCharged) {
   auto charged = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(charged.ok());
   EXPECT_TRUE(charged->approved);
-  storage::Order order = OrderOf(100);
+  domain::Order order = OrderOf(100);
   EXPECT_EQ(RefundNow(gateway, CallFor("a"), order)->refunded_minor, 0);
-  order.charge = storage::Charge{charged->reference, 100, absl::UnixEpoch()};
+  order.charge = domain::Charge{charged->reference, 100, absl::UnixEpoch()};
   auto refunded = RefundNow(gateway, CallFor("a"), order);
   EXPECT_EQ(refunded->refunded_minor, 100);
   EXPECT_EQ(refunded->charge_reference, charged->reference);

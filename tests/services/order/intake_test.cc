@@ -26,7 +26,7 @@ OrderRequest Good() {
   request.idempotency_key = "key-1";
   request.user_id = "user-1";
   request.amount = Money{1250, "EUR"};
-  request.pickup = storage::GeoPoint{52.5, 13.4};
+  request.pickup = domain::GeoPoint{52.5, 13.4};
   request.metadata = {{"note", "ring twice"}};
   return request;
 }
@@ -50,7 +50,7 @@ class BadField : public ::testing::TestWithParam<Case> {};
 TEST_P(BadField, IsNamedAndNothingElseIs) {
   OrderRequest request = Good();
   GetParam().spoil(request);
-  absl::StatusOr<storage::Order> order = TakeOrder(std::move(request));
+  absl::StatusOr<domain::Order> order = TakeOrder(std::move(request));
   ASSERT_EQ(order.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(GetErrorDetail(order.status()).reason, "BAD_REQUEST");
   EXPECT_THAT(FieldsOf(order.status()), ElementsAre(GetParam().field));
@@ -125,10 +125,10 @@ TEST(Intake, AcceptsEveryFieldAtItsLimits) {
   for (int i = 0; i < 128; ++i) user += "\xf0\x9f\x9a\x95";  // characters count, not bytes
   request.user_id = user;
   request.amount = Money{kAmountMinorMax, "JPY"};
-  request.pickup = storage::GeoPoint{-90, 180};
+  request.pickup = domain::GeoPoint{-90, 180};
   request.metadata = Entries(31);
   request.metadata[std::string(64, 'k')] = std::string(512, '\n');
-  absl::StatusOr<storage::Order> order = TakeOrder(std::move(request));
+  absl::StatusOr<domain::Order> order = TakeOrder(std::move(request));
   ASSERT_TRUE(order.ok()) << order.status();
   EXPECT_EQ(order->amount_minor, kAmountMinorMax);
   EXPECT_EQ(order->user_id, user);
@@ -140,7 +140,7 @@ TEST(Intake, TakesSqlAsData) {
   OrderRequest request = Good();
   request.client = request.idempotency_key = request.user_id = sql;
   request.metadata = {{sql, "Robert'); DROP TABLE payments; --"}};
-  absl::StatusOr<storage::Order> order = TakeOrder(std::move(request));
+  absl::StatusOr<domain::Order> order = TakeOrder(std::move(request));
   ASSERT_TRUE(order.ok()) << order.status();
   EXPECT_EQ(order->user_id, sql);
   EXPECT_EQ(order->metadata.at(sql), "Robert'); DROP TABLE payments; --");
@@ -148,8 +148,8 @@ TEST(Intake, TakesSqlAsData) {
 
 TEST(Intake, NamesEveryBadFieldAtOnce) {
   OrderRequest request;
-  request.pickup = storage::GeoPoint{kNan, 1000};
-  absl::StatusOr<storage::Order> order = TakeOrder(std::move(request));
+  request.pickup = domain::GeoPoint{kNan, 1000};
+  absl::StatusOr<domain::Order> order = TakeOrder(std::move(request));
   EXPECT_THAT(FieldsOf(order.status()),
               ElementsAre("idempotency_key", "user_id", "amount", "pickup.latitude", "pickup.longitude"));
 }
@@ -185,12 +185,12 @@ TEST(Fingerprint, TellsEveryFieldApart) {
        },
        "metadata"},  // the same bytes, cut elsewhere
   };
-  storage::Order order = *TakeOrder(Good());
+  domain::Order order = *TakeOrder(Good());
   std::set<std::string> seen = {order.fingerprint};
   for (const auto& [change, field] : changes) {
     OrderRequest request = Good();
     change(request);
-    storage::Order changed = *TakeOrder(std::move(request));
+    domain::Order changed = *TakeOrder(std::move(request));
     EXPECT_TRUE(seen.insert(changed.fingerprint).second) << field;
     absl::Status reused = CheckSameRequest(order, changed);
     EXPECT_EQ(reused.code(), absl::StatusCode::kFailedPrecondition);
@@ -202,8 +202,8 @@ TEST(Fingerprint, TellsEveryFieldApart) {
 
 TEST(Fingerprint, TakesMinusZeroForZero) {
   OrderRequest zero = Good(), minus = Good();
-  zero.pickup = storage::GeoPoint{0.0, 0.0};
-  minus.pickup = storage::GeoPoint{-0.0, -0.0};
+  zero.pickup = domain::GeoPoint{0.0, 0.0};
+  minus.pickup = domain::GeoPoint{-0.0, -0.0};
   EXPECT_EQ(TakeOrder(std::move(zero))->fingerprint, TakeOrder(std::move(minus))->fingerprint);
 }
 

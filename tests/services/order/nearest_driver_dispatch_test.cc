@@ -10,19 +10,19 @@
 #include <thread>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/random.h"
 #include "runtime/status.h"
 #include "runtime/testing/manual_time.h"
-#include "storage/reasons.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/mock_order_store.h"
 
 namespace waybill::order {
 namespace {
 
-using storage::DriverSlot;
+using domain::DriverSlot;
 using ::testing::NiceMock;
 
 constexpr absl::Duration kTtl = absl::Minutes(10);
@@ -33,8 +33,8 @@ class NearestDriverDispatchTest : public ::testing::Test {
     ON_CALL(store_, TakenSlots).WillByDefault([this]() -> absl::StatusOr<std::vector<DriverSlot>> { return taken_; });
     ON_CALL(store_, Loads)
         .WillByDefault(
-            [this](const std::vector<std::string>& asked) -> absl::StatusOr<std::vector<storage::DriverLoad>> {
-              std::vector<storage::DriverLoad> loads(asked.size());
+            [this](const std::vector<std::string>& asked) -> absl::StatusOr<std::vector<domain::DriverLoad>> {
+              std::vector<domain::DriverLoad> loads(asked.size());
               for (size_t at = 0; at < asked.size(); ++at) {
                 for (const DriverSlot& slot : taken_) {
                   if (slot.driver_id == asked[at]) loads[at].taken.push_back(slot.slot);
@@ -63,16 +63,16 @@ class NearestDriverDispatchTest : public ::testing::Test {
   }
 
   void PutDriver(const std::string& id, double latitude, double longitude) {
-    storage::DriverPosition position;
+    domain::DriverPosition position;
     position.driver_id = id;
     position.point = {latitude, longitude};
     position.recorded_at = time_.Now();
     ASSERT_TRUE(fleet_.Put({position}, kTtl).ok());
   }
 
-  absl::StatusOr<AssignResult> Assign(int number, std::optional<storage::GeoPoint> pickup = std::nullopt,
+  absl::StatusOr<AssignResult> Assign(int number, std::optional<domain::GeoPoint> pickup = std::nullopt,
                                       int conflicts = 0) {
-    storage::Order order;
+    domain::Order order;
     order.pickup = pickup;
     std::promise<absl::StatusOr<AssignResult>> answer;
     dispatch().Assign({}, Id(number), order, conflicts,
@@ -87,7 +87,7 @@ class NearestDriverDispatchTest : public ::testing::Test {
   }
 
   void Release(int number, std::optional<DriverSlot> driver) {
-    storage::Order order;
+    domain::Order order;
     order.driver = std::move(driver);
     absl::Status released = absl::UnknownError("not called");
     dispatch().Release({}, Id(number), order, [&](absl::Status status) { released = status; });
@@ -115,7 +115,7 @@ TEST_F(NearestDriverDispatchTest, PicksTheNearestFreeDriverWithinTheRadius) {
   PutDriver("far", 52.505, 13.4);   // about 560 m
   PutDriver("near", 52.501, 13.4);  // about 110 m
   PutDriver("away", 52.6, 13.4);    // beyond the radius
-  const storage::GeoPoint here{52.5, 13.4};
+  const domain::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "near");
   EXPECT_EQ(DriverOf(Assign(2, here)), "far");
   absl::StatusOr<AssignResult> none = Assign(3, here);
@@ -129,9 +129,9 @@ TEST_F(NearestDriverDispatchTest, LooksFurtherWhenAllTheNearestAreBusy) {
   options_.nearest_first = 4;
   std::set<std::string> picked;
   for (int i = 0; i < 40; ++i)
-    EXPECT_TRUE(picked.insert(DriverOf(Assign(i, storage::GeoPoint{52.5, 13.4}))).second) << i;
+    EXPECT_TRUE(picked.insert(DriverOf(Assign(i, domain::GeoPoint{52.5, 13.4}))).second) << i;
   EXPECT_FALSE(picked.contains(""));
-  EXPECT_EQ(DriverOf(Assign(40, storage::GeoPoint{52.5, 13.4})), "");
+  EXPECT_EQ(DriverOf(Assign(40, domain::GeoPoint{52.5, 13.4})), "");
 }
 
 TEST_F(NearestDriverDispatchTest, PicksAnyFreshDriverWhenThereIsNoPickup) {
@@ -149,7 +149,7 @@ TEST_F(NearestDriverDispatchTest, DoesNotPickADriverWhosePositionHasGrownOld) {
   Release(1, std::nullopt);
   time_.Advance(kTtl + absl::Seconds(1));
   EXPECT_EQ(DriverOf(Assign(2)), "");
-  EXPECT_EQ(DriverOf(Assign(3, storage::GeoPoint{52.5, 13.4})), "");
+  EXPECT_EQ(DriverOf(Assign(3, domain::GeoPoint{52.5, 13.4})), "");
 }
 
 TEST_F(NearestDriverDispatchTest, ReadsTheFleetAgainBeforeAnOrderHasToWaitForIt) {
@@ -181,10 +181,10 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
   ASSERT_TRUE(dispatch().Reconcile().ok());
   PutDriver("van", 52.501, 13.4);
   PutDriver("far", 52.505, 13.4);
-  const storage::GeoPoint here{52.5, 13.4};
+  const domain::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "van");
   EXPECT_CALL(store_, Loads(::testing::Contains("van"))).WillRepeatedly([](const std::vector<std::string>& asked) {
-    std::vector<storage::DriverLoad> loads(asked.size());
+    std::vector<domain::DriverLoad> loads(asked.size());
     for (size_t at = 0; at < asked.size(); ++at) {
       if (asked[at] == "van") loads[at] = {1, {1}};
     }
@@ -197,7 +197,7 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
 TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);
-  const storage::GeoPoint here{52.5, 13.4};
+  const domain::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "ann");
   taken_ = {{"ann", 1}};  // another replica was faster,
   EXPECT_EQ(DriverOf(Assign(1, here, 1)), "bob");
@@ -208,7 +208,7 @@ TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
 // Another replica took all of them: the first claim that is lost tells that it is there.
 TEST_F(NearestDriverDispatchTest, LosesOneClaimAndThenAsksWhoIsFree) {
   constexpr int kDrivers = 10;
-  const storage::GeoPoint here{52.5, 13.4};
+  const domain::GeoPoint here{52.5, 13.4};
   for (int i = 0; i < kDrivers; ++i) PutDriver("driver" + std::to_string(i), 52.5 + 0.0001 * i, 13.4);
   EXPECT_EQ(DriverOf(Assign(1, here)), "driver0");
   for (int i = 0; i + 1 < kDrivers; ++i) taken_.push_back({"driver" + std::to_string(i), 1});
@@ -233,7 +233,7 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimAboutThoseThatAreReady) {
 TEST_F(NearestDriverDispatchTest, AsksNoLongerWhenNoClaimWasLostForAWhile) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);
-  const storage::GeoPoint here{52.5, 13.4};
+  const domain::GeoPoint here{52.5, 13.4};
   EXPECT_EQ(DriverOf(Assign(1, here)), "ann");
   taken_ = {{"ann", 1}};
   EXPECT_CALL(store_, Loads).Times(1);
@@ -270,7 +270,7 @@ TEST_F(NearestDriverDispatchTest, StartsFromWhatTheJournalHolds) {
   taken_ = {{"ann", 1}, {"bus", 1}};
   capacities_ = {{"bus", 2}};
   ASSERT_TRUE(dispatch().Reconcile().ok());
-  absl::StatusOr<AssignResult> assigned = Assign(1, storage::GeoPoint{52.5, 13.4});
+  absl::StatusOr<AssignResult> assigned = Assign(1, domain::GeoPoint{52.5, 13.4});
   ASSERT_EQ(DriverOf(assigned), "bus");
   EXPECT_EQ(assigned->driver->slot, 2);
 }
@@ -281,7 +281,7 @@ TEST_F(NearestDriverDispatchTest, AsksTheJournalBeforeItSaysThatEverybodyIsBusy)
   ASSERT_TRUE(dispatch().Reconcile().ok());
   time_.Advance(absl::Seconds(5));
   taken_ = {};  // another replica completed the order
-  EXPECT_EQ(DriverOf(Assign(1, storage::GeoPoint{52.5, 13.4})), "ann");
+  EXPECT_EQ(DriverOf(Assign(1, domain::GeoPoint{52.5, 13.4})), "ann");
 
   dispatch().OnDurable(Id(1));
   time_.Advance(absl::Seconds(5));
@@ -298,9 +298,9 @@ TEST_F(NearestDriverDispatchTest, RemembersForAMomentThatNobodyIsFree) {
 }
 
 TEST_F(NearestDriverDispatchTest, SaysThatTheFleetCannotBeRead) {
-  fleet_.set_error(storage::ReasonError("STORE_UNAVAILABLE", "redis is down"));
+  fleet_.set_error(domain::ReasonError("STORE_UNAVAILABLE", "redis is down"));
   EXPECT_EQ(DriverOf(Assign(1)), "STORE_UNAVAILABLE");
-  EXPECT_EQ(DriverOf(Assign(2, storage::GeoPoint{52.5, 13.4})), "STORE_UNAVAILABLE");
+  EXPECT_EQ(DriverOf(Assign(2, domain::GeoPoint{52.5, 13.4})), "STORE_UNAVAILABLE");
   fleet_.set_error(absl::OkStatus());
   PutDriver("ann", 52.5, 13.4);
   EXPECT_EQ(DriverOf(Assign(3)), "ann");
@@ -311,8 +311,8 @@ TEST_F(NearestDriverDispatchTest, TellsHowManyCandidatesThereWere) {
   options_.on_candidates = [&](size_t count) { seen.push_back(count); };
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);
-  EXPECT_NE(DriverOf(Assign(1, storage::GeoPoint{52.5, 13.4})), "");
-  EXPECT_EQ(DriverOf(Assign(2, storage::GeoPoint{0, 0})), "");
+  EXPECT_NE(DriverOf(Assign(1, domain::GeoPoint{52.5, 13.4})), "");
+  EXPECT_EQ(DriverOf(Assign(2, domain::GeoPoint{0, 0})), "");
   EXPECT_THAT(seen, ::testing::ElementsAre(2u, 0u));
 }
 
@@ -330,8 +330,8 @@ TEST_F(NearestDriverDispatchTest, NeverGivesADriverToTwoOrdersAtOnce) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kOrders; ++i) {
         const int number = t * kOrders + i;
-        std::optional<storage::GeoPoint> pickup;
-        if (number % 3 == 0) pickup = storage::GeoPoint{52.5, 13.4};
+        std::optional<domain::GeoPoint> pickup;
+        if (number % 3 == 0) pickup = domain::GeoPoint{52.5, 13.4};
         std::string driver = DriverOf(Assign(number, pickup));
         std::lock_guard lock(mutex);
         picked.insert(driver);

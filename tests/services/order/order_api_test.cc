@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/order/testing/fake_dispatch.h"
 #include "services/order/testing/mock_payment_gateway.h"
-#include "storage/reasons.h"
 #include "tests/services/order/order_world.h"
 
 namespace waybill::order {
@@ -231,7 +231,7 @@ TEST_F(OrderApiTest, DoesNotPromiseAnOrderThatTheJournalHasNotAnsweredFor) {
 }
 
 TEST_F(OrderApiTest, PassesOnThatTheJournalIsFull) {
-  a_.journal.set_error(storage::ReasonError("QUEUE_FULL", "full"));
+  a_.journal.set_error(domain::ReasonError("QUEUE_FULL", "full"));
   auto result = a_.Create(a_.NewOrder("k")).Get();
   EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted);
 }
@@ -321,7 +321,7 @@ TEST_F(OrderApiTest, RefusesAKeyReusedForAnotherRequest) {
 
 // The lev was Bulgaria's money until 2026-01-31.
 TEST_F(OrderApiTest, TakesNoNewOrderInACurrencyWhoseTenderEndedButRepeatsOldAnswers) {
-  storage::Order lev = a_.NewOrder("k");
+  domain::Order lev = a_.NewOrder("k");
   lev.currency = "BGN";
   lev.fingerprint = Fingerprint(lev);
   Replica::Result refused = a_.Create(lev).Get();
@@ -333,7 +333,7 @@ TEST_F(OrderApiTest, TakesNoNewOrderInACurrencyWhoseTenderEndedButRepeatsOldAnsw
   EXPECT_TRUE(world_.book.rows.empty());
 
   ASSERT_TRUE(a_.Create(a_.NewOrder("k")).Get().status.ok());
-  auto& old = saga::As<storage::Order>(*world_.book.rows.begin()->second.record);  // as if it had been made in time
+  auto& old = saga::As<domain::Order>(*world_.book.rows.begin()->second.record);  // as if it had been made in time
   old.payload.currency = lev.currency;
   old.payload.fingerprint = lev.fingerprint;
   Replica::Result repeated = a_.Create(lev).Get();
@@ -624,7 +624,7 @@ TEST_F(RemoteDispatchTest, WhoeverComesNextTellsTheDispatcher) {
   replica_->Settle();
   auto dispatch = std::make_unique<testing::FakeDispatch>(std::vector<std::string>{"ann"});
   testing::FakeDispatch& asked = *dispatch;
-  asked.Assign({AssignmentKey(id), id.ToString(), SteadyTime::InfiniteFuture(), ""}, id, storage::Order(), 0,
+  asked.Assign({AssignmentKey(id), id.ToString(), SteadyTime::InfiniteFuture(), ""}, id, domain::Order(), 0,
                [](auto) {});
   ASSERT_EQ(asked.assigned().size(), 1u);
   Replica next(world_, "b", std::move(dispatch));

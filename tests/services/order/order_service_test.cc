@@ -103,7 +103,7 @@ TEST_F(OrderServiceTest, CreatesAnOrderAndRepeatsItsAnswer) {
     EXPECT_TRUE(Uuid::Parse(order.order_id()).has_value());
     EXPECT_EQ(context.GetServerInitialMetadata().count("idempotency-replayed"), static_cast<size_t>(i));
   }
-  const auto& record = saga::As<storage::Order>(*world_.book.rows.begin()->second.record);
+  const auto& record = saga::As<domain::Order>(*world_.book.rows.begin()->second.record);
   EXPECT_EQ(record.payload.client, "shop");
   EXPECT_EQ(record.traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
 }

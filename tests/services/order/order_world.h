@@ -41,9 +41,9 @@ struct SharedWorld {
   testing::FakePaymentGateway gateway;
 
   void PutDrivers(std::vector<std::string> ids) {
-    std::vector<storage::DriverPosition> positions;
+    std::vector<domain::DriverPosition> positions;
     for (std::string& id : ids) {
-      storage::DriverPosition position;
+      domain::DriverPosition position;
       position.driver_id = std::move(id);
       position.point = {52.5, 13.4};
       position.recorded_at = time.Now();
@@ -131,7 +131,7 @@ class Replica {
     OrderApi::Pending answer_;
   };
 
-  static storage::Order NewOrder(const std::string& key, int64_t amount_minor = 1250) {
+  static domain::Order NewOrder(const std::string& key, int64_t amount_minor = 1250) {
     OrderRequest request;
     request.idempotency_key = key;
     request.user_id = "user-1";
@@ -139,7 +139,7 @@ class Replica {
     return *TakeOrder(std::move(request));
   }
 
-  Call Create(storage::Order order, absl::Duration timeout = absl::InfiniteDuration(),
+  Call Create(domain::Order order, absl::Duration timeout = absl::InfiniteDuration(),
               OrderApi::Wait wait = OrderApi::Wait::kUntilSettled) {
     Call call;
     api.Create(std::move(order), wait, world.time.Steady() + timeout, "", call.Expect(api));

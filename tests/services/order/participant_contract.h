@@ -17,8 +17,8 @@ inline ParticipantCall CallFor(const std::string& key) {
   return {key, "0190f0a0-0000-7000-8000-00000000000a", SystemClock().Steady() + absl::Seconds(10), ""};
 }
 
-inline storage::Order OrderOf(int64_t amount_minor) {
-  storage::Order order;
+inline domain::Order OrderOf(int64_t amount_minor) {
+  domain::Order order;
   order.user_id = "user-1";
   order.amount_minor = amount_minor;
   order.currency = "EUR";
@@ -26,28 +26,28 @@ inline storage::Order OrderOf(int64_t amount_minor) {
 }
 
 inline absl::StatusOr<ChargeResult> ChargeNow(PaymentGateway& gateway, const ParticipantCall& call,
-                                              const storage::Order& order) {
+                                              const domain::Order& order) {
   std::promise<absl::StatusOr<ChargeResult>> answer;
   gateway.Charge(call, order, [&](absl::StatusOr<ChargeResult> result) { answer.set_value(std::move(result)); });
   return answer.get_future().get();
 }
 
 inline absl::StatusOr<RefundResult> RefundNow(PaymentGateway& gateway, const ParticipantCall& call,
-                                              const storage::Order& order) {
+                                              const domain::Order& order) {
   std::promise<absl::StatusOr<RefundResult>> answer;
   gateway.Refund(call, order, [&](absl::StatusOr<RefundResult> result) { answer.set_value(std::move(result)); });
   return answer.get_future().get();
 }
 
 inline absl::StatusOr<AssignResult> AssignNow(Dispatch& dispatch, const ParticipantCall& call,
-                                              const storage::Order& order) {
+                                              const domain::Order& order) {
   std::promise<absl::StatusOr<AssignResult>> answer;
   dispatch.Assign(call, Uuid(), order, 0,
                   [&](absl::StatusOr<AssignResult> result) { answer.set_value(std::move(result)); });
   return answer.get_future().get();
 }
 
-inline absl::Status ReleaseNow(Dispatch& dispatch, const ParticipantCall& call, const storage::Order& order) {
+inline absl::Status ReleaseNow(Dispatch& dispatch, const ParticipantCall& call, const domain::Order& order) {
   std::promise<absl::Status> answer;
   dispatch.Release(call, Uuid(), order, [&](absl::Status status) { answer.set_value(std::move(status)); });
   return answer.get_future().get();

@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Postgres, PostgresLocationLogTest, ::testing::Values(&M
 
 TEST_P(PostgresLocationLogTest, RefusesOnlyWhatTheDatabaseRefuses) {
   world().sql().Exec("ALTER TABLE driver_locations ADD CONSTRAINT no_island CHECK (lat <> 7)");
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int i = 0; i < 20; ++i) positions.push_back(At("d-1", absl::Seconds(i), i == 3 || i == 17 ? 7 : 52));
   ASSERT_TRUE(Append(positions, Standing::kAhead).ok());
   ASSERT_EQ(refused_.size(), 2u);
@@ -138,7 +138,7 @@ TEST(PostgresLocationHistory, ALongHistoryIsReadWithFewLocks) {
   PostgresLocationHistory history(pool);
   auto latest = history.Latest({"old", "nobody", "new", "middle", "both"});
   ASSERT_TRUE(latest.ok()) << latest.status();
-  auto days_ago = [&](const DriverPosition& position) {
+  auto days_ago = [&](const domain::DriverPosition& position) {
     return static_cast<int>(today - PartitionDay(position.recorded_at));
   };
   ASSERT_TRUE((*latest)[0] && (*latest)[2] && (*latest)[3] && (*latest)[4]);
@@ -157,7 +157,7 @@ TEST(PostgresLocationHistory, ALongHistoryIsReadWithFewLocks) {
 }
 
 TEST_P(PostgresLocationLogTest, ReadsOneDriversHourByTheKeyOfTheDaysItTouches) {
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int day = 0; day < 5; ++day) positions.push_back(At("d-1", kDay * day));
   ASSERT_TRUE(Append(positions).ok());
   std::string plan;
@@ -282,7 +282,7 @@ TEST_P(BadDayTest, ATriggerThatRefusesSomeCostsTheOthersOfItsDayNothing) {
       "CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.lat = 7 THEN "
       "RAISE EXCEPTION 'seven'; END IF; RETURN NEW; END$$");
   sql().Exec("CREATE TRIGGER picky BEFORE INSERT ON driver_locations FOR EACH ROW EXECUTE FUNCTION picky()");
-  std::vector<DriverPosition> positions;
+  std::vector<domain::DriverPosition> positions;
   for (int i = 0; i < 20; ++i) positions.push_back(At("d-2", absl::Seconds(i) - kDay, i % 9 == 3 ? 7 : 52));
   ASSERT_TRUE(Append(positions).ok());
   EXPECT_THAT(refused_, ::testing::SizeIs(2));

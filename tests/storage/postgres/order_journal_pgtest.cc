@@ -38,7 +38,7 @@ struct JournalWorld {
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
-  saga::Kinds kinds{{{std::string(Order::kKind), std::vector<saga::Step>(2)}}};
+  saga::Kinds kinds{{{std::string(domain::Order::kKind), std::vector<saga::Step>(2)}}};
   Pool pool{database.url(), {}, {}};
   std::vector<std::unique_ptr<PostgresSagaJournal>> journals;
 };
@@ -388,7 +388,8 @@ TEST_F(OrderJournalPgTest, RenewalsWaitForNoOtherCallAndForNoLockedRow) {
   waybill::testing::Sql other(world_.database.url());
   other.Exec("BEGIN");
   other.Exec("SELECT 1 FROM order_sagas WHERE idempotency_key IN ('locked', 'taken') FOR UPDATE");
-  const saga::Held keys[] = {{Order::kKind, free.id, 1}, {Order::kKind, locked.id, 1}, {Order::kKind, taken.id, 1}};
+  const saga::Held keys[] = {
+      {domain::Order::kKind, free.id, 1}, {domain::Order::kKind, locked.id, 1}, {domain::Order::kKind, taken.id, 1}};
   auto lost = journal.Renew(keys);
   ASSERT_TRUE(lost.ok()) << lost.status();
   EXPECT_THAT(*lost, ::testing::ElementsAre(taken.id));

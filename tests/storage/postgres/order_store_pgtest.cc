@@ -42,7 +42,7 @@ class PostgresHarness final : public OrderStoreHarness {
   absl::Time Now() override { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
 
   void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) override {
-    const Order& payload = order.payload;
+    const domain::Order& payload = order.payload;
     const std::string metadata = EncodeMetadata(payload.metadata);
     const Param no_double = Param::Null(kOidFloat8);
     Insert(kInsertOrder, {Param::Id(order.id),

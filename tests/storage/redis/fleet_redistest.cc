@@ -54,8 +54,8 @@ bool IsStopped(pid_t pid) {
   return state == "T";
 }
 
-DriverPosition Ada(int second = 0) {
-  DriverPosition position;
+domain::DriverPosition Ada(int second = 0) {
+  domain::DriverPosition position;
   position.driver_id = "ada";
   position.point = {52.5, 13.4};
   position.recorded_at = absl::FromUnixSeconds(1'800'000'000 + second);
@@ -78,7 +78,7 @@ bool IsStoreUnavailable(const absl::Status& status) {
 TEST(RedisFleet, KeepsAHashWithATtlForEachDriver) {
   TestRedis redis;
   RedisFleet fleet(Parsed(redis.url()), {});
-  DriverPosition ada = Ada();
+  domain::DriverPosition ada = Ada();
   ada.speed_mps = 12.5;
   ASSERT_TRUE(fleet.Put({ada}, absl::Minutes(2)).ok());
   EXPECT_EQ(Command(redis.url(), {"HGET", "driver:ada", "lat"}), "52.5");
@@ -217,7 +217,7 @@ class ARedisThatRefusesWrites : public ::testing::TestWithParam<std::vector<std:
 };
 
 TEST_P(ARedisThatRefusesWrites, IsStillSearchedAroundExpiredDrivers) {
-  DriverPosition bob = Ada(), cid = Ada();
+  domain::DriverPosition bob = Ada(), cid = Ada();
   bob.driver_id = "bob";
   cid.driver_id = "cid";
   cid.point.latitude = 52.51;
@@ -242,7 +242,7 @@ TEST_P(ARedisThatRefusesWrites, IsStillSearchedAroundExpiredDrivers) {
 }
 
 TEST_P(ARedisThatRefusesWrites, FindsFreshDriversBehindManyExpiredOnes) {
-  std::vector<DriverPosition> drivers;
+  std::vector<domain::DriverPosition> drivers;
   for (int i = 0; i < 3'000; ++i) {
     drivers.push_back(Ada());
     drivers.back().driver_id = fmt::format("gone-{}", i);

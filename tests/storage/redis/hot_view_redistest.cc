@@ -34,8 +34,8 @@ class RedisViewHarness final : public HotViewHarness {
 INSTANTIATE_TEST_SUITE_P(Redis, HotViewContract,
                          ::testing::Values([] { return std::make_unique<RedisViewHarness>(); }));
 
-DriverPosition AdaAt(int second) {
-  DriverPosition position;
+domain::DriverPosition AdaAt(int second) {
+  domain::DriverPosition position;
   position.driver_id = "ada";
   position.point = {52.5, 13.4};
   position.recorded_at = absl::FromUnixSeconds(1'800'000'000 + second);

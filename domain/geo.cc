@@ -1,10 +1,10 @@
-#include "storage/geo.h"
+#include "domain/geo.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace waybill::storage {
+namespace waybill::domain {
 
 double DistanceM(const GeoPoint& a, const GeoPoint& b) {
   constexpr double kEarthRadiusM = 6372797.560856;
@@ -16,4 +16,4 @@ double DistanceM(const GeoPoint& a, const GeoPoint& b) {
   return 2 * kEarthRadiusM * std::asin(std::min(1.0, std::sqrt(chord)));
 }
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain

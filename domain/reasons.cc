@@ -1,17 +1,10 @@
-#include "storage/reasons.h"
+#include "domain/reasons.h"
 
-#include <cstdlib>
+#include <utility>
 
 #include "fmt/format.h"
 
-namespace waybill::storage {
-
-const Reason& FindReason(std::string_view name) {
-  for (const Reason& reason : kReasons) {
-    if (reason.name == name) return reason;
-  }
-  std::abort();  // a reason outside the table is a bug that the first test meets
-}
+namespace waybill::domain {
 
 absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail) {
   detail.reason = std::string(reason);
@@ -39,4 +32,4 @@ absl::Status Violations::ToStatus() && {
   return ReasonError("BAD_REQUEST", message, std::move(detail));
 }
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain

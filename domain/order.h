@@ -6,31 +6,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/time/time.h"
-#include "saga/record.h"
+#include "domain/driver.h"
+#include "domain/geo.h"
 
-namespace waybill::storage {
-
-// WGS 84, degrees.
-struct GeoPoint {
-  double latitude = 0;
-  double longitude = 0;
-  friend bool operator==(const GeoPoint&, const GeoPoint&) = default;
-};
-
-// A driver is free for as many active orders as it has capacity; each takes one slot, from 1.
-struct DriverSlot {
-  std::string driver_id;
-  int slot = 1;
-};
-
-// What a driver may hold and holds.
-struct DriverLoad {
-  int capacity = 1;
-  std::vector<int> taken;  // slots
-};
+namespace waybill::domain {
 
 struct Charge {
   std::string gateway_reference;
@@ -69,6 +50,4 @@ struct Order {
   Effects effects;
 };
 
-using OrderRecord = saga::RecordOf<Order>;
-
-}  // namespace waybill::storage
+}  // namespace waybill::domain

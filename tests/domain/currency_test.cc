@@ -1,11 +1,11 @@
-#include "storage/currency.h"
+#include "domain/currency.h"
 
 #include <string>
 
 #include "absl/time/civil_time.h"
 #include "gtest/gtest.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 namespace {
 
 TEST(CurrencyExponent, KnowsEveryKindOfMinorUnit) {
@@ -66,4 +66,4 @@ TEST(CurrencyExponent, HoldsTheWholeListAndNothingElse) {
 }
 
 }  // namespace
-}  // namespace waybill::storage
+}  // namespace waybill::domain

@@ -1,6 +1,7 @@
 // Every reason an error of Waybill can carry, in one table: docs/errors.md is written from it.
 #pragma once
 
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,7 +11,7 @@
 #include "absl/time/time.h"
 #include "runtime/status.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 
 struct Reason {
   std::string_view name;
@@ -79,8 +80,13 @@ inline constexpr Reason kReasons[] = {
      "Retry at another replica, with the same key."},
 };
 
-// The row of that name; the name must be in the table.
-const Reason& FindReason(std::string_view name);
+// The row of that name; the name must be in the table. In a constant expression another does not compile.
+constexpr const Reason& FindReason(std::string_view name) {
+  for (const Reason& reason : kReasons) {
+    if (reason.name == name) return reason;
+  }
+  std::abort();  // a reason outside the table is a bug that the first test meets
+}
 
 // A status with the code of that reason. `detail.reason` is filled in.
 absl::Status ReasonError(std::string_view reason, std::string_view message, ErrorDetail detail = {});
@@ -103,4 +109,4 @@ class Violations {
   std::vector<std::pair<std::string, std::string>> found_;
 };
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain

@@ -1,8 +1,8 @@
-#include "storage/geo.h"
+#include "domain/geo.h"
 
 #include "gtest/gtest.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 namespace {
 
 TEST(DistanceM, IsWhatRedisAnswers) {
@@ -33,4 +33,4 @@ TEST(DistanceM, IsHalfTheGlobeBetweenAntipodes) {
 }
 
 }  // namespace
-}  // namespace waybill::storage
+}  // namespace waybill::domain

@@ -1,4 +1,4 @@
-#include "storage/currency.h"
+#include "domain/currency.h"
 
 #include <algorithm>
 #include <iterator>
@@ -6,7 +6,7 @@
 
 #include "absl/time/civil_time.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 namespace {
 
 // ISO 4217 list one, 2026, with the entries that have a minor unit.
@@ -59,4 +59,4 @@ absl::Time TenderEnd(std::string_view code) {
   return absl::FromCivil(last + 1, absl::UTCTimeZone());
 }
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain

@@ -7,7 +7,7 @@
 
 #include "absl/time/time.h"
 
-namespace waybill::storage {
+namespace waybill::domain {
 
 struct Currency {
   std::string_view code;
@@ -25,4 +25,4 @@ std::optional<int> CurrencyExponent(std::string_view code);
 // When the currency's legal tender ends, or ended, in UTC; infinitely far off for all others, known or not.
 absl::Time TenderEnd(std::string_view code);
 
-}  // namespace waybill::storage
+}  // namespace waybill::domain

@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "rapidcheck/gtest.h"
+#include "tests/support/even_ranges.h"
 
 namespace waybill {
 namespace {
@@ -40,7 +41,7 @@ TEST(CleanText, CutsBeforeACharacter) {
 }
 
 RC_GTEST_PROP(CleanText, IsAlwaysFitBoundedAndDoneOnce, (const std::string& text)) {
-  const size_t max = *rc::gen::inRange<size_t>(3, 40);
+  const size_t max = *testing::Within<size_t>(3, 40);
   const std::string clean = CleanText(text, max);
   Utf8 read = ReadUtf8(clean);
   RC_ASSERT(read.valid && !read.has_control);

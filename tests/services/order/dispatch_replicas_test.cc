@@ -173,11 +173,6 @@ class DispatchReplicas : public ::testing::Test {
     }
   }
 
-  // Into the test's XML.
-  void Tell() {
-    RecordProperty("lost_an_order", fmt::format("{:.4f}", LostAnOrder()));
-    RecordProperty("asked_an_order", fmt::format("{:.1f}", AskedAnOrder()));
-  }
   double LostAnOrder() const { return static_cast<double>(lost_) / orders_; }
   double AskedAnOrder() const { return static_cast<double>(asked_) / orders_; }
 
@@ -213,7 +208,7 @@ TEST_F(DispatchReplicas, SeldomWantTheSameDriverOfALargeFleet) {
   EXPECT_EQ(refused_, 0);
   EXPECT_LE(LostAnOrder(), kLostMax);
   EXPECT_LE(AskedAnOrder(), 4);
-  Tell();
+  RecordProperty("lost_an_order", fmt::format("{:.4f}", LostAnOrder()));
 }
 
 // Every process has the whole fleet ready, and drivers come back all the time.
@@ -224,7 +219,7 @@ TEST_F(DispatchReplicas, SeldomWantTheSameDriverOfASmallFleet) {
   EXPECT_EQ(refused_, 0);
   EXPECT_LE(LostAnOrder(), kLostMax);
   EXPECT_LE(AskedAnOrder(), 20);
-  Tell();
+  RecordProperty("lost_an_order", fmt::format("{:.4f}", LostAnOrder()));
 }
 
 TEST_F(DispatchReplicas, SeldomWantTheSameNearestDriver) {
@@ -234,7 +229,7 @@ TEST_F(DispatchReplicas, SeldomWantTheSameNearestDriver) {
   EXPECT_EQ(refused_, 0);
   EXPECT_LE(LostAnOrder(), kLostMax);
   EXPECT_LE(AskedAnOrder(), 20);
-  Tell();
+  RecordProperty("lost_an_order", fmt::format("{:.4f}", LostAnOrder()));
 }
 
 TEST_F(DispatchReplicas, ManyOfThemStillShareAFleet) {
@@ -243,7 +238,7 @@ TEST_F(DispatchReplicas, ManyOfThemStillShareAFleet) {
   Run(12'000, 16, kForever, false);
   EXPECT_EQ(refused_, 0);
   EXPECT_LE(LostAnOrder(), kLostMax);
-  Tell();
+  RecordProperty("lost_an_order", fmt::format("{:.4f}", LostAnOrder()));
 }
 
 TEST_F(DispatchReplicas, GiveAwayTheWholeFleetAndNobodyTwice) {

@@ -16,7 +16,7 @@ class FreeFuel final : public Bank {
 int main() {
   FreeFuel bank;
   const auto saga = RefuelSaga(bank);
-  std::printf("%s:", saga.name.c_str());
+  std::printf("%s:", saga.kind.c_str());
   for (const auto& step : saga.steps) std::printf(" %s", step.name.c_str());
   std::printf("\n");
   return saga.steps.size() == 2 ? 0 : 1;

@@ -45,7 +45,6 @@ void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id,
     search->point = *order.pickup;
     search->limit = options_.nearest_first;
     search->started = clock_.Steady();
-    search->done = std::move(done);
   }
   {
     std::lock_guard lock(mutex_);
@@ -56,6 +55,7 @@ void NearestDriverDispatch::Assign(const ParticipantCall&, const Uuid& order_id,
     }
   }
   if (search) {
+    search->done = std::move(done);
     FindNearest(std::move(search));
   } else {
     AssignAny(order_id, conflicts > 0, std::move(done));

@@ -63,8 +63,8 @@ TEST(RedisHotView, MovesBesideAPositionThatIsRefusedAreNotAddedWithEachAttempt) 
   auto moves = [&] { return RedisCommand(redis.url(), {"XLEN", "location_events"}).value(); };
   ASSERT_TRUE(RedisCommand(redis.url(), {"SET", "driver:ada", "x"}).ok());
   HotUpdate update;
-  update.moves = {Ada(0), Ada(1)};
-  update.newest = {{Ada(1), absl::Seconds(30)}};
+  update.moves = {AdaAt(0), AdaAt(1)};
+  update.newest = {{AdaAt(1), absl::Seconds(30)}};
   for (int attempt = 0; attempt < 5; ++attempt) {
     EXPECT_FALSE(view.Publish(update).ok());
     EXPECT_EQ(moves(), "2");

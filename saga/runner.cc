@@ -120,8 +120,8 @@ void Runner::Direct(const Uuid& id, Directive directive, Prepare prepare, Settle
 
 absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
   const size_t in_flight = recovered_in_flight();
-  if (in_flight >= in_flight_max || room() == 0) return size_t{0};
-  auto claimed = journal_.ClaimExpired(own, std::min({kClaimMax, in_flight_max - in_flight, room()}));
+  if (in_flight >= in_flight_max) return size_t{0};
+  auto claimed = journal_.ClaimExpired(own, std::min(kClaimMax, in_flight_max - in_flight));
   if (!claimed.ok()) return claimed.status();
   WAYBILL_FAILPOINT("recover.after_claim");
   for (std::unique_ptr<Record>& record : *claimed) {
@@ -147,9 +147,12 @@ absl::Status Runner::RenewLeases() {
   }
   if (due.empty()) return absl::OkStatus();
   WAYBILL_FAILPOINT("lease.before_renew");
+  // One kind a piece: what is the matter with the tables of one shall not end the leases of another.
+  std::sort(due.begin(), due.end(), [](const auto& a, const auto& b) { return a->held.kind < b->held.kind; });
   absl::Status status;
-  for (size_t from = 0; from < due.size(); from += kPiece) {
-    status.Update(Renew(absl::MakeConstSpan(due).subspan(from, kPiece)));
+  for (size_t from = 0, to = 0; from < due.size(); from = to) {
+    while (to < due.size() && to - from < kPiece && due[to]->held.kind == due[from]->held.kind) ++to;
+    status.Update(Renew(absl::MakeConstSpan(due).subspan(from, to - from)));
   }
   return status;
 }
@@ -191,7 +194,9 @@ void Runner::Insert(const ExecutionPtr& execution) {
   std::lock_guard lock(mutex_);
   execution->renew_at = clock_.Steady() + options_.lease / 3;
   if (execution->recovered) ++recovered_in_flight_;
-  live_[execution->held.id] = execution;
+  // Two may have claimed it here, one after the other; the later claim is the one that counts.
+  ExecutionPtr& driven = live_[execution->held.id];
+  if (!driven || driven->held.epoch < execution->held.epoch) driven = execution;
 }
 
 Runner::ExecutionPtr Runner::Find(const Uuid& id) const {
@@ -723,6 +728,13 @@ void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
     Command command = Resume(*execution);
     Drive(std::move(execution), command);
   });
+  lock.unlock();
+  // Stop may have looked for timers before this one was there.
+  {
+    std::lock_guard stop_lock(mutex_);
+    stopping = stopping_;
+  }
+  if (stopping && Unpark(execution)) LetGo(execution, ShuttingDown());
 }
 
 void Runner::Settle(ExecutionPtr execution) {

@@ -114,8 +114,8 @@ class Runner {
   static constexpr size_t kClaimMax = 512;
 
   // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life) and continues them, as
-  // long as fewer than `in_flight_max` recovered ones are running and there is room, and at most kClaimMax at once.
-  // Blocks on the journal; returns how many it claimed.
+  // long as fewer than `in_flight_max` recovered ones are running, and at most kClaimMax at once. Whoever asks sees to
+  // it that there is room. Blocks on the journal; returns how many it claimed.
   absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max);
 
   // Extends the leases that have used up a third of their time. Blocks on the journal, so it is for a thread of its

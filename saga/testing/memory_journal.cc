@@ -175,6 +175,7 @@ std::unique_ptr<Record> MemoryJournal::Existing(const Record& record) {
 
 const MemoryBook::Row* MemoryJournal::FindByKey(const Record& record) {
   const MemoryKind& kind = KindOf(record);
+  if (auto same = book_.rows.find(record.id); same != book_.rows.end()) return &same->second;
   const std::string key = kind.dedupe_key(record);
   if (key.empty()) return nullptr;
   for (auto& [id, row] : book_.rows) {

@@ -333,18 +333,18 @@ void LocationWatches::Deliver(const WatchPtr& watch, std::vector<LocationEvent> 
 }
 
 void LocationWatches::Beat() {
-  std::vector<WatchPtr> quiet;
+  std::vector<std::pair<WatchPtr, bool>> quiet;  // with what it was not told yet of a gap
   {
     std::lock_guard lock(mutex_);
     for (const WatchPtr& watch : watches_) {
       if (!watch->busy && watch->quiet) {
         watch->busy = true;
-        quiet.push_back(watch);
+        quiet.emplace_back(watch, std::exchange(watch->gap, false));
       }
       watch->quiet = true;
     }
   }
-  for (const WatchPtr& watch : quiet) Send(watch, {}, false);
+  for (const auto& [watch, gap] : quiet) Send(watch, {}, gap);
 }
 
 // The watch is busy.
@@ -354,7 +354,7 @@ void LocationWatches::Send(const WatchPtr& watch, const std::vector<LocationEven
   {
     std::lock_guard lock(mutex_);
     peer = watch->peer;
-    reached = watch->cursor_id;
+    reached = watch->located ? watch->cursor_id : watch->resume_after;
     if (!events.empty() || gap) watch->quiet = false;
   }
   if (peer == nullptr) return;

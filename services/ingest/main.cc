@@ -137,10 +137,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                {{"day", day}, {"error", std::string(bad.why.message())}});
     }
   };
-  storage::PostgresLocationLog location_log(options.database_url, log_options);
   log_options.on_day_forgotten = [&log](absl::CivilDay day) {
     log.Info("points of a bad day do not come any more", {{"day", storage::DayText(day)}});
   };
+  storage::PostgresLocationLog location_log(options.database_url, log_options);
   ClockCheck clocks(clock, log);
   const Chore compare_clocks = CompareClocksChore([&history] { return history.Now(); }, clocks, clock, {});
   (void)compare_clocks.run();  // before any point comes; again and again below

@@ -177,6 +177,7 @@ bool DriverBook::Drop(const Uuid& order_id, SteadyTime now) {
 void DriverBook::Release(const Uuid& order_id, const domain::DriverSlot& slot, SteadyTime now) {
   Index index = Find(slot.driver_id);
   Take(index, slot.slot);  // so that the driver stays known until then
+  Touch(index, slot.slot);
   releasing_[order_id] = {index, slot.slot, now};
 }
 

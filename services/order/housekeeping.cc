@@ -31,7 +31,7 @@ absl::StatusOr<absl::Duration> Recovery::Run() {
   if (in_flight >= options_.recovery_in_flight) return kForRoom;
   const size_t room = std::min(options_.recovery_in_flight - in_flight, runner_.room());
   if (room == 0) return kForRoom;
-  absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, options_.recovery_in_flight);
+  absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, in_flight + room);
   if (!claimed.ok()) return claimed.status();
   if (*claimed > 0) log_.Info("orders recovered", {{"count", *claimed}, {"own", own_}});
   if (*claimed < std::min(room, saga::Runner::kClaimMax)) {  // those were all

@@ -121,7 +121,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   ThreadScheduler scheduler(clock);
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool list_workers(kListWorkers, 1'000);
-  WorkerPool dispatch_workers(2, 10'000);  // a long read of the fleet holds up no order that wants the nearest driver
+  WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics, {std::string(kChargePayment), std::string(kAssignDriver)});

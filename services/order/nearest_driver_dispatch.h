@@ -57,8 +57,8 @@ struct NearestDriverOptions {
 
 class NearestDriverDispatch final : public Dispatch {
  public:
-  // `workers` runs the blocking reads, two at a time at most: of the fleet, and of the nearest ones' loads. All outlive
-  // this, and the workers have stopped before it is destroyed.
+  // `workers` runs the blocking reads, of the fleet, of the nearest ones' loads, and of the books to compare
+  // with. All outlive this, and the workers have stopped before it is destroyed.
   NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, WorkerPool& workers, const Clock& clock,
                         Random& random, NearestDriverOptions options);
 

@@ -436,17 +436,27 @@ void PostgresSagaJournal::Advance(const saga::Write& write, AdvanceDone done) {
 absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::ClaimExpired(bool own, size_t limit) {
   const std::string instance = lease_.instance + "/";
   std::vector<std::unique_ptr<saga::Record>> claimed;
+  absl::Status failed;
+  // What was claimed is ours, so it is handed out whatever becomes of the other kinds.
   for (const std::unique_ptr<Kind>& kind : kinds_) {
     if (claimed.size() >= limit) break;
     absl::StatusOr<bool> far_too = FarLeasesStay(*kind);
-    if (!far_too.ok()) return far_too.status();
-    absl::StatusOr<Claims> claims =
-        RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
-                 {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
-                  Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too)});
-    if (!claims.ok()) return claims.status();
+    absl::StatusOr<Claims> claims = Claims();
+    if (far_too.ok()) {
+      claims = RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
+                        {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
+                         Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too)});
+    } else {
+      claims = far_too.status();
+    }
+    if (!claims.ok()) {
+      options_.on_error(claims.status());
+      failed.Update(claims.status());
+      continue;
+    }
     std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
   }
+  if (claimed.empty() && !failed.ok()) return failed;
   return claimed;
 }
 
@@ -509,7 +519,8 @@ absl::StatusOr<PostgresSagaJournal::Claims> PostgresSagaJournal::RunClaim(const 
     absl::StatusOr<std::unique_ptr<saga::Record>> record = kind.tables.Decode(rows, at);
     absl::Status known = record.ok() ? CheckStep(**record, kind.steps) : record.status();
     if (known.ok()) {
-      // A running one calls nobody, unless it had been set aside.
+      // The mark of a running one says that it could not be read, or that its write was refused. Now it is read; and
+      // who drives it marks it again if it is refused again.
       if ((*record)->state == saga::State::kRunning) (*record)->needs_attention = false;
       claims.records.push_back(*std::move(record));
       continue;

@@ -151,6 +151,20 @@ TEST_F(TripPgTest, SharesCommitsWithOrders) {
   EXPECT_EQ(sql().Value("SELECT count(*) FROM trip_sagas"), "10");
 }
 
+// What is the matter with the tables of one kind keeps nothing of another from being recovered.
+TEST_F(TripPgTest, IsRecoveredWhateverIsTheMatterWithOrders) {
+  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+  std::promise<absl::Status> begun;
+  journal_->Begin(*trip, [&](auto existing) { begun.set_value(existing.status()); });
+  ASSERT_TRUE(begun.get_future().get().ok());
+  ASSERT_TRUE(journal_->ReleaseAll().ok());
+  sql().Exec("ALTER TABLE order_sagas RENAME TO order_sagas_away");
+  auto claimed = journal_->ClaimExpired(false, 10);
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_EQ(claimed->size(), 1u);
+  EXPECT_FALSE(journal_->ClaimExpired(false, 10).ok()) << "nothing was claimed, and something is the matter";
+}
+
 TEST_F(TripPgTest, IsFoundClaimedAndLetGoBesideOrders) {
   auto order = NewOrder("k-1"), trip = NewTrip(ids_.Next(), clock_.Now(), "k-1");
   for (const auto* record : {&order, &trip}) {

@@ -764,6 +764,50 @@ TEST_F(RunnerTest, ALeaseRunsFromWhereItsWriteBegan) {
   while (!writes.empty()) run();
 }
 
+struct Errand {
+  static constexpr std::string_view kKind = "errand";
+  struct Effects {};
+  Effects effects;
+};
+
+TEST_F(RunnerTest, LeasesOfOneKindAreRenewedWhateverIsTheMatterWithAnother) {
+  flight_.Hold();
+  testing::ScriptedParticipant<Errand> errand;
+  errand.Hold();
+  const Kinds kinds({definition_, Define<Errand>().Step("run").Does(errand.action()).Done()});
+  NiceMock<testing::MockJournal> journal;
+  ON_CALL(journal, Begin).WillByDefault([](const Record&, auto done) { done(nullptr); });
+  ON_CALL(journal, Advance).WillByDefault([](const Write&, auto done) { done(WriteResult::kApplied); });
+  NiceMock<testing::MockObserver> observer;
+  Runner runner(kinds, journal, time_, time_, random_, observer, {absl::Seconds(10), 3});
+  for (int i = 0; i < 4; ++i) {
+    std::unique_ptr<Record> record;
+    if (i % 2 == 0) {
+      record = std::make_unique<RecordOf<Trip>>();
+    } else {
+      record = std::make_unique<RecordOf<Errand>>();
+    }
+    record->id = ids_.Next();
+    record->created_at = time_.Now();
+    runner.Start(
+        std::move(record), [](auto) {}, [](auto) {});
+  }
+  time_.Advance(absl::Seconds(4));
+  std::vector<std::string> renewed;
+  EXPECT_CALL(journal, Renew).WillRepeatedly([&](std::span<const Held> held) -> absl::StatusOr<std::vector<Uuid>> {
+    for (const Held& one : held) EXPECT_EQ(one.kind, held.front().kind);
+    if (held.front().kind == Errand::kKind) return absl::UnavailableError("its table is locked");
+    renewed.insert(renewed.end(), held.size(), std::string(held.front().kind));
+    return std::vector<Uuid>();
+  });
+  EXPECT_FALSE(runner.RenewLeases().ok());
+  EXPECT_THAT(renewed, ElementsAre("trip", "trip"));
+  for (int i = 0; i < 2; ++i) {
+    flight_.Answer(Outcome::Rejected("OVER"));
+    errand.Answer(Outcome::Rejected("OVER"));
+  }
+}
+
 TEST_F(RunnerTest, ADirectiveForABeginThatIsAnothersIsAnswered) {
   Process a(*this, "a"), b(*this, "b");
   bool taken = false;

@@ -539,6 +539,19 @@ TEST_F(LocationWatchesTest, AHeartbeatSaysWhereTheWatchStands) {
   EXPECT_EQ(again.reached(), "201");
 }
 
+// Before Redis was asked where a watch stands, it stands where its client said.
+TEST_F(LocationWatchesTest, AHeartbeatLosesNoPlaceWhileRedisIsAway) {
+  for (int i = 0; i < 3; ++i) Move("ann");
+  world_.fleet.set_error(ViewAway());
+  Watcher& watcher = watchers_.emplace_back();
+  auto watch = Add(watcher, "1");
+  EXPECT_FALSE(watches_->Poll());
+  watches_->Beat();
+  watches_->Beat();
+  EXPECT_EQ(watcher.heartbeats(), 1);
+  EXPECT_EQ(watcher.reached(), "1");
+}
+
 // Moves come faster than they are read.
 class EndlessView final : public storage::HotView {
  public:

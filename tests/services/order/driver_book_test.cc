@@ -52,6 +52,32 @@ TEST_F(DriverBookTest, GivesEachOrderADriverOfItsOwn) {
   EXPECT_EQ(book_.taken(), 100u);
 }
 
+// The journal may say that a slot is free before its release is known to be durable here.
+TEST_F(DriverBookTest, ASlotThatIsBeingReleasedDuringACheckIsFreedOnce) {
+  book_.Offer("ann", now_);
+  ASSERT_TRUE(book_.Pick(Order(1), "ann", now_));
+  book_.Durable(Order(1), now_);
+  for (bool whole : {false, true}) {
+    if (whole) {
+      book_.BeginReconcile({}, now_);
+    } else {
+      book_.BeginCheck();
+    }
+    book_.Release(Order(1), {"ann", 1}, now_);
+    if (whole) {
+      while (book_.EndReconcile(true, now_)) {
+      }
+    } else {
+      book_.Check("ann", {}, now_);
+      book_.EndCheck();
+    }
+    EXPECT_FALSE(book_.Pick(Order(2), "ann", now_)) << "her slot is given back when that is durable";
+    book_.Durable(Order(1), now_);
+    ASSERT_TRUE(book_.Pick(Order(1), "ann", now_));
+    book_.Durable(Order(1), now_);
+  }
+}
+
 TEST_F(DriverBookTest, DoesNotPickADriverThatWasLastSeenLongAgo) {
   book_.Offer("ann", now_);
   EXPECT_FALSE(book_.PickAny(Order(1), now_ + kFresh + absl::Seconds(1)).has_value());

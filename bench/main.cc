@@ -118,10 +118,10 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
   app.add_option("--only", arguments.only, scenario_help)->check(CLI::IsMember(names))->delimiter(',');
   app.add_option("--seconds", arguments.seconds, "Length of each measured window")
       ->capture_default_str()
-      ->check(CLI::Range(1.0, 600.0));
+      ->check(waybill::process::NumberBetween(1.0, 600.0));
   app.add_option("--warm-up", arguments.warm_up, "Seconds of load before that")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 600.0));
+      ->check(waybill::process::NumberBetween(0.0, 600.0));
   app.add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
 }
 
@@ -145,7 +145,7 @@ int main(int argc, char** argv) {
                   "waybill-order and waybill-sandbox are", bench, order_arguments, json_file);
   orders->add_option("--idle-seconds", idle_seconds, "The same as --seconds, for the scenario idle")
       ->capture_default_str()
-      ->check(CLI::Range(1.0, 3'600.0));
+      ->check(waybill::process::NumberBetween(1.0, 3'600.0));
   waybill::process::AddInteger(*orders, "--unfinished", bench.unfinished,
                                "Sagas in flight when the service is killed (recovery)")
       ->capture_default_str()
@@ -175,7 +175,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100'000));
   locations->add_option("--radius", location_bench.radius_m, "Metres (near)")
       ->capture_default_str()
-      ->check(CLI::Range(50.0, 100'000.0));
+      ->check(waybill::process::NumberBetween(50.0, 100'000.0));
   std::optional<int64_t> history_rows;
   waybill::process::AddInteger(
       *locations, "--history-rows", history_rows,
@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100'000));
   load->add_option("--rate", options.rate, "Calls a second, whatever happens to them; 0: callers wait for answers")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(waybill::process::NumberBetween(0.0, 1e6));
   waybill::process::AddInteger(*load, "--threads", options.threads, "Threads, each with a connection")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));

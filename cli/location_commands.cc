@@ -222,7 +222,7 @@ void AddLocationCommands(CLI::App& app, Context& context) {
   CLI::App* near = group->add_subcommand("near", "List drivers with a fresh position around a point, nearest first");
   near->add_option("point", near_args->point, "Around it")->required()->type_name("LAT,LONG");
   near->add_option("--radius-m", near_args->radius_m, "Within so many metres")
-      ->check(CLI::Range(0.0, 100'000.0))
+      ->check(process::NumberBetween(0.0, 100'000.0))
       ->capture_default_str()
       ->type_name("M");
   process::AddInteger(*near, "--limit", near_args->limit, "At most so many")

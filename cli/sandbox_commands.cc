@@ -9,6 +9,7 @@
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/values.h"
+#include "services/process/flags.h"
 #include "waybill/sandbox/v1/sandbox.grpc.pb.h"
 
 namespace waybill::cli {
@@ -136,7 +137,7 @@ void AddSet(CLI::App& group, Context& context) {
       ->check(CLI::IsMember({"both", "gateway", "dispatcher"}))
       ->capture_default_str();
   auto share = [command](const char* name, double& value, const char* what) {
-    command->add_option(name, value, what)->check(CLI::Range(0.0, 1.0))->type_name("SHARE");
+    command->add_option(name, value, what)->check(process::NumberBetween(0.0, 1.0))->type_name("SHARE");
   };
   share("--unavailable", args->unavailable, "Calls answered UNAVAILABLE, nothing done");
   share("--lost-before", args->lost_before, "Calls never answered, nothing done");

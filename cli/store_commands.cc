@@ -284,9 +284,11 @@ void AddPut(CLI::App& group, Context& context) {
   auto* id = command->add_option("id", args->id, "The driver")->type_name("ID");
   auto* at = command->add_option("--at", args->at, "Where it is")->type_name("LAT,LONG");
   command->add_option("--heading", args->heading, "Clockwise from north")
-      ->check(CLI::Range(0.0, 360.0))
+      ->check(process::NumberBetween(0.0, 360.0))
       ->type_name("DEGREES");
-  command->add_option("--speed", args->speed, "Metres a second")->check(CLI::Range(0.0, 1000.0))->type_name("MPS");
+  command->add_option("--speed", args->speed, "Metres a second")
+      ->check(process::NumberBetween(0.0, 1000.0))
+      ->type_name("MPS");
   process::AddInteger(*command, "--capacity", args->capacity, "Active orders it may hold at once, kept in Postgres")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");

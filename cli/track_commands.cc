@@ -448,7 +448,7 @@ void AddGenerate(CLI::App& group, Context& context) {
       ->capture_default_str()
       ->type_name("N");
   command->add_option("--minutes", args->minutes, "How long they drive")
-      ->check(CLI::Range(0.0, 1e7))
+      ->check(process::NumberBetween(0.0, 1e7))
       ->capture_default_str()
       ->type_name("N");
   command->add_option("--interval", args->interval, "Between two points of a driver")
@@ -456,15 +456,15 @@ void AddGenerate(CLI::App& group, Context& context) {
       ->type_name("DURATION");
   command->add_option("--centre", args->centre, "Of the city (default: Alexanderplatz, Berlin)")->type_name("LAT,LONG");
   command->add_option("--radius-m", args->radius_m, "Of the city")
-      ->check(CLI::Range(1.0, 200'000.0))
+      ->check(process::NumberBetween(1.0, 200'000.0))
       ->capture_default_str()
       ->type_name("M");
   command->add_option("--start", args->start, "When they begin (default: 2026-01-01)")->type_name("TIME");
   command->add_option("--resends", args->resends, "How often in 1,000 points the last few come again")
-      ->check(CLI::Range(0.0, 1000.0))
+      ->check(process::NumberBetween(0.0, 1000.0))
       ->type_name("N");
   command->add_option("--bad", args->bad, "How many in 1,000 points are followed by one that has to be rejected")
-      ->check(CLI::Range(0.0, 1000.0))
+      ->check(process::NumberBetween(0.0, 1000.0))
       ->type_name("N");
   command->add_flag("--clean", args->clean, "No jumps, no gaps, nobody offline");
   command->footer(

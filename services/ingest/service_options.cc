@@ -44,10 +44,10 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
                "Take points at 0,0 too, which is what a receiver without a fix reports");
   app.add_flag("!--no-sanity", options.sanity.enabled, "Do not mark points that look wrong");
   app.add_option("--speed-max-mps", options.sanity.speed_max_mps, "Faster than this between two points: a speed jump")
-      ->check(CLI::Range(1.0, 10'000.0))
+      ->check(process::NumberBetween(1.0, 10'000.0))
       ->capture_default_str();
   app.add_option("--accuracy-max-m", options.sanity.accuracy_max_m, "Less accurate than this: poor accuracy")
-      ->check(CLI::Range(0.1, 1'000'000.0))
+      ->check(process::NumberBetween(0.1, 1'000'000.0))
       ->capture_default_str();
 
   process::AddDuration(app, "--fresh-for", options.hot_view.fresh_for,
@@ -63,7 +63,8 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  process::AddInteger(app, "--workers", options.workers, "Threads that read from the stores")
+  process::AddInteger(app, "--workers", options.workers,
+                      "Threads that read, so many for the hot view and so many for history")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   process::AddInteger(app, "--writers", options.writers, "Connections that write history, by group commit")

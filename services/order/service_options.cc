@@ -67,7 +67,7 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
       ->envname("WAYBILL_DISPATCH");
   app.add_option("--dispatch-radius-m", options.dispatch_radius_m, "How far from the pickup point builtin looks")
-      ->check(CLI::Range(1.0, 1'000'000.0))
+      ->check(process::NumberBetween(1.0, 1'000'000.0))
       ->capture_default_str();
 
   process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
@@ -122,7 +122,7 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
          "The same in seconds")
-      ->check(CLI::Range(0.0, 3'600.0));
+      ->check(process::NumberBetween(0.0, 3'600.0));
 
   process::AddLogFlags(app, options.log_level, options.log_format);
 

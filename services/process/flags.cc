@@ -1,6 +1,8 @@
 #include "services/process/flags.h"
 
 #include <charconv>
+#include <cmath>
+#include <string>
 #include <system_error>
 
 #include "fmt/format.h"
@@ -20,6 +22,18 @@ std::string CheckInteger(std::string& text, int64_t min, uint64_t max) {
   if (!negative && (!fits || size > max)) return fmt::format("{} is more than {}", text, max);
   text = fmt::format("{}{}", negative && size > 0 ? "-" : "", size);
   return "";
+}
+
+CLI::Validator NumberBetween(double min, double max) {
+  return CLI::Validator(
+      [min, max](std::string& text) {
+        double value = 0;
+        if (!CLI::detail::lexical_cast(text, value) || std::isnan(value)) {
+          return fmt::format("\"{}\" is not a number", text);
+        }
+        return value >= min && value <= max ? "" : fmt::format("{} is not from {:g} to {:g}", text, min, max);
+      },
+      fmt::format("FLOAT in [{:g} - {:g}]", min, max));
 }
 
 void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,

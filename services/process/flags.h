@@ -29,6 +29,9 @@ CLI::Option* AddInteger(CLI::App& app, const std::string& name, T& value, const 
                                  /*validator_desc=*/""));
 }
 
+// Checks a number with a fraction: from `min` to `max`. CLI::Range lets nan pass, which then compares false with all.
+CLI::Validator NumberBetween(double min, double max);
+
 // A duration above zero and up to `max`, such as 1.5s or 200ms; its present value is the default. A century fits into
 // every clock, also when it is added to now; what is infinite, or three centuries, does not.
 void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,

@@ -199,6 +199,16 @@ TEST(Operations, ListEveryMetric) {
   }
 }
 
+// An empty script succeeds too, and then nothing is tested.
+TEST(ContinuousIntegration, RunsTheTestsTheChecksAndBothSanitizers) {
+  const std::string run = Read(".ci/run");
+  for (const char* step : {"test", "check --shipped", "test --tsan", "test --asan"}) {
+    EXPECT_THAT(run, HasSubstr(fmt::format("\nstep {}\n", step)));
+  }
+  EXPECT_THAT(run, HasSubstr("./dev \"$@\" || failed+="));
+  EXPECT_THAT(run, HasSubstr("exit 1"));
+}
+
 // Files in backticks and links; a path may leave its extension out.
 TEST(Docs, NameOnlyFilesThatExist) {
   std::vector<fs::path> documents = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"};

@@ -105,5 +105,29 @@ TEST(AddInteger, ShowsDefaultAndTypeLikeAnyOption) {
   EXPECT_THAT(app.help(), HasSubstr("--n INT:INT in [1 - 64]=7"));
 }
 
+TEST(NumberBetween, TakesFractionsWithinItsLimitsAndNothingElse) {
+  double value = 1;
+  CLI::App app;
+  app.add_option("--n", value)->check(NumberBetween(0.1, 1'000'000.0));
+  auto parse = [&app](const std::string& text) -> std::string {
+    try {
+      app.parse(std::vector<std::string>{text, "--n"});
+    } catch (const CLI::ParseError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(parse("2.5e3"), "");
+  EXPECT_EQ(value, 2'500);
+  EXPECT_EQ(parse("0.1"), "");
+  EXPECT_THAT(parse("0.09"), HasSubstr("0.09 is not from 0.1 to 1e+06"));
+  EXPECT_THAT(parse("1000001"), HasSubstr("is not from"));
+  EXPECT_THAT(parse("inf"), HasSubstr("is not from"));
+  for (const std::string text : {"nan", "-nan", "NAN(1)", "", "ten"}) {
+    EXPECT_THAT(parse(text), AllOf(HasSubstr("--n"), HasSubstr("is not a number"))) << text;
+  }
+  EXPECT_EQ(value, 0.1);
+}
+
 }  // namespace
 }  // namespace waybill::process

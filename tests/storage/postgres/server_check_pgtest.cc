@@ -109,6 +109,7 @@ class TransactionPooler {
         const std::string bytes = Read(fds[i].fd);
         if (bytes.empty()) {
           std::erase(clients_, fds[i].fd);
+          greeted_.erase(fds[i].fd);  // the next client may get its number
           close(fds[i].fd);
         } else if (welcomed_ && greeted_.insert(fds[i].fd).second) {
           Write(fds[i].fd, welcome_);  // the session has begun long since

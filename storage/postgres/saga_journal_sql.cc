@@ -163,15 +163,16 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
                   fmt::arg("id", t.id));
   sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
-  // What was set aside stands for longer than a lease.
+  // What was set aside is marked, and stands for longer than a lease.
   const int64_t aside = absl::ToInt64Microseconds(kSetAside);
   const std::string far =
-      "lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond'";
+      "lease_until > now() + 3 * {0}::bigint * interval '1 microsecond' AND (NOT needs_attention "
+      "OR lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond')";
   sql.far_leases =
       fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1", aside));
   sql.claim_expired = fmt::format(
       "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
-      "OR ($6::bool AND {far}) "
+      "OR ($6::bool AND ({far})) "
       "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
       "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED), "
       "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "

@@ -1,4 +1,4 @@
-// waybill sandbox set | show | books | restart
+// waybill sandbox set | show | decide | books | restart
 #include <map>
 #include <memory>
 #include <string>
@@ -39,6 +39,7 @@ ExitCode ShowBehaviours(const Context& context, const absl::StatusOr<sandbox_v1:
                {"late", Align::kRight},
                {"slow", Align::kRight},
                {"declined", Align::kRight},
+               {"pending", Align::kRight},
                {"latency"},
                {"only for"}});
   auto add = [&table](const char* target, const sandbox_v1::Behaviour& behaviour) {
@@ -46,11 +47,13 @@ ExitCode ShowBehaviours(const Context& context, const absl::StatusOr<sandbox_v1:
     if (behaviour.late_rate() > 0) late += fmt::format(" by {} ms", behaviour.late_ms());
     std::string slow = Percent(behaviour.slow_rate());
     if (behaviour.slow_rate() > 0) slow += fmt::format(" by {} ms", behaviour.late_ms());
+    std::string pending = Percent(behaviour.pending_rate());
+    if (behaviour.pending_rate() > 0) pending += fmt::format(" for {} ms", behaviour.pending_for_ms());
     std::string methods;
     for (const std::string& method : behaviour.methods()) methods += (methods.empty() ? "" : ", ") + method;
     table.Add({target, Percent(behaviour.unavailable_rate()), Percent(behaviour.lost_before_rate()),
-               Percent(behaviour.lost_after_rate()), late, slow, Percent(behaviour.decline_rate()), Latency(behaviour),
-               methods});
+               Percent(behaviour.lost_after_rate()), late, slow, Percent(behaviour.decline_rate()), pending,
+               Latency(behaviour), methods});
   };
   add("gateway", behaviours->gateway());
   add("dispatcher", behaviours->dispatcher());
@@ -66,6 +69,8 @@ struct SetArgs {
   double late = 0;
   double slow = 0;
   double decline = 0;
+  double pending = 0;
+  std::string pending_for = "1h";
   std::string p50 = "0s";
   std::string p99;
   std::string late_by = "0s";
@@ -85,6 +90,10 @@ absl::StatusOr<sandbox_v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
   behaviour.set_slow_rate(args.slow);
   behaviour.set_repetition(args.repetition);
   behaviour.set_decline_rate(args.decline);
+  behaviour.set_pending_rate(args.pending);
+  absl::StatusOr<absl::Duration> pending_for = ParseDuration(args.pending_for);
+  if (!pending_for.ok()) return pending_for.status();
+  behaviour.set_pending_for_ms(args.pending > 0 ? absl::ToInt64Milliseconds(*pending_for) : 0);
   absl::StatusOr<absl::Duration> p50 = ParseDuration(args.p50);
   if (!p50.ok()) return p50.status();
   absl::StatusOr<absl::Duration> p99 = args.p99.empty() ? p50 : ParseDuration(args.p99);
@@ -116,18 +125,66 @@ ExitCode Books(const Context& context, const std::string& order_id) {
                {"charged", Column::Align::kRight},
                {"refunds", Column::Align::kRight},
                {"refunded", Column::Align::kRight},
+               {"pending"},
                {"driver", Column::Align::kLeft, Column::Overflow::kCut}});
   for (const sandbox_v1::Books::Entry& entry : books->entries()) {
     if (context.json) {
       context.PrintLine(ToJson(entry));
     } else {
       table.Add({entry.idempotency_key(), std::to_string(entry.charges()), std::to_string(entry.charged_minor()),
-                 std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()), entry.driver_id()});
+                 std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()), entry.pending_token(),
+                 entry.driver_id()});
     }
   }
   if (!table.empty()) context.Print(table.Render(context.out));
   if (books->entries().empty()) context.Note("nothing in the books");
   return ExitCode::kOk;
+}
+
+struct DecideArgs {
+  std::string payment;
+  sandbox_v1::DecidePaymentRequest::Decision decision = sandbox_v1::DecidePaymentRequest::DECISION_UNSPECIFIED;
+};
+
+ExitCode Decide(const Context& context, const DecideArgs& args) {
+  sandbox_v1::DecidePaymentRequest request;
+  if (args.payment.find('/') == std::string::npos) {
+    request.set_token(args.payment);
+  } else {
+    request.set_idempotency_key(args.payment);
+  }
+  request.set_decision(args.decision);
+  absl::StatusOr<sandbox_v1::DecidePaymentResponse> decided =
+      Call<sandbox_v1::SandboxAdmin>(context, context.sandbox, &Sandbox::DecidePayment, request);
+  if (!decided.ok()) return FailSandbox(context, decided.status());
+  if (context.json) {
+    context.PrintLine(ToJson(*decided));
+  } else {
+    context.Note(fmt::format("decided: {}", decided->idempotency_key()));
+  }
+  return ExitCode::kOk;
+}
+
+void AddDecide(CLI::App& group, Context& context) {
+  auto args = std::make_shared<DecideArgs>();
+  CLI::App* command = group.add_subcommand("decide", "Decide a charge that was answered pending");
+  command->add_option("payment", args->payment, "The charge's token, or its key")->required()->type_name("TOKEN");
+  command->add_option("decision", args->decision, "What becomes of it: approved or declined")
+      ->required()
+      ->transform(CLI::CheckedTransformer(std::map<std::string, sandbox_v1::DecidePaymentRequest::Decision>{
+                                              {"approved", sandbox_v1::DecidePaymentRequest::APPROVED},
+                                              {"declined", sandbox_v1::DecidePaymentRequest::DECLINED}})
+                      .description(""))
+      ->type_name("approved|declined");
+  command->footer(
+      "Examples:\n"
+      "  waybill sandbox decide pi_42 approved\n"
+      "  waybill sandbox decide 01939f6e-0000-7000-8000-000000000001/charge_payment declined\n"
+      "\n"
+      "`waybill sandbox books` names the tokens. The sandbox tells nobody: Waybill asks again when it is signalled, or "
+      "when\n"
+      "--pending-for is over.");
+  command->callback([&context, args] { context.run = [&context, args] { return Decide(context, *args); }; });
 }
 
 void AddSet(CLI::App& group, Context& context) {
@@ -145,6 +202,10 @@ void AddSet(CLI::App& group, Context& context) {
   share("--late", args->late, "Calls done, answered late");
   share("--slow", args->slow, "Calls done only after --late-by, and then answered");
   share("--decline", args->decline, "Charges declined; dispatcher: no driver");
+  share("--pending", args->pending, "Charges to be decided later, see `waybill sandbox decide`");
+  command->add_option("--pending-for", args->pending_for, "After how long a pending charge is approved by itself")
+      ->capture_default_str()
+      ->type_name("DURATION");
   command->add_option("--late-by", args->late_by, "How late late and slow calls are")->type_name("DURATION");
   command
       ->add_option("--repetition", args->repetition,
@@ -168,6 +229,7 @@ void AddSet(CLI::App& group, Context& context) {
       "  waybill sandbox set --target gateway --lost-after 0.1 --latency 5ms --latency-p99 80ms\n"
       "  waybill sandbox set --target gateway --unavailable 1 --method Refund   # refunds keep failing\n"
       "  waybill sandbox set --target gateway --slow 1 --late-by 3s             # charges land after the timeout\n"
+      "  waybill sandbox set --target gateway --pending 1                       # every payer takes his time\n"
       "  waybill sandbox set                                                    # well-behaved again\n"
       "\n"
       "A SHARE is of all calls, 0 to 1. Shares are drawn in the order above; the first that hits decides.");
@@ -195,6 +257,8 @@ void AddSandboxCommands(CLI::App& app, Context& context) {
                                                                     sandbox_v1::GetBehavioursRequest()));
     };
   });
+
+  AddDecide(*group, context);
 
   auto order_id = std::make_shared<std::string>();
   CLI::App* books = group->add_subcommand("books", "Show what its append-only log says, key by key");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_replace.h"
 #include "cli/money.h"
 #include "cli/table.h"
 #include "cli/values.h"
@@ -52,6 +54,16 @@ std::string Title(std::string_view what, const std::string& id, const std::strin
                      Paint(Printable(state), StyleOf(state), terminal));
 }
 
+// For a command that people copy into a shell. A participant chose the word, so it may be anything that is visible.
+std::string ShellWord(const std::string& word) {
+  auto is_plain = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           std::string_view("_-./:@%+,").find(c) != std::string_view::npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) return word;
+  return fmt::format("'{}'", absl::StrReplaceAll(word, {{"'", "'\\''"}}));
+}
+
 std::string Attention(bool needs_attention) { return needs_attention ? "yes" : ""; }
 
 }  // namespace
@@ -62,13 +74,14 @@ Style StyleOf(std::string_view state_or_outcome) {
     Style style;
   };
   constexpr Row kStyles[] = {
-      {"CONFIRMED", Style::kGood},  {"COMPLETED", Style::kGood},       {"SUCCEEDED", Style::kGood},
-      {"CLOSED", Style::kGood},     {"succeeded", Style::kGood},       {"closed", Style::kGood},
-      {"undone", Style::kGood},     {"FAILED", Style::kBad},           {"COMPENSATED", Style::kBad},
-      {"rejected", Style::kBad},    {"undo_failed", Style::kBad},      {"needs_attention", Style::kBad},
-      {"PENDING", Style::kWaiting}, {"COMPENSATING", Style::kWaiting}, {"RUNNING", Style::kWaiting},
-      {"unknown", Style::kWaiting}, {"recovered", Style::kWaiting},    {"CANCELLED", Style::kFaint},
-      {"RESOLVED", Style::kFaint},  {"cancelled", Style::kFaint},      {"resolved", Style::kFaint},
+      {"CONFIRMED", Style::kGood},    {"COMPLETED", Style::kGood},       {"SUCCEEDED", Style::kGood},
+      {"CLOSED", Style::kGood},       {"succeeded", Style::kGood},       {"closed", Style::kGood},
+      {"undone", Style::kGood},       {"FAILED", Style::kBad},           {"COMPENSATED", Style::kBad},
+      {"rejected", Style::kBad},      {"undo_failed", Style::kBad},      {"needs_attention", Style::kBad},
+      {"PENDING", Style::kWaiting},   {"COMPENSATING", Style::kWaiting}, {"RUNNING", Style::kWaiting},
+      {"unknown", Style::kWaiting},   {"recovered", Style::kWaiting},    {"waiting", Style::kWaiting},
+      {"signalled", Style::kWaiting}, {"CANCELLED", Style::kFaint},      {"RESOLVED", Style::kFaint},
+      {"cancelled", Style::kFaint},   {"resolved", Style::kFaint},
   };
   for (const Row& row : kStyles) {
     if (row.name == state_or_outcome) return row.style;
@@ -196,6 +209,10 @@ std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& ter
                   "{} holds it until {} ({})", saga.owner.empty() ? "nobody" : saga.owner, ShowTime(*saga.lease_until),
                   *saga.lease_until > now ? Ago(*saga.lease_until, now) : "expired " + Ago(*saga.lease_until, now)));
   }
+  if (saga.wait) {
+    facts.Add("waits for", fmt::format("a signal of its {} with the token {}, until {} ({})", saga.wait->action,
+                                       saga.wait->token, ShowTime(saga.wait->until), Ago(saga.wait->until, now)));
+  }
   facts.Add("epoch", std::to_string(saga.epoch));
   facts.Add("created", fmt::format("{} ({})", ShowTime(saga.created), Ago(saga.created, now)));
   facts.Add("updated", fmt::format("{} ({})", ShowTime(saga.updated), Ago(saga.updated, now)));
@@ -204,8 +221,16 @@ std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& ter
 
   std::string out = Title("saga", saga.id, saga.state, terminal) + facts.Render(terminal);
   if (!saga.log.empty()) out += "\n" + RenderLog(saga.log, terminal);
+  const std::string id = Printable(saga.id);
+  if (saga.wait) {
+    out += fmt::format(
+        "\nNobody drives it meanwhile. To say by hand what became of it:\n"
+        "waybill saga signal {} --step {}{} --token={} --outcome OUTCOME\n",
+        id, Printable(ShellWord(saga.wait->step)),
+        saga.wait->action == "do" ? "" : " --action " + Printable(ShellWord(saga.wait->action)),
+        Printable(ShellWord(saga.wait->token)));
+  }
   if (saga.needs_attention) {
-    std::string id = Printable(saga.id);
     out += fmt::format("\nIt is still being retried. To try now: waybill saga retry {}\n", id);
     out += fmt::format("To end it by hand: waybill saga resolve {} --reason TEXT\n", id);
   }
@@ -219,12 +244,14 @@ std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, cons
                {"attempt", Align::kRight},
                {"attention"},
                {"age", Align::kRight},
+               {"wakes"},
                {"owner", Align::kLeft, Overflow::kCut},
                {"why", Align::kLeft, Overflow::kCut}});
   for (const SagaView& saga : sagas) {
     table.Add({saga.id, Cell(saga.state, StyleOf(saga.state)), saga.step,
                saga.step.empty() ? "" : std::to_string(saga.attempt),
-               Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created), saga.owner,
+               Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created),
+               saga.wait ? Ago(saga.wait->until, now) : "", saga.owner,
                Reason(saga.failure_reason, saga.failure_detail)});
   }
   return table.Render(terminal);

@@ -53,6 +53,14 @@ struct OrderView {
   std::vector<LogLine> log;
 };
 
+// What nobody drives meanwhile waits for.
+struct WaitView {
+  std::string step;
+  std::string action;  // "do", "undo", "close"
+  std::string token;
+  absl::Time until;
+};
+
 struct SagaView {
   std::string id;
   std::string state;
@@ -64,6 +72,7 @@ struct SagaView {
   std::string owner;
   int64_t epoch = 0;
   std::optional<absl::Time> lease_until;
+  std::optional<WaitView> wait;
   absl::Time created;
   absl::Time updated;
   std::string traceparent;
@@ -79,7 +88,7 @@ std::string RenderOrders(const std::vector<OrderView>& orders, absl::Time now, c
 // The sentence alone.
 std::string Verdict(const OrderView& order);
 
-// Facts with the lease, the log, and what an operator can do.
+// Facts with the lease or the wait, the log, and what an operator can do.
 std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& terminal);
 std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, const Terminal& terminal);
 

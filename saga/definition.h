@@ -11,6 +11,7 @@
 
 #include <cassert>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,28 +20,11 @@
 #include "absl/functional/any_invocable.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
+#include "saga/outcome.h"
 #include "saga/record.h"
 #include "saga/retry_policy.h"
 
 namespace waybill::saga {
-
-// What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is
-// neither success nor failure.
-struct Outcome {
-  enum class Kind { kSucceeded, kRejected, kUnknown };
-  Kind kind = Kind::kUnknown;
-  std::string reason;    // machine-readable, for what did not succeed
-  std::string detail;    // for people; goes to the log
-  bool give_up = false;  // kUnknown only: do not spend the rest of the retry budget
-
-  static Outcome Succeeded(std::string detail = "") { return {Kind::kSucceeded, "", std::move(detail), false}; }
-  static Outcome Rejected(std::string reason, std::string detail = "") {
-    return {Kind::kRejected, std::move(reason), std::move(detail), false};
-  }
-  static Outcome Unknown(std::string reason, std::string detail = "", bool give_up = false) {
-    return {Kind::kUnknown, std::move(reason), std::move(detail), give_up};
-  }
-};
 
 // One call to a participant.
 struct Attempt {
@@ -66,10 +50,13 @@ struct AnyAction {
   std::function<void(const Attempt&, Record&, OutcomeCallback done)> call;
   bool journaled = false;
   std::function<void(Record&)> claim_lost;
+  std::function<std::optional<Outcome>(Outcome, Record&)> signalled;
 };
 
 // Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
-// once, on any thread, perhaps at once, and not later than the attempt's deadline.
+// once, on any thread, perhaps at once, and not later than the attempt's deadline. What takes longer, it answers with
+// Outcome::Later: then nobody drives the saga until somebody signals what became of it, or until the time is over. So
+// does what undoes or closes.
 //
 // Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a
 // step whose outcome is unknown, and a call that arrives late must then have no effect.
@@ -82,6 +69,9 @@ struct Action {
   // Takes what the call claimed out of the payload again, since the journal gave the claim to another saga; null:
   // nothing is there to take out.
   std::function<void(P&)> claim_lost;
+  // Takes into the payload what a signal says of a call that was answered Later, and answers what to make of it.
+  // nullopt: the participant knows better, so the call is repeated at once. Null: it is taken as it is.
+  std::function<std::optional<Outcome>(Outcome, P&)> signalled;
 
   operator AnyAction() const {  // NOLINT(google-explicit-constructor): it is one
     AnyAction any;
@@ -92,6 +82,11 @@ struct Action {
       };
     }
     if (claim_lost) any.claim_lost = [typed = claim_lost](Record& record) { typed(As<P>(record).payload); };
+    if (signalled) {
+      any.signalled = [typed = signalled](Outcome outcome, Record& record) {
+        return typed(std::move(outcome), As<P>(record).payload);
+      };
+    }
     return any;
   }
 };

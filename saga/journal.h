@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "absl/time/time.h"
 #include "domain/reasons.h"
 #include "runtime/ids.h"
+#include "saga/outcome.h"
 #include "saga/record.h"
 
 namespace waybill::saga {
@@ -33,6 +35,11 @@ struct Write {
   const Record* record = nullptr;
   std::span<const LogEntry> log;  // at least one; the last one's seq is record->seq
   int64_t expected_seq = 0;
+  // For a record that waits, set before `done`: what has been said of that already, if anything has. Then it keeps its
+  // lease and does not wait. Null: the record does not wait.
+  std::optional<KeptSignal>* signal = nullptr;
+  // The signal that this write acts on, which is kept no longer; 0: none.
+  int64_t acts_on = 0;
 };
 
 // The reason of a status with which a journal refuses a write for good: nothing of it was written, and the same write
@@ -47,6 +54,7 @@ enum class WriteResult {
 
 enum class ClaimMode {
   kExpired,   // only when no live lease is in the way
+  kWoken,     // only one that waited, and has been signalled or has waited long enough
   kTakeOver,  // in any case: the raised epoch fences the present owner
 };
 
@@ -59,6 +67,9 @@ enum class Gap : uint8_t {
 };
 // Not OK: the answer to what was just done is lost. A write is then repeated; a claim fails with this.
 using GapHook = std::function<absl::Status(Gap)>;
+
+// Signals that are kept for one saga.
+inline constexpr int kSignalsMax = 16;
 
 // What a claim holds: one saga under one epoch.
 struct Held {
@@ -84,20 +95,25 @@ class Journal {
   // very saga since. RESOURCE_EXHAUSTED: the queue is full.
   virtual void Begin(const Record& record, BeginDone done) = 0;
 
-  // Also renews the lease; when the new state is not unfinished, ends it. kApplied only for this very call: another
-  // write, even of the same record, is told apart.
+  // Also renews the lease; when the new state is not unfinished, or the record waits, ends it. kApplied only for this
+  // very call: another write, even of the same record, is told apart.
   virtual void Advance(const Write& write, AdvanceDone done) = 0;
 
   // --- Synchronous; they block on the store. A claimed record is as of that very claim: its epoch is the one that this
   // claim made, which no other claim ever has, and everything that was written before is in it.
 
   // Claims up to `limit` unfinished sagas whose lease has expired, or that this instance held in an earlier life
-  // (`own`). Never waits for rows that another process is working on.
+  // (`own`), or that waited and have been signalled or have waited long enough. Never waits for rows that another
+  // process is working on.
   virtual absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) = 0;
 
   // Claims one saga for this owner and raises its epoch. Terminal sagas are answered as they are, unclaimed. NOT_FOUND;
   // FAILED_PRECONDITION (reason SAGA_LEASED) when a live lease is in the way.
   virtual absl::StatusOr<std::unique_ptr<Record>> Claim(const Uuid& id, ClaimMode mode) = 0;
+
+  // Makes durable what is said to a saga. NOT_FOUND SAGA_NOT_FOUND; RESOURCE_EXHAUSTED QUEUE_FULL when kSignalsMax are
+  // kept for it.
+  virtual absl::StatusOr<SignalResult> AddSignal(const Uuid& id, const Signal& signal) = 0;
 
   // Extends the lease of those that are still ours; answers the ones that are not. Waits neither for the calls above
   // nor for rows that another process is working on. One caller at a time.

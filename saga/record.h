@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,6 +13,7 @@
 
 #include "absl/time/time.h"
 #include "runtime/ids.h"
+#include "saga/outcome.h"
 #include "saga/state.h"
 
 namespace waybill::saga {
@@ -37,6 +39,13 @@ struct Header {
   bool needs_attention = false;
   Failure failure;
   std::string traceparent;  // W3C trace context of the call that started it; may be empty
+  // What it waits for (WaitName), and until when; empty: nothing. Nobody drives it meanwhile. It stays until the next
+  // write, so that whoever claims it knows what was waited for.
+  std::string waits_for;
+  absl::Time wakes_at;
+  bool woken = false;  // wakes_at was over when it was read, by the journal's clock
+  // What has been said of that, as of the claim that handed the record out.
+  std::optional<KeptSignal> signal;
   absl::Time created_at;
   absl::Time updated_at;
 };
@@ -106,7 +115,10 @@ enum class LogOutcome : uint8_t {
   kNeedsAttention,  // undoing or closing has failed many times, or the store refused a write
   kClosed,          // of the saga: can no longer be turned back; of a step: it was told so
   kResolved,
+  kWaiting,    // the step answered Later
+  kSignalled,  // what it waited for was said, and is asked for once more
 };
+inline constexpr LogOutcome kLastLogOutcome = LogOutcome::kSignalled;
 std::string_view Name(LogOutcome outcome);
 
 struct LogEntry {

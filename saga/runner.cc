@@ -25,9 +25,28 @@ absl::Status ShuttingDown() {
 
 absl::Status NoRoom() { return domain::QueueFull("too many unfinished sagas", absl::Seconds(1)); }
 
+void CleanOutcome(Outcome& outcome) {
+  outcome.reason = CleanText(std::move(outcome.reason), kReasonBytesMax);
+  outcome.detail = CleanText(std::move(outcome.detail), kDetailBytesMax);
+  if (outcome.kind != Outcome::Kind::kLater) return;
+  const bool finite = outcome.until != absl::InfinitePast() && outcome.until != absl::InfiniteFuture();
+  if (!IsToken(outcome.token) || !finite) {
+    outcome = Outcome::Unknown("BAD_TOKEN", "the participant's token or latest time is none");
+  }
+}
+
 std::string Explain(const Outcome& outcome) {
   if (outcome.detail.empty()) return outcome.reason;
   return fmt::format("{}: {}", outcome.reason, outcome.detail);
+}
+
+// Of a signal: "rejected: CARD_DECLINED: ada: ticket 812".
+std::string Said(const Outcome& outcome) {
+  std::string text(Name(outcome.kind));
+  for (const std::string* part : {&outcome.reason, &outcome.detail}) {
+    if (!part->empty()) text += fmt::format(": {}", *part);
+  }
+  return text;
 }
 
 }  // namespace
@@ -118,6 +137,30 @@ void Runner::Direct(const Uuid& id, Directive directive, Prepare prepare, Settle
   Adopt(std::move(execution));
 }
 
+absl::StatusOr<SignalResult> Runner::AddSignal(const Uuid& id, Signal signal) {
+  const Outcome::Kind kind = signal.outcome.kind;
+  if (!IsToken(signal.token)) return domain::BadField("token", "has to be 1-128 visible ASCII characters");
+  if (!IsToken(signal.step)) return domain::BadField("step", "has to be 1-128 visible ASCII characters");
+  if (kind == Outcome::Kind::kLater) return domain::BadField("outcome", "has to be succeeded, rejected or unknown");
+  CleanOutcome(signal.outcome);
+  if (kind != Outcome::Kind::kSucceeded && signal.outcome.reason.empty()) {
+    return domain::BadField("reason", "has to say why it has not succeeded");
+  }
+  signal.outcome.give_up = false;  // how often it is tried is the definition's word
+  absl::StatusOr<SignalResult> result = journal_.AddSignal(id, signal);
+  if (!result.ok() || *result != SignalResult::kWoken) return result;
+  WAYBILL_FAILPOINT("signal.after_commit");
+  // Whatever comes in between from here on, somebody's recovery finds it.
+  if (stopped_ || room() == 0) return result;
+  absl::StatusOr<std::unique_ptr<Record>> claimed = journal_.Claim(id, ClaimMode::kWoken);
+  if (!claimed.ok() || !IsUnfinished((*claimed)->state)) return result;
+  const Definition* definition = DefinitionOf(**claimed);
+  auto execution = std::make_shared<Execution>(definition, *std::move(claimed));
+  execution->persisted_seq = execution->record->seq;
+  Adopt(std::move(execution));
+  return result;
+}
+
 absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
   const size_t in_flight = recovered_in_flight();
   if (in_flight >= in_flight_max) return size_t{0};
@@ -129,7 +172,7 @@ absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
     auto execution = std::make_shared<Execution>(definition, std::move(record));
     execution->persisted_seq = execution->record->seq;
     execution->recovered = true;
-    observer_.OnRecovered(*execution->record);
+    if (!execution->record->woken) observer_.OnRecovered(*execution->record);
     Adopt(std::move(execution));
   }
   return claimed->size();
@@ -225,6 +268,16 @@ void Runner::Adopt(ExecutionPtr execution) {
     return;
   }
   e.in_doubt = e.record->state == State::kRunning;
+  // An older version may have gone on with it and left behind what it waited for.
+  const std::optional<Wait> wait = ParseWaitName(e.record->waits_for);
+  const bool waits = wait && wait->step == e.step().name && wait->direction == DirectionOf(e.record->state);
+  if (waits && (e.record->signal || e.record->woken)) {
+    Command command = e.record->signal
+                          ? AfterSignal(e, *std::move(e.record->signal))
+                          : AfterWait(e, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it"));
+    Drive(std::move(execution), command);
+    return;
+  }
   AddLog(e, LogOutcome::kRecovered, "", fmt::format("epoch {}", e.record->epoch));
   Command command = Move(e, Event::kRecovered);
   Drive(std::move(execution), command);
@@ -279,6 +332,14 @@ Command Runner::Resume(const Execution& e) {
   }
 }
 
+Direction Runner::DirectionOf(State state) {
+  return state == State::kRunning ? Direction::kDo : state == State::kClosing ? Direction::kClose : Direction::kUndo;
+}
+
+const AnyAction& Runner::ActionOf(const Step& step, Direction direction) {
+  return direction == Direction::kDo ? step.does : direction == Direction::kUndo ? step.undone_by : step.closed_by;
+}
+
 Command Runner::TakePending(Execution& e, Command command) {
   while (true) {
     std::optional<Pending> asked;
@@ -290,6 +351,12 @@ Command Runner::TakePending(Execution& e, Command command) {
     }
     State before = e.record->state;
     absl::Status applied = Apply(e, *asked);
+    if (applied.ok() && command == Command::kWait && asked->directive.kind == Directive::Kind::kRetry) {
+      // It may be waiting already, without a lease: this write takes it up again, if nobody else has.
+      e.must_flush = true;
+      AddLog(e, LogOutcome::kRecovered, "", "asked to retry");
+      command = Move(e, Event::kRecovered);
+    }
     if (e.record->state != before) command = IsUnfinished(e.record->state) ? Resume(e) : Command::kSettle;
     Answer(e, *asked, applied);
     if (applied.ok() && e.before_claim) {
@@ -362,12 +429,8 @@ void Runner::Drive(ExecutionPtr execution, Command command) {
     case Command::kUndoStep:
     case Command::kCloseStep: {
       const Step& step = e.step();
-      const Direction direction = command == Command::kDoStep     ? Direction::kDo
-                                  : command == Command::kUndoStep ? Direction::kUndo
-                                                                  : Direction::kClose;
-      const AnyAction& action = direction == Direction::kDo     ? step.does
-                                : direction == Direction::kUndo ? step.undone_by
-                                                                : step.closed_by;
+      const Direction direction = DirectionOf(e.record->state);
+      const AnyAction& action = ActionOf(step, direction);
       if (direction != Direction::kDo && !action.call) {
         Drive(std::move(execution), direction == Direction::kUndo ? StepUndone(e) : StepClosed(e));
       } else if (e.must_flush && !action.journaled && !WAYBILL_FAULT("act_before_persist")) {
@@ -384,26 +447,30 @@ void Runner::Drive(ExecutionPtr execution, Command command) {
         BackOff(std::move(execution));
       }
       return;
+    case Command::kWait:
     case Command::kSettle:
       if (e.must_flush) {
         Flush(std::move(execution), command);
       } else {
-        Settle(std::move(execution));
+        Settle(std::move(execution), command);
       }
       return;
   }
+}
+
+// The first of several journaled calls that share a commit; of the others, the one that the next commit is about.
+void Runner::SetCheckpoint(Execution& e, const AnyAction& action) {
+  if (e.before_claim && e.before_claim->journaled) return;
+  e.before_claim = {e.record->state, e.record->step,      e.record->attempt, e.record->seq,
+                    e.log.size(),    e.record->effects(), action.journaled};
+  e.after_claim.clear();
 }
 
 void Runner::Call(ExecutionPtr execution, const Step& step, const AnyAction& action, Direction direction) {
   Execution& e = *execution;
   const bool doing = direction == Direction::kDo;
   if (stopped_) return LetGo(execution, ShuttingDown());
-  // The first of several journaled calls that share a commit; of the others, the one that the next commit is about.
-  if (doing && (!e.before_claim || !e.before_claim->journaled)) {
-    e.before_claim = {e.record->state, e.record->step,      e.record->attempt, e.record->seq,
-                      e.log.size(),    e.record->effects(), action.journaled};
-    e.after_claim.clear();
-  }
+  if (doing) SetCheckpoint(e, action);
   Attempt attempt;
   attempt.saga_id = e.record->id;
   attempt.step = step.name;
@@ -421,16 +488,64 @@ void Runner::Call(ExecutionPtr execution, const Step& step, const AnyAction& act
               [this, execution = std::move(execution), &step, direction, started](Outcome outcome) mutable {
                 observer_.OnAttempt(step.name, direction, outcome.kind, clock_.Steady() - started);
                 // A participant's words, which nobody has looked at.
-                outcome.reason = CleanText(std::move(outcome.reason), kReasonBytesMax);
-                outcome.detail = CleanText(std::move(outcome.detail), kDetailBytesMax);
+                CleanOutcome(outcome);
+                if (outcome.kind == Outcome::Kind::kLater && ActionOf(step, direction).journaled) {
+                  outcome = Outcome::Unknown("BAD_TOKEN", "what has no effect outside has nothing to wait for");
+                }
                 Command command = After(*execution, step, direction, std::move(outcome));
                 Drive(std::move(execution), command);
               });
 }
 
 Command Runner::After(Execution& e, const Step& step, Direction direction, Outcome outcome) {
+  if (outcome.kind == Outcome::Kind::kLater) return AfterLater(e, step, std::move(outcome));
   if (direction == Direction::kDo) return AfterDo(e, step, std::move(outcome));
   return AfterLasting(e, step, direction, std::move(outcome));
+}
+
+Command Runner::AfterLater(Execution& e, const Step& step, Outcome outcome) {
+  if (e.record->state == State::kRunning && e.record->attempt > step.retry.attempts_max) {
+    return AfterDo(e, step, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it", /*give_up=*/true));
+  }
+  e.must_flush = true;
+  e.in_doubt = e.record->state == State::kRunning;  // it may yet have an effect
+  AddLog(e, LogOutcome::kWaiting, step.name,
+         fmt::format("for {} until {}{}{}", outcome.token,
+                     absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", outcome.until, absl::UTCTimeZone()),
+                     outcome.detail.empty() ? "" : ": ", outcome.detail));
+  Command command = Move(e, Event::kStepLater);
+  e.record->waits_for = WaitName(step.name, DirectionOf(e.record->state), outcome.token);
+  e.record->wakes_at = outcome.until;
+  return command;
+}
+
+Command Runner::AfterSignal(Execution& e, KeptSignal signal) {
+  const Step& step = e.step();
+  const AnyAction& action = ActionOf(step, DirectionOf(e.record->state));
+  e.acts_on = signal.id;
+  if (!action.signalled || signal.outcome.kind == Outcome::Kind::kUnknown) {
+    return AfterWait(e, std::move(signal.outcome));
+  }
+  if (e.record->state == State::kRunning) SetCheckpoint(e, action);
+  std::string said = Said(signal.outcome);
+  std::optional<Outcome> taken = action.signalled(std::move(signal.outcome), *e.record);
+  if (taken) {
+    CleanOutcome(*taken);
+    return AfterWait(e, *std::move(taken));
+  }
+  e.must_flush = true;
+  AddLog(e, LogOutcome::kSignalled, step.name, std::move(said));
+  return Move(e, Event::kRecovered);
+}
+
+Command Runner::AfterWait(Execution& e, Outcome outcome) {
+  const Step& step = e.step();
+  // How long it waits is the participant's word, so only the number of its attempts counts; and the last word is its
+  // own: it is asked once more after the last wait.
+  if (outcome.kind == Outcome::Kind::kUnknown && e.record->state == State::kRunning) {
+    return TryAgain(e, step, outcome);
+  }
+  return After(e, step, DirectionOf(e.record->state), std::move(outcome));
 }
 
 Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
@@ -462,18 +577,27 @@ Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
       --at.step;
       return Move(e, Event::kStepRejected);
     case Outcome::Kind::kUnknown:
+      if (!outcome.give_up && (at.attempt < step.retry.attempts_max || TimeLeft(e, step) > absl::ZeroDuration())) {
+        return TryAgain(e, step, outcome);
+      }
       AddLog(e, LogOutcome::kUnknown, step.name, Explain(outcome));
       e.in_doubt = true;
-      if (!outcome.give_up && (at.attempt < step.retry.attempts_max || TimeLeft(e, step) > absl::ZeroDuration())) {
-        ++at.attempt;
-        observer_.OnRetry(step.name, Direction::kDo);
-        return Move(e, Event::kStepUnknown);
-      }
       at.failure = {std::move(outcome.reason), std::move(outcome.detail)};
       at.attempt = 1;
       return Move(e, Event::kBudgetSpent);
+    case Outcome::Kind::kLater:  // see AfterLater
+      break;
   }
   return Command::kSettle;
+}
+
+Command Runner::TryAgain(Execution& e, const Step& step, const Outcome& unknown) {
+  e.must_flush = true;
+  AddLog(e, LogOutcome::kUnknown, step.name, Explain(unknown));
+  e.in_doubt = true;
+  ++e.record->attempt;
+  observer_.OnRetry(step.name, Direction::kDo);
+  return Move(e, Event::kStepUnknown);
 }
 
 absl::Duration Runner::TimeLeft(const Execution& e, const Step& step) const {
@@ -538,6 +662,8 @@ Command Runner::Move(Execution& e, Event event) {
   std::optional<Transition> row = FindTransition(e.record->state, event);
   if (!row) std::abort();  // the runner asked for what the table does not allow: a bug, and money is at stake
   e.record->state = row->to;
+  e.record->waits_for.clear();
+  e.record->signal.reset();
   for (LogEntry& entry : e.log) entry.state = row->to;
   return row->command;
 }
@@ -559,7 +685,8 @@ void Runner::Flush(ExecutionPtr execution, Command command) {
   if (stopped_) return LetGo(execution, ShuttingDown());
   e.record->updated_at = e.log.back().at;
   e.asked_at = clock_.Steady();
-  Write write{e.record.get(), e.log, e.persisted_seq};
+  e.signal.reset();
+  Write write{e.record.get(), e.log, e.persisted_seq, command == Command::kWait ? &e.signal : nullptr, e.acts_on};
   journal_.Advance(write,
                    [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
                      OnFlushed(std::move(execution), command, std::move(result));
@@ -583,6 +710,7 @@ void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<W
       e.must_flush = false;
       e.conflicts = 0;
       e.refused = false;
+      e.acts_on = 0;
       e.before_claim.reset();
       e.after_claim.clear();
       e.record->set_effects({});
@@ -593,6 +721,7 @@ void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<W
       e.wrote = true;
       observer_.OnTransition(*e.record);
       if (e.record->state == State::kClosing) TellWaiters(e, e.record.get());
+      if (command == Command::kWait && e.signal) command = AfterSignal(e, *std::move(e.signal));
       Drive(std::move(execution), command);
       return;
     case WriteResult::kFenced:
@@ -638,9 +767,7 @@ void Runner::OnRefused(ExecutionPtr execution, const absl::Status& why) {
   if (!e.record->needs_attention) AddLog(e, LogOutcome::kNeedsAttention, step.name, what);
   e.record->needs_attention = true;
   Outcome outcome = Outcome::Unknown(std::string(kStoreRefused), std::move(what));
-  const Direction direction = e.record->state == State::kRunning   ? Direction::kDo
-                              : e.record->state == State::kClosing ? Direction::kClose
-                                                                   : Direction::kUndo;
+  const Direction direction = DirectionOf(e.record->state);
   Command command = After(e, step, direction, std::move(outcome));
   e.must_flush = !e.log.empty();
   if (refused_again) {
@@ -667,6 +794,7 @@ Command Runner::GoBackBeforeClaim(Execution& e) {
   e.record->attempt = e.before_claim->attempt;
   e.record->seq = e.before_claim->seq;
   e.record->failure = {};
+  e.record->waits_for.clear();
   e.record->set_effects(e.before_claim->effects);
   for (size_t i = static_cast<size_t>(e.record->step); i < e.definition->steps.size(); ++i) {
     if (auto& claim_lost = e.definition->steps[i].does.claim_lost) claim_lost(*e.record);
@@ -737,21 +865,25 @@ void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
   if (stopping && Unpark(execution)) LetGo(execution, ShuttingDown());
 }
 
-void Runner::Settle(ExecutionPtr execution) {
+void Runner::Settle(ExecutionPtr execution, Command command) {
   Execution& e = *execution;
   std::vector<Settled> settled;
   {
     std::unique_lock lock(e.mutex);
-    if (!e.pending.empty()) {  // asked just now, of a saga that has succeeded
+    if (!e.pending.empty()) {  // asked just now, of a saga that has succeeded, or waits
       lock.unlock();
-      Drive(std::move(execution), Command::kSettle);
+      Drive(std::move(execution), command);
       return;
     }
     e.ended = true;
     settled.swap(e.settled);
   }
   Remove(execution);
-  if (e.wrote) observer_.OnSettled(*e.record, Age(e));
+  if (command == Command::kWait) {
+    observer_.OnWaiting(*e.record);
+  } else if (e.wrote) {
+    observer_.OnSettled(*e.record, Age(e));
+  }
   for (Settled& waiter : settled) waiter(e.record.get());
 }
 

@@ -32,13 +32,11 @@
 #include "runtime/scheduler.h"
 #include "saga/definition.h"
 #include "saga/journal.h"
+#include "saga/outcome.h"
 #include "saga/record.h"
 #include "saga/state.h"
 
 namespace waybill::saga {
-
-// Which of a step's actions is called.
-enum class Direction { kDo, kUndo, kClose };
 
 // What a runner tells the world; called on the saga's own path, so it must be quick and must not block.
 class Observer {
@@ -48,6 +46,7 @@ class Observer {
   virtual void OnRetry(std::string_view step, Direction direction) {}
   virtual void OnTransition(const Header& header) {}  // after every journal write
   virtual void OnSettled(const Header& header, absl::Duration age) {}
+  virtual void OnWaiting(const Header& header) {}  // it is durable, and this process drives it no longer
   virtual void OnNeedsAttention(const Header& header) {}
   virtual void OnRecovered(const Header& header) {}
   virtual void OnFenced(const Header& header) {}
@@ -85,8 +84,8 @@ class Runner {
  public:
   using Begun = absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Record>> existing)>;
   // Called exactly once: with the record where the saga came to rest, or as soon as it is durable that it is being
-  // closed (valid during the call only), or with why this process stopped driving it: ABORTED SAGA_TAKEN_OVER,
-  // UNAVAILABLE.
+  // closed or that it waits (valid during the call only), or with why this process stopped driving it: ABORTED
+  // SAGA_TAKEN_OVER, UNAVAILABLE.
   using Settled = absl::AnyInvocable<void(absl::StatusOr<const Record*>)>;
   // Lets a directive add to the books in the same commit.
   using Prepare = std::function<void(Record&)>;
@@ -111,11 +110,16 @@ class Runner {
   // what it would begin to drive. `prepare` runs when the directive takes effect.
   void Direct(const Uuid& id, Directive directive, Prepare prepare, Settled settled);
 
+  // Makes durable what is said to a saga, and goes on with it here if it waited for that. Blocks on the journal.
+  // NOT_FOUND SAGA_NOT_FOUND, INVALID_ARGUMENT for what can be no signal.
+  absl::StatusOr<SignalResult> AddSignal(const Uuid& id, Signal signal);
+
   static constexpr size_t kClaimMax = 512;
 
-  // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life) and continues them, as
-  // long as fewer than `in_flight_max` recovered ones are running, and at most kClaimMax at once. Whoever asks sees to
-  // it that there is room. Blocks on the journal; returns how many it claimed.
+  // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life), and those that waited
+  // for what has been said, or long enough, and continues them, as long as fewer than `in_flight_max` recovered ones
+  // are running, and at most kClaimMax at once. Whoever asks sees to it that there is room. Blocks on the journal;
+  // returns how many it claimed.
   absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max);
 
   // Extends the leases that have used up a third of their time. Blocks on the journal, so it is for a thread of its
@@ -156,7 +160,9 @@ class Runner {
     const Held held;
 
     std::unique_ptr<Record> record;
-    std::vector<LogEntry> log;  // not yet in the journal
+    std::vector<LogEntry> log;         // not yet in the journal
+    std::optional<KeptSignal> signal;  // of what it is about to wait for, known since that was written
+    int64_t acts_on = 0;               // the signal that the next write acts on
     int64_t persisted_seq = 0;
     bool must_flush = false;
     int conflicts = 0;
@@ -220,6 +226,8 @@ class Runner {
 
   // What to do with one that is unfinished.
   static Command Resume(const Execution& e);
+  static Direction DirectionOf(State state);
+  static const AnyAction& ActionOf(const Step& step, Direction direction);
 
   // Carries out what was asked meanwhile. Returns the command to go on with.
   Command TakePending(Execution& e, Command command);
@@ -231,10 +239,17 @@ class Runner {
   // --- Driving.
 
   void Drive(ExecutionPtr execution, Command command);
+  static void SetCheckpoint(Execution& e, const AnyAction& action);
   void Call(ExecutionPtr execution, const Step& step, const AnyAction& action, Direction direction);
   Command After(Execution& e, const Step& step, Direction direction, Outcome outcome);
   Command AfterDo(Execution& e, const Step& step, Outcome outcome);
+  Command TryAgain(Execution& e, const Step& step, const Outcome& unknown);
   absl::Duration TimeLeft(const Execution& e, const Step& step) const;
+
+  Command AfterLater(Execution& e, const Step& step, Outcome outcome);
+  // The step that it waited for is answered, or not in time.
+  Command AfterSignal(Execution& e, KeptSignal signal);
+  Command AfterWait(Execution& e, Outcome outcome);
 
   // After undoing or closing a step.
   Command AfterLasting(Execution& e, const Step& step, Direction direction, Outcome outcome);
@@ -252,7 +267,8 @@ class Runner {
   Command GoBackBeforeClaim(Execution& e);
   void BackOff(ExecutionPtr execution);
   void Park(ExecutionPtr execution, absl::Duration pause);
-  void Settle(ExecutionPtr execution);
+  // Ends driving it here: it has come to rest, or waits.
+  void Settle(ExecutionPtr execution, Command command);
   absl::Duration Age(const Execution& e) const;
   void LetGo(const ExecutionPtr& execution, const absl::Status& why);
 

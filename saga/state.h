@@ -31,6 +31,7 @@ enum class Event : uint8_t {
   kStepClosed,  // the step was told, or has not to be; and a later one remains
   kLastStepClosed,
   kCloseFailed,
+  kStepLater,  // in any direction: what becomes of it, a signal says
   kRecovered,  // claimed from a process that no longer holds the lease
   kCancelRequested,
   kCloseRequested,
@@ -42,16 +43,18 @@ enum class Command : uint8_t {
   kUndoStep,    // undo the step the saga stands at (again)
   kCloseStep,   // tell the step the saga stands at (again) that it is for good
   kRetryLater,  // back off, then repeat what was tried
+  kWait,        // let go of it until it is signalled, or its time is over
   kSettle,      // tell the waiting ones; nothing more to do
 };
 
 inline constexpr State kStates[] = {State::kRunning,      State::kSucceeded,   State::kClosing, State::kClosed,
                                     State::kCompensating, State::kCompensated, State::kResolved};
-inline constexpr Event kEvents[] = {
-    Event::kStepSucceeded, Event::kLastStepSucceeded, Event::kStepRejected,   Event::kFirstStepRejected,
-    Event::kStepUnknown,   Event::kBudgetSpent,       Event::kStepUndone,     Event::kLastStepUndone,
-    Event::kUndoFailed,    Event::kStepClosed,        Event::kLastStepClosed, Event::kCloseFailed,
-    Event::kRecovered,     Event::kCancelRequested,   Event::kCloseRequested, Event::kResolveRequested};
+inline constexpr Event kEvents[] = {Event::kStepSucceeded,     Event::kLastStepSucceeded, Event::kStepRejected,
+                                    Event::kFirstStepRejected, Event::kStepUnknown,       Event::kBudgetSpent,
+                                    Event::kStepUndone,        Event::kLastStepUndone,    Event::kUndoFailed,
+                                    Event::kStepClosed,        Event::kLastStepClosed,    Event::kCloseFailed,
+                                    Event::kStepLater,         Event::kRecovered,         Event::kCancelRequested,
+                                    Event::kCloseRequested,    Event::kResolveRequested};
 
 // snake_case names; the states' are what the journal stores.
 std::string_view Name(State state);

@@ -19,6 +19,7 @@ constexpr Transition kTable[] = {
     {kRunning, Event::kFirstStepRejected, kCompensated, kSettle},
     {kRunning, Event::kBudgetSpent, kCompensating, kUndoStep},
     {kRunning, Event::kCancelRequested, kCompensating, kUndoStep},
+    {kRunning, Event::kStepLater, kRunning, kWait},
     {kRunning, Event::kRecovered, kRunning, kDoStep},
 
     {kSucceeded, Event::kCancelRequested, kCompensating, kUndoStep},
@@ -27,12 +28,14 @@ constexpr Transition kTable[] = {
     {kClosing, Event::kStepClosed, kClosing, kCloseStep},
     {kClosing, Event::kLastStepClosed, kClosed, kSettle},
     {kClosing, Event::kCloseFailed, kClosing, kRetryLater},
+    {kClosing, Event::kStepLater, kClosing, kWait},
     {kClosing, Event::kRecovered, kClosing, kCloseStep},
     {kClosing, Event::kResolveRequested, kClosed, kSettle},
 
     {kCompensating, Event::kStepUndone, kCompensating, kUndoStep},
     {kCompensating, Event::kLastStepUndone, kCompensated, kSettle},
     {kCompensating, Event::kUndoFailed, kCompensating, kRetryLater},
+    {kCompensating, Event::kStepLater, kCompensating, kWait},
     {kCompensating, Event::kRecovered, kCompensating, kUndoStep},
     {kCompensating, Event::kResolveRequested, kResolved, kSettle},
 };
@@ -47,21 +50,22 @@ std::string_view Name(State state) {
 
 std::string_view Name(Event event) {
   constexpr std::string_view kNames[] = {
-      "step_succeeded", "last_step_succeeded", "step_rejected",    "first_step_rejected",
-      "step_unknown",   "budget_spent",        "step_undone",      "last_step_undone",
-      "undo_failed",    "step_closed",         "last_step_closed", "close_failed",
-      "recovered",      "cancel_requested",    "close_requested",  "resolve_requested"};
+      "step_succeeded",   "last_step_succeeded", "step_rejected",    "first_step_rejected", "step_unknown",
+      "budget_spent",     "step_undone",         "last_step_undone", "undo_failed",         "step_closed",
+      "last_step_closed", "close_failed",        "step_later",       "recovered",           "cancel_requested",
+      "close_requested",  "resolve_requested"};
   return kNames[static_cast<size_t>(event)];
 }
 
 std::string_view Name(Command command) {
-  constexpr std::string_view kNames[] = {"do_step", "undo_step", "close_step", "retry_later", "settle"};
+  constexpr std::string_view kNames[] = {"do_step", "undo_step", "close_step", "retry_later", "wait", "settle"};
   return kNames[static_cast<size_t>(command)];
 }
 
 std::string_view Name(LogOutcome outcome) {
-  constexpr std::string_view kNames[] = {"succeeded", "rejected",  "unknown",         "undone", "undo_failed",
-                                         "cancelled", "recovered", "needs_attention", "closed", "resolved"};
+  constexpr std::string_view kNames[] = {"succeeded",   "rejected",  "unknown",   "undone",
+                                         "undo_failed", "cancelled", "recovered", "needs_attention",
+                                         "closed",      "resolved",  "waiting",   "signalled"};
   return kNames[static_cast<size_t>(outcome)];
 }
 

@@ -35,6 +35,7 @@ struct SagaQuery {
   std::vector<saga::State> states;
   absl::Duration min_age = absl::ZeroDuration();
   bool needs_attention = false;
+  bool waiting = false;
   std::optional<Uuid> after;  // page: only sagas with a greater id
   int limit = 50;
 };
@@ -44,12 +45,20 @@ struct SagaView {
   saga::Header header;
   std::string owner;
   std::optional<absl::Time> lease_until;
+
+  // For what the header says. One that was claimed waits no longer, though its header still says for what it did.
+  bool waiting() const { return !lease_until.has_value() && !header.waits_for.empty(); }
 };
+
+// Of sagas that wait so many are counted, and no more.
+inline constexpr int64_t kWaitingCounted = 100'000;
 
 struct UnfinishedStats {
   int64_t running = 0;
   int64_t closing = 0;
   int64_t compensating = 0;
+  int64_t waiting = 0;                            // none of those above
+  absl::Duration overdue = absl::ZeroDuration();  // how long one of them should have been woken; 0 when none should
   int64_t needing_attention = 0;
   absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none
 };

@@ -14,9 +14,11 @@ CREATE TABLE trip_sagas (
     trip_id uuid PRIMARY KEY, booking text NOT NULL UNIQUE, traveller text NOT NULL,
     state saga_state NOT NULL DEFAULT 'running', step smallint NOT NULL DEFAULT 0, attempt integer NOT NULL DEFAULT 1,
     seq bigint NOT NULL DEFAULT 0, needs_attention boolean NOT NULL DEFAULT false, failure_reason text, failure_detail text,
-    owner text, epoch bigint NOT NULL DEFAULT 1, lease_until timestamptz, write_id bigint, traceparent text,
+    owner text, epoch bigint NOT NULL DEFAULT 1, lease_until timestamptz, write_id bigint, waits_for text, wakes_at timestamptz,
+    traceparent text,
     created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);
 CREATE INDEX trip_sagas_unfinished ON trip_sagas (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX trip_sagas_waiting ON trip_sagas (wakes_at) WHERE lease_until IS NULL AND wakes_at IS NOT NULL;
 CREATE TABLE trip_saga_steps (
     trip_id uuid NOT NULL, seq bigint NOT NULL, step text NOT NULL, attempt integer NOT NULL, outcome text NOT NULL,
     state saga_state NOT NULL, detail text, at timestamptz NOT NULL, PRIMARY KEY (trip_id, seq));

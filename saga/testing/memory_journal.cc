@@ -43,8 +43,8 @@ absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired
     for (auto& [id, row] : book_.rows) {
       if (claimed.size() >= limit) break;
       if (!IsUnfinished(row.record->state)) continue;
-      if (row.lease_until > clock_.Now() && !(own && row.instance == lease_.instance && row.life != lease_.life))
-        continue;
+      const bool formerly_mine = own && row.instance == lease_.instance && row.life != lease_.life;
+      if (row.waiting ? !IsWoken(row) : row.lease_until > clock_.Now() && !formerly_mine) continue;
       claimed.push_back(Take(row));
     }
   }
@@ -73,17 +73,36 @@ absl::StatusOr<std::vector<Uuid>> MemoryJournal::Renew(std::span<const Held> hel
     auto it = book_.rows.find(one.id);
     if (it == book_.rows.end() || it->second.record->epoch != one.epoch) {
       lost.push_back(one.id);
-    } else if (IsUnfinished(it->second.record->state)) {
+    } else if (IsUnfinished(it->second.record->state) && !it->second.waiting) {
       it->second.lease_until = clock_.Now() + lease_.duration;
     }
   }
   return lost;
 }
 
+absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Signal& signal) {
+  if (!error_.ok()) return error_;
+  std::lock_guard lock(book_.mutex);
+  auto it = book_.rows.find(id);
+  if (it == book_.rows.end()) return NotFound(id);
+  MemoryBook::Row& row = it->second;
+  if (IsTerminal(row.record->state)) return SignalResult::kLate;
+  const std::string waits_for = WaitName(signal.step, signal.direction, signal.token);
+  const bool first = !row.signals.contains(waits_for);
+  if (first && row.signals.size() >= static_cast<size_t>(kSignalsMax)) {
+    return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
+  }
+  if (first) row.signals[waits_for] = {++book_.last_signal_id, signal.outcome};
+  if (!first) return SignalResult::kRepeated;
+  if (!row.waiting || row.record->waits_for != waits_for) return SignalResult::kKept;
+  row.record->wakes_at = clock_.Now();
+  return SignalResult::kWoken;
+}
+
 absl::Status MemoryJournal::ReleaseAll() {
   std::lock_guard lock(book_.mutex);
   for (auto& [id, row] : book_.rows) {
-    if (IsMine(row)) row.lease_until = clock_.Now();
+    if (IsMine(row) && !row.waiting) row.lease_until = clock_.Now();
   }
   return absl::OkStatus();
 }
@@ -120,16 +139,25 @@ void MemoryJournal::Defer(Task task) {
 
 bool MemoryJournal::MayTake(const MemoryBook::Row& row, ClaimMode mode) const {
   if (IsTerminal(row.record->state)) return false;
+  if (mode == ClaimMode::kWoken) return IsWoken(row);
   return mode == ClaimMode::kTakeOver || !IsUnfinished(row.record->state) || row.lease_until <= clock_.Now() ||
          IsMine(row);
 }
 
+bool MemoryJournal::IsWoken(const MemoryBook::Row& row) const {
+  return row.waiting && row.record->wakes_at <= clock_.Now();
+}
+
 std::unique_ptr<Record> MemoryJournal::Take(MemoryBook::Row& row) {
   ++row.record->epoch;
+  row.waiting = false;
   row.instance = lease_.instance;
   row.life = lease_.life;
   if (IsUnfinished(row.record->state)) row.lease_until = clock_.Now() + lease_.duration;
-  return row.record->Clone();
+  std::unique_ptr<Record> record = row.record->Clone();
+  record->woken = !record->waits_for.empty() && record->wakes_at <= clock_.Now();
+  if (auto said = row.signals.find(record->waits_for); said != row.signals.end()) record->signal = said->second;
+  return record;
 }
 
 uint64_t MemoryJournal::NewWriteId() {
@@ -218,16 +246,32 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
   row.record->set_effects({});
   row.write_id = write_id;
   row.log.insert(row.log.end(), write.log.begin(), write.log.end());
-  row.lease_until = IsUnfinished(row.record->state) ? clock_.Now() + lease_.duration : absl::InfinitePast();
+  row.waiting = !row.record->waits_for.empty();
+  const bool held = IsUnfinished(row.record->state) && !row.waiting;
+  row.lease_until = held ? clock_.Now() + lease_.duration : absl::InfinitePast();
+  HandOverSignal(write, row);
   ++book_.writes;
   return true;
 }
 
-WriteResult MemoryJournal::WhyNot(const Write& write, uint64_t write_id) const {
+void MemoryJournal::HandOverSignal(const Write& write, MemoryBook::Row& row) {
+  std::erase_if(row.signals, [&](const auto& kept) { return kept.second.id == write.acts_on; });
+  if (write.signal == nullptr) return;
+  auto said = row.signals.find(write.record->waits_for);
+  if (said == row.signals.end()) return;
+  *write.signal = said->second;
+  row.waiting = false;
+  row.lease_until = clock_.Now() + lease_.duration;
+}
+
+WriteResult MemoryJournal::WhyNot(const Write& write, uint64_t write_id) {
   std::lock_guard lock(book_.mutex);
   auto it = book_.rows.find(write.record->id);
   if (it == book_.rows.end() || it->second.record->epoch != write.record->epoch) return WriteResult::kFenced;
-  if (it->second.write_id == write_id) return WriteResult::kApplied;  // by an earlier try whose answer was lost
+  if (it->second.write_id == write_id) {  // by an earlier try whose answer was lost
+    HandOverSignal(write, it->second);
+    return WriteResult::kApplied;
+  }
   return it->second.record->seq == write.expected_seq ? WriteResult::kConflict : WriteResult::kFenced;
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "saga/journal.h"
+#include "saga/outcome.h"
 #include "saga/record.h"
 
 namespace waybill::saga::testing {
@@ -41,7 +43,9 @@ struct MemoryBook {
     std::string instance;
     std::string life;
     absl::Time lease_until = absl::InfinitePast();
-    uint64_t write_id = 0;  // of the newest Advance
+    bool waiting = false;                       // nobody has claimed it since it was written that it waits
+    std::map<std::string, KeptSignal> signals;  // by what they are waited for as
+    uint64_t write_id = 0;                      // of the newest Advance
   };
 
   std::map<std::string, MemoryKind> kinds;  // one that is not here books nothing and deduplicates nothing
@@ -49,6 +53,7 @@ struct MemoryBook {
   mutable std::mutex mutex;
   std::map<Uuid, Row> rows;
   uint64_t last_write_id = 0;
+  int64_t last_signal_id = 0;
   int writes = 0;  // Begin and Advance that were applied: the durable commits
 };
 
@@ -69,6 +74,7 @@ class MemoryJournal final : public Journal {
   void Advance(const Write& write, AdvanceDone done) override;
   absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) override;
   absl::StatusOr<std::unique_ptr<Record>> Claim(const Uuid& id, ClaimMode mode) override;
+  absl::StatusOr<SignalResult> AddSignal(const Uuid& id, const Signal& signal) override;
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const Held> held) override;
   absl::Status ReleaseAll() override;
   absl::StatusOr<std::unique_ptr<Record>> Load(const Uuid& id) override;
@@ -78,6 +84,7 @@ class MemoryJournal final : public Journal {
   bool IsMine(const MemoryBook::Row& row) const;
   void Defer(Task task);
   bool MayTake(const MemoryBook::Row& row, ClaimMode mode) const;
+  bool IsWoken(const MemoryBook::Row& row) const;
   std::unique_ptr<Record> Take(MemoryBook::Row& row);
 
   // Like the real one, each write is made under one lock, and what became of one that was not made is looked up under
@@ -90,7 +97,9 @@ class MemoryJournal final : public Journal {
   const MemoryBook::Row* FindByKey(const Record& record);
   void TryAdvance(const Write& write, uint64_t write_id, AdvanceDone done);
   absl::StatusOr<bool> Apply(const Write& write, uint64_t write_id);
-  WriteResult WhyNot(const Write& write, uint64_t write_id) const;
+  // What the write acts on is forgotten; one that waits is told what has been said already, and keeps its lease.
+  void HandOverSignal(const Write& write, MemoryBook::Row& row);
+  WriteResult WhyNot(const Write& write, uint64_t write_id);
   const MemoryKind& KindOf(const Record& record) { return book_.kinds[record.kind]; }
 
   MemoryBook& book_;

@@ -18,6 +18,7 @@ class MockJournal : public Journal {
   MOCK_METHOD(void, Advance, (const Write& write, AdvanceDone done), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<std::unique_ptr<Record>>>, ClaimExpired, (bool own, size_t limit), (override));
   MOCK_METHOD(absl::StatusOr<std::unique_ptr<Record>>, Claim, (const Uuid& id, ClaimMode mode), (override));
+  MOCK_METHOD(absl::StatusOr<SignalResult>, AddSignal, (const Uuid& id, const Signal& signal), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, Renew, (std::span<const Held> held), (override));
   MOCK_METHOD(absl::Status, ReleaseAll, (), (override));
   MOCK_METHOD(absl::StatusOr<std::unique_ptr<Record>>, Load, (const Uuid& id), (override));
@@ -31,6 +32,7 @@ class MockObserver : public Observer {
   MOCK_METHOD(void, OnRetry, (std::string_view step, Direction direction), (override));
   MOCK_METHOD(void, OnTransition, (const Header& header), (override));
   MOCK_METHOD(void, OnSettled, (const Header& header, absl::Duration age), (override));
+  MOCK_METHOD(void, OnWaiting, (const Header& header), (override));
   MOCK_METHOD(void, OnNeedsAttention, (const Header& header), (override));
   MOCK_METHOD(void, OnRecovered, (const Header& header), (override));
   MOCK_METHOD(void, OnFenced, (const Header& header), (override));

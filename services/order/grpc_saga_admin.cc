@@ -19,6 +19,23 @@ using GetSagaCall = rpc::UnaryCall<ops_pb::GetSagaRequest, ops_pb::Saga>;
 using RetrySagaCall = rpc::UnaryCall<ops_pb::RetrySagaRequest, ops_pb::Saga>;
 using ResolveSagaCall = rpc::UnaryCall<ops_pb::ResolveSagaRequest, ops_pb::Saga>;
 
+using SignalSagaCall = rpc::UnaryCall<ops_pb::SignalSagaRequest, ops_pb::SignalSagaResponse>;
+
+ops_pb::SignalSagaResponse::Result OnTheWire(saga::SignalResult result) {
+  using Response = ops_pb::SignalSagaResponse;
+  switch (result) {
+    case saga::SignalResult::kWoken:
+      return Response::WOKEN;
+    case saga::SignalResult::kKept:
+      return Response::KEPT;
+    case saga::SignalResult::kRepeated:
+      return Response::REPEATED;
+    case saga::SignalResult::kLate:
+      return Response::LATE;
+  }
+  return Response::RESULT_UNSPECIFIED;
+}
+
 class SagaAdmin {
  public:
   SagaAdmin(SagaApi& api, std::vector<std::string> steps) : api_(api), steps_(std::move(steps)) {}
@@ -42,9 +59,11 @@ class SagaAdmin {
     api_.Retry(*id, deadline, Answering<RetrySagaCall>(std::move(call)));
   }
   void Resolve(ResolveSagaCall::Ptr call) const;
+  void Signal(SignalSagaCall::Ptr call) const;
 
  private:
   void Fill(const storage::SagaView& view, ops_pb::Saga& out) const;
+  void Fill(const SagaApi::Answer& answer, ops_pb::Saga& out) const;
 
   template <typename Call>
   SagaApi::Done Answering(typename Call::Ptr call) const {
@@ -53,17 +72,7 @@ class SagaAdmin {
         call->Finish(answer.status());
         return;
       }
-      Fill(answer->saga, call->response());
-      for (const saga::LogEntry& entry : answer->log) {
-        ops_pb::SagaLogEntry& out = *call->response().add_log();
-        out.set_sequence(entry.seq);
-        out.set_step(entry.step);
-        out.set_attempt(entry.attempt);
-        out.set_outcome(std::string(saga::Name(entry.outcome)));
-        out.set_detail(entry.detail);
-        out.set_state(ToWire(entry.state));
-        rpc::SetTime(entry.at, *out.mutable_time());
-      }
+      Fill(*answer, call->response());
       call->Finish(absl::OkStatus());
     };
   }
@@ -84,12 +93,35 @@ void SagaAdmin::Fill(const storage::SagaView& view, ops_pb::Saga& out) const {
   out.set_failure_reason(header.failure.reason);
   out.set_failure_detail(header.failure.detail);
   out.set_needs_attention(header.needs_attention);
-  out.set_owner(view.owner);
+  if (view.waiting()) {
+    if (const std::optional<saga::Wait> wait = saga::ParseWaitName(header.waits_for)) {
+      out.mutable_wait()->set_step(std::string(wait->step));
+      out.mutable_wait()->set_action(ToWire(wait->direction));
+      out.mutable_wait()->set_token(std::string(wait->token));
+    }
+    rpc::SetTime(header.wakes_at, *out.mutable_wait()->mutable_until());
+  } else {
+    out.set_owner(view.owner);
+  }
   out.set_epoch(header.epoch);
   if (view.lease_until.has_value()) rpc::SetTime(*view.lease_until, *out.mutable_lease_until());
   rpc::SetTime(header.created_at, *out.mutable_create_time());
   rpc::SetTime(header.updated_at, *out.mutable_update_time());
   out.set_traceparent(header.traceparent);
+}
+
+void SagaAdmin::Fill(const SagaApi::Answer& answer, ops_pb::Saga& out) const {
+  Fill(answer.saga, out);
+  for (const saga::LogEntry& entry : answer.log) {
+    ops_pb::SagaLogEntry& line = *out.add_log();
+    line.set_sequence(entry.seq);
+    line.set_step(entry.step);
+    line.set_attempt(entry.attempt);
+    line.set_outcome(std::string(saga::Name(entry.outcome)));
+    line.set_detail(entry.detail);
+    line.set_state(ToWire(entry.state));
+    rpc::SetTime(entry.at, *line.mutable_time());
+  }
 }
 
 void SagaAdmin::List(ListSagasCall::Ptr call) const {
@@ -133,6 +165,24 @@ void SagaAdmin::Resolve(ResolveSagaCall::Ptr call) const {
   api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveSagaCall>(std::move(call)));
 }
 
+void SagaAdmin::Signal(SignalSagaCall::Ptr call) const {
+  absl::StatusOr<SignalRequest> request = TakeSignal(call->request(), steps_);
+  if (!request.ok()) {
+    call->Finish(request.status());
+    return;
+  }
+  api_.Signal(request->saga_id, std::move(request->signal),
+              [this, call = std::move(call)](absl::StatusOr<SagaApi::SignalAnswer> answer) mutable {
+                if (!answer.ok()) {
+                  call->Finish(answer.status());
+                  return;
+                }
+                call->response().set_result(OnTheWire(answer->result));
+                if (answer->saga.has_value()) Fill(*answer->saga, *call->response().mutable_saga());
+                call->Finish(absl::OkStatus());
+              });
+}
+
 }  // namespace
 
 void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> steps) {
@@ -145,6 +195,8 @@ void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> st
       "waybill.ops.v1.SagaAdmin/RetrySaga", [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
   server.Unary<ops_pb::ResolveSagaRequest, ops_pb::Saga>(
       "waybill.ops.v1.SagaAdmin/ResolveSaga", [admin](ResolveSagaCall::Ptr call) { admin->Resolve(std::move(call)); });
+  server.Unary<ops_pb::SignalSagaRequest, ops_pb::SignalSagaResponse>(
+      "waybill.ops.v1.SagaAdmin/SignalSaga", [admin](SignalSagaCall::Ptr call) { admin->Signal(std::move(call)); });
 }
 
 }  // namespace waybill::order

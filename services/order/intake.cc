@@ -19,16 +19,6 @@ constexpr std::string_view kAnonymous = "anonymous";
 
 bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
 
-void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations) {
-  if (text.empty()) {
-    violations.Add(std::string(field), "is required");
-  } else if (text.size() > max) {
-    violations.Add(std::string(field), fmt::format("has {} bytes; at most {} are allowed", text.size(), max));
-  } else if (!std::all_of(text.begin(), text.end(), IsVisibleAscii)) {
-    violations.Add(std::string(field), "may contain visible ASCII characters only");
-  }
-}
-
 void CheckUserId(std::string_view user_id, Violations& violations) {
   if (user_id.empty()) {
     violations.Add("user_id", "is required");
@@ -208,6 +198,16 @@ absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order
       "IDEMPOTENCY_KEY_REUSED",
       fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}", fields),
       std::move(detail));
+}
+
+void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations) {
+  if (text.empty()) {
+    violations.Add(std::string(field), "is required");
+  } else if (text.size() > max) {
+    violations.Add(std::string(field), fmt::format("has {} bytes; at most {} are allowed", text.size(), max));
+  } else if (!std::all_of(text.begin(), text.end(), IsVisibleAscii)) {
+    violations.Add(std::string(field), "may contain visible ASCII characters only");
+  }
 }
 
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field) {

@@ -29,6 +29,7 @@ inline constexpr size_t kMetadataKeyMax = 64;  // bytes
 inline constexpr size_t kMetadataValueMax = 512;
 inline constexpr size_t kReasonMax = 512;  // characters
 inline constexpr size_t kOperatorMax = 128;
+inline constexpr size_t kTokenMax = 128;  // visible ASCII characters
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
@@ -60,6 +61,9 @@ std::string Fingerprint(const domain::Order& order);
 
 // OK when `existing` was made from the same request; otherwise IDEMPOTENCY_KEY_REUSED, naming the fields that differ.
 absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated);
+
+// 1 to `max` visible ASCII characters. Adds a violation otherwise.
+void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations);
 
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
 

@@ -186,7 +186,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
   OrderApi api(runner, *dispatch, store, workers, list_workers, scheduler, clock, ids, options.api);
-  SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock);
+  SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock, order_metrics);
   AddOrderService(server, api, watches);
   std::vector<std::string> steps;
   for (const saga::Step& step : kinds.Find(domain::Order::kKind)->steps) steps.push_back(step.name);

@@ -127,7 +127,7 @@ void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadli
 void OrderApi::Replay(OrderRecord existing, const Order& repeated, Wait wait, Pending answer) {
   if (absl::Status same = CheckSameRequest(existing.payload, repeated); !same.ok()) {
     answer->Give(same);
-  } else if (wait == Wait::kUntilAccepted || saga::IsDecided(existing.state)) {
+  } else if (wait == Wait::kUntilAccepted || saga::IsDecided(existing.state) || Waits(existing)) {
     answer->Give(Answer{&existing, true});
   } else {
     AwaitEnd(existing.id, saga::IsDecided, true, std::move(answer));
@@ -135,6 +135,11 @@ void OrderApi::Replay(OrderRecord existing, const Order& repeated, Wait wait, Pe
 }
 
 // --- Waiting for an order that is already under way, here or elsewhere.
+
+// What it waits for stays in the row until the next write; that it goes on shows in its time, which a signal sets too.
+bool OrderApi::Waits(const saga::Header& header) const {
+  return !header.waits_for.empty() && header.wakes_at > clock_.Now();
+}
 
 void OrderApi::AwaitEnd(const Uuid& order_id, IsEnd is_end, bool replayed, Pending answer) {
   saga::Runner::Settled settled = [this, order_id, is_end, replayed,
@@ -167,7 +172,7 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
   };
   WorkerPool::Task look = [this, order_id, is_end, replayed, answer, later] {
     absl::StatusOr<OrderRecord> record = store_.Get(order_id);
-    if (record.ok() && is_end(record->state)) {
+    if (record.ok() && (is_end(record->state) || Waits(*record))) {
       answer->Give(Answer{&*record, replayed});
     } else if (record.ok() || absl::IsUnavailable(record.status())) {
       later();

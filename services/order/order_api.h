@@ -55,9 +55,9 @@ class OrderApi {
     return std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
   }
 
-  // `order` is from TakeOrder. BAD_REQUEST (the currency's tender has ended, and no order has the key),
-  // IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE, ORDER_STILL_RUNNING (it is
-  // durable and goes on), SHUTTING_DOWN.
+  // `order` is from TakeOrder. An order that comes to wait is answered as it is, PENDING. BAD_REQUEST (the currency's
+  // tender has ended, and no order has the key), IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE,
+  // ORDER_STILL_RUNNING (it is durable and goes on), SHUTTING_DOWN.
   void Create(domain::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
 
   // Turns the order back and waits until that is done. A failed order is answered as it is: the money is back.
@@ -81,6 +81,9 @@ class OrderApi {
 
  private:
   using IsEnd = bool (*)(saga::State);
+
+  // Nobody drives it, until it is signalled or its time is over: a call that waits for its end is answered with it.
+  bool Waits(const saga::Header& header) const;
 
   // Which order a call waits for, once that is known and durable.
   class Waited {

@@ -14,7 +14,7 @@ constexpr const char* kSettledNames[] = {"confirmed", "failed", "cancelled", "co
 // SQLSTATE classes that refuse a write for what is in it, and the rest.
 constexpr const char* kRefusedClasses[] = {"21", "22", "23", "54", "other"};
 constexpr const char* kDirectionNames[] = {"do", "undo", "close"};  // by saga::Direction
-constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown"};
+constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown", "later"};
 
 }  // namespace
 
@@ -28,6 +28,10 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                 {{"state", "closing"}})),
       compensating_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
                                      {{"state", "compensating"}})),
+      waiting_(metrics.AddGauge("waybill_sagas_waiting",
+                                "Sagas that wait for a signal, or for their time; 100,000 are counted at most.")),
+      overdue_(metrics.AddGauge("waybill_saga_wait_overdue_seconds",
+                                "How long a saga that waits should have been taken up; 0 when none should.")),
       oldest_(metrics.AddGauge("waybill_saga_oldest_unfinished_seconds",
                                "Age of the oldest saga that has not come to rest.")),
       attention_(metrics.AddGauge("waybill_sagas_needing_attention",
@@ -57,11 +61,15 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                       "Journal writes that the database refused for good, by class of SQLSTATE.",
                                       {{"class", kRefusedClasses[i]}});
   }
+  for (size_t i = 0; i < signals_.size(); ++i) {
+    signals_[i] = &metrics.AddCounter("waybill_saga_signals_total", "What was said to sagas, by what became of it.",
+                                      {{"result", std::string(saga::Name(static_cast<saga::SignalResult>(i)))}});
+  }
   for (const std::string& name : steps) {
     Step step;
     step.name = name;
     for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
-      for (size_t outcome = 0; outcome < 3; ++outcome) {
+      for (size_t outcome = 0; outcome < std::size(kOutcomeNames); ++outcome) {
         step.attempts[direction][outcome] = &metrics.AddCounter(
             "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
             {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
@@ -112,6 +120,8 @@ void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {
   running_.Set(static_cast<double>(stats.running));
   closing_.Set(static_cast<double>(stats.closing));
   compensating_.Set(static_cast<double>(stats.compensating));
+  waiting_.Set(static_cast<double>(stats.waiting));
+  overdue_.Set(absl::ToDoubleSeconds(stats.overdue));
   attention_.Set(static_cast<double>(stats.needing_attention));
   oldest_.Set(absl::ToDoubleSeconds(stats.oldest_age));
 }

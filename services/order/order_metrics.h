@@ -29,6 +29,7 @@ class OrderMetrics {
   void Refused(const absl::Status& why);
   void Repeated(size_t writes) { repeated_.Increment(static_cast<double>(writes)); }
   void Unreadable() { unreadable_.Increment(); }
+  void Signal(saga::SignalResult result) { signals_[static_cast<size_t>(result)]->Increment(); }
 
   // From the store, every few seconds: counting at each scrape would cost more than it tells.
   void SetUnfinished(const storage::UnfinishedStats& stats);
@@ -39,7 +40,7 @@ class OrderMetrics {
  private:
   struct Step {
     std::string name;
-    std::array<std::array<prometheus::Counter*, 3>, 3> attempts;  // [direction][outcome]
+    std::array<std::array<prometheus::Counter*, 4>, 3> attempts;  // [direction][outcome]
     prometheus::Counter* retries;
   };
   const Step& Find(std::string_view step_name) const;
@@ -50,6 +51,8 @@ class OrderMetrics {
   prometheus::Gauge& running_;
   prometheus::Gauge& closing_;
   prometheus::Gauge& compensating_;
+  prometheus::Gauge& waiting_;
+  prometheus::Gauge& overdue_;
   prometheus::Gauge& oldest_;
   prometheus::Gauge& attention_;
   prometheus::Counter& recovered_;
@@ -58,6 +61,7 @@ class OrderMetrics {
   prometheus::Counter& unreadable_;
   prometheus::Counter& repeated_;
   std::array<prometheus::Counter*, 5> refused_;
+  std::array<prometheus::Counter*, 4> signals_;  // by saga::SignalResult
   prometheus::Histogram& candidates_;
   prometheus::Histogram& batch_items_;
   prometheus::Histogram& commit_seconds_;

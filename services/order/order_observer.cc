@@ -14,6 +14,14 @@ void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
                                {"traceparent", header.traceparent}});
 }
 
+void OrderObserver::OnWaiting(const saga::Header& header) {
+  if (!log_.Enabled(LogLevel::kDebug)) return;
+  log_.Debug("order waits", {{"order_id", header.id.ToString()},
+                             {"waits_for", header.waits_for},
+                             {"until", absl::FormatTime(header.wakes_at, absl::UTCTimeZone())},
+                             {"traceparent", header.traceparent}});
+}
+
 void OrderObserver::OnNeedsAttention(const saga::Header& header) {
   log_.Error("undoing or closing keeps failing; look with `waybill saga show`", {{"order_id", header.id.ToString()},
                                                                                  {"step", header.step},

@@ -25,6 +25,7 @@ class OrderObserver final : public saga::Observer {
     watches_.OnTransition(header.id);
   }
   void OnSettled(const saga::Header& header, absl::Duration age) override;
+  void OnWaiting(const saga::Header& header) override;
   void OnNeedsAttention(const saga::Header& header) override;
   void OnRecovered(const saga::Header&) override { metrics_.Recovered(); }
   void OnFenced(const saga::Header& header) override;

@@ -1,13 +1,17 @@
 // Who takes the money. The contract is waybill/payment/v1's: for one key, money moves at most once each way, the first
-// answer is repeated to every repetition, and a refund before the charge closes the key.
+// answer is repeated to every repetition, a pending one until it is decided, and a refund before the charge closes the
+// key.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "domain/order.h"
 #include "runtime/clock.h"
 
@@ -21,10 +25,29 @@ struct ParticipantCall {
   std::string_view traceparent;  // may be empty
 };
 
+// One of three. Nothing said is a decline without a reason, so that no mistake takes it for money.
 struct ChargeResult {
-  bool approved = false;
-  std::string reference;       // approved: the gateway's own
-  std::string decline_reason;  // declined: machine-readable
+  struct Declined {
+    std::string reason;  // machine-readable
+  };
+  struct Approved {
+    std::string reference;  // the gateway's own
+  };
+  // It is decided later, and then a repetition of the charge is answered so.
+  struct Pending {
+    std::string token;  // the gateway's own; as it came
+    absl::Time until;   // when to ask again, if nobody said that it is decided; infinite: the gateway said none
+  };
+
+  static ChargeResult Decline(std::string reason) { return {Declined{std::move(reason)}}; }
+  static ChargeResult Approve(std::string reference) { return {Approved{std::move(reference)}}; }
+  static ChargeResult Postpone(std::string token, absl::Time until) { return {Pending{std::move(token), until}}; }
+
+  const Declined* declined() const { return std::get_if<Declined>(&outcome); }
+  const Approved* approved() const { return std::get_if<Approved>(&outcome); }
+  const Pending* pending() const { return std::get_if<Pending>(&outcome); }
+
+  std::variant<Declined, Approved, Pending> outcome;
 };
 
 struct RefundResult {

@@ -1,5 +1,6 @@
 #include "services/order/place_order.h"
 
+#include <optional>
 #include <utility>
 
 #include "domain/driver.h"
@@ -37,22 +38,26 @@ std::string TakeReference(std::string reference, std::string& detail) {
 saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
   auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     WAYBILL_FAILPOINT("charge.before_send");
-    payments.Charge(
-        CallOf(attempt), order, [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
-          WAYBILL_FAILPOINT("charge.after_receive");
-          if (!result.ok()) {
-            done(Unknown(kPaymentUnknown, result.status()));
-          } else if (!result->approved) {
-            done(Outcome::Rejected(std::string(kPaymentDeclined), std::move(result->decline_reason)));
-          } else {
-            std::string detail;
-            order.charge = {TakeReference(std::move(result->reference), detail), order.amount_minor, clock.Now()};
-            order.effects.charged = true;
-            done(Outcome::Succeeded(std::move(detail)));
-          }
-        });
+    payments.Charge(CallOf(attempt), order,
+                    [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
+                      WAYBILL_FAILPOINT("charge.after_receive");
+                      if (!result.ok()) {
+                        done(Unknown(kPaymentUnknown, result.status()));
+                      } else if (const auto* approved = result->approved()) {
+                        std::string detail;
+                        order.charge = {TakeReference(approved->reference, detail), order.amount_minor, clock.Now()};
+                        order.effects.charged = true;
+                        done(Outcome::Succeeded(std::move(detail)));
+                      } else if (const auto* pending = result->pending()) {
+                        done(Outcome::Later(pending->token, pending->until));
+                      } else {
+                        done(Outcome::Rejected(std::string(kPaymentDeclined), result->declined()->reason));
+                      }
+                    });
   };
-  return {.call = call};
+  // Whoever signals says that the gateway has decided; what it decided, and under which reference, the gateway says.
+  auto signalled = [](const Outcome&, Order&) -> std::optional<Outcome> { return std::nullopt; };
+  return {.call = call, .signalled = signalled};
 }
 
 // All of the money, or nothing because nothing was taken; whatever else the gateway says is a matter for a person.

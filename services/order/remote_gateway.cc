@@ -1,9 +1,11 @@
 #include "services/order/remote_gateway.h"
 
+#include <optional>
 #include <utility>
 
 #include "domain/currency.h"
 #include "services/order/remote_call.h"
+#include "services/rpc/proto_time.h"
 #include "waybill/payment/v1/payment.pb.h"
 
 namespace waybill::order {
@@ -25,9 +27,15 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
         if (!status.ok()) {
           done(status);
         } else if (response.has_approved()) {
-          done(ChargeResult{true, std::move(*response.mutable_approved()->mutable_reference()), ""});
+          done(ChargeResult::Approve(std::move(*response.mutable_approved()->mutable_reference())));
         } else if (response.has_declined()) {
-          done(ChargeResult{false, "", std::move(*response.mutable_declined()->mutable_reason())});
+          done(ChargeResult::Decline(std::move(*response.mutable_declined()->mutable_reason())));
+        } else if (response.has_pending()) {
+          const payment_pb::ChargeResponse::Pending& pending = response.pending();
+          std::optional<absl::Time> until;
+          if (pending.has_until()) until = rpc::TakeTime(pending.until());
+          done(ChargeResult::Postpone(std::move(*response.mutable_pending()->mutable_token()),
+                                      until.value_or(absl::InfiniteFuture())));
         } else {
           done(absl::UnknownError("the gateway's answer has no outcome"));
         }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "saga/runner.h"
 #include "services/order/intake.h"
 #include "services/order/order_status.h"
 #include "services/rpc/proto_time.h"
@@ -98,9 +99,83 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
     }
   }
   query.needs_attention = request.needs_attention();
+  query.waiting = request.waiting();
   query.after = TakePageToken(request.page_token(), FilterOf(request), violations);
   if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
   return query;
+}
+
+namespace {
+
+using NamedAction = std::pair<saga::Direction, ops::v1::SagaAction>;
+constexpr NamedAction kActions[] = {{saga::Direction::kDo, ops::v1::DO},
+                                    {saga::Direction::kUndo, ops::v1::UNDO},
+                                    {saga::Direction::kClose, ops::v1::CLOSE}};
+
+}  // namespace
+
+ops::v1::SagaAction ToWire(saga::Direction direction) {
+  for (const auto& [ours, theirs] : kActions) {
+    if (ours == direction) return theirs;
+  }
+  return ops::v1::SAGA_ACTION_UNSPECIFIED;
+}
+
+absl::StatusOr<SignalRequest> TakeSignal(const ops::v1::SignalSagaRequest& request,
+                                         const std::vector<std::string>& steps) {
+  using Request = ops::v1::SignalSagaRequest;
+  using Kind = saga::Outcome::Kind;
+  absl::StatusOr<Uuid> id = TakeId(request.saga_id(), "saga_id");
+  if (!id.ok()) return id.status();
+  Violations violations;
+  if (request.step().empty()) {
+    violations.Add("step", "is required");
+  } else if (std::find(steps.begin(), steps.end(), request.step()) == steps.end()) {
+    violations.Add("step", fmt::format("is no step of the saga's; these are: {}", fmt::join(steps, ", ")));
+  }
+  saga::Direction direction = saga::Direction::kDo;
+  if (request.action() != ops::v1::SAGA_ACTION_UNSPECIFIED) {
+    const auto* named = std::find_if(std::begin(kActions), std::end(kActions),
+                                     [&](const NamedAction& action) { return action.second == request.action(); });
+    if (named != std::end(kActions)) {
+      direction = named->first;
+    } else {
+      violations.Add("action", "is not a known value");
+    }
+  }
+  CheckVisibleAscii(request.token(), kTokenMax, "token", violations);
+  Kind kind = Kind::kUnknown;
+  switch (request.outcome()) {
+    case Request::SUCCEEDED:
+      kind = Kind::kSucceeded;
+      break;
+    case Request::REJECTED:
+      kind = Kind::kRejected;
+      break;
+    case Request::UNKNOWN:
+      break;
+    case Request::OUTCOME_UNSPECIFIED:
+      violations.Add("outcome", "is required");
+      break;
+    default:
+      violations.Add("outcome", "is not a known value");
+  }
+  // What turns a saga back has a reason; so everything that may turn it back needs one.
+  if (kind != Kind::kSucceeded) {
+    CheckVisibleAscii(request.reason(), saga::kReasonBytesMax, "reason", violations);
+  } else if (!request.reason().empty()) {
+    violations.Add("reason", "has to be empty for what succeeded");
+  }
+  CheckText(request.detail(), 0, kReasonMax, "detail", violations);
+  CheckText(request.operator_(), 1, kOperatorMax, "operator", violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  std::string detail = request.operator_();
+  if (!request.detail().empty()) detail += fmt::format(": {}", request.detail());
+  saga::Outcome outcome;
+  outcome.kind = kind;
+  outcome.reason = request.reason();
+  outcome.detail = std::move(detail);
+  return SignalRequest{*id, {request.step(), direction, request.token(), std::move(outcome)}};
 }
 
 namespace {

@@ -67,6 +67,24 @@ void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadli
   Direct(saga_id, {saga::Directive::Kind::kResolve, std::move(reason)}, prepare, deadline, CheckStuck, std::move(done));
 }
 
+void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
+                     absl::AnyInvocable<void(absl::StatusOr<SignalAnswer>)> done) {
+  auto shared = std::make_shared<decltype(done)>(std::move(done));
+  WorkerPool::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
+    absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
+    if (!result.ok()) {
+      (*shared)(result.status());
+      return;
+    }
+    metrics_.Signal(*result);
+    SignalAnswer answer{*result, std::nullopt};
+    // What was said is durable; a failure now would only make the caller say it again.
+    if (absl::StatusOr<Answer> saga = Read(saga_id); saga.ok()) answer.saga = *std::move(saga);
+    (*shared)(std::move(answer));
+  };
+  if (!workers_.Submit(task)) (*shared)(TooBusyError());
+}
+
 // The saga may go on backing off for long; the answer says how it stands after one more try, or after `retry_wait_`.
 void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
                      std::function<absl::Status(const SagaView&)> check, Done done) {

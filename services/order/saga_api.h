@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/worker_pool.h"
 #include "services/order/order_api.h"
+#include "services/order/order_metrics.h"
 #include "storage/order_store.h"
 
 namespace waybill::order {
@@ -24,10 +26,14 @@ class SagaApi {
     std::vector<saga::LogEntry> log;
   };
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
+  struct SignalAnswer {
+    saga::SignalResult result;
+    std::optional<Answer> saga;  // as it stands then; nullopt: it could not be read any more
+  };
 
   // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
   SagaApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-          WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock,
+          WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, OrderMetrics& metrics,
           absl::Duration retry_wait = absl::Seconds(3))
       : runner_(runner),
         dispatch_(dispatch),
@@ -36,6 +42,7 @@ class SagaApi {
         list_workers_(list_workers),
         scheduler_(scheduler),
         clock_(clock),
+        metrics_(metrics),
         retry_wait_(retry_wait) {}
 
   void List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::SagaView>>)> done);
@@ -44,6 +51,9 @@ class SagaApi {
   void Retry(const Uuid& saga_id, SteadyTime deadline, Done done);
   // Ends a saga that needs attention. `reason` goes to its log. SAGA_NOT_FOUND, SAGA_NOT_STUCK.
   void Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done);
+  // Says what became of a step that waits. Answers when that is durable, and does not wait for the saga, so that it
+  // needs no deadline. BAD_REQUEST, SAGA_NOT_FOUND.
+  void Signal(const Uuid& saga_id, saga::Signal signal, absl::AnyInvocable<void(absl::StatusOr<SignalAnswer>)> done);
 
  private:
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
@@ -59,6 +69,7 @@ class SagaApi {
   WorkerPool& list_workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
+  OrderMetrics& metrics_;
   const absl::Duration retry_wait_;
 };
 

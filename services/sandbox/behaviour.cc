@@ -11,6 +11,7 @@ namespace waybill::sandbox {
 namespace {
 
 constexpr int64_t kDelayMsMax = 3'600'000;
+constexpr int64_t kPendingMsMax = 30 * 24 * 3'600'000LL;
 constexpr double kNormalQuantile99 = 2.3263478740408408;
 
 // Log-normal with the given median and 99th percentile.
@@ -38,15 +39,17 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   share("late_rate", behaviour.late_rate);
   share("slow_rate", behaviour.slow_rate);
   share("decline_rate", behaviour.decline_rate);
+  share("pending_rate", behaviour.pending_rate);
   if (behaviour.repetition < Repetition::kByContract || behaviour.repetition > Repetition::kDeclined) {
     bad("repetition", "is none that is known");
   }
-  auto millis = [&](const char* field, int64_t value) {
-    if (value < 0 || value > kDelayMsMax) bad(field, fmt::format("is not within 0..{}", kDelayMsMax));
+  auto millis = [&](const char* field, int64_t value, int64_t max = kDelayMsMax) {
+    if (value < 0 || value > max) bad(field, fmt::format("is not within 0..{}", max));
   };
   millis("latency_ms_p50", behaviour.latency_ms_p50);
   millis("latency_ms_p99", behaviour.latency_ms_p99);
   millis("late_ms", behaviour.late_ms);
+  millis("pending_for_ms", behaviour.pending_for_ms, kPendingMsMax);
   if (behaviour.latency_ms_p99 < behaviour.latency_ms_p50) bad("latency_ms_p99", "is below latency_ms_p50");
   if (behaviour.latency_ms_p50 == 0 && behaviour.latency_ms_p99 > 0) bad("latency_ms_p50", "is 0, but p99 is not");
   for (const std::string& method : behaviour.methods) {
@@ -73,6 +76,8 @@ const char* NameOf(Fate::Kind kind) {
       return "slow";
     case Fate::Kind::kDecline:
       return "decline";
+    case Fate::Kind::kPending:
+      return "pending";
   }
   return "";
 }
@@ -95,11 +100,15 @@ Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random) {
       fate.kind = Fate::Kind::kSlow;
     } else if (hits(behaviour.decline_rate)) {
       fate.kind = Fate::Kind::kDecline;
+    } else if (method == "Charge" && hits(behaviour.pending_rate)) {
+      fate.kind = Fate::Kind::kPending;
+      fate.pending_for = absl::Milliseconds(behaviour.pending_for_ms);
     }
   }
   if (fate.kind == Fate::Kind::kLate || fate.kind == Fate::Kind::kSlow) {
     fate.delay = absl::Milliseconds(behaviour.late_ms);
-  } else if (fate.kind == Fate::Kind::kOrdinary || fate.kind == Fate::Kind::kDecline) {
+  } else if (fate.kind == Fate::Kind::kOrdinary || fate.kind == Fate::Kind::kDecline ||
+             fate.kind == Fate::Kind::kPending) {
     fate.delay = DrawLatency(behaviour, random);
   }
   return fate;

@@ -29,9 +29,11 @@ struct Behaviour {
   double late_rate = 0;
   double slow_rate = 0;
   double decline_rate = 0;
+  double pending_rate = 0;  // of calls of Charge only
   int64_t latency_ms_p50 = 0;
   int64_t latency_ms_p99 = 0;
   int64_t late_ms = 0;
+  int64_t pending_for_ms = 0;  // until a pending charge is approved by itself
   Repetition repetition = Repetition::kByContract;
   std::vector<std::string> methods;  // the shares apply to these RPCs only; empty: to all
 };
@@ -40,12 +42,13 @@ struct Behaviour {
 // p99, methods that are not among `known_methods`.
 absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& known_methods);
 
-inline constexpr int kFateKinds = 7;
+inline constexpr int kFateKinds = 8;
 
 struct Fate {
-  enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kSlow, kDecline };
+  enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kSlow, kDecline, kPending };
   Kind kind = Kind::kOrdinary;
   absl::Duration delay = absl::ZeroDuration();  // from the call's arrival to its answer, at least; kSlow: to its effect
+  absl::Duration pending_for = absl::ZeroDuration();  // kPending only
 };
 
 const char* NameOf(Fate::Kind kind);  // "ordinary", "lost_after", ...

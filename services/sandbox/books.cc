@@ -39,7 +39,7 @@ Books::Books(int drivers) {
   for (int i = 1; i <= drivers; ++i) free_.push_back(fmt::format("sandbox-driver-{:04}", i));
 }
 
-absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, bool decline, absl::Time now,
+absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const Verdict& fresh, absl::Time now,
                                            std::optional<Record>& effect) {
   if (auto status = CheckKey(charge.key, charge.order_id); !status.ok()) return status;
   if (charge.amount_minor <= 0) return domain::BadField("amount_minor", "is not positive");
@@ -47,21 +47,33 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, bool d
   auto it = payments_.find(charge.key);
   if (it == payments_.end()) {
     Record record;
-    record.effect = decline ? Effect::kDecline : Effect::kCharge;
     record.key = charge.key;
     record.order_id = charge.order_id;
     record.amount_minor = charge.amount_minor;
     record.currency = charge.currency;
-    if (decline) {
-      record.reason = "CARD_DECLINED";
-    } else {
-      record.reference = fmt::format("ch_{}", references_ + 1);
+    switch (fresh.kind) {
+      case Verdict::Kind::kApprove:
+        record.effect = Effect::kCharge;
+        record.reference = fmt::format("ch_{}", references_ + 1);
+        break;
+      case Verdict::Kind::kDecline:
+        record.effect = Effect::kDecline;
+        record.reason = "CARD_DECLINED";
+        break;
+      case Verdict::Kind::kPending:
+        record.effect = Effect::kPending;
+        record.token = fmt::format("pi_{}", references_ + 1);
+        record.until = absl::FromUnixMicros(absl::ToUnixMicros(fresh.until));  // as it is read back
+        break;
     }
     record.time = now;
     ApplyNew(effect, std::move(record));
     it = payments_.find(charge.key);
   }
   const Payment& payment = it->second;
+  if (payment.state == Payment::State::kPending && payment.until <= now) {
+    if (auto status = Decide(charge.key, /*approve=*/true, now, effect); !status.ok()) return status;
+  }
   ChargeAnswer answer;
   if (payment.order_id != charge.order_id) return KeyReused(charge.key, "order_id");
   if (payment.state == Payment::State::kClosed) {
@@ -70,10 +82,47 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, bool d
   }
   if (payment.amount_minor != charge.amount_minor) return KeyReused(charge.key, "amount_minor");
   if (payment.currency != charge.currency) return KeyReused(charge.key, "currency");
-  answer.approved = payment.state != Payment::State::kDeclined;
-  answer.reference = payment.reference;
-  answer.reason = payment.reason;
+  switch (payment.state) {
+    case Payment::State::kDeclined:
+      answer.reason = payment.reason;
+      break;
+    case Payment::State::kPending:
+      answer.kind = ChargeAnswer::Kind::kPending;
+      answer.token = payment.token;
+      answer.until = payment.until;
+      break;
+    default:
+      answer.kind = ChargeAnswer::Kind::kApproved;
+      answer.reference = payment.reference;
+      break;
+  }
   return answer;
+}
+
+absl::Status Books::Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect) {
+  auto it = payments_.find(key);
+  if (it == payments_.end()) return absl::NotFoundError("no charge has that key");
+  const Payment& payment = it->second;
+  if (payment.state == (approve ? Payment::State::kCharged : Payment::State::kDeclined)) return absl::OkStatus();
+  if (payment.state != Payment::State::kPending) {
+    ErrorDetail detail;
+    detail.reason = "PAYMENT_DECIDED";
+    return MakeError(absl::StatusCode::kFailedPrecondition, "it was decided otherwise before, or refunded", detail);
+  }
+  Record record;
+  record.effect = approve ? Effect::kCharge : Effect::kDecline;
+  record.key = key;
+  record.order_id = payment.order_id;
+  record.amount_minor = payment.amount_minor;
+  record.currency = payment.currency;
+  if (approve) {
+    record.reference = fmt::format("ch_{}", references_ + 1);
+  } else {
+    record.reason = "CARD_DECLINED";
+  }
+  record.time = now;
+  ApplyNew(effect, std::move(record));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::string& order_id, absl::Time now,
@@ -81,12 +130,14 @@ absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::st
   if (auto status = CheckKey(key, order_id); !status.ok()) return status;
   auto it = payments_.find(key);
   if (it != payments_.end() && it->second.order_id != order_id) return KeyReused(key, "order_id");
-  if (it == payments_.end() || it->second.state == Payment::State::kCharged) {
+  const bool charged = it != payments_.end() && it->second.state == Payment::State::kCharged;
+  const bool pending = it != payments_.end() && it->second.state == Payment::State::kPending;
+  if (it == payments_.end() || charged || pending) {
     Record record;
     record.key = key;
     record.order_id = order_id;
     record.time = now;
-    if (it == payments_.end()) {
+    if (!charged) {
       record.effect = Effect::kClose;
     } else {
       record.effect = Effect::kRefund;
@@ -154,6 +205,12 @@ const Payment* Books::FindPayment(const std::string& key) const {
   return it == payments_.end() ? nullptr : &it->second;
 }
 
+std::optional<std::string> Books::FindKey(const std::string& token) const {
+  auto it = tokens_.find(token);
+  if (it == tokens_.end()) return std::nullopt;
+  return it->second;
+}
+
 void Books::ApplyNew(std::optional<Record>& effect, Record record) {
   Apply(record);
   effect = std::move(record);
@@ -163,6 +220,7 @@ void Books::Apply(const Record& record) {
   switch (record.effect) {
     case Effect::kCharge:
     case Effect::kDecline:
+    case Effect::kPending:
     case Effect::kRefund:
     case Effect::kClose:
       ApplyPayment(record);
@@ -180,7 +238,7 @@ void Books::ApplyPayment(const Record& record) {
   Payment& payment = payments_[record.key];
   payment.order_id = record.order_id;
   payment.time = record.time;
-  if (!record.reference.empty()) ++references_;
+  if (!record.reference.empty() || !record.token.empty()) ++references_;
   switch (record.effect) {
     case Effect::kCharge:
       payment.state = Payment::State::kCharged;
@@ -195,6 +253,14 @@ void Books::ApplyPayment(const Record& record) {
       payment.amount_minor = record.amount_minor;
       payment.currency = record.currency;
       payment.reason = record.reason;
+      return;
+    case Effect::kPending:
+      payment.state = Payment::State::kPending;
+      payment.amount_minor = record.amount_minor;
+      payment.currency = record.currency;
+      payment.token = record.token;
+      payment.until = record.until.value_or(absl::InfiniteFuture());
+      tokens_[record.token] = record.key;
       return;
     case Effect::kRefund:
       payment.state = Payment::State::kRefunded;

@@ -3,6 +3,7 @@
 //
 //   payment:    (none) --charge--> charged --refund--> refunded        assignment: the same with assign, release
 //               (none) --decline-> declined
+//               (none) --pending-> pending --charge, decline or close--> as above
 //               (none) --close---> closed
 //
 // Not thread-safe, and without clock, randomness or I/O.
@@ -28,10 +29,20 @@ struct Charge {
   std::string currency;
 };
 
+// How a charge under a new key is answered.
+struct Verdict {
+  enum class Kind { kApprove, kDecline, kPending };
+  Kind kind = Kind::kApprove;
+  absl::Time until;  // kPending: approved from then on, if nobody decided before
+};
+
 struct ChargeAnswer {
-  bool approved = false;
+  enum class Kind { kDeclined, kApproved, kPending };
+  Kind kind = Kind::kDeclined;
   std::string reference;  // when approved
   std::string reason;     // when declined: CARD_DECLINED, KEY_CLOSED
+  std::string token;      // when pending
+  absl::Time until;       // when pending
 };
 
 struct RefundAnswer {
@@ -41,7 +52,7 @@ struct RefundAnswer {
 };
 
 struct Payment {
-  enum class State { kCharged, kDeclined, kRefunded, kClosed };
+  enum class State { kCharged, kDeclined, kRefunded, kClosed, kPending };
   State state = State::kCharged;
   std::string order_id;
   int64_t amount_minor = 0;
@@ -49,6 +60,8 @@ struct Payment {
   std::string reference;         // of the charge
   std::string refund_reference;  // once refunded
   std::string reason;            // when declined
+  std::string token;             // once it was pending
+  absl::Time until;              // once it was pending
   absl::Time time;               // of the last change
   int charges = 0;               // executed; the log is counted as it stands, so that a broken promise would show
   int refunds = 0;
@@ -75,11 +88,14 @@ class Books {
 
   // Each answers, and puts what changed into `effect` (none for a repetition). Errors change nothing:
   // INVALID_ARGUMENT for bad fields, FAILED_PRECONDITION (KEY_REUSED) for a known key with other content.
-  // `decline`: answer a new key so.
-  absl::StatusOr<ChargeAnswer> Charge(const sandbox::Charge& charge, bool decline, absl::Time now,
+  // `fresh`, `decline`: answer a new key so.
+  absl::StatusOr<ChargeAnswer> Charge(const sandbox::Charge& charge, const Verdict& fresh, absl::Time now,
                                       std::optional<Record>& effect);
   absl::StatusOr<RefundAnswer> Refund(const std::string& key, const std::string& order_id, absl::Time now,
                                       std::optional<Record>& effect);
+  // Decides a charge that is pending. Decided so before: nothing changes. NOT_FOUND for a key that was never charged;
+  // FAILED_PRECONDITION (PAYMENT_DECIDED) when it was decided otherwise, or refunded.
+  absl::Status Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect);
   absl::StatusOr<AssignAnswer> Assign(const std::string& key, const std::string& order_id, bool decline, absl::Time now,
                                       std::optional<Record>& effect);
   // The driver that is free again; empty when none was held.
@@ -88,6 +104,8 @@ class Books {
 
   // Null: unknown key. Valid until the next change.
   const Payment* FindPayment(const std::string& key) const;
+  // The key of the charge that was answered pending with `token`; nullopt: none was.
+  std::optional<std::string> FindKey(const std::string& token) const;
 
   const std::unordered_map<std::string, Payment>& payments() const { return payments_; }
   const std::unordered_map<std::string, Assignment>& assignments() const { return assignments_; }
@@ -101,7 +119,8 @@ class Books {
   void ApplyAssignment(const Record& record);
   void ApplyNew(std::optional<Record>& effect, Record record);
 
-  std::unordered_map<std::string, Payment> payments_;  // by key
+  std::unordered_map<std::string, Payment> payments_;    // by key
+  std::unordered_map<std::string, std::string> tokens_;  // key by token
   std::unordered_map<std::string, Assignment> assignments_;
   std::deque<std::string> free_;  // drivers, longest idle first
   int64_t references_ = 0;        // given out so far

@@ -26,6 +26,7 @@ constexpr char kFooter[] = R"(What becomes of a call is drawn in this order; the
   late          executed, answered after late-ms
   slow          executed only after late-ms, and answered then
   decline       declined (dispatcher: no driver), and so is every repetition
+  pending       a charge is answered pending until SandboxAdmin decides it, or pending-for-ms is over: approved then
 The first answer to an idempotency key is repeated for ever, over restarts as well. A repetition of a call that is
 still executing gets ABORTED, or what the repetition flag says.
 
@@ -52,9 +53,15 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
   share("late-rate", behaviour.late_rate, "Calls answered after late-ms");
   share("slow-rate", behaviour.slow_rate, "Calls executed only after late-ms, and then answered");
   share("decline-rate", behaviour.decline_rate, "Calls declined");
+  if (which == Target::kGateway) {
+    share("pending-rate", behaviour.pending_rate, "Charges answered pending, to be decided later");
+  }
   millis("latency-ms-p50", behaviour.latency_ms_p50, "Median latency of ordinary answers (log-normal; 0: at once)");
   millis("latency-ms-p99", behaviour.latency_ms_p99, "99th percentile of it");
   millis("late-ms", behaviour.late_ms, "How late late answers are, and the effects of slow calls");
+  if (which == Target::kGateway) {
+    millis("pending-for-ms", behaviour.pending_for_ms, "After how long a pending charge is approved by itself");
+  }
   group
       ->add_option(fmt::format("--{}-repetition", target), behaviour.repetition,
                    "What a repetition gets while the first call is late or slow")

@@ -11,9 +11,10 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 8> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 9> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
+    {Effect::kPending, "pending"},
     {Effect::kRefund, "refund"},
     {Effect::kClose, "close"},
     {Effect::kAssign, "assign"},
@@ -23,6 +24,8 @@ constexpr std::array<std::pair<Effect, std::string_view>, 8> kNames = {{
 }};
 
 constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%E6SZ";
+
+std::string FormatMicros(absl::Time time) { return absl::FormatTime(kTimeFormat, time, absl::UTCTimeZone()); }
 
 void PutText(std::string& line, std::string_view name, const std::string& text) {
   if (text.empty()) return;
@@ -49,8 +52,10 @@ std::string ToLine(const Record& record) {
   PutText(line, "reference", record.reference);
   PutText(line, "driver_id", record.driver_id);
   PutText(line, "reason", record.reason);
-  fmt::format_to(std::back_inserter(line), ",\"time\":\"{}\"}}\n",
-                 absl::FormatTime(kTimeFormat, record.time, absl::UTCTimeZone()));
+  PutText(line, "token", record.token);
+  if (record.until.has_value())
+    fmt::format_to(std::back_inserter(line), R"(,"until":"{}")", FormatMicros(*record.until));
+  fmt::format_to(std::back_inserter(line), ",\"time\":\"{}\"}}\n", FormatMicros(record.time));
   return line;
 }
 
@@ -75,7 +80,11 @@ std::optional<Record> ParseLine(std::string_view line) {
   record.reference = text("reference");
   record.driver_id = text("driver_id");
   record.reason = text("reason");
+  record.token = text("token");
   std::string error;
+  if (const std::string until = text("until"); !until.empty()) {
+    if (!absl::ParseTime(kTimeFormat, until, absl::UTCTimeZone(), &record.until.emplace(), &error)) return std::nullopt;
+  }
   if (!absl::ParseTime(kTimeFormat, text("time"), absl::UTCTimeZone(), &record.time, &error)) return std::nullopt;
   return record;
 }

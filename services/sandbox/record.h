@@ -15,6 +15,7 @@ namespace waybill::sandbox {
 enum class Effect {
   kCharge,           // "charge": money taken
   kDecline,          // "decline": refused for good, with reason
+  kPending,          // "pending": to be decided later, by a charge, a decline or a close; with token and until
   kRefund,           // "refund": money given back
   kClose,            // "close": refunded before it was charged; a charge will be declined
   kAssign,           // "assign": a driver is held
@@ -27,12 +28,14 @@ struct Record {
   Effect effect = Effect::kCharge;
   std::string key;
   std::string order_id;
-  int64_t amount_minor = 0;  // charge, decline, refund
-  std::string currency;      // charge, decline, refund
-  std::string reference;     // charge, refund: the gateway's own
-  std::string driver_id;     // assign, release
-  std::string reason;        // decline
-  absl::Time time;           // to the microsecond
+  int64_t amount_minor = 0;         // charge, decline, pending, refund
+  std::string currency;             // charge, decline, pending, refund
+  std::string reference;            // charge, refund: the gateway's own
+  std::string driver_id;            // assign, release
+  std::string reason;               // decline
+  std::string token;                // pending
+  std::optional<absl::Time> until;  // pending; to the microsecond
+  absl::Time time;                  // to the microsecond
 };
 
 std::string ToLine(const Record& record);  // with the newline

@@ -1,5 +1,6 @@
 #include "services/sandbox/sandbox.h"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -51,6 +52,36 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
                                {"fate", NameOf(static_cast<Fate::Kind>(kind))}});
     }
   }
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, payment] : books_.payments()) {
+    if (payment.state == Payment::State::kPending) ApproveInTime(key, payment.until);
+  }
+}
+
+Sandbox::~Sandbox() {
+  std::unique_lock lock(mutex_);
+  std::erase_if(approvals_, [this](const auto& approval) { return scheduler_.Cancel(approval.second); });
+  approved_.wait(lock, [this] { return approvals_.empty(); });  // of those that run
+}
+
+void Sandbox::ApproveInTime(const std::string& key, absl::Time until) {
+  const SteadyTime then = clock_.Steady() + std::max(until - clock_.Now(), absl::ZeroDuration());
+  approvals_[key] = scheduler_.At(then, [this, key] { ApproveNow(key); });
+}
+
+void Sandbox::ApproveNow(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  std::optional<Record> effect;
+  if (const Payment* payment = books_.FindPayment(key); payment && payment->state == Payment::State::kPending) {
+    books_.Decide(key, /*approve=*/true, clock_.Now(), effect).IgnoreError();  // it is pending
+  }
+  if (effect.has_value()) {
+    Pending pending;
+    pending.line = ToLine(*effect);
+    batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
+  }
+  approvals_.erase(key);
+  approved_.notify_all();
 }
 
 void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Call call) {
@@ -93,17 +124,21 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
     scheduler_.At(then, [this, first, call = std::move(call), pending = std::move(pending)]() mutable {
       std::lock_guard later(mutex_);
       unanswered_.erase(first);
-      Execute(call, std::move(pending), false);
+      Execute(call, std::move(pending), Verdict());
     });
     return;
   }
-  Execute(call, std::move(pending), fate.kind == Fate::Kind::kDecline);
+  Verdict fresh;
+  if (fate.kind == Fate::Kind::kDecline) fresh.kind = Verdict::Kind::kDecline;
+  if (fate.kind == Fate::Kind::kPending) fresh = {Verdict::Kind::kPending, clock_.Now() + fate.pending_for};
+  Execute(call, std::move(pending), fresh);
 }
 
-void Sandbox::Execute(Call& call, Pending pending, bool decline) {
+void Sandbox::Execute(Call& call, Pending pending, const Verdict& fresh) {
   std::optional<Record> effect;
-  pending.status = call.execute(books_, decline, clock_.Now(), effect);
+  pending.status = call.execute(books_, fresh, clock_.Now(), effect);
   if (effect.has_value()) pending.line = ToLine(*effect);
+  if (effect.has_value() && effect->effect == Effect::kPending) ApproveInTime(effect->key, *effect->until);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
 
@@ -134,6 +169,20 @@ void Sandbox::Read(std::unique_ptr<Caller> caller, std::function<void(const Book
   pending.answer_at = SteadyTime::InfinitePast();
   std::lock_guard lock(mutex_);
   read(books_);
+  if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
+}
+
+void Sandbox::Decide(
+    std::unique_ptr<Caller> caller,
+    const std::function<absl::Status(Books& books, absl::Time now, std::optional<Record>& effect)>& decide) {
+  Pending pending;
+  pending.caller = Admit(std::move(caller));
+  if (pending.caller == nullptr) return;
+  pending.answer_at = SteadyTime::InfinitePast();
+  std::lock_guard lock(mutex_);
+  std::optional<Record> effect;
+  pending.status = decide(books_, clock_.Now(), effect);
+  if (effect.has_value()) pending.line = ToLine(*effect);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
 
@@ -220,6 +269,7 @@ BatchResult Sandbox::Writer::Write(std::span<Pending> batch) {
 }
 
 void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
+  if (pending.caller == nullptr) return;
   if (!durable.ok()) {
     pending.caller->Answer(durable);
   } else if (pending.lost) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -55,8 +56,9 @@ class Sandbox {
   // One call, apart from who waits for it.
   struct Call {
     std::string key;  // under which it is idempotent; empty: it only looks
-    // Fills in the caller's response from the books, changing them. `decline`: answer a new key so.
-    absl::AnyInvocable<absl::Status(Books& books, bool decline, absl::Time now, std::optional<Record>& effect)> execute;
+    // Fills in the caller's response from the books, changing them. `fresh`: answer a new key so.
+    absl::AnyInvocable<absl::Status(Books& books, const Verdict& fresh, absl::Time now, std::optional<Record>& effect)>
+        execute;
     // Fills in a response that declines, without the books; null: the call cannot be declined.
     absl::AnyInvocable<void()> decline;
   };
@@ -64,6 +66,7 @@ class Sandbox {
   // All outlive the sandbox. Callers that come back to it (OnGone) are gone when it is destroyed.
   Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
           SandboxOptions options = {});
+  ~Sandbox();
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
@@ -72,6 +75,11 @@ class Sandbox {
   void Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Call call);
   // The same for a look at the books that never misbehaves: it sees only what is durable when it is answered.
   void Read(std::unique_ptr<Caller> caller, std::function<void(const Books& books)> read);
+
+  // Decides a charge that is pending, and never misbehaves: `decide` is Books::Decide under whatever name the charge
+  // has. The caller is answered when that is durable.
+  void Decide(std::unique_ptr<Caller> caller,
+              const std::function<absl::Status(Books& books, absl::Time now, std::optional<Record>& effect)>& decide);
 
   // INVALID_ARGUMENT, see Check. Applies to calls from now on.
   absl::Status SetBehaviour(Target target, const Behaviour& behaviour);
@@ -102,7 +110,7 @@ class Sandbox {
   // Waits for its line, or (a repetition, a look) for the lines before it.
   struct Pending {
     std::string line;  // may be empty
-    Admitted caller;
+    Admitted caller;   // null: nobody waits for it, a pending charge's time was over
     absl::Status status;
     bool lost = false;  // never answer
     SteadyTime answer_at;
@@ -129,7 +137,10 @@ class Sandbox {
 
   // Executes, and queues the answer behind what the log has to hold for it. Under mutex_: the log holds the changes in
   // the order in which they were made.
-  void Execute(Call& call, Pending pending, bool decline);
+  void Execute(Call& call, Pending pending, const Verdict& fresh);
+  // What the books say to be pending is approved when its time is over. Under mutex_.
+  void ApproveInTime(const std::string& key, absl::Time until);
+  void ApproveNow(const std::string& key);
   // What a repetition of a first call that is not answered yet gets, other than an answer from the books.
   std::optional<absl::Status> AnswerRepetition(Repetition repetition, bool executed, Call& call);
   void Forget(const FirstCall& first);
@@ -147,7 +158,9 @@ class Sandbox {
   mutable std::mutex mutex_;  // over the books and the order in which their changes are queued, and behaviours
   Books books_;
   std::array<TargetState, 2> targets_;
-  std::map<FirstCall, bool> unanswered_;  // first calls that are late or slow; true: executed
+  std::unordered_map<std::string, Scheduler::TimerId> approvals_;  // of pending charges, by key
+  std::condition_variable approved_;                               // one of them less
+  std::map<FirstCall, bool> unanswered_;                           // first calls that are late or slow; true: executed
 
   mutable std::mutex held_mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Caller>> held_;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "services/rpc/call.h"
 #include "waybill/dispatch/v1/dispatch.pb.h"
 #include "waybill/payment/v1/payment.pb.h"
@@ -31,7 +32,7 @@ class RpcCaller final : public Caller {
 
 constexpr std::string_view kLook = "GetPayment";  // the one that changes nothing
 
-// Registers "service/method"; `execute(books, request, response, decline, now, effect)` is its meaning, and
+// Registers "service/method"; `execute(books, request, response, fresh, now, effect)` is its meaning, and
 // `decline(response)` fills in a response that declines; null: it cannot be declined.
 template <typename Req, typename Resp, typename Execute>
 void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::string& service,
@@ -41,8 +42,8 @@ void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::s
     auto* call = owned.get();
     Sandbox::Call asked;
     if (method != kLook) asked.key = call->request().idempotency_key();
-    asked.execute = [call, execute](Books& books, bool declined, absl::Time now, std::optional<Record>& effect) {
-      return execute(books, call->request(), call->response(), declined, now, effect);
+    asked.execute = [call, execute](Books& books, const Verdict& fresh, absl::Time now, std::optional<Record>& effect) {
+      return execute(books, call->request(), call->response(), fresh, now, effect);
     };
     if (decline != nullptr) asked.decline = [call, decline] { decline(call->response()); };
     sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)), std::move(asked));
@@ -65,6 +66,8 @@ payment_pb::Payment::State ToWire(Payment::State state) {
       return payment_pb::Payment::REFUNDED;
     case Payment::State::kClosed:
       return payment_pb::Payment::CLOSED;
+    case Payment::State::kPending:
+      return payment_pb::Payment::PENDING;
   }
   return payment_pb::Payment::STATE_UNSPECIFIED;
 }
@@ -73,26 +76,33 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
   const std::string service = "waybill.payment.v1.PaymentGateway";
   Register<payment_pb::ChargeRequest, payment_pb::ChargeResponse>(
       server, sandbox, Target::kGateway, service, "Charge",
-      [](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response, bool decline,
-         absl::Time now, std::optional<Record>& effect) -> absl::Status {
+      [](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response,
+         const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
         Charge charge;
         charge.key = request.idempotency_key();
         charge.order_id = request.order_id();
         charge.amount_minor = request.amount_minor();
         charge.currency = request.currency();
-        auto answer = books.Charge(charge, decline, now, effect);
+        auto answer = books.Charge(charge, fresh, now, effect);
         if (!answer.ok()) return answer.status();
-        if (answer->approved) {
-          response.mutable_approved()->set_reference(answer->reference);
-        } else {
-          response.mutable_declined()->set_reason(answer->reason);
+        switch (answer->kind) {
+          case ChargeAnswer::Kind::kApproved:
+            response.mutable_approved()->set_reference(answer->reference);
+            break;
+          case ChargeAnswer::Kind::kDeclined:
+            response.mutable_declined()->set_reason(answer->reason);
+            break;
+          case ChargeAnswer::Kind::kPending:
+            response.mutable_pending()->set_token(answer->token);
+            SetTime(answer->until, *response.mutable_pending()->mutable_until());
+            break;
         }
         return absl::OkStatus();
       },
       [](payment_pb::ChargeResponse& response) { response.mutable_declined()->set_reason("INSUFFICIENT_FUNDS"); });
   Register<payment_pb::RefundRequest, payment_pb::RefundResponse>(
       server, sandbox, Target::kGateway, service, "Refund",
-      [](Books& books, const payment_pb::RefundRequest& request, payment_pb::RefundResponse& response, bool,
+      [](Books& books, const payment_pb::RefundRequest& request, payment_pb::RefundResponse& response, const Verdict&,
          absl::Time now, std::optional<Record>& effect) -> absl::Status {
         auto answer = books.Refund(request.idempotency_key(), request.order_id(), now, effect);
         if (!answer.ok()) return answer.status();
@@ -103,8 +113,8 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
       });
   Register<payment_pb::GetPaymentRequest, payment_pb::Payment>(
       server, sandbox, Target::kGateway, service, std::string(kLook),
-      [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, bool, absl::Time,
-         std::optional<Record>&) -> absl::Status {
+      [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, const Verdict&,
+         absl::Time, std::optional<Record>&) -> absl::Status {
         const Payment* payment = books.FindPayment(request.idempotency_key());
         if (payment == nullptr) return absl::NotFoundError("no call ever carried this key");
         response.set_idempotency_key(request.idempotency_key());
@@ -123,7 +133,8 @@ void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
   Register<dispatch_pb::AssignDriverRequest, dispatch_pb::AssignDriverResponse>(
       server, sandbox, Target::kDispatcher, service, "AssignDriver",
       [](Books& books, const dispatch_pb::AssignDriverRequest& request, dispatch_pb::AssignDriverResponse& response,
-         bool decline, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+         const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        const bool decline = fresh.kind == Verdict::Kind::kDecline;
         auto answer = books.Assign(request.idempotency_key(), request.order_id(), decline, now, effect);
         if (!answer.ok()) return answer.status();
         if (answer->driver_id.empty()) {
@@ -137,7 +148,7 @@ void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
   Register<dispatch_pb::ReleaseDriverRequest, dispatch_pb::ReleaseDriverResponse>(
       server, sandbox, Target::kDispatcher, service, "ReleaseDriver",
       [](Books& books, const dispatch_pb::ReleaseDriverRequest& request, dispatch_pb::ReleaseDriverResponse& response,
-         bool, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+         const Verdict&, absl::Time now, std::optional<Record>& effect) -> absl::Status {
         auto driver = books.Release(request.idempotency_key(), request.order_id(), now, effect);
         if (!driver.ok()) return driver.status();
         response.set_driver_id(*driver);
@@ -154,6 +165,8 @@ Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   behaviour.slow_rate = wire.slow_rate();
   behaviour.repetition = static_cast<Repetition>(wire.repetition());
   behaviour.decline_rate = wire.decline_rate();
+  behaviour.pending_rate = wire.pending_rate();
+  behaviour.pending_for_ms = wire.pending_for_ms();
   behaviour.latency_ms_p50 = wire.latency_ms_p50();
   behaviour.latency_ms_p99 = wire.latency_ms_p99();
   behaviour.late_ms = wire.late_ms();
@@ -169,6 +182,8 @@ void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
   wire.set_slow_rate(behaviour.slow_rate);
   wire.set_repetition(static_cast<sandbox_pb::Repetition>(behaviour.repetition));
   wire.set_decline_rate(behaviour.decline_rate);
+  wire.set_pending_rate(behaviour.pending_rate);
+  wire.set_pending_for_ms(behaviour.pending_for_ms);
   wire.set_latency_ms_p50(behaviour.latency_ms_p50);
   wire.set_latency_ms_p99(behaviour.latency_ms_p99);
   wire.set_late_ms(behaviour.late_ms);
@@ -204,6 +219,7 @@ void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& 
     entry.set_refunded_minor(payment.refunded_minor);
     entry.set_charges(payment.charges);
     entry.set_refunds(payment.refunds);
+    if (payment.state == Payment::State::kPending) entry.set_pending_token(payment.token);
   }
   for (const auto& [key, assignment] : books.assignments()) {
     if (!order_id.empty() && assignment.order_id != order_id) continue;
@@ -214,6 +230,27 @@ void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& 
     entry.set_idempotency_key(key);
     *wire.add_entries() = std::move(entry);
   }
+}
+
+absl::Status Decide(Books& books, const sandbox_pb::DecidePaymentRequest& request,
+                    sandbox_pb::DecidePaymentResponse& response, absl::Time now, std::optional<Record>& effect) {
+  if (request.decision() != sandbox_pb::DecidePaymentRequest::APPROVED &&
+      request.decision() != sandbox_pb::DecidePaymentRequest::DECLINED) {
+    return domain::BadField("decision", "is neither APPROVED nor DECLINED");
+  }
+  std::string key = request.idempotency_key();
+  if (request.has_token()) {
+    std::optional<std::string> found = books.FindKey(request.token());
+    if (!found.has_value()) return absl::NotFoundError("no charge was answered with that token");
+    key = *std::move(found);
+  }
+  const bool approve = request.decision() == sandbox_pb::DecidePaymentRequest::APPROVED;
+  if (absl::Status status = books.Decide(key, approve, now, effect); !status.ok()) return status;
+  const Payment& payment = *books.FindPayment(key);
+  response.set_idempotency_key(key);
+  response.set_token(payment.token);
+  response.set_order_id(payment.order_id);
+  return absl::OkStatus();
 }
 
 void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart) {
@@ -238,6 +275,16 @@ void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> 
     sandbox.Read(std::make_unique<BooksCaller>(std::move(owned)),
                  [call](const Books& books) { ToWire(books, call->request().order_id(), call->response()); });
   });
+  using DecideCall = rpc::UnaryCall<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
+  server.Unary<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>(
+      service + "/DecidePayment", [&sandbox](DecideCall::Ptr owned) {
+        auto* call = owned.get();
+        using DecideCaller = RpcCaller<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
+        sandbox.Decide(std::make_unique<DecideCaller>(std::move(owned)),
+                       [call](Books& books, absl::Time now, std::optional<Record>& effect) {
+                         return Decide(books, call->request(), call->response(), now, effect);
+                       });
+      });
   using RestartCall = rpc::UnaryCall<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>;
   server.Unary<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>(
       service + "/Restart", [restart = std::move(restart)](RestartCall::Ptr call) {

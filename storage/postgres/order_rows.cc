@@ -26,27 +26,31 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   OrderRecord record;
   DecodeHeader(row, record);
   domain::Order& order = record.payload;
-  order.client = row.Text(12);
-  order.idempotency_key = row.Text(13);
-  order.fingerprint = row.Bytes(14);
-  order.user_id = row.Text(15);
-  order.amount_minor = row.IntFrom(1, 16, "amount_minor");
-  order.currency = row.Text(17);
-  if (!row.IsNull(18)) order.pickup = domain::GeoPoint{row.Double(18, "pickup_lat"), row.Double(19, "pickup_long")};
-  if (!row.IsNull(20)) {
-    std::optional<std::map<std::string, std::string>> metadata = DecodeMetadata(row.Json(20, "metadata"));
+  constexpr int kOrder = 1 + kHeaderColumnCount;
+  order.client = row.Text(kOrder);
+  order.idempotency_key = row.Text(kOrder + 1);
+  order.fingerprint = row.Bytes(kOrder + 2);
+  order.user_id = row.Text(kOrder + 3);
+  order.amount_minor = row.IntFrom(1, kOrder + 4, "amount_minor");
+  order.currency = row.Text(kOrder + 5);
+  if (!row.IsNull(kOrder + 6))
+    order.pickup = domain::GeoPoint{row.Double(kOrder + 6, "pickup_lat"), row.Double(kOrder + 7, "pickup_long")};
+  if (!row.IsNull(kOrder + 8)) {
+    std::optional<std::map<std::string, std::string>> metadata = DecodeMetadata(row.Json(kOrder + 8, "metadata"));
     if (metadata.has_value()) {
       order.metadata = *std::move(metadata);
     } else {
       row.Refuse("metadata", "is no object of strings");
     }
   }
-  if (!row.IsNull(21)) {
-    order.charge =
-        domain::Charge{row.Text(21), row.IntFrom(1, 22, "payments.amount_minor"), row.Time(23, "charged_at")};
+  if (!row.IsNull(kOrder + 9)) {
+    order.charge = domain::Charge{row.Text(kOrder + 9), row.IntFrom(1, kOrder + 10, "payments.amount_minor"),
+                                  row.Time(kOrder + 11, "charged_at")};
   }
-  if (!row.IsNull(24)) order.refund = domain::Refund{row.IntFrom(1, 24, "refund_minor"), row.Time(25, "refunded_at")};
-  if (!row.IsNull(26)) order.driver = domain::DriverSlot{row.Text(26), static_cast<int>(row.IntFrom(1, 27, "slot"))};
+  if (!row.IsNull(kOrder + 12))
+    order.refund = domain::Refund{row.IntFrom(1, kOrder + 12, "refund_minor"), row.Time(kOrder + 13, "refunded_at")};
+  if (!row.IsNull(kOrder + 14))
+    order.driver = domain::DriverSlot{row.Text(kOrder + 14), static_cast<int>(row.IntFrom(1, kOrder + 15, "slot"))};
   if (!row.status().ok()) return row.status();
   return record;
 }

@@ -1,6 +1,7 @@
 #include "storage/postgres/order_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "domain/reasons.h"
@@ -105,8 +106,8 @@ absl::StatusOr<OrderRecord> PostgresOrderStore::GetByKey(const std::string& clie
 }
 
 // A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
-// Ids bound the scan of any index; lease_until lets the small index of unfinished sagas serve, and failure_reason the
-// one of those that were turned back.
+// Ids bound the scan of any index; lease_until and wakes_at let the small indexes of unfinished sagas serve, and
+// failure_reason the one of those that were turned back.
 constexpr char kListWhere[] =
     " WHERE s.order_id >= $1 AND s.order_id < $2"
     " AND s.created_at >= $3 AND s.created_at < $4"
@@ -115,7 +116,7 @@ constexpr char kListWhere[] =
     "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[]) AS wanted (state, cancelled)"
     "      WHERE wanted.state = s.state"
     "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))))"
-    " AND (NOT $9::boolean OR s.lease_until IS NOT NULL)"
+    " AND (NOT $9::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
     " AND (NOT $11::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id DESC LIMIT $10";
 
@@ -182,25 +183,29 @@ constexpr char kListSagasWhere[] =
     "WHERE s.order_id > $1 AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"
     " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
     " AND (NOT $4::boolean OR s.needs_attention)"
-    " AND (NOT $5::boolean OR s.lease_until IS NOT NULL)"
+    " AND (NOT $5::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
     " AND (NOT $7::boolean OR s.failure_reason IS NOT NULL)"
+    " AND (NOT $8::boolean OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
     " ORDER BY s.order_id LIMIT $6";
 
 absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQuery& query) {
   ArrayParam states(kOidText);
   bool unfinished_only = !query.states.empty(), turned_back_only = !query.states.empty();
-  for (saga::State state : query.states) {
+  std::vector<saga::State> wanted = query.states;
+  if (query.needs_attention && wanted.empty())
+    std::copy_if(std::begin(saga::kStates), std::end(saga::kStates), std::back_inserter(wanted), saga::IsUnfinished);
+  for (saga::State state : wanted) {
     states.AddText(saga::Name(state));
     unfinished_only = unfinished_only && saga::IsUnfinished(state);
     turned_back_only = turned_back_only && IsTurnedBack(state);
   }
-  unfinished_only = unfinished_only || query.needs_attention;
+  unfinished_only = unfinished_only && !query.needs_attention;  // those have an index of their own
   absl::StatusOr<Rows> rows =
       Execute(scans_, fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
               {Param::Id(query.after.value_or(Uuid{})),
                Param::Int8(absl::ToInt64Microseconds(std::min(query.min_age, kAgeMax))), states,
                Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit),
-               Param::Bool(turned_back_only)});
+               Param::Bool(turned_back_only), Param::Bool(query.waiting)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) {
@@ -223,9 +228,17 @@ absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
 constexpr char kUnfinished[] =
     "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'closing'),"
     " count(*) FILTER (WHERE state = 'compensating'),"
-    " count(*) FILTER (WHERE needs_attention),"
     " COALESCE(extract(epoch FROM now() - min(created_at)), 0)::double precision "
     "FROM order_sagas WHERE lease_until IS NOT NULL";
+// Not all: there may be a million of them, and counting those takes a tenth of a second of a processor.
+constexpr char kWaiting[] =
+    "SELECT (SELECT count(*) FROM (SELECT FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL LIMIT "
+    "$1) w),"
+    " (SELECT GREATEST(COALESCE(extract(epoch FROM now() - min(wakes_at)), 0), 0)::double precision FROM order_sagas"
+    "  WHERE lease_until IS NULL AND wakes_at IS NOT NULL)";
+// Also of those that wait.
+constexpr char kNeedingAttention[] =
+    "SELECT count(*) FROM order_sagas WHERE needs_attention AND state IN ('running', 'closing', 'compensating')";
 
 absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
   absl::StatusOr<Rows> rows = Execute(scans_, kUnfinished);
@@ -234,8 +247,14 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
   stats.running = rows->Int(0, 0);
   stats.closing = rows->Int(0, 1);
   stats.compensating = rows->Int(0, 2);
-  stats.needing_attention = rows->Int(0, 3);
-  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 4)), absl::ZeroDuration());
+  absl::StatusOr<Rows> waiting = Execute(scans_, kWaiting, {Param::Int8(kWaitingCounted)});
+  if (!waiting.ok()) return waiting.status();
+  stats.waiting = waiting->Int(0, 0);
+  stats.overdue = absl::Seconds(waiting->Double(0, 1));
+  absl::StatusOr<Rows> attention = Execute(scans_, kNeedingAttention);
+  if (!attention.ok()) return attention.status();
+  stats.needing_attention = attention->Int(0, 0);
+  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 3)), absl::ZeroDuration());
   return stats;
 }
 

@@ -10,6 +10,7 @@ constexpr Rights kOrderRights[] = {
     {"schema_migrations", "SELECT"},
     {"order_sagas", "SELECT, INSERT, UPDATE"},
     {"order_saga_steps", "SELECT, INSERT"},
+    {"saga_signals", "SELECT, INSERT, DELETE"},
     {"payments", "SELECT, INSERT, UPDATE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},

@@ -21,7 +21,7 @@ namespace waybill::storage {
 namespace {
 
 // The columns of an advance before its effects.
-constexpr size_t kAdvanceHeader = 12;
+constexpr size_t kAdvanceHeader = 14;
 
 absl::Status JournalFull() { return domain::QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
 
@@ -49,6 +49,21 @@ bool IsUnexplained(const absl::Status& status) {
   return absl::IsInternal(status) && GetErrorDetail(status).reason.empty();
 }
 
+// Column 0 is the saga's key, and the signal's number the last.
+absl::StatusOr<saga::KeptSignal> DecodeSignal(const Rows& rows, int at) {
+  const std::string_view kind = rows.Text(at, 1);
+  std::string reason(rows.Text(at, 2)), detail(rows.Text(at, 3));
+  const int64_t id = rows.Int(at, 4);
+  if (kind == "succeeded") return saga::KeptSignal{id, saga::Outcome::Succeeded(std::move(detail))};
+  if (kind == "rejected") return saga::KeptSignal{id, saga::Outcome::Rejected(std::move(reason), std::move(detail))};
+  if (kind == "unknown") return saga::KeptSignal{id, saga::Outcome::Unknown(std::move(reason), std::move(detail))};
+  return UnreadableRow(rows.Id(at, 0), "outcome of a signal", fmt::format("is '{}'", kind));
+}
+
+std::string_view Name(saga::ClaimMode mode) {
+  return mode == saga::ClaimMode::kTakeOver ? "take_over" : mode == saga::ClaimMode::kWoken ? "woken" : "expired";
+}
+
 absl::Status CheckStep(const saga::Record& record, int steps) {
   if (record.step < steps) return absl::OkStatus();
   return UnreadableRow(record.id, "step", fmt::format("is {}, and this version has {}", record.step, steps));
@@ -73,7 +88,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (const auto& [name, text] : {std::pair{&part.begin, &sql.begin},
                                        {&part.begin_quick, &sql.begin_quick},
                                        {&part.advance, fenced ? &sql.advance : &sql.advance_unfenced},
-                                       {&part.advance_quick, &sql.advance_quick}}) {
+                                       {&part.advance_quick, &sql.advance_quick},
+                                       {&part.acted_on, &sql.acted_on},
+                                       {&part.said_already, &sql.said_already}}) {
         if (auto status = connection_->Prepare(*name, *text); !status.ok()) return status;
       }
     }
@@ -131,15 +148,21 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       begin_quick = name + ".begin_quick";
       advance = name + ".advance";
       advance_quick = name + ".advance_quick";
+      acted_on = name + ".acted_on";
+      said_already = name + ".said_already";
       for (Oid oid : kind.sql.begin_oids) begin_columns.emplace_back(oid);
       for (Oid oid : kind.sql.advance_oids) advance_columns.emplace_back(oid);
     }
 
     const Kind& kind;
-    std::string begin, begin_quick, advance, advance_quick;  // names of the prepared statements
+    // Names of the prepared statements.
+    std::string begin, begin_quick, advance, advance_quick, acted_on, said_already;
     std::vector<ArrayParam> begin_columns, advance_columns;
     std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins;  // with their keys
     std::vector<AdvanceOp*> advances;
+    absl::flat_hash_map<Uuid, AdvanceOp*> waits;  // of these, what is about to wait
+    ArrayParam wait_ids{kOidUuid}, wait_writes{kOidInt8};
+    ArrayParam act_ids{kOidUuid}, act_writes{kOidInt8}, act_signals{kOidInt8};  // what acts on a signal
   };
 
   BatchResult Fail(const absl::Status& status) {
@@ -163,6 +186,8 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     for (Part& part : parts_) {
       part.begins.clear();
       part.advances.clear();
+      part.waits.clear();
+      for (ArrayParam* column : {&part.act_ids, &part.act_writes, &part.act_signals}) column->Clear();
     }
     for (Op& op : batch) {
       if (auto* begin = std::get_if<BeginOp>(&op.what)) {
@@ -170,7 +195,13 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         part.begins.emplace_back(part.kind.tables.DedupeKey(*begin->record), begin);
       } else {
         auto& advance = std::get<AdvanceOp>(op.what);
-        PartOf(*advance.write.record).advances.push_back(&advance);
+        Part& part = PartOf(*advance.write.record);
+        part.advances.push_back(&advance);
+        if (advance.write.signal != nullptr) part.waits[advance.write.record->id] = &advance;
+        if (advance.write.acts_on == 0) continue;
+        part.act_ids.AddId(advance.write.record->id);
+        part.act_writes.AddInt(advance.id);
+        part.act_signals.AddInt(advance.write.acts_on);
       }
     }
     for (Part& part : parts_) {
@@ -192,6 +223,21 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       params.back().insert(params.back().end(), part.advance_columns.begin(), part.advance_columns.end());
       statements.push_back({quick ? part.advance_quick : part.advance, params.back()});
       advancing = true;
+      if (part.act_ids.size() > 0) {
+        params.push_back({part.act_ids, part.act_writes, part.act_signals});
+        statements.push_back({part.acted_on, params.back()});
+      }
+      if (part.waits.empty()) continue;
+      // A statement of its own: it sees what was said while the one before waited for the rows' locks. Whoever signals
+      // from here on finds that it waits.
+      part.wait_ids.Clear();
+      part.wait_writes.Clear();
+      for (const auto& [id, op] : part.waits) {
+        part.wait_ids.AddId(id);
+        part.wait_writes.AddInt(op->id);
+      }
+      params.push_back({journal_.LeaseMicros(), part.wait_ids, part.wait_writes});
+      statements.push_back({part.said_already, params.back()});
     }
     if (advancing) {
       WAYBILL_FAILPOINT("advance.before_commit");
@@ -216,6 +262,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (Part& part : parts_) {
         if (part.advances.empty()) continue;
         if (absl::Status read = ReadAdvance(part, (*results)[at++]); !read.ok()) return read;
+        if (part.act_ids.size() > 0) ++at;
+        if (part.waits.empty()) continue;
+        if (absl::Status read = ReadSaid(part, (*results)[at++]); !read.ok()) return read;
       }
     }
     if (beginning) {
@@ -261,6 +310,13 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       AddOptionalText(header[9], record.failure.detail);
       header[10].AddTime(record.updated_at);
       header[11].AddInt(op->id);
+      if (record.waits_for.empty()) {
+        header[12].AddNull();
+        header[13].AddNull();
+      } else {
+        header[12].AddText(record.waits_for);
+        header[13].AddTime(record.wakes_at);
+      }
       part.kind.tables.AddEffects(record, header.subspan(kAdvanceHeader, effects));
       for (const saga::LogEntry& entry : op->write.log) {
         log[0].AddId(record.id);
@@ -360,6 +416,18 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     return absl::OkStatus();
   }
 
+  absl::Status ReadSaid(Part& part, const Rows& said) {
+    for (int row = 0; row < said.size(); ++row) {
+      absl::StatusOr<saga::KeptSignal> signal = DecodeSignal(said, row);
+      if (!signal.ok()) {  // of a newer version: whoever can read it claims the saga when this lease ends
+        journal_.options_.on_error(signal.status());
+        continue;
+      }
+      *part.waits.at(said.Id(row, 0))->write.signal = *std::move(signal);
+    }
+    return absl::OkStatus();
+  }
+
   PostgresSagaJournal& journal_;
   std::unique_ptr<Connection> connection_;
   std::vector<Part> parts_;
@@ -455,6 +523,15 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
       continue;
     }
     std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
+    if (claimed.size() >= limit) break;
+    claims = RunClaim(*kind, "claim_woken", kind->sql.claim_woken,
+                      {Param::Text(owner_), LeaseMicros(), Param::Int8(static_cast<int64_t>(limit - claimed.size()))});
+    if (!claims.ok()) {
+      options_.on_error(claims.status());
+      failed.Update(claims.status());
+      continue;
+    }
+    std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
   }
   if (claimed.empty() && !failed.ok()) return failed;
   return claimed;
@@ -462,10 +539,9 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
 
 absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const Uuid& id, saga::ClaimMode mode) {
   for (const std::unique_ptr<Kind>& kind : kinds_) {
-    absl::StatusOr<Claims> claims =
-        RunClaim(*kind, "claim_one", kind->sql.claim_one,
-                 {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Bool(mode == saga::ClaimMode::kTakeOver),
-                  Param::Int4(kind->steps)});
+    absl::StatusOr<Claims> claims = RunClaim(
+        *kind, "claim_one", kind->sql.claim_one,
+        {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Text(Name(mode)), Param::Int4(kind->steps)});
     if (!claims.ok()) return claims.status();
     if (!claims->unreadable.ok()) return claims->unreadable;
     if (!claims->records.empty()) return std::move(claims->records.front());
@@ -502,22 +578,31 @@ absl::StatusOr<PostgresSagaJournal::Claims> PostgresSagaJournal::RunClaim(const 
                                                                           const std::vector<Param>& params) {
   const std::string claim = fmt::format("{}.{}", kind.tables.kind(), name);
   const std::string load = fmt::format("{}.load_claimed", kind.tables.kind());
+  const std::string said = fmt::format("{}.said_claimed", kind.tables.kind());
   absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
   {
     auto connection = pool_.Acquire();
     if (!connection.ok()) return connection.status();
     absl::Status prepared = (*connection)->Prepare(claim, sql);
     if (prepared.ok()) prepared = (*connection)->Prepare(load, kind.sql.load_claimed);
+    if (prepared.ok()) prepared = (*connection)->Prepare(said, kind.sql.said_claimed);
     if (!prepared.ok()) return prepared;
-    results = (*connection)->Pipeline({Statement{claim, params}, Statement{load, {}}});
+    results = (*connection)->Pipeline({Statement{claim, params}, Statement{load, {}}, Statement{said, {}}});
   }
   if (!results.ok()) return results.status();
   const Rows& rows = results->at(1);
+  const Rows& signals = results->at(2);
+  absl::flat_hash_map<Uuid, absl::StatusOr<saga::KeptSignal>> said_of;
+  for (int at = 0; at < signals.size(); ++at) said_of.emplace(signals.Id(at, 0), DecodeSignal(signals, at));
   Claims claims;
   ArrayParam aside(kOidUuid);
   for (int at = 0; at < rows.size(); ++at) {
     absl::StatusOr<std::unique_ptr<saga::Record>> record = kind.tables.Decode(rows, at);
     absl::Status known = record.ok() ? CheckStep(**record, kind.steps) : record.status();
+    if (auto signal = said_of.find(rows.Id(at, 0)); known.ok() && signal != said_of.end()) {
+      known = signal->second.status();
+      if (known.ok()) (*record)->signal = *signal->second;
+    }
     if (known.ok()) {
       // The mark of a running one says that it could not be read, or that its write was refused. Now it is read; and
       // who drives it marks it again if it is refused again.
@@ -560,6 +645,49 @@ absl::StatusOr<std::vector<Uuid>> PostgresSagaJournal::Renew(std::span<const sag
     for (int row = 0; row < rows->size(); ++row) lost.push_back(rows->Id(row, 0));
   }
   return lost;
+}
+
+// The three statements run in one transaction. Each sees what was committed before it began, so the second and the
+// third see what whoever held the row's lock before has written.
+absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id, const saga::Signal& signal) {
+  const std::string waits_for = saga::WaitName(signal.step, signal.direction, signal.token);
+  auto optional_text = [](const std::string& text) { return text.empty() ? Param::Null(kOidText) : Param::Text(text); };
+  const std::vector<Param> said = {Param::Id(id),
+                                   Param::Text(waits_for),
+                                   Param::Text(Name(signal.outcome.kind)),
+                                   optional_text(signal.outcome.reason),
+                                   optional_text(signal.outcome.detail),
+                                   Param::Int4(saga::kSignalsMax)};
+  const std::vector<Param> wait = {Param::Id(id), Param::Text(waits_for)};
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    const std::string name(kind->tables.kind());
+    absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
+    {
+      auto connection = pool_.Acquire();
+      if (!connection.ok()) return connection.status();
+      absl::Status prepared = (*connection)->Prepare(name + ".signal_lock", kind->sql.signal_lock);
+      if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_keep", kind->sql.signal_keep);
+      if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_wake", kind->sql.signal_wake);
+      if (!prepared.ok()) return prepared;
+      results = (*connection)
+                    ->Pipeline({Statement{name + ".signal_lock", wait}, Statement{name + ".signal_keep", said},
+                                Statement{name + ".signal_wake", wait}});
+    }
+    if (!results.ok()) return results.status();
+    if (results->at(0).empty()) continue;
+    if (!results->at(1).empty()) {
+      return results->at(2).empty() ? saga::SignalResult::kKept : saga::SignalResult::kWoken;
+    }
+    const Rows& locked = results->at(0);
+    RowReader row(locked, 0);
+    if (saga::IsTerminal(row.State(1))) return saga::SignalResult::kLate;
+    // As it was before we waited for the row, which is near enough for a limit.
+    if (!locked.Bool(0, 2) && locked.Int(0, 3) >= saga::kSignalsMax) {
+      return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
+    }
+    return saga::SignalResult::kRepeated;
+  }
+  return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
 }
 
 absl::Status PostgresSagaJournal::ReleaseAll() {

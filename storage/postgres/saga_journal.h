@@ -80,6 +80,7 @@ class PostgresSagaJournal final : public saga::Journal {
   absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> ClaimExpired(bool own, size_t limit) override;
   absl::StatusOr<std::unique_ptr<saga::Record>> Claim(const Uuid& id, saga::ClaimMode mode) override;
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const saga::Held> held) override;
+  absl::StatusOr<saga::SignalResult> AddSignal(const Uuid& id, const saga::Signal& signal) override;
   absl::Status ReleaseAll() override;
   absl::StatusOr<std::unique_ptr<saga::Record>> Load(const Uuid& id) override;
   absl::StatusOr<std::vector<saga::LogEntry>> LoadLog(const Uuid& id, int64_t from_seq) override;

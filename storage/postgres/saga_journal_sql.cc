@@ -98,7 +98,9 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
                                        {"failure_reason", kOidText, ""},
                                        {"failure_detail", kOidText, ""},
                                        {"updated_at", kOidTimestamptz, ""},
-                                       {"write_id", kOidInt8, ""}};
+                                       {"write_id", kOidInt8, ""},
+                                       {"waits_for", kOidText, ""},
+                                       {"wakes_at", kOidTimestamptz, ""}};
   advance.insert(advance.end(), t.effects.begin(), t.effects.end());
   std::string input = Unnest(advance, "i", 2, sql.advance_oids);
   std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
@@ -109,8 +111,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   const std::string move = fmt::format(
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
-      "updated_at = i.updated_at, write_id = i.write_id, lease_until = CASE WHEN i.state IN ('running', "
-      "'closing', 'compensating') "
+      "updated_at = i.updated_at, write_id = i.write_id, waits_for = i.waits_for, wakes_at = i.wakes_at, "
+      "lease_until = CASE WHEN i.waits_for IS NULL AND i.state IN ('running', 'closing', 'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
       t.sagas);
   std::string bookings;
@@ -180,12 +182,20 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed),
       fmt::arg("far", fmt::format(fmt::runtime(far), "$2", aside)));
+  sql.claim_woken = fmt::format(
+      "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NULL AND wakes_at <= now() "
+      "ORDER BY wakes_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED), "
+      "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
+      "lease_until = now() + $2::bigint * interval '1 microsecond' "
+      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
   // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
   sql.claim_one = fmt::format(
       "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
-      "lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + $2::bigint * interval '1 microsecond' END "
+      "lease_until = CASE WHEN state <> 'succeeded' THEN now() + $2::bigint * interval '1 microsecond' END "
       "WHERE {id} = $3::uuid AND state IN ('running', 'succeeded', 'closing', 'compensating') "
-      "AND ($4::bool OR lease_until IS NULL OR lease_until < now() OR owner = $1::text) "
+      "AND CASE $4::text WHEN 'woken' THEN lease_until IS NULL AND wakes_at <= now() "
+      "WHEN 'expired' THEN lease_until IS NULL OR lease_until < now() OR owner = $1::text ELSE true END "
       // One at a step that this version lacks stays with the newer version's process that drives it.
       "AND step < $5::integer RETURNING {id}) {claimed}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
@@ -202,6 +212,40 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "renewed AS (UPDATE {sagas} s SET lease_until = now() + $3::bigint * interval '1 microsecond' FROM held "
       "WHERE s.{id} = held.{id}) SELECT {id} FROM input WHERE ({id}, epoch) NOT IN "
       "(SELECT s.{id}, s.epoch FROM {sagas} s WHERE s.{id} = ANY($1::uuid[]))",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.acted_on = fmt::format(
+      "DELETE FROM saga_signals g USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS i(saga_id, write_id, "
+      "signal_id), "
+      "{sagas} s WHERE s.{id} = i.saga_id AND s.{id} = ANY($1::uuid[]) AND s.write_id = i.write_id "
+      "AND g.saga_id = s.{id} AND g.saga_id = ANY($1::uuid[]) AND g.id = i.signal_id",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.said_already = fmt::format(
+      "UPDATE {sagas} s SET lease_until = now() + $1::bigint * interval '1 microsecond' "
+      "FROM unnest($2::uuid[], $3::bigint[]) AS i(id, write_id), saga_signals g "
+      "WHERE s.{id} = i.id AND s.{id} = ANY($2::uuid[]) AND s.write_id = i.write_id "
+      "AND g.saga_id = s.{id} AND g.saga_id = ANY($2::uuid[]) AND g.waits_for = s.waits_for "
+      "RETURNING s.{id}, g.outcome, g.reason, g.detail, g.id",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.said_claimed = fmt::format(
+      "SELECT s.{id}, g.outcome, g.reason, g.detail, g.id FROM {sagas} s JOIN saga_signals g "
+      "ON g.saga_id = s.{id} AND g.waits_for = s.waits_for "
+      "WHERE s.{id} = ANY(current_setting('waybill.claimed')::uuid[])",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.signal_lock = fmt::format(
+      "SELECT {id}, state::text, EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2), "
+      "(SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) "
+      "FROM {sagas} WHERE {id} = $1::uuid FOR NO KEY UPDATE",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.signal_keep = fmt::format(
+      "INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
+      "SELECT s.{id}, $2::text, $3::text, $4::text, $5::text FROM {sagas} s WHERE s.{id} = $1::uuid "
+      "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') "
+      "AND (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer ON CONFLICT DO NOTHING RETURNING "
+      "saga_id",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.signal_wake = fmt::format(
+      "UPDATE {sagas} SET wakes_at = now() WHERE {id} = $1::uuid AND waits_for = $2::text AND lease_until IS NULL "
+      "RETURNING {id}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
   sql.release =
       fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);

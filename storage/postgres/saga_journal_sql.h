@@ -16,7 +16,13 @@ inline constexpr absl::Duration kSetAside = absl::Minutes(1);
 // claim is free; when one is not, it fails as a whole with a unique violation. The careful one answers for each.
 struct SagaJournalSql {
   std::string begin, begin_quick, advance, advance_quick, advance_unfenced, find_by_key, states, claim_expired,
-      claim_one, far_leases, load_claimed, set_aside, renew, release, load, log;
+      claim_woken, claim_one, far_leases, load_claimed, set_aside, renew, release, load, log;
+  std::string acted_on;      // forgets the signals that the records just written act on
+  std::string said_already;  // what the records just written wait for, and has been said: those keep their leases
+  std::string said_claimed;  // what has been said of what the claimed ones waited for
+  // What AddSignal runs in one transaction: the saga's row is locked first, so that who writes that it waits, and who
+  // signals, see each other.
+  std::string signal_lock, signal_keep, signal_wake;
   std::vector<Oid> begin_oids, advance_oids;
 };
 SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t);

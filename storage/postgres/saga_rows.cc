@@ -74,7 +74,7 @@ saga::State RowReader::State(int column) {
 
 saga::LogOutcome RowReader::Outcome(int column) {
   const std::string_view name = rows_.Text(row_, column);
-  for (int i = 0; i <= static_cast<int>(saga::LogOutcome::kResolved); ++i) {
+  for (int i = 0; i <= static_cast<int>(saga::kLastLogOutcome); ++i) {
     const auto outcome = static_cast<saga::LogOutcome>(i);
     if (saga::Name(outcome) == name) return outcome;
   }
@@ -95,6 +95,9 @@ void DecodeHeader(RowReader& row, saga::Header& header) {
   header.traceparent = row.Text(9);
   header.created_at = row.Time(10, "created_at");
   header.updated_at = row.Time(11, "updated_at");
+  header.waits_for = row.Text(12);
+  if (!row.IsNull(13)) header.wakes_at = row.Time(13, "wakes_at");
+  header.woken = !row.IsNull(14) && row.Bool(14, "woken");
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {

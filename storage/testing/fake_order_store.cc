@@ -30,7 +30,9 @@ bool Matches(const OrderQuery& query, const OrderRecord& record) {
                                                [&](const auto& wanted) { return Matches(wanted, record); });
 }
 
-bool Matches(const SagaQuery& query, const saga::Header& header, absl::Time now) {
+bool Matches(const SagaQuery& query, const OrderBook::Row& row, absl::Time now) {
+  const saga::Header& header = *row.record;
+  if (query.waiting && !row.waiting) return false;
   if (query.after && header.id <= *query.after) return false;
   if (now - header.created_at < query.min_age) return false;
   if (query.needs_attention && !(header.needs_attention && saga::IsUnfinished(header.state))) return false;
@@ -44,7 +46,7 @@ SagaView View(const OrderBook::Row& row) {
   SagaView view;
   view.header = *row.record;
   if (!row.instance.empty()) view.owner = row.instance + "/" + row.life;
-  if (saga::IsUnfinished(row.record->state)) view.lease_until = row.lease_until;
+  if (saga::IsUnfinished(row.record->state) && !row.waiting) view.lease_until = row.lease_until;
   return view;
 }
 
@@ -116,7 +118,7 @@ absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery&
   std::vector<SagaView> found;
   for (const auto& [id, row] : book_.rows) {
     if (static_cast<int>(found.size()) >= query.limit) break;
-    if (Matches(query, *row.record, clock_.Now())) found.push_back(View(row));
+    if (Matches(query, row, clock_.Now())) found.push_back(View(row));
   }
   return found;
 }
@@ -136,10 +138,15 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
   for (const auto& [id, row] : book_.rows) {
     const saga::Header& header = *row.record;
     if (!saga::IsUnfinished(header.state)) continue;
+    if (header.needs_attention) ++stats.needing_attention;
+    if (row.waiting) {
+      stats.waiting = std::min(stats.waiting + 1, kWaitingCounted);
+      stats.overdue = std::max(stats.overdue, clock_.Now() - header.wakes_at);
+      continue;
+    }
     ++(header.state == saga::State::kRunning   ? stats.running
        : header.state == saga::State::kClosing ? stats.closing
                                                : stats.compensating);
-    if (header.needs_attention) ++stats.needing_attention;
     stats.oldest_age = std::max(stats.oldest_age, clock_.Now() - header.created_at);
   }
   return stats;

@@ -115,20 +115,24 @@ class FakeSagas final : public ops::SagaAdmin::Service {
   ANSWER_BY_SCRIPT(GetSaga, ops::GetSagaRequest, ops::Saga, get)
   ANSWER_BY_SCRIPT(RetrySaga, ops::RetrySagaRequest, ops::Saga, retry)
   ANSWER_BY_SCRIPT(ResolveSaga, ops::ResolveSagaRequest, ops::Saga, resolve)
+  ANSWER_BY_SCRIPT(SignalSaga, ops::SignalSagaRequest, ops::SignalSagaResponse, signal)
 
   Script<ops::ListSagasRequest, ops::ListSagasResponse> list;
   Script<ops::GetSagaRequest, ops::Saga> get;
   Script<ops::RetrySagaRequest, ops::Saga> retry;
   Script<ops::ResolveSagaRequest, ops::Saga> resolve;
+  Script<ops::SignalSagaRequest, ops::SignalSagaResponse> signal;
 };
 
 class FakeSandbox final : public sandbox::SandboxAdmin::Service {
  public:
   ANSWER_BY_SCRIPT(SetBehaviour, sandbox::SetBehaviourRequest, sandbox::Behaviours, set)
   ANSWER_BY_SCRIPT(GetBooks, sandbox::GetBooksRequest, sandbox::Books, books)
+  ANSWER_BY_SCRIPT(DecidePayment, sandbox::DecidePaymentRequest, sandbox::DecidePaymentResponse, decide)
 
   Script<sandbox::SetBehaviourRequest, sandbox::Behaviours> set;
   Script<sandbox::GetBooksRequest, sandbox::Books> books;
+  Script<sandbox::DecidePaymentRequest, sandbox::DecidePaymentResponse> decide;
 };
 
 class CliTest : public ::testing::Test {
@@ -434,6 +438,10 @@ TEST_F(CliTest, SagaListFilters) {
   EXPECT_THAT(request.states(), ElementsAre(ops::COMPENSATING));
   EXPECT_EQ(request.min_age().seconds(), 300);
   EXPECT_TRUE(request.needs_attention());
+  EXPECT_FALSE(request.waiting());
+  sagas_.list.Then(ops::ListSagasResponse());
+  EXPECT_EQ(Run({"saga", "list", "--waiting"}).code, 0);
+  EXPECT_TRUE(sagas_.list.requests()[1].waiting());
 }
 
 TEST_F(CliTest, SagaShowRetryAndResolve) {
@@ -451,6 +459,50 @@ TEST_F(CliTest, SagaShowRetryAndResolve) {
   EXPECT_EQ(ran.json[0]["state"], "RESOLVED");
   EXPECT_EQ(sagas_.resolve.requests()[0].reason(), "ticket 812");
   EXPECT_EQ(sagas_.resolve.requests()[0].operator_(), "ada");
+}
+
+TEST_F(CliTest, SagaSignal) {
+  ops::SignalSagaResponse kept;
+  kept.set_result(ops::SignalSagaResponse::KEPT);
+  *kept.mutable_saga() = Stuck();
+  kept.mutable_saga()->clear_lease_until();
+  kept.mutable_saga()->mutable_wait()->set_token("pi_2");
+  kept.mutable_saga()->mutable_wait()->set_action(ops::UNDO);
+  sagas_.signal.Then(kept);
+  const std::vector<std::string> command = {"saga", "signal", kId, "--step", "charge_payment", "--token", "pi_1"};
+  auto with = [&command](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return more;
+  };
+  Ran ran = Run(with({"--outcome", "rejected", "--reason", "PAYMENT_DECLINED", "--detail", "ticket 812"}));
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("KEPT: it does not wait for this now"));
+  EXPECT_THAT(ran.output, HasSubstr("a signal of its undo with the token pi_2"));
+  const ops::SignalSagaRequest request = sagas_.signal.requests()[0];
+  EXPECT_EQ(request.saga_id(), kId);
+  EXPECT_EQ(request.step(), "charge_payment");
+  EXPECT_EQ(request.token(), "pi_1");
+  EXPECT_EQ(request.action(), ops::DO);
+  EXPECT_EQ(request.outcome(), ops::SignalSagaRequest::REJECTED);
+  EXPECT_EQ(request.reason(), "PAYMENT_DECLINED");
+  EXPECT_EQ(request.detail(), "ticket 812");
+  EXPECT_EQ(request.operator_(), "ada");
+
+  ops::SignalSagaResponse late;
+  late.set_result(ops::SignalSagaResponse::LATE);
+  sagas_.signal.Then(late);
+  ran = Run(with({"--outcome", "SUCCEEDED", "--action", "close", "--operator", "bob", "--json"}));
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_EQ(ran.json[0]["result"], "LATE");
+  EXPECT_EQ(sagas_.signal.requests()[1].operator_(), "bob");
+  EXPECT_EQ(sagas_.signal.requests()[1].outcome(), ops::SignalSagaRequest::SUCCEEDED);
+  sagas_.signal.Then(late);
+  EXPECT_THAT(Run(with({"--outcome", "succeeded"})).output, HasSubstr("the saga could not be read any more"));
+
+  sagas_.signal.Then(Refuse("SAGA_NOT_FOUND", "there is none"));
+  EXPECT_EQ(Run(with({"--outcome", "succeeded"})).code, 3);
+  EXPECT_EQ(Run(with({"--outcome", "later"})).code, 2);
+  EXPECT_EQ(Run(command).code, 2);
 }
 
 TEST_F(CliTest, SandboxSetAndBooks) {
@@ -480,6 +532,39 @@ TEST_F(CliTest, SandboxSetAndBooks) {
   EXPECT_EQ(Run({"sandbox", "set", "--decline", "1.5"}).code, 2);
 }
 
+TEST_F(CliTest, SandboxMakesPaymentsPendingAndDecidesThem) {
+  sandbox::Behaviours behaviours;
+  behaviours.mutable_gateway()->set_pending_rate(1);
+  behaviours.mutable_gateway()->set_pending_for_ms(2000);
+  sandbox_.set.Then(behaviours);
+  Ran set = Run({"sandbox", "set", "--target", "gateway", "--pending", "1", "--pending-for", "2s"});
+  EXPECT_THAT(set.output, HasSubstr("100 % for 2000 ms"));
+  EXPECT_EQ(sandbox_.set.requests()[0].behaviour().pending_rate(), 1);
+  EXPECT_EQ(sandbox_.set.requests()[0].behaviour().pending_for_ms(), 2000);
+  sandbox_.set.Then(behaviours);
+  ASSERT_EQ(Run({"sandbox", "set", "--pending", "1"}).code, 0);
+  EXPECT_EQ(sandbox_.set.requests()[1].behaviour().pending_for_ms(), 3'600'000);
+
+  sandbox::Books books;
+  books.add_entries()->set_pending_token("pi_42");
+  sandbox_.books.Then(books);
+  EXPECT_THAT(Run({"sandbox", "books"}).output, HasSubstr("pi_42"));
+
+  sandbox::DecidePaymentResponse decided;
+  decided.set_idempotency_key("o/charge_payment");
+  sandbox_.decide.Then(decided);
+  Ran token = Run({"sandbox", "decide", "pi_42", "approved"});
+  EXPECT_EQ(token.code, 0) << token.output;
+  EXPECT_THAT(token.output, HasSubstr("o/charge_payment"));
+  EXPECT_EQ(sandbox_.decide.requests()[0].token(), "pi_42");
+  EXPECT_EQ(sandbox_.decide.requests()[0].decision(), sandbox::DecidePaymentRequest::APPROVED);
+  sandbox_.decide.Then(decided);
+  EXPECT_EQ(Run({"sandbox", "decide", "o/charge_payment", "declined"}).code, 0);
+  EXPECT_EQ(sandbox_.decide.requests()[1].idempotency_key(), "o/charge_payment");
+  EXPECT_EQ(sandbox_.decide.requests()[1].decision(), sandbox::DecidePaymentRequest::DECLINED);
+  EXPECT_EQ(Run({"sandbox", "decide", "pi_42", "perhaps"}).code, 2);
+}
+
 TEST_F(CliTest, TimeoutBoundsTheWholeCommand) {
   for (int i = 0; i < 50; ++i) orders_.get.Then(Refuse("SHUTTING_DOWN", "draining"));
   absl::Time start = absl::Now();
@@ -496,10 +581,10 @@ TEST_F(CliTest, SaysWhereItLookedWhenNobodyListens) {
 
 TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
   std::vector<std::vector<std::string>> commands = {
-      {"order", "create"},    {"order", "get"},   {"order", "list"},  {"order", "watch"},  {"order", "cancel"},
-      {"order", "complete"},  {"saga", "list"},   {"saga", "show"},   {"saga", "retry"},   {"saga", "resolve"},
-      {"driver", "put"},      {"driver", "list"}, {"sandbox", "set"}, {"sandbox", "show"}, {"sandbox", "books"},
-      {"sandbox", "restart"}, {"migrate"},        {"version"}};
+      {"order", "create"},   {"order", "get"},      {"order", "list"},      {"order", "watch"}, {"order", "cancel"},
+      {"order", "complete"}, {"saga", "list"},      {"saga", "show"},       {"saga", "retry"},  {"saga", "resolve"},
+      {"saga", "signal"},    {"driver", "put"},     {"driver", "list"},     {"sandbox", "set"}, {"sandbox", "show"},
+      {"sandbox", "books"},  {"sandbox", "decide"}, {"sandbox", "restart"}, {"migrate"},        {"version"}};
   for (auto command : commands) {
     std::string name = fmt::format("waybill {}", fmt::join(command, " "));
     command.push_back("--help");

@@ -65,6 +65,11 @@ class OrderSessionTest : public ::testing::Test {
                 "52.52,13.405", "--key", key, "--json"});
   }
 
+  Ran SignalCharge(const std::string& id, const std::string& token) {
+    return Run(
+        {"saga", "signal", id, "--step", "charge_payment", "--token", token, "--outcome", "succeeded", "--json"});
+  }
+
   testing::TestDatabase database_;
   testing::TestRedis redis_;
   std::unique_ptr<testing::Process> service_;
@@ -117,6 +122,7 @@ TEST_F(RestrictedRoleTest, DoesAllThatOrdersNeed) {
   EXPECT_EQ(Run({"order", "list", "--user", "u-17"}).code, 0);
   EXPECT_EQ(Run({"saga", "show", ids[1]}).code, 0);
   EXPECT_EQ(Run({"saga", "list", "--needs-attention"}).code, 0);
+  EXPECT_EQ(SignalCharge(ids[1], "pi_1").code, 0);
   EXPECT_EQ(service_->Output().find("permission denied for table order"), std::string::npos) << service_->Output();
   EXPECT_EQ(service_->Output().find(" fails"), std::string::npos) << service_->Output();
 }
@@ -174,6 +180,10 @@ TEST_F(OrderSessionTest, WithoutADriverTheMoneyGoesBack) {
   EXPECT_THAT(Run({"saga", "show", id}).output, HasSubstr("COMPENSATED"));
   EXPECT_EQ(Run({"saga", "retry", id}).code, 4);
   EXPECT_EQ(Run({"saga", "resolve", id, "--reason", "ticket 812"}).code, 4);
+  Ran late = SignalCharge(id, "pi_1");
+  EXPECT_EQ(late.code, 0) << late.output;
+  EXPECT_EQ(late.json.at(0)["result"], "LATE");
+  EXPECT_EQ(late.json.at(0)["saga"]["state"], "COMPENSATED");
 }
 
 TEST_F(OrderSessionTest, ACancelledOrderIsRefundedAndItsDriverFreed) {
@@ -193,6 +203,7 @@ TEST_F(OrderSessionTest, ACancelledOrderIsRefundedAndItsDriverFreed) {
 TEST_F(OrderSessionTest, WhatIsNotThereOrNotRightIsSaidClearly) {
   EXPECT_EQ(Run({"order", "get", "01939f6e-0000-7000-8000-000000000001"}).code, 3);
   EXPECT_EQ(Run({"saga", "show", "01939f6e-0000-7000-8000-000000000001"}).code, 3);
+  EXPECT_EQ(SignalCharge("01939f6e-0000-7000-8000-000000000001", "pi_1").code, 3);
   Ran malformed = Run({"order", "get", "not-an-id"});
   EXPECT_EQ(malformed.code, 2);
   EXPECT_THAT(malformed.output, HasSubstr("order_id: "));
@@ -267,6 +278,44 @@ TEST_F(OperatorSessionTest, AStuckRefundIsResolvedByHandWithAReasonThatIsKept) {
   EXPECT_THAT(shown.output, AllOf(HasSubstr("refunded at the bank, ticket 812"), HasSubstr("ada")));
   EXPECT_EQ(Run({"saga", "resolve", id, "--reason", "again"}).code, 4);
   EXPECT_TRUE(Run({"saga", "list", "--needs-attention", "--json"}).json.empty());
+}
+
+TEST_F(OperatorSessionTest, ASignalThatIsNotWaitedForIsKeptOnce) {
+  std::string id = CreateStuckOrder();
+  Ran kept = SignalCharge(id, "pi_1");
+  EXPECT_EQ(kept.code, 0) << kept.output;
+  EXPECT_EQ(kept.json.at(0)["result"], "KEPT");
+  EXPECT_EQ(kept.json.at(0)["saga"]["saga_id"], id);
+  EXPECT_EQ(SignalCharge(id, "pi_1").json.at(0)["result"], "REPEATED");
+  EXPECT_EQ(
+      testing::Sql(database_.url()).Value("SELECT waits_for || ' ' || outcome || ' ' || detail FROM saga_signals"),
+      "charge_payment/do/pi_1 succeeded ada");
+  Ran refused = SignalCharge(id, "pi 1");
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.output, HasSubstr("token: "));
+}
+
+TEST_F(OperatorSessionTest, ASagaThatWaitsIsSeenAndSignalledByHand) {
+  std::string id = CreateStuckOrder();
+  service_->Signal(SIGTERM);
+  ASSERT_EQ(service_->Wait(absl::Seconds(30)), 0) << service_->Output();
+  // As if the refund had been answered "later".
+  testing::Sql(database_.url())
+      .Exec(
+          "UPDATE order_sagas SET lease_until = NULL, waits_for = 'charge_payment/undo/re_1', "
+          "wakes_at = now() + interval '2 hours'");
+  StartOrderService();
+  Ran waiting = Run({"saga", "list", "--waiting", "--json"});
+  ASSERT_EQ(waiting.json.size(), 1u) << waiting.output;
+  EXPECT_EQ(waiting.json[0]["wait"]["token"], "re_1");
+  EXPECT_EQ(waiting.json[0]["owner"], "");
+  EXPECT_THAT(Run({"saga", "show", id}).output,
+              HasSubstr("--step charge_payment --action undo --token=re_1 --outcome OUTCOME"));
+  Ran woken = Run({"saga", "signal", id, "--step", "charge_payment", "--action", "undo", "--token", "re_1", "--outcome",
+                   "unknown", "--reason", "NOBODY_KNOWS", "--detail", "ticket 812", "--json"});
+  EXPECT_EQ(woken.code, 0) << woken.output;
+  EXPECT_EQ(woken.json.at(0)["result"], "WOKEN");
+  EXPECT_TRUE(Run({"saga", "list", "--waiting", "--json"}).json.empty());
 }
 
 TEST_F(OperatorSessionTest, TheSandboxShowsItsBehaviourAndRestarts) {

@@ -207,14 +207,71 @@ TEST(RenderSaga, SaysSoWhenTheLeaseHasExpired) {
   EXPECT_NE(RenderSaga(Stuck(), At(90'000), Terminal{}).find("(expired 20.00 s ago)"), std::string::npos);
 }
 
+SagaView Waiting() {
+  SagaView saga;
+  saga.id = "01939f6e-0000-7000-8000-000000000002";
+  saga.state = "RUNNING";
+  saga.step = "charge_payment";
+  saga.attempt = 1;
+  saga.epoch = 1;
+  saga.wait = {"charge_payment", "do", "pi_1234", At(7'200'000)};
+  saga.created = At(0);
+  saga.updated = At(1'000);
+  saga.log = {{1, "charge_payment", 1, "waiting", "for pi_1234", "RUNNING", At(100)}};
+  return saga;
+}
+
+TEST(RenderSaga, ShowsWhatItWaitsForAndHowToSayIt) {
+  EXPECT_EQ(RenderSaga(Waiting(), At(60'000), Terminal{}),
+            R"(saga 01939f6e-0000-7000-8000-000000000002  RUNNING
+  stands at  charge_payment, attempt 1
+  waits for  a signal of its do with the token pi_1234, until 2027-01-15T10:00:00.000Z (in 1h 59m)
+  epoch      1
+  created    2027-01-15T08:00:00.000Z (1m 00s ago)
+  updated    2027-01-15T08:00:01.000Z (59.00 s ago)
+
+  #  time          after  step            outcome  then     detail
+  1  08:00:00.100         charge_payment  waiting  RUNNING  for pi_1234
+
+Nobody drives it meanwhile. To say by hand what became of it:
+waybill saga signal 01939f6e-0000-7000-8000-000000000002 --step charge_payment --token=pi_1234 --outcome OUTCOME
+)");
+}
+
+TEST(RenderSaga, AGatewaysTokenIsOneWordOfTheShell) {
+  SagaView saga = Waiting();
+  saga.wait->token = "a;$(reboot)'b";
+  EXPECT_NE(RenderSaga(saga, At(60'000), Terminal{}).find(R"( --token='a;$(reboot)'\''b' --outcome)"),
+            std::string::npos);
+}
+
+TEST(RenderSaga, SaysWhichActionWaits) {
+  SagaView saga = Waiting();
+  saga.wait->action = "undo";
+  const std::string shown = RenderSaga(saga, At(60'000), Terminal{});
+  EXPECT_NE(shown.find("a signal of its undo with the token"), std::string::npos);
+  EXPECT_NE(shown.find(" --step charge_payment --action undo --token=pi_1234 "), std::string::npos);
+}
+
+TEST(RenderSagas, SaysWhenThoseThatWaitWake) {
+  SagaView over = Waiting();
+  over.wait->until = At(50'000);
+  EXPECT_EQ(
+      RenderSagas({Waiting(), over}, At(60'000), Terminal{}),
+      R"(saga                                  state    step            attempt  attention     age  wakes        owner  why
+01939f6e-0000-7000-8000-000000000002  RUNNING  charge_payment        1             1m 00s  in 1h 59m
+01939f6e-0000-7000-8000-000000000002  RUNNING  charge_payment        1             1m 00s  10.00 s ago
+)");
+}
+
 TEST(RenderSagas, IsATable) {
   SagaView quiet = Stuck();
   quiet.needs_attention = false;
   EXPECT_EQ(
       RenderSagas({Stuck(), quiet}, At(60'000), Terminal{}),
-      R"(saga                                  state         step            attempt  attention     age  owner        why
-01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9  yes        1m 00s  host-a:4711  NO_DRIVER_AVAILABLE
-01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9             1m 00s  host-a:4711  NO_DRIVER_AVAILABLE
+      R"(saga                                  state         step            attempt  attention     age  wakes  owner        why
+01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9  yes        1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
+01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9             1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
 )");
 }
 

@@ -66,7 +66,19 @@ class BadInputTest : public ::testing::Test {
     return rpc::FromGrpcStatus(status);
   }
 
-  std::string Rows() { return stack_.sql().Value("SELECT count(*) FROM order_sagas"); }
+  std::string Rows() {
+    return stack_.sql().Value("SELECT (SELECT count(*) FROM order_sagas) + (SELECT count(*) FROM saga_signals)");
+  }
+
+  static ops::v1::SignalSagaRequest GoodSignal() {
+    ops::v1::SignalSagaRequest signal;
+    signal.set_step("charge_payment");
+    signal.set_token("pi_1");
+    signal.set_outcome(ops::v1::SignalSagaRequest::REJECTED);
+    signal.set_reason("PAYMENT_DECLINED");
+    signal.set_operator_("e2e");
+    return signal;
+  }
 
   // The call is refused for this field, and for no other.
   void ExpectRefused(const std::string& method, const std::string& bytes, const std::string& field,
@@ -246,7 +258,43 @@ TEST_F(BadInputTest, Ids) {
   resolve.set_reason("paid back by hand");
   resolve.set_operator_("e2e");
   expect("waybill.ops.v1.SagaAdmin/ResolveSaga", resolve, saga, "saga_id");
+  expect("waybill.ops.v1.SagaAdmin/SignalSaga", GoodSignal(), saga, "saga_id");
   ExpectServing();
+}
+
+TEST_F(BadInputTest, Signal) {
+  ops::v1::SignalSagaRequest good = GoodSignal();
+  good.set_saga_id(Create(OrderRequestFor("bad-input")).order_id());
+  using S = ops::v1::SignalSagaRequest;
+  const std::string huge(100'000, 'x');
+  std::vector<Case<S>> cases = {
+      {"no step", "step", [](S& r) { r.clear_step(); }},
+      {"no such step", "step", [](S& r) { r.set_step("refund_payment"); }},
+      {"huge", "step", [huge](S& r) { r.set_step(huge); }},
+      {"not UTF-8", "step", [](S& r) { r.set_step(kNotUtf8); }},
+      {"no outcome", "outcome", [](S& r) { r.clear_outcome(); }},
+      {"4", "outcome", [](S& r) { r.set_outcome(static_cast<S::Outcome>(4)); }},
+      {"-1", "outcome", [](S& r) { r.set_outcome(static_cast<S::Outcome>(-1)); }},
+      {"of what succeeded", "reason", [](S& r) { r.set_outcome(S::SUCCEEDED); }},
+      {"none of what is unknown", "reason",
+       [](S& r) {
+         r.set_outcome(S::UNKNOWN);
+         r.clear_reason();
+       }},
+      {"513 characters", "detail", [](S& r) { r.set_detail(std::string(513, 'd')); }},
+      {"NUL", "detail", [](S& r) { r.set_detail(std::string("a\0b", 3)); }},
+      {"not UTF-8", "detail", [](S& r) { r.set_detail(kNotUtf8); }},
+      {"empty", "operator", [](S& r) { r.clear_operator_(); }},
+      {"129 characters", "operator", [](S& r) { r.set_operator_(std::string(129, 'o')); }},
+      {"NUL", "operator", [](S& r) { r.set_operator_(std::string("a\0b", 3)); }},
+  };
+  for (const std::string& bad :
+       {std::string(), std::string(129, 'k'), huge, std::string("a b"), std::string("a\tb"), std::string("a\0b", 3),
+        std::string("a\x7f"), std::string("schl\u00fcssel"), std::string(kNotUtf8)}) {
+    cases.push_back({bad.substr(0, 20), "token", [bad](S& r) { r.set_token(bad); }});
+    cases.push_back({bad.substr(0, 20), "reason", [bad](S& r) { r.set_reason(bad); }});
+  }
+  ExpectAllRefused<S>("waybill.ops.v1.SagaAdmin/SignalSaga", good, cases);
 }
 
 TEST_F(BadInputTest, WatchCancelAndResolve) {

@@ -26,9 +26,11 @@ std::vector<std::string_view> OrderFailpoints() {
 // Only a remote dispatcher is called; the built-in one picks.
 bool NeedsRemoteDispatch(std::string_view failpoint) { return failpoint.starts_with("dispatch."); }
 
-// Tells the story to a service that dies at `kills[0]`, then, restarted, at `kills[1]`, and so on: again from the start
+using Tell = void (CrashStory::*)();
+
+// Tells a story to a service that dies at `kills[0]`, then, restarted, at `kills[1]`, and so on: again from the start
 // until each has happened. What went wrong.
-std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remote_dispatch) {
+std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remote_dispatch, Tell tell) {
   StackOptions options;
   options.remote_dispatch = remote_dispatch;
   options.order_args = StoryArgs();
@@ -50,9 +52,13 @@ std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remot
   replica.Start();
   CrashStory story(stack, replica, restart);
   for (size_t chapter = 0; chapter < kills.size() && fired < kills.size(); ++chapter) {
-    story.LeaveAnOrphan();
+    if (tell == &CrashStory::Tell) {
+      story.LeaveAnOrphan();
+    } else {
+      replica.Kill();  // without one: what is hit first is hit by an order that waits
+    }
     restart();
-    story.Tell();
+    (story.*tell)();
     if (!replica.running()) restart();
   }
 
@@ -67,7 +73,7 @@ std::vector<std::string> DieAt(const std::vector<std::string>& kills, bool remot
 }
 
 // Each scenario has its own processes and mostly waits, so several run at once.
-void RunAll(const std::vector<std::vector<std::string>>& scenarios) {
+void RunAll(const std::vector<std::vector<std::string>>& scenarios, Tell tell = &CrashStory::Tell) {
   std::mutex mutex;
   std::vector<std::string> wrong;
   std::atomic<size_t> next{0};
@@ -77,7 +83,7 @@ void RunAll(const std::vector<std::vector<std::string>>& scenarios) {
       for (size_t at; (at = next++) < scenarios.size();) {
         bool remote = false;
         for (const std::string& kill : scenarios[at]) remote |= NeedsRemoteDispatch(kill);
-        std::vector<std::string> found = DieAt(scenarios[at], remote);
+        std::vector<std::string> found = DieAt(scenarios[at], remote, tell);
         std::lock_guard lock(mutex);
         wrong.insert(wrong.end(), found.begin(), found.end());
       }
@@ -92,6 +98,12 @@ TEST(Crash, AtEveryFailpoint) {
   std::vector<std::vector<std::string>> scenarios;
   for (std::string_view failpoint : OrderFailpoints()) scenarios.push_back({std::string(failpoint)});
   RunAll(scenarios);
+}
+
+TEST(Crash, AtEveryFailpointWithOrdersThatWait) {
+  std::vector<std::vector<std::string>> scenarios;
+  for (std::string_view failpoint : OrderFailpoints()) scenarios.push_back({std::string(failpoint)});
+  RunAll(scenarios, &CrashStory::TellOfWaiting);
 }
 
 TEST(Crash, AtPairsOfFailpoints) {

@@ -131,6 +131,62 @@ void CrashStory::NobodyIsFree(bool nobody) {
   stack_.SetBehaviour(behaviour, sandbox::v1::DISPATCHER);
 }
 
+void CrashStory::PaymentsArePending(absl::Duration time) {
+  sandbox::v1::Behaviour behaviour;
+  behaviour.set_pending_rate(1);
+  behaviour.set_pending_for_ms(absl::ToInt64Milliseconds(time));
+  stack_.SetBehaviour(behaviour);
+}
+
+std::string CrashStory::Decide(const std::string& order_id, bool approve) {
+  std::string token;
+  grpc::Status status = stack_.DecidePayment(order_id, approve, &token);
+  if (!status.ok()) complaints_.push_back(fmt::format("decide {}: {}", order_id, status.error_message()));
+  return token;
+}
+
+void CrashStory::Signal(const std::string& order_id, const std::string& token) {
+  ops::v1::SignalSagaRequest request;
+  request.set_saga_id(order_id);
+  request.set_step("charge_payment");
+  request.set_token(token);
+  request.set_outcome(ops::v1::SignalSagaRequest::SUCCEEDED);  // whatever was decided: the gateway is asked
+  request.set_operator_("story");
+  ops::v1::SignalSagaResponse response;
+  grpc::Status status = Persist("signal", [&](grpc::ClientContext& context) {
+    return replica_.Admin()->SignalSaga(&context, request, &response);
+  });
+  if (!status.ok()) complaints_.push_back(fmt::format("signal {}: {}", order_id, status.error_message()));
+}
+
+void CrashStory::Retry(const std::string& order_id) {
+  ops::v1::RetrySagaRequest request;
+  request.set_saga_id(order_id);
+  ops::v1::Saga saga;
+  grpc::Status status = Persist(
+      "retry", [&](grpc::ClientContext& context) { return replica_.Admin()->RetrySaga(&context, request, &saga); });
+  // It may have ended by a try whose answer was lost with the process.
+  if (!status.ok() && status.error_code() != grpc::StatusCode::FAILED_PRECONDITION) {
+    complaints_.push_back(fmt::format("retry {}: {}", order_id, status.error_message()));
+  }
+}
+
+void CrashStory::AwaitStatus(const std::string& order_id, order::v1::OrderStatus wanted) {
+  order::v1::GetOrderRequest request;
+  request.set_order_id(order_id);
+  order::v1::Order order;
+  grpc::Status status = Persist("await", [&](grpc::ClientContext& context) {
+    grpc::Status answer = replica_.Orders()->GetOrder(&context, request, &order);
+    const bool goes_on = order.status() == order::v1::PENDING || order.status() == order::v1::COMPENSATING;
+    if (answer.ok() && goes_on) return grpc::Status(grpc::StatusCode::ABORTED, "not yet");
+    return answer;
+  });
+  if (!status.ok() || (wanted != order::v1::ORDER_STATUS_UNSPECIFIED && order.status() != wanted)) {
+    complaints_.push_back(
+        fmt::format("await {}: {} {}", order_id, status.error_message(), order::v1::OrderStatus_Name(order.status())));
+  }
+}
+
 void CrashStory::LeaveAnOrphan() {
   ++chapter_;
   sandbox::v1::Behaviour lost;
@@ -167,6 +223,12 @@ void CrashStory::Tell() {
   NobodyIsFree(false);
   Behave(0, 0, 0, 0, "");
 
+  PaymentsArePending();
+  const std::string waits = Create("waits").order_id();
+  Behave(0, 0, 0, 0, "");
+  Signal(waits, Decide(waits, true));
+  AwaitStatus(waits, order::v1::CONFIRMED);
+
   // Same key, same order: whoever asks again gets what was there.
   for (auto& [key, wanted] : created_) {
     order::v1::Order again;
@@ -180,6 +242,51 @@ void CrashStory::Tell() {
           fmt::format("repeat {}: {} {} instead of {}", key, status.error_message(), again.order_id(), first));
     }
   }
+}
+
+void CrashStory::TellOfWaiting() {
+  ++chapter_;
+  PaymentsArePending();
+  const std::string completed = Create("waits-completed").order_id();
+  const std::string declined = Create("waits-declined").order_id();
+  const std::string cancelled = Create("waits-cancelled").order_id();
+  const std::string turned_back = Create("waits-turned-back").order_id();
+  const std::string charged_late = Create("waits-charged-late").order_id();
+  const std::string answer_lost = Create("waits-answer-lost").order_id();
+  const std::string nobody_near = Create("waits-nobody-near", true).order_id();
+  const std::string stuck = Create("waits-stuck", true).order_id();
+  PaymentsArePending(absl::Milliseconds(500));
+  const std::string by_itself = Create("waits-by-itself").order_id();
+  Behave(0, 0, 0, 0, "");
+
+  Signal(completed, Decide(completed, true));
+  AwaitStatus(completed, order::v1::CONFIRMED);
+  Complete(completed);
+  Signal(declined, Decide(declined, false));
+  AwaitStatus(declined, order::v1::FAILED);
+  Cancel(cancelled);
+  Decide(turned_back, true);
+  Retry(turned_back);
+  AwaitStatus(turned_back, order::v1::CONFIRMED);
+  Cancel(turned_back);
+
+  Behave(0, 0, 1, 0, "Charge");
+  Signal(charged_late, Decide(charged_late, true));  // long enough for its lease to be renewed
+  AwaitStatus(charged_late, order::v1::ORDER_STATUS_UNSPECIFIED);
+  Behave(0, 1, 0, 0, "Charge");
+  Signal(answer_lost, Decide(answer_lost, true));
+  AwaitStatus(answer_lost, order::v1::FAILED);
+
+  NobodyIsFree(true);
+  Behave(0, 0, 0, 0, "");
+  Signal(nobody_near, Decide(nobody_near, true));
+  AwaitStatus(nobody_near, order::v1::FAILED);
+  Behave(0, 0, 0, 1, "Refund");
+  Signal(stuck, Decide(stuck, true));
+  ResolveWhenStuck(stuck);
+  NobodyIsFree(false);
+  Behave(0, 0, 0, 0, "");
+  AwaitStatus(by_itself, order::v1::CONFIRMED);
 }
 
 }  // namespace waybill::testing

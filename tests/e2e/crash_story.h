@@ -24,6 +24,9 @@ class CrashStory {
   void LeaveAnOrphan();
   // Each chapter has orders of its own.
   void Tell();
+  // The same of orders whose payments are pending, so that each is driven by nobody before it has its fate. Begins a
+  // chapter; the replica may be down.
+  void TellOfWaiting();
 
   // What a client could complain about: answers that changed, or calls that never got one.
   const std::vector<std::string>& complaints() const { return complaints_; }
@@ -40,6 +43,16 @@ class CrashStory {
   void Cancel(const std::string& order_id);
   void Complete(const std::string& order_id);
   void ResolveWhenStuck(const std::string& order_id);
+  // Payments are pending from now on; an hour is longer than any story.
+  void PaymentsArePending(absl::Duration time = absl::Hours(1));
+  // The payer decides; the token under which the service may be told so.
+  std::string Decide(const std::string& order_id, bool approve);
+  // As whoever receives the gateway's webhooks does: until it is known to be durable.
+  void Signal(const std::string& order_id, const std::string& token);
+  // As a person does who looked at the gateway's books.
+  void Retry(const std::string& order_id);
+  // Until it neither waits nor runs; ORDER_STATUS_UNSPECIFIED: however it ends.
+  void AwaitStatus(const std::string& order_id, order::v1::OrderStatus status);
   // Whether the orders with a pickup point far away find a driver: the built-in dispatch looks, the sandbox's is told.
   void NobodyIsFree(bool nobody);
   void Behave(double decline, double lost_after, double late, double unavailable, const std::string& method);

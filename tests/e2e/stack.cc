@@ -109,6 +109,19 @@ void Stack::SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::T
   ASSERT_TRUE(status.ok()) << status.error_message();
 }
 
+grpc::Status Stack::DecidePayment(const std::string& order_id, bool approve, std::string* token) {
+  using sandbox::v1::DecidePaymentRequest;
+  DecidePaymentRequest request;
+  request.set_idempotency_key(order_id + "/charge_payment");
+  request.set_decision(approve ? DecidePaymentRequest::APPROVED : DecidePaymentRequest::DECLINED);
+  sandbox::v1::DecidePaymentResponse response;
+  auto context = Deadline(absl::Seconds(10));
+  grpc::Status status =
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->DecidePayment(context.get(), request, &response);
+  if (token != nullptr) *token = response.token();
+  return status;
+}
+
 void Stack::KillSandbox() {
   sandbox_->Signal(SIGKILL);
   sandbox_->Wait(absl::Seconds(10));
@@ -120,7 +133,10 @@ void Stack::RestartSandbox() {
 }
 
 int64_t Stack::Unfinished() {
-  return std::atoll(sql().Value("SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL").c_str());
+  return std::atoll(sql()
+                        .Value("SELECT count(*) FROM order_sagas "
+                               "WHERE state IN ('running', 'closing', 'compensating')")
+                        .c_str());
 }
 
 bool Stack::WaitUntilAllSettled(absl::Duration timeout) {
@@ -161,6 +177,7 @@ std::vector<std::string> Stack::WrongInTheBooks() {
       if (paid != "NULL" && std::to_string(entry.charged_minor()) != paid)
         complain("payments and gateway differ on the charge");
       if (paid == "NULL" && entry.charged_minor() != 0) complain("the gateway charged it, and payments does not know");
+      if (!entry.pending_token().empty()) complain("the gateway may still charge it");
       if (refunded != "NULL" && std::to_string(entry.refunded_minor()) != refunded)
         complain("they differ on the refund");
     }

@@ -47,6 +47,8 @@ class Stack {
   // `count` drivers "driver-1", … around Alexanderplatz (52.52, 13.40), fresh for an hour; capacity one each.
   void PutDrivers(int count);
   void SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::Target target = sandbox::v1::GATEWAY);
+  // As the payer does, of an order whose payment is pending; what the gateway says to that, and under which token.
+  grpc::Status DecidePayment(const std::string& order_id, bool approve, std::string* token = nullptr);
   void KillSandbox();
   void RestartSandbox();  // on the same port, over the same log
 
@@ -55,7 +57,7 @@ class Stack {
   const std::string& database_url() const { return database_url_; }
   const std::string& redis_url() const { return redis_url_; }
 
-  int64_t Unfinished();
+  int64_t Unfinished();  // also those that wait
   bool WaitUntilAllSettled(absl::Duration timeout = absl::Seconds(60));
 
   // What is wrong with the books; empty: nothing. Call it when nothing is unfinished. Compares the database with the

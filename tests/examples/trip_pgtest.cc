@@ -16,6 +16,7 @@
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/examples/trip_story.h"
+#include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::example {
@@ -105,6 +106,20 @@ TEST_F(TripPgTest, TakesTheNextCarWhenOneIsTaken) {
   EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
   EXPECT_EQ(Run("b-2"), saga::State::kSucceeded);
   EXPECT_EQ(sql().Value("SELECT string_agg(car_plate, ',' ORDER BY car_plate) FROM rentals"), "CAR-1,CAR-2");
+}
+
+TEST_F(TripPgTest, WaitsForAHotelThatConfirmsLater) {
+  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+  const Uuid id = trip->id;
+  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  EXPECT_EQ(sql().Value("SELECT waits_for FROM trip_sagas WHERE lease_until IS NULL"), "book_hotel/do/h-1");
+  EXPECT_EQ(*runner_->AddSignal(id, {"book_hotel", saga::Direction::kDo, "h-1", saga::Outcome::Succeeded("room 12")}),
+            saga::SignalResult::kWoken);
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(20),
+                                  [&] { return sql().Value("SELECT state FROM trip_sagas") == "succeeded"; }));
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+            "book_flight succeeded, rent_car succeeded, book_hotel waiting, book_hotel succeeded");
 }
 
 TEST_F(TripPgTest, BooksNoneWhenTheHotelIsFull) {

@@ -13,6 +13,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
+#include "saga/runner.h"
 #include "services/order/intake.h"
 #include "services/order/requests.h"
 #include "services/rpc/request.h"
@@ -91,6 +92,21 @@ void FuzzList(const std::string& bytes) {
   Check(query->limit >= 1 && query->limit <= kPageSizeMax, "page size");
 }
 
+void FuzzSignal(const std::string& bytes) {
+  ops::v1::SignalSagaRequest request;
+  if (!Parse(bytes, request)) return;
+  absl::StatusOr<SignalRequest> taken = TakeSignal(request, {"charge_payment", "assign_driver"});
+  if (!taken.ok()) {
+    CheckRefusal(taken.status());
+    return;
+  }
+  const saga::Outcome& outcome = taken->signal.outcome;
+  Check(saga::IsToken(taken->signal.token), "a token is one for the journal too");
+  Check(outcome.reason.empty() == (outcome.kind == saga::Outcome::Kind::kSucceeded),
+        "what did not succeed has a reason");
+  Check(outcome.detail.size() <= saga::kDetailBytesMax, "the detail is kept whole");
+}
+
 void FuzzText(const std::string& bytes) {
   Violations violations;
   std::optional<Uuid> id = TakePageToken(bytes, "filter", violations);
@@ -111,7 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   google::protobuf::SetLogHandler(nullptr);  // of text that is not UTF-8: once for each try
   const std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
     case 0:
       FuzzCreate(bytes, "");
       break;
@@ -126,6 +142,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 4:
       FuzzText(bytes);
+      break;
+    case 5:
+      FuzzSignal(bytes);
       break;
   }
   return 0;

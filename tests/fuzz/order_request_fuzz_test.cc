@@ -45,6 +45,14 @@ std::vector<std::string> Seeds() {
   sagas.add_states(ops::v1::COMPENSATING);
   sagas.mutable_min_age()->set_seconds(60);
   sagas.set_page_token(MakePageToken(Uuid(), "x"));
+  ops::v1::SignalSagaRequest signal;
+  signal.set_saga_id(Uuid().ToString());
+  signal.set_step("charge_payment");
+  signal.set_token("pi_1");
+  signal.set_outcome(ops::v1::SignalSagaRequest::REJECTED);
+  signal.set_reason("PAYMENT_DECLINED");
+  signal.set_detail(std::string(512, 'd'));
+  signal.set_operator_("ada");
   std::vector<std::string> seeds = {""};
   for (const auto* message : {&create, &good, &odd, &huge}) {
     seeds.push_back('\0' + message->SerializeAsString());
@@ -52,6 +60,7 @@ std::vector<std::string> Seeds() {
   }
   seeds.push_back('\2' + list.SerializeAsString());
   seeds.push_back('\3' + sagas.SerializeAsString());
+  seeds.push_back('\5' + signal.SerializeAsString());
   for (const std::string& text :
        {MakePageToken(Uuid(), "filter"), Uuid().ToString(), std::string("\xf0\x9f\x9a\x95"), std::string(700, 'x'),
         std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}) {

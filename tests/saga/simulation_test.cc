@@ -1,6 +1,6 @@
-// A deterministic simulation: several processes on one book, a gateway that loses, delays and repeats, crashes at any
-// moment, one seed. Whatever happens, the money and the drivers must add up; and the same seed must tell the same
-// story.
+// A deterministic simulation: several processes on one book, a gateway that loses, delays, repeats and answers hours
+// later by a signal (early, twice or never), crashes at any moment, one seed. Whatever happens, the money and the
+// drivers must add up; and the same seed must tell the same story.
 #include <map>
 #include <memory>
 #include <set>
@@ -247,6 +247,28 @@ class Simulation {
     time_.At(time_.Steady() + there, [execute, done = std::move(done)]() mutable { done(execute()); });
   }
 
+  // Answers Later, executes some time after (or before the answer arrives), and says so: to any process, once, twice or
+  // never.
+  void RemoteLater(const Attempt& attempt, Direction direction, std::function<Outcome()> execute,
+                   OutcomeCallback done) {
+    Tell("later " + attempt.Key());
+    time_.At(time_.Steady() + Milliseconds(0, 8'000),
+             [this, id = attempt.saga_id, step = std::string(attempt.step), direction, execute = std::move(execute)] {
+               const Signal signal{step, direction, "pi_1", execute()};  // as gateways do: one name both ways
+               Say(id, signal);
+               if (OneIn(3)) time_.At(time_.Steady() + Milliseconds(0, 4'000), [this, id, signal] { Say(id, signal); });
+             });
+    const absl::Time until = store_clock_.Now() + Milliseconds(500, 6'000);
+    Remote(
+        attempt, [until] { return Outcome::Later("pi_1", until); }, std::move(done));
+  }
+  void Say(const Uuid& id, const Signal& signal) {
+    if (OneIn(4)) return;
+    auto result = processes_[Pick(processes_.size())]->runner.AddSignal(id, signal);
+    Tell(fmt::format("signal {} {} {}", id.ToString(), WaitName(signal.step, signal.direction, signal.token),
+                     result.ok() ? Name(*result) : "lost"));
+  }
+
   void Charge(const Attempt& attempt, Job&, OutcomeCallback& done) {
     bool decline = OneIn(8);
     Gateway::Account& account = gateway_.accounts[attempt.Key()];
@@ -257,22 +279,26 @@ class Simulation {
       return;
     }
     ++account.under_way;
-    Remote(
-        attempt,
-        [this, &account, key = attempt.Key(), decline] {
-          --account.under_way;
-          return gateway_.Charge(key, decline) ? Outcome::Succeeded() : Outcome::Rejected("DECLINED");
-        },
-        std::move(done));
+    auto execute = [this, &account, key = attempt.Key(), decline] {
+      --account.under_way;
+      return gateway_.Charge(key, decline) ? Outcome::Succeeded() : Outcome::Rejected("DECLINED");
+    };
+    if (OneIn(4)) {
+      RemoteLater(attempt, Direction::kDo, std::move(execute), std::move(done));
+    } else {
+      Remote(attempt, std::move(execute), std::move(done));
+    }
   }
   void Refund(const Attempt& attempt, Job&, OutcomeCallback& done) {
-    Remote(
-        attempt,
-        [this, key = attempt.Key()] {
-          gateway_.Refund(key);
-          return Outcome::Succeeded();
-        },
-        std::move(done));
+    auto execute = [this, key = attempt.Key()] {
+      gateway_.Refund(key);
+      return Outcome::Succeeded();
+    };
+    if (OneIn(4)) {
+      RemoteLater(attempt, Direction::kUndo, std::move(execute), std::move(done));
+    } else {
+      Remote(attempt, std::move(execute), std::move(done));
+    }
   }
   void Confirm(const Attempt& attempt, Job&, OutcomeCallback& done) {
     Remote(
@@ -328,12 +354,18 @@ class Simulation {
 int Seeds() { return ::waybill::testing::LongForms() ? 5'000 : 150; }
 
 TEST(Simulation, TheBooksAddUpWhateverHappens) {
+  std::set<SignalResult> met;
   for (int seed = 1; seed <= Seeds(); ++seed) {
     Simulation simulation(static_cast<uint64_t>(seed));
     simulation.Run();
     ASSERT_EQ(simulation.Verdict(), "") << "replay with seed " << seed << ":\n" << simulation.story();
     ASSERT_GT(simulation.sagas(), 20u);
+    for (SignalResult result :
+         {SignalResult::kWoken, SignalResult::kKept, SignalResult::kRepeated, SignalResult::kLate}) {
+      if (simulation.story().find(fmt::format(" {}\n", Name(result))) != std::string::npos) met.insert(result);
+    }
   }
+  EXPECT_EQ(met.size(), 4u) << "a signal comes before the wait, in it, twice and too late";
 }
 
 TEST(Simulation, OneSeedTellsOneStory) {

@@ -71,9 +71,22 @@ class JournalContract : public ::testing::Test {
   absl::StatusOr<saga::WriteResult> Advance(saga::Journal& journal, const OrderRecord& record,
                                             std::vector<saga::LogEntry> log, int64_t expected_seq) {
     std::promise<absl::StatusOr<saga::WriteResult>> answer;
-    saga::Write write{&record, log, expected_seq};
+    saga::Write write{&record, log, expected_seq, record.waits_for.empty() ? nullptr : &signal_, acts_on_};
+    signal_.reset();
     journal.Advance(write, [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
+  }
+
+  // The write by which a charge is answered Later. `record` is an order's first.
+  saga::WriteResult Wait(saga::Journal& journal, OrderRecord record, const std::string& token = "t-1") {
+    std::vector<saga::LogEntry> log = {Entry(record, "charge_payment", saga::LogOutcome::kWaiting)};
+    record.waits_for = saga::WaitName("charge_payment", saga::Direction::kDo, token);
+    record.wakes_at = kMuchLater;
+    return *Advance(journal, record, log, 0);
+  }
+  absl::StatusOr<saga::SignalResult> Say(saga::Journal& journal, const Uuid& id, saga::Outcome outcome,
+                                         const std::string& token = "t-1") {
+    return journal.AddSignal(id, {"charge_payment", saga::Direction::kDo, token, std::move(outcome)});
   }
 
   // The write that ends a happy order: charged, and given the driver.
@@ -164,7 +177,11 @@ class JournalContract : public ::testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(gap_met_) << "no journal came to the gap that the test stood in"; }
 
+  const absl::Time kMuchLater = absl::FromUnixSeconds(4'000'000'000);
+
   World world_;
+  int64_t acts_on_ = 0;                     // the signal that writes act on
+  std::optional<saga::KeptSignal> signal_;  // what the newest write that waits was told
   std::atomic<bool> gap_met_ = true;
   SystemClock clock_;
   SeededRandom random_{EntropySeed()};
@@ -586,8 +603,195 @@ TYPED_TEST_P(JournalContract, ReleaseAllLetsOthersContinueAtOnce) {
   EXPECT_EQ(AsOrders(b.ClaimExpired(false, 10))->size(), 1u);
 }
 
+TYPED_TEST_P(JournalContract, WhatWaitsIsNobodysUntilItsTime) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  EXPECT_FALSE(this->signal_.has_value());
+  const saga::Held held[] = {{domain::Order::kKind, record.id, 1}};
+  EXPECT_THAT(*a.Renew(held), ::testing::IsEmpty());
+  ASSERT_TRUE(a.ReleaseAll().ok());
+  this->world_.ExpireLeases();
+  EXPECT_TRUE(AsOrders(this->world_.Open("a", "2").ClaimExpired(true, 10))->empty());
+  EXPECT_TRUE(AsOrders(b.ClaimExpired(false, 10))->empty());
+  EXPECT_EQ(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  auto waiting = AsOrder(b.Load(record.id));
+  EXPECT_EQ(waiting->waits_for, "charge_payment/do/t-1");
+  EXPECT_EQ(waiting->wakes_at, this->kMuchLater);
+  EXPECT_FALSE(waiting->woken);
+  this->world_.EndWaits();
+  auto woken = AsOrders(b.ClaimExpired(false, 10));
+  ASSERT_EQ(woken->size(), 1u);
+  EXPECT_EQ((*woken)[0].epoch, 2);
+  EXPECT_EQ((*woken)[0].waits_for, "charge_payment/do/t-1") << "it is known what was waited for";
+  EXPECT_TRUE((*woken)[0].woken);
+  EXPECT_FALSE((*woken)[0].signal.has_value());
+  EXPECT_TRUE(AsOrders(a.ClaimExpired(false, 10))->empty()) << "b's lease holds now";
+  this->world_.ExpireLeases();
+  EXPECT_EQ(AsOrders(a.ClaimExpired(false, 10))->size(), 1u);
+}
+
+TYPED_TEST_P(JournalContract, ASignalWakesWhatWaitsForItOnce) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded(), "t-2"), saga::SignalResult::kKept);
+  EXPECT_FALSE(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).ok());
+  EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Rejected("NO_MONEY", "at all")), saga::SignalResult::kWoken);
+  EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kRepeated);
+  auto woken = AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken));
+  ASSERT_TRUE(woken.ok()) << woken.status();
+  ASSERT_TRUE(woken->signal.has_value());
+  EXPECT_EQ(woken->signal->outcome.kind, saga::Outcome::Kind::kRejected);
+  EXPECT_EQ(woken->signal->outcome.reason, "NO_MONEY");
+  EXPECT_EQ(woken->signal->outcome.detail, "at all");
+  EXPECT_EQ(woken->epoch, 2);
+  EXPECT_FALSE(AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken)).ok());
+  EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kRepeated);
+  // Whoever claims it before anything is written learns the same.
+  this->world_.ExpireLeases();
+  auto again = AsOrders(a.ClaimExpired(false, 10));
+  ASSERT_EQ(again->size(), 1u);
+  EXPECT_EQ((*again)[0].signal->outcome.kind, saga::Outcome::Kind::kRejected);
+}
+
+TYPED_TEST_P(JournalContract, ASignalThatIsThereAlreadyIsHandedToTheWrite) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Unknown("LOST", "ask again")), saga::SignalResult::kKept);
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  ASSERT_TRUE(this->signal_.has_value());
+  EXPECT_EQ(this->signal_->outcome.kind, saga::Outcome::Kind::kUnknown);
+  EXPECT_EQ(this->signal_->outcome.reason, "LOST");
+  EXPECT_FALSE(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).ok()) << "it keeps its lease";
+  this->world_.EndWaits();
+  EXPECT_TRUE(AsOrders(b.ClaimExpired(false, 10))->empty());
+  this->world_.ExpireLeases();
+  auto claimed = AsOrders(b.ClaimExpired(false, 10));
+  ASSERT_EQ(claimed->size(), 1u);
+  EXPECT_EQ((*claimed)[0].signal->outcome.reason, "LOST");
+}
+
+TYPED_TEST_P(JournalContract, ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  this->Once(
+      saga::Gap::kAfterAdvance,
+      [&] { EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken); },
+      /*lost=*/true);
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  ASSERT_TRUE(this->signal_.has_value()) << "the write was tried again";
+  EXPECT_FALSE(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).ok());
+}
+
+TYPED_TEST_P(JournalContract, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  this->Once(
+      saga::Gap::kAfterAdvance,
+      [&] {
+        EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken);
+        EXPECT_TRUE(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).ok());
+      },
+      /*lost=*/true);
+  EXPECT_EQ(this->Wait(a, record), saga::WriteResult::kFenced);
+}
+
+TYPED_TEST_P(JournalContract, ASignalLeavesWithTheWriteThatActsOnIt) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  ASSERT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded("first")), saga::SignalResult::kWoken);
+  auto woken = AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken));
+  ASSERT_TRUE(woken.ok()) << woken.status();
+  EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kRepeated);
+  this->acts_on_ = woken->signal->id;
+  woken->waits_for.clear();
+  OrderRecord fenced = *woken;
+  fenced.epoch = 1;
+  std::vector<saga::LogEntry> nothing = {this->Entry(fenced, "charge_payment", saga::LogOutcome::kSignalled)};
+  EXPECT_EQ(*this->Advance(a, fenced, nothing, 1), saga::WriteResult::kFenced);
+  EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kRepeated) << "it is still kept";
+  // The write is made, its answer is lost, the same is said once more, and the write is tried again.
+  this->Once(
+      saga::Gap::kAfterAdvance,
+      [&] { EXPECT_EQ(*this->Say(b, record.id, saga::Outcome::Succeeded("second")), saga::SignalResult::kKept); },
+      /*lost=*/true);
+  std::vector<saga::LogEntry> log = {this->Entry(*woken, "charge_payment", saga::LogOutcome::kSignalled)};
+  ASSERT_EQ(*this->Advance(a, *woken, log, 1), saga::WriteResult::kApplied);
+  this->acts_on_ = 0;
+  log = {this->Entry(*woken, "charge_payment", saga::LogOutcome::kWaiting)};
+  woken->waits_for = "charge_payment/do/t-1";
+  woken->wakes_at = this->kMuchLater;
+  ASSERT_EQ(*this->Advance(a, *woken, log, 2), saga::WriteResult::kApplied);
+  ASSERT_TRUE(this->signal_.has_value());
+  EXPECT_EQ(this->signal_->outcome.detail, "second");
+}
+
+TYPED_TEST_P(JournalContract, KeepsSoManySignalsAndNoMore) {
+  auto& a = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(a, "key");
+  for (int i = 0; i < saga::kSignalsMax; ++i) {
+    EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded(), std::to_string(i)), saga::SignalResult::kKept);
+  }
+  EXPECT_EQ(this->Say(a, record.id, saga::Outcome::Succeeded(), "more").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded(), "1"), saga::SignalResult::kRepeated);
+}
+
+TYPED_TEST_P(JournalContract, NothingIsKeptForASagaThatHasEnded) {
+  auto& a = this->world_.Open("a", "1");
+  OrderRecord finished = this->Finished(a, "key");
+  EXPECT_EQ(*this->Say(a, finished.id, saga::Outcome::Succeeded()), saga::SignalResult::kKept);
+  auto [closed, log] = this->Close(finished);
+  ASSERT_EQ(*this->Advance(a, closed, log, 2), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Say(a, finished.id, saga::Outcome::Succeeded(), "t-2"), saga::SignalResult::kLate);
+  EXPECT_EQ(GetErrorDetail(this->Say(a, this->ids_.Next(), saga::Outcome::Succeeded()).status()).reason,
+            "SAGA_NOT_FOUND");
+}
+
+TYPED_TEST_P(JournalContract, AWriteThatGoesOnWaitsNoLonger) {
+  auto& a = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(a, "key");
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  auto taken = AsOrder(a.Claim(record.id, saga::ClaimMode::kTakeOver));
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  taken->waits_for.clear();
+  std::vector<saga::LogEntry> log = {this->Entry(*taken, "", saga::LogOutcome::kRecovered)};
+  ASSERT_EQ(*this->Advance(a, *taken, log, 1), saga::WriteResult::kApplied);
+  EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kKept);
+  this->world_.EndWaits();
+  EXPECT_TRUE(AsOrders(a.ClaimExpired(false, 10))->empty());
+}
+
+// Whoever writes that it waits and whoever signals meet in every order: exactly one of them goes on with the saga.
+TYPED_TEST_P(JournalContract, NoSignalIsLostWhileItsWaitIsWritten) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  for (int i = 0; i < 100; ++i) {
+    OrderRecord record = this->Started(a, "key-" + std::to_string(i));
+    auto said = std::async(std::launch::async, [&] { return this->Say(b, record.id, saga::Outcome::Succeeded()); });
+    ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+    const absl::StatusOr<saga::SignalResult> result = said.get();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(*result, this->signal_ ? saga::SignalResult::kKept : saga::SignalResult::kWoken);
+    EXPECT_EQ(AsOrder(b.Claim(record.id, saga::ClaimMode::kWoken)).ok(), *result == saga::SignalResult::kWoken);
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
-    JournalContract, KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,
+    JournalContract, ASignalLeavesWithTheWriteThatActsOnIt, KeepsSoManySignalsAndNoMore, WhatWaitsIsNobodysUntilItsTime,
+    ASignalWakesWhatWaitsForItOnce, ASignalThatIsThereAlreadyIsHandedToTheWrite,
+    ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp,
+    NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger, NoSignalIsLostWhileItsWaitIsWritten,
+    KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,
     ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
     AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
     ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites,

@@ -18,6 +18,9 @@ struct MemoryWorld {
     return *journals.back();
   }
   void ExpireLeases() { time.Advance(absl::Seconds(11)); }
+  void EndWaits() {
+    for (auto& [id, row] : book.rows) row.record->wakes_at = time.Now();
+  }
 
   void SetCapacity(const std::string& driver, int capacity) { book.capacities[driver] = capacity; }
 

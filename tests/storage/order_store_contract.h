@@ -24,7 +24,7 @@ class OrderStoreHarness {
   virtual ~OrderStoreHarness() = default;
   virtual OrderStore& store() = 0;
   virtual absl::Time Now() = 0;  // the store's time, whole microseconds
-  // Unfinished ones get the owner "host/1" and a lease for a minute from now.
+  // Unfinished ones get the owner "host/1" and a lease for a minute from now, unless they wait.
   virtual void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) = 0;
 };
 
@@ -100,6 +100,10 @@ class OrderStoreContract : public ::testing::TestWithParam<std::function<std::un
     EXPECT_EQ(a.traceparent, b.traceparent);
     EXPECT_EQ(a.created_at, b.created_at);
     EXPECT_EQ(a.updated_at, b.updated_at);
+    EXPECT_EQ(a.waits_for, b.waits_for);
+    if (!a.waits_for.empty()) {
+      EXPECT_EQ(a.wakes_at, b.wakes_at);
+    }
   }
 
   std::unique_ptr<OrderStoreHarness> harness_ = GetParam()();
@@ -368,6 +372,33 @@ TEST_P(OrderStoreContract, ASagaShowsItsLease) {
   view = store().GetSaga(Added(absl::Minutes(1), saga::State::kClosed).id);
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_FALSE(view->lease_until.has_value());
+}
+
+TEST_P(OrderStoreContract, ASagaThatWaitsHasNoLeaseAndIsListedApart) {
+  const Uuid running = Added(absl::Minutes(3), saga::State::kRunning).id;
+  OrderRecord waiting = NewOrder(absl::Minutes(2), saga::State::kRunning);
+  waiting.waits_for = "charge_payment/do/pi_1";
+  waiting.wakes_at = now_ + absl::Hours(2);
+  harness_->Add(waiting, {});
+  Added(absl::Minutes(1), saga::State::kClosed);
+
+  auto view = store().GetSaga(waiting.id);
+  ASSERT_TRUE(view.ok()) << view.status();
+  ExpectEqual(view->header, waiting);
+  EXPECT_TRUE(view->waiting());
+  EXPECT_FALSE(view->lease_until.has_value());
+  EXPECT_FALSE(store().GetSaga(running)->waiting());
+  SagaQuery query;
+  query.waiting = true;
+  EXPECT_THAT(ListSagas(query), ElementsAre(waiting.id));
+  query.states = {saga::State::kRunning, saga::State::kClosing, saga::State::kCompensating};
+  EXPECT_THAT(ListSagas(query), ElementsAre(waiting.id));
+  query.waiting = false;
+  EXPECT_THAT(ListSagas(query), ElementsAre(running, waiting.id));
+  query = {};
+  query.waiting = true;
+  query.states = {saga::State::kClosed};
+  EXPECT_THAT(ListSagas(query), IsEmpty());
 }
 
 TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {

@@ -16,7 +16,8 @@ class FakeStoreHarness final : public OrderStoreHarness {
     row.log = log;
     row.instance = "host";
     row.life = "1";
-    row.lease_until = time_.Now() + absl::Minutes(1);
+    row.waiting = !order.waits_for.empty();
+    if (!row.waiting) row.lease_until = time_.Now() + absl::Minutes(1);
   }
 
  private:

@@ -23,7 +23,7 @@ void FakePaymentGateway::set_fate(Fate fate) {
 
 void FakePaymentGateway::Land() {
   std::lock_guard lock(mutex_);
-  for (const auto& [key, amount_minor] : slow_) ChargeNow(key, amount_minor, false);
+  for (const auto& [key, amount_minor] : slow_) ChargeNow(key, amount_minor, Fate::kAnswered);
   slow_.clear();
 }
 
@@ -36,26 +36,37 @@ Fate FakePaymentGateway::Next(const ParticipantCall& call) {
   return fate;
 }
 
-ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amount_minor, bool decline) {
+void FakePaymentGateway::Decide(const std::string& key, bool approve) {
+  std::lock_guard lock(mutex_);
   Account& account = books_[key];
-  if (account.charges == 0 && account.decline_reason.empty()) {
+  const int64_t amount_minor = std::exchange(account.pending_minor, 0);
+  if (amount_minor != 0) ChargeNow(key, amount_minor, approve ? Fate::kAnswered : Fate::kDeclined);
+}
+
+ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amount_minor, Fate fate) {
+  Account& account = books_[key];
+  if (account.charges == 0 && account.decline_reason.empty() && account.pending_minor == 0) {
     if (account.closed) {
       account.decline_reason = "KEY_CLOSED";
-    } else if (decline) {
+    } else if (fate == Fate::kDeclined) {
       account.decline_reason = "CARD_DECLINED";
+    } else if (fate == Fate::kPending) {
+      account.pending_minor = amount_minor;
     } else {
       ++account.charges;
       account.charged_minor += amount_minor;
     }
   }
-  if (!account.decline_reason.empty()) return {false, "", account.decline_reason};
-  return {true, ReferenceOf(key), ""};
+  if (account.pending_minor != 0) return ChargeResult::Postpone("pending-" + key, pending_until_);
+  if (!account.decline_reason.empty()) return ChargeResult::Decline(account.decline_reason);
+  return ChargeResult::Approve(ReferenceOf(key));
 }
 
 RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
   Account& account = books_[key];
   if (account.charges == 0) {
     account.closed = true;
+    account.pending_minor = 0;
     return {};
   }
   if (account.refunds == 0) {
@@ -74,10 +85,10 @@ void FakePaymentGateway::Charge(const ParticipantCall& call, const domain::Order
     if (slow_.contains(call.key)) {
       result = StillExecuting();
     } else if (fate == Fate::kRefused) {
-      result = ChargeResult{false, "", "INSUFFICIENT_FUNDS"};
+      result = ChargeResult::Decline("INSUFFICIENT_FUNDS");
     } else {
       if (fate == Fate::kSlow) slow_[call.key] = order.amount_minor;
-      if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate == Fate::kDeclined);
+      if (Executes(fate)) result = ChargeNow(call.key, order.amount_minor, fate);
       if (!Answers(fate)) result = NoAnswer("the gateway", fate);
     }
   }

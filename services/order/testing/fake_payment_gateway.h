@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
 #include "services/order/payment_gateway.h"
 #include "services/order/testing/fate.h"
 
@@ -24,12 +25,16 @@ class FakePaymentGateway final : public PaymentGateway {
     int64_t refunded_minor = 0;
     bool closed = false;         // refunded before it was ever charged
     std::string decline_reason;  // the first answer, to be repeated
+    int64_t pending_minor = 0;   // to be charged, if that is decided
   };
 
   // The fates of the next calls, in order; then every call meets `fate`.
   void WillMeet(std::deque<Fate> fates);
   void set_fate(Fate fate);
   void Land();  // executes the charges that are slow
+  // What pending charges are answered with, under a token of their own each. Set before use.
+  void set_pending_until(absl::Time until) { pending_until_ = until; }
+  void Decide(const std::string& key, bool approve);  // a pending charge; others stay as they are
   // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
 
@@ -44,7 +49,7 @@ class FakePaymentGateway final : public PaymentGateway {
 
  private:
   Fate Next(const ParticipantCall& call);
-  ChargeResult ChargeNow(const std::string& key, int64_t amount_minor, bool decline);
+  ChargeResult ChargeNow(const std::string& key, int64_t amount_minor, Fate fate);
   RefundResult RefundNow(const std::string& key);
   void Answer(Task task);
 
@@ -53,6 +58,7 @@ class FakePaymentGateway final : public PaymentGateway {
   std::map<std::string, int64_t> slow_;  // amount by key, of charges that have not landed
   std::deque<Fate> fates_;
   Fate fate_ = Fate::kAnswered;
+  absl::Time pending_until_ = absl::InfiniteFuture();
   ParticipantCall last_call_;
   std::function<void(Task)> defer_;
 };

@@ -10,6 +10,7 @@ namespace waybill::order::testing {
 enum class Fate {
   kAnswered,
   kDeclined,     // charges only, with reason CARD_DECLINED; refunds are answered
+  kPending,      // charges only: to be decided later; others are answered
   kUnavailable,  // UNAVAILABLE at once, nothing executed
   kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
   kLostAfter,    // executed, then DEADLINE_EXCEEDED

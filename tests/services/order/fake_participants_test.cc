@@ -1,3 +1,4 @@
+#include "absl/time/clock.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/testing/fake_dispatch.h"
 #include "services/order/testing/fake_payment_gateway.h"
@@ -17,6 +18,11 @@ struct FakeGatewayWorld {
   void LoseNextAnswer() { fake.WillMeet({Fate::kLostAfter}); }
   void SlowNext() { fake.WillMeet({Fate::kSlow}); }
   void Land() { fake.Land(); }
+  void PendNext() {  // all of them; the first answer is repeated
+    fake.set_pending_until(absl::Now() + absl::Hours(1));
+    fake.set_fate(Fate::kPending);
+  }
+  void Decide(const std::string& key, bool approve) { fake.Decide(key, approve); }
   int64_t NetMinor() { return fake.NetMinor(); }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, GatewayContract, FakeGatewayWorld);
@@ -48,13 +54,13 @@ TEST(BuiltinGateway, ApprovesAndRefundsWhatTheOrderSaysWasCharged) {
   BuiltinGateway gateway;
   auto charged = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(charged.ok());
-  EXPECT_TRUE(charged->approved);
+  ASSERT_TRUE(charged->approved());
   domain::Order order = OrderOf(100);
   EXPECT_EQ(RefundNow(gateway, CallFor("a"), order)->refunded_minor, 0);
-  order.charge = domain::Charge{charged->reference, 100, absl::UnixEpoch()};
+  order.charge = domain::Charge{charged->approved()->reference, 100, absl::UnixEpoch()};
   auto refunded = RefundNow(gateway, CallFor("a"), order);
   EXPECT_EQ(refunded->refunded_minor, 100);
-  EXPECT_EQ(refunded->charge_reference, charged->reference);
+  EXPECT_EQ(refunded->charge_reference, charged->approved()->reference);
 }
 
 TEST(Mocks, StandInForTheInterfaces) {

@@ -137,7 +137,7 @@ TEST_F(OrderApiTest, KeepsAReferenceCleanedAndSaysSo) {
   world_.PutDrivers({"ann"});
   testing::MockPaymentGateway gateway;
   EXPECT_CALL(gateway, Charge).WillOnce([](const auto&, const auto&, auto done) {
-    done(ChargeResult{true, std::string("ch\0\xff", 4), ""});
+    done(ChargeResult::Approve(std::string("ch\0\xff", 4)));
   });
   a_.kinds = saga::Kinds({PlaceOrder(gateway, a_.dispatch, world_.time)});
   auto result = a_.Create(a_.NewOrder("k")).Get();
@@ -390,6 +390,162 @@ TEST_F(OrderApiTest, TwoReplicasNeverGiveADriverToTwoOrders) {
     EXPECT_TRUE(drivers.insert(result.order.payload.driver->driver_id).second);
   }
   EXPECT_EQ(b.Create(b.NewOrder("k3")).Get().order.failure.reason, "NO_DRIVER_AVAILABLE");
+}
+
+// --- A payment that is decided later.
+
+class PendingPaymentTest : public OrderApiTest {
+ protected:
+  PendingPaymentTest() {
+    world_.PutDrivers({"ann"});
+    world_.gateway.set_pending_until(world_.time.Now() + absl::Hours(1));
+    world_.gateway.WillMeet({Fate::kPending});
+  }
+  Uuid CreatePending() {
+    auto result = a_.Create(a_.NewOrder("k")).Get();
+    EXPECT_TRUE(result.status.ok()) << result.status;
+    EXPECT_EQ(result.order_status(), OrderStatus::kPending);
+    return result.order.id;
+  }
+  static std::string KeyOf(const Uuid& id) { return id.ToString() + "/charge_payment"; }
+  static saga::SignalResult Tell(Replica& replica, const Uuid& id, saga::Outcome outcome) {
+    auto told = replica.runner.AddSignal(
+        id, {"charge_payment", saga::Direction::kDo, "pending-" + KeyOf(id), std::move(outcome)});
+    EXPECT_TRUE(told.ok()) << told.status();
+    return told.value_or(saga::SignalResult::kLate);
+  }
+  std::vector<std::string> Outcomes(const Uuid& id) {
+    std::vector<std::string> outcomes;
+    for (const saga::LogEntry& entry : world_.book.rows.at(id).log) outcomes.emplace_back(Name(entry.outcome));
+    return outcomes;
+  }
+  OrderStatus Status(const Uuid& id) { return StatusOf(*a_.store.Get(id)); }
+};
+
+TEST_F(PendingPaymentTest, IsAnsweredAtOnceAndDrivenByNobody) {
+  const Uuid id = CreatePending();
+  EXPECT_EQ(a_.runner.live(), 0u);
+  EXPECT_EQ(a_.store.Unfinished()->waiting, 1);
+  EXPECT_EQ(world_.time.pending(), 0u) << "no timer of this process waits for it";
+  EXPECT_THAT(Outcomes(id), ElementsAre("waiting"));
+  auto again = a_.Create(a_.NewOrder("k")).Get();
+  EXPECT_EQ(again.order_status(), OrderStatus::kPending);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.order.id, id);
+  EXPECT_EQ(a_.Complete(id).Get().reason(), "ORDER_NOT_CONFIRMED");
+}
+
+TEST_F(PendingPaymentTest, AsksTheGatewayAgainWhenItIsSignalledAndBelievesItsAnswer) {
+  const Uuid id = CreatePending();
+  world_.gateway.Decide(KeyOf(id), true);
+  EXPECT_EQ(Tell(a_, id, saga::Outcome::Rejected("LIES")), saga::SignalResult::kWoken);
+  a_.Settle();
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
+  EXPECT_EQ(a_.store.Get(id)->payload.charge->gateway_reference, "fake-" + KeyOf(id));
+  EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "signalled", "succeeded", "succeeded"));
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+  EXPECT_EQ(Tell(a_, id, saga::Outcome::Succeeded()), saga::SignalResult::kKept);
+}
+
+TEST_F(PendingPaymentTest, GoesOnOnAnyReplica) {
+  const Uuid id = CreatePending();
+  Replica b(world_, "b");
+  world_.gateway.Decide(KeyOf(id), true);
+  EXPECT_EQ(Tell(b, id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken);
+  b.Settle();
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
+}
+
+TEST_F(PendingPaymentTest, WaitsOnWhenTheGatewayHasNotDecidedAfterAll) {
+  const Uuid id = CreatePending();
+  EXPECT_EQ(Tell(a_, id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken);
+  a_.Settle();
+  EXPECT_EQ(Status(id), OrderStatus::kPending) << "no money came";
+  EXPECT_EQ(a_.runner.live(), 0u);
+  EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "signalled", "waiting"));
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(PendingPaymentTest, FailsWhenThePayerDeclinesAndClosesTheKey) {
+  const Uuid id = CreatePending();
+  world_.gateway.Decide(KeyOf(id), false);
+  Tell(a_, id, saga::Outcome::Succeeded());
+  a_.Settle();
+  EXPECT_EQ(Status(id), OrderStatus::kFailed);
+  EXPECT_EQ(a_.store.Get(id)->failure.reason, "PAYMENT_DECLINED");
+  EXPECT_EQ(a_.store.Get(id)->failure.detail, "CARD_DECLINED");
+  EXPECT_FALSE(a_.store.Get(id)->payload.charge.has_value());
+}
+
+TEST_F(PendingPaymentTest, AsksByItselfWhenTheTimeIsOver) {
+  const Uuid id = CreatePending();
+  world_.gateway.Decide(KeyOf(id), true);
+  world_.time.Advance(absl::Hours(1) - absl::Seconds(1));
+  EXPECT_EQ(*a_.runner.RecoverExpired(false, 100), 0u);
+  world_.PutDrivers({"ann"});
+  world_.time.Advance(absl::Seconds(1));
+  EXPECT_EQ(*a_.runner.RecoverExpired(false, 100), 1u);
+  Pass(absl::Seconds(5), a_);
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
+  EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "unknown", "succeeded", "succeeded"));
+}
+
+TEST_F(PendingPaymentTest, TurnsBackWhenTheGatewayNeverDecides) {
+  const Uuid id = CreatePending();
+  for (int i = 0; i < 20 && Status(id) == OrderStatus::kPending; ++i) {
+    world_.time.Advance(absl::Hours(1));
+    ASSERT_TRUE(a_.runner.RecoverExpired(false, 100).ok());
+    Pass(absl::Seconds(10), a_);
+  }
+  EXPECT_EQ(Status(id), OrderStatus::kFailed);
+  EXPECT_EQ(a_.store.Get(id)->failure.reason, "NOT_SIGNALLED");
+  EXPECT_TRUE(world_.gateway.books().at(KeyOf(id)).closed);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(PendingPaymentTest, IsTurnedBackWhileItWaits) {
+  const Uuid id = CreatePending();
+  Replica b(world_, "b");
+  EXPECT_EQ(b.Cancel(id).Get().order_status(), OrderStatus::kCancelled);
+  world_.gateway.Decide(KeyOf(id), true);  // too late
+  EXPECT_EQ(Tell(a_, id, saga::Outcome::Succeeded()), saga::SignalResult::kLate);
+  EXPECT_EQ(Status(id), OrderStatus::kCancelled);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(PendingPaymentTest, IsAskedForByAnOperatorsRetry) {
+  const Uuid id = CreatePending();
+  world_.gateway.Decide(KeyOf(id), true);
+  std::promise<absl::StatusOr<SagaApi::Answer>> answer;
+  a_.sagas.Retry(id, world_.time.Steady() + absl::Seconds(5),
+                 [&](absl::StatusOr<SagaApi::Answer> given) { answer.set_value(std::move(given)); });
+  auto given = answer.get_future().get();
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->saga.header.state, saga::State::kSucceeded);
+}
+
+TEST_F(PendingPaymentTest, ARetryThatChangesNothingIsAnsweredWithAnOrderThatWaits) {
+  const Uuid id = CreatePending();
+  std::promise<absl::StatusOr<SagaApi::Answer>> answer;
+  a_.sagas.Retry(id, world_.time.Steady() + absl::Seconds(5),
+                 [&](absl::StatusOr<SagaApi::Answer> given) { answer.set_value(std::move(given)); });
+  auto given = answer.get_future().get();
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->saga.header.state, saga::State::kRunning);
+  EXPECT_EQ(a_.runner.live(), 0u);
+}
+
+TEST_F(PendingPaymentTest, AnOddTokenOrTimeIsNoAnswer) {
+  world_.gateway.set_pending_until(absl::InfiniteFuture());
+  auto call = a_.Create(a_.NewOrder("k"), absl::Seconds(1));
+  Pass(absl::Seconds(1), a_);
+  EXPECT_EQ(call.Get().reason(), "ORDER_STILL_RUNNING");
+  const auto& row = *world_.book.rows.begin();
+  ASSERT_FALSE(row.second.log.empty());
+  EXPECT_EQ(Name(row.second.log[0].outcome), "unknown");
+  EXPECT_THAT(row.second.log[0].detail, ::testing::HasSubstr("BAD_TOKEN"));
+  world_.gateway.Decide(KeyOf(row.first), true);
+  Pass(absl::Minutes(1), a_);
 }
 
 // --- Turning back.
@@ -676,8 +832,23 @@ class SagaApiTest : public OrderApiTest {
                      [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
-  static std::string ReasonOf(const absl::StatusOr<SagaApi::Answer>& answer) {
+  absl::StatusOr<SagaApi::SignalAnswer> Signal(const Uuid& id, saga::Signal signal) {
+    std::promise<absl::StatusOr<SagaApi::SignalAnswer>> answer;
+    a_.sagas.Signal(id, std::move(signal), [&](auto result) { answer.set_value(std::move(result)); });
+    return answer.get_future().get();
+  }
+  static saga::Signal Charge(const std::string& token, saga::Outcome outcome) {
+    return {std::string(kChargePayment), saga::Direction::kDo, token, std::move(outcome)};
+  }
+  template <typename T>
+  static std::string ReasonOf(const absl::StatusOr<T>& answer) {
     return GetErrorDetail(answer.status()).reason;
+  }
+  std::string Signals(const std::string& result) {
+    const std::string name = "waybill_saga_signals_total{result=\"" + result + "\"} ";
+    const std::string text = a_.metrics.ToText();
+    const size_t at = text.find(name);
+    return at == std::string::npos ? "none" : text.substr(at + name.size(), text.find('\n', at) - at - name.size());
   }
   // An order whose refund fails for as long as the gateway is down.
   Uuid Stuck() {
@@ -717,6 +888,84 @@ TEST_F(SagaApiTest, DoesNotResolveWhatIsNotStuck) {
   const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
   EXPECT_EQ(ReasonOf(Resolve(id)), "SAGA_NOT_STUCK");
   EXPECT_EQ(ReasonOf(Retry(Uuid())), "SAGA_NOT_FOUND");
+}
+
+TEST_F(SagaApiTest, ASignalWakesWhatWaitsForIt) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
+  EXPECT_TRUE(a_.store.GetSaga(id)->waiting());
+  auto answer = Signal(id, Charge("pi_1", saga::Outcome::Unknown("NOBODY_KNOWS", "ada: ticket 812")));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->result, saga::SignalResult::kWoken);
+  ASSERT_TRUE(answer->saga.has_value());
+  EXPECT_FALSE(answer->saga->saga.waiting()) << "it is driven here";
+  EXPECT_EQ(answer->saga->saga.owner, "a/1");
+  EXPECT_EQ(answer->saga->log.back().outcome, saga::LogOutcome::kUnknown);
+  EXPECT_EQ(answer->saga->log.back().detail, "NOBODY_KNOWS: ada: ticket 812");
+  EXPECT_EQ(Signals("woken"), "1");
+  Pass(absl::Minutes(1), a_);
+  EXPECT_EQ(a_.store.Get(id)->state, saga::State::kSucceeded) << "the charge is tried again";
+}
+
+TEST_F(SagaApiTest, TheLogSaysWhoSignalledAlsoWhenTheParticipantIsAsked) {
+  world_.PutDrivers({"ann"});
+  std::vector<saga::Definition> definitions = a_.kinds.all();
+  definitions[0].steps[0].does.signalled = [](saga::Outcome, saga::Record&) { return std::nullopt; };
+  a_.kinds = saga::Kinds(std::move(definitions));
+  const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
+  auto answer = Signal(id, Charge("pi_1", saga::Outcome::Rejected("PAYMENT_DECLINED", "ada: ticket 812")));
+  ASSERT_TRUE(answer.ok() && answer->saga.has_value()) << answer.status();
+  EXPECT_EQ(answer->saga->log.at(1).outcome, saga::LogOutcome::kSignalled);
+  EXPECT_EQ(answer->saga->log.at(1).detail, "rejected: PAYMENT_DECLINED: ada: ticket 812");
+  Pass(absl::Seconds(1), a_);
+  EXPECT_EQ(a_.store.Get(id)->state, saga::State::kSucceeded) << "the gateway knows better";
+}
+
+TEST_F(SagaApiTest, ARetryAsksInsteadOfWaiting) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
+  auto answer = Retry(id);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->saga.header.state, saga::State::kSucceeded);
+  EXPECT_FALSE(answer->saga.waiting());
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
+TEST_F(SagaApiTest, ASignalThatIsNotWaitedForIsKeptAndTheFirstCounts) {
+  const Uuid id = Stuck();
+  auto answer = Signal(id, Charge("pi_1", saga::Outcome::Succeeded("ada")));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->result, saga::SignalResult::kKept);
+  EXPECT_EQ(answer->saga->saga.header.state, saga::State::kCompensating);
+  answer = Signal(id, Charge("pi_1", saga::Outcome::Rejected("PAYMENT_DECLINED", "bob")));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->result, saga::SignalResult::kRepeated);
+  const saga::Outcome& kept = world_.book.rows.at(id).signals.at("charge_payment/do/pi_1").outcome;
+  EXPECT_EQ(kept.kind, saga::Outcome::Kind::kSucceeded);
+  EXPECT_EQ(kept.detail, "ada");
+  EXPECT_EQ(Signals("kept"), "1");
+  EXPECT_EQ(Signals("repeated"), "1");
+}
+
+TEST_F(SagaApiTest, ASignalToWhatHasEndedIsLate) {
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  auto answer = Signal(id, Charge("pi_1", saga::Outcome::Succeeded("ada")));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->result, saga::SignalResult::kLate);
+  EXPECT_EQ(answer->saga->saga.header.state, saga::State::kCompensated);
+  EXPECT_EQ(Signals("late"), "1");
+  EXPECT_EQ(ReasonOf(Signal(Uuid(), Charge("pi_1", saga::Outcome::Succeeded("ada")))), "SAGA_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(Signal(id, Charge("", saga::Outcome::Succeeded("ada")))), "BAD_REQUEST");
+  EXPECT_EQ(Signals("late"), "1") << "what is refused is no signal";
+}
+
+TEST_F(SagaApiTest, ASignalIsAnsweredEvenWhenTheSagaCannotBeRead) {
+  const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
+  a_.store.set_error(absl::UnavailableError("down"));
+  auto answer = Signal(id, Charge("pi_2", saga::Outcome::Succeeded("ada")));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->result, saga::SignalResult::kKept);
+  EXPECT_FALSE(answer->saga.has_value());
 }
 
 }  // namespace

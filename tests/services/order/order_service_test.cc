@@ -64,6 +64,22 @@ class OrderServiceTest : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status.error_message();
     return order;
   }
+  static ops::SignalSagaRequest ChargeSignal(const std::string& saga_id, const std::string& token = "pi_1") {
+    ops::SignalSagaRequest signal;
+    signal.set_saga_id(saga_id);
+    signal.set_step(std::string(kChargePayment));
+    signal.set_token(token);
+    signal.set_outcome(ops::SignalSagaRequest::SUCCEEDED);
+    signal.set_operator_("ada");
+    return signal;
+  }
+  ops::SignalSagaResponse Signal(const ops::SignalSagaRequest& request) {
+    Context context;
+    ops::SignalSagaResponse response;
+    grpc::Status status = sagas_->SignalSaga(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
   static std::string ReasonOf(const grpc::Status& status) { return GetErrorDetail(rpc::FromGrpcStatus(status)).reason; }
   static std::vector<std::string> FieldsOf(const grpc::Status& status) {
     std::vector<std::string> fields;
@@ -222,7 +238,9 @@ TEST_F(OrderServiceTest, RefusesBadIdsEverywhere) {
     resolve.set_saga_id(bad);
     resolve.set_reason("r");
     resolve.set_operator_("o");
-    Context c1, c2, c3, c4, c5, c6, c7;
+    ops::SignalSagaRequest signal = ChargeSignal(bad);
+    ops::SignalSagaResponse signalled;
+    Context c1, c2, c3, c4, c5, c6, c7, c8;
     expect_bad(orders_->GetOrder(&c1, get, &order), "order_id");
     expect_bad(orders_->CancelOrder(&c2, cancel, &order), "order_id");
     expect_bad(orders_->CompleteOrder(&c3, complete, &order), "order_id");
@@ -230,6 +248,7 @@ TEST_F(OrderServiceTest, RefusesBadIdsEverywhere) {
     expect_bad(sagas_->GetSaga(&c5, get_saga, &saga), "saga_id");
     expect_bad(sagas_->RetrySaga(&c6, retry, &saga), "saga_id");
     expect_bad(sagas_->ResolveSaga(&c7, resolve, &saga), "saga_id");
+    expect_bad(sagas_->SignalSaga(&c8, signal, &signalled), "saga_id");
   }
 }
 
@@ -438,6 +457,94 @@ TEST_F(OrderServiceTest, ShowsSagasToOperators) {
   ops::RetrySagaRequest retry;
   retry.set_saga_id(id);
   EXPECT_EQ(ReasonOf(sagas_->RetrySaga(&c3, retry, &saga)), "SAGA_FINISHED");
+}
+
+TEST_F(OrderServiceTest, ShowsForWhatASagaWaitsAndListsThose) {
+  Create("k");
+  const std::string id = replica_.AddWaiting("waits", "pi/1", absl::Hours(2)).ToString();
+  Context c1, c2, c3;
+  ops::GetSagaRequest get;
+  get.set_saga_id(id);
+  ops::Saga saga;
+  ASSERT_TRUE(sagas_->GetSaga(&c1, get, &saga).ok());
+  EXPECT_EQ(saga.state(), ops::RUNNING);
+  ASSERT_TRUE(saga.has_wait());
+  EXPECT_EQ(saga.wait().step(), "charge_payment");
+  EXPECT_EQ(saga.wait().action(), ops::DO);
+  EXPECT_EQ(saga.wait().token(), "pi/1");
+  EXPECT_EQ(saga.wait().until().seconds(), absl::ToUnixSeconds(world_.time.Now() + absl::Hours(2)));
+  EXPECT_EQ(saga.owner(), "") << "nobody drives it";
+  EXPECT_FALSE(saga.has_lease_until());
+  EXPECT_EQ(saga.log(0).outcome(), "waiting");
+  ops::ListSagasRequest list;
+  list.set_waiting(true);
+  ops::ListSagasResponse page;
+  ASSERT_TRUE(sagas_->ListSagas(&c2, list, &page).ok());
+  ASSERT_EQ(page.sagas_size(), 1);
+  EXPECT_EQ(page.sagas(0).saga_id(), id);
+  EXPECT_TRUE(page.sagas(0).has_wait());
+
+  EXPECT_EQ(Signal(ChargeSignal(id, "pi/1")).result(), ops::SignalSagaResponse::WOKEN);
+  ASSERT_TRUE(sagas_->GetSaga(&c3, get, &saga).ok());
+  EXPECT_FALSE(saga.has_wait());
+}
+
+TEST_F(OrderServiceTest, TakesSignalsWithWhoSaysThem) {
+  const std::string id = replica_.AddWaiting("waits", "pi_1", absl::Hours(2)).ToString();
+  ops::SignalSagaRequest request = ChargeSignal(id, "pi_2");
+  request.set_outcome(ops::SignalSagaRequest::REJECTED);
+  request.set_reason("PAYMENT_DECLINED");
+  request.set_detail("seen in the console");
+  ops::SignalSagaResponse kept = Signal(request);
+  EXPECT_EQ(kept.result(), ops::SignalSagaResponse::KEPT);
+  EXPECT_EQ(kept.saga().saga_id(), id);
+  EXPECT_EQ(kept.saga().log_size(), 1);
+  EXPECT_EQ(Signal(request).result(), ops::SignalSagaResponse::REPEATED);
+  request = ChargeSignal(id, "pi_3");
+  request.set_outcome(ops::SignalSagaRequest::UNKNOWN);
+  request.set_reason("NOBODY_KNOWS");
+  Signal(request);
+  Signal(ChargeSignal(id, "pi_4"));
+  const auto& said = world_.book.rows.at(*Uuid::Parse(id)).signals;
+  const saga::Outcome& rejected = said.at("charge_payment/do/pi_2").outcome;
+  EXPECT_EQ(rejected.kind, saga::Outcome::Kind::kRejected);
+  EXPECT_EQ(rejected.reason, "PAYMENT_DECLINED");
+  EXPECT_EQ(rejected.detail, "ada: seen in the console");
+  EXPECT_EQ(said.at("charge_payment/do/pi_3").outcome.kind, saga::Outcome::Kind::kUnknown);
+  EXPECT_EQ(said.at("charge_payment/do/pi_3").outcome.detail, "ada");
+  EXPECT_EQ(said.at("charge_payment/do/pi_4").outcome.kind, saga::Outcome::Kind::kSucceeded);
+
+  const std::string ended = Create("k").order_id();
+  EXPECT_EQ(Signal(ChargeSignal(ended)).result(), ops::SignalSagaResponse::LATE);
+  Context context;
+  ops::SignalSagaResponse response;
+  grpc::Status unknown = sagas_->SignalSaga(&context, ChargeSignal("01939f6e-0000-7000-8000-000000000001"), &response);
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(ReasonOf(unknown), "SAGA_NOT_FOUND");
+}
+
+TEST_F(OrderServiceTest, RefusesWhatIsNoSignal) {
+  auto fields = [this](const ops::SignalSagaRequest& request) {
+    Context context;
+    ops::SignalSagaResponse response;
+    return FieldsOf(sagas_->SignalSaga(&context, request, &response));
+  };
+  const std::string id = replica_.AddWaiting("waits", "pi_1", absl::Hours(2)).ToString();
+  ops::SignalSagaRequest empty;
+  empty.set_saga_id(id);
+  EXPECT_THAT(fields(empty), ElementsAre("step", "token", "outcome", "reason", "operator"));
+  ops::SignalSagaRequest wrong = ChargeSignal(id, "a b");
+  wrong.set_step("charge_paiment");
+  wrong.set_action(static_cast<ops::SagaAction>(4));
+  wrong.set_outcome(static_cast<ops::SignalSagaRequest::Outcome>(4));
+  wrong.set_reason(std::string(129, 'R'));
+  wrong.set_detail(std::string(513, 'd'));
+  wrong.set_operator_(std::string(129, 'o'));
+  EXPECT_THAT(fields(wrong), ElementsAre("step", "action", "token", "outcome", "reason", "detail", "operator"));
+  ops::SignalSagaRequest reasoned = ChargeSignal(id);
+  reasoned.set_reason("PAYMENT_DECLINED");
+  EXPECT_THAT(fields(reasoned), ElementsAre("reason"));
+  EXPECT_TRUE(world_.book.rows.begin()->second.signals.empty());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -156,6 +157,28 @@ class Replica {
     return call;
   }
 
+  // An order in the books whose charge was answered "later", under `token`; nobody drives it.
+  Uuid AddWaiting(const std::string& key, const std::string& token, absl::Duration wait) {
+    saga::RecordOf<domain::Order> record;
+    record.id = ids.Next();
+    record.payload = NewOrder(key);
+    record.created_at = record.updated_at = world.time.Now();
+    journal.Begin(record, [](const auto& existing) { ASSERT_TRUE(existing.ok() && *existing == nullptr); });
+    record.seq = 1;
+    record.waits_for = saga::WaitName(kChargePayment, saga::Direction::kDo, token);
+    record.wakes_at = world.time.Now() + wait;
+    saga::LogEntry waiting;
+    waiting.seq = 1;
+    waiting.step = std::string(kChargePayment);
+    waiting.attempt = 1;
+    waiting.outcome = saga::LogOutcome::kWaiting;
+    waiting.at = world.time.Now();
+    std::optional<saga::KeptSignal> signal;
+    journal.Advance({&record, std::span(&waiting, 1), 0, &signal},
+                    [](const auto& result) { ASSERT_TRUE(result.ok() && *result == saga::WriteResult::kApplied); });
+    return record.id;
+  }
+
   SharedWorld& world;
   saga::testing::MemoryJournal journal;
   storage::testing::FakeOrderStore store;
@@ -177,7 +200,7 @@ class Replica {
   saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};
   saga::Runner runner{kinds, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
   OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
-  SagaApi sagas{runner, dispatch, store, workers, list_workers, world.time, world.time};
+  SagaApi sagas{runner, dispatch, store, workers, list_workers, world.time, world.time, order_metrics};
 };
 
 }  // namespace waybill::order

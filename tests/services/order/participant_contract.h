@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "saga/outcome.h"
 #include "services/order/dispatch.h"
 #include "services/order/payment_gateway.h"
 
@@ -64,23 +65,24 @@ TYPED_TEST_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked) {
   PaymentGateway& gateway = this->world_.gateway();
   auto first = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_TRUE(first->approved);
-  EXPECT_FALSE(first->reference.empty());
+  ASSERT_TRUE(first->approved());
+  EXPECT_FALSE(first->approved()->reference.empty());
   auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(again.ok()) << again.status();
-  EXPECT_EQ(again->reference, first->reference);
+  ASSERT_TRUE(again->approved());
+  EXPECT_EQ(again->approved()->reference, first->approved()->reference);
   EXPECT_EQ(this->world_.NetMinor(), 100);
 }
 
 TYPED_TEST_P(GatewayContract, RefundsOnceAndInFull) {
   PaymentGateway& gateway = this->world_.gateway();
   auto charged = ChargeNow(gateway, CallFor("a"), OrderOf(100));
-  ASSERT_TRUE(charged.ok());
+  ASSERT_TRUE(charged.ok() && charged->approved());
   for (int i = 0; i < 2; ++i) {
     auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
     ASSERT_TRUE(refunded.ok()) << refunded.status();
     EXPECT_EQ(refunded->refunded_minor, 100);
-    EXPECT_EQ(refunded->charge_reference, charged->reference);
+    EXPECT_EQ(refunded->charge_reference, charged->approved()->reference);
   }
   EXPECT_EQ(this->world_.NetMinor(), 0);
 }
@@ -92,8 +94,8 @@ TYPED_TEST_P(GatewayContract, ClosesAKeyThatIsRefundedBeforeItWasCharged) {
   EXPECT_EQ(refunded->refunded_minor, 0);
   auto late = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(late.ok()) << late.status();
-  EXPECT_FALSE(late->approved);
-  EXPECT_EQ(late->decline_reason, "KEY_CLOSED");
+  ASSERT_TRUE(late->declined());
+  EXPECT_EQ(late->declined()->reason, "KEY_CLOSED");
   EXPECT_EQ(this->world_.NetMinor(), 0);
 }
 
@@ -103,8 +105,8 @@ TYPED_TEST_P(GatewayContract, RepeatsADecline) {
   for (int i = 0; i < 2; ++i) {
     auto declined = ChargeNow(gateway, CallFor("a"), OrderOf(100));
     ASSERT_TRUE(declined.ok()) << declined.status();
-    EXPECT_FALSE(declined->approved);
-    EXPECT_FALSE(declined->decline_reason.empty());
+    ASSERT_TRUE(declined->declined());
+    EXPECT_FALSE(declined->declined()->reason.empty());
   }
   EXPECT_EQ(this->world_.NetMinor(), 0);
 }
@@ -118,7 +120,7 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerForNeitherSuccessNorFailure) {
   EXPECT_EQ(this->world_.NetMinor(), 100);
   auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(again.ok()) << again.status();
-  EXPECT_TRUE(again->approved);
+  EXPECT_TRUE(again->approved());
   EXPECT_EQ(this->world_.NetMinor(), 100);
 }
 
@@ -133,7 +135,7 @@ TYPED_TEST_P(GatewayContract, GivesARepetitionNoOutcomeWhileTheFirstCallExecutes
   this->world_.Land();
   auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   ASSERT_TRUE(again.ok()) << again.status();
-  EXPECT_TRUE(again->approved);
+  EXPECT_TRUE(again->approved());
   EXPECT_EQ(this->world_.NetMinor(), 100);
 }
 
@@ -152,11 +154,51 @@ TYPED_TEST_P(GatewayContract, AnswersARefundOnlyWhenNoChargeCanLandAnyMore) {
   EXPECT_EQ(this->world_.NetMinor(), 0);
 }
 
+TYPED_TEST_P(GatewayContract, RepeatsAPendingChargeUntilItIsDecidedAndThenTheDecision) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.PendNext();
+  for (const char* key : {"approved", "declined"}) {
+    auto first = ChargeNow(gateway, CallFor(key), OrderOf(100));
+    ASSERT_TRUE(first.ok()) << first.status();
+    ASSERT_TRUE(first->pending());
+    EXPECT_TRUE(saga::IsToken(first->pending()->token));
+    EXPECT_LT(first->pending()->until, absl::InfiniteFuture());
+    auto again = ChargeNow(gateway, CallFor(key), OrderOf(100));
+    ASSERT_TRUE(again.ok() && again->pending()) << again.status();
+    EXPECT_EQ(again->pending()->token, first->pending()->token);
+  }
+  this->world_.Decide("approved", true);
+  this->world_.Decide("declined", false);
+  for (int i = 0; i < 2; ++i) {
+    auto approved = ChargeNow(gateway, CallFor("approved"), OrderOf(100));
+    ASSERT_TRUE(approved.ok() && approved->approved()) << approved.status();
+    auto declined = ChargeNow(gateway, CallFor("declined"), OrderOf(100));
+    ASSERT_TRUE(declined.ok() && declined->declined()) << declined.status();
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+}
+
+TYPED_TEST_P(GatewayContract, ClosesAPendingKeyThatIsRefunded) {
+  PaymentGateway& gateway = this->world_.gateway();
+  this->world_.PendNext();
+  auto pending = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(pending.ok() && pending->pending()) << pending.status();
+  auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(refunded.ok()) << refunded.status();
+  EXPECT_EQ(refunded->refunded_minor, 0);
+  this->world_.Decide("a", true);  // too late
+  auto late = ChargeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(late.ok() && late->declined()) << late.status();
+  EXPECT_EQ(late->declined()->reason, "KEY_CLOSED");
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked, RefundsOnceAndInFull,
                             ClosesAKeyThatIsRefundedBeforeItWasCharged, RepeatsADecline,
                             TakesALostAnswerForNeitherSuccessNorFailure,
                             GivesARepetitionNoOutcomeWhileTheFirstCallExecutes,
-                            AnswersARefundOnlyWhenNoChargeCanLandAnyMore);
+                            AnswersARefundOnlyWhenNoChargeCanLandAnyMore,
+                            RepeatsAPendingChargeUntilItIsDecidedAndThenTheDecision, ClosesAPendingKeyThatIsRefunded);
 
 template <typename World>
 class DispatchContract : public ::testing::Test {

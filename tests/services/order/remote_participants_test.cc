@@ -2,7 +2,9 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -61,6 +63,20 @@ class SandboxWorld {
     behaviour.slow_rate = 1;
     behaviour.late_ms = 1;
     ASSERT_TRUE(sandbox_.SetBehaviours(behaviour).ok());
+  }
+  void PendNext() {
+    sandbox::Behaviour behaviour;
+    behaviour.pending_rate = 1;
+    behaviour.pending_for_ms = 3'600'000;
+    ASSERT_TRUE(sandbox_.SetBehaviour(sandbox::Target::kGateway, behaviour).ok());
+  }
+  void Decide(const std::string& key, bool approve) {
+    std::promise<int64_t> done;
+    sandbox_.Decide(std::make_unique<Nobody>(done),
+                    [&](sandbox::Books& books, absl::Time now, std::optional<sandbox::Record>& effect) {
+                      return books.Decide(key, approve, now, effect);
+                    });
+    done.get_future().wait();
   }
   void Land() {
     ASSERT_TRUE(sandbox_.SetBehaviours({}).ok());
@@ -157,6 +173,23 @@ TEST(RemoteGateway, TakesEveryStatusButOkForUnknown) {
 TEST(RemoteGateway, TakesAnAnswerWithoutAnOutcomeForUnknown) {
   ScriptedGateway world([](ChargeCall& call) { call.Finish(absl::OkStatus()); });
   EXPECT_EQ(ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnknown);
+}
+
+TEST(RemoteGateway, PassesOnWhatAPendingAnswerSaysAndMarksAnOddTime) {
+  payment::ChargeResponse answer;
+  ScriptedGateway world([&](ChargeCall& call) {
+    call.response() = answer;
+    call.Finish(absl::OkStatus());
+  });
+  auto charge = [&] { return ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).value().outcome; };
+  answer.mutable_pending()->set_token("pi_1");
+  auto none = std::get<ChargeResult::Pending>(charge());
+  EXPECT_EQ(none.token, "pi_1");
+  EXPECT_EQ(none.until, absl::InfiniteFuture()) << "the saga takes it for none";
+  answer.mutable_pending()->mutable_until()->set_seconds(1'800'000'000);
+  EXPECT_EQ(std::get<ChargeResult::Pending>(charge()).until, absl::FromUnixSeconds(1'800'000'000));
+  answer.mutable_pending()->mutable_until()->set_nanos(-1);
+  EXPECT_EQ(std::get<ChargeResult::Pending>(charge()).until, absl::InfiniteFuture());
 }
 
 TEST(RemoteGateway, SendsTheRequestTheDeadlineAndTheTrace) {

@@ -56,6 +56,17 @@ TEST(SandboxBehaviour, SharesApplyToTheNamedMethodsOnly) {
   EXPECT_EQ(Shares(behaviour, "Charge")[Fate::Kind::kOrdinary], Shares(behaviour, "Refund")[Fate::Kind::kUnavailable]);
 }
 
+TEST(SandboxBehaviour, OnlyChargesArePending) {
+  Behaviour behaviour;
+  behaviour.decline_rate = 0.5;
+  behaviour.pending_rate = 0.5;
+  auto shares = Shares(behaviour, "Charge");
+  EXPECT_NEAR(shares[Fate::Kind::kDecline], 0.5, 0.02);
+  EXPECT_NEAR(shares[Fate::Kind::kPending], 0.25, 0.02);
+  EXPECT_EQ(Shares(behaviour, "Refund").count(Fate::Kind::kPending), 0u);
+  EXPECT_EQ(Shares(behaviour, "AssignDriver").count(Fate::Kind::kPending), 0u);
+}
+
 TEST(SandboxBehaviour, LatencyHasTheMedianAndTailThatWereAskedFor) {
   Behaviour behaviour;
   behaviour.latency_ms_p50 = 20;
@@ -100,6 +111,10 @@ TEST(SandboxBehaviour, NonsenseIsRefusedByName) {
   EXPECT_THAT(violations([](Behaviour& b) { b.late_ms = -1; }), ElementsAre(FieldsAre("late_ms", HasSubstr("within"))));
   EXPECT_THAT(violations([](Behaviour& b) { b.late_ms = std::numeric_limits<int64_t>::max(); }),
               ElementsAre(FieldsAre("late_ms", HasSubstr("within"))));
+  EXPECT_THAT(violations([](Behaviour& b) { b.pending_rate = 2; }),
+              ElementsAre(FieldsAre("pending_rate", HasSubstr("0..1"))));
+  EXPECT_THAT(violations([](Behaviour& b) { b.pending_for_ms = -1; }),
+              ElementsAre(FieldsAre("pending_for_ms", HasSubstr("within"))));
   EXPECT_THAT(violations([](Behaviour& b) { b.latency_ms_p50 = 5; }),
               ElementsAre(FieldsAre("latency_ms_p99", HasSubstr("below"))));
   EXPECT_THAT(violations([](Behaviour& b) { b.latency_ms_p99 = 5; }),

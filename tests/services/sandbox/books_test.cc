@@ -18,15 +18,18 @@ namespace {
 
 const absl::Time kNow = absl::FromUnixMicros(1'800'000'000'123'456);
 
+const Verdict kDeclined{Verdict::Kind::kDecline, {}};
+const Verdict kPending{Verdict::Kind::kPending, kNow + absl::Hours(1)};
+
 Charge ChargeOf(const std::string& key, int64_t amount = 1299, const std::string& currency = "EUR") {
   return Charge{key, "order-" + key, amount, currency};
 }
 
 class SandboxBooks : public ::testing::Test {
  protected:
-  ChargeAnswer Take(const std::string& key, bool decline = false) {
+  ChargeAnswer Take(const std::string& key, const Verdict& fresh = {}, absl::Time now = kNow) {
     effect_.reset();
-    auto answer = books_.Charge(ChargeOf(key), decline, kNow, effect_);
+    auto answer = books_.Charge(ChargeOf(key), fresh, now, effect_);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(ChargeAnswer());
   }
@@ -35,6 +38,10 @@ class SandboxBooks : public ::testing::Test {
     auto answer = books_.Refund(key, "order-" + key, kNow, effect_);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(RefundAnswer());
+  }
+  absl::Status Decide(const std::string& key, bool approve) {
+    effect_.reset();
+    return books_.Decide(key, approve, kNow, effect_);
   }
   AssignAnswer Assign(const std::string& key, bool decline = false) {
     effect_.reset();
@@ -53,24 +60,24 @@ class SandboxBooks : public ::testing::Test {
 
 TEST_F(SandboxBooks, AKeyIsChargedOnceAndTheAnswerRepeated) {
   ChargeAnswer first = Take("k");
-  EXPECT_TRUE(first.approved);
+  EXPECT_EQ(first.kind, ChargeAnswer::Kind::kApproved);
   ASSERT_TRUE(effect_.has_value());
   EXPECT_EQ(effect_->effect, Effect::kCharge);
   EXPECT_EQ(effect_->amount_minor, 1299);
   EXPECT_EQ(effect_->currency, "EUR");
   EXPECT_EQ(effect_->order_id, "order-k");
   EXPECT_EQ(effect_->time, kNow);
-  ChargeAnswer second = Take("k", /*decline=*/true);  // too late to decline
-  EXPECT_TRUE(second.approved);
+  ChargeAnswer second = Take("k", kDeclined);  // too late to decline
+  EXPECT_EQ(second.kind, ChargeAnswer::Kind::kApproved);
   EXPECT_EQ(second.reference, first.reference);
   EXPECT_FALSE(effect_.has_value());
   EXPECT_NE(Take("other").reference, first.reference);
 }
 
 TEST_F(SandboxBooks, ADeclinedKeyStaysDeclined) {
-  EXPECT_EQ(Take("k", true).reason, "CARD_DECLINED");
+  EXPECT_EQ(Take("k", kDeclined).reason, "CARD_DECLINED");
   EXPECT_EQ(effect_->effect, Effect::kDecline);
-  EXPECT_FALSE(Take("k").approved);
+  EXPECT_EQ(Take("k").kind, ChargeAnswer::Kind::kDeclined);
   EXPECT_EQ(Take("k").reason, "CARD_DECLINED");
   EXPECT_EQ(GiveBack("k").refunded_minor, 0);
   EXPECT_FALSE(effect_.has_value());
@@ -99,17 +106,62 @@ TEST_F(SandboxBooks, ARefundBeforeTheChargeClosesTheKey) {
   EXPECT_EQ(GiveBack("k").refunded_minor, 0);
   EXPECT_FALSE(effect_.has_value());
   ChargeAnswer late = Take("k");
-  EXPECT_FALSE(late.approved);
+  EXPECT_EQ(late.kind, ChargeAnswer::Kind::kDeclined);
   EXPECT_EQ(late.reason, "KEY_CLOSED");
   EXPECT_FALSE(effect_.has_value());
   EXPECT_EQ(books_.FindPayment("k")->state, Payment::State::kClosed);
+}
+
+TEST_F(SandboxBooks, APendingChargeIsRepeatedUntilItIsDecided) {
+  ChargeAnswer first = Take("k", kPending);
+  EXPECT_EQ(first.kind, ChargeAnswer::Kind::kPending);
+  EXPECT_FALSE(first.token.empty());
+  EXPECT_EQ(first.until, kPending.until);
+  EXPECT_EQ(effect_->effect, Effect::kPending);
+  ChargeAnswer again = Take("k");
+  EXPECT_EQ(again.token, first.token);
+  EXPECT_EQ(again.until, first.until);
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(books_.FindKey(first.token), "k");
+  EXPECT_EQ(books_.FindKey("another"), std::nullopt);
+  EXPECT_EQ(books_.FindPayment("k")->charged_minor, 0);
+
+  ASSERT_TRUE(Decide("k", true).ok());
+  EXPECT_EQ(effect_->effect, Effect::kCharge);
+  EXPECT_TRUE(Decide("k", true).ok()) << "to repeat it is harmless";
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(GetErrorDetail(Decide("k", false)).reason, "PAYMENT_DECIDED");
+  EXPECT_EQ(Take("k", kPending).kind, ChargeAnswer::Kind::kApproved);
+  EXPECT_EQ(GiveBack("k").refunded_minor, 1299);
+
+  Take("other", kPending);
+  ASSERT_TRUE(Decide("other", false).ok());
+  EXPECT_EQ(Take("other").reason, "CARD_DECLINED");
+  EXPECT_EQ(Decide("nobody", true).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SandboxBooks, APendingChargeIsApprovedWhenItsTimeIsOver) {
+  Take("k", kPending);
+  EXPECT_EQ(Take("k", {}, kPending.until - absl::Microseconds(1)).kind, ChargeAnswer::Kind::kPending);
+  EXPECT_EQ(Take("k", {}, kPending.until).kind, ChargeAnswer::Kind::kApproved);
+  EXPECT_EQ(effect_->effect, Effect::kCharge);
+}
+
+TEST_F(SandboxBooks, ARefundClosesAPendingKey) {
+  Take("k", kPending);
+  EXPECT_EQ(GiveBack("k").refunded_minor, 0);
+  EXPECT_EQ(effect_->effect, Effect::kClose);
+  EXPECT_EQ(Decide("k", true).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(effect_.has_value());
+  EXPECT_EQ(Take("k", {}, kPending.until).reason, "KEY_CLOSED");
+  EXPECT_EQ(books_.FindPayment("k")->charged_minor, 0);
 }
 
 TEST_F(SandboxBooks, AKeyWithOtherContentIsRefused) {
   Take("k");
   auto code = [&](Charge charge) {
     effect_.reset();
-    absl::Status status = books_.Charge(charge, false, kNow, effect_).status();
+    absl::Status status = books_.Charge(charge, {}, kNow, effect_).status();
     EXPECT_FALSE(effect_.has_value());
     EXPECT_EQ(GetErrorDetail(status).reason, "KEY_REUSED");
     return status.code();
@@ -128,7 +180,7 @@ TEST_F(SandboxBooks, BadFieldsChangeNothing) {
     EXPECT_FALSE(effect_.has_value());
     return GetErrorDetail(status).violations.at(0).first;
   };
-  auto charge = [&](Charge bad) { return violation(books_.Charge(bad, false, kNow, effect_).status()); };
+  auto charge = [&](Charge bad) { return violation(books_.Charge(bad, {}, kNow, effect_).status()); };
   EXPECT_EQ(charge(ChargeOf("")), "idempotency_key");
   EXPECT_EQ(charge(ChargeOf(std::string(513, 'k'))), "idempotency_key");
   EXPECT_EQ(charge(ChargeOf("k", 0)), "amount_minor");
@@ -177,12 +229,14 @@ TEST(SandboxBooksProperty, TheLogIsTheBooks) {
     Books books(3);
     std::vector<std::string> lines;
     std::map<std::string, std::string> answers;
-    auto call = [&](Books& with, int op, const std::string& key, bool decline, std::optional<Record>& effect) {
+    auto call = [&](Books& with, int op, const std::string& key, int verdict, std::optional<Record>& effect) {
       std::string order = "o" + key;
+      const bool decline = verdict == 1;
       switch (op) {
         case 0: {
-          auto answer = with.Charge(Charge{key, order, 5, "EUR"}, decline, kNow, effect);
-          return "charge " + answer->reference + answer->reason;
+          const Verdict fresh = verdict == 0 ? Verdict() : decline ? kDeclined : kPending;
+          auto answer = with.Charge(Charge{key, order, 5, "EUR"}, fresh, kNow, effect);
+          return "charge " + answer->reference + answer->reason + answer->token;
         }
         case 1: {
           auto answer = with.Refund(key, order, kNow, effect);
@@ -192,19 +246,24 @@ TEST(SandboxBooksProperty, TheLogIsTheBooks) {
           auto answer = with.Assign(key, order, decline, kNow, effect);
           return "assign " + answer->driver_id + answer->reason;
         }
-        default:
+        case 3:
           return "release " + *with.Release(key, order, kNow, effect);
+        default:
+          return "decide " + std::string(with.Decide(key, !decline, kNow, effect).message());
       }
     };
-    auto ops = *rc::gen::container<std::vector<std::tuple<int, int, bool>>>(
-        rc::gen::tuple(testing::Below(4), testing::Below(8), rc::gen::arbitrary<bool>()));
-    for (const auto& [op, key_number, decline] : ops) {
+    auto is_pending = [](const std::string& answer) { return answer.starts_with("charge pi_"); };
+    auto ops = *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
+        rc::gen::tuple(testing::Below(5), testing::Below(8), testing::Below(3)));
+    for (const auto& [op, key_number, verdict] : ops) {
       std::string key = "k" + std::to_string(key_number);
       std::optional<Record> effect;
-      std::string answer = call(books, op, key, decline, effect);
+      std::string answer = call(books, op, key, verdict, effect);
       if (effect) lines.push_back(ToLine(*effect));
+      if (op == 4) continue;
       auto [known, fresh] = answers.emplace(std::to_string(op) + key, answer);
-      RC_ASSERT(fresh || known->second == answer);
+      RC_ASSERT(fresh || known->second == answer || is_pending(known->second));
+      known->second = answer;
     }
     Books read_back(3);
     std::map<std::string, int> charges;
@@ -224,7 +283,11 @@ TEST(SandboxBooksProperty, TheLogIsTheBooks) {
     RC_ASSERT(read_back.free_drivers() + busy.size() == 3u);
     for (const auto& [op_and_key, answer] : answers) {
       std::optional<Record> effect;
-      RC_ASSERT(call(read_back, op_and_key[0] - '0', op_and_key.substr(1), false, effect) == answer);
+      const int op = op_and_key[0] - '0';
+      const std::string key = op_and_key.substr(1);
+      const std::string read = call(read_back, op, key, 0, effect);
+      RC_ASSERT(read == call(books, op, key, 0, effect));
+      RC_ASSERT(read == answer || is_pending(answer));
       RC_ASSERT(!effect.has_value());
     }
   }));
@@ -237,6 +300,8 @@ TEST(SandboxRecord, AnyTextSurvives) {
     record.key = *rc::gen::container<std::string>(testing::Below<char>(127));
     record.order_id = "\xc3\xa9\"\\\n";
     record.amount_minor = std::numeric_limits<int64_t>::max();
+    record.token = record.key;
+    record.until = kNow + absl::Hours(1);
     record.time = kNow;
     std::string line = ToLine(record);
     RC_ASSERT(line.find('\n') == line.size() - 1);
@@ -245,6 +310,8 @@ TEST(SandboxRecord, AnyTextSurvives) {
     RC_ASSERT(back->key == record.key);
     RC_ASSERT(back->order_id == record.order_id);
     RC_ASSERT(back->amount_minor == record.amount_minor);
+    RC_ASSERT(back->token == record.token);
+    RC_ASSERT(back->until == record.until);
     RC_ASSERT(back->time == record.time);
   }));
 }

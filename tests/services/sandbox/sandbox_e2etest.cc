@@ -232,6 +232,38 @@ TEST_F(SandboxE2e, MisbehavesByFlagAndByRequest) {
   EXPECT_TRUE(Assign("o3")->has_assigned());
 }
 
+TEST_F(SandboxE2e, ChargesMayBePendingUntilTheyAreDecided) {
+  Start({"--gateway-pending-rate", "1", "--gateway-pending-for-ms", "3600000"});
+  const absl::Time before = absl::Now();
+  auto pending = Charge("o1");
+  ASSERT_TRUE(pending.ok()) << pending.status();
+  ASSERT_TRUE(pending->has_pending()) << pending->DebugString();
+  EXPECT_GE(pending->pending().until().seconds(), absl::ToUnixSeconds(before + absl::Hours(1)));
+  EXPECT_EQ(Charge("o1")->pending().token(), pending->pending().token());
+  EXPECT_EQ(GetPayment("o1")->state(), payment_pb::Payment::PENDING);
+  EXPECT_EQ(Books("o1").entries(0).pending_token(), pending->pending().token());
+
+  sandbox_pb::DecidePaymentRequest request;
+  sandbox_pb::DecidePaymentResponse response;
+  auto decide = [&] { return Call(*admin_, &sandbox_pb::SandboxAdmin::Stub::DecidePayment, request, response); };
+  request.set_token(pending->pending().token());
+  EXPECT_EQ(decide().code(), absl::StatusCode::kInvalidArgument) << "neither approved nor declined";
+  request.set_decision(sandbox_pb::DecidePaymentRequest::APPROVED);
+  ASSERT_TRUE(decide().ok());
+  EXPECT_EQ(response.order_id(), "o1");
+  EXPECT_EQ(response.idempotency_key(), "o1/charge_payment");
+  EXPECT_TRUE(Charge("o1")->has_approved());
+  EXPECT_TRUE(Books("o1").entries(0).pending_token().empty());
+
+  ASSERT_TRUE(Charge("o2")->has_pending());
+  request.set_idempotency_key("o2/charge_payment");
+  request.set_decision(sandbox_pb::DecidePaymentRequest::DECLINED);
+  ASSERT_TRUE(decide().ok());
+  EXPECT_EQ(Charge("o2")->declined().reason(), "CARD_DECLINED");
+  request.set_token("pi_nothing");
+  EXPECT_EQ(decide().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(SandboxE2e, RestartsOnRequestOnTheSamePortAndRemembers) {
   Start({"--gateway-late-rate", "0"});
   std::string reference = Charge("o1")->approved().reference();

@@ -128,13 +128,13 @@ class SandboxTest : public ::testing::Test {
     auto ear = std::make_shared<Ear>();
     Sandbox::Call call;
     call.key = key;
-    call.execute = [key, answer](Books& books, bool decline, absl::Time now, std::optional<Record>& effect) {
-      auto result = books.Charge(sandbox::Charge{key, "o", 7, "EUR"}, decline, now, effect);
+    call.execute = [key, answer](Books& books, const Verdict& fresh, absl::Time now, std::optional<Record>& effect) {
+      auto result = books.Charge(sandbox::Charge{key, "o", 7, "EUR"}, fresh, now, effect);
       if (answer && result.ok()) *answer = *result;
       return result.status();
     };
     call.decline = [answer] {
-      if (answer) *answer = {false, "", "INSUFFICIENT_FUNDS"};
+      if (answer) *answer = {ChargeAnswer::Kind::kDeclined, "", "INSUFFICIENT_FUNDS", "", {}};
     };
     sandbox_->Serve(Target::kGateway, "Charge", std::make_unique<FakeCaller>(ear), std::move(call));
     return ear;
@@ -143,13 +143,27 @@ class SandboxTest : public ::testing::Test {
     auto ear = std::make_shared<Ear>();
     Sandbox::Call call;
     call.key = key;
-    call.execute = [key, answer](Books& books, bool, absl::Time now, std::optional<Record>& effect) {
+    call.execute = [key, answer](Books& books, const Verdict&, absl::Time now, std::optional<Record>& effect) {
       auto result = books.Refund(key, "o", now, effect);
       if (result.ok()) *answer = *result;
       return result.status();
     };
     sandbox_->Serve(Target::kGateway, "Refund", std::make_unique<FakeCaller>(ear), std::move(call));
     return ear;
+  }
+  std::shared_ptr<Ear> Decide(const std::string& key, bool approve) {
+    auto ear = std::make_shared<Ear>();
+    sandbox_->Decide(std::make_unique<FakeCaller>(ear),
+                     [&](Books& books, absl::Time now, std::optional<Record>& effect) {
+                       return books.Decide(key, approve, now, effect);
+                     });
+    return ear;
+  }
+  static Behaviour Pending() {
+    Behaviour behaviour;
+    behaviour.pending_rate = 1;
+    behaviour.pending_for_ms = 60'000;
+    return behaviour;
   }
   std::string LogContent() const {
     std::ostringstream content;
@@ -172,7 +186,7 @@ TEST_F(SandboxTest, TheLogHoldsTheChargeBeforeTheAnswer) {
   ChargeAnswer answer;
   EXPECT_TRUE(Charge("k", &answer)->Await().ok());
   EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
-  EXPECT_TRUE(answer.approved);
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kApproved);
 }
 
 TEST_F(SandboxTest, AnswersAreRepeatedOverARestart) {
@@ -254,7 +268,7 @@ TEST_F(SandboxTest, SlowIsExecutedLateAndItsRepetitionsAreRefusedMeanwhile) {
   EXPECT_FALSE(slow->heard());
   time_.Advance(absl::Milliseconds(500));
   EXPECT_TRUE(slow->Await().ok());
-  EXPECT_TRUE(answer.approved);
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kApproved);
   EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")"));
   ChargeAnswer again;
   EXPECT_TRUE(Charge("k", &again)->Await().ok());
@@ -276,12 +290,12 @@ TEST_F(SandboxTest, ARepetitionOfALateCallGetsWhatWasAskedFor) {
   Behave(behaviour);
   ChargeAnswer answer;
   EXPECT_TRUE(Charge("k", &answer)->Await().ok());
-  EXPECT_FALSE(answer.approved);
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
   EXPECT_EQ(answer.reason, "INSUFFICIENT_FUNDS");
   behaviour.repetition = Repetition::kByContract;
   Behave(behaviour);
   EXPECT_TRUE(Charge("k", &answer)->Await().ok());
-  EXPECT_TRUE(answer.approved) << "it is executed";
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kApproved) << "it is executed";
   RefundAnswer refund;
   EXPECT_TRUE(Refund("k", &refund)->Await().ok());
   EXPECT_EQ(refund.refunded_minor, 7);
@@ -295,10 +309,55 @@ TEST_F(SandboxTest, DeclinesAreWrittenToo) {
   Behave(behaviour);
   ChargeAnswer answer;
   EXPECT_TRUE(Charge("k", &answer)->Await().ok());
-  EXPECT_FALSE(answer.approved);
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
   Open();
   EXPECT_TRUE(Charge("k", &answer)->Await().ok());
-  EXPECT_FALSE(answer.approved);
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
+}
+
+TEST_F(SandboxTest, APendingChargeIsDecidedByWhoeverIsAskedTo) {
+  Behave(Pending());
+  ChargeAnswer answer;
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kPending);
+  EXPECT_EQ(answer.until, time_.Now() + absl::Seconds(60));
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"pending","key":"k")"));
+  EXPECT_TRUE(Decide("k", false)->Await().ok());
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"decline","key":"k")")) << "before whoever decided has the answer";
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
+  EXPECT_EQ(Decide("k", true)->Await().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Decide("nobody", true)->Await().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SandboxTest, APendingChargeIsApprovedInTimeAlsoOverARestart) {
+  Behave(Pending());
+  ChargeAnswer before;
+  ASSERT_TRUE(Charge("k", &before)->Await().ok());
+  time_.Advance(absl::Seconds(59));
+  Open();
+  ChargeAnswer after;
+  ASSERT_TRUE(Charge("k", &after)->Await().ok());
+  EXPECT_EQ(after.kind, ChargeAnswer::Kind::kPending);
+  EXPECT_EQ(after.token, before.token);
+  EXPECT_EQ(after.until, before.until);
+  time_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Charge("other")->Await().ok());  // whatever was written, was written by now
+  EXPECT_THAT(LogContent(), HasSubstr(R"("effect":"charge","key":"k")")) << "nobody asked";
+}
+
+TEST_F(SandboxTest, ARefundClosesAPendingChargeForGood) {
+  Behave(Pending());
+  ASSERT_TRUE(Charge("k")->Await().ok());
+  RefundAnswer refund;
+  ASSERT_TRUE(Refund("k", &refund)->Await().ok());
+  EXPECT_EQ(refund.refunded_minor, 0);
+  time_.Advance(absl::Seconds(60));
+  Behave(Behaviour());
+  ChargeAnswer answer;
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.reason, "KEY_CLOSED");
+  EXPECT_EQ(LogContent().find(R"("effect":"charge")"), std::string::npos);
 }
 
 TEST_F(SandboxTest, HoldsABoundedNumberOfCalls) {

@@ -30,6 +30,8 @@ struct JournalWorld {
         "UPDATE order_sagas SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL");
   }
 
+  void EndWaits() { database.sql().Exec("UPDATE order_sagas SET wakes_at = now() WHERE wakes_at IS NOT NULL"); }
+
   void SetCapacity(const std::string& driver, int capacity) {
     PostgresOrderStore store(pool);
     EXPECT_TRUE(store.SetCapacity(driver, capacity).ok());
@@ -258,6 +260,46 @@ TEST_F(UnreadableRow, OfTheLogIsAnError) {
   EXPECT_EQ(AsOrder(journal.Load(order.id))->state, saga::State::kSucceeded);
 }
 
+// It knows nothing of the columns that say so, and leaves them behind.
+TEST_F(OrderJournalPgTest, WhatAnOlderVersionEndsIsNotTakenUpForHavingWaited) {
+  auto& a = world_.Open("a", "1");
+  const OrderRecord record = Started(a, "key");
+  ASSERT_EQ(Wait(a, record), saga::WriteResult::kApplied);
+  ASSERT_TRUE(AsOrder(a.Claim(record.id, saga::ClaimMode::kTakeOver)).ok());
+  sql().Exec(
+      "UPDATE order_sagas SET state = 'compensating', failure_reason = 'CANCELLED', seq = 2, lease_until = now()");
+  EXPECT_EQ(sql().Value("SELECT waits_for FROM order_sagas"), "NULL") << "the trigger forgets it";
+  sql().Exec("UPDATE order_sagas SET state = 'compensated', seq = 3, lease_until = NULL");
+  world_.EndWaits();
+  EXPECT_THAT(*AsOrders(a.ClaimExpired(true, 10)), ::testing::IsEmpty());
+  EXPECT_EQ(*Say(a, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kLate);
+}
+
+// Both wait for the saga's row, which somebody else holds, and get it one after the other: the second sees the first.
+TEST_F(OrderJournalPgTest, AWaitAndItsSignalThatMeetAtTheRowSeeEachOther) {
+  auto& a = world_.Open("a", "1");
+  for (const bool signal_first : {true, false}) {
+    OrderRecord record = Started(a, signal_first ? "signal" : "wait");
+    waybill::testing::Sql other(world_.database.url());
+    other.Exec("BEGIN");
+    other.Exec("SELECT FROM order_sagas WHERE order_id = $1 FOR UPDATE", {record.id.ToString()});
+    std::future<absl::StatusOr<saga::SignalResult>> said;
+    std::future<saga::WriteResult> waits;
+    for (int i = 0; i < 2; ++i) {
+      if ((i == 0) == signal_first) {
+        said = std::async(std::launch::async, [&] { return Say(a, record.id, saga::Outcome::Succeeded()); });
+      } else {
+        waits = std::async(std::launch::async, [&] { return Wait(a, record); });
+      }
+      ASSERT_TRUE(AwaitLockWaits(i + 1));
+    }
+    other.Exec("COMMIT");
+    EXPECT_EQ(waits.get(), saga::WriteResult::kApplied);
+    EXPECT_EQ(*said.get(), signal_first ? saga::SignalResult::kKept : saga::SignalResult::kWoken);
+    EXPECT_EQ(signal_.has_value(), signal_first);
+  }
+}
+
 // What an advance does about a row that somebody else is changing, in both forms of the statement.
 class RacingAdvance : public OrderJournalPgTest, public ::testing::WithParamInterface<bool> {
  protected:
@@ -431,6 +473,38 @@ TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
     EXPECT_EQ(plan.find("order_sagas_by_user"), std::string::npos) << plan;
     EXPECT_EQ(plan.find("Index Scan using order_assignments_slot_taken"), std::string::npos) << plan;
   }
+  for (const auto& [statement, arguments_of] :
+       {std::pair{&text.said_already, "1, NULL, NULL"}, {&text.acted_on, "NULL, NULL, NULL"}}) {
+    planner.Exec("DEALLOCATE ALL");
+    planner.Exec("PREPARE beside AS " + *statement);
+    std::string plan;
+    for (const auto& row : planner.Rows(std::string("EXPLAIN EXECUTE beside(") + arguments_of + ")"))
+      plan += row[0] + "\n";
+    EXPECT_EQ(plan.find("Seq Scan"), std::string::npos) << plan;
+    EXPECT_NE(plan.find("order_sagas_pkey"), std::string::npos) << plan;
+    EXPECT_NE(plan.find("saga_signals_pkey"), std::string::npos) << plan;
+  }
+}
+
+// What looks for the few that are due, or counts those that wait, among many that wait.
+TEST_F(OrderJournalPgTest, ThoseThatWaitAreNotLookedThrough) {
+  sql().Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "created_at, updated_at, waits_for, wakes_at) SELECT gen_random_uuid(), 'shop', n::text, '', 'ada', 1, 'EUR', "
+      "now(), "
+      "now(), 'charge_payment/do/t', now() + interval '1 day' FROM generate_series(1, 5000) n");
+  sql().Exec("VACUUM ANALYZE order_sagas");
+  for (const char* query :
+       {"SELECT order_id FROM order_sagas WHERE lease_until IS NULL AND wakes_at <= now() ORDER BY wakes_at LIMIT 10",
+        "SELECT min(wakes_at) FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL"}) {
+    std::string plan;
+    for (const auto& row : sql().Rows(std::string("EXPLAIN ") + query)) plan += row[0] + "\n";
+    EXPECT_NE(plan.find("order_sagas_waiting"), std::string::npos) << plan;
+  }
+  std::string plan;
+  for (const auto& row : sql().Rows("EXPLAIN SELECT count(*) FROM order_sagas WHERE needs_attention"))
+    plan += row[0] + "\n";
+  EXPECT_NE(plan.find("order_sagas_needing_attention"), std::string::npos) << plan;
 }
 
 }  // namespace

@@ -1,0 +1,84 @@
+// What a participant answers, and what is said to a saga that waits for more.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/time/time.h"
+
+namespace waybill::saga {
+
+// What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is
+// neither success nor failure. Later is none yet: a Signal brings it.
+struct Outcome {
+  enum class Kind { kSucceeded, kRejected, kUnknown, kLater };
+  Kind kind = Kind::kUnknown;
+  std::string reason;    // machine-readable, for what did not succeed
+  std::string detail;    // for people; goes to the log
+  bool give_up = false;  // kUnknown only: do not spend the rest of the retry budget
+  // kLater only: 1-128 visible ASCII characters by which the signal is told from others of this step, and the latest
+  // time, finite. When nothing has been said by then, the attempt is unknown.
+  std::string token = {};
+  absl::Time until = absl::InfinitePast();
+
+  static Outcome Succeeded(std::string detail = "") { return {Kind::kSucceeded, "", std::move(detail), false}; }
+  static Outcome Rejected(std::string reason, std::string detail = "") {
+    return {Kind::kRejected, std::move(reason), std::move(detail), false};
+  }
+  static Outcome Unknown(std::string reason, std::string detail = "", bool give_up = false) {
+    return {Kind::kUnknown, std::move(reason), std::move(detail), give_up};
+  }
+  static Outcome Later(std::string token, absl::Time until, std::string detail = "") {
+    return {Kind::kLater, "", std::move(detail), false, std::move(token), until};
+  }
+};
+
+// "succeeded", "rejected", "unknown", "later".
+std::string_view Name(Outcome::Kind kind);
+
+// Which of a step's actions is called.
+enum class Direction { kDo, kUndo, kClose };
+// "do", "undo", "close".
+std::string_view Name(Direction direction);
+
+// What is said to a saga whose step answered Later, by whoever learns it: the webhook of a gateway, a person.
+struct Signal {
+  std::string step;
+  Direction direction = Direction::kDo;
+  std::string token;
+  Outcome outcome;  // succeeded, rejected or unknown; the latter two have a reason
+};
+
+// What becomes of a signal.
+enum class SignalResult {
+  kWoken,     // it waited for this, and goes on
+  kKept,      // it does not wait for this (yet), or is being driven: the signal waits for it
+  kRepeated,  // the same was said before and has not been acted on yet; that counts
+  kLate,      // it has ended; nothing is kept
+};
+std::string_view Name(SignalResult result);
+
+// A signal that is kept, as it is handed to whoever drives its saga.
+struct KeptSignal {
+  int64_t id = 0;  // never of another signal
+  Outcome outcome;
+};
+
+// What a saga waits for, as it is stored: "charge_payment/do/pi_1234". Steps have no '/' in their names.
+std::string WaitName(std::string_view step, Direction direction, std::string_view token);
+
+// The same, taken apart.
+struct Wait {
+  std::string_view step;
+  Direction direction = Direction::kDo;
+  std::string_view token;
+};
+std::optional<Wait> ParseWaitName(std::string_view name);  // nullopt: of a newer version
+
+// Whether a text can be a token.
+bool IsToken(std::string_view text);
+
+}  // namespace waybill::saga

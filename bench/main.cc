@@ -151,6 +151,10 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
 
+  waybill::process::AddInteger(*orders, "--waiting", bench.waiting, "Sagas that wait for a signal (waiting)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000'000));
+
   CLI::App* locations = app.add_subcommand(
       "locations", "Starts waybill-ingest per scenario on a fresh database and an emptied Redis, and measures them");
   LocationBenchOptions location_bench;

@@ -7,14 +7,17 @@
 #include <thread>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "bench/books.h"
 #include "bench/ceiling.h"
 #include "bench/fleet.h"
 #include "bench/order_load.h"
+#include "bench/saga_client.h"
 #include "bench/sandbox_client.h"
 #include "fmt/format.h"
 #include "storage/postgres/connection.h"
+#include "storage/postgres/params.h"
 
 namespace waybill::bench {
 namespace {
@@ -75,6 +78,7 @@ class Runner {
   absl::StatusOr<ScenarioResult> Idle();
   absl::StatusOr<ScenarioResult> Open();
   absl::StatusOr<ScenarioResult> Recovery();
+  absl::StatusOr<ScenarioResult> Waiting();
 
  private:
   enum class Fleet { kSeeded, kEmpty };
@@ -407,6 +411,123 @@ absl::StatusOr<ScenarioResult> Runner::Recovery() {
   return result;
 }
 
+// Orders whose charges were answered "later", so many to a statement: what the service would have written of them.
+constexpr char kFillWaiting[] =
+    "WITH orders AS (INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, "
+    "currency, state, step, attempt, seq, epoch, created_at, updated_at, waits_for, wakes_at) "
+    "SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000' || '8' || lpad(to_hex(n), 15, "
+    "'0'))::uuid, 'bench', 'waiting-' || n, decode(repeat('00', 32), 'hex'), 'ada', 1250, 'EUR', "
+    "'running', 0, 1, 1, 1, now(), now(), 'charge_payment/do/t-1', now() + interval '1 day' "
+    "FROM generate_series($1::bigint, $2::bigint) AS n RETURNING order_id) "
+    "INSERT INTO order_saga_steps (order_id, seq, step, attempt, outcome, state, at) "
+    "SELECT order_id, 1, 'charge_payment', 1, 'waiting', 'running', now() FROM orders";
+constexpr int64_t kFillAtOnce = 50'000;
+
+// What has become of the signalled orders.
+constexpr char kSignalled[] =
+    "SELECT s.order_id, s.state = 'succeeded' AND p.order_id IS NOT NULL AND a.order_id IS NOT NULL, s.updated_at "
+    "FROM order_sagas s LEFT JOIN payments p USING (order_id) LEFT JOIN order_assignments a USING (order_id) "
+    "WHERE s.order_id = ANY($1)";
+
+// What filling left to be done, which takes minutes in the background and is none of what is measured.
+constexpr const char* kTidyUp[] = {"VACUUM ANALYZE order_sagas", "VACUUM ANALYZE order_saga_steps", "CHECKPOINT"};
+
+absl::StatusOr<ScenarioResult> Runner::Waiting() {
+  ScenarioResult result;
+  auto set = SetUp("waiting", Payments::kBuiltin, Fleet::kSeeded);
+  if (!set.ok()) return set.status();
+  storage::ConnectionOptions patient;
+  patient.statement_timeout = absl::Minutes(10);
+  auto connection = storage::Connection::Open(set->database->url(), patient);
+  if (!connection.ok()) return connection.status();
+
+  LoadOptions warm = DefaultLoad(*set);
+  warm.rate = 200;
+  auto warmed = Measure(*set, warm);
+  if (!warmed.ok()) return warmed.status();
+  const int64_t idle_bytes = warmed->memory.resident_bytes;
+
+  for (int64_t from = 1; from <= options_.waiting; from += kFillAtOnce) {
+    const int64_t to = std::min(from + kFillAtOnce - 1, options_.waiting);
+    auto filled = (*connection)->Execute(kFillWaiting, {storage::Param::Int8(from), storage::Param::Int8(to)});
+    if (!filled.ok()) return filled.status();
+    stage_.Tell(fmt::format("waiting: {} orders wait", to));
+  }
+  stage_.Tell("waiting: tidying up");
+  for (const char* statement : kTidyUp) {
+    if (auto tidied = (*connection)->Execute(statement); !tidied.ok()) return tidied.status();
+  }
+  const int64_t signals =
+      std::min(options_.waiting, static_cast<int64_t>(absl::ToDoubleSeconds(options_.duration) * 200));
+  auto rows = (*connection)
+                  ->Execute("SELECT order_id FROM order_sagas WHERE wakes_at IS NOT NULL LIMIT $1",
+                            {storage::Param::Int8(signals)});
+  if (!rows.ok()) return rows.status();
+  std::vector<std::string> ids;
+  storage::ArrayParam signalled(storage::kOidUuid);
+  for (int row = 0; row < rows->size(); ++row) {
+    ids.push_back(rows->Id(row, 0).ToString());
+    signalled.AddId(rows->Id(row, 0));
+  }
+
+  constexpr int kThreads = 20;  // each at a twentieth of the rate: a call may take long without holding up the others
+  SagaClient client(set->order.address);
+  std::vector<absl::Time> sent(ids.size());
+  std::vector<absl::Status> failed(kThreads);
+  std::vector<std::thread> threads;
+  const absl::Duration start = stage_.timer().Now();
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      Pacer pacer(stage_.timer(), start + absl::Milliseconds(5) * thread, 200.0 / kThreads);
+      for (size_t at = static_cast<size_t>(thread); at < ids.size(); at += kThreads) {
+        pacer.Next();
+        sent[at] = absl::Now();
+        const absl::Status said = client.SignalSuccess(ids[at], "charge_payment", "t-1");
+        if (!said.ok()) failed[static_cast<size_t>(thread)] = said;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  auto memory = stage_.ResidentMemory(set->order.process->pid());
+  if (!memory.ok()) return memory.status();
+  auto settled = AwaitSettled(*set, stage_.timer().Now(), absl::Now());
+  if (!settled.ok()) return settled.status();
+
+  for (const absl::Status& status : failed) {
+    if (!status.ok()) result.failures.emplace_back(status.message());
+  }
+  auto ended = (*connection)->Execute(kSignalled, {signalled});
+  if (!ended.ok()) return ended.status();
+  absl::flat_hash_map<std::string, int> row_of;
+  for (int row = 0; row < ended->size(); ++row) row_of[ended->Id(row, 0).ToString()] = row;
+  Histogram acted_on;  // from before the call to the order's newest write; the service has this machine's clock
+  int64_t confirmed = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const int row = row_of.at(ids[i]);
+    confirmed += ended->Bool(row, 1) ? 1 : 0;
+    acted_on.Record(ended->Time(row, 2) - sent[i]);
+  }
+  if (confirmed != signals) {
+    result.failures.push_back(fmt::format("of {} signalled orders {} are paid and have a driver", signals, confirmed));
+  }
+  auto left = (*connection)->Execute("SELECT count(*) FROM order_sagas WHERE waits_for IS NOT NULL AND epoch = 1");
+  if (!left.ok()) return left.status();
+  if (left->Int(0, 0) != options_.waiting - signals) {
+    result.failures.push_back(
+        fmt::format("{} orders wait untouched, not {}", left->Int(0, 0), options_.waiting - signals));
+  }
+  result.figures.push_back({"sagas that wait", static_cast<double>(options_.waiting), "", std::nullopt});
+  result.figures.push_back({"resident memory, idle", static_cast<double>(idle_bytes) / kMega, "MB", std::nullopt});
+  result.figures.push_back({"resident memory, more than idle",
+                            static_cast<double>(memory->resident_bytes - idle_bytes) / kMega, "MB",
+                            Target{Bound::kAtMost, 10}});
+  AddLatency(acted_on, std::nullopt, Target{Bound::kAtMost, 50}, result);
+  if (const absl::Status stopped = set->order.process->Stop(kStopTimeout); !stopped.ok()) {
+    result.failures.emplace_back(stopped.message());
+  }
+  return result;
+}
+
 struct OrderScenario {
   ScenarioInfo info;
   absl::StatusOr<ScenarioResult> (Runner::*run)();
@@ -420,6 +541,7 @@ const OrderScenario kScenarios[] = {
     {{"idle", "one call a second"}, &Runner::Idle},
     {{"open", "2,000 orders/s whatever happens; latency from the intended start"}, &Runner::Open},
     {{"recovery", "unfinished sagas after a kill -9, with 200 new orders/s meanwhile"}, &Runner::Recovery},
+    {{"waiting", "many sagas that wait for a signal; 200 signals/s"}, &Runner::Waiting},
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct OrderBenchOptions : StageOptions {
   absl::Duration idle_duration = absl::Seconds(60);
   int64_t drivers = 400'000;     // seeded; each takes one order
   int64_t unfinished = 100'000;  // sagas in flight at the kill -9
+  int64_t waiting = 1'000'000;   // sagas that wait for a signal
 };
 
 // In the order in which they run.

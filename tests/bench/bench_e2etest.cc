@@ -31,7 +31,7 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   const std::string json_file = folder.path() / "figures.json";
   auto bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
                          folder.path(), "--seconds", "1", "--warm-up", "0.2", "--idle-seconds", "2", "--unfinished",
-                         "500", "--json", json_file});
+                         "500", "--waiting", "2000", "--json", json_file});
   const std::optional<int> exit_code = bench->Wait(absl::Seconds(240));
   ASSERT_EQ(exit_code, 0) << bench->Output();
 
@@ -40,7 +40,7 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   EXPECT_EQ(json["books_balance"], true);
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
-  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "recovery"));
+  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "recovery", "waiting"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
 }
 

@@ -504,8 +504,13 @@ Command Runner::After(Execution& e, const Step& step, Direction direction, Outco
 }
 
 Command Runner::AfterLater(Execution& e, const Step& step, Outcome outcome) {
-  if (e.record->state == State::kRunning && e.record->attempt > step.retry.attempts_max) {
-    return AfterDo(e, step, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it", /*give_up=*/true));
+  if (e.record->state == State::kRunning) {
+    // Waits are counted, not the attempts before them that nobody answered: a participant that is back after an outage
+    // has not been waited for yet.
+    e.record->attempt = std::max(1, e.record->attempt - std::exchange(e.unanswered, 0));
+    if (e.record->attempt > step.retry.attempts_max) {
+      return AfterDo(e, step, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it", /*give_up=*/true));
+    }
   }
   e.must_flush = true;
   e.in_doubt = e.record->state == State::kRunning;  // it may yet have an effect
@@ -558,6 +563,7 @@ Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
     case Outcome::Kind::kSucceeded: {
       AddLog(e, LogOutcome::kSucceeded, step.name, std::move(outcome.detail));
       e.in_doubt = false;
+      e.unanswered = 0;
       at.needs_attention = false;
       if (at.step + 1 == static_cast<int>(e.definition->steps.size())) return Move(e, Event::kLastStepSucceeded);
       ++at.step;
@@ -578,6 +584,7 @@ Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
       return Move(e, Event::kStepRejected);
     case Outcome::Kind::kUnknown:
       if (!outcome.give_up && (at.attempt < step.retry.attempts_max || TimeLeft(e, step) > absl::ZeroDuration())) {
+        ++e.unanswered;
         return TryAgain(e, step, outcome);
       }
       AddLog(e, LogOutcome::kUnknown, step.name, Explain(outcome));
@@ -618,7 +625,9 @@ Command Runner::AfterLasting(Execution& e, const Step& step, Direction direction
   // Neither ever gives up, so the log must not grow without end: failures are logged until somebody has been called,
   // and from then on at attempts 16, 32, 64, ...
   const bool power_of_two = (at.attempt & (at.attempt - 1)) == 0;
-  if (!at.needs_attention || power_of_two) {
+  // What acts on a signal is logged too: it has to be written before the step is tried again, so that what is said
+  // meanwhile is kept.
+  if (!at.needs_attention || power_of_two || e.acts_on != 0) {
     e.must_flush = true;
     AddLog(e, undo ? LogOutcome::kUndoFailed : LogOutcome::kUnknown, step.name, Explain(outcome));
   }

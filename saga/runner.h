@@ -163,6 +163,7 @@ class Runner {
     std::vector<LogEntry> log;         // not yet in the journal
     std::optional<KeptSignal> signal;  // of what it is about to wait for, known since that was written
     int64_t acts_on = 0;               // the signal that the next write acts on
+    int unanswered = 0;                // of the attempts at the step being done, those here that nobody answered
     int64_t persisted_seq = 0;
     bool must_flush = false;
     int conflicts = 0;

@@ -60,7 +60,8 @@ struct UnfinishedStats {
   int64_t waiting = 0;                            // none of those above
   absl::Duration overdue = absl::ZeroDuration();  // how long one of them should have been woken; 0 when none should
   int64_t needing_attention = 0;
-  absl::Duration oldest_age = absl::ZeroDuration();  // 0 when there is none
+  // Of the oldest that does not wait, since it was created or since its newest wait ended; 0 when there is none.
+  absl::Duration oldest_age = absl::ZeroDuration();
 };
 
 using saga::kCancelledReason;

@@ -1,5 +1,6 @@
 #include "saga/testing/memory_journal.h"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -89,13 +90,14 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
   if (IsTerminal(row.record->state)) return SignalResult::kLate;
   const std::string waits_for = WaitName(signal.step, signal.direction, signal.token);
   const bool first = !row.signals.contains(waits_for);
-  if (first && row.signals.size() >= static_cast<size_t>(kSignalsMax)) {
+  const bool full = row.signals.size() >= static_cast<size_t>(kSignalsMax);
+  if (first && full && row.record->waits_for != waits_for) {
     return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
   }
   if (first) row.signals[waits_for] = {++book_.last_signal_id, signal.outcome};
   if (!first) return SignalResult::kRepeated;
   if (!row.waiting || row.record->waits_for != waits_for) return SignalResult::kKept;
-  row.record->wakes_at = clock_.Now();
+  row.record->wakes_at = std::min(row.record->wakes_at, clock_.Now());
   return SignalResult::kWoken;
 }
 

@@ -273,7 +273,7 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
   // to an order that our books would refuse.
   runner_.Direct(
       order_id, {saga::Directive::Kind::kClose, ""},
-      [this, order_id](saga::Record& record) { GiveBackDriver(dispatch_, order_id, saga::As<Order>(record).payload); },
+      [this, order_id](saga::Record& closed) { GiveBackDriver(dispatch_, order_id, saga::As<Order>(closed).payload); },
       [this, order_id, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
           OnWorker([this, order_id, attempt, answer] { CompleteOnWorker(order_id, attempt + 1, answer); }, answer);

@@ -1,5 +1,6 @@
 #include "services/order/place_order.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -15,6 +16,9 @@ namespace {
 using domain::Order;
 using saga::Attempt;
 using saga::Outcome;
+
+// A charge that is still pending after so long is asked for, whatever the gateway said.
+constexpr absl::Duration kPendingMax = absl::Hours(24 * 30);
 
 ParticipantCall CallOf(const Attempt& attempt) {
   return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent};
@@ -49,7 +53,10 @@ saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
                         order.effects.charged = true;
                         done(Outcome::Succeeded(std::move(detail)));
                       } else if (const auto* pending = result->pending()) {
-                        done(Outcome::Later(pending->token, pending->until));
+                        // Asked earlier than it says, a gateway says pending again; never asked, it would be forgotten.
+                        absl::Time until = pending->until;
+                        if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPendingMax);
+                        done(Outcome::Later(pending->token, until));
                       } else {
                         done(Outcome::Rejected(std::string(kPaymentDeclined), result->declined()->reason));
                       }

@@ -78,7 +78,7 @@ void Sandbox::ApproveNow(const std::string& key) {
   if (effect.has_value()) {
     Pending pending;
     pending.line = ToLine(*effect);
-    batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
+    (void)batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
   }
   approvals_.erase(key);
   approved_.notify_all();

@@ -227,9 +227,17 @@ absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
 
 constexpr char kUnfinished[] =
     "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'closing'),"
-    " count(*) FILTER (WHERE state = 'compensating'),"
-    " COALESCE(extract(epoch FROM now() - min(created_at)), 0)::double precision "
-    "FROM order_sagas WHERE lease_until IS NOT NULL";
+    " count(*) FILTER (WHERE state = 'compensating') FROM order_sagas WHERE lease_until IS NOT NULL";
+// One that has waited is as old as the entry that ended its newest wait; one that was just taken up has none yet. Of
+// the oldest by their beginning: those that waited for days are few at any moment.
+constexpr char kOldest[] =
+    "SELECT COALESCE(extract(epoch FROM now() - min(since)), 0)::double precision FROM ("
+    " SELECT CASE WHEN w.seq IS NULL THEN s.created_at ELSE COALESCE("
+    "   (SELECT min(at) FROM order_saga_steps WHERE order_id = s.order_id AND seq > w.seq), now()) END AS since"
+    " FROM (SELECT order_id, created_at FROM order_sagas WHERE lease_until IS NOT NULL ORDER BY created_at LIMIT 1000) "
+    "s"
+    " LEFT JOIN LATERAL (SELECT max(seq) AS seq FROM order_saga_steps"
+    "   WHERE order_id = s.order_id AND outcome = 'waiting') w ON true) AS taken_up";
 // Not all: there may be a million of them, and counting those takes a tenth of a second of a processor.
 constexpr char kWaiting[] =
     "SELECT (SELECT count(*) FROM (SELECT FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL LIMIT "
@@ -254,7 +262,9 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
   absl::StatusOr<Rows> attention = Execute(scans_, kNeedingAttention);
   if (!attention.ok()) return attention.status();
   stats.needing_attention = attention->Int(0, 0);
-  stats.oldest_age = std::max(absl::Seconds(rows->Double(0, 3)), absl::ZeroDuration());
+  absl::StatusOr<Rows> oldest = Execute(scans_, kOldest);
+  if (!oldest.ok()) return oldest.status();
+  stats.oldest_age = std::max(absl::Seconds(oldest->Double(0, 0)), absl::ZeroDuration());
   return stats;
 }
 

@@ -142,7 +142,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
   // What of a batch is of one kind.
   struct Part {
-    explicit Part(const Kind& kind) : kind(kind) {
+    explicit Part(const Kind& of) : kind(of) {
       const std::string name(kind.tables.kind());
       begin = name + ".begin";
       begin_quick = name + ".begin_quick";
@@ -647,11 +647,12 @@ absl::StatusOr<std::vector<Uuid>> PostgresSagaJournal::Renew(std::span<const sag
   return lost;
 }
 
-// The three statements run in one transaction. Each sees what was committed before it began, so the second and the
-// third see what whoever held the row's lock before has written.
+// The statements run in one transaction. Each sees what was committed before it began, so those after the first see
+// what whoever held the row's lock before has written.
 absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id, const saga::Signal& signal) {
   const std::string waits_for = saga::WaitName(signal.step, signal.direction, signal.token);
   auto optional_text = [](const std::string& text) { return text.empty() ? Param::Null(kOidText) : Param::Text(text); };
+  const std::vector<Param> key = {Param::Id(id)};
   const std::vector<Param> said = {Param::Id(id),
                                    Param::Text(waits_for),
                                    Param::Text(Name(signal.outcome.kind)),
@@ -668,21 +669,20 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
       absl::Status prepared = (*connection)->Prepare(name + ".signal_lock", kind->sql.signal_lock);
       if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_keep", kind->sql.signal_keep);
       if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_wake", kind->sql.signal_wake);
+      if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_find", kind->sql.signal_find);
       if (!prepared.ok()) return prepared;
       results = (*connection)
-                    ->Pipeline({Statement{name + ".signal_lock", wait}, Statement{name + ".signal_keep", said},
-                                Statement{name + ".signal_wake", wait}});
+                    ->Pipeline({Statement{name + ".signal_lock", key}, Statement{name + ".signal_keep", said},
+                                Statement{name + ".signal_wake", wait}, Statement{name + ".signal_find", wait}});
     }
     if (!results.ok()) return results.status();
     if (results->at(0).empty()) continue;
     if (!results->at(1).empty()) {
       return results->at(2).empty() ? saga::SignalResult::kKept : saga::SignalResult::kWoken;
     }
-    const Rows& locked = results->at(0);
-    RowReader row(locked, 0);
+    RowReader row(results->at(0), 0);
     if (saga::IsTerminal(row.State(1))) return saga::SignalResult::kLate;
-    // As it was before we waited for the row, which is near enough for a limit.
-    if (!locked.Bool(0, 2) && locked.Int(0, 3) >= saga::kSignalsMax) {
+    if (results->at(3).empty()) {
       return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
     }
     return saga::SignalResult::kRepeated;

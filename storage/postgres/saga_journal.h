@@ -106,8 +106,8 @@ class PostgresSagaJournal final : public saga::Journal {
   };
 
   struct Kind {
-    Kind(const SagaTables& tables, const saga::Definition& definition)
-        : tables(tables), sql(BuildSagaJournalSql(tables.sql())), steps(static_cast<int>(definition.steps.size())) {}
+    Kind(const SagaTables& of, const saga::Definition& definition)
+        : tables(of), sql(BuildSagaJournalSql(of.sql())), steps(static_cast<int>(definition.steps.size())) {}
 
     const SagaTables& tables;
     const SagaJournalSql sql;

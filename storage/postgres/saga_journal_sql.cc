@@ -184,7 +184,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       fmt::arg("far", fmt::format(fmt::runtime(far), "$2", aside)));
   sql.claim_woken = fmt::format(
       "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NULL AND wakes_at <= now() "
-      "ORDER BY wakes_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED), "
+      "AND state IN ('running', 'closing', 'compensating') ORDER BY wakes_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED), "
       "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
       "lease_until = now() + $2::bigint * interval '1 microsecond' "
       "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
@@ -231,22 +231,23 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "ON g.saga_id = s.{id} AND g.waits_for = s.waits_for "
       "WHERE s.{id} = ANY(current_setting('waybill.claimed')::uuid[])",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
-  sql.signal_lock = fmt::format(
-      "SELECT {id}, state::text, EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2), "
-      "(SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) "
-      "FROM {sagas} WHERE {id} = $1::uuid FOR NO KEY UPDATE",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.signal_lock = fmt::format("SELECT {id}, state::text FROM {sagas} WHERE {id} = $1::uuid FOR NO KEY UPDATE",
+                                fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  // What it waits for is kept whatever else is.
   sql.signal_keep = fmt::format(
       "INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
       "SELECT s.{id}, $2::text, $3::text, $4::text, $5::text FROM {sagas} s WHERE s.{id} = $1::uuid "
-      "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') "
-      "AND (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer ON CONFLICT DO NOTHING RETURNING "
-      "saga_id",
+      "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND (s.waits_for = $2::text "
+      "OR (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer) "
+      "ON CONFLICT DO NOTHING RETURNING saga_id",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  // Said once more, it does not become younger.
   sql.signal_wake = fmt::format(
-      "UPDATE {sagas} SET wakes_at = now() WHERE {id} = $1::uuid AND waits_for = $2::text AND lease_until IS NULL "
+      "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND waits_for = $2::text "
+      "AND lease_until IS NULL AND EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2::text) "
       "RETURNING {id}",
       fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+  sql.signal_find = "SELECT saga_id FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2::text";
   sql.release =
       fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);
   return sql;

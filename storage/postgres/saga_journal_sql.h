@@ -22,7 +22,7 @@ struct SagaJournalSql {
   std::string said_claimed;  // what has been said of what the claimed ones waited for
   // What AddSignal runs in one transaction: the saga's row is locked first, so that who writes that it waits, and who
   // signals, see each other.
-  std::string signal_lock, signal_keep, signal_wake;
+  std::string signal_lock, signal_keep, signal_wake, signal_find;
   std::vector<Oid> begin_oids, advance_oids;
 };
 SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t);

@@ -147,7 +147,14 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
     ++(header.state == saga::State::kRunning   ? stats.running
        : header.state == saga::State::kClosing ? stats.closing
                                                : stats.compensating);
-    stats.oldest_age = std::max(stats.oldest_age, clock_.Now() - header.created_at);
+    absl::Time since = header.created_at;
+    bool waited = false;
+    for (const saga::LogEntry& entry : row.log) {
+      if (waited) since = entry.at;
+      waited = entry.outcome == saga::LogOutcome::kWaiting;
+      if (waited) since = clock_.Now();
+    }
+    stats.oldest_age = std::max(stats.oldest_age, clock_.Now() - since);
   }
   return stats;
 }

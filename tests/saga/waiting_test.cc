@@ -414,6 +414,34 @@ TEST_F(WaitingTest, WhatWasActedOnIsNotHeardAgain) {
   EXPECT_EQ(StateOf(id), State::kCompensated);
 }
 
+TEST_F(WaitingTest, AnOutageBeforeItIsNoWait) {
+  Process process(*this, "a");
+  for (int i = 0; i < 5; ++i) ask_.WillAnswer(Outcome::Unknown("AWAY"));
+  ask_.WillAnswer(Outcome::Later("t-1", InAnHour()));
+  Uuid id = Start(process);
+  time_.Advance(absl::Seconds(30));
+  EXPECT_TRUE(Row(id).waiting) << "it has not been waited for yet";
+  EXPECT_EQ(Row(id).record->attempt, 1);
+  EXPECT_EQ(*Say(process, id, Outcome::Succeeded()), SignalResult::kWoken);
+  EXPECT_EQ(StateOf(id), State::kSucceeded);
+}
+
+TEST_F(WaitingTest, WhatIsSaidWhileAnUndoBacksOffIsKept) {
+  Process process(*this, "a");
+  pay_.WillAnswer(Outcome::Rejected("NO_MONEY"));
+  for (int i = 0; i < 9; ++i) withdraw_.WillAnswer(Outcome::Later("w-1", InAnHour()));
+  Uuid id = Start(process);
+  auto say = [&](Outcome outcome) { return *Say(process, id, std::move(outcome), "w-1", "ask", Direction::kUndo); };
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(say(Outcome::Rejected("BANK_CLOSED")), SignalResult::kWoken);
+    if (i < 5) time_.Advance(absl::Minutes(1));
+  }
+  ASSERT_TRUE(Row(id).record->needs_attention) << "failures are no longer logged one by one";
+  EXPECT_EQ(say(Outcome::Succeeded()), SignalResult::kKept) << "before it is tried again";
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+}
+
 TEST_F(WaitingTest, SignalsThatKnowNothingSpendTheAttempts) {
   Process process(*this, "a");
   for (int i = 0; i < 4; ++i) ask_.WillAnswer(Outcome::Later("t-1", InAnHour()));

@@ -744,6 +744,13 @@ TYPED_TEST_P(JournalContract, KeepsSoManySignalsAndNoMore) {
   EXPECT_EQ(this->Say(a, record.id, saga::Outcome::Succeeded(), "more").status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded(), "1"), saga::SignalResult::kRepeated);
+  // One that is not kept wakes nobody, and the one that is waited for is kept all the same.
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  EXPECT_EQ(this->Say(a, record.id, saga::Outcome::Succeeded(), "more").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken)).ok());
+  EXPECT_EQ(*this->Say(a, record.id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken);
+  EXPECT_TRUE(AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken)).ok());
 }
 
 TYPED_TEST_P(JournalContract, NothingIsKeptForASagaThatHasEnded) {

@@ -420,6 +420,23 @@ TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {
   EXPECT_EQ(stats->needing_attention, 1);
   EXPECT_GE(stats->oldest_age, absl::Hours(2));
   EXPECT_LT(stats->oldest_age, absl::Hours(2) + absl::Minutes(5));
+
+  // One that has waited is no older than what it does since.
+  OrderRecord woken = NewOrder(absl::Hours(8), saga::State::kRunning);
+  woken.seq = 2;
+  std::vector<saga::LogEntry> log(2);
+  log[0] = {1, "charge_payment", 1, saga::LogOutcome::kWaiting, saga::State::kRunning, "", now_ - absl::Hours(7)};
+  log[1] = {2, "charge_payment", 1, saga::LogOutcome::kSignalled, saga::State::kRunning, "", now_ - absl::Hours(3)};
+  harness_->Add(woken, log);
+  OrderRecord taken_up = NewOrder(absl::Hours(8), saga::State::kRunning);
+  taken_up.seq = 1;
+  log.pop_back();
+  harness_->Add(taken_up, log);
+  stats = store().Unfinished();
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->running, 4);
+  EXPECT_GE(stats->oldest_age, absl::Hours(3));
+  EXPECT_LT(stats->oldest_age, absl::Hours(3) + absl::Minutes(5));
 }
 
 TEST_P(OrderStoreContract, KnowsTheTakenSlots) {

@@ -490,6 +490,12 @@ TEST_F(PendingPaymentTest, AsksByItselfWhenTheTimeIsOver) {
   EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "unknown", "succeeded", "succeeded"));
 }
 
+TEST_F(PendingPaymentTest, IsAskedForAfterAMonthWhateverTheGatewaySays) {
+  world_.gateway.set_pending_until(absl::FromUnixSeconds(253'370'764'800));  // the year 9999
+  const Uuid id = CreatePending();
+  EXPECT_EQ(world_.book.rows.at(id).record->wakes_at, world_.time.Now() + absl::Hours(24 * 30));
+}
+
 TEST_F(PendingPaymentTest, TurnsBackWhenTheGatewayNeverDecides) {
   const Uuid id = CreatePending();
   for (int i = 0; i < 20 && Status(id) == OrderStatus::kPending; ++i) {

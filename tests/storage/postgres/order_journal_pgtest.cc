@@ -494,13 +494,11 @@ TEST_F(OrderJournalPgTest, ThoseThatWaitAreNotLookedThrough) {
       "now(), "
       "now(), 'charge_payment/do/t', now() + interval '1 day' FROM generate_series(1, 5000) n");
   sql().Exec("VACUUM ANALYZE order_sagas");
-  for (const char* query :
-       {"SELECT order_id FROM order_sagas WHERE lease_until IS NULL AND wakes_at <= now() ORDER BY wakes_at LIMIT 10",
-        "SELECT min(wakes_at) FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL"}) {
-    std::string plan;
-    for (const auto& row : sql().Rows(std::string("EXPLAIN ") + query)) plan += row[0] + "\n";
-    EXPECT_NE(plan.find("order_sagas_waiting"), std::string::npos) << plan;
-  }
+  waybill::testing::Sql planner(world_.database.url());
+  planner.Exec("PREPARE claim AS " + BuildSagaJournalSql(world_.tables.sql()).claim_woken);
+  std::string claim;
+  for (const auto& row : planner.Rows("EXPLAIN EXECUTE claim('b/1', 1000, 10)")) claim += row[0] + "\n";
+  EXPECT_NE(claim.find("order_sagas_waiting"), std::string::npos) << claim;
   std::string plan;
   for (const auto& row : sql().Rows("EXPLAIN SELECT count(*) FROM order_sagas WHERE needs_attention"))
     plan += row[0] + "\n";

@@ -250,6 +250,9 @@ absl::StatusOr<LocationCeilingResult> MeasureLocationCeiling(const LocationCeili
     if (!status.ok()) return status;
   }
 
+  // Neither store may have been asked for anything yet.
+  if (done == 0) return absl::DeadlineExceededError("no point was in both stores before the time was over");
+
   LocationCeilingResult result;
   result.points_per_second = static_cast<double>(done_in_window) / absl::ToDoubleSeconds(window);
   result.points = done;

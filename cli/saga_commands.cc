@@ -21,6 +21,8 @@ using Sagas = ops_v1::SagaAdmin::StubInterface;
 SagaView ToView(const ops_v1::Saga& saga) {
   SagaView view;
   view.id = saga.saga_id();
+  view.kind = saga.kind();
+  view.version = saga.version();
   view.state = ops_v1::SagaState_Name(saga.state());
   view.step = saga.step();
   view.attempt = saga.attempt();
@@ -55,6 +57,7 @@ ExitCode ShowSaga(const Context& context, const absl::StatusOr<ops_v1::Saga>& sa
 }
 
 struct ListSagasArgs {
+  std::string kind;
   std::vector<std::string> states;
   std::string older_than;
   bool needs_attention = false;
@@ -76,6 +79,7 @@ ExitCode ListSagas(const Context& context, const ListSagasArgs& args) {
     request.mutable_min_age()->set_seconds(absl::ToInt64Seconds(*age));
     request.mutable_min_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*age % absl::Seconds(1))));
   }
+  request.set_kind(args.kind);
   request.set_needs_attention(args.needs_attention);
   request.set_waiting(args.waiting);
   bool more = false;
@@ -179,6 +183,8 @@ ExitCode Signal(const Context& context, const SignalArgs& args) {
 void AddListSagas(CLI::App& group, Context& context) {
   auto args = std::make_shared<ListSagasArgs>();
   CLI::App* command = group.add_subcommand("list", "List sagas, oldest first; without --state the unfinished ones");
+  command->add_option("--kind", args->kind, "Only of this kind, such as place_order; default: of all")
+      ->type_name("KIND");
   command->add_option("--state", args->states, "Only in this state; may be given many times")
       ->allow_extra_args(false)
       ->transform(CLI::IsMember(

@@ -201,6 +201,7 @@ std::string RenderOrders(const std::vector<OrderView>& orders, absl::Time now, c
 
 std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& terminal) {
   Facts facts;
+  facts.Add("kind", fmt::format("{}, version {}", saga.kind, saga.version));
   if (!saga.step.empty()) facts.Add("stands at", fmt::format("{}, attempt {}", saga.step, saga.attempt));
   if (!saga.failure_reason.empty()) facts.Add("turned back", Reason(saga.failure_reason, saga.failure_detail));
   if (saga.lease_until) {
@@ -239,6 +240,7 @@ std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& ter
 
 std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, const Terminal& terminal) {
   Table table({{"saga"},
+               {"kind"},
                {"state"},
                {"step"},
                {"attempt", Align::kRight},
@@ -248,7 +250,7 @@ std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, cons
                {"owner", Align::kLeft, Overflow::kCut},
                {"why", Align::kLeft, Overflow::kCut}});
   for (const SagaView& saga : sagas) {
-    table.Add({saga.id, Cell(saga.state, StyleOf(saga.state)), saga.step,
+    table.Add({saga.id, saga.kind, Cell(saga.state, StyleOf(saga.state)), saga.step,
                saga.step.empty() ? "" : std::to_string(saga.attempt),
                Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created),
                saga.wait ? Ago(saga.wait->until, now) : "", saga.owner,

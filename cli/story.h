@@ -63,6 +63,8 @@ struct WaitView {
 
 struct SagaView {
   std::string id;
+  std::string kind;
+  int version = 1;
   std::string state;
   std::string step;
   int attempt = 0;

@@ -42,6 +42,11 @@ inline constexpr Reason kReasons[] = {
     {"ORDER_NOT_CONFIRMED", absl::StatusCode::kFailedPrecondition, "Only a confirmed order can be completed.",
      "Wait for the order to be confirmed; see metadata `status`."},
     {"SAGA_LEASED", absl::StatusCode::kFailedPrecondition, "Another process holds the saga's lease.", "Retry later."},
+    {"SAGA_NOT_DRIVEN_HERE", absl::StatusCode::kFailedPrecondition,
+     "The saga is of a kind, or of a version of it, that this process does not drive; metadata `kind` and `version` "
+     "name "
+     "it.",
+     "Ask a process that drives it."},
     {"SAGA_NOT_STUCK", absl::StatusCode::kFailedPrecondition,
      "Only a saga that is compensating or closing, and needs attention, can be resolved by hand.",
      "Retry it, or wait."},
@@ -55,7 +60,8 @@ inline constexpr Reason kReasons[] = {
      "The list looks through more orders than can be read in time.",
      "Narrow it: by user, by the time of creation, or by a status that fewer orders have."},
     {"QUEUE_FULL", absl::StatusCode::kResourceExhausted,
-     "A queue, the number of unfinished sagas or of open streams, is at its limit.",
+     "A queue, the number of unfinished sagas, of open streams, or of signals that are kept for one saga, is at its "
+     "limit.",
      "Retry after the delay in RetryInfo, with the same key."},
     {"STORE_UNAVAILABLE", absl::StatusCode::kUnavailable,
      "Postgres or Redis does not answer, or takes no writes; the message says which and why.",

@@ -5,8 +5,9 @@
 //       .Step("assign_driver").Does(Assign(dispatch)).UndoneBy(Release(dispatch))
 //       .Done();
 //
-// Step names are persisted, and therefore as stable as column names; so is the order of steps while sagas are
-// unfinished.
+// Step names are persisted, and therefore as stable as column names; so is their order. To change them, give the kind a
+// new version, and keep the old one beside it while sagas of it are not closed, compensated or resolved (one that has
+// succeeded can still be turned back): each stays with the one it began with.
 #pragma once
 
 #include <cassert>
@@ -103,20 +104,36 @@ struct Step {
 
 struct Definition {
   std::string kind;
+  int version = 1;
   std::vector<Step> steps;
 };
 
-// The kinds of sagas that a process drives, each once.
+// The kinds of sagas that a process drives, each version once.
 class Kinds {
  public:
-  explicit Kinds(std::vector<Definition> definitions) : definitions_(std::move(definitions)) {}
-
-  // Null: this process does not know the kind.
-  const Definition* Find(std::string_view kind) const {
+  explicit Kinds(std::vector<Definition> definitions) : definitions_(std::move(definitions)) {
     for (const Definition& definition : definitions_) {
-      if (definition.kind == kind) return &definition;
+      assert(IsKindName(definition.kind));
+      assert(Find(definition.kind, definition.version) == &definition && "each version once");
+      (void)definition;
+    }
+  }
+
+  // Null: this process does not know the kind, or not this version of it.
+  const Definition* Find(std::string_view kind, int version) const {
+    for (const Definition& definition : definitions_) {
+      if (definition.kind == kind && definition.version == version) return &definition;
     }
     return nullptr;
+  }
+  // The version that new sagas of the kind begin with. Null: this process does not know the kind.
+  const Definition* Newest(std::string_view kind) const {
+    const Definition* newest = nullptr;
+    for (const Definition& definition : definitions_) {
+      if (definition.kind != kind) continue;
+      if (newest == nullptr || definition.version > newest->version) newest = &definition;
+    }
+    return newest;
   }
   const std::vector<Definition>& all() const { return definitions_; }
 
@@ -129,7 +146,15 @@ class DefinitionBuilder {
  public:
   DefinitionBuilder() { definition_.kind = P::kKind; }
 
+  // 1 unless said; above that, the steps differ from those of a version that came before.
+  DefinitionBuilder& Version(int version) {
+    assert(version >= 1);
+    definition_.version = version;
+    return *this;
+  }
+  // The name: 1-128 visible ASCII characters but '/', which parts it from the rest where names are composed.
   DefinitionBuilder& Step(std::string name) {
+    assert(IsToken(name) && name.find('/') == std::string::npos);
     definition_.steps.push_back({std::move(name), {}, {}, {}, {}});
     return *this;
   }

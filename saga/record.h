@@ -27,9 +27,16 @@ struct Failure {
   std::string detail;  // for people
 };
 
+// 1-40 of a-z, 0-9 and '_': stores make names of it.
+inline bool IsKindName(std::string_view kind) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  return !kind.empty() && kind.size() <= 40 && kind.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 struct Header {
   Uuid id;
   std::string kind;  // which definition drives it
+  int version = 1;   // of that definition, as of its beginning: it stays with it
   State state = State::kRunning;
   int step = 0;     // index into the definition: the step being done or undone
   int attempt = 1;  // of that step, in that direction; from 1

@@ -62,7 +62,7 @@ Runner::Runner(const Kinds& kinds, Journal& journal, const Clock& clock, Schedul
       options_(options) {}
 
 const Definition* Runner::DefinitionOf(const Record& record) const {
-  const Definition* definition = kinds_.Find(record.kind);
+  const Definition* definition = kinds_.Find(record.kind, record.version);
   if (definition == nullptr) std::abort();  // a journal hands out none, and nobody may start one: a bug
   return definition;
 }
@@ -72,7 +72,9 @@ void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) 
     begun(NoRoom());
     return;
   }
-  const Definition* definition = DefinitionOf(*fresh);
+  const Definition* definition = kinds_.Newest(fresh->kind);
+  if (definition == nullptr) std::abort();  // a bug of the caller's
+  fresh->version = definition->version;
   auto execution = std::make_shared<Execution>(definition, std::move(fresh));
   Execution& e = *execution;
   e.began = e.asked_at = clock_.Steady();

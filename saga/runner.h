@@ -111,7 +111,8 @@ class Runner {
   void Direct(const Uuid& id, Directive directive, Prepare prepare, Settled settled);
 
   // Makes durable what is said to a saga, and goes on with it here if it waited for that. Blocks on the journal.
-  // NOT_FOUND SAGA_NOT_FOUND, INVALID_ARGUMENT for what can be no signal.
+  // NOT_FOUND SAGA_NOT_FOUND, INVALID_ARGUMENT for what can be no signal, RESOURCE_EXHAUSTED QUEUE_FULL when
+  // kSignalsMax are kept for the saga, unless it waits for this one.
   absl::StatusOr<SignalResult> AddSignal(const Uuid& id, Signal signal);
 
   static constexpr size_t kClaimMax = 512;

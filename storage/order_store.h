@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "domain/driver.h"
 #include "runtime/ids.h"
+#include "saga/definition.h"
 #include "saga/record.h"
 #include "storage/order_record.h"
 
@@ -31,7 +32,9 @@ struct OrderQuery {
   int limit = 50;
 };
 
+// Of every kind, also of those that this process does not drive.
 struct SagaQuery {
+  std::string kind;  // empty: all
   std::vector<saga::State> states;
   absl::Duration min_age = absl::ZeroDuration();
   bool needs_attention = false;
@@ -43,6 +46,7 @@ struct SagaQuery {
 // A saga's header with its lease, for operators.
 struct SagaView {
   saga::Header header;
+  std::string step_name;  // where it stands; empty: of a version whose steps nobody has written down
   std::string owner;
   std::optional<absl::Time> lease_until;
 
@@ -53,6 +57,7 @@ struct SagaView {
 // Of sagas that wait so many are counted, and no more.
 inline constexpr int64_t kWaitingCounted = 100'000;
 
+// Of sagas of every kind.
 struct UnfinishedStats {
   int64_t running = 0;
   int64_t closing = 0;
@@ -60,6 +65,7 @@ struct UnfinishedStats {
   int64_t waiting = 0;                            // none of those above
   absl::Duration overdue = absl::ZeroDuration();  // how long one of them should have been woken; 0 when none should
   int64_t needing_attention = 0;
+  int64_t not_driven_here = 0;  // of those that do not wait, what is of kinds or versions that are not driven here
   // Of the oldest that does not wait, since it was created or since its newest wait ended; 0 when there is none.
   absl::Duration oldest_age = absl::ZeroDuration();
 };
@@ -79,9 +85,11 @@ class OrderStore {
   // How far the logs of these orders go: their ids, those that are there, each once, with the newest sequence.
   virtual absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) = 0;
 
-  virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;  // oldest first
-  virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                    // SAGA_NOT_FOUND
-  virtual absl::StatusOr<UnfinishedStats> Unfinished() = 0;
+  virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;   // oldest first
+  virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                     // SAGA_NOT_FOUND
+  virtual absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) = 0;  // from its beginning
+  // `here`: what this process drives.
+  virtual absl::StatusOr<UnfinishedStats> Unfinished(const saga::Kinds& here) = 0;
 
   // How many orders each driver holds now, for dispatch to start from.
   virtual absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() = 0;

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "nlohmann/json.hpp"
+#include "runtime/text.h"
+
 namespace waybill::example {
 namespace {
 
@@ -12,7 +15,7 @@ using saga::OutcomeCallback;
 saga::Action<Trip> Book(ReservationSystem& system, std::string Trip::*receipt) {
   return {[&system, receipt](const Attempt& attempt, Trip& trip, OutcomeCallback done) {
     system.Book(attempt.Key(), trip.traveller, [&trip, receipt, done = std::move(done)](Outcome outcome) mutable {
-      if (outcome.kind == Outcome::Kind::kSucceeded) trip.*receipt = outcome.detail;
+      if (outcome.kind == Outcome::Kind::kSucceeded) trip.*receipt = CleanText(outcome.detail, 64);
       done(std::move(outcome));
     });
   }};
@@ -37,7 +40,40 @@ void ReturnCar(const Attempt&, Trip& trip, OutcomeCallback done) {
   done(Outcome::Succeeded());
 }
 
+struct Field {
+  const char* name;
+  std::string Trip::*text;
+};
+constexpr Field kFields[] = {{"booking", &Trip::booking},
+                             {"traveller", &Trip::traveller},
+                             {"flight_ticket", &Trip::flight_ticket},
+                             {"hotel_room", &Trip::hotel_room},
+                             {"car_plate", &Trip::car_plate}};
+
 }  // namespace
+
+saga::Codec<Trip> TripCodec() {
+  saga::Codec<Trip> codec;
+  codec.encode = [](const Trip& trip) {
+    nlohmann::json json;
+    for (const Field& field : kFields) json[field.name] = trip.*field.text;
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
+  codec.decode = [](int, std::string_view text) -> absl::StatusOr<Trip> {
+    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    Trip trip;
+    for (const Field& field : kFields) {
+      const auto found = json.find(field.name);
+      if (found == json.end() || !found->is_string()) {
+        return absl::DataLossError(std::string(field.name) + " is no text");
+      }
+      trip.*field.text = found->get<std::string>();
+    }
+    return trip;
+  };
+  codec.key = [](const Trip& trip) { return trip.booking; };
+  return codec;
+}
 
 saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
   return saga::Define<Trip>()

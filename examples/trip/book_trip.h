@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "saga/codec.h"
 #include "saga/definition.h"
 
 namespace waybill::example {
@@ -33,6 +34,8 @@ class ReservationSystem {
   virtual void Book(const std::string& key, const std::string& traveller, saga::OutcomeCallback done) = 0;
   virtual void Cancel(const std::string& key, saga::OutcomeCallback done) = 0;
 };
+
+saga::Codec<Trip> TripCodec();
 
 // The rental desk keeps its cars in the journal's own database: renting is an entry in our books, committed together
 // with the saga's outcome, and no call.

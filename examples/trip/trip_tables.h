@@ -1,32 +1,16 @@
-// The trip's tables, for the same journal that orders use.
+// Where trips stand in Postgres: with all sagas that need no tables of their own, and their cars in `rentals`.
 #pragma once
 
-#include <memory>
-#include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "examples/trip/book_trip.h"
-#include "storage/postgres/saga_tables.h"
+#include "storage/postgres/shared_saga_tables.h"
 
 namespace waybill::example {
 
-// Creates the tables, beside those of the product; once per database.
+// Creates the table of rentals, beside those of the product; once per database.
 extern const std::string_view kTripSchema;
 
-class TripTables final : public storage::SagaTables {
- public:
-  TripTables();
-  std::string_view kind() const override { return Trip::kKind; }
-  const Sql& sql() const override { return sql_; }
-  void AddBegin(const saga::Record& record, std::span<storage::ArrayParam> columns) const override;
-  void AddEffects(const saga::Record& record, std::span<storage::ArrayParam> columns) const override;
-  std::vector<std::string> DedupeKey(const saga::Record& record) const override;
-  absl::StatusOr<std::unique_ptr<saga::Record>> Decode(const storage::Rows& rows, int at) const override;
-
- private:
-  Sql sql_;
-};
+storage::SharedSagaTables<Trip> TripTables();
 
 }  // namespace waybill::example

@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired
     std::lock_guard lock(book_.mutex);
     for (auto& [id, row] : book_.rows) {
       if (claimed.size() >= limit) break;
-      if (!IsUnfinished(row.record->state)) continue;
+      if (!IsUnfinished(row.record->state) || !IsDriven(row)) continue;
       const bool formerly_mine = own && row.instance == lease_.instance && row.life != lease_.life;
       if (row.waiting ? !IsWoken(row) : row.lease_until > clock_.Now() && !formerly_mine) continue;
       claimed.push_back(Take(row));
@@ -58,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Record>> MemoryJournal::Claim(const Uuid& id, Cla
   {
     std::lock_guard lock(book_.mutex);
     auto it = book_.rows.find(id);
+    if (it != book_.rows.end() && !IsDriven(it->second)) return NotDriven(*it->second.record);
     if (it != book_.rows.end() && MayTake(it->second, mode)) claimed = Take(it->second);
   }
   if (absl::Status lost = in_gap_(claimed ? Gap::kAfterClaim : Gap::kNotClaimed); !lost.ok()) return lost;
@@ -87,6 +88,7 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
   auto it = book_.rows.find(id);
   if (it == book_.rows.end()) return NotFound(id);
   MemoryBook::Row& row = it->second;
+  if (!IsDriven(row)) return NotDriven(*row.record);
   if (IsTerminal(row.record->state)) return SignalResult::kLate;
   const std::string waits_for = WaitName(signal.step, signal.direction, signal.token);
   const bool first = !row.signals.contains(waits_for);
@@ -148,6 +150,14 @@ bool MemoryJournal::MayTake(const MemoryBook::Row& row, ClaimMode mode) const {
 
 bool MemoryJournal::IsWoken(const MemoryBook::Row& row) const {
   return row.waiting && row.record->wakes_at <= clock_.Now();
+}
+
+bool MemoryJournal::IsDriven(const MemoryBook::Row& row) const {
+  return kinds_ == nullptr || kinds_->Find(row.record->kind, row.record->version) != nullptr;
+}
+
+absl::Status MemoryJournal::NotDriven(const Record& record) {
+  return domain::ReasonError("SAGA_NOT_DRIVEN_HERE", "this process does not drive saga " + record.id.ToString());
 }
 
 std::unique_ptr<Record> MemoryJournal::Take(MemoryBook::Row& row) {

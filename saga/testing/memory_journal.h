@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
+#include "saga/definition.h"
 #include "saga/journal.h"
 #include "saga/outcome.h"
 #include "saga/record.h"
@@ -64,6 +65,10 @@ class MemoryJournal final : public Journal {
   MemoryJournal(MemoryBook& book, const Clock& clock, Lease lease)
       : book_(book), clock_(clock), lease_(std::move(lease)) {}
 
+  // What this process drives, as a real journal is opened with; it leaves alone what is not among them. Outlives the
+  // journal. Null: all that there is.
+  void set_kinds(const Kinds* kinds) { kinds_ = kinds; }
+
   // Runs every asynchronous write and every answer through `defer`, which calls the task later; null: at once.
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
   // Answers what goes wrong instead of writing; OK: nothing does.
@@ -85,6 +90,8 @@ class MemoryJournal final : public Journal {
   void Defer(Task task);
   bool MayTake(const MemoryBook::Row& row, ClaimMode mode) const;
   bool IsWoken(const MemoryBook::Row& row) const;
+  bool IsDriven(const MemoryBook::Row& row) const;
+  static absl::Status NotDriven(const Record& record);  // SAGA_NOT_DRIVEN_HERE
   std::unique_ptr<Record> Take(MemoryBook::Row& row);
 
   // Like the real one, each write is made under one lock, and what became of one that was not made is looked up under
@@ -107,6 +114,7 @@ class MemoryJournal final : public Journal {
   const Lease lease_;
   std::function<void(Task)> defer_;
   absl::Status error_;
+  const Kinds* kinds_ = nullptr;
   GapHook in_gap_ = [](Gap) { return absl::OkStatus(); };
 };
 

@@ -84,10 +84,11 @@ class SagaAdmin {
 void SagaAdmin::Fill(const storage::SagaView& view, ops_pb::Saga& out) const {
   const saga::Header& header = view.header;
   out.set_saga_id(header.id.ToString());
+  out.set_kind(header.kind);
+  out.set_version(header.version);
   out.set_state(ToWire(header.state));
   if (saga::IsUnfinished(header.state)) {
-    const size_t step = static_cast<size_t>(header.step);
-    if (step < steps_.size()) out.set_step(steps_[step]);
+    out.set_step(view.step_name);
     out.set_attempt(header.attempt);
   }
   out.set_failure_reason(header.failure.reason);

@@ -10,13 +10,14 @@ Chore RenewingLeases(saga::Runner& runner, absl::Duration lease) {
                     [&runner] { return runner.RenewLeases(); });
 }
 
-std::vector<Chore> HousekeepingChores(storage::OrderStore& store, OrderMetrics& metrics, Recovery& recovery,
-                                      std::function<absl::Status()> reconcile, HousekeepingOptions options) {
+std::vector<Chore> HousekeepingChores(storage::OrderStore& store, const saga::Kinds& kinds, OrderMetrics& metrics,
+                                      Recovery& recovery, std::function<absl::Status()> reconcile,
+                                      HousekeepingOptions options) {
   std::vector<Chore> chores;
   // The book first: recovery picks drivers.
   if (reconcile) chores.push_back(EveryChore(options.reconcile, "comparing the drivers' book", std::move(reconcile)));
-  chores.push_back(EveryChore(options.count, "counting unfinished orders", [&store, &metrics] {
-    absl::StatusOr<storage::UnfinishedStats> stats = store.Unfinished();
+  chores.push_back(EveryChore(options.count, "counting unfinished sagas", [&store, &kinds, &metrics] {
+    absl::StatusOr<storage::UnfinishedStats> stats = store.Unfinished(kinds);
     if (stats.ok()) metrics.SetUnfinished(*stats);
     return stats.status();
   }));
@@ -33,7 +34,7 @@ absl::StatusOr<absl::Duration> Recovery::Run() {
   if (room == 0) return kForRoom;
   absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, in_flight + room);
   if (!claimed.ok()) return claimed.status();
-  if (*claimed > 0) log_.Info("orders taken up", {{"count", *claimed}, {"own", own_}});
+  if (*claimed > 0) log_.Info("sagas taken up", {{"count", *claimed}, {"own", own_}});
   if (*claimed < std::min(room, saga::Runner::kClaimMax)) {  // those were all
     own_ = false;
     return options_.look;

@@ -44,8 +44,10 @@ class Recovery {
 // than a lease lasts. `runner` outlives the chore.
 Chore RenewingLeases(saga::Runner& runner, absl::Duration lease);
 
-// `reconcile` compares the dispatch's book with the journal; null: there is none. All outlive the chores.
-std::vector<Chore> HousekeepingChores(storage::OrderStore& store, OrderMetrics& metrics, Recovery& recovery,
-                                      std::function<absl::Status()> reconcile, HousekeepingOptions options);
+// `kinds` is what the runner drives. `reconcile` compares the dispatch's book with the journal; null: there is none.
+// All outlive the chores.
+std::vector<Chore> HousekeepingChores(storage::OrderStore& store, const saga::Kinds& kinds, OrderMetrics& metrics,
+                                      Recovery& recovery, std::function<absl::Status()> reconcile,
+                                      HousekeepingOptions options);
 
 }  // namespace waybill::order

@@ -163,7 +163,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.on_refused = [&order_metrics](const absl::Status& why) { order_metrics.Refused(why); };
   journal_options.on_unreadable = [&log, &order_metrics](const absl::Status& why, bool marked) {
     order_metrics.Unreadable();
-    if (!marked) log.Error("an order is left alone", {{"error", std::string(why.message())}});
+    if (!marked) log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
   auto journal = OpenJournal(options, {&order_tables}, kinds, claims, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
@@ -186,16 +186,19 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
   OrderApi api(runner, *dispatch, store, workers, list_workers, scheduler, clock, ids, options.api);
-  SagaApi sagas(runner, *dispatch, store, workers, list_workers, scheduler, clock, order_metrics);
+  SagaApi sagas(kinds, runner, *dispatch, store, workers, list_workers, scheduler, clock, order_metrics);
   AddOrderService(server, api, watches);
   std::vector<std::string> steps;
-  for (const saga::Step& step : kinds.Find(domain::Order::kKind)->steps) steps.push_back(step.name);
+  for (const saga::Definition& definition : kinds.all()) {
+    for (const saga::Step& step : definition.steps) steps.push_back(step.name);
+  }
   AddSagaAdmin(server, sagas, std::move(steps));
 
   HousekeepingOptions housekeeping_options;
   housekeeping_options.recovery_in_flight = options.recovery_in_flight;
   Recovery recovery(runner, log, housekeeping_options);
-  Chores housekeeping(HousekeepingChores(store, order_metrics, recovery, reconcile, housekeeping_options), clock, log);
+  Chores housekeeping(HousekeepingChores(store, kinds, order_metrics, recovery, reconcile, housekeeping_options), clock,
+                      log);
   Chores leases({RenewingLeases(runner, options.lease)}, clock, log);
   leases.Start();
   housekeeping.Start();

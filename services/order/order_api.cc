@@ -25,7 +25,10 @@ absl::Status WithOrder(std::string_view reason, std::string_view message, const 
   return ReasonError(reason, message, std::move(detail));
 }
 
+bool IsOfAnotherVersion(const absl::Status& status) { return GetErrorDetail(status).reason == "SAGA_NOT_DRIVEN_HERE"; }
+
 bool WorthAnotherLook(const absl::Status& status) {
+  if (IsOfAnotherVersion(status)) return false;
   return status.code() == absl::StatusCode::kFailedPrecondition || status.code() == absl::StatusCode::kAborted;
 }
 
@@ -237,7 +240,7 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
                    answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});
-        } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
+        } else if (absl::IsFailedPrecondition(settled.status()) && !IsOfAnotherVersion(settled.status())) {
           answer->Give(WithOrder("ORDER_NOT_CANCELLABLE", std::string(settled.status().message()), order_id));
         } else {
           answer->Give(settled.status());
@@ -279,7 +282,7 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
           OnWorker([this, order_id, attempt, answer] { CompleteOnWorker(order_id, attempt + 1, answer); }, answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});
-        } else if (settled.status().code() == absl::StatusCode::kFailedPrecondition) {
+        } else if (absl::IsFailedPrecondition(settled.status()) && !IsOfAnotherVersion(settled.status())) {
           answer->Give(WithOrder("ORDER_NOT_CONFIRMED", std::string(settled.status().message()), order_id));
         } else {
           answer->Give(settled.status());

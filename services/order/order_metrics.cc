@@ -36,6 +36,10 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
                                "Age of the oldest saga that has not come to rest.")),
       attention_(metrics.AddGauge("waybill_sagas_needing_attention",
                                   "Sagas that do not come to an end by themselves and that a person should look at.")),
+      not_driven_here_(
+          metrics.AddGauge("waybill_sagas_not_driven_here",
+                           "Unfinished sagas that do not wait, of kinds or versions that this process does not "
+                           "drive.")),
       recovered_(metrics.AddCounter("waybill_sagas_recovered_total",
                                     "Sagas claimed from a process that no longer held the lease.")),
       fenced_(metrics.AddCounter("waybill_saga_fenced_writes_total",
@@ -123,6 +127,7 @@ void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {
   waiting_.Set(static_cast<double>(stats.waiting));
   overdue_.Set(absl::ToDoubleSeconds(stats.overdue));
   attention_.Set(static_cast<double>(stats.needing_attention));
+  not_driven_here_.Set(static_cast<double>(stats.not_driven_here));
   oldest_.Set(absl::ToDoubleSeconds(stats.oldest_age));
 }
 

@@ -55,6 +55,7 @@ class OrderMetrics {
   prometheus::Gauge& overdue_;
   prometheus::Gauge& oldest_;
   prometheus::Gauge& attention_;
+  prometheus::Gauge& not_driven_here_;
   prometheus::Counter& recovered_;
   prometheus::Counter& fenced_;
   prometheus::Counter& lost_claims_;

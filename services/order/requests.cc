@@ -100,6 +100,8 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
   }
   query.needs_attention = request.needs_attention();
   query.waiting = request.waiting();
+  if (!request.kind().empty()) CheckVisibleAscii(request.kind(), saga::kReasonBytesMax, "kind", violations);
+  query.kind = request.kind();
   query.after = TakePageToken(request.page_token(), FilterOf(request), violations);
   if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
   return query;
@@ -131,7 +133,8 @@ absl::StatusOr<SignalRequest> TakeSignal(const ops::v1::SignalSagaRequest& reque
   if (request.step().empty()) {
     violations.Add("step", "is required");
   } else if (std::find(steps.begin(), steps.end(), request.step()) == steps.end()) {
-    violations.Add("step", fmt::format("is no step of the saga's; these are: {}", fmt::join(steps, ", ")));
+    violations.Add(
+        "step", fmt::format("is no step of the sagas that this process drives; these are: {}", fmt::join(steps, ", ")));
   }
   saga::Direction direction = saga::Direction::kDo;
   if (request.action() != ops::v1::SAGA_ACTION_UNSPECIFIED) {

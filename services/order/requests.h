@@ -25,7 +25,7 @@ struct SignalRequest {
   Uuid saga_id;
   saga::Signal signal;  // who says it stands before its detail
 };
-// `steps` are the definition's.
+// `steps` are those of all sagas that this process drives.
 absl::StatusOr<SignalRequest> TakeSignal(const ops::v1::SignalSagaRequest& request,
                                          const std::vector<std::string>& steps);
 

@@ -34,10 +34,22 @@ absl::Status CheckStuck(const SagaView& saga) {
 
 }  // namespace
 
+absl::Status SagaApi::CheckDriven(const SagaView& saga) const {
+  if (kinds_.Find(saga.header.kind, saga.header.version) != nullptr) return absl::OkStatus();
+  ErrorDetail detail;
+  detail.metadata = {{"saga_id", saga.header.id.ToString()},
+                     {"kind", saga.header.kind},
+                     {"version", std::to_string(saga.header.version)}};
+  return domain::ReasonError(
+      "SAGA_NOT_DRIVEN_HERE",
+      fmt::format("this process does not drive version {} of {}", saga.header.version, saga.header.kind),
+      std::move(detail));
+}
+
 absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
   absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
   if (!saga.ok()) return saga.status();
-  absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(saga_id, 1);
+  absl::StatusOr<std::vector<saga::LogEntry>> log = store_.SagaLog(saga_id);
   if (!log.ok()) return log.status();
   return Answer{*std::move(saga), *std::move(log)};
 }
@@ -72,6 +84,10 @@ void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   WorkerPool::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
     absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
+    if (absl::IsNotFound(result.status())) {
+      absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
+      if (absl::Status driven = saga.ok() ? CheckDriven(*saga) : saga.status(); !driven.ok()) result = driven;
+    }
     if (!result.ok()) {
       (*shared)(result.status());
       return;
@@ -92,7 +108,8 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
   WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
                            check = std::move(check), answer]() mutable {
     absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
-    absl::Status allowed = saga.ok() ? check(*saga) : saga.status();
+    absl::Status allowed = saga.ok() ? CheckDriven(*saga) : saga.status();
+    if (allowed.ok()) allowed = check(*saga);
     if (!allowed.ok()) {
       answer->Give(allowed);
       return;

@@ -32,10 +32,12 @@ class SagaApi {
   };
 
   // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
-  SagaApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-          WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, OrderMetrics& metrics,
-          absl::Duration retry_wait = absl::Seconds(3))
-      : runner_(runner),
+  // `kinds` is what the runner drives.
+  SagaApi(const saga::Kinds& kinds, saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store,
+          WorkerPool& workers, WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock,
+          OrderMetrics& metrics, absl::Duration retry_wait = absl::Seconds(3))
+      : kinds_(kinds),
+        runner_(runner),
         dispatch_(dispatch),
         store_(store),
         workers_(workers),
@@ -47,6 +49,8 @@ class SagaApi {
 
   void List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::SagaView>>)> done);
   void Get(const Uuid& saga_id, Done done);  // SAGA_NOT_FOUND
+  // Those that change something answer SAGA_NOT_DRIVEN_HERE for a saga of a kind or version that this process does not
+  // drive.
   // Tries the step the saga stands at, at once, and answers what has become of it. SAGA_NOT_FOUND, SAGA_FINISHED.
   void Retry(const Uuid& saga_id, SteadyTime deadline, Done done);
   // Ends a saga that needs attention. `reason` goes to its log. SAGA_NOT_FOUND, SAGA_NOT_STUCK.
@@ -58,10 +62,12 @@ class SagaApi {
  private:
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
   absl::StatusOr<Answer> Read(const Uuid& saga_id);
+  absl::Status CheckDriven(const storage::SagaView& saga) const;
   void Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
               std::function<absl::Status(const storage::SagaView&)> check, Done done);
   void AnswerRead(const Uuid& saga_id, const Pending& answer);
 
+  const saga::Kinds& kinds_;
   saga::Runner& runner_;
   Dispatch& dispatch_;
   storage::OrderStore& store_;

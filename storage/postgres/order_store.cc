@@ -51,10 +51,11 @@ absl::Status TooBroadOr(const absl::Status& status) {
 absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   RowReader row(rows, at);
   SagaView view;
-  view.header.kind = domain::Order::kKind;
   DecodeHeader(row, view.header);
   view.owner = row.Text(kHeaderColumnCount + 1);
   if (!row.IsNull(kHeaderColumnCount + 2)) view.lease_until = row.Time(kHeaderColumnCount + 2, "lease_until");
+  view.header.kind = row.Text(kHeaderColumnCount + 3);
+  view.step_name = row.Text(kHeaderColumnCount + 4);
   if (!row.status().ok()) return row.status();
   return view;
 }
@@ -177,16 +178,31 @@ absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> PostgresOrderStore::LastSe
 // Nothing is older, and that far before now Postgres still has times.
 constexpr absl::Duration kAgeMax = absl::Hours(24 * 365 * 1'000);
 
-// "SELECT order_id, <header>, owner, lease_until" goes before these.
-constexpr char kViewFrom[] = "s.owner, s.lease_until FROM order_sagas s";
-constexpr char kListSagasWhere[] =
-    "WHERE s.order_id > $1 AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"
-    " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
-    " AND (NOT $4::boolean OR s.needs_attention)"
-    " AND (NOT $5::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
-    " AND (NOT $7::boolean OR s.failure_reason IS NOT NULL)"
-    " AND (NOT $8::boolean OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
-    " ORDER BY s.order_id LIMIT $6";
+// Of sagas of any kind, as `s`; "FROM …" comes behind it.
+std::string SelectViews() {
+  return fmt::format(
+      "SELECT s.saga_id, {}, s.owner, s.lease_until, s.kind,"
+      " (SELECT d.steps[s.step + 1] FROM saga_definitions d WHERE d.kind = s.kind AND d.version = s.version)",
+      kHeaderColumns);
+}
+
+// Each table is looked through by itself, so that its small indexes serve: over the view all_sagas the planner would
+// read by the primary keys, past all that has ended.
+std::string ListOf(std::string_view table, std::string_view id, std::string_view kind) {
+  return fmt::format(
+      "(SELECT s.{id} AS saga_id, {kind} AS kind, version, state, step, attempt, seq, needs_attention, failure_reason,"
+      " failure_detail, owner, epoch, lease_until, waits_for, wakes_at, traceparent, created_at, updated_at FROM "
+      "{table} s"
+      " WHERE s.{id} > $1 AND ($9::text = '' OR {kind} = $9::text)"
+      " AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"
+      " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
+      " AND (NOT $4::boolean OR s.needs_attention)"
+      " AND (NOT $5::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
+      " AND (NOT $7::boolean OR s.failure_reason IS NOT NULL)"
+      " AND (NOT $8::boolean OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
+      " ORDER BY s.{id} LIMIT $6)",
+      fmt::arg("table", table), fmt::arg("id", id), fmt::arg("kind", kind));
+}
 
 absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQuery& query) {
   ArrayParam states(kOidText);
@@ -201,11 +217,14 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
   }
   unfinished_only = unfinished_only && !query.needs_attention;  // those have an index of their own
   absl::StatusOr<Rows> rows =
-      Execute(scans_, fmt::format("SELECT s.order_id, {}, {} {}", kHeaderColumns, kViewFrom, kListSagasWhere),
+      Execute(scans_,
+              fmt::format("{} FROM ({} UNION ALL {}) s ORDER BY s.saga_id LIMIT $6", SelectViews(),
+                          ListOf("order_sagas", "order_id", fmt::format("'{}'::text", domain::Order::kKind)),
+                          ListOf("sagas", "saga_id", "s.kind")),
               {Param::Id(query.after.value_or(Uuid{})),
                Param::Int8(absl::ToInt64Microseconds(std::min(query.min_age, kAgeMax))), states,
                Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit),
-               Param::Bool(turned_back_only), Param::Bool(query.waiting)});
+               Param::Bool(turned_back_only), Param::Bool(query.waiting), Param::Text(query.kind)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) {
@@ -218,43 +237,61 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
 
 absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
   absl::StatusOr<Rows> rows =
-      Execute(pool_, fmt::format("SELECT s.order_id, {}, {} WHERE s.order_id = $1", kHeaderColumns, kViewFrom),
-              {Param::Id(saga_id)});
+      Execute(pool_, SelectViews() + " FROM all_sagas s WHERE s.saga_id = $1", {Param::Id(saga_id)});
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
   return DecodeView(*rows, 0);
 }
 
+absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::SagaLog(const Uuid& saga_id) {
+  absl::StatusOr<Rows> rows =
+      Execute(pool_, fmt::format("SELECT saga_id, {} FROM all_saga_steps WHERE saga_id = $1 ORDER BY seq", kLogColumns),
+              {Param::Id(saga_id)});
+  if (!rows.ok()) return rows.status();
+  return DecodeLog(*rows);
+}
+
 constexpr char kUnfinished[] =
     "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'closing'),"
-    " count(*) FILTER (WHERE state = 'compensating') FROM order_sagas WHERE lease_until IS NOT NULL";
+    " count(*) FILTER (WHERE state = 'compensating'),"
+    " count(*) FILTER (WHERE (kind, version) NOT IN (SELECT * FROM unnest($1::text[], $2::smallint[])))"
+    " FROM all_sagas WHERE lease_until IS NOT NULL";
 // One that has waited is as old as the entry that ended its newest wait; one that was just taken up has none yet. Of
 // the oldest by their beginning: those that waited for days are few at any moment.
 constexpr char kOldest[] =
     "SELECT COALESCE(extract(epoch FROM now() - min(since)), 0)::double precision FROM ("
     " SELECT CASE WHEN w.seq IS NULL THEN s.created_at ELSE COALESCE("
-    "   (SELECT min(at) FROM order_saga_steps WHERE order_id = s.order_id AND seq > w.seq), now()) END AS since"
-    " FROM (SELECT order_id, created_at FROM order_sagas WHERE lease_until IS NOT NULL ORDER BY created_at LIMIT 1000) "
-    "s"
-    " LEFT JOIN LATERAL (SELECT max(seq) AS seq FROM order_saga_steps"
-    "   WHERE order_id = s.order_id AND outcome = 'waiting') w ON true) AS taken_up";
+    "   (SELECT min(at) FROM all_saga_steps WHERE saga_id = s.saga_id AND seq > w.seq), now()) END AS since"
+    " FROM (SELECT saga_id, created_at FROM all_sagas WHERE lease_until IS NOT NULL ORDER BY created_at LIMIT 1000) s"
+    " LEFT JOIN LATERAL (SELECT max(seq) AS seq FROM all_saga_steps"
+    "   WHERE saga_id = s.saga_id AND outcome = 'waiting') w ON true) AS taken_up";
 // Not all: there may be a million of them, and counting those takes a tenth of a second of a processor.
 constexpr char kWaiting[] =
-    "SELECT (SELECT count(*) FROM (SELECT FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL LIMIT "
-    "$1) w),"
-    " (SELECT GREATEST(COALESCE(extract(epoch FROM now() - min(wakes_at)), 0), 0)::double precision FROM order_sagas"
-    "  WHERE lease_until IS NULL AND wakes_at IS NOT NULL)";
+    "SELECT (SELECT count(*) FROM (SELECT FROM all_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL LIMIT $1) "
+    "w),"
+    " GREATEST(COALESCE(extract(epoch FROM now() - LEAST("
+    // The least in each index.
+    "   (SELECT min(wakes_at) FROM order_sagas WHERE lease_until IS NULL AND wakes_at IS NOT NULL),"
+    "   (SELECT min(first.wakes_at) FROM (SELECT DISTINCT kind FROM saga_definitions) d, LATERAL ("
+    "      SELECT wakes_at FROM sagas WHERE kind = d.kind AND lease_until IS NULL AND wakes_at IS NOT NULL"
+    "      ORDER BY wakes_at LIMIT 1) first))), 0), 0)::double precision";
 // Also of those that wait.
 constexpr char kNeedingAttention[] =
-    "SELECT count(*) FROM order_sagas WHERE needs_attention AND state IN ('running', 'closing', 'compensating')";
+    "SELECT count(*) FROM all_sagas WHERE needs_attention AND state IN ('running', 'closing', 'compensating')";
 
-absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished() {
-  absl::StatusOr<Rows> rows = Execute(scans_, kUnfinished);
+absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished(const saga::Kinds& here) {
+  ArrayParam kinds(kOidText), versions(kOidInt2);
+  for (const saga::Definition& definition : here.all()) {
+    kinds.AddText(definition.kind);
+    versions.AddInt(definition.version);
+  }
+  absl::StatusOr<Rows> rows = Execute(scans_, kUnfinished, {kinds, versions});
   if (!rows.ok()) return rows.status();
   UnfinishedStats stats;
   stats.running = rows->Int(0, 0);
   stats.closing = rows->Int(0, 1);
   stats.compensating = rows->Int(0, 2);
+  stats.not_driven_here = rows->Int(0, 3);
   absl::StatusOr<Rows> waiting = Execute(scans_, kWaiting, {Param::Int8(kWaitingCounted)});
   if (!waiting.ok()) return waiting.status();
   stats.waiting = waiting->Int(0, 0);

@@ -24,7 +24,8 @@ class PostgresOrderStore final : public OrderStore {
 
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
-  absl::StatusOr<UnfinishedStats> Unfinished() override;
+  absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) override;
+  absl::StatusOr<UnfinishedStats> Unfinished(const saga::Kinds& here) override;
 
   absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() override;

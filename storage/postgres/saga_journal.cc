@@ -64,11 +64,6 @@ std::string_view Name(saga::ClaimMode mode) {
   return mode == saga::ClaimMode::kTakeOver ? "take_over" : mode == saga::ClaimMode::kWoken ? "woken" : "expired";
 }
 
-absl::Status CheckStep(const saga::Record& record, int steps) {
-  if (record.step < steps) return absl::OkStatus();
-  return UnreadableRow(record.id, "step", fmt::format("is {}, and this version has {}", record.step, steps));
-}
-
 }  // namespace
 
 // --- Writing.
@@ -287,7 +282,8 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       part.begin_columns[0].AddId(record.id);
       AddOptionalText(part.begin_columns[1], record.traceparent);
       part.begin_columns[2].AddTime(record.created_at);
-      part.kind.tables.AddBegin(record, std::span(part.begin_columns).subspan(3));
+      part.begin_columns[3].AddInt(record.version);
+      part.kind.tables.AddBegin(record, std::span(part.begin_columns).subspan(4));
     }
   }
 
@@ -440,6 +436,7 @@ absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
     Pool& pool, SagaJournalOptions options) {
   std::unique_ptr<PostgresSagaJournal> journal(
       new PostgresSagaJournal(tables, kinds, std::move(lease), url, pool, options));
+  if (absl::Status recorded = journal->RecordDefinitions(); !recorded.ok()) return recorded;
   for (int i = 0; i < options.writers; ++i) {
     ConnectionOptions connection;
     connection.application_name = "waybill-journal";
@@ -476,10 +473,66 @@ PostgresSagaJournal::PostgresSagaJournal(const std::vector<const SagaTables*>& t
       options_(std::move(options)),
       next_write_id_(options_.first_write_id) {
   for (const SagaTables* of_kind : tables) {
-    const saga::Definition* definition = kinds.Find(of_kind->kind());
-    if (definition == nullptr) std::abort();  // tables of a kind that this process does not drive: a bug
-    kinds_.push_back(std::make_unique<Kind>(*of_kind, *definition));
+    if (!saga::IsKindName(of_kind->kind())) std::abort();  // a bug
+    auto kind = std::make_unique<Kind>(*of_kind);
+    for (const saga::Definition& definition : kinds.all()) {
+      if (definition.kind == of_kind->kind()) kind->versions.push_back(&definition);
+    }
+    if (kind->versions.empty()) std::abort();  // tables of a kind that this process does not drive: a bug
+    kinds_.push_back(std::move(kind));
   }
+}
+
+absl::Status PostgresSagaJournal::RecordDefinitions() {
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    for (const saga::Definition* definition : kind->versions) {
+      ArrayParam steps(kOidText);
+      for (const saga::Step& step : definition->steps) steps.AddText(step.name);
+      const std::vector<Param> params = {Param::Text(definition->kind), Param::Int4(definition->version), steps};
+      absl::StatusOr<Rows> rows =
+          Run("INSERT INTO saga_definitions (kind, version, steps) VALUES ($1::text, $2::integer, $3::text[]) "
+              "ON CONFLICT DO NOTHING",
+              params);
+      if (!rows.ok()) return rows.status();
+      rows =
+          Run("SELECT steps = $3::text[], array_to_string(steps, ', '), array_to_string($3::text[], ', ') "
+              "FROM saga_definitions WHERE kind = $1::text AND version = $2::integer",
+              params);
+      if (!rows.ok()) return rows.status();
+      if (rows->empty() || rows->Bool(0, 0)) continue;
+      return absl::FailedPreconditionError(fmt::format(
+          "the steps of version {} of {} are {} here and {} in the database (table saga_definitions): other steps are "
+          "another version",
+          definition->version, definition->kind, rows->Text(0, 2), rows->Text(0, 1)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresSagaJournal::CheckKnown(const Kind& kind, const saga::Record& record) {
+  std::string known;
+  for (const saga::Definition* definition : kind.versions) {
+    if (definition->version != record.version) {
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", definition->version);
+      continue;
+    }
+    const int steps = static_cast<int>(definition->steps.size());
+    if (record.step < steps) return absl::OkStatus();
+    return UnreadableRow(record.id, "step", fmt::format("is {}, and there are {}", record.step, steps));
+  }
+  ErrorDetail detail;
+  detail.metadata = {
+      {"saga_id", record.id.ToString()}, {"kind", record.kind}, {"version", std::to_string(record.version)}};
+  return domain::ReasonError("SAGA_NOT_DRIVEN_HERE",
+                             fmt::format("this process drives version {} of {}, and {} is of version {}", known,
+                                         record.kind, record.id.ToString(), record.version),
+                             std::move(detail));
+}
+
+ArrayParam PostgresSagaJournal::Versions(const Kind& kind) {
+  ArrayParam versions(kOidInt2);
+  for (const saga::Definition* definition : kind.versions) versions.AddInt(definition->version);
+  return versions;
 }
 
 PostgresSagaJournal::~PostgresSagaJournal() { Stop(); }
@@ -508,12 +561,13 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
   // What was claimed is ours, so it is handed out whatever becomes of the other kinds.
   for (const std::unique_ptr<Kind>& kind : kinds_) {
     if (claimed.size() >= limit) break;
+    const ArrayParam versions = Versions(*kind);
     absl::StatusOr<bool> far_too = FarLeasesStay(*kind);
     absl::StatusOr<Claims> claims = Claims();
     if (far_too.ok()) {
       claims = RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
                         {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
-                         Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too)});
+                         Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too), versions});
     } else {
       claims = far_too.status();
     }
@@ -524,8 +578,9 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
     }
     std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
     if (claimed.size() >= limit) break;
-    claims = RunClaim(*kind, "claim_woken", kind->sql.claim_woken,
-                      {Param::Text(owner_), LeaseMicros(), Param::Int8(static_cast<int64_t>(limit - claimed.size()))});
+    claims = RunClaim(
+        *kind, "claim_woken", kind->sql.claim_woken,
+        {Param::Text(owner_), LeaseMicros(), Param::Int8(static_cast<int64_t>(limit - claimed.size())), versions});
     if (!claims.ok()) {
       options_.on_error(claims.status());
       failed.Update(claims.status());
@@ -539,9 +594,14 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
 
 absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const Uuid& id, saga::ClaimMode mode) {
   for (const std::unique_ptr<Kind>& kind : kinds_) {
-    absl::StatusOr<Claims> claims = RunClaim(
-        *kind, "claim_one", kind->sql.claim_one,
-        {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Text(Name(mode)), Param::Int4(kind->steps)});
+    const ArrayParam versions = Versions(*kind);
+    ArrayParam steps(kOidInt4);
+    for (const saga::Definition* definition : kind->versions) {
+      steps.AddInt(static_cast<int64_t>(definition->steps.size()));
+    }
+    absl::StatusOr<Claims> claims =
+        RunClaim(*kind, "claim_one", kind->sql.claim_one,
+                 {Param::Text(owner_), LeaseMicros(), Param::Id(id), Param::Text(Name(mode)), versions, steps});
     if (!claims.ok()) return claims.status();
     if (!claims->unreadable.ok()) return claims->unreadable;
     if (!claims->records.empty()) return std::move(claims->records.front());
@@ -551,8 +611,8 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
     absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
     if (!record.ok()) return record.status();
     if (*record == nullptr) continue;
+    if (absl::Status known = CheckKnown(*kind, **record); !known.ok()) return known;
     if (saga::IsTerminal((*record)->state)) return record;
-    if (absl::Status known = CheckStep(**record, kind->steps); !known.ok()) return known;
     return domain::ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
   }
   return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
@@ -598,7 +658,7 @@ absl::StatusOr<PostgresSagaJournal::Claims> PostgresSagaJournal::RunClaim(const 
   ArrayParam aside(kOidUuid);
   for (int at = 0; at < rows.size(); ++at) {
     absl::StatusOr<std::unique_ptr<saga::Record>> record = kind.tables.Decode(rows, at);
-    absl::Status known = record.ok() ? CheckStep(**record, kind.steps) : record.status();
+    absl::Status known = record.ok() ? CheckKnown(kind, **record) : record.status();
     if (auto signal = said_of.find(rows.Id(at, 0)); known.ok() && signal != said_of.end()) {
       known = signal->second.status();
       if (known.ok()) (*record)->signal = *signal->second;
@@ -652,7 +712,6 @@ absl::StatusOr<std::vector<Uuid>> PostgresSagaJournal::Renew(std::span<const sag
 absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id, const saga::Signal& signal) {
   const std::string waits_for = saga::WaitName(signal.step, signal.direction, signal.token);
   auto optional_text = [](const std::string& text) { return text.empty() ? Param::Null(kOidText) : Param::Text(text); };
-  const std::vector<Param> key = {Param::Id(id)};
   const std::vector<Param> said = {Param::Id(id),
                                    Param::Text(waits_for),
                                    Param::Text(Name(signal.outcome.kind)),
@@ -662,6 +721,10 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
   const std::vector<Param> wait = {Param::Id(id), Param::Text(waits_for)};
   for (const std::unique_ptr<Kind>& kind : kinds_) {
     const std::string name(kind->tables.kind());
+    const ArrayParam versions = Versions(*kind);
+    const std::vector<Param> key = {Param::Id(id), versions};
+    std::vector<Param> said_here = said;
+    said_here.push_back(versions);
     absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
     {
       auto connection = pool_.Acquire();
@@ -672,7 +735,7 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
       if (prepared.ok()) prepared = (*connection)->Prepare(name + ".signal_find", kind->sql.signal_find);
       if (!prepared.ok()) return prepared;
       results = (*connection)
-                    ->Pipeline({Statement{name + ".signal_lock", key}, Statement{name + ".signal_keep", said},
+                    ->Pipeline({Statement{name + ".signal_lock", key}, Statement{name + ".signal_keep", said_here},
                                 Statement{name + ".signal_wake", wait}, Statement{name + ".signal_find", wait}});
     }
     if (!results.ok()) return results.status();
@@ -686,6 +749,12 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
       return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
     }
     return saga::SignalResult::kRepeated;
+  }
+  for (const std::unique_ptr<Kind>& kind : kinds_) {
+    absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
+    if (!record.ok()) return record.status();
+    if (*record == nullptr) continue;
+    if (absl::Status known = CheckKnown(*kind, **record); !known.ok()) return known;
   }
   return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
 }

@@ -56,8 +56,9 @@ struct SagaJournalOptions {
 
 class PostgresSagaJournal final : public saga::Journal {
  public:
-  // Opens the writers' connections. Each of `tables` is of another kind, and each kind is one of `kinds`; a saga that
-  // stands at a step which its kind has not is one of a newer version. `pool` serves the synchronous calls but Renew,
+  // Opens the writers' connections. Each of `tables` is of another kind, and each kind is one of `kinds`; a saga of a
+  // version that is not among them is left to whoever drives that. FAILED_PRECONDITION: the database knows a version
+  // with other steps, which is only to be changed by a new version. `pool` serves the synchronous calls but Renew,
   // which has a connection of its own. All outlive the journal.
   static absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> Open(const std::vector<const SagaTables*>& tables,
                                                                    const saga::Kinds& kinds, saga::Lease lease,
@@ -106,12 +107,11 @@ class PostgresSagaJournal final : public saga::Journal {
   };
 
   struct Kind {
-    Kind(const SagaTables& of, const saga::Definition& definition)
-        : tables(of), sql(BuildSagaJournalSql(of.sql())), steps(static_cast<int>(definition.steps.size())) {}
+    explicit Kind(const SagaTables& of) : tables(of), sql(BuildSagaJournalSql(of.sql())) {}
 
     const SagaTables& tables;
     const SagaJournalSql sql;
-    const int steps;
+    std::vector<const saga::Definition*> versions;
     std::mutex mutex;
     SteadyTime far_since = SteadyTime::InfiniteFuture();  // leases end too far ahead
   };
@@ -121,6 +121,11 @@ class PostgresSagaJournal final : public saga::Journal {
   PostgresSagaJournal(const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds, saga::Lease lease,
                       const std::string& url, Pool& pool, SagaJournalOptions options);
 
+  // Writes down the steps of each version, or finds them as they were written down before.
+  absl::Status RecordDefinitions();
+  // Whether this process drives that version, and the step is one of its.
+  static absl::Status CheckKnown(const Kind& kind, const saga::Record& record);
+  static ArrayParam Versions(const Kind& kind);  // those that this process drives
   Param LeaseMicros() const;
   absl::StatusOr<Rows> Run(const std::string& sql, const std::vector<Param>& params);
   absl::StatusOr<bool> FarLeasesStay(Kind& kind);

@@ -77,9 +77,15 @@ std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_v
 SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   SagaJournalSql sql;
   std::vector<Oid> unused;
+  const std::string& id = t.id;
+  const std::string& sagas = t.sagas;
+  // Of a table that kinds share, the rows of this one.
+  const std::string only = t.only.empty() ? "true" : t.only;
 
-  std::vector<UnnestColumn> begin = {
-      {t.id, kOidUuid, ""}, {"traceparent", kOidText, ""}, {"created_at", kOidTimestamptz, ""}};
+  std::vector<UnnestColumn> begin = {{t.id, kOidUuid, ""},
+                                     {"traceparent", kOidText, ""},
+                                     {"created_at", kOidTimestamptz, ""},
+                                     {"version", kOidInt2, ""}};
   begin.insert(begin.end(), t.begin.begin(), t.begin.end());
   sql.begin_quick = fmt::format(
       "INSERT INTO {} (owner, lease_until, updated_at, {}) "
@@ -111,16 +117,16 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   const std::string move = fmt::format(
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
-      "updated_at = i.updated_at, write_id = i.write_id, waits_for = i.waits_for, wakes_at = i.wakes_at, "
+      "updated_at = i.updated_at, write_id = i.write_id, waits_for = i.waits_for, wakes_at = i.wakes_at, {}"
       "lease_until = CASE WHEN i.waits_for IS NULL AND i.state IN ('running', 'closing', 'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
-      t.sagas);
+      t.sagas, t.set.empty() ? "" : t.set + ", ");
   std::string bookings;
   for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
   bookings += fmt::format("logged AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE l.{id} IN (SELECT {id} FROM done)) ",
-                          t.log, ColumnNames(log), UnnestValues(log, "l"), log_input, fmt::arg("id", t.id));
+                          t.log, ColumnNames(log), UnnestValues(log, "l"), log_input, fmt::arg("id", id));
   const std::string from_input =
-      fmt::format("FROM {} WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[])", input, fmt::arg("id", t.id));
+      fmt::format("FROM {} WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[])", input, fmt::arg("id", id));
   const std::string fence = "AND s.epoch = i.epoch AND s.seq = i.expected_seq";
 
   sql.advance_quick = fmt::format(
@@ -135,8 +141,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
     std::string text = fmt::format(
         "WITH ok AS MATERIALIZED (SELECT i.* FROM {sagas} s, {input} "
         "WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) {fence} FOR UPDATE OF s), ",
-        fmt::arg("sagas", t.sagas), fmt::arg("input", input), fmt::arg("id", t.id),
-        fmt::arg("fence", fenced ? fence : ""));
+        fmt::arg("sagas", sagas), fmt::arg("input", input), fmt::arg("id", id), fmt::arg("fence", fenced ? fence : ""));
     std::string not_lost;
     if (!t.claim.empty()) {
       text += fmt::format("claimed AS ({} WHERE {} AND ({}) {} {} RETURNING {}), ", t.claim, t.claim_wanted,
@@ -146,7 +151,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
     text += fmt::format(
         "done AS MATERIALIZED (SELECT i.* FROM ok i {}), moved AS ({} FROM done i WHERE s.{id} = i.{id} "
         "AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), {}SELECT {id} FROM moved",
-        not_lost, move, bookings, fmt::arg("id", t.id));
+        not_lost, move, bookings, fmt::arg("id", id));
     (fenced ? sql.advance : sql.advance_unfenced) = std::move(text);
   }
 
@@ -158,47 +163,49 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   sql.find_by_key = fmt::format("SELECT {}, epoch, {} FROM {} WHERE ({}) IN (SELECT * FROM {})", t.id, t.dedupe,
                                 t.sagas, t.dedupe, Unnest(key, "k", 1, unused));
   sql.states = fmt::format("SELECT {0}, epoch, seq, write_id FROM {1} WHERE {0} = ANY($1::uuid[])", t.id, t.sagas);
-  sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[])", t.select, t.id);
+  sql.load = fmt::format("{} WHERE s.{} = ANY($1::uuid[]) AND {}", t.select, t.id, only);
   sql.log = fmt::format("SELECT {2}, {0} FROM {1} WHERE {2} = $1 AND seq >= $2 ORDER BY seq", kLogColumns, t.log, t.id);
   // Both hand the ids of what they claimed to `load_claimed`, which runs in the same transaction.
   const std::string claimed =
       fmt::format("SELECT set_config('waybill.claimed', COALESCE(array_agg({id})::text, '{{}}'), true) FROM claimed",
-                  fmt::arg("id", t.id));
+                  fmt::arg("id", id));
   sql.load_claimed = fmt::format("{} WHERE s.{} = ANY(current_setting('waybill.claimed')::uuid[])", t.select, t.id);
   // What was set aside is marked, and stands for longer than a lease.
   const int64_t aside = absl::ToInt64Microseconds(kSetAside);
   const std::string far =
       "lease_until > now() + 3 * {0}::bigint * interval '1 microsecond' AND (NOT needs_attention "
       "OR lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond')";
-  sql.far_leases =
-      fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {})", t.sagas, fmt::format(fmt::runtime(far), "$1", aside));
-  sql.claim_expired = fmt::format(
-      "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NOT NULL AND (lease_until < now() "
-      "OR ($6::bool AND ({far})) "
+  sql.far_leases = fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {} AND {})", sagas, only,
+                               fmt::format(fmt::runtime(far), "$1", aside));
+  // Claims what `due` says. Passes over rows that somebody else works on.
+  auto claim = [&](std::string_view due) {
+    return fmt::format(
+        "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE {only} AND {due} FOR UPDATE SKIP LOCKED), "
+        "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
+        "lease_until = now() + $2::bigint * interval '1 microsecond' "
+        "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
+        fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("due", due),
+        fmt::arg("claimed", claimed));
+  };
+  sql.claim_expired = claim(fmt::format(
+      "version = ANY($7::smallint[]) AND lease_until IS NOT NULL AND (lease_until < now() OR ($6::bool AND ({})) "
       "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
-      "ORDER BY lease_until LIMIT $5::bigint FOR UPDATE SKIP LOCKED), "
-      "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
-      "lease_until = now() + $2::bigint * interval '1 microsecond' "
-      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed),
-      fmt::arg("far", fmt::format(fmt::runtime(far), "$2", aside)));
-  sql.claim_woken = fmt::format(
-      "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE lease_until IS NULL AND wakes_at <= now() "
-      "AND state IN ('running', 'closing', 'compensating') ORDER BY wakes_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED), "
-      "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
-      "lease_until = now() + $2::bigint * interval '1 microsecond' "
-      "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
+      "ORDER BY lease_until LIMIT $5::bigint",
+      fmt::format(fmt::runtime(far), "$2", aside)));
+  sql.claim_woken = claim(
+      "version = ANY($4::smallint[]) AND lease_until IS NULL AND wakes_at <= now() "
+      "AND state IN ('running', 'closing', 'compensating') ORDER BY wakes_at LIMIT $3::bigint");
   // A succeeded saga has no lease to claim; raising its epoch fences whoever claimed it before.
   sql.claim_one = fmt::format(
-      "WITH claimed AS (UPDATE {sagas} SET owner = $1::text, epoch = epoch + 1, "
-      "lease_until = CASE WHEN state <> 'succeeded' THEN now() + $2::bigint * interval '1 microsecond' END "
-      "WHERE {id} = $3::uuid AND state IN ('running', 'succeeded', 'closing', 'compensating') "
-      "AND CASE $4::text WHEN 'woken' THEN lease_until IS NULL AND wakes_at <= now() "
-      "WHEN 'expired' THEN lease_until IS NULL OR lease_until < now() OR owner = $1::text ELSE true END "
-      // One at a step that this version lacks stays with the newer version's process that drives it.
-      "AND step < $5::integer RETURNING {id}) {claimed}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("claimed", claimed));
+      "WITH claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
+      "lease_until = CASE WHEN s.state <> 'succeeded' THEN now() + $2::bigint * interval '1 microsecond' END "
+      "WHERE s.{id} = $3::uuid AND {only} AND s.state IN ('running', 'succeeded', 'closing', 'compensating') "
+      "AND CASE $4::text WHEN 'woken' THEN s.lease_until IS NULL AND s.wakes_at <= now() "
+      "WHEN 'expired' THEN s.lease_until IS NULL OR s.lease_until < now() OR s.owner = $1::text ELSE true END "
+      // One of a version that this process does not drive stays with the process that does.
+      "AND EXISTS (SELECT FROM unnest($5::smallint[], $6::integer[]) AS known (version, steps) "
+      "WHERE known.version = s.version AND s.step < known.steps) RETURNING s.{id}) {claimed}",
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("claimed", claimed));
   sql.set_aside = fmt::format(
       "UPDATE {} SET needs_attention = true, lease_until = now() + $2::bigint * interval '1 microsecond' "
       "WHERE {} = ANY($1::uuid[]) AND owner = $3::text AND lease_until IS NOT NULL",
@@ -212,44 +219,48 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "renewed AS (UPDATE {sagas} s SET lease_until = now() + $3::bigint * interval '1 microsecond' FROM held "
       "WHERE s.{id} = held.{id}) SELECT {id} FROM input WHERE ({id}, epoch) NOT IN "
       "(SELECT s.{id}, s.epoch FROM {sagas} s WHERE s.{id} = ANY($1::uuid[]))",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas));
   sql.acted_on = fmt::format(
       "DELETE FROM saga_signals g USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS i(saga_id, write_id, "
       "signal_id), "
       "{sagas} s WHERE s.{id} = i.saga_id AND s.{id} = ANY($1::uuid[]) AND s.write_id = i.write_id "
       "AND g.saga_id = s.{id} AND g.saga_id = ANY($1::uuid[]) AND g.id = i.signal_id",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas));
   sql.said_already = fmt::format(
       "UPDATE {sagas} s SET lease_until = now() + $1::bigint * interval '1 microsecond' "
       "FROM unnest($2::uuid[], $3::bigint[]) AS i(id, write_id), saga_signals g "
       "WHERE s.{id} = i.id AND s.{id} = ANY($2::uuid[]) AND s.write_id = i.write_id "
       "AND g.saga_id = s.{id} AND g.saga_id = ANY($2::uuid[]) AND g.waits_for = s.waits_for "
       "RETURNING s.{id}, g.outcome, g.reason, g.detail, g.id",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas));
   sql.said_claimed = fmt::format(
       "SELECT s.{id}, g.outcome, g.reason, g.detail, g.id FROM {sagas} s JOIN saga_signals g "
       "ON g.saga_id = s.{id} AND g.waits_for = s.waits_for "
       "WHERE s.{id} = ANY(current_setting('waybill.claimed')::uuid[])",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
-  sql.signal_lock = fmt::format("SELECT {id}, state::text FROM {sagas} WHERE {id} = $1::uuid FOR NO KEY UPDATE",
-                                fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas));
+  sql.signal_lock = fmt::format(
+      "SELECT {id}, state::text FROM {sagas} WHERE {id} = $1::uuid AND {only} AND version = ANY($2::smallint[]) "
+      "FOR NO KEY UPDATE",
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   // What it waits for is kept whatever else is.
   sql.signal_keep = fmt::format(
       "INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
       "SELECT s.{id}, $2::text, $3::text, $4::text, $5::text FROM {sagas} s WHERE s.{id} = $1::uuid "
+      "AND {only} AND s.version = ANY($7::smallint[]) "
       "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND (s.waits_for = $2::text "
       "OR (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer) "
       "ON CONFLICT DO NOTHING RETURNING saga_id",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   // Said once more, it does not become younger.
   sql.signal_wake = fmt::format(
       "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND waits_for = $2::text "
-      "AND lease_until IS NULL AND EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2::text) "
+      "AND {only} AND lease_until IS NULL AND EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for "
+      "= $2::text) "
       "RETURNING {id}",
-      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas));
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   sql.signal_find = "SELECT saga_id FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2::text";
-  sql.release =
-      fmt::format("UPDATE {} SET lease_until = now() WHERE lease_until IS NOT NULL AND owner = $1::text", t.sagas);
+  sql.release = fmt::format(
+      "UPDATE {} SET lease_until = now() WHERE {} AND lease_until IS NOT NULL AND owner = $1::text", sagas, only);
   return sql;
 }
 

@@ -98,6 +98,7 @@ void DecodeHeader(RowReader& row, saga::Header& header) {
   header.waits_for = row.Text(12);
   if (!row.IsNull(13)) header.wakes_at = row.Time(13, "wakes_at");
   header.woken = !row.IsNull(14) && row.Bool(14, "woken");
+  header.version = static_cast<int>(row.IntFrom(1, 15, "version"));
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {

@@ -22,19 +22,22 @@ struct UnnestColumn {
   std::string cast;
 };
 
-// The header table has the columns of migrations/0001_orders.sql's order_sagas from `state` on, besides the payload's
-// own; the log table those of order_saga_steps.
+// The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, and `version`, besides
+// the payload's own; the log table those of saga_steps. A kind that needs no tables of its own: SharedSagaTables.
 class SagaTables {
  public:
   struct Sql {
     std::string sagas;  // header table
     std::string id;     // its key column, and the log table's column of the same name
     std::string log;
+    std::string only;  // "kind = '…'": which rows of the header table are of this kind; empty: all
 
     // Payload columns of the header, written once by Begin.
     std::vector<UnnestColumn> begin;
     std::string dedupe;  // "client, idempotency_key": columns of a unique constraint, all text, all in `begin`
 
+    // "payload = i.payload": what Advance sets of the payload's columns, over `effects` as `i`; empty: nothing.
+    std::string set;
     // What Advance books besides the header. `effects` become columns of `ok`, the writes that are allowed, as `i`.
     std::vector<UnnestColumn> effects;
     // "INSERT … SELECT … FROM ok i": claims what another saga may hold, for the writes for which `claim_wanted` (over

@@ -32,6 +32,7 @@ bool Matches(const OrderQuery& query, const OrderRecord& record) {
 
 bool Matches(const SagaQuery& query, const OrderBook::Row& row, absl::Time now) {
   const saga::Header& header = *row.record;
+  if (!query.kind.empty() && header.kind != query.kind) return false;
   if (query.waiting && !row.waiting) return false;
   if (query.after && header.id <= *query.after) return false;
   if (now - header.created_at < query.min_age) return false;
@@ -42,15 +43,28 @@ bool Matches(const SagaQuery& query, const OrderBook::Row& row, absl::Time now) 
 
 const OrderRecord& OrderOf(const OrderBook::Row& row) { return saga::As<domain::Order>(*row.record); }
 
-SagaView View(const OrderBook::Row& row) {
+}  // namespace
+
+SagaView FakeOrderStore::View(const OrderBook::Row& row) const {
   SagaView view;
   view.header = *row.record;
+  if (auto steps = steps_.find({row.record->kind, row.record->version}); steps != steps_.end()) {
+    const size_t step = static_cast<size_t>(row.record->step);
+    if (step < steps->second.size()) view.step_name = steps->second[step];
+  }
   if (!row.instance.empty()) view.owner = row.instance + "/" + row.life;
   if (saga::IsUnfinished(row.record->state) && !row.waiting) view.lease_until = row.lease_until;
   return view;
 }
 
-}  // namespace
+void FakeOrderStore::RecordDefinitions(const saga::Kinds& kinds) {
+  std::lock_guard lock(book_.mutex);
+  for (const saga::Definition& definition : kinds.all()) {
+    std::vector<std::string>& steps = steps_[{definition.kind, definition.version}];
+    if (!steps.empty()) continue;  // it is written down once
+    for (const saga::Step& step : definition.steps) steps.push_back(step.name);
+  }
+}
 
 void FakeOrderStore::set_error(absl::Status error) {
   std::lock_guard lock(book_.mutex);
@@ -131,7 +145,9 @@ absl::StatusOr<SagaView> FakeOrderStore::GetSaga(const Uuid& saga_id) {
   return View(it->second);
 }
 
-absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
+absl::StatusOr<std::vector<saga::LogEntry>> FakeOrderStore::SagaLog(const Uuid& saga_id) { return Log(saga_id, 1); }
+
+absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished(const saga::Kinds& here) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   UnfinishedStats stats;
@@ -147,6 +163,7 @@ absl::StatusOr<UnfinishedStats> FakeOrderStore::Unfinished() {
     ++(header.state == saga::State::kRunning   ? stats.running
        : header.state == saga::State::kClosing ? stats.closing
                                                : stats.compensating);
+    if (here.Find(header.kind, header.version) == nullptr) ++stats.not_driven_here;
     absl::Time since = header.created_at;
     bool waited = false;
     for (const saga::LogEntry& entry : row.log) {

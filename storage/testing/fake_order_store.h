@@ -20,6 +20,9 @@ class FakeOrderStore final : public OrderStore {
  public:
   FakeOrderStore(OrderBook& book, const Clock& clock) : book_(book), clock_(clock) {}
 
+  // Whose steps' names it knows, as a journal that is opened with them would write them down.
+  void RecordDefinitions(const saga::Kinds& kinds);
+
   // Every call answers this until it is OK again.
   void set_error(absl::Status error);
 
@@ -33,7 +36,8 @@ class FakeOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
-  absl::StatusOr<UnfinishedStats> Unfinished() override;
+  absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) override;
+  absl::StatusOr<UnfinishedStats> Unfinished(const saga::Kinds& here) override;
   absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() override;
   absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
@@ -41,10 +45,13 @@ class FakeOrderStore final : public OrderStore {
   absl::Status Ping() override;
 
  private:
+  SagaView View(const OrderBook::Row& row) const;
+
   OrderBook& book_;  // its mutex guards everything below as well
   const Clock& clock_;
   absl::Status error_;
   std::map<std::string, int> capacities_;
+  std::map<std::pair<std::string, int>, std::vector<std::string>> steps_;  // by kind and version
   std::atomic<size_t> reads_{0};
 };
 

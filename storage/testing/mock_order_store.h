@@ -20,7 +20,8 @@ class MockOrderStore : public OrderStore {
               (const std::vector<Uuid>& order_ids), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
   MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
-  MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, SagaLog, (const Uuid& saga_id), (override));
+  MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (const saga::Kinds& here), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverSlot>>, TakenSlots, (), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverSlot>>, Capacities, (), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverLoad>>, Loads, (const std::vector<std::string>& driver_ids),

@@ -1,14 +1,18 @@
 // The binary against the real services: sessions of a caller and of an operator, from an empty database.
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "examples/trip/trip_tables.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "storage/postgres/saga_journal.h"
 #include "tests/cli/run_binary.h"
+#include "tests/examples/trip_story.h"
 #include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
@@ -20,6 +24,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The gRPC port that a service says it serves on, once it does.
 int PortOf(testing::Process& service) {
@@ -75,6 +80,63 @@ class OrderSessionTest : public ::testing::Test {
   std::unique_ptr<testing::Process> service_;
   std::vector<std::pair<std::string, std::string>> env_{{"USER", "ada"}};
 };
+
+// Another kind of sagas, driven by another process, in the same database.
+class TripsBesideOrdersTest : public OrderSessionTest {
+ protected:
+  // A trip whose hotel will confirm later; its id.
+  std::string BookTripThatWaits() {
+    SystemClock clock;
+    ThreadScheduler scheduler(clock);
+    SeededRandom random(1);
+    IdGenerator ids(clock, random);
+    example::FakeReservations airline, hotel;
+    const saga::Kinds kinds({example::BookTrip(airline, hotel)});
+    const auto tables = example::TripTables();
+    testing::Sql(database_.url()).Exec(std::string(example::kTripSchema));
+    storage::Pool pool(database_.url(), {}, {});
+    auto journal = storage::PostgresSagaJournal::Open({&tables}, kinds, {"trips", "1", absl::Seconds(10)},
+                                                      database_.url(), pool, {});
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    saga::Observer observer;
+    saga::Runner runner(kinds, **journal, clock, scheduler, random, observer, {});
+    hotel.WillAnswer(saga::Outcome::Later("h-1", clock.Now() + absl::Hours(1)));
+    auto trip = example::NewTrip(ids.Next(), clock.Now(), "b-1");
+    const std::string id = trip->id.ToString();
+    std::promise<void> settled;
+    runner.Start(
+        std::move(trip), [](auto) {}, [&](auto) { settled.set_value(); });
+    settled.get_future().get();
+    scheduler.Stop();
+    (*journal)->Stop();
+    return id;
+  }
+};
+
+TEST_F(TripsBesideOrdersTest, AreListedAndShownAndLeftToTheProcessThatDrivesThem) {
+  const std::string order = Create("k-1").json.at(0)["order_id"];
+  const std::string trip = BookTripThatWaits();
+  Ran all = Run({"saga", "list", "--state", "running", "--state", "compensated", "--json"});
+  ASSERT_EQ(all.json.size(), 2u) << all.output;
+  EXPECT_EQ(all.json[0]["saga_id"], order);
+  EXPECT_EQ(all.json[0]["kind"], "place_order");
+  EXPECT_EQ(all.json[1]["saga_id"], trip);
+  EXPECT_EQ(all.json[1]["kind"], "book_trip");
+  EXPECT_EQ(all.json[1]["step"], "book_hotel");
+  EXPECT_THAT(Run({"saga", "list"}).output, AllOf(HasSubstr("book_trip"), Not(HasSubstr("place_order"))));
+  EXPECT_EQ(Run({"saga", "list", "--kind", "place_order", "--json"}).json.size(), 0u);
+  EXPECT_THAT(Run({"saga", "show", trip}).output,
+              AllOf(HasSubstr("kind       book_trip, version 1"), HasSubstr("rent_car"), HasSubstr("token h-1")));
+  for (const std::vector<std::string>& asked : std::vector<std::vector<std::string>>{
+           {"saga", "retry", trip}, {"saga", "resolve", trip, "--reason", "no trip"}}) {
+    Ran refused = Run(asked);
+    EXPECT_EQ(refused.code, 4);
+    EXPECT_THAT(refused.output, HasSubstr("this process does not drive version 1 of book_trip"));
+  }
+  EXPECT_EQ(Run({"saga", "signal", trip, "--step", "book_hotel", "--token", "h-1", "--outcome", "succeeded"}).code, 2);
+  EXPECT_EQ(SignalCharge(trip, "h-1").code, 4) << "a step of an order's, and no order";
+  EXPECT_EQ(testing::Sql(database_.url()).Value("SELECT epoch || ' ' || waits_for FROM sagas"), "1 book_hotel/do/h-1");
+}
 
 // The service's role owns nothing: the owner of the tables grants it what it needs, before or after its start.
 class RestrictedRoleTest : public OrderSessionTest {

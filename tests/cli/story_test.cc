@@ -50,6 +50,7 @@ OrderView Refunded() {
 SagaView Stuck() {
   SagaView saga;
   saga.id = "01939f6e-0000-7000-8000-000000000001";
+  saga.kind = "place_order";
   saga.state = "COMPENSATING";
   saga.step = "charge_payment";
   saga.attempt = 9;
@@ -187,6 +188,7 @@ TEST(RenderLogLine, StandsInFixedColumns) {
 TEST(RenderSaga, ShowsTheLeaseAndWhatAnOperatorCanDo) {
   EXPECT_EQ(RenderSaga(Stuck(), At(60'000), Terminal{}),
             R"(saga 01939f6e-0000-7000-8000-000000000001  COMPENSATING
+  kind         place_order, version 1
   stands at    charge_payment, attempt 9
   turned back  NO_DRIVER_AVAILABLE
   lease        host-a:4711 holds it until 2027-01-15T08:01:10.000Z (in 10.00 s)
@@ -210,6 +212,7 @@ TEST(RenderSaga, SaysSoWhenTheLeaseHasExpired) {
 SagaView Waiting() {
   SagaView saga;
   saga.id = "01939f6e-0000-7000-8000-000000000002";
+  saga.kind = "place_order";
   saga.state = "RUNNING";
   saga.step = "charge_payment";
   saga.attempt = 1;
@@ -224,6 +227,7 @@ SagaView Waiting() {
 TEST(RenderSaga, ShowsWhatItWaitsForAndHowToSayIt) {
   EXPECT_EQ(RenderSaga(Waiting(), At(60'000), Terminal{}),
             R"(saga 01939f6e-0000-7000-8000-000000000002  RUNNING
+  kind       place_order, version 1
   stands at  charge_payment, attempt 1
   waits for  a signal of its do with the token pi_1234, until 2027-01-15T10:00:00.000Z (in 1h 59m)
   epoch      1
@@ -258,9 +262,9 @@ TEST(RenderSagas, SaysWhenThoseThatWaitWake) {
   over.wait->until = At(50'000);
   EXPECT_EQ(
       RenderSagas({Waiting(), over}, At(60'000), Terminal{}),
-      R"(saga                                  state    step            attempt  attention     age  wakes        owner  why
-01939f6e-0000-7000-8000-000000000002  RUNNING  charge_payment        1             1m 00s  in 1h 59m
-01939f6e-0000-7000-8000-000000000002  RUNNING  charge_payment        1             1m 00s  10.00 s ago
+      R"(saga                                  kind         state    step            attempt  attention     age  wakes        owner  why
+01939f6e-0000-7000-8000-000000000002  place_order  RUNNING  charge_payment        1             1m 00s  in 1h 59m
+01939f6e-0000-7000-8000-000000000002  place_order  RUNNING  charge_payment        1             1m 00s  10.00 s ago
 )");
 }
 
@@ -269,9 +273,9 @@ TEST(RenderSagas, IsATable) {
   quiet.needs_attention = false;
   EXPECT_EQ(
       RenderSagas({Stuck(), quiet}, At(60'000), Terminal{}),
-      R"(saga                                  state         step            attempt  attention     age  wakes  owner        why
-01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9  yes        1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
-01939f6e-0000-7000-8000-000000000001  COMPENSATING  charge_payment        9             1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
+      R"(saga                                  kind         state         step            attempt  attention     age  wakes  owner        why
+01939f6e-0000-7000-8000-000000000001  place_order  COMPENSATING  charge_payment        9  yes        1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
+01939f6e-0000-7000-8000-000000000001  place_order  COMPENSATING  charge_payment        9             1m 00s         host-a:4711  NO_DRIVER_AVAILABLE
 )");
 }
 

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "saga/runner.h"
 #include "storage/order_record.h"
+#include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/examples/trip_story.h"
@@ -86,7 +87,7 @@ class TripPgTest : public ::testing::Test {
   SeededRandom random_{1};
   IdGenerator ids_{clock_, random_};
   storage::Pool pool_{database_.url(), {}, {}};
-  TripTables trips_;
+  storage::SharedSagaTables<Trip> trips_ = TripTables();
   storage::OrderTables orders_;
   FakeReservations airline_, hotel_;
   saga::Kinds kinds_{{BookTrip(airline_, hotel_, {.backoff_initial = absl::Milliseconds(1)}), OrderDefinition()}};
@@ -97,7 +98,7 @@ class TripPgTest : public ::testing::Test {
 
 TEST_F(TripPgTest, BooksAllThree) {
   EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
-  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM saga_steps"),
             "book_flight succeeded, rent_car succeeded, book_hotel succeeded");
   EXPECT_EQ(sql().Value("SELECT car_plate FROM rentals"), "CAR-1");
 }
@@ -113,12 +114,12 @@ TEST_F(TripPgTest, WaitsForAHotelThatConfirmsLater) {
   auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
   const Uuid id = trip->id;
   EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
-  EXPECT_EQ(sql().Value("SELECT waits_for FROM trip_sagas WHERE lease_until IS NULL"), "book_hotel/do/h-1");
+  EXPECT_EQ(sql().Value("SELECT waits_for FROM sagas WHERE lease_until IS NULL"), "book_hotel/do/h-1");
   EXPECT_EQ(*runner_->AddSignal(id, {"book_hotel", saga::Direction::kDo, "h-1", saga::Outcome::Succeeded("room 12")}),
             saga::SignalResult::kWoken);
-  EXPECT_TRUE(testing::Eventually(absl::Seconds(20),
-                                  [&] { return sql().Value("SELECT state FROM trip_sagas") == "succeeded"; }));
-  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+  EXPECT_TRUE(
+      testing::Eventually(absl::Seconds(20), [&] { return sql().Value("SELECT state FROM sagas") == "succeeded"; }));
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM saga_steps"),
             "book_flight succeeded, rent_car succeeded, book_hotel waiting, book_hotel succeeded");
 }
 
@@ -126,10 +127,50 @@ TEST_F(TripPgTest, BooksNoneWhenTheHotelIsFull) {
   hotel_.WillAnswer(saga::Outcome::Unknown("TIMEOUT"));
   hotel_.WillAnswer(saga::Outcome::Rejected("FULL"));
   EXPECT_EQ(Run("b-1"), saga::State::kCompensated);
-  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM trip_saga_steps"),
+  EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM saga_steps"),
             "book_flight succeeded, rent_car succeeded, book_hotel unknown, book_hotel rejected, book_hotel undone, "
             "rent_car undone, book_flight undone");
   EXPECT_EQ(sql().Value("SELECT count(*) FROM rentals"), "0");
+}
+
+TEST_F(TripPgTest, StandsInItsRowAsAPersonCanReadIt) {
+  EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
+  EXPECT_EQ(
+      sql().Value("SELECT concat_ws(' ', kind, version, dedupe_key, payload->>'flight_ticket', payload->>'car_plate', "
+                  "payload->>'traveller') FROM sagas"),
+      "book_trip 1 b-1 R-1 CAR-1 Ada");
+  EXPECT_EQ(sql().Value("SELECT steps FROM saga_definitions WHERE kind = 'book_trip'"),
+            "{book_flight,rent_car,book_hotel}");
+}
+
+TEST_F(TripPgTest, GoesOnWithAllThatWasAnsweredBeforeTheCrash) {
+  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+  const Uuid id = trip->id;
+  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  sql().Exec("UPDATE sagas SET wakes_at = now()");
+  auto claimed = journal_->ClaimExpired(false, 10);
+  ASSERT_TRUE(claimed.ok() && claimed->size() == 1u) << claimed.status();
+  EXPECT_EQ((*claimed)[0]->id, id);
+  const Trip& read = saga::As<Trip>(*(*claimed)[0]).payload;
+  EXPECT_EQ(read.booking, "b-1");
+  EXPECT_EQ(read.traveller, "Ada");
+  EXPECT_EQ(read.flight_ticket, "R-1");
+  EXPECT_EQ(read.car_plate, "CAR-1");
+  EXPECT_EQ(read.hotel_room, "");
+}
+
+TEST_F(TripPgTest, IsLeftAloneWhenItsPayloadCannotBeRead) {
+  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+  EXPECT_EQ(Run("b-1"), saga::State::kRunning);
+  sql().Exec("UPDATE sagas SET wakes_at = now(), payload = payload - 'traveller'");
+  auto claimed = journal_->ClaimExpired(false, 10);
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_TRUE(claimed->empty());
+  EXPECT_EQ(sql().Value("SELECT needs_attention FROM sagas"), "t");
+  const absl::Status asked =
+      journal_->Claim(*Uuid::Parse(sql().Value("SELECT saga_id FROM sagas")), saga::ClaimMode::kTakeOver).status();
+  EXPECT_THAT(std::string(asked.message()), ::testing::HasSubstr("payload traveller is no text"));
 }
 
 // --- Trips and orders live in one database, and one journal and one runner are enough for both.
@@ -140,7 +181,84 @@ TEST_F(TripPgTest, IsDrivenBesideOrders) {
   EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ') FROM order_saga_steps"),
             "charge_payment succeeded");
   EXPECT_EQ(sql().Value("SELECT gateway_reference FROM payments"), "ch_1");
-  EXPECT_EQ(sql().Value("SELECT state FROM trip_sagas"), "succeeded");
+  EXPECT_EQ(sql().Value("SELECT state FROM sagas"), "succeeded");
+}
+
+TEST_F(TripPgTest, IsListedBesideOrders) {
+  EXPECT_EQ(Run(NewOrder("k-1")), saga::State::kSucceeded);
+  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+  EXPECT_EQ(Run("k-1"), saga::State::kRunning);
+  EXPECT_EQ(Run("k-2"), saga::State::kSucceeded);
+  storage::PostgresOrderStore store(pool_);
+  std::vector<std::string> shown;
+  const auto all = *store.ListSagas({});
+  for (const storage::SagaView& saga : all) {
+    shown.push_back(saga.header.kind + " " + std::string(saga::Name(saga.header.state)) + " " + saga.step_name);
+  }
+  EXPECT_THAT(shown, ::testing::ElementsAre("place_order succeeded charge_payment", "book_trip running book_hotel",
+                                            "book_trip succeeded book_hotel"));
+  storage::SagaQuery trips;
+  trips.kind = "book_trip";
+  trips.waiting = true;
+  const auto waiting = *store.ListSagas(trips);
+  ASSERT_EQ(waiting.size(), 1u);
+  EXPECT_EQ(waiting[0].header.waits_for, "book_hotel/do/h-1");
+  EXPECT_EQ(store.GetSaga(waiting[0].header.id)->step_name, "book_hotel");
+  EXPECT_EQ(store.SagaLog(waiting[0].header.id)->size(), 3u);
+  const auto stats = *store.Unfinished(kinds_);
+  EXPECT_EQ(stats.waiting, 1);
+}
+
+// What is of another kind in the same table is somebody else's, whatever it looks like.
+TEST_F(TripPgTest, TouchesNothingOfAnotherKindInItsTable) {
+  sql().Exec(
+      "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, owner, lease_until, waits_for, wakes_at, "
+      "created_at, "
+      "updated_at) VALUES "
+      "('00000000-0000-7000-8000-000000000001', 'walk_dog', 1, 'b-1', '{}', 'example/0', now() - interval '1 h', NULL, "
+      "NULL, "
+      "now(), now()), "
+      "('00000000-0000-7000-8000-000000000002', 'walk_dog', 1, 'b-2', '{}', 'example/1', now() + interval '1 h', NULL, "
+      "NULL, "
+      "now(), now()), "
+      "('00000000-0000-7000-8000-000000000003', 'walk_dog', 1, 'b-3', '{}', NULL, NULL, 'walk/do/d-1', now(), now(), "
+      "now())");
+  const std::string before = sql().Value("SELECT string_agg(s::text, ';' ORDER BY saga_id) FROM sagas s");
+  EXPECT_TRUE(journal_->ClaimExpired(true, 10)->empty());
+  for (const char* text : {"00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002",
+                           "00000000-0000-7000-8000-000000000003"}) {
+    const Uuid id = *Uuid::Parse(text);
+    EXPECT_EQ(journal_->Claim(id, saga::ClaimMode::kTakeOver).status().code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(journal_->Load(id).status().code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(
+        journal_->AddSignal(id, {"walk", saga::Direction::kDo, "d-1", saga::Outcome::Succeeded()}).status().code(),
+        absl::StatusCode::kNotFound);
+  }
+  ASSERT_TRUE(journal_->ReleaseAll().ok());
+  EXPECT_EQ(sql().Value("SELECT string_agg(s::text, ';' ORDER BY saga_id) FROM sagas s"), before);
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM saga_signals"), "0");
+  EXPECT_EQ(Run("b-1"), saga::State::kSucceeded) << "each kind has keys of its own";
+  storage::PostgresOrderStore store(pool_);
+  EXPECT_EQ(store.Unfinished(kinds_)->not_driven_here, 2);
+}
+
+TEST_F(TripPgTest, KeepsWhatANewerBuildHasAddedToThePayload) {
+  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+  const Uuid id = trip->id;
+  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  sql().Exec("UPDATE sagas SET payload = payload || '{\"insurance\": \"I-1\"}'");
+  ASSERT_TRUE(
+      runner_->AddSignal(id, {"book_hotel", saga::Direction::kDo, "h-1", saga::Outcome::Succeeded("room")}).ok());
+  EXPECT_TRUE(
+      testing::Eventually(absl::Seconds(20), [&] { return sql().Value("SELECT state FROM sagas") == "succeeded"; }));
+  EXPECT_EQ(sql().Value("SELECT payload->>'insurance' FROM sagas"), "I-1");
+}
+
+TEST_F(TripPgTest, KeepsAnAnswerThatIsNoText) {
+  airline_.WillAnswer(saga::Outcome::Succeeded(std::string("\xff\0ticket", 8)));
+  EXPECT_EQ(Run("b-1"), saga::State::kSucceeded);
+  EXPECT_THAT(sql().Value("SELECT payload->>'flight_ticket' FROM sagas"), ::testing::HasSubstr("ticket"));
 }
 
 TEST_F(TripPgTest, SharesCommitsWithOrders) {
@@ -163,7 +281,7 @@ TEST_F(TripPgTest, SharesCommitsWithOrders) {
   std::unique_lock lock(mutex);
   ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return begun == 40; }));
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "20");
-  EXPECT_EQ(sql().Value("SELECT count(*) FROM trip_sagas"), "10");
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM sagas"), "10");
 }
 
 // What is the matter with the tables of one kind keeps nothing of another from being recovered.

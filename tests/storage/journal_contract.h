@@ -753,6 +753,25 @@ TYPED_TEST_P(JournalContract, KeepsSoManySignalsAndNoMore) {
   EXPECT_TRUE(AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken)).ok());
 }
 
+TYPED_TEST_P(JournalContract, LeavesAloneWhatIsOfAVersionThatItDoesNotDrive) {
+  auto& a = this->world_.Open("a", "1");
+  OrderRecord newer = this->NewOrder("key");
+  newer.version = 2;
+  ASSERT_TRUE(this->Begin(a, newer).ok());
+  this->world_.ExpireLeases();
+  for (auto* journal : {&a, &this->world_.Open("a", "2"), &this->world_.Open("b", "1")}) {
+    EXPECT_TRUE(AsOrders(journal->ClaimExpired(true, 10))->empty());
+    EXPECT_EQ(GetErrorDetail(journal->Claim(newer.id, saga::ClaimMode::kTakeOver).status()).reason,
+              "SAGA_NOT_DRIVEN_HERE");
+    EXPECT_EQ(GetErrorDetail(this->Say(*journal, newer.id, saga::Outcome::Succeeded()).status()).reason,
+              "SAGA_NOT_DRIVEN_HERE");
+  }
+  const OrderRecord read = *AsOrder(a.Load(newer.id));
+  EXPECT_EQ(read.epoch, newer.epoch);
+  EXPECT_EQ(read.version, 2);
+  EXPECT_FALSE(read.needs_attention);
+}
+
 TYPED_TEST_P(JournalContract, NothingIsKeptForASagaThatHasEnded) {
   auto& a = this->world_.Open("a", "1");
   OrderRecord finished = this->Finished(a, "key");
@@ -794,16 +813,17 @@ TYPED_TEST_P(JournalContract, NoSignalIsLostWhileItsWaitIsWritten) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(
-    JournalContract, ASignalLeavesWithTheWriteThatActsOnIt, KeepsSoManySignalsAndNoMore, WhatWaitsIsNobodysUntilItsTime,
-    ASignalWakesWhatWaitsForItOnce, ASignalThatIsThereAlreadyIsHandedToTheWrite,
-    ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp,
-    NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger, NoSignalIsLostWhileItsWaitIsWritten,
-    KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,
-    ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
-    AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
-    ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites,
-    ABeginWhoseAnswerWasLostIsBegunOnce, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver,
-    TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
+    JournalContract, LeavesAloneWhatIsOfAVersionThatItDoesNotDrive, ASignalLeavesWithTheWriteThatActsOnIt,
+    KeepsSoManySignalsAndNoMore, WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce,
+    ASignalThatIsThereAlreadyIsHandedToTheWrite, ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce,
+    AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp, NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger,
+    NoSignalIsLostWhileItsWaitIsWritten, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
+    BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader,
+    AWriteWhoseAnswerWasLostIsAppliedOnce, AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver,
+    AnothersWriteIsNotTakenForOnesOwn, ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced,
+    AFencedWriteIsNotTakenForWhatTheNewOwnerWrites, ABeginWhoseAnswerWasLostIsBegunOnce,
+    ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver, TwoClaimsAreNeverUnderOneEpoch,
+    AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
     ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
     AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
     BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,

@@ -13,6 +13,7 @@ struct MemoryWorld {
   saga::Journal& Open(const std::string& instance, const std::string& life) {
     auto journal =
         std::make_unique<saga::testing::MemoryJournal>(book, time, saga::Lease{instance, life, absl::Seconds(10)});
+    journal->set_kinds(&kinds);
     journal->set_in_gap([this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); });
     journals.push_back(std::move(journal));
     return *journals.back();
@@ -25,7 +26,7 @@ struct MemoryWorld {
   void SetCapacity(const std::string& driver, int capacity) { book.capacities[driver] = capacity; }
 
   saga::GapHook in_gap;  // of every journal
-
+  saga::Kinds kinds{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
   waybill::testing::ManualTime time;
   testing::MemoryOrderBook book;
   std::vector<std::unique_ptr<saga::Journal>> journals;

@@ -14,6 +14,7 @@
 #include "runtime/ids.h"
 #include "runtime/random.h"
 #include "runtime/status.h"
+#include "saga/definition.h"
 #include "storage/order_store.h"
 
 namespace waybill::storage {
@@ -26,6 +27,8 @@ class OrderStoreHarness {
   virtual absl::Time Now() = 0;  // the store's time, whole microseconds
   // Unfinished ones get the owner "host/1" and a lease for a minute from now, unless they wait.
   virtual void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) = 0;
+  // As a journal does that is opened with them.
+  virtual void RecordDefinitions(const saga::Kinds& kinds) = 0;
 };
 
 class OrderStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<OrderStoreHarness>()>> {
@@ -111,6 +114,7 @@ class OrderStoreContract : public ::testing::TestWithParam<std::function<std::un
   StoryClock clock_;
   SeededRandom random_{7};
   IdGenerator ids_{clock_, random_};
+  const saga::Kinds kinds_{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
 };
 
 using ::testing::ElementsAre;
@@ -401,8 +405,37 @@ TEST_P(OrderStoreContract, ASagaThatWaitsHasNoLeaseAndIsListedApart) {
   EXPECT_THAT(ListSagas(query), IsEmpty());
 }
 
+TEST_P(OrderStoreContract, NamesTheKindTheVersionAndTheStepOfASaga) {
+  OrderRecord order = NewOrder(absl::Hours(1));
+  order.step = 1;
+  harness_->Add(order, {});
+  auto saga = store().GetSaga(order.id);
+  ASSERT_TRUE(saga.ok()) << saga.status();
+  EXPECT_EQ(saga->step_name, "") << "nobody has written down what the steps are";
+  harness_->RecordDefinitions(kinds_);
+  saga = store().GetSaga(order.id);
+  ASSERT_TRUE(saga.ok()) << saga.status();
+  EXPECT_EQ(saga->step_name, "assign_driver");
+  EXPECT_EQ(saga->header.kind, domain::Order::kKind);
+  EXPECT_EQ(saga->header.version, 1);
+  SagaQuery query;
+  query.kind = std::string(domain::Order::kKind);
+  EXPECT_THAT(ListSagas(query), ElementsAre(order.id));
+  query.kind = "book_trip";
+  EXPECT_THAT(ListSagas(query), IsEmpty());
+}
+
+TEST_P(OrderStoreContract, CountsWhatIsDrivenElsewhere) {
+  Added(absl::Hours(1), saga::State::kRunning);
+  Added(absl::Hours(1), saga::State::kClosed);
+  EXPECT_EQ(store().Unfinished(kinds_)->not_driven_here, 0);
+  EXPECT_EQ(store().Unfinished(saga::Kinds({}))->not_driven_here, 1);
+  const saga::Kinds newer({saga::Define<domain::Order>().Version(2).Step("charge_payment").Done()});
+  EXPECT_EQ(store().Unfinished(newer)->not_driven_here, 1);
+}
+
 TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {
-  auto stats = store().Unfinished();
+  auto stats = store().Unfinished(kinds_);
   ASSERT_TRUE(stats.ok()) << stats.status();
   EXPECT_EQ(stats->running + stats->compensating + stats->needing_attention, 0);
   EXPECT_EQ(stats->oldest_age, absl::ZeroDuration());
@@ -413,7 +446,7 @@ TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {
   OrderRecord stuck = NewOrder(absl::Hours(1), saga::State::kCompensating);
   stuck.needs_attention = true;
   harness_->Add(stuck, {});
-  stats = store().Unfinished();
+  stats = store().Unfinished(kinds_);
   ASSERT_TRUE(stats.ok()) << stats.status();
   EXPECT_EQ(stats->running, 2);
   EXPECT_EQ(stats->compensating, 1);
@@ -432,7 +465,7 @@ TEST_P(OrderStoreContract, CountsWhatIsUnfinished) {
   taken_up.seq = 1;
   log.pop_back();
   harness_->Add(taken_up, log);
-  stats = store().Unfinished();
+  stats = store().Unfinished(kinds_);
   ASSERT_TRUE(stats.ok()) << stats.status();
   EXPECT_EQ(stats->running, 4);
   EXPECT_GE(stats->oldest_age, absl::Hours(3));

@@ -19,6 +19,7 @@ class FakeStoreHarness final : public OrderStoreHarness {
     row.waiting = !order.waits_for.empty();
     if (!row.waiting) row.lease_until = time_.Now() + absl::Minutes(1);
   }
+  void RecordDefinitions(const saga::Kinds& kinds) override { store_.RecordDefinitions(kinds); }
 
  private:
   waybill::testing::ManualTime time_;

@@ -78,7 +78,7 @@ TEST_F(HousekeepingTest, LeasesAreRenewedWhileTheBookIsCompared) {
   CreateHanging(a_, 3);
   std::latch comparing{1}, renewed{1};
   Recovery recovery(a_.runner, a_.log, {});
-  Chores housekeeping(HousekeepingChores(a_.store, a_.order_metrics, recovery,
+  Chores housekeeping(HousekeepingChores(a_.store, a_.kinds, a_.order_metrics, recovery,
                                          [&] {
                                            comparing.count_down();
                                            renewed.wait();

@@ -425,7 +425,7 @@ class PendingPaymentTest : public OrderApiTest {
 TEST_F(PendingPaymentTest, IsAnsweredAtOnceAndDrivenByNobody) {
   const Uuid id = CreatePending();
   EXPECT_EQ(a_.runner.live(), 0u);
-  EXPECT_EQ(a_.store.Unfinished()->waiting, 1);
+  EXPECT_EQ(a_.store.Unfinished(a_.kinds)->waiting, 1);
   EXPECT_EQ(world_.time.pending(), 0u) << "no timer of this process waits for it";
   EXPECT_THAT(Outcomes(id), ElementsAre("waiting"));
   auto again = a_.Create(a_.NewOrder("k")).Get();

@@ -523,6 +523,40 @@ TEST_F(OrderServiceTest, TakesSignalsWithWhoSaysThem) {
   EXPECT_EQ(ReasonOf(unknown), "SAGA_NOT_FOUND");
 }
 
+TEST_F(OrderServiceTest, ShowsSagasOfVersionsThatItDoesNotDriveAndChangesNone) {
+  const Uuid id = replica_.AddWaiting("waits", "pi_1", absl::Hours(2));
+  world_.book.rows.at(id).record->version = 2;
+  ops::GetSagaRequest get;
+  get.set_saga_id(id.ToString());
+  ops::Saga saga;
+  Context c1, c2, c3, c4;
+  ASSERT_TRUE(sagas_->GetSaga(&c1, get, &saga).ok());
+  EXPECT_EQ(saga.kind(), "place_order");
+  EXPECT_EQ(saga.version(), 2);
+  EXPECT_EQ(saga.step(), "") << "nobody has said what its steps are";
+  ops::RetrySagaRequest retry;
+  retry.set_saga_id(id.ToString());
+  EXPECT_EQ(ReasonOf(sagas_->RetrySaga(&c2, retry, &saga)), "SAGA_NOT_DRIVEN_HERE");
+  ops::ResolveSagaRequest resolve;
+  resolve.set_saga_id(id.ToString());
+  resolve.set_reason("because");
+  resolve.set_operator_("ada");
+  EXPECT_EQ(ReasonOf(sagas_->ResolveSaga(&c3, resolve, &saga)), "SAGA_NOT_DRIVEN_HERE");
+  EXPECT_EQ(world_.book.rows.at(id).record->epoch, 1) << "nobody has touched it";
+
+  ops::ListSagasRequest list;
+  list.set_kind("book_trip");
+  ops::ListSagasResponse page;
+  ASSERT_TRUE(sagas_->ListSagas(&c4, list, &page).ok());
+  EXPECT_EQ(page.sagas_size(), 0);
+  Context c5, c6;
+  list.set_kind("place_order");
+  ASSERT_TRUE(sagas_->ListSagas(&c5, list, &page).ok());
+  EXPECT_EQ(page.sagas_size(), 1);
+  list.set_kind("book trip");
+  EXPECT_THAT(FieldsOf(sagas_->ListSagas(&c6, list, &page)), ElementsAre("kind"));
+}
+
 TEST_F(OrderServiceTest, RefusesWhatIsNoSignal) {
   auto fields = [this](const ops::SignalSagaRequest& request) {
     Context context;

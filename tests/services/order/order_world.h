@@ -65,7 +65,10 @@ class Replica {
         log(LogFormat::kText, LogLevel::kOff, shared.time),
         dispatch_(dispatch_to_use ? std::move(dispatch_to_use)
                                   : std::make_unique<NearestDriverDispatch>(shared.fleet, store, workers, shared.time,
-                                                                            random, NearestDriverOptions{})) {}
+                                                                            random, NearestDriverOptions{})) {
+    store.RecordDefinitions(kinds);
+    journal.set_kinds(&kinds);
+  }
   ~Replica() {
     list_workers.Stop();
     workers.Stop();
@@ -200,7 +203,7 @@ class Replica {
   saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};
   saga::Runner runner{kinds, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
   OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
-  SagaApi sagas{runner, dispatch, store, workers, list_workers, world.time, world.time, order_metrics};
+  SagaApi sagas{kinds, runner, dispatch, store, workers, list_workers, world.time, world.time, order_metrics};
 };
 
 }  // namespace waybill::order

@@ -26,6 +26,12 @@ INSERT INTO order_saga_steps VALUES ('00000000-0000-7000-8000-000000000001', 1, 
 INSERT INTO payments VALUES ('00000000-0000-7000-8000-000000000002', 1000, 'EUR', 'ch_2', now());
 INSERT INTO drivers VALUES ('van', 2);
 INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
+INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, seq, epoch, failure_reason, lease_until, created_at, updated_at)
+SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'book_trip', 1, 'key-' || n, '{}', state::saga_state, 5, 3,
+       CASE WHEN n = 4 THEN 'FULL' END, CASE WHEN n IN (1, 6) THEN now() END, now(), now()
+FROM (VALUES (1, 'running'), (2, 'succeeded'), (4, 'compensated'), (6, 'closing')) AS o (n, state);
+INSERT INTO saga_steps VALUES ('00000000-0000-7000-8000-000000000001', 1, 'book_flight', 1, 'succeeded', 'running', NULL, now());
+INSERT INTO saga_definitions VALUES ('book_trip', 1, '{book_flight}');
 CREATE TABLE some_day PARTITION OF driver_locations DEFAULT;
 INSERT INTO saga_signals (saga_id, waits_for, outcome)
     VALUES ('00000000-0000-7000-8000-000000000001', 'charge_payment/do/pi_1', 'succeeded');
@@ -43,6 +49,11 @@ struct Attack {
   "pickup_lat,"                                                                                                      \
   " state, failure_reason, lease_until, created_at, updated_at) VALUES (" id ", 'shop', " key ", '', 'ada', " amount \
   ", " currency ", " lat ", " state ", " reason ", " lease ", now(), now())"
+
+#define INSERT_ANY_SAGA(id, version, key, payload, state, reason, lease)                                       \
+  "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, failure_reason, lease_until, "       \
+  "created_at, updated_at) VALUES (" id ", 'book_trip', " version ", " key ", " payload ", " state ", " reason \
+  ", " lease ", now(), now())"
 
 #define LOCATION(time, place, driver)                                                                             \
   "INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES (" time ", now(), " place \
@@ -90,6 +101,32 @@ constexpr Attack kAttacks[] = {
     {"order_saga_steps_append_only", "UPDATE order_saga_steps SET detail = 'it was not me' WHERE order_id = " ORDER(1)},
     {"order_sagas_waits_for_something", "UPDATE order_sagas SET waits_for = 'x/do/y' WHERE order_id = " ORDER(1)},
     {"order_sagas_waits_for_something", "UPDATE order_sagas SET wakes_at = now() WHERE order_id = " ORDER(1)},
+    {"sagas_pkey", INSERT_ANY_SAGA(ORDER(1), "1", "'new'", "'{}'", "'running'", "NULL", "now()")},
+    {"sagas_dedupe_key", INSERT_ANY_SAGA(ORDER(9), "1", "'key-2'", "'{}'", "'running'", "NULL", "now()")},
+    {"sagas_key_length", INSERT_ANY_SAGA(ORDER(9), "1", "''", "'{}'", "'running'", "NULL", "now()")},
+    {"sagas_key_length", INSERT_ANY_SAGA(ORDER(9), "1", "repeat('x', 256)", "'{}'", "'running'", "NULL", "now()")},
+    {"sagas_payload_object", INSERT_ANY_SAGA(ORDER(9), "1", "'new'", "'[]'", "'running'", "NULL", "now()")},
+    {"sagas_payload_object", "UPDATE sagas SET payload = 'null' WHERE saga_id = " ORDER(1)},
+    {"sagas_version_positive", INSERT_ANY_SAGA(ORDER(9), "0", "'new'", "'{}'", "'running'", "NULL", "now()")},
+    {"sagas_lease_while_unfinished", INSERT_ANY_SAGA(ORDER(9), "1", "'new'", "'{}'", "'running'", "NULL", "NULL")},
+    {"sagas_lease_while_unfinished", "UPDATE sagas SET state = 'succeeded' WHERE saga_id = " ORDER(1)},
+    {"sagas_waits_for_something", "UPDATE sagas SET waits_for = 'book_hotel/do/h-1' WHERE saga_id = " ORDER(1)},
+    {"sagas_turned_back_for_a_reason",
+     INSERT_ANY_SAGA(ORDER(9), "1", "'new'", "'{}'", "'compensating'", "NULL", "now()")},
+    {"sagas_only_forward", "UPDATE sagas SET state = 'running', lease_until = now() WHERE saga_id = " ORDER(2)},
+    {"sagas_only_forward", "UPDATE sagas SET state = 'resolved' WHERE saga_id = " ORDER(4)},
+    {"sagas_only_forward",
+     "UPDATE sagas SET state = 'compensating', failure_reason = 'CANCELLED' WHERE saga_id = " ORDER(6)},
+    {"sagas_only_forward", "UPDATE sagas SET epoch = 2 WHERE saga_id = " ORDER(1)},
+    {"sagas_only_forward", "UPDATE sagas SET seq = 4 WHERE saga_id = " ORDER(1)},
+    {"sagas_only_forward", "UPDATE sagas SET kind = 'buy_house' WHERE saga_id = " ORDER(1)},
+    {"sagas_only_forward", "UPDATE sagas SET version = 2 WHERE saga_id = " ORDER(1)},
+    {"saga_steps_pkey", "INSERT INTO saga_steps SELECT * FROM saga_steps"},
+    {"saga_steps_outcome",
+     "INSERT INTO saga_steps VALUES (" ORDER(1) ", 2, 'book_hotel', 1, 'deferred', 'running', NULL, now())"},
+    {"saga_steps_append_only", "UPDATE saga_steps SET detail = 'it was not me'"},
+    {"saga_definitions_pkey", "INSERT INTO saga_definitions VALUES ('book_trip', 1, '{book_hotel}')"},
+    {"saga_definitions_version_positive", "INSERT INTO saga_definitions VALUES ('book_trip', 0, '{book_hotel}')"},
     {"saga_signals_pkey", "INSERT INTO saga_signals (saga_id, waits_for, outcome) VALUES (" ORDER(
                               1) ", 'charge_payment/do/pi_1', 'unknown')"},
     {"saga_signals_outcome",

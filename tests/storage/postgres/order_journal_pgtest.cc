@@ -40,7 +40,7 @@ struct JournalWorld {
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
-  saga::Kinds kinds{{{std::string(domain::Order::kKind), std::vector<saga::Step>(2)}}};
+  saga::Kinds kinds{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
   Pool pool{database.url(), {}, {}};
   std::vector<std::unique_ptr<PostgresSagaJournal>> journals;
 };
@@ -212,10 +212,71 @@ TEST_F(UnreadableRow, IsRefusedWhenItIsAskedForByItsId) {
   }
 }
 
-TEST_F(UnreadableRow, AtAStepOfANewerVersionStaysWithWhoeverDrivesIt) {
+TEST_F(UnreadableRow, AtAStepBeyondTheDefinitionIsNotTakenOver) {
   auto scene = Set(kChanges[0]);
   EXPECT_FALSE(AsOrder(scene->journal->Claim(scene->order.id, saga::ClaimMode::kTakeOver)).ok());
   EXPECT_EQ(scene->world.database.sql().Value("SELECT epoch || ' ' || owner FROM order_sagas"), "1 before/1");
+}
+
+// --- What the steps of each version are.
+
+class OrderDefinitionsTest : public OrderJournalPgTest {
+ protected:
+  absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> OpenWith(const saga::Kinds& kinds) {
+    return PostgresSagaJournal::Open({&world_.tables}, kinds, {"b", "1", absl::Seconds(60)}, world_.database.url(),
+                                     world_.pool, {});
+  }
+  static saga::Definition Define(int version, std::vector<std::string> steps) {
+    auto builder = saga::Define<domain::Order>();
+    builder.Version(version);
+    for (std::string& step : steps) builder.Step(std::move(step));
+    return builder.Done();
+  }
+};
+
+TEST_F(OrderDefinitionsTest, AreWrittenDownOnce) {
+  world_.Open("a", "1");
+  world_.Open("b", "1");
+  EXPECT_EQ(sql().Value("SELECT string_agg(concat_ws(' ', kind, version, steps), '; ') FROM saga_definitions"),
+            "place_order 1 {charge_payment,assign_driver}");
+}
+
+TEST_F(OrderDefinitionsTest, OtherStepsNeedAnotherVersion) {
+  world_.Open("a", "1");
+  for (const auto& steps : std::vector<std::vector<std::string>>{
+           {"charge_payment"}, {"assign_driver", "charge_payment"}, {"charge_payment", "assign_driver", "thank"}}) {
+    const absl::Status refused = OpenWith(saga::Kinds({Define(1, steps)})).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr("charge_payment, assign_driver in the database"));
+  }
+  EXPECT_TRUE(OpenWith(saga::Kinds({Define(1, {"charge_payment", "assign_driver"}),
+                                    Define(2, {"check_risk", "charge_payment", "assign_driver"})}))
+                  .ok());
+}
+
+// Each order goes on as it began, while both versions are driven; a process that has only the old one leaves the new
+// one's orders alone.
+TEST_F(OrderDefinitionsTest, EachSagaStaysWithItsVersion) {
+  auto& old_journal = world_.Open("a", "1");
+  Started(old_journal, "old");
+  const saga::Kinds kinds(
+      {Define(1, {"charge_payment", "assign_driver"}), Define(2, {"check_risk", "charge_payment", "assign_driver"})});
+  auto opened = OpenWith(kinds);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  OrderRecord order = NewOrder("new");
+  order.version = kinds.Newest(domain::Order::kKind)->version;
+  ASSERT_TRUE(Begin(**opened, order).ok());
+  EXPECT_EQ(sql().Value("SELECT string_agg(idempotency_key || version, ' ' ORDER BY version) FROM order_sagas"),
+            "old1 new2");
+  world_.ExpireLeases();
+  auto claimed = AsOrders(old_journal.ClaimExpired(false, 10));
+  ASSERT_TRUE(claimed.ok() && claimed->size() == 1u) << claimed.status();
+  EXPECT_EQ((*claimed)[0].payload.idempotency_key, "old");
+  EXPECT_EQ(sql().Value("SELECT epoch || ' ' || needs_attention FROM order_sagas WHERE version = 2"), "1 false");
+  world_.ExpireLeases();
+  claimed = AsOrders((*opened)->ClaimExpired(false, 10));
+  ASSERT_TRUE(claimed.ok() && claimed->size() == 2u) << claimed.status();
+  for (const OrderRecord& record : *claimed) EXPECT_EQ(record.version, record.payload.idempotency_key == "new" ? 2 : 1);
 }
 
 TEST_F(UnreadableRow, IsDrivenAgainOnceItCanBeRead) {
@@ -497,7 +558,7 @@ TEST_F(OrderJournalPgTest, ThoseThatWaitAreNotLookedThrough) {
   waybill::testing::Sql planner(world_.database.url());
   planner.Exec("PREPARE claim AS " + BuildSagaJournalSql(world_.tables.sql()).claim_woken);
   std::string claim;
-  for (const auto& row : planner.Rows("EXPLAIN EXECUTE claim('b/1', 1000, 10)")) claim += row[0] + "\n";
+  for (const auto& row : planner.Rows("EXPLAIN EXECUTE claim('b/1', 1000, 10, '{1}')")) claim += row[0] + "\n";
   EXPECT_NE(claim.find("order_sagas_waiting"), std::string::npos) << claim;
   std::string plan;
   for (const auto& row : sql().Rows("EXPLAIN SELECT count(*) FROM order_sagas WHERE needs_attention"))

@@ -2,6 +2,8 @@
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/order_store.h"
+#include "storage/postgres/order_tables.h"
+#include "storage/postgres/saga_journal.h"
 #include "tests/storage/order_store_contract.h"
 #include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
@@ -86,6 +88,12 @@ class PostgresHarness final : public OrderStoreHarness {
               Param::Int2(static_cast<int16_t>(payload.driver->slot)), Param::Time(order.created_at)});
     }
   }
+  void RecordDefinitions(const saga::Kinds& kinds) override {
+    const OrderTables tables;
+    auto journal =
+        PostgresSagaJournal::Open({&tables}, kinds, {"a", "1", absl::Seconds(60)}, database_.url(), pool_, {});
+    EXPECT_TRUE(journal.ok()) << journal.status();
+  }
 
  private:
   void Insert(const std::string& sql, absl::Span<const Param> params) {
@@ -95,7 +103,7 @@ class PostgresHarness final : public OrderStoreHarness {
 
   TestDatabase database_;
   std::unique_ptr<Connection> connection_;
-  Pool pool_{database_.url(), ReadConnectionOptions(), PoolOptions()};
+  Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
   PostgresOrderStore store_{pool_};
 };
 

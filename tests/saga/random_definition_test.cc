@@ -1,0 +1,348 @@
+// Definitions made at random, of one to six steps that answer, refuse, are lost, wait, book or undo in every mix,
+// driven by processes that crash at any moment; and beside them a model that is too small to be wrong: what a
+// participant keeps of one key.
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gtest/gtest.h"
+#include "runtime/failpoint.h"
+#include "runtime/testing/manual_time.h"
+#include "saga/runner.h"
+#include "saga/testing/memory_journal.h"
+#include "tests/support/long_forms.h"
+
+namespace waybill::saga::random_definition {
+namespace {
+
+struct Plan {
+  static constexpr std::string_view kKind = "plan";
+  static constexpr size_t kStepsMax = 6;
+
+  // What each step's bookings are, for those that are journaled: as the payload has it, and what the next write
+  // changes.
+  std::array<bool, kStepsMax> booked{};
+  struct Effects {
+    std::array<bool, kStepsMax> changed{};
+  };
+  Effects effects;
+};
+
+// What a participant keeps of one saga.
+struct Kept {
+  bool done = false;    // and not undone
+  bool closed = false;  // undone, or to be never done
+  bool refused = false;
+  bool told = false;  // that it is for good
+  int under_way = 0;  // calls that will execute
+};
+
+struct Shape {
+  bool journaled = false, undoes = false, closes = false;
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed) : random_(seed) {
+    DefinitionBuilder<Plan> builder;
+    const size_t steps = 1 + Pick(Plan::kStepsMax);
+    for (size_t step = 0; step < steps; ++step) {
+      Shape shape;
+      shape.journaled = OneIn(3);
+      shape.undoes = !OneIn(4);
+      shape.closes = !shape.journaled && OneIn(3);
+      shapes_.push_back(shape);
+      builder.Step(fmt::format("step_{}", step))
+          .Does(shape.journaled ? Booking(step, true) : Calling(step, Direction::kDo))
+          .Retried({.attempts_max = 1 + static_cast<int>(Pick(4)),
+                    .retry_for = absl::Seconds(static_cast<int64_t>(Pick(4))),
+                    .attention_after = 3,
+                    .undo_backoff_max = absl::Seconds(5)});
+      if (shape.undoes) builder.UndoneBy(shape.journaled ? Booking(step, false) : Calling(step, Direction::kUndo));
+      if (shape.closes) builder.ClosedBy(Calling(step, Direction::kClose));
+    }
+    kinds_ = Kinds({builder.Done()});
+    book_.kinds[std::string(Plan::kKind)].apply_effects = [this](const Record& record) {
+      const Plan& plan = As<Plan>(record).payload;
+      const bool claims = [&] {
+        for (size_t step = 0; step < shapes_.size(); ++step) {
+          if (plan.effects.changed[step] && plan.booked[step]) return true;
+        }
+        return false;
+      }();
+      if (claims && OneIn(6)) return false;  // lost to another saga
+      for (size_t step = 0; step < shapes_.size(); ++step) {
+        if (plan.effects.changed[step]) booked_[record.id][step] = plan.booked[step];
+      }
+      return true;
+    };
+    for (size_t at = 0; at < 2; ++at) StartProcess(at);
+  }
+
+  void Run() {
+    for (int i = 0; i < 12; ++i) At(0, 10'000, [this] { StartSaga(); });
+    for (int i = 0; i < 5; ++i) At(0, 15'000, [this] { Crash(Pick(processes_.size())); });
+    for (int i = 0; i < 3; ++i) At(0, 15'000, [this] { Tell(Directive::Kind::kCancel); });
+    for (int i = 0; i < 4; ++i) At(3'000, 20'000, [this] { Tell(Directive::Kind::kClose); });
+    Housekeep();
+    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || Unfinished()); ++events) {
+      if (!time_.RunNext()) break;
+    }
+  }
+
+  // What is wrong at the end; empty: nothing.
+  std::string Verdict() {
+    for (const auto& [id, row] : book_.rows) {
+      const State state = row.record->state;
+      if (IsUnfinished(state)) return fmt::format("{} is still {}", id.ToString(), Name(state));
+      for (size_t step = 0; step < shapes_.size(); ++step) {
+        if (std::string wrong = Judge(id, state, step); !wrong.empty()) {
+          return fmt::format("{} is {}, and its step {} {}", id.ToString(), Name(state), step, wrong);
+        }
+      }
+    }
+    return wrong_;
+  }
+  std::string Describe() const {
+    std::string text;
+    for (const Shape& shape : shapes_) {
+      text += fmt::format("{}{}{}\n", shape.journaled ? "books" : "calls", shape.undoes ? ", undone" : "",
+                          shape.closes ? ", closed" : "");
+    }
+    return text + story_;
+  }
+  std::map<State, int> Ends() const {
+    std::map<State, int> ends;
+    for (const auto& [id, row] : book_.rows) ++ends[row.record->state];
+    return ends;
+  }
+
+ private:
+  struct Process {
+    Process(World& world, size_t at, int life)
+        : journal(world.book_, world.time_, {fmt::format("p{}", at), std::to_string(life), absl::Seconds(3)}),
+          runner(world.kinds_, journal, world.time_, world.time_, world.random_, observer,
+                 {.lease = absl::Seconds(3)}) {
+      journal.set_in_gap(
+          [&world](Gap) { return world.OneIn(20) ? absl::UnavailableError("the answer is lost") : absl::OkStatus(); });
+      journal.set_defer([&world](auto task) { world.At(0, 30, std::move(task)); });
+    }
+    testing::MemoryJournal journal;
+    Observer observer;
+    Runner runner;
+  };
+
+  std::string Judge(const Uuid& id, State state, size_t step) {
+    const Shape& shape = shapes_[step];
+    const Kept& kept = kept_[id][step];
+    const bool done = shape.journaled ? booked_[id][step] : kept.done;
+    if (state == State::kSucceeded || state == State::kClosed) {
+      if (!done) return "was not done";
+      if (state == State::kClosed && shape.closes && !kept.told) return "was not told";
+      return "";
+    }
+    if (state != State::kCompensated) return "";
+    if (done && shape.undoes) return "was not undone";
+    return "";
+  }
+
+  size_t Pick(size_t count) { return random_.Next() % count; }
+  bool OneIn(uint64_t n) { return random_.Next() % n == 0; }
+  absl::Duration Milliseconds(int64_t from, int64_t to) {
+    return absl::Milliseconds(from + static_cast<int64_t>(random_.Next() % static_cast<uint64_t>(to - from + 1)));
+  }
+  template <typename Task>
+  void At(int64_t from, int64_t to, Task task) {
+    time_.At(time_.Steady() + Milliseconds(from, to), std::move(task));
+  }
+  void Say(std::string_view line) {
+    story_ += fmt::format("{} {}\n", absl::ToInt64Milliseconds(time_.Steady() - start_), line);
+  }
+
+  void StartProcess(size_t at) {
+    if (processes_.size() <= at) processes_.resize(at + 1);
+    processes_[at] = std::make_unique<Process>(*this, at, ++lives_);
+  }
+  // What it had sent still arrives; it writes nothing more.
+  void Crash(size_t at) {
+    Say(fmt::format("crash {}", at));
+    processes_[at]->journal.set_error(absl::UnavailableError("crashed"));
+    corpses_.push_back(std::move(processes_[at]));
+    StartProcess(at);
+    (void)processes_[at]->runner.RecoverExpired(true, 100);
+  }
+  void StartSaga() {
+    auto record = std::make_unique<RecordOf<Plan>>();
+    record->id = ids_.Next();
+    record->created_at = time_.Now();
+    started_.push_back(record->id);
+    Say("start " + record->id.ToString());
+    processes_[Pick(processes_.size())]->runner.Start(
+        std::move(record), [](auto) {}, [](auto) {});
+  }
+  void Tell(Directive::Kind kind) {
+    if (started_.empty()) return;
+    const Uuid& id = started_[Pick(started_.size())];
+    Say(fmt::format("{} {}", kind == Directive::Kind::kCancel ? "cancel" : "close", id.ToString()));
+    processes_[Pick(processes_.size())]->runner.Direct(id, {kind, ""}, nullptr, [](auto) {});
+  }
+  void Housekeep() {
+    for (auto& process : processes_) {
+      (void)process->runner.RecoverExpired(false, 100);
+      (void)process->runner.RenewLeases();
+    }
+    At(500, 500, [this] { Housekeep(); });
+  }
+  bool Unfinished() const {
+    for (const auto& [id, row] : book_.rows) {
+      if (IsUnfinished(row.record->state)) return true;
+    }
+    return false;
+  }
+
+  Action<Plan> Booking(size_t step, bool done) {
+    Action<Plan> action;
+    action.journaled = true;
+    action.claim_lost = [step](Plan& plan) { plan.booked[step] = false; };
+    action.call = [this, step, done](const Attempt&, Plan& plan, OutcomeCallback answer) {
+      if (done && OneIn(8)) return answer(Outcome::Rejected("NONE_LEFT"));
+      if (done && OneIn(8)) return answer(Outcome::Unknown("BUSY"));
+      plan.booked[step] = done;
+      plan.effects.changed[step] = true;
+      answer(Outcome::Succeeded());
+    };
+    return action;
+  }
+
+  Action<Plan> Calling(size_t step, Direction direction) {
+    return {[this, step, direction](const Attempt& attempt, Plan&, OutcomeCallback done) {
+      Call(attempt, step, direction, std::move(done));
+    }};
+  }
+  // Executes now, late or never; answers in time, late, never, or by a signal; and walks the steps in order only.
+  void Call(const Attempt& attempt, size_t step, Direction direction, OutcomeCallback done) {
+    const Uuid id = attempt.saga_id;
+    Say(fmt::format("{} {} {}", Name(direction), step, id.ToString()));
+    const uint64_t refusal = random_.Next();
+    if (direction == Direction::kDo && kept_[id][step].under_way > 0 && OneIn(3)) {
+      return done(Outcome::Rejected("IN_PROGRESS"));  // which says nothing about the call that is
+    }
+    auto execute = [this, id, step, direction, refusal] { return Execute(id, step, direction, refusal); };
+    const absl::Duration there = OneIn(6) ? Milliseconds(1'000, 9'000) : Milliseconds(1, 50);
+    auto will_execute = [&] { kept_[id][step].under_way += direction == Direction::kDo; };
+    if (OneIn(5)) {  // later
+      will_execute();
+      Signal signal{fmt::format("step_{}", step), direction, fmt::format("t{}", Pick(2)), {}};
+      At(0, 6'000, [this, id, signal, execute]() mutable {
+        signal.outcome = execute();
+        SaySignal(id, signal);
+        if (OneIn(3)) At(0, 3'000, [this, id, signal] { SaySignal(id, signal); });
+      });
+      const absl::Time until = time_.Now() + Milliseconds(500, 6'000);
+      time_.At(time_.Steady() + Milliseconds(1, 50),
+               [signal, until, done = std::move(done)]() mutable { done(Outcome::Later(signal.token, until)); });
+      return;
+    }
+    if (OneIn(6) || time_.Steady() + there >= attempt.deadline) {
+      time_.At(attempt.deadline, [done = std::move(done)]() mutable { done(Outcome::Unknown("LOST")); });
+      if (OneIn(2)) {
+        will_execute();
+        time_.At(time_.Steady() + there, [execute] { execute(); });
+      }
+      return;
+    }
+    will_execute();
+    time_.At(time_.Steady() + there, [execute, done = std::move(done)]() mutable { done(execute()); });
+  }
+  void SaySignal(const Uuid& id, const Signal& signal) {
+    if (OneIn(4)) return;
+    (void)processes_[Pick(processes_.size())]->runner.AddSignal(id, signal);
+  }
+
+  Outcome Execute(const Uuid& id, size_t step, Direction direction, uint64_t refusal) {
+    Kept& kept = kept_[id][step];
+    switch (direction) {
+      case Direction::kDo:
+        --kept.under_way;
+        if (kept.done) return Outcome::Succeeded();
+        if (kept.closed || kept.refused) return Outcome::Rejected("CLOSED");
+        if (refusal % 10 == 0) {
+          kept.refused = true;
+          return Outcome::Rejected("REFUSED");
+        }
+        for (size_t before = 0; before < step; ++before) {
+          if (!shapes_[before].journaled && !kept_[id][before].done && !kept_[id][before].closed) {
+            wrong_ = fmt::format("{}: step {} was done before step {}", id.ToString(), step, before);
+          }
+        }
+        kept.done = true;
+        return Outcome::Succeeded();
+      case Direction::kUndo:
+        if (kept.told) wrong_ = fmt::format("{}: step {} was undone after it was for good", id.ToString(), step);
+        for (size_t after = step + 1; after < shapes_.size(); ++after) {
+          if (shapes_[after].undoes && kept_[id][after].done) {
+            wrong_ = fmt::format("{}: step {} was undone before step {}", id.ToString(), step, after);
+          }
+        }
+        kept.done = false;
+        kept.closed = true;
+        return Outcome::Succeeded();
+      case Direction::kClose:
+        if (!kept.done) wrong_ = fmt::format("{}: step {} was closed and not done", id.ToString(), step);
+        kept.told = true;
+        return Outcome::Succeeded();
+    }
+    return Outcome::Unknown("NO_DIRECTION");
+  }
+
+  waybill::testing::ManualTime time_;
+  const SteadyTime start_ = time_.Steady();
+  SeededRandom random_;
+  IdGenerator ids_{time_, random_};
+  testing::MemoryBook book_;
+  std::vector<Shape> shapes_;
+  std::map<Uuid, std::array<Kept, Plan::kStepsMax>> kept_;
+  std::map<Uuid, std::array<bool, Plan::kStepsMax>> booked_;
+  Kinds kinds_{{}};
+  int lives_ = 0;
+  std::vector<Uuid> started_;
+  std::string story_, wrong_;
+  std::vector<std::unique_ptr<Process>> processes_, corpses_;
+};
+
+TEST(RandomDefinition, EndsDoneOrUndoneWhateverHappens) {
+  std::map<State, int> ends;
+  const uint64_t seeds = ::waybill::testing::LongForms() ? 20'000 : 400;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    World world(seed);
+    world.Run();
+    ASSERT_EQ(world.Verdict(), "") << "replay with seed " << seed << ":\n" << world.Describe();
+    for (const auto& [state, count] : world.Ends()) ends[state] += count;
+  }
+  for (State state : {State::kSucceeded, State::kClosed, State::kCompensated}) {
+    EXPECT_GT(ends[state], static_cast<int>(seeds) / 2) << Name(state);
+  }
+}
+
+#ifdef WAYBILL_FAILPOINTS
+TEST(RandomDefinition, NoticesPlantedFaults) {
+  for (std::string_view fault : kFaults) {
+    ASSERT_TRUE(PlantFault(fault).ok());
+    bool noticed = false;
+    for (uint64_t seed = 1; seed <= 2'000 && !noticed; ++seed) {
+      World world(seed);
+      world.Run();
+      noticed = !world.Verdict().empty();
+    }
+    EXPECT_TRUE(PlantFault("").ok());
+    EXPECT_TRUE(noticed) << "nothing notices " << fault;
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace waybill::saga::random_definition

@@ -85,7 +85,14 @@ CREATE TABLE saga_definitions (
 COMMENT ON TABLE saga_definitions IS 'Names of the steps of each kind and version of sagas, in order: a saga at step n is at steps[n + 1].';
 
 -- Orders that began before are of the first version; so are those that an older process begins.
-ALTER TABLE order_sagas ADD COLUMN IF NOT EXISTS version smallint NOT NULL DEFAULT 1;
+ALTER TABLE order_sagas ADD COLUMN version smallint NOT NULL DEFAULT 1;
+ALTER TABLE order_sagas ADD CONSTRAINT order_sagas_version_positive CHECK (version >= 1) NOT VALID;
+DROP TRIGGER order_sagas_only_forward ON order_sagas;
+CREATE TRIGGER order_sagas_only_forward BEFORE UPDATE ON order_sagas FOR EACH ROW
+    WHEN (NEW.state < OLD.state OR NEW.seq < OLD.seq OR NEW.epoch < OLD.epoch OR NEW.version <> OLD.version
+          OR (OLD.state IN ('closed', 'compensated', 'resolved') AND NEW.state <> OLD.state)
+          OR (OLD.state = 'closing' AND NEW.state NOT IN ('closing', 'closed')))
+    EXECUTE FUNCTION order_sagas_refuse_backward();
 
 -- Sagas of every kind, for lists and gauges.
 CREATE VIEW all_sagas AS

@@ -9,12 +9,13 @@
 
 namespace waybill::saga {
 
-// Texts of participants go into a payload as CleanText leaves them.
+// The three are called on several threads at once, and throw nothing. Texts of participants go into a payload as
+// CleanText leaves them.
 template <typename P>
 struct Codec {
-  // A JSON object, which a person who repairs things by hand can read; of what U+0000 stands in, the store keeps
-  // nothing. All of P but its effects. Does not throw. A member that it leaves out stays in the store as it is: so what
-  // a newer build adds survives an older one that takes the saga over. What is gone is written, as null or empty.
+  // A JSON object, which a person who repairs things by hand can read, without U+0000. All of P but its effects. A
+  // top-level member that it leaves out stays in the store as it is: so what a newer build adds there survives an older
+  // one that takes the saga over. What is gone is written, as null or empty.
   std::function<std::string(const P&)> encode;
   // What encode made of it, in this build or another, though with other white space and in another order: it was parsed
   // meanwhile. `version` may be one that this process does not drive. A status that is not OK leaves the saga alone.

@@ -105,6 +105,7 @@ struct Step {
 struct Definition {
   std::string kind;
   int version = 1;
+  bool begins = true;  // new sagas begin with it, if it is the newest that they may begin with
   std::vector<Step> steps;
 };
 
@@ -126,11 +127,11 @@ class Kinds {
     }
     return nullptr;
   }
-  // The version that new sagas of the kind begin with. Null: this process does not know the kind.
+  // The version that new sagas of the kind begin with. Null: there is none.
   const Definition* Newest(std::string_view kind) const {
     const Definition* newest = nullptr;
     for (const Definition& definition : definitions_) {
-      if (definition.kind != kind) continue;
+      if (definition.kind != kind || !definition.begins) continue;
       if (newest == nullptr || definition.version > newest->version) newest = &definition;
     }
     return newest;
@@ -146,10 +147,16 @@ class DefinitionBuilder {
  public:
   DefinitionBuilder() { definition_.kind = P::kKind; }
 
-  // 1 unless said; above that, the steps differ from those of a version that came before.
+  // 1-32767, and 1 unless said. Each list of steps that there ever was has a number of its own.
   DefinitionBuilder& Version(int version) {
-    assert(version >= 1);
+    assert(version >= 1 && version <= 32'767);
     definition_.version = version;
+    return *this;
+  }
+  // Sagas of this version are driven, and none begins with it yet: for the release in which every process learns it, so
+  // that in the next one no process is left that cannot turn such a saga back.
+  DefinitionBuilder& NotBegunYet() {
+    definition_.begins = false;
     return *this;
   }
   // The name: 1-128 visible ASCII characters but '/', which parts it from the rest where names are composed.

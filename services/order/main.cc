@@ -146,6 +146,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     dispatch = std::move(builtin);
   }
   const saga::Kinds kinds({PlaceOrder(*payments, *dispatch, clock, options.saga)});
+  order_metrics.AddSteps(metrics, kinds);
 
   // The journal, and the runner that drives sagas over it.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};

@@ -73,7 +73,7 @@ void NearestDriverDispatch::LearnOfLoss(const Uuid& order_id, Search* search) {
   if (doubtful.has_value()) doubtful_.insert(*std::move(doubtful));
   if (++lost_of_pool_ * options_.pool_lost_part < book_.pool_size()) return;
   lost_of_pool_ = 0;
-  not_driven_here_ = true;
+  elsewhere_ = true;
   pool_doubtful_ = book_.pool_size() > 0;
 }
 
@@ -188,8 +188,8 @@ absl::StatusOr<bool> NearestDriverDispatch::ReadFleet() {
   {
     std::lock_guard lock(mutex_);
     // Not like other processes, nor always from the same driver on. Cursors of the fleet are small numbers.
-    if (not_driven_here_) cursor_ = random_.Next() >> 32;
-    not_driven_here_ = false;
+    if (elsewhere_) cursor_ = random_.Next() >> 32;
+    elsewhere_ = false;
   }
   // Pages have no order, so only a read from cursor 0 to the end has seen the whole fleet.
   bool from_start = cursor_ == 0;

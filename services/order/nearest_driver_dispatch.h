@@ -137,10 +137,10 @@ class NearestDriverDispatch final : public Dispatch {
   // To be asked about before an order that lost its claim picks again:
   std::set<std::string> doubtful_;
   bool pool_doubtful_ = false;
-  bool settling_ = false;        // they are being asked about
-  bool not_driven_here_ = true;  // the next read of the fleet begins anywhere
-  std::vector<Found> found_;     // to be asked about before one of them is chosen
-  bool asking_ = false;          // about those
+  bool settling_ = false;     // they are being asked about
+  bool elsewhere_ = true;     // the next read of the fleet begins anywhere
+  std::vector<Found> found_;  // to be asked about before one of them is chosen
+  bool asking_ = false;       // about those
 
   uint64_t cursor_ = 0;  // of the reader
 };

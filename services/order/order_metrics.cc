@@ -69,20 +69,32 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
     signals_[i] = &metrics.AddCounter("waybill_saga_signals_total", "What was said to sagas, by what became of it.",
                                       {{"result", std::string(saga::Name(static_cast<saga::SignalResult>(i)))}});
   }
-  for (const std::string& name : steps) {
-    Step step;
-    step.name = name;
-    for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
-      for (size_t outcome = 0; outcome < std::size(kOutcomeNames); ++outcome) {
-        step.attempts[direction][outcome] = &metrics.AddCounter(
-            "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
-            {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
-      }
+  for (const std::string& name : steps) AddStep(metrics, name);
+}
+
+void OrderMetrics::AddSteps(Metrics& metrics, const saga::Kinds& kinds) {
+  for (const saga::Definition& definition : kinds.all()) {
+    for (const saga::Step& step : definition.steps) {
+      const bool known =
+          std::any_of(steps_.begin(), steps_.end(), [&](const Step& has) { return has.name == step.name; });
+      if (!known) AddStep(metrics, step.name);
     }
-    step.retries = &metrics.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
-                                       {{"step", name}});
-    steps_.push_back(std::move(step));
   }
+}
+
+void OrderMetrics::AddStep(Metrics& metrics, const std::string& name) {
+  Step step;
+  step.name = name;
+  for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
+    for (size_t outcome = 0; outcome < std::size(kOutcomeNames); ++outcome) {
+      step.attempts[direction][outcome] = &metrics.AddCounter(
+          "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
+          {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
+    }
+  }
+  step.retries = &metrics.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
+                                     {{"step", name}});
+  steps_.push_back(std::move(step));
 }
 
 const OrderMetrics::Step& OrderMetrics::Find(std::string_view step_name) const {

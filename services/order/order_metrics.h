@@ -18,6 +18,8 @@ class OrderMetrics {
  public:
   // `steps` are the definition's; `metrics` outlives this.
   OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps);
+  // Those of other kinds and versions; before any saga is driven.
+  void AddSteps(Metrics& metrics, const saga::Kinds& kinds);
 
   void Attempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome);
   void Retry(std::string_view step);
@@ -43,6 +45,7 @@ class OrderMetrics {
     std::array<std::array<prometheus::Counter*, 4>, 3> attempts;  // [direction][outcome]
     prometheus::Counter* retries;
   };
+  void AddStep(Metrics& metrics, const std::string& name);
   const Step& Find(std::string_view step_name) const;
 
   std::vector<Step> steps_;

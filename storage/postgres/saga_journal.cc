@@ -509,23 +509,24 @@ absl::Status PostgresSagaJournal::RecordDefinitions() {
   return absl::OkStatus();
 }
 
-absl::Status PostgresSagaJournal::CheckKnown(const Kind& kind, const saga::Record& record) {
+absl::Status PostgresSagaJournal::CheckKnown(const Kind& kind, const saga::Header& header) {
   std::string known;
   for (const saga::Definition* definition : kind.versions) {
-    if (definition->version != record.version) {
+    if (definition->version != header.version) {
       known += fmt::format("{}{}", known.empty() ? "" : ", ", definition->version);
       continue;
     }
     const int steps = static_cast<int>(definition->steps.size());
-    if (record.step < steps) return absl::OkStatus();
-    return UnreadableRow(record.id, "step", fmt::format("is {}, and there are {}", record.step, steps));
+    if (header.step < steps) return absl::OkStatus();
+    return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
   }
   ErrorDetail detail;
-  detail.metadata = {
-      {"saga_id", record.id.ToString()}, {"kind", record.kind}, {"version", std::to_string(record.version)}};
+  detail.metadata = {{"saga_id", header.id.ToString()},
+                     {"kind", std::string(kind.tables.kind())},
+                     {"version", std::to_string(header.version)}};
   return domain::ReasonError("SAGA_NOT_DRIVEN_HERE",
                              fmt::format("this process drives version {} of {}, and {} is of version {}", known,
-                                         record.kind, record.id.ToString(), record.version),
+                                         kind.tables.kind(), header.id.ToString(), header.version),
                              std::move(detail));
 }
 
@@ -608,10 +609,9 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
   }
   if (absl::Status lost = options_.in_gap(saga::Gap::kNotClaimed); !lost.ok()) return lost;
   for (const std::unique_ptr<Kind>& kind : kinds_) {
-    absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
+    absl::StatusOr<std::unique_ptr<saga::Record>> record = LoadDriven(*kind, id);
     if (!record.ok()) return record.status();
     if (*record == nullptr) continue;
-    if (absl::Status known = CheckKnown(*kind, **record); !known.ok()) return known;
     if (saga::IsTerminal((*record)->state)) return record;
     return domain::ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
   }
@@ -622,7 +622,8 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
 // server's was set back, or another server took over. Whoever holds it and lives renews it within a third of a lease.
 // What is still there after a whole one, by our own steady clock, is nobody's.
 absl::StatusOr<bool> PostgresSagaJournal::FarLeasesStay(Kind& kind) {
-  absl::StatusOr<Rows> far = Run(kind.sql.far_leases, {LeaseMicros()});
+  const ArrayParam versions = Versions(kind);
+  absl::StatusOr<Rows> far = Run(kind.sql.far_leases, {LeaseMicros(), versions});
   if (!far.ok()) return far.status();
   const SteadyTime now = SystemClock().Steady();
   std::lock_guard lock(kind.mutex);
@@ -751,10 +752,7 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
     return saga::SignalResult::kRepeated;
   }
   for (const std::unique_ptr<Kind>& kind : kinds_) {
-    absl::StatusOr<std::unique_ptr<saga::Record>> record = Load(*kind, id);
-    if (!record.ok()) return record.status();
-    if (*record == nullptr) continue;
-    if (absl::Status known = CheckKnown(*kind, **record); !known.ok()) return known;
+    if (absl::Status driven = LoadDriven(*kind, id).status(); !driven.ok()) return driven;
   }
   return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
 }
@@ -777,6 +775,21 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Ki
   auto rows = Run(kind.sql.load, {Param(ids)});
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return nullptr;
+  return kind.tables.Decode(*rows, 0);
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::LoadDriven(const Kind& kind, const Uuid& id) {
+  ArrayParam ids(kOidUuid);
+  ids.AddId(id);
+  auto rows = Run(kind.sql.load, {Param(ids)});
+  if (!rows.ok()) return rows.status();
+  if (rows->empty()) return nullptr;
+  RowReader row(*rows, 0);
+  saga::Header header;
+  DecodeHeader(row, header);
+  if (row.status().ok()) {
+    if (absl::Status known = CheckKnown(kind, header); !known.ok()) return known;
+  }
   return kind.tables.Decode(*rows, 0);
 }
 

@@ -123,8 +123,10 @@ class PostgresSagaJournal final : public saga::Journal {
 
   // Writes down the steps of each version, or finds them as they were written down before.
   absl::Status RecordDefinitions();
-  // Whether this process drives that version, and the step is one of its.
-  static absl::Status CheckKnown(const Kind& kind, const saga::Record& record);
+  // Whether this process drives that version, and it has such a step.
+  static absl::Status CheckKnown(const Kind& kind, const saga::Header& header);
+  // Null: none of this kind. SAGA_NOT_DRIVEN_HERE before its payload is looked at.
+  absl::StatusOr<std::unique_ptr<saga::Record>> LoadDriven(const Kind& kind, const Uuid& id);
   static ArrayParam Versions(const Kind& kind);  // those that this process drives
   Param LeaseMicros() const;
   absl::StatusOr<Rows> Run(const std::string& sql, const std::vector<Param>& params);

@@ -175,8 +175,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   const std::string far =
       "lease_until > now() + 3 * {0}::bigint * interval '1 microsecond' AND (NOT needs_attention "
       "OR lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond')";
-  sql.far_leases = fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {} AND {})", sagas, only,
-                               fmt::format(fmt::runtime(far), "$1", aside));
+  sql.far_leases = fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {} AND version = ANY($2::smallint[]) AND {})",
+                               sagas, only, fmt::format(fmt::runtime(far), "$1", aside));
   // Claims what `due` says. Passes over rows that somebody else works on.
   auto claim = [&](std::string_view due) {
     return fmt::format(

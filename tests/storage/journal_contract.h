@@ -766,6 +766,11 @@ TYPED_TEST_P(JournalContract, LeavesAloneWhatIsOfAVersionThatItDoesNotDrive) {
     EXPECT_EQ(GetErrorDetail(this->Say(*journal, newer.id, saga::Outcome::Succeeded()).status()).reason,
               "SAGA_NOT_DRIVEN_HERE");
   }
+  ASSERT_EQ(this->Wait(a, newer), saga::WriteResult::kApplied);
+  this->world_.EndWaits();
+  EXPECT_TRUE(AsOrders(a.ClaimExpired(true, 10))->empty());
+  EXPECT_EQ(GetErrorDetail(a.Claim(newer.id, saga::ClaimMode::kWoken).status()).reason, "SAGA_NOT_DRIVEN_HERE");
+  EXPECT_EQ(GetErrorDetail(this->Say(a, newer.id, saga::Outcome::Succeeded()).status()).reason, "SAGA_NOT_DRIVEN_HERE");
   const OrderRecord read = *AsOrder(a.Load(newer.id));
   EXPECT_EQ(read.epoch, newer.epoch);
   EXPECT_EQ(read.version, 2);

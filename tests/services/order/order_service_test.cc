@@ -542,6 +542,13 @@ TEST_F(OrderServiceTest, ShowsSagasOfVersionsThatItDoesNotDriveAndChangesNone) {
   resolve.set_reason("because");
   resolve.set_operator_("ada");
   EXPECT_EQ(ReasonOf(sagas_->ResolveSaga(&c3, resolve, &saga)), "SAGA_NOT_DRIVEN_HERE");
+  Context c7, c8;
+  ops::SignalSagaResponse signalled;
+  EXPECT_EQ(ReasonOf(sagas_->SignalSaga(&c7, ChargeSignal(id.ToString()), &signalled)), "SAGA_NOT_DRIVEN_HERE");
+  pb::CancelOrderRequest cancel;
+  cancel.set_order_id(id.ToString());
+  pb::Order order;
+  EXPECT_EQ(ReasonOf(orders_->CancelOrder(&c8, cancel, &order)), "SAGA_NOT_DRIVEN_HERE");
   EXPECT_EQ(world_.book.rows.at(id).record->epoch, 1) << "nobody has touched it";
 
   ops::ListSagasRequest list;

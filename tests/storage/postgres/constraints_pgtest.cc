@@ -101,6 +101,12 @@ constexpr Attack kAttacks[] = {
     {"order_saga_steps_append_only", "UPDATE order_saga_steps SET detail = 'it was not me' WHERE order_id = " ORDER(1)},
     {"order_sagas_waits_for_something", "UPDATE order_sagas SET waits_for = 'x/do/y' WHERE order_id = " ORDER(1)},
     {"order_sagas_waits_for_something", "UPDATE order_sagas SET wakes_at = now() WHERE order_id = " ORDER(1)},
+    {"order_sagas_version_positive",
+     "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+     "version, "
+     "lease_until, created_at, updated_at) VALUES (" ORDER(
+         9) ", 'shop', 'new', '', 'ada', 1, 'EUR', 0, now(), now(), now())"},
+    {"order_sagas_only_forward", "UPDATE order_sagas SET version = 2 WHERE order_id = " ORDER(1)},
     {"sagas_pkey", INSERT_ANY_SAGA(ORDER(1), "1", "'new'", "'{}'", "'running'", "NULL", "now()")},
     {"sagas_dedupe_key", INSERT_ANY_SAGA(ORDER(9), "1", "'key-2'", "'{}'", "'running'", "NULL", "now()")},
     {"sagas_key_length", INSERT_ANY_SAGA(ORDER(9), "1", "''", "'{}'", "'running'", "NULL", "now()")},

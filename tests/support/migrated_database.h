@@ -14,16 +14,25 @@ namespace waybill::testing {
 
 class MigratedDatabase {
  public:
-  MigratedDatabase() { ApplyMigrations(); }
-  explicit MigratedDatabase(std::string_view server_url) : database_(server_url), sql_(database_.url()) {
-    ApplyMigrations();
-  }
+  // On the shared server: a copy of one that is migrated once a program.
+  MigratedDatabase() : database_(SharedPostgresUrl(), Migrated().name()) {}
+  explicit MigratedDatabase(std::string_view server_url) : database_(server_url) { ApplyMigrations(sql_); }
 
   const std::string& url() const { return database_.url(); }
   Sql& sql() { return sql_; }
 
  private:
-  void ApplyMigrations() {
+  static const TestDatabase& Migrated() {
+    static const TestDatabase database;
+    static const bool migrated = [] {
+      Sql sql(database.url());
+      ApplyMigrations(sql);
+      return true;
+    }();
+    (void)migrated;
+    return database;
+  }
+  static void ApplyMigrations(Sql& sql) {
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(WAYBILL_MIGRATIONS_DIR)) files.push_back(entry.path());
     std::sort(files.begin(), files.end());
@@ -31,7 +40,7 @@ class MigratedDatabase {
       std::ifstream in(file);
       std::ostringstream text;
       text << in.rdbuf();
-      sql_.Exec(text.str());
+      sql.Exec(text.str());
     }
   }
 

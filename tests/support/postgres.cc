@@ -158,11 +158,11 @@ std::string SharedPostgresUrl() {
 
 TestDatabase::TestDatabase() : TestDatabase(SharedPostgresUrl()) {}
 
-TestDatabase::TestDatabase(std::string_view server_url) : server_url_(server_url) {
+TestDatabase::TestDatabase(std::string_view server_url, std::string_view copied) : server_url_(server_url) {
   static std::atomic<int> count = 0;
   name_ = fmt::format("waybill_test_{}_{}_{:08x}", getpid(), ++count, std::random_device{}());
   url_ = WithDatabase(server_url, name_);
-  Sql(server_url_).Exec(fmt::format("CREATE DATABASE {} TEMPLATE template0", name_));
+  Sql(server_url_).Exec(fmt::format("CREATE DATABASE {} TEMPLATE {}", name_, copied));
 }
 
 TestDatabase::~TestDatabase() {

@@ -66,8 +66,9 @@ std::string SharedPostgresUrl();
 // An empty database with a name of its own, dropped with everything in it at the end.
 class TestDatabase {
  public:
-  TestDatabase();                                      // on the shared server
-  explicit TestDatabase(std::string_view server_url);  // on the server of any URL
+  TestDatabase();  // on the shared server
+  // On the server of any URL; a copy of another database of it, with which nobody is connected.
+  explicit TestDatabase(std::string_view server_url, std::string_view copied = "template0");
   ~TestDatabase();
   TestDatabase(const TestDatabase&) = delete;
   TestDatabase& operator=(const TestDatabase&) = delete;

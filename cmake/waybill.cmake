@@ -72,7 +72,7 @@ function(waybill_test name)
   waybill_parsed_headers(${name} ${ARG_PARSED})
   string(REGEX MATCH "(pgtest|redistest|e2etest|test)$" kind ${name})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300)  # for what hangs, on a slow machine under a sanitizer
   endif()
   add_test(NAME ${name} COMMAND ${name})
   if(WAYBILL_SANITIZE MATCHES thread)

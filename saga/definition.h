@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "domain/reasons.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "saga/outcome.h"
@@ -109,6 +111,9 @@ struct Definition {
   std::vector<Step> steps;
 };
 
+// The reason with which a process refuses to change a saga that it does not drive.
+inline constexpr std::string_view kNotDrivenHere = domain::FindReason("SAGA_NOT_DRIVEN_HERE").name;
+
 // The kinds of sagas that a process drives, each version once.
 class Kinds {
  public:
@@ -136,6 +141,8 @@ class Kinds {
     }
     return newest;
   }
+  // kNotDrivenHere, unless this process drives the saga's kind and version.
+  absl::Status CheckDriven(const Header& header) const;
   const std::vector<Definition>& all() const { return definitions_; }
 
  private:

@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired
     std::lock_guard lock(book_.mutex);
     for (auto& [id, row] : book_.rows) {
       if (claimed.size() >= limit) break;
-      if (!IsUnfinished(row.record->state) || !IsDriven(row)) continue;
+      if (!IsUnfinished(row.record->state) || !CheckDriven(row).ok()) continue;
       const bool formerly_mine = own && row.instance == lease_.instance && row.life != lease_.life;
       if (row.waiting ? !IsWoken(row) : row.lease_until > clock_.Now() && !formerly_mine) continue;
       claimed.push_back(Take(row));
@@ -58,7 +58,9 @@ absl::StatusOr<std::unique_ptr<Record>> MemoryJournal::Claim(const Uuid& id, Cla
   {
     std::lock_guard lock(book_.mutex);
     auto it = book_.rows.find(id);
-    if (it != book_.rows.end() && !IsDriven(it->second)) return NotDriven(*it->second.record);
+    if (it != book_.rows.end()) {
+      if (absl::Status driven = CheckDriven(it->second); !driven.ok()) return driven;
+    }
     if (it != book_.rows.end() && MayTake(it->second, mode)) claimed = Take(it->second);
   }
   if (absl::Status lost = in_gap_(claimed ? Gap::kAfterClaim : Gap::kNotClaimed); !lost.ok()) return lost;
@@ -88,7 +90,7 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
   auto it = book_.rows.find(id);
   if (it == book_.rows.end()) return NotFound(id);
   MemoryBook::Row& row = it->second;
-  if (!IsDriven(row)) return NotDriven(*row.record);
+  if (absl::Status driven = CheckDriven(row); !driven.ok()) return driven;
   if (IsTerminal(row.record->state)) return SignalResult::kLate;
   const std::string waits_for = WaitName(signal.step, signal.direction, signal.token);
   const bool first = !row.signals.contains(waits_for);
@@ -152,12 +154,8 @@ bool MemoryJournal::IsWoken(const MemoryBook::Row& row) const {
   return row.waiting && row.record->wakes_at <= clock_.Now();
 }
 
-bool MemoryJournal::IsDriven(const MemoryBook::Row& row) const {
-  return kinds_ == nullptr || kinds_->Find(row.record->kind, row.record->version) != nullptr;
-}
-
-absl::Status MemoryJournal::NotDriven(const Record& record) {
-  return domain::ReasonError("SAGA_NOT_DRIVEN_HERE", "this process does not drive saga " + record.id.ToString());
+absl::Status MemoryJournal::CheckDriven(const MemoryBook::Row& row) const {
+  return kinds_ == nullptr ? absl::OkStatus() : kinds_->CheckDriven(*row.record);
 }
 
 std::unique_ptr<Record> MemoryJournal::Take(MemoryBook::Row& row) {

@@ -90,8 +90,7 @@ class MemoryJournal final : public Journal {
   void Defer(Task task);
   bool MayTake(const MemoryBook::Row& row, ClaimMode mode) const;
   bool IsWoken(const MemoryBook::Row& row) const;
-  bool IsDriven(const MemoryBook::Row& row) const;
-  static absl::Status NotDriven(const Record& record);  // SAGA_NOT_DRIVEN_HERE
+  absl::Status CheckDriven(const MemoryBook::Row& row) const;
   std::unique_ptr<Record> Take(MemoryBook::Row& row);
 
   // Like the real one, each write is made under one lock, and what became of one that was not made is looked up under

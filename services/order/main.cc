@@ -124,7 +124,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
 
   // Participants, and the saga that calls them.
-  OrderMetrics order_metrics(metrics, {std::string(kChargePayment), std::string(kAssignDriver)});
+  OrderMetrics order_metrics(metrics);
   std::unique_ptr<rpc::Client> gateway_client = ConnectTo(options.payment_gateway);
   std::unique_ptr<PaymentGateway> payments;
   if (gateway_client) {
@@ -146,7 +146,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     dispatch = std::move(builtin);
   }
   const saga::Kinds kinds({PlaceOrder(*payments, *dispatch, clock, options.saga)});
-  order_metrics.AddSteps(metrics, kinds);
+  order_metrics.AddSteps(kinds);
 
   // The journal, and the runner that drives sagas over it.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};

@@ -25,7 +25,7 @@ absl::Status WithOrder(std::string_view reason, std::string_view message, const 
   return ReasonError(reason, message, std::move(detail));
 }
 
-bool IsOfAnotherVersion(const absl::Status& status) { return GetErrorDetail(status).reason == "SAGA_NOT_DRIVEN_HERE"; }
+bool IsOfAnotherVersion(const absl::Status& status) { return GetErrorDetail(status).reason == saga::kNotDrivenHere; }
 
 bool WorthAnotherLook(const absl::Status& status) {
   if (IsOfAnotherVersion(status)) return false;

@@ -2,6 +2,9 @@
 
 #include <cstdlib>
 #include <iterator>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "runtime/status.h"
 #include "services/order/order_status.h"
@@ -18,8 +21,9 @@ constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown", "la
 
 }  // namespace
 
-OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps)
-    : settle_seconds_(metrics.AddHistogram("waybill_saga_settle_seconds",
+OrderMetrics::OrderMetrics(Metrics& metrics)
+    : metrics_(metrics),
+      settle_seconds_(metrics.AddHistogram("waybill_saga_settle_seconds",
                                            "From an order's acceptance until it was confirmed or turned back.",
                                            LatencyBuckets())),
       running_(metrics.AddGauge("waybill_sagas_unfinished", "Sagas that have not come to rest, by state.",
@@ -69,32 +73,27 @@ OrderMetrics::OrderMetrics(Metrics& metrics, const std::vector<std::string>& ste
     signals_[i] = &metrics.AddCounter("waybill_saga_signals_total", "What was said to sagas, by what became of it.",
                                       {{"result", std::string(saga::Name(static_cast<saga::SignalResult>(i)))}});
   }
-  for (const std::string& name : steps) AddStep(metrics, name);
 }
 
-void OrderMetrics::AddSteps(Metrics& metrics, const saga::Kinds& kinds) {
+void OrderMetrics::AddSteps(const saga::Kinds& kinds) {
+  std::set<std::string> names;  // kinds and versions may have steps of one name
   for (const saga::Definition& definition : kinds.all()) {
-    for (const saga::Step& step : definition.steps) {
-      const bool known =
-          std::any_of(steps_.begin(), steps_.end(), [&](const Step& has) { return has.name == step.name; });
-      if (!known) AddStep(metrics, step.name);
-    }
+    for (const saga::Step& step : definition.steps) names.insert(step.name);
   }
-}
-
-void OrderMetrics::AddStep(Metrics& metrics, const std::string& name) {
-  Step step;
-  step.name = name;
-  for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
-    for (size_t outcome = 0; outcome < std::size(kOutcomeNames); ++outcome) {
-      step.attempts[direction][outcome] = &metrics.AddCounter(
-          "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
-          {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
+  for (const std::string& name : names) {
+    Step step;
+    step.name = name;
+    for (size_t direction = 0; direction < std::size(kDirectionNames); ++direction) {
+      for (size_t outcome = 0; outcome < std::size(kOutcomeNames); ++outcome) {
+        step.attempts[direction][outcome] = &metrics_.AddCounter(
+            "waybill_saga_step_attempts_total", "Calls to participants, by what became of them.",
+            {{"step", name}, {"action", kDirectionNames[direction]}, {"outcome", kOutcomeNames[outcome]}});
+      }
     }
+    step.retries = &metrics_.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
+                                        {{"step", name}});
+    steps_.push_back(std::move(step));
   }
-  step.retries = &metrics.AddCounter("waybill_saga_retries_total", "Calls to participants that were to be repeated.",
-                                     {{"step", name}});
-  steps_.push_back(std::move(step));
 }
 
 const OrderMetrics::Step& OrderMetrics::Find(std::string_view step_name) const {

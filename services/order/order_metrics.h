@@ -16,10 +16,10 @@ namespace waybill::order {
 
 class OrderMetrics {
  public:
-  // `steps` are the definition's; `metrics` outlives this.
-  OrderMetrics(Metrics& metrics, const std::vector<std::string>& steps);
-  // Those of other kinds and versions; before any saga is driven.
-  void AddSteps(Metrics& metrics, const saga::Kinds& kinds);
+  // `metrics` outlives this.
+  explicit OrderMetrics(Metrics& metrics);
+  // The counters of the steps of what is driven; once, before anything is.
+  void AddSteps(const saga::Kinds& kinds);
 
   void Attempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome);
   void Retry(std::string_view step);
@@ -45,9 +45,9 @@ class OrderMetrics {
     std::array<std::array<prometheus::Counter*, 4>, 3> attempts;  // [direction][outcome]
     prometheus::Counter* retries;
   };
-  void AddStep(Metrics& metrics, const std::string& name);
   const Step& Find(std::string_view step_name) const;
 
+  Metrics& metrics_;
   std::vector<Step> steps_;
   std::array<prometheus::Counter*, 5> settled_;
   prometheus::Histogram& settle_seconds_;

@@ -100,7 +100,9 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
   }
   query.needs_attention = request.needs_attention();
   query.waiting = request.waiting();
-  if (!request.kind().empty()) CheckVisibleAscii(request.kind(), saga::kReasonBytesMax, "kind", violations);
+  if (!request.kind().empty() && !saga::IsKindName(request.kind())) {
+    violations.Add("kind", "has to be 1-40 of a-z, 0-9 and _");
+  }
   query.kind = request.kind();
   query.after = TakePageToken(request.page_token(), FilterOf(request), violations);
   if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;

@@ -34,18 +34,6 @@ absl::Status CheckStuck(const SagaView& saga) {
 
 }  // namespace
 
-absl::Status SagaApi::CheckDriven(const SagaView& saga) const {
-  if (kinds_.Find(saga.header.kind, saga.header.version) != nullptr) return absl::OkStatus();
-  ErrorDetail detail;
-  detail.metadata = {{"saga_id", saga.header.id.ToString()},
-                     {"kind", saga.header.kind},
-                     {"version", std::to_string(saga.header.version)}};
-  return domain::ReasonError(
-      "SAGA_NOT_DRIVEN_HERE",
-      fmt::format("this process does not drive version {} of {}", saga.header.version, saga.header.kind),
-      std::move(detail));
-}
-
 absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
   absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
   if (!saga.ok()) return saga.status();
@@ -86,7 +74,8 @@ void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
     absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
     if (absl::IsNotFound(result.status())) {
       absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
-      if (absl::Status driven = saga.ok() ? CheckDriven(*saga) : saga.status(); !driven.ok()) result = driven;
+      if (absl::Status driven = saga.ok() ? kinds_.CheckDriven(saga->header) : saga.status(); !driven.ok())
+        result = driven;
     }
     if (!result.ok()) {
       (*shared)(result.status());
@@ -108,7 +97,7 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
   WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
                            check = std::move(check), answer]() mutable {
     absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
-    absl::Status allowed = saga.ok() ? CheckDriven(*saga) : saga.status();
+    absl::Status allowed = saga.ok() ? kinds_.CheckDriven(saga->header) : saga.status();
     if (allowed.ok()) allowed = check(*saga);
     if (!allowed.ok()) {
       answer->Give(allowed);

@@ -49,8 +49,9 @@ class SagaApi {
 
   void List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::SagaView>>)> done);
   void Get(const Uuid& saga_id, Done done);  // SAGA_NOT_FOUND
-  // Those that change something answer SAGA_NOT_DRIVEN_HERE for a saga of a kind or version that this process does not
-  // drive.
+
+  // These answer SAGA_NOT_DRIVEN_HERE for a saga of a kind or version that this process does not drive.
+
   // Tries the step the saga stands at, at once, and answers what has become of it. SAGA_NOT_FOUND, SAGA_FINISHED.
   void Retry(const Uuid& saga_id, SteadyTime deadline, Done done);
   // Ends a saga that needs attention. `reason` goes to its log. SAGA_NOT_FOUND, SAGA_NOT_STUCK.
@@ -62,7 +63,6 @@ class SagaApi {
  private:
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
   absl::StatusOr<Answer> Read(const Uuid& saga_id);
-  absl::Status CheckDriven(const storage::SagaView& saga) const;
   void Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
               std::function<absl::Status(const storage::SagaView&)> check, Done done);
   void AnswerRead(const Uuid& saga_id, const Pending& answer);

@@ -466,7 +466,8 @@ absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
 PostgresSagaJournal::PostgresSagaJournal(const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds,
                                          saga::Lease lease, const std::string& url, Pool& pool,
                                          SagaJournalOptions options)
-    : lease_(std::move(lease)),
+    : driven_(kinds),
+      lease_(std::move(lease)),
       owner_(lease_.Owner()),
       pool_(pool),
       renewals_(url, RenewalConnectionOptions(lease_.duration), {.size = 1}),
@@ -509,25 +510,11 @@ absl::Status PostgresSagaJournal::RecordDefinitions() {
   return absl::OkStatus();
 }
 
-absl::Status PostgresSagaJournal::CheckKnown(const Kind& kind, const saga::Header& header) {
-  std::string known;
-  for (const saga::Definition* definition : kind.versions) {
-    if (definition->version != header.version) {
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", definition->version);
-      continue;
-    }
-    const int steps = static_cast<int>(definition->steps.size());
-    if (header.step < steps) return absl::OkStatus();
-    return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
-  }
-  ErrorDetail detail;
-  detail.metadata = {{"saga_id", header.id.ToString()},
-                     {"kind", std::string(kind.tables.kind())},
-                     {"version", std::to_string(header.version)}};
-  return domain::ReasonError("SAGA_NOT_DRIVEN_HERE",
-                             fmt::format("this process drives version {} of {}, and {} is of version {}", known,
-                                         kind.tables.kind(), header.id.ToString(), header.version),
-                             std::move(detail));
+absl::Status PostgresSagaJournal::CheckKnown(const saga::Header& header) const {
+  if (absl::Status driven = driven_.CheckDriven(header); !driven.ok()) return driven;
+  const int steps = static_cast<int>(driven_.Find(header.kind, header.version)->steps.size());
+  if (header.step < steps) return absl::OkStatus();
+  return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
 }
 
 ArrayParam PostgresSagaJournal::Versions(const Kind& kind) {
@@ -659,7 +646,7 @@ absl::StatusOr<PostgresSagaJournal::Claims> PostgresSagaJournal::RunClaim(const 
   ArrayParam aside(kOidUuid);
   for (int at = 0; at < rows.size(); ++at) {
     absl::StatusOr<std::unique_ptr<saga::Record>> record = kind.tables.Decode(rows, at);
-    absl::Status known = record.ok() ? CheckKnown(kind, **record) : record.status();
+    absl::Status known = record.ok() ? CheckKnown(**record) : record.status();
     if (auto signal = said_of.find(rows.Id(at, 0)); known.ok() && signal != said_of.end()) {
       known = signal->second.status();
       if (known.ok()) (*record)->signal = *signal->second;
@@ -769,26 +756,29 @@ Param PostgresSagaJournal::LeaseMicros() const { return Param::Int8(absl::ToInt6
 
 // --- Reading.
 
-absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Kind& kind, const Uuid& id) {
+absl::StatusOr<Rows> PostgresSagaJournal::LoadRows(const Kind& kind, const Uuid& id) {
   ArrayParam ids(kOidUuid);
   ids.AddId(id);
-  auto rows = Run(kind.sql.load, {Param(ids)});
+  return Run(kind.sql.load, {Param(ids)});
+}
+
+absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Load(const Kind& kind, const Uuid& id) {
+  absl::StatusOr<Rows> rows = LoadRows(kind, id);
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return nullptr;
   return kind.tables.Decode(*rows, 0);
 }
 
 absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::LoadDriven(const Kind& kind, const Uuid& id) {
-  ArrayParam ids(kOidUuid);
-  ids.AddId(id);
-  auto rows = Run(kind.sql.load, {Param(ids)});
+  absl::StatusOr<Rows> rows = LoadRows(kind, id);
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return nullptr;
   RowReader row(*rows, 0);
   saga::Header header;
+  header.kind = kind.tables.kind();
   DecodeHeader(row, header);
   if (row.status().ok()) {
-    if (absl::Status known = CheckKnown(kind, header); !known.ok()) return known;
+    if (absl::Status known = CheckKnown(header); !known.ok()) return known;
   }
   return kind.tables.Decode(*rows, 0);
 }

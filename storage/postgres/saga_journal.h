@@ -124,7 +124,8 @@ class PostgresSagaJournal final : public saga::Journal {
   // Writes down the steps of each version, or finds them as they were written down before.
   absl::Status RecordDefinitions();
   // Whether this process drives that version, and it has such a step.
-  static absl::Status CheckKnown(const Kind& kind, const saga::Header& header);
+  absl::Status CheckKnown(const saga::Header& header) const;
+  absl::StatusOr<Rows> LoadRows(const Kind& kind, const Uuid& id);
   // Null: none of this kind. SAGA_NOT_DRIVEN_HERE before its payload is looked at.
   absl::StatusOr<std::unique_ptr<saga::Record>> LoadDriven(const Kind& kind, const Uuid& id);
   static ArrayParam Versions(const Kind& kind);  // those that this process drives
@@ -137,6 +138,7 @@ class PostgresSagaJournal final : public saga::Journal {
   absl::StatusOr<std::unique_ptr<saga::Record>> Load(const Kind& kind, const Uuid& id);
 
   std::vector<std::unique_ptr<Kind>> kinds_;
+  const saga::Kinds& driven_;
   const saga::Lease lease_;
   const std::string owner_;
   Pool& pool_;

@@ -57,6 +57,15 @@ class TripPgTest : public ::testing::Test {
     return rest.value_or(saga::State::kRunning);
   }
 
+  // A trip whose hotel will confirm later, under "h-1"; its id.
+  Uuid RunUntilTheHotelIsAwaited() {
+    hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
+    auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+    const Uuid id = trip->id;
+    EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+    return id;
+  }
+
   std::unique_ptr<saga::Record> NewOrder(const std::string& key) {
     auto record = std::make_unique<storage::OrderRecord>();
     record->id = ids_.Next();
@@ -110,10 +119,7 @@ TEST_F(TripPgTest, TakesTheNextCarWhenOneIsTaken) {
 }
 
 TEST_F(TripPgTest, WaitsForAHotelThatConfirmsLater) {
-  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
-  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
-  const Uuid id = trip->id;
-  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  const Uuid id = RunUntilTheHotelIsAwaited();
   EXPECT_EQ(sql().Value("SELECT waits_for FROM sagas WHERE lease_until IS NULL"), "book_hotel/do/h-1");
   EXPECT_EQ(*runner_->AddSignal(id, {"book_hotel", saga::Direction::kDo, "h-1", saga::Outcome::Succeeded("room 12")}),
             saga::SignalResult::kWoken);
@@ -144,10 +150,7 @@ TEST_F(TripPgTest, StandsInItsRowAsAPersonCanReadIt) {
 }
 
 TEST_F(TripPgTest, GoesOnWithAllThatWasAnsweredBeforeTheCrash) {
-  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
-  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
-  const Uuid id = trip->id;
-  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  const Uuid id = RunUntilTheHotelIsAwaited();
   sql().Exec("UPDATE sagas SET wakes_at = now()");
   auto claimed = journal_->ClaimExpired(false, 10);
   ASSERT_TRUE(claimed.ok() && claimed->size() == 1u) << claimed.status();
@@ -161,15 +164,13 @@ TEST_F(TripPgTest, GoesOnWithAllThatWasAnsweredBeforeTheCrash) {
 }
 
 TEST_F(TripPgTest, IsLeftAloneWhenItsPayloadCannotBeRead) {
-  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
-  EXPECT_EQ(Run("b-1"), saga::State::kRunning);
+  const Uuid id = RunUntilTheHotelIsAwaited();
   sql().Exec("UPDATE sagas SET wakes_at = now(), payload = payload - 'traveller'");
   auto claimed = journal_->ClaimExpired(false, 10);
   ASSERT_TRUE(claimed.ok()) << claimed.status();
   EXPECT_TRUE(claimed->empty());
   EXPECT_EQ(sql().Value("SELECT needs_attention FROM sagas"), "t");
-  const absl::Status asked =
-      journal_->Claim(*Uuid::Parse(sql().Value("SELECT saga_id FROM sagas")), saga::ClaimMode::kTakeOver).status();
+  const absl::Status asked = journal_->Claim(id, saga::ClaimMode::kTakeOver).status();
   EXPECT_THAT(std::string(asked.message()), ::testing::HasSubstr("payload traveller is no text"));
 }
 
@@ -243,10 +244,7 @@ TEST_F(TripPgTest, TouchesNothingOfAnotherKindInItsTable) {
 }
 
 TEST_F(TripPgTest, KeepsWhatANewerBuildHasAddedToThePayload) {
-  hotel_.WillAnswer(saga::Outcome::Later("h-1", clock_.Now() + absl::Hours(1)));
-  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
-  const Uuid id = trip->id;
-  EXPECT_EQ(Run(std::move(trip)), saga::State::kRunning);
+  const Uuid id = RunUntilTheHotelIsAwaited();
   sql().Exec("UPDATE sagas SET payload = payload || '{\"insurance\": \"I-1\"}'");
   ASSERT_TRUE(
       runner_->AddSignal(id, {"book_hotel", saga::Direction::kDo, "h-1", saga::Outcome::Succeeded("room")}).ok());

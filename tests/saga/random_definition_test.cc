@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
+#include "tests/saga/processes.h"
 #include "tests/support/long_forms.h"
 
 namespace waybill::saga::random_definition {
@@ -47,19 +49,19 @@ struct Shape {
 
 class World {
  public:
-  explicit World(uint64_t seed) : random_(seed) {
+  explicit World(uint64_t seed) : chance_(seed) {
     DefinitionBuilder<Plan> builder;
-    const size_t steps = 1 + Pick(Plan::kStepsMax);
+    const size_t steps = 1 + chance_.Pick(Plan::kStepsMax);
     for (size_t step = 0; step < steps; ++step) {
       Shape shape;
-      shape.journaled = OneIn(3);
-      shape.undoes = !OneIn(4);
-      shape.closes = !shape.journaled && OneIn(3);
+      shape.journaled = chance_.OneIn(3);
+      shape.undoes = !chance_.OneIn(4);
+      shape.closes = !shape.journaled && chance_.OneIn(3);
       shapes_.push_back(shape);
       builder.Step(fmt::format("step_{}", step))
           .Does(shape.journaled ? Booking(step, true) : Calling(step, Direction::kDo))
-          .Retried({.attempts_max = 1 + static_cast<int>(Pick(4)),
-                    .retry_for = absl::Seconds(static_cast<int64_t>(Pick(4))),
+          .Retried({.attempts_max = 1 + static_cast<int>(chance_.Pick(4)),
+                    .retry_for = absl::Seconds(static_cast<int64_t>(chance_.Pick(4))),
                     .attention_after = 3,
                     .undo_backoff_max = absl::Seconds(5)});
       if (shape.undoes) builder.UndoneBy(shape.journaled ? Booking(step, false) : Calling(step, Direction::kUndo));
@@ -74,22 +76,23 @@ class World {
         }
         return false;
       }();
-      if (claims && OneIn(6)) return false;  // lost to another saga
+      if (claims && chance_.OneIn(6)) return false;  // lost to another saga
       for (size_t step = 0; step < shapes_.size(); ++step) {
         if (plan.effects.changed[step]) booked_[record.id][step] = plan.booked[step];
       }
       return true;
     };
-    for (size_t at = 0; at < 2; ++at) StartProcess(at);
+    processes_.emplace(book_, kinds_, time_, time_, chance_, 2);
   }
 
   void Run() {
     for (int i = 0; i < 12; ++i) At(0, 10'000, [this] { StartSaga(); });
-    for (int i = 0; i < 5; ++i) At(0, 15'000, [this] { Crash(Pick(processes_.size())); });
+    for (int i = 0; i < 5; ++i) At(0, 15'000, [this] { Crash(); });
     for (int i = 0; i < 3; ++i) At(0, 15'000, [this] { Tell(Directive::Kind::kCancel); });
     for (int i = 0; i < 4; ++i) At(3'000, 20'000, [this] { Tell(Directive::Kind::kClose); });
-    Housekeep();
-    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || Unfinished()); ++events) {
+    processes_->Housekeep();
+    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || processes_->Unfinished());
+         ++events) {
       if (!time_.RunNext()) break;
     }
   }
@@ -122,20 +125,6 @@ class World {
   }
 
  private:
-  struct Process {
-    Process(World& world, size_t at, int life)
-        : journal(world.book_, world.time_, {fmt::format("p{}", at), std::to_string(life), absl::Seconds(3)}),
-          runner(world.kinds_, journal, world.time_, world.time_, world.random_, observer,
-                 {.lease = absl::Seconds(3)}) {
-      journal.set_in_gap(
-          [&world](Gap) { return world.OneIn(20) ? absl::UnavailableError("the answer is lost") : absl::OkStatus(); });
-      journal.set_defer([&world](auto task) { world.At(0, 30, std::move(task)); });
-    }
-    testing::MemoryJournal journal;
-    Observer observer;
-    Runner runner;
-  };
-
   std::string Judge(const Uuid& id, State state, size_t step) {
     const Shape& shape = shapes_[step];
     const Kept& kept = kept_[id][step];
@@ -150,67 +139,37 @@ class World {
     return "";
   }
 
-  size_t Pick(size_t count) { return random_.Next() % count; }
-  bool OneIn(uint64_t n) { return random_.Next() % n == 0; }
-  absl::Duration Milliseconds(int64_t from, int64_t to) {
-    return absl::Milliseconds(from + static_cast<int64_t>(random_.Next() % static_cast<uint64_t>(to - from + 1)));
-  }
   template <typename Task>
   void At(int64_t from, int64_t to, Task task) {
-    time_.At(time_.Steady() + Milliseconds(from, to), std::move(task));
+    time_.At(time_.Steady() + chance_.Milliseconds(from, to), std::move(task));
   }
   void Say(std::string_view line) {
     story_ += fmt::format("{} {}\n", absl::ToInt64Milliseconds(time_.Steady() - start_), line);
   }
 
-  void StartProcess(size_t at) {
-    if (processes_.size() <= at) processes_.resize(at + 1);
-    processes_[at] = std::make_unique<Process>(*this, at, ++lives_);
-  }
-  // What it had sent still arrives; it writes nothing more.
-  void Crash(size_t at) {
-    Say(fmt::format("crash {}", at));
-    processes_[at]->journal.set_error(absl::UnavailableError("crashed"));
-    corpses_.push_back(std::move(processes_[at]));
-    StartProcess(at);
-    (void)processes_[at]->runner.RecoverExpired(true, 100);
-  }
+  void Crash() { Say(fmt::format("crash {}", processes_->CrashAny())); }
   void StartSaga() {
     auto record = std::make_unique<RecordOf<Plan>>();
     record->id = ids_.Next();
     record->created_at = time_.Now();
     started_.push_back(record->id);
     Say("start " + record->id.ToString());
-    processes_[Pick(processes_.size())]->runner.Start(
+    processes_->Any().Start(
         std::move(record), [](auto) {}, [](auto) {});
   }
   void Tell(Directive::Kind kind) {
     if (started_.empty()) return;
-    const Uuid& id = started_[Pick(started_.size())];
+    const Uuid& id = started_[chance_.Pick(started_.size())];
     Say(fmt::format("{} {}", kind == Directive::Kind::kCancel ? "cancel" : "close", id.ToString()));
-    processes_[Pick(processes_.size())]->runner.Direct(id, {kind, ""}, nullptr, [](auto) {});
+    processes_->Any().Direct(id, {kind, ""}, nullptr, [](auto) {});
   }
-  void Housekeep() {
-    for (auto& process : processes_) {
-      (void)process->runner.RecoverExpired(false, 100);
-      (void)process->runner.RenewLeases();
-    }
-    At(500, 500, [this] { Housekeep(); });
-  }
-  bool Unfinished() const {
-    for (const auto& [id, row] : book_.rows) {
-      if (IsUnfinished(row.record->state)) return true;
-    }
-    return false;
-  }
-
   Action<Plan> Booking(size_t step, bool done) {
     Action<Plan> action;
     action.journaled = true;
     action.claim_lost = [step](Plan& plan) { plan.booked[step] = false; };
     action.call = [this, step, done](const Attempt&, Plan& plan, OutcomeCallback answer) {
-      if (done && OneIn(8)) return answer(Outcome::Rejected("NONE_LEFT"));
-      if (done && OneIn(8)) return answer(Outcome::Unknown("BUSY"));
+      if (done && chance_.OneIn(8)) return answer(Outcome::Rejected("NONE_LEFT"));
+      if (done && chance_.OneIn(8)) return answer(Outcome::Unknown("BUSY"));
       plan.booked[step] = done;
       plan.effects.changed[step] = true;
       answer(Outcome::Succeeded());
@@ -227,29 +186,29 @@ class World {
   void Call(const Attempt& attempt, size_t step, Direction direction, OutcomeCallback done) {
     const Uuid id = attempt.saga_id;
     Say(fmt::format("{} {} {}", Name(direction), step, id.ToString()));
-    const uint64_t refusal = random_.Next();
-    if (direction == Direction::kDo && kept_[id][step].under_way > 0 && OneIn(3)) {
+    const uint64_t refusal = chance_.random.Next();
+    if (direction == Direction::kDo && kept_[id][step].under_way > 0 && chance_.OneIn(3)) {
       return done(Outcome::Rejected("IN_PROGRESS"));  // which says nothing about the call that is
     }
     auto execute = [this, id, step, direction, refusal] { return Execute(id, step, direction, refusal); };
-    const absl::Duration there = OneIn(6) ? Milliseconds(1'000, 9'000) : Milliseconds(1, 50);
+    const absl::Duration there = chance_.OneIn(6) ? chance_.Milliseconds(1'000, 9'000) : chance_.Milliseconds(1, 50);
     auto will_execute = [&] { kept_[id][step].under_way += direction == Direction::kDo; };
-    if (OneIn(5)) {  // later
+    if (chance_.OneIn(5)) {  // later
       will_execute();
-      Signal signal{fmt::format("step_{}", step), direction, fmt::format("t{}", Pick(2)), {}};
+      Signal signal{fmt::format("step_{}", step), direction, fmt::format("t{}", chance_.Pick(2)), {}};
       At(0, 6'000, [this, id, signal, execute]() mutable {
         signal.outcome = execute();
         SaySignal(id, signal);
-        if (OneIn(3)) At(0, 3'000, [this, id, signal] { SaySignal(id, signal); });
+        if (chance_.OneIn(3)) At(0, 3'000, [this, id, signal] { SaySignal(id, signal); });
       });
-      const absl::Time until = time_.Now() + Milliseconds(500, 6'000);
-      time_.At(time_.Steady() + Milliseconds(1, 50),
+      const absl::Time until = time_.Now() + chance_.Milliseconds(500, 6'000);
+      time_.At(time_.Steady() + chance_.Milliseconds(1, 50),
                [signal, until, done = std::move(done)]() mutable { done(Outcome::Later(signal.token, until)); });
       return;
     }
-    if (OneIn(6) || time_.Steady() + there >= attempt.deadline) {
+    if (chance_.OneIn(6) || time_.Steady() + there >= attempt.deadline) {
       time_.At(attempt.deadline, [done = std::move(done)]() mutable { done(Outcome::Unknown("LOST")); });
-      if (OneIn(2)) {
+      if (chance_.OneIn(2)) {
         will_execute();
         time_.At(time_.Steady() + there, [execute] { execute(); });
       }
@@ -259,8 +218,8 @@ class World {
     time_.At(time_.Steady() + there, [execute, done = std::move(done)]() mutable { done(execute()); });
   }
   void SaySignal(const Uuid& id, const Signal& signal) {
-    if (OneIn(4)) return;
-    (void)processes_[Pick(processes_.size())]->runner.AddSignal(id, signal);
+    if (chance_.OneIn(4)) return;
+    (void)processes_->Any().AddSignal(id, signal);
   }
 
   Outcome Execute(const Uuid& id, size_t step, Direction direction, uint64_t refusal) {
@@ -301,17 +260,16 @@ class World {
 
   waybill::testing::ManualTime time_;
   const SteadyTime start_ = time_.Steady();
-  SeededRandom random_;
-  IdGenerator ids_{time_, random_};
+  testing::Chance chance_;
+  IdGenerator ids_{time_, chance_.random};
   testing::MemoryBook book_;
   std::vector<Shape> shapes_;
   std::map<Uuid, std::array<Kept, Plan::kStepsMax>> kept_;
   std::map<Uuid, std::array<bool, Plan::kStepsMax>> booked_;
   Kinds kinds_{{}};
-  int lives_ = 0;
   std::vector<Uuid> started_;
   std::string story_, wrong_;
-  std::vector<std::unique_ptr<Process>> processes_, corpses_;
+  std::optional<testing::Processes> processes_;
 };
 
 TEST(RandomDefinition, EndsDoneOrUndoneWhateverHappens) {

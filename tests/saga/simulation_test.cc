@@ -3,6 +3,7 @@
 // drivers must add up; and the same seed must tell the same story.
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
+#include "tests/saga/processes.h"
 #include "tests/support/long_forms.h"
 
 namespace waybill::saga {
@@ -59,7 +61,7 @@ struct Gateway {
 
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : random_(seed), wall_hand_(seed) {
+  explicit Simulation(uint64_t seed, bool somebody_sets_the_wall_clock = false) : chance_(seed), wall_hand_(seed) {
     if (somebody_sets_the_wall_clock) SetWall();
     testing::MemoryKind& kind = book_.kinds[std::string(Job::kKind)];
     kind.apply_effects = [this](const Record& record) { return Book(As<Job>(record)); };
@@ -80,24 +82,24 @@ class Simulation {
                         .UndoneBy(Call(&Simulation::Release, true))
                         .Retried(retry)
                         .Done()});
-    for (size_t i = 0; i < 3; ++i) StartProcess(i);
+    processes_.emplace(book_, kinds_, time_, store_clock_, chance_, 3);
   }
 
   void Run() {
     for (int i = 0; i < 40; ++i) {
-      time_.At(time_.Steady() + Milliseconds(0, 20'000), [this] { StartSaga(); });
+      time_.At(time_.Steady() + chance_.Milliseconds(0, 20'000), [this] { StartSaga(); });
     }
     for (int i = 0; i < 6; ++i) {
-      time_.At(time_.Steady() + Milliseconds(0, 25'000), [this] { Crash(Pick(processes_.size())); });
+      time_.At(time_.Steady() + chance_.Milliseconds(0, 25'000), [this] { Crash(); });
     }
     for (int i = 0; i < 8; ++i) {
-      time_.At(time_.Steady() + Milliseconds(0, 25'000), [this] { Cancel(); });
+      time_.At(time_.Steady() + chance_.Milliseconds(0, 25'000), [this] { Cancel(); });
     }
     for (int i = 0; i < 8; ++i) {
-      time_.At(time_.Steady() + Milliseconds(5'000, 25'000), [this] { Close(); });
+      time_.At(time_.Steady() + chance_.Milliseconds(5'000, 25'000), [this] { Close(); });
     }
-    Housekeep();
-    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || Unfinished() > 0);
+    processes_->Housekeep();
+    for (int events = 0; events < 200'000 && (time_.Steady() < start_ + absl::Minutes(1) || processes_->Unfinished());
          ++events) {
       if (!time_.RunNext()) break;
     }
@@ -142,19 +144,6 @@ class Simulation {
   size_t sagas() const { return book_.rows.size(); }
 
  private:
-  struct Process {
-    Process(Simulation& s, size_t index, int life)
-        : journal(s.book_, s.store_clock_, {fmt::format("p{}", index), std::to_string(life), absl::Seconds(3)}),
-          runner(s.kinds_, journal, s.time_, s.time_, s.random_, observer, {.lease = absl::Seconds(3)}) {
-      journal.set_in_gap(
-          [&s](Gap) { return s.Pick(20) == 0 ? absl::UnavailableError("the answer is lost") : absl::OkStatus(); });
-      journal.set_defer([&s](auto task) { s.time_.At(s.time_.Steady() + s.Milliseconds(0, 30), std::move(task)); });
-    }
-    testing::MemoryJournal journal;
-    Observer observer;
-    Runner runner;
-  };
-
   using Method = void (Simulation::*)(const Attempt&, Job&, OutcomeCallback&);
   Action<Job> Call(Method method, bool journaled = false) {
     return {
@@ -162,28 +151,11 @@ class Simulation {
         journaled};
   }
 
-  absl::Duration Milliseconds(int64_t from, int64_t to) {
-    return absl::Milliseconds(from + static_cast<int64_t>(random_.Next() % static_cast<uint64_t>(to - from + 1)));
-  }
-  size_t Pick(size_t count) { return random_.Next() % count; }
-  bool OneIn(uint64_t n) { return random_.Next() % n == 0; }
   void Tell(std::string_view line) {
     story_ += fmt::format("{} {}\n", absl::ToInt64Milliseconds(time_.Steady() - start_), line);
   }
 
-  void StartProcess(size_t index) {
-    if (processes_.size() <= index) processes_.resize(index + 1);
-    processes_[index] = std::make_unique<Process>(*this, index, ++lives_);
-  }
-
-  // The old process stays as a corpse: calls it had sent still reach the gateway, but it can write nothing more.
-  void Crash(size_t index) {
-    Tell(fmt::format("crash {}", index));
-    processes_[index]->journal.set_error(absl::UnavailableError("crashed"));
-    corpses_.push_back(std::move(processes_[index]));
-    StartProcess(index);
-    (void)processes_[index]->runner.RecoverExpired(true, 100);
-  }
+  void Crash() { Tell(fmt::format("crash {}", processes_->CrashAny())); }
 
   void StartSaga() {
     auto record = std::make_unique<RecordOf<Job>>();
@@ -191,30 +163,22 @@ class Simulation {
     record->created_at = time_.Now();
     started_.push_back(record->id);
     Tell("start " + record->id.ToString());
-    processes_[Pick(processes_.size())]->runner.Start(
+    processes_->Any().Start(
         std::move(record), [](auto) {}, [](auto) {});
   }
 
   void Cancel() {
     if (started_.empty()) return;
-    const Uuid& id = started_[Pick(started_.size())];
+    const Uuid& id = started_[chance_.Pick(started_.size())];
     Tell("cancel " + id.ToString());
-    processes_[Pick(processes_.size())]->runner.Direct(id, {Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
+    processes_->Any().Direct(id, {Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
   }
 
   void Close() {
     if (started_.empty()) return;
-    const Uuid& id = started_[Pick(started_.size())];
+    const Uuid& id = started_[chance_.Pick(started_.size())];
     Tell("close " + id.ToString());
-    processes_[Pick(processes_.size())]->runner.Direct(id, {Directive::Kind::kClose, ""}, nullptr, [](auto) {});
-  }
-
-  void Housekeep() {
-    for (auto& process : processes_) {
-      (void)process->runner.RecoverExpired(false, 100);
-      (void)process->runner.RenewLeases();
-    }
-    time_.At(time_.Steady() + absl::Milliseconds(500), [this] { Housekeep(); });
+    processes_->Any().Direct(id, {Directive::Kind::kClose, ""}, nullptr, [](auto) {});
   }
 
   void SetWall() {
@@ -223,20 +187,14 @@ class Simulation {
     time_.At(time_.Steady() + absl::Seconds(1), [this] { SetWall(); });
   }
 
-  size_t Unfinished() const {
-    size_t count = 0;
-    for (const auto& [id, row] : book_.rows) count += IsUnfinished(row.record->state);
-    return count;
-  }
-
   // Executes now or late, and answers in time, late or never.
   void Remote(const Attempt& attempt, std::function<Outcome()> execute, OutcomeCallback done) {
     Tell("call " + attempt.Key());
-    absl::Duration there = OneIn(6) ? Milliseconds(2'000, 9'000) : Milliseconds(1, 50);
-    bool lost = OneIn(6);
+    absl::Duration there = chance_.OneIn(6) ? chance_.Milliseconds(2'000, 9'000) : chance_.Milliseconds(1, 50);
+    bool lost = chance_.OneIn(6);
     if (lost) {
       time_.At(attempt.deadline, [done = std::move(done)]() mutable { done(Outcome::Unknown("LOST")); });
-      if (OneIn(2)) time_.At(time_.Steady() + there, [execute] { execute(); });
+      if (chance_.OneIn(2)) time_.At(time_.Steady() + there, [execute] { execute(); });
       return;
     }
     if (time_.Steady() + there >= attempt.deadline) {
@@ -252,29 +210,30 @@ class Simulation {
   void RemoteLater(const Attempt& attempt, Direction direction, std::function<Outcome()> execute,
                    OutcomeCallback done) {
     Tell("later " + attempt.Key());
-    time_.At(time_.Steady() + Milliseconds(0, 8'000),
+    time_.At(time_.Steady() + chance_.Milliseconds(0, 8'000),
              [this, id = attempt.saga_id, step = std::string(attempt.step), direction, execute = std::move(execute)] {
                const Signal signal{step, direction, "pi_1", execute()};  // as gateways do: one name both ways
                Say(id, signal);
-               if (OneIn(3)) time_.At(time_.Steady() + Milliseconds(0, 4'000), [this, id, signal] { Say(id, signal); });
+               if (chance_.OneIn(3))
+                 time_.At(time_.Steady() + chance_.Milliseconds(0, 4'000), [this, id, signal] { Say(id, signal); });
              });
-    const absl::Time until = store_clock_.Now() + Milliseconds(500, 6'000);
+    const absl::Time until = store_clock_.Now() + chance_.Milliseconds(500, 6'000);
     Remote(
         attempt, [until] { return Outcome::Later("pi_1", until); }, std::move(done));
   }
   void Say(const Uuid& id, const Signal& signal) {
-    if (OneIn(4)) return;
-    auto result = processes_[Pick(processes_.size())]->runner.AddSignal(id, signal);
+    if (chance_.OneIn(4)) return;
+    auto result = processes_->Any().AddSignal(id, signal);
     Tell(fmt::format("signal {} {} {}", id.ToString(), WaitName(signal.step, signal.direction, signal.token),
                      result.ok() ? Name(*result) : "lost"));
   }
 
   void Charge(const Attempt& attempt, Job&, OutcomeCallback& done) {
-    bool decline = OneIn(8);
+    bool decline = chance_.OneIn(8);
     Gateway::Account& account = gateway_.accounts[attempt.Key()];
-    if (account.under_way > 0 && OneIn(3)) {
+    if (account.under_way > 0 && chance_.OneIn(3)) {
       Tell("refuse a repetition " + attempt.Key());
-      time_.At(time_.Steady() + Milliseconds(1, 50),
+      time_.At(time_.Steady() + chance_.Milliseconds(1, 50),
                [done = std::move(done)]() mutable { done(Outcome::Rejected("IN_PROGRESS")); });
       return;
     }
@@ -283,7 +242,7 @@ class Simulation {
       --account.under_way;
       return gateway_.Charge(key, decline) ? Outcome::Succeeded() : Outcome::Rejected("DECLINED");
     };
-    if (OneIn(4)) {
+    if (chance_.OneIn(4)) {
       RemoteLater(attempt, Direction::kDo, std::move(execute), std::move(done));
     } else {
       Remote(attempt, std::move(execute), std::move(done));
@@ -294,7 +253,7 @@ class Simulation {
       gateway_.Refund(key);
       return Outcome::Succeeded();
     };
-    if (OneIn(4)) {
+    if (chance_.OneIn(4)) {
       RemoteLater(attempt, Direction::kUndo, std::move(execute), std::move(done));
     } else {
       Remote(attempt, std::move(execute), std::move(done));
@@ -310,11 +269,11 @@ class Simulation {
         std::move(done));
   }
   void Assign(const Attempt&, Job& job, OutcomeCallback& done) {
-    if (OneIn(6)) {
+    if (chance_.OneIn(6)) {
       done(Outcome::Rejected("NO_DRIVER"));
       return;
     }
-    job.driver = fmt::format("driver-{}", Pick(60));
+    job.driver = fmt::format("driver-{}", chance_.Pick(60));
     job.effects.claim = true;
     done(Outcome::Succeeded());
   }
@@ -338,17 +297,17 @@ class Simulation {
   waybill::testing::ManualTime time_;
   const SteadyTime start_ = time_.Steady();
   waybill::testing::DistantClock store_clock_{time_};
-  SeededRandom random_, wall_hand_;
-  IdGenerator ids_{store_clock_, random_};
+  testing::Chance chance_;
+  SeededRandom wall_hand_;
+  IdGenerator ids_{store_clock_, chance_.random};
   testing::MemoryBook book_;
   Gateway gateway_;
   std::map<std::string, std::string> drivers_;  // job -> driver
   std::set<std::string> told_;                  // keys of charges that are for good
   Kinds kinds_{{}};
-  int lives_ = 0;
   std::vector<Uuid> started_;
   std::string story_;
-  std::vector<std::unique_ptr<Process>> processes_, corpses_;
+  std::optional<testing::Processes> processes_;
 };
 
 int Seeds() { return ::waybill::testing::LongForms() ? 5'000 : 150; }

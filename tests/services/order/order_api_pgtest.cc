@@ -72,6 +72,7 @@ class PostgresReplica {
   };
 
   PostgresReplica(PostgresWorld& world, const std::string& name) : world_(world) {
+    order_metrics_.AddSteps(kinds_);
     storage::SagaJournalOptions options;
     options.in_gap = [&world](saga::Gap gap) {
       if (gap == saga::Gap::kAfterClaim) world.claims.Come();
@@ -136,7 +137,7 @@ class PostgresReplica {
   WorkerPool workers_{2, 100}, list_workers_{1, 100};
   Logger log_{LogFormat::kText, LogLevel::kOff, world_.clock};
   Metrics metrics_;
-  OrderMetrics order_metrics_{metrics_, {std::string(kChargePayment), std::string(kAssignDriver)}};
+  OrderMetrics order_metrics_{metrics_};
   OrderWatches watches_{store_, workers_, scheduler_, world_.clock, WatchOptions{}};
   OrderObserver observer_{order_metrics_, world_.dispatch, watches_, log_};
   saga::Kinds kinds_{{PlaceOrder(world_.gateway, world_.dispatch, world_.clock)}};

@@ -66,6 +66,7 @@ class Replica {
         dispatch_(dispatch_to_use ? std::move(dispatch_to_use)
                                   : std::make_unique<NearestDriverDispatch>(shared.fleet, store, workers, shared.time,
                                                                             random, NearestDriverOptions{})) {
+    order_metrics.AddSteps(kinds);
     store.RecordDefinitions(kinds);
     journal.set_kinds(&kinds);
   }
@@ -197,7 +198,7 @@ class Replica {
 
  public:
   Dispatch& dispatch = *dispatch_;
-  OrderMetrics order_metrics{metrics, {std::string(kChargePayment), std::string(kAssignDriver)}};
+  OrderMetrics order_metrics{metrics};
   OrderWatches watches{store, workers, world.time, world.time, WatchOptions{}};
   OrderObserver observer{order_metrics, dispatch, watches, log};
   saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};

@@ -36,12 +36,8 @@ size_t EndOfJson(std::string_view text, size_t from) {
 }
 
 MendedJson MendJson(std::string_view begun) {
-  std::string open, open_at_whole;
+  std::string open;  // what would close what is open at `whole`, the innermost last
   size_t whole = 0;
-  auto is_whole_at = [&](size_t at) {
-    whole = at;
-    open_at_whole = open;
-  };
   for (size_t at = 0; at < begun.size();) {
     char c = begun[at];
     if (c == '"') {
@@ -49,20 +45,20 @@ MendedJson MendJson(std::string_view begun) {
       if (at == std::string_view::npos) break;
       continue;
     }
-    if (c == ',') is_whole_at(at);
+    if (c == ',') whole = at;
     if (c == '{' || c == '[') {
       open += c == '{' ? '}' : ']';
-      is_whole_at(at + 1);
+      whole = at + 1;
     }
     if (c == '}' || c == ']') {
       if (open.empty() || open.back() != c) break;
       open.pop_back();
-      is_whole_at(at + 1);
+      whole = at + 1;
     }
     ++at;
   }
-  MendedJson mended{std::string(begun.substr(0, whole)), open_at_whole.size()};
-  mended.text.append(open_at_whole.rbegin(), open_at_whole.rend());
+  MendedJson mended{std::string(begun.substr(0, whole)), open.size()};
+  mended.text.append(open.rbegin(), open.rend());
   return mended;
 }
 

@@ -36,14 +36,15 @@ absl::StatusOr<std::vector<NearbyDriver>> FakeFleet::NearestNow(const NearestQue
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   if (absl::Status wrong = CheckQuery(query); !wrong.ok()) return wrong;
-  std::vector<NearbyDriver> found;
+  std::vector<std::pair<double, const std::string*>> near;
   for (const auto& [driver_id, entry] : drivers_) {
-    double distance_m = domain::DistanceM(query.point, entry.position.point);
-    if (Fresh(entry) && distance_m <= query.radius_m) found.push_back({driver_id, distance_m});
+    const double distance_m = domain::DistanceM(query.point, entry.position.point);
+    if (Fresh(entry) && distance_m <= query.radius_m) near.emplace_back(distance_m, &driver_id);
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.distance_m < b.distance_m; });
-  if (found.size() > static_cast<size_t>(query.limit)) found.resize(static_cast<size_t>(query.limit));
+  std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (near.size() > static_cast<size_t>(query.limit)) near.resize(static_cast<size_t>(query.limit));
+  std::vector<NearbyDriver> found;
+  for (const auto& [distance_m, driver_id] : near) found.push_back({*driver_id, distance_m});
   return found;
 }
 

@@ -161,7 +161,7 @@ class Handover {
   bool closed_ = false;          // guarded by mutex_
 };
 
-absl::StatusOr<std::unique_ptr<Connection>> OpenPrepared(const std::string& url) {
+absl::StatusOr<std::unique_ptr<Connection>> OpenPreparedLocations(const std::string& url) {
   storage::ConnectionOptions options;
   options.application_name = "waybill-bench ceiling";
   options.settings = {{"work_mem", "32MB"}, {"jit", "off"}};
@@ -189,7 +189,7 @@ absl::StatusOr<LocationCeilingResult> MeasureLocationCeiling(const LocationCeili
 
   std::vector<std::unique_ptr<Connection>> connections;
   for (int i = 0; i < options.connections; ++i) {
-    absl::StatusOr<std::unique_ptr<Connection>> connection = OpenPrepared(options.database_url);
+    absl::StatusOr<std::unique_ptr<Connection>> connection = OpenPreparedLocations(options.database_url);
     if (!connection.ok()) return connection.status();
     connections.push_back(*std::move(connection));
   }

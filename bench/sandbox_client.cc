@@ -9,7 +9,7 @@
 namespace waybill::bench {
 namespace {
 
-namespace v1 = ::waybill::sandbox::v1;
+namespace sandbox_v1 = ::waybill::sandbox::v1;
 
 constexpr std::chrono::seconds kCallTimeout{60};  // the books of a long run are long
 
@@ -20,14 +20,14 @@ absl::Status ToStatus(const grpc::Status& status) {
 }  // namespace
 
 struct SandboxClient::Stub {
-  std::unique_ptr<v1::SandboxAdmin::Stub> admin;
+  std::unique_ptr<sandbox_v1::SandboxAdmin::Stub> admin;
 };
 
 SandboxClient::SandboxClient(const std::string& target) : stub_(std::make_unique<Stub>()) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // no limit
-  stub_->admin =
-      v1::SandboxAdmin::NewStub(grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
+  stub_->admin = sandbox_v1::SandboxAdmin::NewStub(
+      grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
 }
 
 SandboxClient::~SandboxClient() = default;
@@ -35,21 +35,21 @@ SandboxClient::~SandboxClient() = default;
 absl::Status SandboxClient::LoseCharges(bool lose) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
-  v1::SetBehaviourRequest request;
-  request.set_target(v1::GATEWAY);
+  sandbox_v1::SetBehaviourRequest request;
+  request.set_target(sandbox_v1::GATEWAY);
   request.mutable_behaviour()->set_lost_before_rate(lose ? 1 : 0);
-  v1::Behaviours behaviours;
+  sandbox_v1::Behaviours behaviours;
   return ToStatus(stub_->admin->SetBehaviour(&context, request, &behaviours));
 }
 
 absl::StatusOr<std::vector<GatewayEntry>> SandboxClient::Books() {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
-  v1::Books books;
-  const grpc::Status status = stub_->admin->GetBooks(&context, v1::GetBooksRequest(), &books);
+  sandbox_v1::Books books;
+  const grpc::Status status = stub_->admin->GetBooks(&context, sandbox_v1::GetBooksRequest(), &books);
   if (!status.ok()) return ToStatus(status);
   std::vector<GatewayEntry> entries;
-  for (const v1::Books::Entry& entry : books.entries()) {
+  for (const sandbox_v1::Books::Entry& entry : books.entries()) {
     const std::string& key = entry.idempotency_key();  // "<order_id>/charge_payment"
     if (entry.charges() == 0 && entry.refunds() == 0) continue;
     entries.push_back({key.substr(0, key.find('/')), entry.charged_minor(), entry.refunded_minor(), entry.charges(),

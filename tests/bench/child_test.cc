@@ -12,11 +12,11 @@ namespace waybill::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class ChildTest : public testing::Test {
+class ChildTest : public ::testing::Test {
  protected:
-  ChildTest() : folder_(fs::path(testing::TempDir()) / fmt::format("child-{}", getpid())) {
+  ChildTest() : folder_(fs::path(::testing::TempDir()) / fmt::format("child-{}", getpid())) {
     fs::create_directories(folder_);
   }
   ~ChildTest() override { fs::remove_all(folder_); }

@@ -15,9 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class ProcessStatsTest : public testing::Test {
+class ProcessStatsTest : public ::testing::Test {
  protected:
-  ProcessStatsTest() : proc_(fs::path(testing::TempDir()) / fmt::format("proc-{}", getpid())) {
+  ProcessStatsTest() : proc_(fs::path(::testing::TempDir()) / fmt::format("proc-{}", getpid())) {
     fs::create_directories(proc_);
   }
   ~ProcessStatsTest() override { fs::remove_all(proc_); }

@@ -8,8 +8,8 @@
 namespace waybill::bench {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 using Bound = Target::Bound;
 
 Report Example() {

@@ -35,9 +35,9 @@ SagaView ToView(const ops_v1::Saga& saga) {
   view.created = ToTime(saga.create_time());
   view.updated = ToTime(saga.update_time());
   view.traceparent = saga.traceparent();
-  if (saga.has_wait()) {
-    view.wait = {saga.wait().step(), absl::AsciiStrToLower(ops_v1::SagaAction_Name(saga.wait().action())),
-                 saga.wait().token(), ToTime(saga.wait().until())};
+  for (const ops_v1::SagaWait& wait : saga.waits()) {
+    view.waits.push_back({wait.step(), absl::AsciiStrToLower(ops_v1::SagaAction_Name(wait.action())), wait.token(),
+                          ToTime(wait.until())});
   }
   for (const ops_v1::SagaLogEntry& entry : saga.log()) {
     view.log.push_back({entry.sequence(), entry.step(), entry.attempt(), entry.outcome(), entry.detail(),

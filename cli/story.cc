@@ -210,9 +210,10 @@ std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& ter
                   "{} holds it until {} ({})", saga.owner.empty() ? "nobody" : saga.owner, ShowTime(*saga.lease_until),
                   *saga.lease_until > now ? Ago(*saga.lease_until, now) : "expired " + Ago(*saga.lease_until, now)));
   }
-  if (saga.wait) {
-    facts.Add("waits for", fmt::format("a signal of its {} with the token {}, until {} ({})", saga.wait->action,
-                                       saga.wait->token, ShowTime(saga.wait->until), Ago(saga.wait->until, now)));
+  for (const WaitView& wait : saga.waits) {
+    const std::string of = saga.waits.size() > 1 ? fmt::format("{}'s", wait.step) : "its";
+    facts.Add("waits for", fmt::format("a signal of {} {} with the token {}, until {} ({})", of, wait.action,
+                                       wait.token, ShowTime(wait.until), Ago(wait.until, now)));
   }
   facts.Add("epoch", std::to_string(saga.epoch));
   facts.Add("created", fmt::format("{} ({})", ShowTime(saga.created), Ago(saga.created, now)));
@@ -223,13 +224,11 @@ std::string RenderSaga(const SagaView& saga, absl::Time now, const Terminal& ter
   std::string out = Title("saga", saga.id, saga.state, terminal) + facts.Render(terminal);
   if (!saga.log.empty()) out += "\n" + RenderLog(saga.log, terminal);
   const std::string id = Printable(saga.id);
-  if (saga.wait) {
+  if (!saga.waits.empty()) out += "\nNobody drives it meanwhile. To say by hand what became of it:\n";
+  for (const WaitView& wait : saga.waits) {
     out += fmt::format(
-        "\nNobody drives it meanwhile. To say by hand what became of it:\n"
-        "waybill saga signal {} --step {}{} --token={} --outcome OUTCOME\n",
-        id, Printable(ShellWord(saga.wait->step)),
-        saga.wait->action == "do" ? "" : " --action " + Printable(ShellWord(saga.wait->action)),
-        Printable(ShellWord(saga.wait->token)));
+        "waybill saga signal {} --step {}{} --token={} --outcome OUTCOME\n", id, Printable(ShellWord(wait.step)),
+        wait.action == "do" ? "" : " --action " + Printable(ShellWord(wait.action)), Printable(ShellWord(wait.token)));
   }
   if (saga.needs_attention) {
     out += fmt::format("\nIt is still being retried. To try now: waybill saga retry {}\n", id);
@@ -253,7 +252,7 @@ std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, cons
     table.Add({saga.id, saga.kind, Cell(saga.state, StyleOf(saga.state)), saga.step,
                saga.step.empty() ? "" : std::to_string(saga.attempt),
                Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created),
-               saga.wait ? Ago(saga.wait->until, now) : "", saga.owner,
+               saga.waits.empty() ? "" : Ago(saga.waits[0].until, now), saga.owner,
                Reason(saga.failure_reason, saga.failure_detail)});
   }
   return table.Render(terminal);

@@ -5,9 +5,13 @@
 //       .Step("assign_driver").Does(Assign(dispatch)).UndoneBy(Release(dispatch))
 //       .Done();
 //
-// Step names are persisted, and therefore as stable as column names; so is their order. To change them, give the kind a
-// new version, and keep the old one beside it while sagas of it are not closed, compensated or resolved (one that has
-// succeeded can still be turned back): each stays with the one it began with.
+// Steps that need nothing of each other are done at the same time:
+//
+//   saga::Define<Trip>().Step("book_flight")….Beside("book_hotel")….Step("send_tickets")…
+//
+// Step names are persisted, and therefore as stable as column names; so are their order and what is beside what. To
+// change them, give the kind a new version, and keep the old one beside it while sagas of it are not closed,
+// compensated or resolved (one that has succeeded can still be turned back): each stays with the one it began with.
 #pragma once
 
 #include <cassert>
@@ -56,7 +60,8 @@ struct AnyAction {
   std::function<std::optional<Outcome>(Outcome, Record&)> signalled;
 };
 
-// Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
+// Does or undoes one step for payload P. The action may change the payload until it calls `done`, and when others are
+// beside it, members of the payload only that they neither read nor change; it calls it exactly
 // once, on any thread, perhaps at once, and not later than the attempt's deadline. What takes longer, it answers with
 // Outcome::Later: then nobody drives the saga until somebody signals what became of it, or until the time is over. So
 // does what undoes or closes.
@@ -102,6 +107,7 @@ struct Step {
   // Under the same key; repeated until it succeeds.
   AnyAction closed_by;
   RetryPolicy retry;
+  bool beside = false;  // the step before it
 };
 
 struct Definition {
@@ -109,7 +115,25 @@ struct Definition {
   int version = 1;
   bool begins = true;  // new sagas begin with it, if it is the newest that they may begin with
   std::vector<Step> steps;
+
+  // The steps that are done at the same time: from `first` to before `end`; most often one.
+  struct Group {
+    int first = 0;
+    int end = 0;
+    int size() const { return end - first; }
+  };
+  Group GroupOf(int step) const {
+    Group group{step, step + 1};
+    while (group.first > 0 && steps[static_cast<size_t>(group.first)].beside) --group.first;
+    while (group.end < static_cast<int>(steps.size()) && steps[static_cast<size_t>(group.end)].beside) ++group.end;
+    return group;
+  }
+  // Whether these can be the branches of the group that `step` is in.
+  bool Has(const std::vector<Branch>& branches, int step) const;
 };
+
+// Steps beside each other, at most.
+inline constexpr int kGroupMax = 16;
 
 // The reason with which a process refuses to change a saga that it does not drive.
 inline constexpr std::string_view kNotDrivenHere = domain::FindReason("SAGA_NOT_DRIVEN_HERE").name;
@@ -169,7 +193,17 @@ class DefinitionBuilder {
   // The name: 1-128 visible ASCII characters but '/', which parts it from the rest where names are composed.
   DefinitionBuilder& Step(std::string name) {
     assert(IsToken(name) && name.find('/') == std::string::npos);
-    definition_.steps.push_back({std::move(name), {}, {}, {}, {}});
+    definition_.steps.push_back({std::move(name), {}, {}, {}, {}, false});
+    return *this;
+  }
+  // A step that is done at the same time as the one before it. If either fails, each is undone that may have had an
+  // effect, the last one first. One that is journaled has no call to wait for: it comes when all calls have succeeded,
+  // and shares the commit that takes their answers.
+  DefinitionBuilder& Beside(std::string name) {
+    assert(!definition_.steps.empty());
+    Step(std::move(name));
+    definition_.steps.back().beside = true;
+    assert(definition_.GroupOf(static_cast<int>(definition_.steps.size()) - 1).size() <= kGroupMax);
     return *this;
   }
   DefinitionBuilder& Does(Action<P> action) {

@@ -1,9 +1,22 @@
 #include "saga/outcome.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_join.h"
+#include "runtime/text.h"
 
 namespace waybill::saga {
+
+void CleanOutcome(Outcome& outcome) {
+  outcome.reason = CleanText(std::move(outcome.reason), kReasonBytesMax);
+  outcome.detail = CleanText(std::move(outcome.detail), kDetailBytesMax);
+  if (outcome.kind != Outcome::Kind::kLater) return;
+  const bool finite = outcome.until != absl::InfinitePast() && outcome.until != absl::InfiniteFuture();
+  if (!IsToken(outcome.token) || !finite) {
+    outcome = Outcome::Unknown("BAD_TOKEN", "the participant's token or latest time is none");
+  }
+}
 
 std::string_view Name(Outcome::Kind kind) {
   constexpr std::string_view kNames[] = {"succeeded", "rejected", "unknown", "later"};
@@ -40,6 +53,23 @@ std::optional<Wait> ParseWaitName(std::string_view name) {
     }
   }
   return std::nullopt;
+}
+
+std::string JoinWaitNames(std::span<const std::string> names) { return absl::StrJoin(names, " "); }
+
+std::vector<std::string_view> SplitWaitNames(std::string_view names) {
+  std::vector<std::string_view> split;
+  while (!names.empty()) {
+    const size_t end = std::min(names.find(' '), names.size());
+    if (end > 0) split.push_back(names.substr(0, end));
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+  return split;
+}
+
+bool IsAmong(std::string_view name, std::string_view names) {
+  const std::vector<std::string_view> all = SplitWaitNames(names);
+  return std::find(all.begin(), all.end(), name) != all.end();
 }
 
 bool IsToken(std::string_view text) {

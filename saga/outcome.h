@@ -1,11 +1,14 @@
 // What a participant answers, and what is said to a saga that waits for more.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -36,6 +39,13 @@ struct Outcome {
   }
 };
 
+// What is kept of a text from outside, in bytes.
+inline constexpr size_t kReasonBytesMax = 128;
+inline constexpr size_t kDetailBytesMax = 4096;
+// A participant's words, which nobody has looked at, as they can be logged and stored. A Later that cannot be waited
+// for becomes unknown.
+void CleanOutcome(Outcome& outcome);
+
 // "succeeded", "rejected", "unknown", "later".
 std::string_view Name(Outcome::Kind kind);
 
@@ -65,6 +75,7 @@ std::string_view Name(SignalResult result);
 struct KeptSignal {
   int64_t id = 0;  // never of another signal
   Outcome outcome;
+  std::string name;  // the WaitName that it answers
 };
 
 // What a saga waits for, as it is stored: "charge_payment/do/pi_1234". Steps have no '/' in their names.
@@ -77,6 +88,11 @@ struct Wait {
   std::string_view token;
 };
 std::optional<Wait> ParseWaitName(std::string_view name);  // nullopt: of a newer version
+
+// What a saga waits for, when several steps of it wait at once: their names, with spaces between them.
+std::string JoinWaitNames(std::span<const std::string> names);
+std::vector<std::string_view> SplitWaitNames(std::string_view names);
+bool IsAmong(std::string_view name, std::string_view names);
 
 // Whether a text can be a token.
 bool IsToken(std::string_view text);

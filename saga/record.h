@@ -10,6 +10,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "runtime/ids.h"
@@ -33,21 +34,44 @@ inline bool IsKindName(std::string_view kind) {
   return !kind.empty() && kind.size() <= 40 && kind.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
+// Where one of several steps stands that are done at the same time.
+struct Branch {
+  enum class State : uint8_t {
+    kOpen,     // to be called, or called again
+    kWaiting,  // it answered Later
+    kDone,
+    kNothing,  // nothing of it is there to be undone
+  };
+  std::string step;  // its name
+  State state = State::kOpen;
+  int attempt = 1;
+  // Of one that waits.
+  std::string token = {};
+  absl::Time until = absl::InfinitePast();
+};
+inline constexpr Branch::State kBranchStates[] = {Branch::State::kOpen, Branch::State::kWaiting, Branch::State::kDone,
+                                                  Branch::State::kNothing};
+// "open", "waiting", "done", "nothing": persisted.
+std::string_view Name(Branch::State state);
+
 struct Header {
   Uuid id;
   std::string kind;  // which definition drives it
   int version = 1;   // of that definition, as of its beginning: it stays with it
   State state = State::kRunning;
-  int step = 0;     // index into the definition: the step being done or undone
+  int step = 0;     // index into the definition: the step being done, undone or closed; of several the first undone one
   int attempt = 1;  // of that step, in that direction; from 1
+  // The group that `step` is in, if it has several steps, while they are being done or undone. Empty: all of them are
+  // open, or, while undoing, all of them are to be undone.
+  std::vector<Branch> branches;
   // Number of the newest log entry. Every journal write appends at least one entry, so this versions the record.
   int64_t seq = 0;
   int64_t epoch = 1;  // fencing epoch: raised by every claim; writes under an older one change nothing
   bool needs_attention = false;
   Failure failure;
   std::string traceparent;  // W3C trace context of the call that started it; may be empty
-  // What it waits for (WaitName), and until when; empty: nothing. Nobody drives it meanwhile. It stays until the next
-  // write, so that whoever claims it knows what was waited for.
+  // What it waits for (JoinWaitNames), and until when; empty: nothing. Nobody drives it meanwhile. It stays until the
+  // next write, so that whoever claims it knows what was waited for.
   std::string waits_for;
   absl::Time wakes_at;
   bool woken = false;  // wakes_at was over when it was read, by the journal's clock

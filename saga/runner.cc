@@ -6,13 +6,12 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
-#include "saga/retry_policy.h"
-#include "saga/transition.h"
 
 namespace waybill::saga {
 namespace {
@@ -24,30 +23,6 @@ absl::Status ShuttingDown() {
 }
 
 absl::Status NoRoom() { return domain::QueueFull("too many unfinished sagas", absl::Seconds(1)); }
-
-void CleanOutcome(Outcome& outcome) {
-  outcome.reason = CleanText(std::move(outcome.reason), kReasonBytesMax);
-  outcome.detail = CleanText(std::move(outcome.detail), kDetailBytesMax);
-  if (outcome.kind != Outcome::Kind::kLater) return;
-  const bool finite = outcome.until != absl::InfinitePast() && outcome.until != absl::InfiniteFuture();
-  if (!IsToken(outcome.token) || !finite) {
-    outcome = Outcome::Unknown("BAD_TOKEN", "the participant's token or latest time is none");
-  }
-}
-
-std::string Explain(const Outcome& outcome) {
-  if (outcome.detail.empty()) return outcome.reason;
-  return fmt::format("{}: {}", outcome.reason, outcome.detail);
-}
-
-// Of a signal: "rejected: CARD_DECLINED: ada: ticket 812".
-std::string Said(const Outcome& outcome) {
-  std::string text(Name(outcome.kind));
-  for (const std::string* part : {&outcome.reason, &outcome.detail}) {
-    if (!part->empty()) text += fmt::format(": {}", *part);
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -61,10 +36,10 @@ Runner::Runner(const Kinds& kinds, Journal& journal, const Clock& clock, Schedul
       observer_(observer),
       options_(options) {}
 
-const Definition* Runner::DefinitionOf(const Record& record) const {
-  const Definition* definition = kinds_.Find(record.kind, record.version);
-  if (definition == nullptr) std::abort();  // a journal hands out none, and nobody may start one: a bug
-  return definition;
+Runner::ExecutionPtr Runner::Claimed(std::unique_ptr<Record> record) {
+  const Definition* definition = kinds_.Find(record->kind, record->version);
+  if (definition == nullptr) std::abort();  // a journal hands out none: a bug
+  return std::make_shared<Execution>(*definition, std::move(record), clock_, observer_);
 }
 
 void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) {
@@ -75,13 +50,13 @@ void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) 
   const Definition* definition = kinds_.Newest(fresh->kind);
   if (definition == nullptr) std::abort();  // a bug of the caller's
   fresh->version = definition->version;
-  auto execution = std::make_shared<Execution>(definition, std::move(fresh));
+  auto execution = std::make_shared<Execution>(*definition, std::move(fresh), clock_, observer_);
   Execution& e = *execution;
   e.began = e.asked_at = clock_.Steady();
   e.settled.push_back(std::move(settled));
   Insert(execution);
-  journal_.Begin(*e.record, [this, execution = std::move(execution),
-                             begun = std::move(begun)](absl::StatusOr<std::unique_ptr<Record>> existing) mutable {
+  journal_.Begin(e.progress.record(), [this, execution = std::move(execution), begun = std::move(begun)](
+                                          absl::StatusOr<std::unique_ptr<Record>> existing) mutable {
     if (!existing.ok() || *existing != nullptr) {
       {
         std::lock_guard lock(execution->mutex);
@@ -97,7 +72,7 @@ void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) 
       execution->renew_at = execution->asked_at + options_.lease / 3;
     }
     begun(std::move(existing));
-    observer_.OnTransition(*execution->record);
+    observer_.OnTransition(execution->progress.record());
     Drive(std::move(execution), Command::kDoStep);
   });
 }
@@ -126,16 +101,12 @@ void Runner::Direct(const Uuid& id, Directive directive, Prepare prepare, Settle
     pending.settled(claimed.status());
     return;
   }
-  const Definition* definition = DefinitionOf(**claimed);
-  auto execution = std::make_shared<Execution>(definition, *std::move(claimed));
-  execution->persisted_seq = execution->record->seq;
-  execution->pending.push_back(std::move(pending));
-  if (IsTerminal(execution->record->state)) {
-    Pending asked = std::move(execution->pending.front());
-    execution->pending.clear();
-    Answer(*execution, asked, Apply(*execution, asked));
+  ExecutionPtr execution = Claimed(*std::move(claimed));
+  if (IsTerminal(execution->progress.record().state)) {
+    Answer(*execution, pending, execution->progress.Apply(pending.directive));
     return;
   }
+  execution->pending.push_back(std::move(pending));
   Adopt(std::move(execution));
 }
 
@@ -156,10 +127,7 @@ absl::StatusOr<SignalResult> Runner::AddSignal(const Uuid& id, Signal signal) {
   if (stopped_ || room() == 0) return result;
   absl::StatusOr<std::unique_ptr<Record>> claimed = journal_.Claim(id, ClaimMode::kWoken);
   if (!claimed.ok() || !IsUnfinished((*claimed)->state)) return result;
-  const Definition* definition = DefinitionOf(**claimed);
-  auto execution = std::make_shared<Execution>(definition, *std::move(claimed));
-  execution->persisted_seq = execution->record->seq;
-  Adopt(std::move(execution));
+  Adopt(Claimed(*std::move(claimed)));
   return result;
 }
 
@@ -170,11 +138,10 @@ absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
   if (!claimed.ok()) return claimed.status();
   WAYBILL_FAILPOINT("recover.after_claim");
   for (std::unique_ptr<Record>& record : *claimed) {
-    const Definition* definition = DefinitionOf(*record);
-    auto execution = std::make_shared<Execution>(definition, std::move(record));
-    execution->persisted_seq = execution->record->seq;
+    ExecutionPtr execution = Claimed(std::move(record));
     execution->recovered = true;
-    if (!execution->record->woken) observer_.OnRecovered(*execution->record);
+    const Record& claimed_record = execution->progress.record();
+    if (!claimed_record.woken) observer_.OnRecovered(claimed_record);
     Adopt(std::move(execution));
   }
   return claimed->size();
@@ -265,23 +232,7 @@ void Runner::Adopt(ExecutionPtr execution) {
     std::lock_guard lock(mutex_);
     e.begun = true;
   }
-  if (!IsUnfinished(e.record->state)) {
-    Drive(std::move(execution), Command::kSettle);
-    return;
-  }
-  e.in_doubt = e.record->state == State::kRunning;
-  // An older version may have gone on with it and left behind what it waited for.
-  const std::optional<Wait> wait = ParseWaitName(e.record->waits_for);
-  const bool waits = wait && wait->step == e.step().name && wait->direction == DirectionOf(e.record->state);
-  if (waits && (e.record->signal || e.record->woken)) {
-    Command command = e.record->signal
-                          ? AfterSignal(e, *std::move(e.record->signal))
-                          : AfterWait(e, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it"));
-    Drive(std::move(execution), command);
-    return;
-  }
-  AddLog(e, LogOutcome::kRecovered, "", fmt::format("epoch {}", e.record->epoch));
-  Command command = Move(e, Event::kRecovered);
+  const Command command = IsUnfinished(e.progress.record().state) ? e.progress.Adopted() : Command::kSettle;
   Drive(std::move(execution), command);
 }
 
@@ -312,7 +263,7 @@ bool Runner::Post(const ExecutionPtr& execution, Pending& pending) {
     if (execution->ended) return false;
     execution->pending.push_back(std::move(pending));
   }
-  if (Unpark(execution)) Drive(execution, Resume(*execution));
+  if (Unpark(execution)) Drive(execution, execution->progress.Resume());
   return true;
 }
 
@@ -321,25 +272,6 @@ bool Runner::Unpark(const ExecutionPtr& execution) {
   if (!execution->timer || !scheduler_.Cancel(*execution->timer)) return false;
   execution->timer.reset();
   return true;
-}
-
-Command Runner::Resume(const Execution& e) {
-  switch (e.record->state) {
-    case State::kRunning:
-      return Command::kDoStep;
-    case State::kClosing:
-      return Command::kCloseStep;
-    default:
-      return Command::kUndoStep;
-  }
-}
-
-Direction Runner::DirectionOf(State state) {
-  return state == State::kRunning ? Direction::kDo : state == State::kClosing ? Direction::kClose : Direction::kUndo;
-}
-
-const AnyAction& Runner::ActionOf(const Step& step, Direction direction) {
-  return direction == Direction::kDo ? step.does : direction == Direction::kUndo ? step.undone_by : step.closed_by;
 }
 
 Command Runner::TakePending(Execution& e, Command command) {
@@ -351,17 +283,17 @@ Command Runner::TakePending(Execution& e, Command command) {
       asked.emplace(std::move(e.pending.front()));
       e.pending.erase(e.pending.begin());
     }
-    State before = e.record->state;
-    absl::Status applied = Apply(e, *asked);
-    if (applied.ok() && command == Command::kWait && asked->directive.kind == Directive::Kind::kRetry) {
-      // It may be waiting already, without a lease: this write takes it up again, if nobody else has.
-      e.must_flush = true;
-      AddLog(e, LogOutcome::kRecovered, "", "asked to retry");
-      command = Move(e, Event::kRecovered);
+    const State before = e.progress.record().state;
+    const absl::Status applied = e.progress.Apply(asked->directive);
+    const State after = e.progress.record().state;
+    if (after != before) {
+      if (asked->prepare) asked->prepare(e.progress.record());
+      command = IsUnfinished(after) ? e.progress.Resume() : Command::kSettle;
+    } else if (applied.ok() && command == Command::kWait && asked->directive.kind == Directive::Kind::kRetry) {
+      command = e.progress.AskedAgain("asked to retry");
     }
-    if (e.record->state != before) command = IsUnfinished(e.record->state) ? Resume(e) : Command::kSettle;
     Answer(e, *asked, applied);
-    if (applied.ok() && e.before_claim) {
+    if (applied.ok() && e.progress.has_claim()) {
       asked->settled = [](auto) {};  // whoever asked has the answer, or waits for the end
       e.after_claim.push_back(*std::move(asked));
     }
@@ -369,56 +301,16 @@ Command Runner::TakePending(Execution& e, Command command) {
 }
 
 void Runner::Answer(Execution& e, Pending& asked, const absl::Status& applied) {
-  const bool closing = e.record->state == State::kClosing && asked.directive.kind != Directive::Kind::kRetry;
+  const Record& record = e.progress.record();
+  const bool closing = record.state == State::kClosing && asked.directive.kind != Directive::Kind::kRetry;
   if (!applied.ok()) {
     asked.settled(applied);
-  } else if ((IsTerminal(e.record->state) || closing) && !e.must_flush) {
-    asked.settled(e.record.get());
+  } else if ((IsTerminal(record.state) || closing) && !e.progress.must_flush()) {
+    asked.settled(&record);
   } else {
     std::lock_guard lock(e.mutex);
     e.settled.push_back(std::move(asked.settled));
   }
-}
-
-absl::Status Runner::Apply(Execution& e, Pending& asked) {
-  const State state = e.record->state;
-  auto refuse = [&](std::string_view why) {
-    return domain::ReasonError(kStateForbids, fmt::format("the saga is {}: {}", Name(state), why),
-                               {.metadata = {{"state", std::string(Name(state))}}});
-  };
-  switch (asked.directive.kind) {
-    case Directive::Kind::kCancel:
-      if (state == State::kCompensating || state == State::kCompensated) return absl::OkStatus();
-      if (!FindTransition(state, Event::kCancelRequested)) return refuse("it can no longer be turned back");
-      if (state == State::kSucceeded) e.record->step = static_cast<int>(e.definition->steps.size()) - 1;
-      e.record->attempt = 1;
-      e.record->failure = {std::string(kCancelledReason), asked.directive.detail};
-      AddLog(e, LogOutcome::kCancelled, "", asked.directive.detail);
-      Move(e, Event::kCancelRequested);
-      break;
-    case Directive::Kind::kClose:
-      if (state == State::kClosing || state == State::kClosed) return absl::OkStatus();
-      if (!FindTransition(state, Event::kCloseRequested)) return refuse("only a succeeded one can be closed");
-      e.record->step = 0;
-      e.record->attempt = 1;
-      AddLog(e, LogOutcome::kClosed, "", asked.directive.detail);
-      Move(e, Event::kCloseRequested);
-      break;
-    case Directive::Kind::kRetry:
-      if (!IsUnfinished(state)) return refuse("there is nothing to retry");
-      return absl::OkStatus();
-    case Directive::Kind::kResolve:
-      if (!FindTransition(state, Event::kResolveRequested) || !e.record->needs_attention) {
-        return refuse("only one that is compensating or closing, and needs attention, can be resolved");
-      }
-      AddLog(e, LogOutcome::kResolved, "", asked.directive.detail);
-      e.record->needs_attention = false;
-      Move(e, Event::kResolveRequested);
-      break;
-  }
-  e.must_flush = true;
-  if (asked.prepare) asked.prepare(*e.record);
-  return absl::OkStatus();
 }
 
 // --- Driving.
@@ -426,32 +318,33 @@ absl::Status Runner::Apply(Execution& e, Pending& asked) {
 void Runner::Drive(ExecutionPtr execution, Command command) {
   Execution& e = *execution;
   command = TakePending(e, command);
+  const bool must_flush = e.progress.must_flush();
   switch (command) {
     case Command::kDoStep:
     case Command::kUndoStep:
     case Command::kCloseStep: {
-      const Step& step = e.step();
-      const Direction direction = DirectionOf(e.record->state);
-      const AnyAction& action = ActionOf(step, direction);
-      if (direction != Direction::kDo && !action.call) {
-        Drive(std::move(execution), direction == Direction::kUndo ? StepUndone(e) : StepClosed(e));
-      } else if (e.must_flush && !action.journaled && !WAYBILL_FAULT("act_before_persist")) {
+      const Progress::Steps steps = e.progress.Next();
+      const AnyAction& action = e.progress.ActionOf(steps.front());
+      if (command != Command::kDoStep && !action.call) {
+        Drive(std::move(execution), e.progress.NothingToCall());
+      } else if (must_flush && !action.journaled && !WAYBILL_FAULT("act_before_persist")) {
         Flush(std::move(execution), command);
       } else {
-        Call(std::move(execution), step, action, direction);
+        Call(std::move(execution), steps);
       }
       return;
     }
     case Command::kRetryLater:
-      if (e.must_flush) {
+      if (must_flush) {
         Flush(std::move(execution), command);
       } else {
-        BackOff(std::move(execution));
+        const absl::Duration pause = e.progress.Pause(random_);
+        Park(std::move(execution), pause);
       }
       return;
     case Command::kWait:
     case Command::kSettle:
-      if (e.must_flush) {
+      if (must_flush) {
         Flush(std::move(execution), command);
       } else {
         Settle(std::move(execution), command);
@@ -460,244 +353,41 @@ void Runner::Drive(ExecutionPtr execution, Command command) {
   }
 }
 
-// The first of several journaled calls that share a commit; of the others, the one that the next commit is about.
-void Runner::SetCheckpoint(Execution& e, const AnyAction& action) {
-  if (e.before_claim && e.before_claim->journaled) return;
-  e.before_claim = {e.record->state, e.record->step,      e.record->attempt, e.record->seq,
-                    e.log.size(),    e.record->effects(), action.journaled};
-  e.after_claim.clear();
-}
-
-void Runner::Call(ExecutionPtr execution, const Step& step, const AnyAction& action, Direction direction) {
+void Runner::Call(ExecutionPtr execution, const Progress::Steps& steps) {
   Execution& e = *execution;
-  const bool doing = direction == Direction::kDo;
   if (stopped_) return LetGo(execution, ShuttingDown());
-  if (doing) SetCheckpoint(e, action);
-  Attempt attempt;
-  attempt.saga_id = e.record->id;
-  attempt.step = step.name;
-  attempt.number = e.record->attempt;
-  attempt.conflicts = e.conflicts;
+  if (e.progress.BeginCalls(steps)) e.after_claim.clear();
+  const Direction direction = e.progress.direction();
   const SteadyTime started = clock_.Steady();
-  if (doing) {
-    e.tried_since.resize(e.definition->steps.size());
-    std::optional<SteadyTime>& since = e.tried_since[static_cast<size_t>(e.record->step)];
-    if (!since) since = started;
+  absl::InlinedVector<Attempt, 4> attempts;
+  absl::InlinedVector<const AnyAction*, 4> actions;
+  e.answers.clear();
+  for (int at : steps) {
+    attempts.push_back(e.progress.AttemptAt(at));
+    actions.push_back(&e.progress.ActionOf(at));
+    e.answers.push_back({at, {}});
   }
-  attempt.deadline = started + step.retry.attempt_timeout;
-  attempt.traceparent = e.record->traceparent;
-  action.call(attempt, *e.record,
-              [this, execution = std::move(execution), &step, direction, started](Outcome outcome) mutable {
-                observer_.OnAttempt(step.name, direction, outcome.kind, clock_.Steady() - started);
-                // A participant's words, which nobody has looked at.
-                CleanOutcome(outcome);
-                if (outcome.kind == Outcome::Kind::kLater && ActionOf(step, direction).journaled) {
-                  outcome = Outcome::Unknown("BAD_TOKEN", "what has no effect outside has nothing to wait for");
-                }
-                Command command = After(*execution, step, direction, std::move(outcome));
-                Drive(std::move(execution), command);
-              });
-}
-
-Command Runner::After(Execution& e, const Step& step, Direction direction, Outcome outcome) {
-  if (outcome.kind == Outcome::Kind::kLater) return AfterLater(e, step, std::move(outcome));
-  if (direction == Direction::kDo) return AfterDo(e, step, std::move(outcome));
-  return AfterLasting(e, step, direction, std::move(outcome));
-}
-
-Command Runner::AfterLater(Execution& e, const Step& step, Outcome outcome) {
-  if (e.record->state == State::kRunning) {
-    // Waits are counted, not the attempts before them that nobody answered: a participant that is back after an outage
-    // has not been waited for yet.
-    e.record->attempt = std::max(1, e.record->attempt - std::exchange(e.unanswered, 0));
-    if (e.record->attempt > step.retry.attempts_max) {
-      return AfterDo(e, step, Outcome::Unknown("NOT_SIGNALLED", "nobody has said what became of it", /*give_up=*/true));
-    }
+  // Whoever answers last drives on, perhaps while the last call has not returned: nothing is looked at after it.
+  e.unanswered = static_cast<int>(steps.size());
+  Record& record = e.progress.record();
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    actions[i]->call(attempts[i], record,
+                     [this, execution, i, direction, started, step = attempts[i].step](Outcome outcome) mutable {
+                       observer_.OnAttempt(step, direction, outcome.kind, clock_.Steady() - started);
+                       execution->answers[i].outcome = std::move(outcome);
+                       if (--execution->unanswered > 0) return;
+                       const Command command = execution->progress.Answered(absl::MakeSpan(execution->answers));
+                       Drive(std::move(execution), command);
+                     });
   }
-  e.must_flush = true;
-  e.in_doubt = e.record->state == State::kRunning;  // it may yet have an effect
-  AddLog(e, LogOutcome::kWaiting, step.name,
-         fmt::format("for {} until {}{}{}", outcome.token,
-                     absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", outcome.until, absl::UTCTimeZone()),
-                     outcome.detail.empty() ? "" : ": ", outcome.detail));
-  Command command = Move(e, Event::kStepLater);
-  e.record->waits_for = WaitName(step.name, DirectionOf(e.record->state), outcome.token);
-  e.record->wakes_at = outcome.until;
-  return command;
-}
-
-Command Runner::AfterSignal(Execution& e, KeptSignal signal) {
-  const Step& step = e.step();
-  const AnyAction& action = ActionOf(step, DirectionOf(e.record->state));
-  e.acts_on = signal.id;
-  if (!action.signalled || signal.outcome.kind == Outcome::Kind::kUnknown) {
-    return AfterWait(e, std::move(signal.outcome));
-  }
-  if (e.record->state == State::kRunning) SetCheckpoint(e, action);
-  std::string said = Said(signal.outcome);
-  std::optional<Outcome> taken = action.signalled(std::move(signal.outcome), *e.record);
-  if (taken) {
-    CleanOutcome(*taken);
-    return AfterWait(e, *std::move(taken));
-  }
-  e.must_flush = true;
-  AddLog(e, LogOutcome::kSignalled, step.name, std::move(said));
-  return Move(e, Event::kRecovered);
-}
-
-Command Runner::AfterWait(Execution& e, Outcome outcome) {
-  const Step& step = e.step();
-  // How long it waits is the participant's word, so only the number of its attempts counts; and the last word is its
-  // own: it is asked once more after the last wait.
-  if (outcome.kind == Outcome::Kind::kUnknown && e.record->state == State::kRunning) {
-    return TryAgain(e, step, outcome);
-  }
-  return After(e, step, DirectionOf(e.record->state), std::move(outcome));
-}
-
-Command Runner::AfterDo(Execution& e, const Step& step, Outcome outcome) {
-  if (outcome.kind == Outcome::Kind::kUnknown && WAYBILL_FAULT("fail_over_on_timeout")) {
-    outcome.kind = Outcome::Kind::kRejected;
-  }
-  Header& at = *e.record;
-  e.must_flush = true;
-  switch (outcome.kind) {
-    case Outcome::Kind::kSucceeded: {
-      AddLog(e, LogOutcome::kSucceeded, step.name, std::move(outcome.detail));
-      e.in_doubt = false;
-      e.unanswered = 0;
-      at.needs_attention = false;
-      if (at.step + 1 == static_cast<int>(e.definition->steps.size())) return Move(e, Event::kLastStepSucceeded);
-      ++at.step;
-      at.attempt = 1;
-      return Move(e, Event::kStepSucceeded);
-    }
-    case Outcome::Kind::kRejected:
-      AddLog(e, LogOutcome::kRejected, step.name, Explain(outcome));
-      at.failure = {std::move(outcome.reason), std::move(outcome.detail)};
-      at.attempt = 1;
-      // What this call was refused says nothing about a call before it that may yet go through: undoing the step
-      // closes its key.
-      if (e.in_doubt && !step.does.journaled && !WAYBILL_FAULT("believe_a_late_refusal")) {
-        return Move(e, Event::kStepRejected);
-      }
-      if (at.step == 0) return Move(e, Event::kFirstStepRejected);
-      --at.step;
-      return Move(e, Event::kStepRejected);
-    case Outcome::Kind::kUnknown:
-      if (!outcome.give_up && (at.attempt < step.retry.attempts_max || TimeLeft(e, step) > absl::ZeroDuration())) {
-        ++e.unanswered;
-        return TryAgain(e, step, outcome);
-      }
-      AddLog(e, LogOutcome::kUnknown, step.name, Explain(outcome));
-      e.in_doubt = true;
-      at.failure = {std::move(outcome.reason), std::move(outcome.detail)};
-      at.attempt = 1;
-      return Move(e, Event::kBudgetSpent);
-    case Outcome::Kind::kLater:  // see AfterLater
-      break;
-  }
-  return Command::kSettle;
-}
-
-Command Runner::TryAgain(Execution& e, const Step& step, const Outcome& unknown) {
-  e.must_flush = true;
-  AddLog(e, LogOutcome::kUnknown, step.name, Explain(unknown));
-  e.in_doubt = true;
-  ++e.record->attempt;
-  observer_.OnRetry(step.name, Direction::kDo);
-  return Move(e, Event::kStepUnknown);
-}
-
-absl::Duration Runner::TimeLeft(const Execution& e, const Step& step) const {
-  const SteadyTime now = clock_.Steady();
-  const size_t at = static_cast<size_t>(e.record->step);
-  const SteadyTime since = at < e.tried_since.size() ? e.tried_since[at].value_or(now) : now;
-  return since + step.retry.retry_for - now;
-}
-
-Command Runner::AfterLasting(Execution& e, const Step& step, Direction direction, Outcome outcome) {
-  Header& at = *e.record;
-  const bool undo = direction == Direction::kUndo;
-  if (outcome.kind == Outcome::Kind::kSucceeded) {
-    e.must_flush = true;
-    AddLog(e, undo ? LogOutcome::kUndone : LogOutcome::kClosed, step.name, std::move(outcome.detail));
-    return undo ? StepUndone(e) : StepClosed(e);
-  }
-  // Neither ever gives up, so the log must not grow without end: failures are logged until somebody has been called,
-  // and from then on at attempts 16, 32, 64, ...
-  const bool power_of_two = (at.attempt & (at.attempt - 1)) == 0;
-  // What acts on a signal is logged too: it has to be written before the step is tried again, so that what is said
-  // meanwhile is kept.
-  if (!at.needs_attention || power_of_two || e.acts_on != 0) {
-    e.must_flush = true;
-    AddLog(e, undo ? LogOutcome::kUndoFailed : LogOutcome::kUnknown, step.name, Explain(outcome));
-  }
-  if (!at.needs_attention && at.attempt >= step.retry.attention_after) {
-    at.needs_attention = true;
-    AddLog(e, LogOutcome::kNeedsAttention, step.name,
-           fmt::format("{} attempts to {} failed", at.attempt, undo ? "undo" : "close"));
-    observer_.OnNeedsAttention(at);
-  }
-  ++at.attempt;
-  observer_.OnRetry(step.name, direction);
-  return Move(e, undo ? Event::kUndoFailed : Event::kCloseFailed);
-}
-
-Command Runner::StepUndone(Execution& e) {
-  e.must_flush = true;
-  e.record->needs_attention = false;
-  // Every journal write carries an entry, also when there was nothing to undo.
-  if (e.log.empty()) {
-    AddLog(e, LogOutcome::kUndone, e.step().name, "nothing to undo");
-  }
-  if (e.record->step == 0) return Move(e, Event::kLastStepUndone);
-  --e.record->step;
-  e.record->attempt = 1;
-  return Move(e, Event::kStepUndone);
-}
-
-Command Runner::StepClosed(Execution& e) {
-  e.must_flush = true;
-  e.record->needs_attention = false;
-  if (e.log.empty()) {
-    AddLog(e, LogOutcome::kClosed, e.step().name, "nobody to tell");
-  }
-  if (e.record->step + 1 == static_cast<int>(e.definition->steps.size())) return Move(e, Event::kLastStepClosed);
-  ++e.record->step;
-  e.record->attempt = 1;
-  return Move(e, Event::kStepClosed);
-}
-
-Command Runner::Move(Execution& e, Event event) {
-  std::optional<Transition> row = FindTransition(e.record->state, event);
-  if (!row) std::abort();  // the runner asked for what the table does not allow: a bug, and money is at stake
-  e.record->state = row->to;
-  e.record->waits_for.clear();
-  e.record->signal.reset();
-  for (LogEntry& entry : e.log) entry.state = row->to;
-  return row->command;
-}
-
-void Runner::AddLog(Execution& e, LogOutcome outcome, std::string_view step, std::string detail) {
-  LogEntry entry;
-  entry.seq = ++e.record->seq;
-  entry.step = std::string(step);
-  entry.attempt = step.empty() ? 0 : e.record->attempt;
-  entry.outcome = outcome;
-  entry.state = e.record->state;
-  entry.detail = std::move(detail);
-  entry.at = clock_.Now();
-  e.log.push_back(std::move(entry));
 }
 
 void Runner::Flush(ExecutionPtr execution, Command command) {
   Execution& e = *execution;
   if (stopped_) return LetGo(execution, ShuttingDown());
-  e.record->updated_at = e.log.back().at;
   e.asked_at = clock_.Steady();
   e.signal.reset();
-  Write write{e.record.get(), e.log, e.persisted_seq, command == Command::kWait ? &e.signal : nullptr, e.acts_on};
+  const Write write = e.progress.ToWrite(command == Command::kWait ? &e.signal : nullptr);
   journal_.Advance(write,
                    [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
                      OnFlushed(std::move(execution), command, std::move(result));
@@ -716,32 +406,24 @@ void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<W
   }
   switch (*result) {
     case WriteResult::kApplied:
-      e.persisted_seq = e.record->seq;
-      e.log.clear();
-      e.must_flush = false;
-      e.conflicts = 0;
-      e.refused = false;
-      e.acts_on = 0;
-      e.before_claim.reset();
+      e.progress.Written();
       e.after_claim.clear();
-      e.record->set_effects({});
       {
         std::lock_guard lock(mutex_);
         e.renew_at = e.asked_at + options_.lease / 3;
       }
       e.wrote = true;
-      observer_.OnTransition(*e.record);
-      if (e.record->state == State::kClosing) TellWaiters(e, e.record.get());
-      if (command == Command::kWait && e.signal) command = AfterSignal(e, *std::move(e.signal));
+      observer_.OnTransition(e.progress.record());
+      if (e.progress.record().state == State::kClosing) TellWaiters(e, &e.progress.record());
+      if (command == Command::kWait && e.signal) command = e.progress.Signalled(*std::move(e.signal));
       Drive(std::move(execution), command);
       return;
     case WriteResult::kFenced:
-      observer_.OnFenced(*e.record);
+      observer_.OnFenced(e.progress.record());
       LetGo(execution, TakenOver());
       return;
     case WriteResult::kConflict:
-      observer_.OnLostClaim(*e.record);
-      if (!e.before_claim) std::abort();  // a conflict without a claim: a bug in the journal
+      observer_.OnLostClaim(e.progress.record());
       command = GoBackBeforeClaim(e);
       Drive(std::move(execution), command);
       return;
@@ -750,40 +432,27 @@ void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<W
 
 void Runner::OnRefused(ExecutionPtr execution, const absl::Status& why) {
   Execution& e = *execution;
-  observer_.OnRefused(*e.record, why);
-  const bool refused_again = std::exchange(e.refused, true);
-  const bool had_directive = std::any_of(e.log.begin(), e.log.end(), [](const LogEntry& entry) {
-    return entry.outcome == LogOutcome::kCancelled || entry.outcome == LogOutcome::kClosed ||
-           entry.outcome == LogOutcome::kResolved;
-  });
-  absl::StatusOr<std::unique_ptr<Record>> durable = journal_.Load(e.record->id);
-  if (!durable.ok() || (*durable)->epoch != e.record->epoch || (*durable)->seq != e.persisted_seq) {
+  const Record& refused = e.progress.record();
+  observer_.OnRefused(refused, why);
+  const bool refused_again = e.progress.refused();
+  absl::StatusOr<std::unique_ptr<Record>> durable = journal_.Load(refused.id);
+  if (!durable.ok() || (*durable)->epoch != refused.epoch || (*durable)->seq != e.progress.persisted_seq()) {
     LetGo(execution, durable.ok() ? TakenOver() : durable.status());
     return;
   }
-  e.record = *std::move(durable);
-  e.log.clear();
-  e.before_claim.reset();
-  e.after_claim.clear();
-  e.conflicts = 0;
-  e.in_doubt = true;
-  if (!IsUnfinished(e.record->state)) {  // at rest, until a directive came that cannot be written
+  if (!IsUnfinished((*durable)->state)) {  // at rest, until a directive came that cannot be written
     LetGo(execution, why);
     return;
   }
-  if (had_directive) TellWaiters(e, why);
+  if (e.progress.HasDirective()) TellWaiters(e, why);
+  e.after_claim.clear();
   std::string what = "the store refused what was to be written";
   for (const auto& [name, value] : GetErrorDetail(why).metadata) what += fmt::format(", {} {}", name, value);
-  const Step& step = e.step();
-  if (!e.record->needs_attention) AddLog(e, LogOutcome::kNeedsAttention, step.name, what);
-  e.record->needs_attention = true;
-  Outcome outcome = Outcome::Unknown(std::string(kStoreRefused), std::move(what));
-  const Direction direction = DirectionOf(e.record->state);
-  Command command = After(e, step, direction, std::move(outcome));
-  e.must_flush = !e.log.empty();
+  const Command command = e.progress.Refused(*std::move(durable), std::move(what));
   if (refused_again) {
-    Park(std::move(execution), step.retry.undo_backoff_max);  // and then once more
-  } else if (e.must_flush) {
+    const Record& record = e.progress.record();
+    Park(std::move(execution), e.progress.step(record.step).retry.undo_backoff_max);  // and then once more
+  } else if (e.progress.must_flush()) {
     Flush(std::move(execution), command);
   } else {
     Drive(std::move(execution), command);
@@ -800,43 +469,13 @@ void Runner::TellWaiters(Execution& e, absl::StatusOr<const Record*> what) {
 }
 
 Command Runner::GoBackBeforeClaim(Execution& e) {
-  e.record->state = e.before_claim->state;
-  e.record->step = e.before_claim->step;
-  e.record->attempt = e.before_claim->attempt;
-  e.record->seq = e.before_claim->seq;
-  e.record->failure = {};
-  e.record->waits_for.clear();
-  e.record->set_effects(e.before_claim->effects);
-  for (size_t i = static_cast<size_t>(e.record->step); i < e.definition->steps.size(); ++i) {
-    if (auto& claim_lost = e.definition->steps[i].does.claim_lost) claim_lost(*e.record);
-  }
   {
     std::lock_guard lock(e.mutex);
     e.pending.insert(e.pending.begin(), std::make_move_iterator(e.after_claim.begin()),
                      std::make_move_iterator(e.after_claim.end()));
   }
   e.after_claim.clear();
-  e.in_doubt = true;  // the call itself went through
-  e.log.resize(e.before_claim->log_size);
-  e.must_flush = !e.log.empty();
-  e.before_claim.reset();
-  if (++e.conflicts <= options_.conflicts_max) return Command::kDoStep;
-  e.conflicts = 0;
-  const Step& step = e.step();
-  return AfterDo(e, step, Outcome::Unknown("CLAIM_LOST", "every claim was lost to another saga"));
-}
-
-void Runner::BackOff(ExecutionPtr execution) {
-  Execution& e = *execution;
-  const Step& step = e.step();
-  const bool lasting = e.record->state != State::kRunning;
-  absl::Duration pause =
-      Backoff(step.retry.backoff_initial, lasting ? step.retry.undo_backoff_max : step.retry.backoff_max,
-              e.record->attempt, random_);
-  if (absl::Duration left = TimeLeft(e, step); !lasting && e.record->attempt >= step.retry.attempts_max) {
-    if (left > absl::ZeroDuration()) pause = std::min(pause, left);  // the last attempt is when the time is over
-  }
-  Park(std::move(execution), pause);
+  return e.progress.ClaimLost(options_.conflicts_max);
 }
 
 void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
@@ -854,7 +493,7 @@ void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
   std::unique_lock lock(e.mutex);
   if (!e.pending.empty()) {
     lock.unlock();
-    Command command = Resume(e);
+    const Command command = e.progress.Resume();
     Drive(std::move(execution), command);
     return;
   }
@@ -864,7 +503,7 @@ void Runner::Park(ExecutionPtr execution, absl::Duration pause) {
       std::lock_guard timer_lock(execution->mutex);
       execution->timer.reset();
     }
-    Command command = Resume(*execution);
+    const Command command = execution->progress.Resume();
     Drive(std::move(execution), command);
   });
   lock.unlock();
@@ -891,16 +530,16 @@ void Runner::Settle(ExecutionPtr execution, Command command) {
   }
   Remove(execution);
   if (command == Command::kWait) {
-    observer_.OnWaiting(*e.record);
+    observer_.OnWaiting(e.progress.record());
   } else if (e.wrote) {
-    observer_.OnSettled(*e.record, Age(e));
+    observer_.OnSettled(e.progress.record(), Age(e));
   }
-  for (Settled& waiter : settled) waiter(e.record.get());
+  for (Settled& waiter : settled) waiter(&e.progress.record());
 }
 
 absl::Duration Runner::Age(const Execution& e) const {
   if (e.began.has_value()) return clock_.Steady() - *e.began;
-  return std::max(clock_.Now() - e.record->created_at, absl::ZeroDuration());  // two hosts' clocks
+  return std::max(clock_.Now() - e.progress.record().created_at, absl::ZeroDuration());  // two hosts' clocks
 }
 
 void Runner::LetGo(const ExecutionPtr& execution, const absl::Status& why) {

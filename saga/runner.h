@@ -1,10 +1,9 @@
 // Drives sagas of all the kinds that a process knows, from where their records stand to where they rest. Knows
 // participants only through the definitions, and storage only through the journal.
 //
-// How a saga moves: Drive executes the transition table's command; a call's Outcome becomes an Event; the event's row
-// gives the next state and command. Records are flushed to the journal as late as is safe: before the next call that
-// has an effect outside, before backing off, and before settling. So transitions with no outside call between them
-// share one commit.
+// How a saga moves: Drive executes a command; what the calls answer gives the next one (saga/progress.h). Records are
+// flushed to the journal as late as is safe: before the next call that has an effect outside, before backing off, and
+// before settling. So transitions with no outside call between them share one commit.
 #pragma once
 
 #include <atomic>
@@ -20,59 +19,23 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "domain/reasons.h"
 #include "runtime/clock.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
 #include "runtime/scheduler.h"
 #include "saga/definition.h"
 #include "saga/journal.h"
+#include "saga/observer.h"
 #include "saga/outcome.h"
+#include "saga/progress.h"
 #include "saga/record.h"
 #include "saga/state.h"
 
 namespace waybill::saga {
-
-// What a runner tells the world; called on the saga's own path, so it must be quick and must not block.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void OnAttempt(std::string_view step, Direction direction, Outcome::Kind outcome, absl::Duration took) {}
-  virtual void OnRetry(std::string_view step, Direction direction) {}
-  virtual void OnTransition(const Header& header) {}  // after every journal write
-  virtual void OnSettled(const Header& header, absl::Duration age) {}
-  virtual void OnWaiting(const Header& header) {}  // it is durable, and this process drives it no longer
-  virtual void OnNeedsAttention(const Header& header) {}
-  virtual void OnRecovered(const Header& header) {}
-  virtual void OnFenced(const Header& header) {}
-  virtual void OnLostClaim(const Header& header) {}
-  // The store refuses a write for good; `header` is what was to be written.
-  virtual void OnRefused(const Header& header, const absl::Status& why) {}
-};
-
-// What a person or a client asks of one saga.
-struct Directive {
-  enum class Kind {
-    kCancel,   // turn it back; harmless when it is turned back already
-    kClose,    // end a succeeded one for good; harmless when it is closed already, or being closed
-    kRetry,    // try what it is backing off from at once
-    kResolve,  // end one that needs attention
-  };
-  Kind kind = Kind::kCancel;
-  std::string detail;  // goes to the log
-};
-
-// The reason of a directive that is refused: the saga's state, which metadata `state` names, does not allow it.
-inline constexpr std::string_view kStateForbids = domain::FindReason("SAGA_STATE_FORBIDS").name;
-
-// What a log entry and a failure hold of a text from outside, in bytes.
-inline constexpr size_t kReasonBytesMax = 128;
-inline constexpr size_t kDetailBytesMax = 4096;
 
 struct RunnerOptions {
   absl::Duration lease = absl::Seconds(10);  // as the journal's; renewed after a third of it
@@ -150,46 +113,22 @@ class Runner {
     Settled settled;
   };
 
-  // One saga being driven. `record`, `log` and the rest of the first group belong to whoever drives: at any time that
-  // is one thread, one call in flight, one journal write or one timer, and it hands them on to the next.
+  // One saga being driven. The first group belongs to whoever drives: at any time that is one thread, the calls in
+  // flight, one journal write or one timer, and it hands them on to the next.
   struct Execution {
-    Execution(const Definition* of_kind, std::unique_ptr<Record> of)
-        : definition(of_kind), held{of_kind->kind, of->id, of->epoch}, record(std::move(of)) {}
+    Execution(const Definition& definition, std::unique_ptr<Record> of, const Clock& clock, Observer& observer)
+        : held{definition.kind, of->id, of->epoch}, progress(definition, std::move(of), clock, observer) {}
 
     // What renewals look at while somebody drives: never changes.
-    const Definition* const definition;  // of the record's kind
     const Held held;
 
-    std::unique_ptr<Record> record;
-    std::vector<LogEntry> log;         // not yet in the journal
+    Progress progress;
+    std::vector<Progress::Answer> answers;  // of the calls in flight, each in its place
+    std::atomic<int> unanswered{0};
     std::optional<KeptSignal> signal;  // of what it is about to wait for, known since that was written
-    int64_t acts_on = 0;               // the signal that the next write acts on
-    int unanswered = 0;                // of the attempts at the step being done, those here that nobody answered
-    int64_t persisted_seq = 0;
-    bool must_flush = false;
-    int conflicts = 0;
+    std::vector<Pending> after_claim;  // directives since the claim that may be lost: they take effect again
     bool wrote = false;
-    bool refused = false;  // by the store, for good: what was to be written last
-    // True: a call of the step being done may have had an effect, or may still have one, of which nobody has heard. One
-    // was answered unknown, or the saga was claimed, and its owner before may have had a call in flight. It needs no
-    // place in the journal: whoever goes on with what another life began claims it first.
-    bool in_doubt = false;
-    // When each step was first tried here. Not forgotten with a success: that may turn out not to be kept.
-    absl::InlinedVector<std::optional<SteadyTime>, 4> tried_since;
     SteadyTime asked_at;  // when the write that is under way was handed to the journal: its lease runs from then on
-    struct Checkpoint {
-      State state;
-      int step;
-      int attempt;
-      int64_t seq;
-      size_t log_size;
-      EffectBits effects;
-      bool journaled;
-    };
-    // Where to go back to when the claim that was made since the last write is lost, and the directives that took
-    // effect since then: they do again.
-    std::optional<Checkpoint> before_claim;
-    std::vector<Pending> after_claim;
 
     std::optional<SteadyTime> began;  // here, and not in another process or an earlier life
     bool recovered = false;           // guarded by Runner::mutex_; and has not backed off since
@@ -201,13 +140,11 @@ class Runner {
     std::vector<Pending> pending;
     std::vector<Settled> settled;
     std::optional<Scheduler::TimerId> timer;  // while backing off
-
-    const Step& step() const { return definition->steps[static_cast<size_t>(record->step)]; }
   };
   using ExecutionPtr = std::shared_ptr<Execution>;
 
-  // Of the record's kind, which this process must know.
-  const Definition* DefinitionOf(const Record& record) const;
+  // A saga that was claimed, of a kind and version that this process must know.
+  ExecutionPtr Claimed(std::unique_ptr<Record> record);
 
   // --- The sagas that this process drives.
 
@@ -226,48 +163,22 @@ class Runner {
   // Ends a backoff early. True: the caller drives now.
   bool Unpark(const ExecutionPtr& execution);
 
-  // What to do with one that is unfinished.
-  static Command Resume(const Execution& e);
-  static Direction DirectionOf(State state);
-  static const AnyAction& ActionOf(const Step& step, Direction direction);
-
   // Carries out what was asked meanwhile. Returns the command to go on with.
   Command TakePending(Execution& e, Command command);
 
   // Refused: tells so. At rest, or closing: answers. Otherwise the asker waits for that like everybody else.
   void Answer(Execution& e, Pending& asked, const absl::Status& applied);
-  absl::Status Apply(Execution& e, Pending& asked);
 
   // --- Driving.
 
   void Drive(ExecutionPtr execution, Command command);
-  static void SetCheckpoint(Execution& e, const AnyAction& action);
-  void Call(ExecutionPtr execution, const Step& step, const AnyAction& action, Direction direction);
-  Command After(Execution& e, const Step& step, Direction direction, Outcome outcome);
-  Command AfterDo(Execution& e, const Step& step, Outcome outcome);
-  Command TryAgain(Execution& e, const Step& step, const Outcome& unknown);
-  absl::Duration TimeLeft(const Execution& e, const Step& step) const;
-
-  Command AfterLater(Execution& e, const Step& step, Outcome outcome);
-  // The step that it waited for is answered, or not in time.
-  Command AfterSignal(Execution& e, KeptSignal signal);
-  Command AfterWait(Execution& e, Outcome outcome);
-
-  // After undoing or closing a step.
-  Command AfterLasting(Execution& e, const Step& step, Direction direction, Outcome outcome);
-  Command StepUndone(Execution& e);
-  Command StepClosed(Execution& e);
-  Command Move(Execution& e, Event event);
-  void AddLog(Execution& e, LogOutcome outcome, std::string_view step, std::string detail);
+  void Call(ExecutionPtr execution, const Progress::Steps& steps);
   void Flush(ExecutionPtr execution, Command command);
   void OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<WriteResult> result);
 
-  // The store would refuse this write for ever. What the last call brought is dropped, and its attempt counts as
-  // unknown: so budgets are spent and the saga turns back, by writes that hold no foreign text. A person is called.
   void OnRefused(ExecutionPtr execution, const absl::Status& why);
   void TellWaiters(Execution& e, absl::StatusOr<const Record*> what);
   Command GoBackBeforeClaim(Execution& e);
-  void BackOff(ExecutionPtr execution);
   void Park(ExecutionPtr execution, absl::Duration pause);
   // Ends driving it here: it has come to rest, or waits.
   void Settle(ExecutionPtr execution, Command command);

@@ -62,6 +62,11 @@ std::string_view Name(Command command) {
   return kNames[static_cast<size_t>(command)];
 }
 
+std::string_view Name(Branch::State state) {
+  constexpr std::string_view kNames[] = {"open", "waiting", "done", "nothing"};
+  return kNames[static_cast<size_t>(state)];
+}
+
 std::string_view Name(LogOutcome outcome) {
   constexpr std::string_view kNames[] = {"succeeded",   "rejected",  "unknown",   "undone",
                                          "undo_failed", "cancelled", "recovered", "needs_attention",

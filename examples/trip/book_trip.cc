@@ -77,17 +77,18 @@ saga::Codec<Trip> TripCodec() {
 
 saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
   return saga::Define<Trip>()
+      .Version(2)  // the first booked one after the other
       .Step("book_flight")
       .Does(Book(airline, &Trip::flight_ticket))
       .UndoneBy(Cancel(airline))
       .Retried(retry)
-      .Step("rent_car")
-      .Does({RentCar, true})
-      .UndoneBy({ReturnCar, true})
-      .Retried(retry)
-      .Step("book_hotel")
+      .Beside("book_hotel")
       .Does(Book(hotel, &Trip::hotel_room))
       .UndoneBy(Cancel(hotel))
+      .Retried(retry)
+      .Beside("rent_car")
+      .Does({RentCar, true})
+      .UndoneBy({ReturnCar, true})
       .Retried(retry)
       .Done();
 }

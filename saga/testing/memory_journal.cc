@@ -95,12 +95,13 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
   const std::string waits_for = WaitName(signal.step, signal.direction, signal.token);
   const bool first = !row.signals.contains(waits_for);
   const bool full = row.signals.size() >= static_cast<size_t>(kSignalsMax);
-  if (first && full && row.record->waits_for != waits_for) {
+  const bool awaited = IsAmong(waits_for, row.record->waits_for);
+  if (first && full && !awaited) {
     return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
   }
-  if (first) row.signals[waits_for] = {++book_.last_signal_id, signal.outcome};
+  if (first) row.signals[waits_for] = {++book_.last_signal_id, signal.outcome, waits_for};
   if (!first) return SignalResult::kRepeated;
-  if (!row.waiting || row.record->waits_for != waits_for) return SignalResult::kKept;
+  if (!row.waiting || !awaited) return SignalResult::kKept;
   row.record->wakes_at = std::min(row.record->wakes_at, clock_.Now());
   return SignalResult::kWoken;
 }
@@ -166,7 +167,7 @@ std::unique_ptr<Record> MemoryJournal::Take(MemoryBook::Row& row) {
   if (IsUnfinished(row.record->state)) row.lease_until = clock_.Now() + lease_.duration;
   std::unique_ptr<Record> record = row.record->Clone();
   record->woken = !record->waits_for.empty() && record->wakes_at <= clock_.Now();
-  if (auto said = row.signals.find(record->waits_for); said != row.signals.end()) record->signal = said->second;
+  record->signal = Said(row, record->waits_for);
   return record;
 }
 
@@ -267,11 +268,18 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
 void MemoryJournal::HandOverSignal(const Write& write, MemoryBook::Row& row) {
   std::erase_if(row.signals, [&](const auto& kept) { return kept.second.id == write.acts_on; });
   if (write.signal == nullptr) return;
-  auto said = row.signals.find(write.record->waits_for);
-  if (said == row.signals.end()) return;
-  *write.signal = said->second;
+  *write.signal = Said(row, write.record->waits_for);
+  if (!write.signal->has_value()) return;
   row.waiting = false;
   row.lease_until = clock_.Now() + lease_.duration;
+}
+
+std::optional<KeptSignal> MemoryJournal::Said(const MemoryBook::Row& row, std::string_view waits_for) {
+  std::optional<KeptSignal> first;
+  for (const auto& [name, kept] : row.signals) {
+    if (IsAmong(name, waits_for) && (!first || kept.id < first->id)) first = kept;
+  }
+  return first;
 }
 
 WriteResult MemoryJournal::WhyNot(const Write& write, uint64_t write_id) {

@@ -105,6 +105,8 @@ class MemoryJournal final : public Journal {
   absl::StatusOr<bool> Apply(const Write& write, uint64_t write_id);
   // What the write acts on is forgotten; one that waits is told what has been said already, and keeps its lease.
   void HandOverSignal(const Write& write, MemoryBook::Row& row);
+  // What was said first of what is waited for.
+  static std::optional<KeptSignal> Said(const MemoryBook::Row& row, std::string_view waits_for);
   WriteResult WhyNot(const Write& write, uint64_t write_id);
   const MemoryKind& KindOf(const Record& record) { return book_.kinds[record.kind]; }
 

@@ -95,12 +95,15 @@ void SagaAdmin::Fill(const storage::SagaView& view, ops_pb::Saga& out) const {
   out.set_failure_detail(header.failure.detail);
   out.set_needs_attention(header.needs_attention);
   if (view.waiting()) {
-    if (const std::optional<saga::Wait> wait = saga::ParseWaitName(header.waits_for)) {
-      out.mutable_wait()->set_step(std::string(wait->step));
-      out.mutable_wait()->set_action(ToWire(wait->direction));
-      out.mutable_wait()->set_token(std::string(wait->token));
+    for (std::string_view name : saga::SplitWaitNames(header.waits_for)) {
+      ops_pb::SagaWait& to = *out.add_waits();
+      if (const std::optional<saga::Wait> wait = saga::ParseWaitName(name)) {
+        to.set_step(std::string(wait->step));
+        to.set_action(ToWire(wait->direction));
+        to.set_token(std::string(wait->token));
+      }
+      rpc::SetTime(header.wakes_at, *to.mutable_until());
     }
-    rpc::SetTime(header.wakes_at, *out.mutable_wait()->mutable_until());
   } else {
     out.set_owner(view.owner);
   }

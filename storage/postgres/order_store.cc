@@ -191,7 +191,8 @@ std::string SelectViews() {
 std::string ListOf(std::string_view table, std::string_view id, std::string_view kind) {
   return fmt::format(
       "(SELECT s.{id} AS saga_id, {kind} AS kind, version, state, step, attempt, seq, needs_attention, failure_reason,"
-      " failure_detail, owner, epoch, lease_until, waits_for, wakes_at, traceparent, created_at, updated_at FROM "
+      " failure_detail, owner, epoch, lease_until, waits_for, wakes_at, traceparent, created_at, updated_at, branches "
+      "FROM "
       "{table} s"
       " WHERE s.{id} > $1 AND ($9::text = '' OR {kind} = $9::text)"
       " AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"

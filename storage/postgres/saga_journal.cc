@@ -21,7 +21,7 @@ namespace waybill::storage {
 namespace {
 
 // The columns of an advance before its effects.
-constexpr size_t kAdvanceHeader = 14;
+constexpr size_t kAdvanceHeader = 15;
 
 absl::Status JournalFull() { return domain::QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
 
@@ -49,14 +49,23 @@ bool IsUnexplained(const absl::Status& status) {
   return absl::IsInternal(status) && GetErrorDetail(status).reason.empty();
 }
 
-// Column 0 is the saga's key, and the signal's number the last.
+// Columns: the saga's key, the outcome, its reason and detail, the signal's number, what it answers.
 absl::StatusOr<saga::KeptSignal> DecodeSignal(const Rows& rows, int at) {
   const std::string_view kind = rows.Text(at, 1);
   std::string reason(rows.Text(at, 2)), detail(rows.Text(at, 3));
-  const int64_t id = rows.Int(at, 4);
-  if (kind == "succeeded") return saga::KeptSignal{id, saga::Outcome::Succeeded(std::move(detail))};
-  if (kind == "rejected") return saga::KeptSignal{id, saga::Outcome::Rejected(std::move(reason), std::move(detail))};
-  if (kind == "unknown") return saga::KeptSignal{id, saga::Outcome::Unknown(std::move(reason), std::move(detail))};
+  saga::KeptSignal signal{rows.Int(at, 4), {}, std::string(rows.Text(at, 5))};
+  if (kind == "succeeded") {
+    signal.outcome = saga::Outcome::Succeeded(std::move(detail));
+    return signal;
+  }
+  if (kind == "rejected") {
+    signal.outcome = saga::Outcome::Rejected(std::move(reason), std::move(detail));
+    return signal;
+  }
+  if (kind == "unknown") {
+    signal.outcome = saga::Outcome::Unknown(std::move(reason), std::move(detail));
+    return signal;
+  }
   return UnreadableRow(rows.Id(at, 0), "outcome of a signal", fmt::format("is '{}'", kind));
 }
 
@@ -313,6 +322,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         header[12].AddText(record.waits_for);
         header[13].AddTime(record.wakes_at);
       }
+      AddOptionalText(header[14], EncodeBranches(record.branches));
       part.kind.tables.AddEffects(record, header.subspan(kAdvanceHeader, effects));
       for (const saga::LogEntry& entry : op->write.log) {
         log[0].AddId(record.id);
@@ -488,22 +498,31 @@ absl::Status PostgresSagaJournal::RecordDefinitions() {
   for (const std::unique_ptr<Kind>& kind : kinds_) {
     for (const saga::Definition* definition : kind->versions) {
       ArrayParam steps(kOidText);
-      for (const saga::Step& step : definition->steps) steps.AddText(step.name);
-      const std::vector<Param> params = {Param::Text(definition->kind), Param::Int4(definition->version), steps};
+      ArrayParam beside(kOidBool);
+      for (const saga::Step& step : definition->steps) {
+        steps.AddText(step.name);
+        beside.AddBool(step.beside);
+      }
+      const std::vector<Param> params = {Param::Text(definition->kind), Param::Int4(definition->version), steps,
+                                         beside};
       absl::StatusOr<Rows> rows =
-          Run("INSERT INTO saga_definitions (kind, version, steps) VALUES ($1::text, $2::integer, $3::text[]) "
-              "ON CONFLICT DO NOTHING",
+          Run("INSERT INTO saga_definitions (kind, version, steps, beside) VALUES ($1::text, $2::integer, $3::text[], "
+              "CASE WHEN true = ANY($4::boolean[]) THEN $4::boolean[] END) ON CONFLICT DO NOTHING",
               params);
       if (!rows.ok()) return rows.status();
       rows =
-          Run("SELECT steps = $3::text[], array_to_string(steps, ', '), array_to_string($3::text[], ', ') "
-              "FROM saga_definitions WHERE kind = $1::text AND version = $2::integer",
+          Run("SELECT there = here, there, here FROM (SELECT "
+              "(SELECT string_agg(CASE WHEN b THEN '+' ELSE '' END || name, ', ' ORDER BY n) "
+              "FROM unnest(d.steps, d.beside) WITH ORDINALITY AS s(name, b, n)) AS there, "
+              "(SELECT string_agg(CASE WHEN b THEN '+' ELSE '' END || name, ', ' ORDER BY n) "
+              "FROM unnest($3::text[], $4::boolean[]) WITH ORDINALITY AS s(name, b, n)) AS here "
+              "FROM saga_definitions d WHERE d.kind = $1::text AND d.version = $2::integer) AS named",
               params);
       if (!rows.ok()) return rows.status();
       if (rows->empty() || rows->Bool(0, 0)) continue;
       return absl::FailedPreconditionError(fmt::format(
-          "the steps of version {} of {} are {} here and {} in the database (table saga_definitions): other steps are "
-          "another version",
+          "the steps of version {} of {} are {} here and {} in the database (table saga_definitions; + stands before "
+          "what is done at the same time as the step before it): other steps are another version",
           definition->version, definition->kind, rows->Text(0, 2), rows->Text(0, 1)));
     }
   }
@@ -512,9 +531,13 @@ absl::Status PostgresSagaJournal::RecordDefinitions() {
 
 absl::Status PostgresSagaJournal::CheckKnown(const saga::Header& header) const {
   if (absl::Status driven = driven_.CheckDriven(header); !driven.ok()) return driven;
-  const int steps = static_cast<int>(driven_.Find(header.kind, header.version)->steps.size());
-  if (header.step < steps) return absl::OkStatus();
-  return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
+  const saga::Definition* definition = driven_.Find(header.kind, header.version);
+  const int steps = static_cast<int>(definition->steps.size());
+  if (header.step >= steps) {
+    return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
+  }
+  if (definition->Has(header.branches, header.step)) return absl::OkStatus();
+  return UnreadableRow(header.id, "branches", "names other steps than are done at the same time");
 }
 
 ArrayParam PostgresSagaJournal::Versions(const Kind& kind) {

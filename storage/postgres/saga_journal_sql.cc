@@ -106,7 +106,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
                                        {"updated_at", kOidTimestamptz, ""},
                                        {"write_id", kOidInt8, ""},
                                        {"waits_for", kOidText, ""},
-                                       {"wakes_at", kOidTimestamptz, ""}};
+                                       {"wakes_at", kOidTimestamptz, ""},
+                                       {"branches", kOidText, ""}};
   advance.insert(advance.end(), t.effects.begin(), t.effects.end());
   std::string input = Unnest(advance, "i", 2, sql.advance_oids);
   std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
@@ -117,7 +118,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   const std::string move = fmt::format(
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
-      "updated_at = i.updated_at, write_id = i.write_id, waits_for = i.waits_for, wakes_at = i.wakes_at, {}"
+      "updated_at = i.updated_at, write_id = i.write_id, waits_for = i.waits_for, wakes_at = i.wakes_at, "
+      "branches = i.branches::jsonb, {}"
       "lease_until = CASE WHEN i.waits_for IS NULL AND i.state IN ('running', 'closing', 'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
       t.sagas, t.set.empty() ? "" : t.set + ", ");
@@ -230,13 +232,13 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "UPDATE {sagas} s SET lease_until = now() + $1::bigint * interval '1 microsecond' "
       "FROM unnest($2::uuid[], $3::bigint[]) AS i(id, write_id), saga_signals g "
       "WHERE s.{id} = i.id AND s.{id} = ANY($2::uuid[]) AND s.write_id = i.write_id "
-      "AND g.saga_id = s.{id} AND g.saga_id = ANY($2::uuid[]) AND g.waits_for = s.waits_for "
-      "RETURNING s.{id}, g.outcome, g.reason, g.detail, g.id",
+      "AND g.saga_id = s.{id} AND g.saga_id = ANY($2::uuid[]) AND g.waits_for = ANY(string_to_array(s.waits_for, ' ')) "
+      "RETURNING s.{id}, g.outcome, g.reason, g.detail, g.id, g.waits_for",
       fmt::arg("id", id), fmt::arg("sagas", sagas));
   sql.said_claimed = fmt::format(
-      "SELECT s.{id}, g.outcome, g.reason, g.detail, g.id FROM {sagas} s JOIN saga_signals g "
-      "ON g.saga_id = s.{id} AND g.waits_for = s.waits_for "
-      "WHERE s.{id} = ANY(current_setting('waybill.claimed')::uuid[])",
+      "SELECT s.{id}, g.outcome, g.reason, g.detail, g.id, g.waits_for FROM {sagas} s JOIN saga_signals g "
+      "ON g.saga_id = s.{id} AND g.waits_for = ANY(string_to_array(s.waits_for, ' ')) "
+      "WHERE s.{id} = ANY(current_setting('waybill.claimed')::uuid[]) ORDER BY g.id",
       fmt::arg("id", id), fmt::arg("sagas", sagas));
   sql.signal_lock = fmt::format(
       "SELECT {id}, state::text FROM {sagas} WHERE {id} = $1::uuid AND {only} AND version = ANY($2::smallint[]) "
@@ -247,13 +249,15 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
       "SELECT s.{id}, $2::text, $3::text, $4::text, $5::text FROM {sagas} s WHERE s.{id} = $1::uuid "
       "AND {only} AND s.version = ANY($7::smallint[]) "
-      "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND (s.waits_for = $2::text "
+      "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND ($2::text = "
+      "ANY(string_to_array(s.waits_for, ' ')) "
       "OR (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer) "
       "ON CONFLICT DO NOTHING RETURNING saga_id",
       fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   // Said once more, it does not become younger.
   sql.signal_wake = fmt::format(
-      "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND waits_for = $2::text "
+      "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND $2::text = "
+      "ANY(string_to_array(waits_for, ' ')) "
       "AND {only} AND lease_until IS NULL AND EXISTS (SELECT FROM saga_signals WHERE saga_id = $1::uuid AND waits_for "
       "= $2::text) "
       "RETURNING {id}",

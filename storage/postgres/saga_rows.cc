@@ -1,10 +1,13 @@
 #include "storage/postgres/saga_rows.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <utility>
 
 #include "domain/reasons.h"
 #include "fmt/format.h"
+#include "nlohmann/json.hpp"
 
 namespace waybill::storage {
 
@@ -82,6 +85,49 @@ saga::LogOutcome RowReader::Outcome(int column) {
   return saga::LogOutcome::kUnknown;
 }
 
+// Says what is wrong; "": nothing is.
+std::string DecodeBranch(const nlohmann::json& json, saga::Branch& branch) {
+  const auto text = [&](const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (!json.is_object()) return "holds what is no object";
+  branch.step = text("step");
+  if (branch.step.empty()) return "names no step";
+  const std::string state = text("state");
+  const auto known = std::find_if(std::begin(saga::kBranchStates), std::end(saga::kBranchStates),
+                                  [&](saga::Branch::State one) { return saga::Name(one) == state; });
+  if (known == std::end(saga::kBranchStates)) return fmt::format("has state '{}'", state);
+  branch.state = *known;
+  const auto attempt = json.find("attempt");
+  if (attempt == json.end() || !attempt->is_number_integer() || attempt->get<int64_t>() < 1 ||
+      attempt->get<int64_t>() > std::numeric_limits<int32_t>::max()) {
+    return "has an attempt that is no number from 1";
+  }
+  branch.attempt = attempt->get<int>();
+  if (branch.state != saga::Branch::State::kWaiting) return "";
+  branch.token = text("token");
+  std::string error;
+  if (!saga::IsToken(branch.token)) return "waits without a token";
+  if (!absl::ParseTime(absl::RFC3339_full, text("until"), &branch.until, &error)) return "waits without an end";
+  return "";
+}
+
+std::string EncodeBranches(const std::vector<saga::Branch>& branches) {
+  if (branches.empty()) return "";
+  nlohmann::json json = nlohmann::json::array();
+  for (const saga::Branch& branch : branches) {
+    nlohmann::json one = {
+        {"step", branch.step}, {"state", std::string(saga::Name(branch.state))}, {"attempt", branch.attempt}};
+    if (branch.state == saga::Branch::State::kWaiting) {
+      one["token"] = branch.token;
+      one["until"] = absl::FormatTime(absl::RFC3339_full, branch.until, absl::UTCTimeZone());
+    }
+    json.push_back(std::move(one));
+  }
+  return json.dump();
+}
+
 void DecodeHeader(RowReader& row, saga::Header& header) {
   header.id = row.id();
   header.state = row.State(1);
@@ -99,6 +145,13 @@ void DecodeHeader(RowReader& row, saga::Header& header) {
   if (!row.IsNull(13)) header.wakes_at = row.Time(13, "wakes_at");
   header.woken = !row.IsNull(14) && row.Bool(14, "woken");
   header.version = static_cast<int>(row.IntFrom(1, 15, "version"));
+  if (row.IsNull(16)) return;
+  const nlohmann::json branches = nlohmann::json::parse(row.Json(16, "branches"), nullptr, false);
+  if (!branches.is_array()) return row.Refuse("branches", "is no list");
+  for (const nlohmann::json& one : branches) {
+    const std::string wrong = DecodeBranch(one, header.branches.emplace_back());
+    if (!wrong.empty()) row.Refuse("branches", wrong);
+  }
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {

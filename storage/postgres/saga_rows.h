@@ -56,11 +56,14 @@ class RowReader {
 // Of the header table as `s`, without its key.
 inline constexpr std::string_view kHeaderColumns =
     "s.state::text, s.step, s.attempt, s.seq, s.epoch, s.needs_attention, s.failure_reason, s.failure_detail, "
-    "s.traceparent, s.created_at, s.updated_at, s.waits_for, s.wakes_at, s.wakes_at <= now(), s.version";
-inline constexpr int kHeaderColumnCount = 15;
+    "s.traceparent, s.created_at, s.updated_at, s.waits_for, s.wakes_at, s.wakes_at <= now(), s.version, s.branches";
+inline constexpr int kHeaderColumnCount = 16;
 inline constexpr int kNeedsAttentionColumn = 6;  // counting the key
 // Fills in all but the kind, from the key in column 0 and kHeaderColumns after it.
 void DecodeHeader(RowReader& row, saga::Header& header);
+
+// The header's branches as JSON; "" when there are none.
+std::string EncodeBranches(const std::vector<saga::Branch>& branches);
 
 // Of the log table, after its key.
 inline constexpr std::string_view kLogColumns = "seq, step, attempt, outcome, state::text, detail, at";

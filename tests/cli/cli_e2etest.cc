@@ -466,8 +466,9 @@ TEST_F(CliTest, SagaSignal) {
   kept.set_result(ops::SignalSagaResponse::KEPT);
   *kept.mutable_saga() = Stuck();
   kept.mutable_saga()->clear_lease_until();
-  kept.mutable_saga()->mutable_wait()->set_token("pi_2");
-  kept.mutable_saga()->mutable_wait()->set_action(ops::UNDO);
+  ops::SagaWait& wait = *kept.mutable_saga()->add_waits();
+  wait.set_token("pi_2");
+  wait.set_action(ops::UNDO);
   sagas_.signal.Then(kept);
   const std::vector<std::string> command = {"saga", "signal", kId, "--step", "charge_payment", "--token", "pi_1"};
   auto with = [&command](std::vector<std::string> more) {

@@ -126,12 +126,12 @@ TEST_F(TripsBesideOrdersTest, AreListedAndShownAndLeftToTheProcessThatDrivesThem
   EXPECT_THAT(Run({"saga", "list"}).output, AllOf(HasSubstr("book_trip"), Not(HasSubstr("place_order"))));
   EXPECT_EQ(Run({"saga", "list", "--kind", "place_order", "--json"}).json.size(), 0u);
   EXPECT_THAT(Run({"saga", "show", trip}).output,
-              AllOf(HasSubstr("kind       book_trip, version 1"), HasSubstr("rent_car"), HasSubstr("token h-1")));
+              AllOf(HasSubstr("kind       book_trip, version 2"), HasSubstr("book_flight"), HasSubstr("token h-1")));
   for (const std::vector<std::string>& asked : std::vector<std::vector<std::string>>{
            {"saga", "retry", trip}, {"saga", "resolve", trip, "--reason", "no trip"}}) {
     Ran refused = Run(asked);
     EXPECT_EQ(refused.code, 4);
-    EXPECT_THAT(refused.output, HasSubstr("this process does not drive version 1 of book_trip"));
+    EXPECT_THAT(refused.output, HasSubstr("this process does not drive version 2 of book_trip"));
   }
   EXPECT_EQ(Run({"saga", "signal", trip, "--step", "book_hotel", "--token", "h-1", "--outcome", "succeeded"}).code, 2);
   EXPECT_EQ(SignalCharge(trip, "h-1").code, 4) << "a step of an order's, and no order";
@@ -369,7 +369,7 @@ TEST_F(OperatorSessionTest, ASagaThatWaitsIsSeenAndSignalledByHand) {
   StartOrderService();
   Ran waiting = Run({"saga", "list", "--waiting", "--json"});
   ASSERT_EQ(waiting.json.size(), 1u) << waiting.output;
-  EXPECT_EQ(waiting.json[0]["wait"]["token"], "re_1");
+  EXPECT_EQ(waiting.json[0]["waits"][0]["token"], "re_1");
   EXPECT_EQ(waiting.json[0]["owner"], "");
   EXPECT_THAT(Run({"saga", "show", id}).output,
               HasSubstr("--step charge_payment --action undo --token=re_1 --outcome OUTCOME"));

@@ -217,7 +217,7 @@ SagaView Waiting() {
   saga.step = "charge_payment";
   saga.attempt = 1;
   saga.epoch = 1;
-  saga.wait = {"charge_payment", "do", "pi_1234", At(7'200'000)};
+  saga.waits = {{"charge_payment", "do", "pi_1234", At(7'200'000)}};
   saga.created = At(0);
   saga.updated = At(1'000);
   saga.log = {{1, "charge_payment", 1, "waiting", "for pi_1234", "RUNNING", At(100)}};
@@ -244,14 +244,14 @@ waybill saga signal 01939f6e-0000-7000-8000-000000000002 --step charge_payment -
 
 TEST(RenderSaga, AGatewaysTokenIsOneWordOfTheShell) {
   SagaView saga = Waiting();
-  saga.wait->token = "a;$(reboot)'b";
+  saga.waits[0].token = "a;$(reboot)'b";
   EXPECT_NE(RenderSaga(saga, At(60'000), Terminal{}).find(R"( --token='a;$(reboot)'\''b' --outcome)"),
             std::string::npos);
 }
 
 TEST(RenderSaga, SaysWhichActionWaits) {
   SagaView saga = Waiting();
-  saga.wait->action = "undo";
+  saga.waits[0].action = "undo";
   const std::string shown = RenderSaga(saga, At(60'000), Terminal{});
   EXPECT_NE(shown.find("a signal of its undo with the token"), std::string::npos);
   EXPECT_NE(shown.find(" --step charge_payment --action undo --token=pi_1234 "), std::string::npos);
@@ -259,7 +259,7 @@ TEST(RenderSaga, SaysWhichActionWaits) {
 
 TEST(RenderSagas, SaysWhenThoseThatWaitWake) {
   SagaView over = Waiting();
-  over.wait->until = At(50'000);
+  over.waits[0].until = At(50'000);
   EXPECT_EQ(
       RenderSagas({Waiting(), over}, At(60'000), Terminal{}),
       R"(saga                                  kind         state    step            attempt  attention     age  wakes        owner  why

@@ -1,10 +1,12 @@
 // The stories of the example, told with any journal.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "examples/trip/book_trip.h"
 #include "runtime/scheduler.h"
@@ -17,8 +19,15 @@ class FakeReservations final : public ReservationSystem {
  public:
   void WillAnswer(saga::Outcome outcome) { script_.push_back(std::move(outcome)); }
 
+  // Leaves it to `held` how the next one is answered.
+  void WillAnswerWhenAsked(saga::OutcomeCallback* held) { held_ = held; }
+  bool holds() const { return holds_; }
+
   void Book(const std::string& key, const std::string& traveller, saga::OutcomeCallback done) override {
-    if (!script_.empty()) {
+    if (held_ != nullptr) {
+      *std::exchange(held_, nullptr) = std::move(done);
+      holds_ = true;
+    } else if (!script_.empty()) {
       saga::Outcome outcome = std::move(script_.front());
       script_.pop_front();
       done(std::move(outcome));
@@ -37,6 +46,8 @@ class FakeReservations final : public ReservationSystem {
   size_t booked() const { return booked_.size(); }
 
  private:
+  saga::OutcomeCallback* held_ = nullptr;
+  std::atomic<bool> holds_{false};
   std::deque<saga::Outcome> script_;
   std::map<std::string, std::string> booked_;
   std::set<std::string> closed_;
@@ -46,6 +57,7 @@ inline std::unique_ptr<saga::Record> NewTrip(const Uuid& id, absl::Time now, std
   auto record = std::make_unique<saga::RecordOf<Trip>>();
   record->id = id;
   record->created_at = now;
+  record->version = 2;
   record->payload.booking = std::move(booking);
   record->payload.traveller = "Ada";
   return record;

@@ -1,4 +1,5 @@
-// Definitions made at random, of one to six steps that answer, refuse, are lost, wait, book or undo in every mix,
+// Definitions made at random, of one to six steps that answer, refuse, are lost, wait, book or undo in every mix, one
+// after the other or at the same time,
 // driven by processes that crash at any moment; and beside them a model that is too small to be wrong: what a
 // participant keeps of one key.
 #include <array>
@@ -44,7 +45,7 @@ struct Kept {
 };
 
 struct Shape {
-  bool journaled = false, undoes = false, closes = false;
+  bool journaled = false, undoes = false, closes = false, beside = false;
 };
 
 class World {
@@ -57,8 +58,10 @@ class World {
       shape.journaled = chance_.OneIn(3);
       shape.undoes = !chance_.OneIn(4);
       shape.closes = !shape.journaled && chance_.OneIn(3);
+      shape.beside = step > 0 && chance_.OneIn(3);
       shapes_.push_back(shape);
-      builder.Step(fmt::format("step_{}", step))
+      const std::string name = fmt::format("step_{}", step);
+      (shape.beside ? builder.Beside(name) : builder.Step(name))
           .Does(shape.journaled ? Booking(step, true) : Calling(step, Direction::kDo))
           .Retried({.attempts_max = 1 + static_cast<int>(chance_.Pick(4)),
                     .retry_for = absl::Seconds(static_cast<int64_t>(chance_.Pick(4))),
@@ -113,8 +116,8 @@ class World {
   std::string Describe() const {
     std::string text;
     for (const Shape& shape : shapes_) {
-      text += fmt::format("{}{}{}\n", shape.journaled ? "books" : "calls", shape.undoes ? ", undone" : "",
-                          shape.closes ? ", closed" : "");
+      text += fmt::format("{}{}{}{}\n", shape.journaled ? "books" : "calls", shape.undoes ? ", undone" : "",
+                          shape.closes ? ", closed" : "", shape.beside ? ", beside" : "");
     }
     return text + story_;
   }
@@ -137,6 +140,26 @@ class World {
     if (state != State::kCompensated) return "";
     if (done && shape.undoes) return "was not undone";
     return "";
+  }
+
+  // The first of the steps that are done at the same time as this one, and the first after them.
+  size_t FirstBeside(size_t step) const {
+    while (shapes_[step].beside) --step;
+    return step;
+  }
+  size_t EndBeside(size_t step) const {
+    while (++step < shapes_.size() && shapes_[step].beside) {
+    }
+    return step;
+  }
+  // The calls among the first `end` steps are to be done by now.
+  void ExpectDone(const Uuid& id, size_t step, size_t end) {
+    for (size_t before = 0; before < end; ++before) {
+      const Kept& kept = kept_[id][before];
+      if (!shapes_[before].journaled && !kept.done && !kept.closed) {
+        wrong_ = fmt::format("{}: step {} was done before step {}", id.ToString(), step, before);
+      }
+    }
   }
 
   template <typename Task>
@@ -167,7 +190,8 @@ class World {
     Action<Plan> action;
     action.journaled = true;
     action.claim_lost = [step](Plan& plan) { plan.booked[step] = false; };
-    action.call = [this, step, done](const Attempt&, Plan& plan, OutcomeCallback answer) {
+    action.call = [this, step, done](const Attempt& attempt, Plan& plan, OutcomeCallback answer) {
+      if (done) ExpectDone(attempt.saga_id, step, EndBeside(step));
       if (done && chance_.OneIn(8)) return answer(Outcome::Rejected("NONE_LEFT"));
       if (done && chance_.OneIn(8)) return answer(Outcome::Unknown("BUSY"));
       plan.booked[step] = done;
@@ -233,11 +257,7 @@ class World {
           kept.refused = true;
           return Outcome::Rejected("REFUSED");
         }
-        for (size_t before = 0; before < step; ++before) {
-          if (!shapes_[before].journaled && !kept_[id][before].done && !kept_[id][before].closed) {
-            wrong_ = fmt::format("{}: step {} was done before step {}", id.ToString(), step, before);
-          }
-        }
+        ExpectDone(id, step, FirstBeside(step));
         kept.done = true;
         return Outcome::Succeeded();
       case Direction::kUndo:

@@ -468,11 +468,11 @@ TEST_F(OrderServiceTest, ShowsForWhatASagaWaitsAndListsThose) {
   ops::Saga saga;
   ASSERT_TRUE(sagas_->GetSaga(&c1, get, &saga).ok());
   EXPECT_EQ(saga.state(), ops::RUNNING);
-  ASSERT_TRUE(saga.has_wait());
-  EXPECT_EQ(saga.wait().step(), "charge_payment");
-  EXPECT_EQ(saga.wait().action(), ops::DO);
-  EXPECT_EQ(saga.wait().token(), "pi/1");
-  EXPECT_EQ(saga.wait().until().seconds(), absl::ToUnixSeconds(world_.time.Now() + absl::Hours(2)));
+  ASSERT_EQ(saga.waits_size(), 1);
+  EXPECT_EQ(saga.waits(0).step(), "charge_payment");
+  EXPECT_EQ(saga.waits(0).action(), ops::DO);
+  EXPECT_EQ(saga.waits(0).token(), "pi/1");
+  EXPECT_EQ(saga.waits(0).until().seconds(), absl::ToUnixSeconds(world_.time.Now() + absl::Hours(2)));
   EXPECT_EQ(saga.owner(), "") << "nobody drives it";
   EXPECT_FALSE(saga.has_lease_until());
   EXPECT_EQ(saga.log(0).outcome(), "waiting");
@@ -482,11 +482,11 @@ TEST_F(OrderServiceTest, ShowsForWhatASagaWaitsAndListsThose) {
   ASSERT_TRUE(sagas_->ListSagas(&c2, list, &page).ok());
   ASSERT_EQ(page.sagas_size(), 1);
   EXPECT_EQ(page.sagas(0).saga_id(), id);
-  EXPECT_TRUE(page.sagas(0).has_wait());
+  EXPECT_EQ(page.sagas(0).waits_size(), 1);
 
   EXPECT_EQ(Signal(ChargeSignal(id, "pi/1")).result(), ops::SignalSagaResponse::WOKEN);
   ASSERT_TRUE(sagas_->GetSaga(&c3, get, &saga).ok());
-  EXPECT_FALSE(saga.has_wait());
+  EXPECT_EQ(saga.waits_size(), 0);
 }
 
 TEST_F(OrderServiceTest, TakesSignalsWithWhoSaysThem) {

@@ -1,0 +1,192 @@
+// How far one saga has come, and what the answers to its calls make of it: each becomes an Event, whose row in the
+// transition table gives the next state and Command. Calls nobody, writes nothing, waits for nothing; the runner does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "domain/reasons.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+#include "saga/definition.h"
+#include "saga/journal.h"
+#include "saga/observer.h"
+#include "saga/outcome.h"
+#include "saga/record.h"
+#include "saga/state.h"
+
+namespace waybill::saga {
+
+// What a person or a client asks of one saga.
+struct Directive {
+  enum class Kind {
+    kCancel,   // turn it back; harmless when it is turned back already
+    kClose,    // end a succeeded one for good; harmless when it is closed already, or being closed
+    kRetry,    // try what it is backing off from at once
+    kResolve,  // end one that needs attention
+  };
+  Kind kind = Kind::kCancel;
+  std::string detail;  // goes to the log
+};
+
+// The reason of a directive that is refused: the saga's state, which metadata `state` names, does not allow it.
+inline constexpr std::string_view kStateForbids = domain::FindReason("SAGA_STATE_FORBIDS").name;
+
+class Progress {
+ public:
+  // All outlive it. The record is of the definition's kind and version.
+  Progress(const Definition& definition, std::unique_ptr<Record> record, const Clock& clock, Observer& observer);
+
+  const Definition& definition() const { return definition_; }
+  const Record& record() const { return *record_; }
+  Record& record() { return *record_; }
+
+  // --- What to do next.
+
+  // By what the record says, when it is unfinished.
+  Command Resume() const;
+  Direction direction() const;
+  // The steps to be called at once, by indices, in the present direction: those of a group that are still to be done,
+  // or the one that it stands at. Not empty.
+  using Steps = absl::InlinedVector<int, 4>;
+  Steps Next() const;
+  const Step& step(int at) const { return definition_.steps[static_cast<size_t>(at)]; }
+  const AnyAction& ActionOf(int at) const;
+
+  // The call of each of `steps`, which begins now. True: from here on a lost claim leads back to before these calls.
+  bool BeginCalls(absl::Span<const int> steps);
+  Attempt AttemptAt(int at) const;
+  // How long to back off before the next calls.
+  absl::Duration Pause(Random& random) const;
+
+  // --- What has happened, and the command that follows.
+
+  // It was claimed, or its owner before has gone.
+  Command Adopted();
+  struct Answer {
+    int step;
+    Outcome outcome;
+  };
+  // All calls that BeginCalls began are answered.
+  Command Answered(absl::Span<Answer> answers);
+  // The step that it stands at has no action in this direction.
+  Command NothingToCall();
+  // What it waits for has been said already.
+  Command Signalled(KeptSignal signal);
+  // It is to be tried again, although it waits.
+  Command AskedAgain(std::string detail);
+  // FAILED_PRECONDITION kStateForbids.
+  absl::Status Apply(const Directive& directive);
+
+  // --- What is to be written.
+
+  bool must_flush() const { return must_flush_; }
+  int64_t persisted_seq() const { return persisted_seq_; }
+  bool has_claim() const { return before_claim_.has_value(); }  // since the last write
+  // `waits`: the next command is kWait, and `signal` gets what has been said already.
+  Write ToWrite(std::optional<KeptSignal>* signal);
+  void Written();
+  // The claim that was made since the last write is lost, and nothing was written: back to before it. After
+  // `conflicts_max` in a row the step counts as unknown.
+  Command ClaimLost(int conflicts_max);
+  // The store would refuse this write for ever; `durable` is what it has. What the last calls brought is dropped, and
+  // their attempts count as unknown: so budgets are spent and the saga turns back, by writes that hold no foreign text.
+  // A person is called.
+  Command Refused(std::unique_ptr<Record> durable, std::string why);
+  bool refused() const { return refused_; }  // the last write
+  // Whether a directive took effect since the last write.
+  bool HasDirective() const;
+
+ private:
+  // What is known here, and only here, of the attempts at doing a step.
+  struct Tried {
+    // When it was first tried. Not forgotten with a success: that may turn out not to be kept.
+    std::optional<SteadyTime> since;
+    int unanswered = 0;  // attempts that nobody answered
+    // A call may have had an effect, or may still have one, of which nobody has heard: one was answered unknown, or the
+    // saga was claimed, and its owner before may have had a call in flight. It needs no place in the journal: whoever
+    // goes on with what another life began claims it first.
+    bool in_doubt = false;
+  };
+  struct Checkpoint {
+    State state;
+    int step;
+    int attempt;
+    int64_t seq;
+    std::vector<Branch> branches;
+    Branch alone;
+    size_t log_size;
+    EffectBits effects;
+    int called;
+    bool journaled;
+  };
+  struct Waiting {
+    int step;
+    std::string name;
+  };
+
+  // --- The group that is being done.
+
+  Definition::Group group() const { return definition_.GroupOf(record_->step); }
+  Branch& BranchOf(int at);
+  const Branch& BranchOf(int at) const;
+  Tried& TriedOf(int at) { return tried_[static_cast<size_t>(at)]; }
+  void Enter(int step);
+  void ReadBranches();
+  std::vector<Waiting> WaitingSteps() const;
+  void OpenWaiting();
+
+  void SetCheckpoint(int called);
+
+  // What an answer makes of one step of the group; Conclude makes of all of them what happens next.
+  void Take(int at, Outcome outcome);
+  void TakeLater(int at, Outcome outcome);
+  void TryAgain(int at, const Outcome& unknown);
+  Command Conclude();
+  Command TurnBack(Event event);
+  // Puts the saga on the last step up to `from` that may have to be undone; false: there is none.
+  bool StepToUndo(int from);
+
+  Command AfterSignal(int at, KeptSignal signal);
+  void TakeWaited(int at, Outcome outcome);
+  Command TimeIsOver(const std::vector<Waiting>& waiting);
+  // After undoing or closing a step, or waiting for that.
+  Command AfterLasting(Outcome outcome);
+  Command StepUndone();
+  Command StepClosed();
+  absl::Duration TimeLeft(int at) const;
+
+  Command Move(Event event);
+  void AddLog(LogOutcome outcome, std::string detail);  // of the saga
+  void AddLog(LogOutcome outcome, int at, std::string detail);
+  void AddLog(LogOutcome outcome, std::string_view step, int attempt, std::string detail);
+
+  const Definition& definition_;
+  const Clock& clock_;
+  Observer& observer_;
+
+  std::unique_ptr<Record> record_;
+  Branch alone_;                    // of a group of one, in place of the record's branches
+  std::optional<Event> turned_by_;  // what makes it turn back, until it does
+  bool back_off_ = false;           // before the next calls
+  absl::InlinedVector<Tried, 4> tried_;
+
+  std::vector<LogEntry> log_;  // not yet in the journal
+  int64_t persisted_seq_ = 0;
+  int64_t acts_on_ = 0;  // the signal that the next write acts on
+  bool must_flush_ = false;
+  int conflicts_ = 0;
+  bool refused_ = false;
+  std::optional<Checkpoint> before_claim_;
+};
+
+}  // namespace waybill::saga

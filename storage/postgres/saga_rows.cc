@@ -85,7 +85,9 @@ saga::LogOutcome RowReader::Outcome(int column) {
   return saga::LogOutcome::kUnknown;
 }
 
-// Says what is wrong; "": nothing is.
+namespace {
+
+// As DecodeBranches.
 std::string DecodeBranch(const nlohmann::json& json, saga::Branch& branch) {
   const auto text = [&](const char* name) {
     const auto found = json.find(name);
@@ -110,6 +112,19 @@ std::string DecodeBranch(const nlohmann::json& json, saga::Branch& branch) {
   std::string error;
   if (!saga::IsToken(branch.token)) return "waits without a token";
   if (!absl::ParseTime(absl::RFC3339_full, text("until"), &branch.until, &error)) return "waits without an end";
+  if (branch.until == absl::InfinitePast() || branch.until == absl::InfiniteFuture()) return "waits without an end";
+  return "";
+}
+
+}  // namespace
+
+std::string DecodeBranches(std::string_view text, std::vector<saga::Branch>& branches) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_array()) return "is no list";
+  for (const nlohmann::json& one : json) {
+    std::string wrong = DecodeBranch(one, branches.emplace_back());
+    if (!wrong.empty()) return wrong;
+  }
   return "";
 }
 
@@ -146,12 +161,8 @@ void DecodeHeader(RowReader& row, saga::Header& header) {
   header.woken = !row.IsNull(14) && row.Bool(14, "woken");
   header.version = static_cast<int>(row.IntFrom(1, 15, "version"));
   if (row.IsNull(16)) return;
-  const nlohmann::json branches = nlohmann::json::parse(row.Json(16, "branches"), nullptr, false);
-  if (!branches.is_array()) return row.Refuse("branches", "is no list");
-  for (const nlohmann::json& one : branches) {
-    const std::string wrong = DecodeBranch(one, header.branches.emplace_back());
-    if (!wrong.empty()) row.Refuse("branches", wrong);
-  }
+  const std::string wrong = DecodeBranches(row.Json(16, "branches"), header.branches);
+  if (!wrong.empty()) row.Refuse("branches", wrong);
 }
 
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {

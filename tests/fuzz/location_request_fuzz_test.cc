@@ -5,17 +5,11 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "runtime/random.h"
+#include "tests/fuzz/mutated.h"
 #include "waybill/location/v1/location.pb.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace waybill::location::v1 {
 namespace {
-
-void RunTarget(const std::string& input) {
-  EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size()), 0);
-}
 
 Point At(const std::string& driver_id, int64_t seconds) {
   Point point;
@@ -98,40 +92,10 @@ std::vector<std::string> Seeds() {
 }
 
 TEST(LocationRequestFuzz, TakesSeeds) {
-  for (const std::string& seed : Seeds()) RunTarget(seed);
+  for (const std::string& seed : Seeds()) testing::RunTarget(seed);
 }
 
-TEST(LocationRequestFuzz, TakesMutatedSeeds) {
-  constexpr int kRounds = 30'000;
-  SeededRandom random(20'240'602);
-  const std::vector<std::string> seeds = Seeds();
-  for (int round = 0; round < kRounds; ++round) {
-    std::string input = seeds[random.Next() % seeds.size()];
-    for (uint64_t changes = random.Next() % 8; changes > 0; --changes) {
-      const size_t at = input.empty() ? 0 : random.Next() % input.size();
-      switch (random.Next() % 5) {
-        case 0:
-          if (!input.empty()) input[at] = static_cast<char>(random.Next());
-          break;
-        case 1:
-          if (!input.empty()) input[at] ^= static_cast<char>(1 << random.Next() % 8);
-          break;
-        case 2:
-          input.insert(at, 1 + random.Next() % 4, static_cast<char>(random.Next()));
-          break;
-        case 3:
-          input.erase(at, 1 + random.Next() % 4);
-          break;
-        case 4: {
-          const std::string& other = seeds[random.Next() % seeds.size()];
-          input.insert(at, other.substr(other.empty() ? 0 : random.Next() % other.size(), random.Next() % 64));
-          break;
-        }
-      }
-    }
-    RunTarget(input);
-  }
-}
+TEST(LocationRequestFuzz, TakesMutatedSeeds) { testing::RunTargetOverMutations(Seeds(), 30'000, 20'240'602); }
 
 }  // namespace
 }  // namespace waybill::location::v1

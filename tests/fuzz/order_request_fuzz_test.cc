@@ -5,19 +5,13 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "runtime/random.h"
 #include "services/order/intake.h"
+#include "tests/fuzz/mutated.h"
 #include "waybill/ops/v1/ops.pb.h"
 #include "waybill/order/v1/order.pb.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
-
 namespace waybill::order {
 namespace {
-
-void RunTarget(const std::string& input) {
-  EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size()), 0);
-}
 
 std::vector<std::string> Seeds() {
   v1::CreateOrderRequest create;
@@ -70,40 +64,10 @@ std::vector<std::string> Seeds() {
 }
 
 TEST(OrderRequestFuzz, TakesSeeds) {
-  for (const std::string& seed : Seeds()) RunTarget(seed);
+  for (const std::string& seed : Seeds()) testing::RunTarget(seed);
 }
 
-TEST(OrderRequestFuzz, TakesMutatedSeeds) {
-  constexpr int kRounds = 30'000;
-  SeededRandom random(20'240'601);
-  const std::vector<std::string> seeds = Seeds();
-  for (int round = 0; round < kRounds; ++round) {
-    std::string input = seeds[random.Next() % seeds.size()];
-    for (uint64_t changes = random.Next() % 8; changes > 0; --changes) {
-      const size_t at = input.empty() ? 0 : random.Next() % input.size();
-      switch (random.Next() % 5) {
-        case 0:
-          if (!input.empty()) input[at] = static_cast<char>(random.Next());
-          break;
-        case 1:
-          if (!input.empty()) input[at] ^= static_cast<char>(1 << random.Next() % 8);
-          break;
-        case 2:
-          input.insert(at, 1 + random.Next() % 4, static_cast<char>(random.Next()));
-          break;
-        case 3:
-          input.erase(at, 1 + random.Next() % 4);
-          break;
-        case 4: {
-          const std::string& other = seeds[random.Next() % seeds.size()];
-          input.insert(at, other.substr(other.empty() ? 0 : random.Next() % other.size(), random.Next() % 64));
-          break;
-        }
-      }
-    }
-    RunTarget(input);
-  }
-}
+TEST(OrderRequestFuzz, TakesMutatedSeeds) { testing::RunTargetOverMutations(Seeds(), 30'000, 20'240'601); }
 
 }  // namespace
 }  // namespace waybill::order

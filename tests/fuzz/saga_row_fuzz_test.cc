@@ -19,8 +19,10 @@ std::vector<std::string> Seeds() {
   seeds.push_back('\0' + payload);
   seeds.push_back('\1' + branches);
   for (const char* until : {"infinite-future", "9999999-01-01T00:00:00Z", "soon"}) {
-    seeds.push_back(R"([{"step": "a", "state": "waiting", "attempt": 1, "token": "t", "until": ")" +
-                    std::string(until) + "\"}]");
+    seeds.push_back(
+        "\1"
+        R"([{"step": "a", "state": "waiting", "attempt": 1, "token": "t", "until": ")" +
+        std::string(until) + "\"}]");
   }
   seeds.push_back('\1' + std::string(2'000, '['));
   seeds.push_back("\2book_flight/do/f-1 book_hotel/undo/h/1 rent_car/close/ x");

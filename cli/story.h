@@ -74,7 +74,7 @@ struct SagaView {
   std::string owner;
   int64_t epoch = 0;
   std::optional<absl::Time> lease_until;
-  std::vector<WaitView> waits;  // all until the same time
+  std::vector<WaitView> waits;
   absl::Time created;
   absl::Time updated;
   std::string traceparent;

@@ -5,14 +5,18 @@
 
 namespace waybill::saga {
 
-bool Definition::Has(const std::vector<Branch>& branches, int step) const {
-  if (branches.empty()) return true;
-  const Group group = GroupOf(step);
-  if (branches.size() != static_cast<size_t>(group.size())) return false;
+bool Definition::HasBranchesOf(const Header& header) const {
+  if (header.branches.empty()) return true;
+  const Group group = GroupOf(header.step);
+  if (header.branches.size() != static_cast<size_t>(group.size())) return false;
+  bool left = false;
   for (int at = group.first; at < group.end; ++at) {
-    if (branches[static_cast<size_t>(at - group.first)].step != steps[static_cast<size_t>(at)].name) return false;
+    const Branch& branch = header.branches[static_cast<size_t>(at - group.first)];
+    if (branch.step != steps[static_cast<size_t>(at)].name) return false;
+    if (branch.state == Branch::State::kNothing && header.state == State::kRunning) return false;
+    left = left || branch.state == Branch::State::kOpen || branch.state == Branch::State::kWaiting;
   }
-  return true;
+  return left || header.state != State::kRunning;
 }
 
 absl::Status Kinds::CheckDriven(const Header& header) const {

@@ -60,11 +60,13 @@ struct AnyAction {
   std::function<std::optional<Outcome>(Outcome, Record&)> signalled;
 };
 
-// Does or undoes one step for payload P. The action may change the payload until it calls `done`, and when others are
-// beside it, members of the payload only that they neither read nor change; it calls it exactly
+// Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
 // once, on any thread, perhaps at once, and not later than the attempt's deadline. What takes longer, it answers with
 // Outcome::Later: then nobody drives the saga until somebody signals what became of it, or until the time is over. So
 // does what undoes or closes.
+//
+// Actions of steps beside each other run at the same time on one payload: each reads and changes members that no other
+// one changes. Members of `effects` count singly, but not bit-fields.
 //
 // Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a
 // step whose outcome is unknown, and a call that arrives late must then have no effect.
@@ -128,8 +130,8 @@ struct Definition {
     while (group.end < static_cast<int>(steps.size()) && steps[static_cast<size_t>(group.end)].beside) ++group.end;
     return group;
   }
-  // Whether these can be the branches of the group that `step` is in.
-  bool Has(const std::vector<Branch>& branches, int step) const;
+  // Whether the header's branches can be those of the group that its step is in.
+  bool HasBranchesOf(const Header& header) const;
 };
 
 // Steps beside each other, at most.

@@ -83,14 +83,18 @@ const AnyAction& Progress::ActionOf(int at) const {
 
 Progress::Steps Progress::Next() const {
   if (record_->branches.empty() || record_->state != State::kRunning) return {record_->step};
-  Steps calls, entries;
-  for (int at = group().first; at < group().end; ++at) {
-    if (BranchOf(at).state != Branch::State::kOpen) continue;
-    (step(at).does.journaled ? entries : calls).push_back(at);
-  }
+  Steps calls = OpenSteps(/*journaled=*/false);
   // Entries in our own books come last, one after the other: another saga may hold what they claim.
-  if (calls.empty()) calls.push_back(entries.at(0));
+  if (calls.empty()) calls.push_back(OpenSteps(/*journaled=*/true).at(0));
   return calls;
+}
+
+Progress::Steps Progress::OpenSteps(bool journaled) const {
+  Steps open;
+  for (int at = group().first; at < group().end; ++at) {
+    if (BranchOf(at).state == Branch::State::kOpen && step(at).does.journaled == journaled) open.push_back(at);
+  }
+  return open;
 }
 
 bool Progress::BeginCalls(absl::Span<const int> steps) {
@@ -100,17 +104,20 @@ bool Progress::BeginCalls(absl::Span<const int> steps) {
   for (int at : steps) {
     if (!TriedOf(at).since) TriedOf(at).since = now;
   }
-  const bool earlier = before_claim_ && before_claim_->journaled;
-  SetCheckpoint(steps.front());
+  const bool earlier = before_claim_ && before_claim_->claims;
+  SetCheckpoint(steps);
+  touched_.insert(touched_.end(), steps.begin(), steps.end());
   return !earlier;
 }
+
+bool Progress::Claims(int at) const { return step(at).does.journaled || step(at).does.claim_lost; }
 
 Attempt Progress::AttemptAt(int at) const {
   Attempt attempt;
   attempt.saga_id = record_->id;
   attempt.step = step(at).name;
   attempt.number = direction() == Direction::kDo ? BranchOf(at).attempt : record_->attempt;
-  attempt.conflicts = conflicts_;
+  attempt.conflicts = Claims(at) ? conflicts_ : 0;
   attempt.deadline = clock_.Steady() + step(at).retry.attempt_timeout;
   attempt.traceparent = record_->traceparent;
   return attempt;
@@ -133,11 +140,15 @@ absl::Duration Progress::Pause(Random& random) const {
   return longest;
 }
 
-// The first of several journaled calls that share a commit; of the others, the ones that the next commit is about.
-void Progress::SetCheckpoint(int called) {
-  if (before_claim_ && before_claim_->journaled) return;
-  before_claim_ = {record_->state, record_->step, record_->attempt,   record_->seq, record_->branches,
-                   alone_,         log_.size(),   record_->effects(), called,       ActionOf(called).journaled};
+// The first of several calls that claim and share a commit; of the others, the ones that the next commit is about.
+void Progress::SetCheckpoint(absl::Span<const int> called) {
+  if (before_claim_ && before_claim_->claims) return;
+  const auto* claimer = std::find_if(called.begin(), called.end(), [this](int at) { return Claims(at); });
+  const bool claims = claimer != called.end();
+  before_claim_ = {record_->state, record_->step,      record_->attempt,
+                   record_->seq,   record_->branches,  alone_,
+                   log_.size(),    record_->effects(), claims ? *claimer : called.front(),
+                   claims};
 }
 
 // --- What has happened.
@@ -157,7 +168,9 @@ Command Progress::Adopted() {
     }
   }
   if (!waiting.empty() && record_->woken) return TimeIsOver(waiting);
-  OpenWaiting();
+  // It was taken from waiting, so the participants are asked. Or another step is to be called: then those that wait
+  // stay as they are, and what is said of them is kept.
+  if (!record_->waits_for.empty() || OpenSteps(/*journaled=*/false).empty()) OpenWaiting();
   AddLog(LogOutcome::kRecovered, fmt::format("epoch {}", record_->epoch));
   return Move(Event::kRecovered);
 }
@@ -227,6 +240,7 @@ absl::Status Progress::Apply(const Directive& directive) {
         return refuse("only one that is compensating or closing, and needs attention, can be resolved");
       }
       AddLog(LogOutcome::kResolved, directive.detail);
+      at.branches.clear();
       at.needs_attention = false;
       Move(Event::kResolveRequested);
       break;
@@ -398,10 +412,11 @@ Command Progress::Conclude() {
 Command Progress::TurnBack(Event event) {
   int last = record_->step;
   if (record_->state == State::kRunning) {
-    // What is entered in our books is there when its outcome is.
+    // What was never entered in our books.
     for (int at = group().first; !record_->branches.empty() && at < group().end; ++at) {
       Branch& branch = BranchOf(at);
-      if (branch.state == Branch::State::kOpen && step(at).does.journaled) branch.state = Branch::State::kNothing;
+      const bool begun = branch.attempt > 1 || !step(at).does.journaled;
+      if (branch.state == Branch::State::kOpen && !begun) branch.state = Branch::State::kNothing;
     }
     last = record_->branches.empty() && alone_.state == Branch::State::kNothing ? record_->step - 1 : group().end - 1;
   }
@@ -429,11 +444,12 @@ Command Progress::AfterSignal(int at, KeptSignal signal) {
   const bool doing = direction() == Direction::kDo;
   acts_on_ = signal.id;
   back_off_ = false;
+  touched_.push_back(at);
   std::optional<Outcome> taken;
   if (!action.signalled || signal.outcome.kind == Outcome::Kind::kUnknown) {
     taken = std::move(signal.outcome);
   } else {
-    if (doing) SetCheckpoint(at);
+    if (doing) SetCheckpoint({at});
     std::string said = Said(signal.outcome);
     taken = action.signalled(std::move(signal.outcome), *record_);
     if (!taken) {
@@ -463,7 +479,9 @@ Command Progress::TimeIsOver(const std::vector<Waiting>& waiting) {
   for (const Waiting& one : waiting) over = std::min(over, BranchOf(one.step).until);
   over = std::max(over, record_->wakes_at);
   for (const Waiting& one : waiting) {
-    if (BranchOf(one.step).until <= over) TakeWaited(one.step, NotSignalled());
+    if (BranchOf(one.step).until > over) continue;
+    touched_.push_back(one.step);
+    TakeWaited(one.step, NotSignalled());
   }
   return Conclude();
 }
@@ -545,6 +563,7 @@ void Progress::Written() {
   refused_ = false;
   acts_on_ = 0;
   before_claim_.reset();
+  touched_.clear();
   record_->set_effects({});
 }
 
@@ -593,8 +612,16 @@ Command Progress::Refused(std::unique_ptr<Record> durable, std::string why) {
   Outcome outcome = Outcome::Unknown(std::string(kStoreRefused), std::move(why));
   Command command;
   if (direction() == Direction::kDo) {
+    Steps told;
     for (int at = all.first; at < all.end; ++at) {
-      if (BranchOf(at).state == Branch::State::kDone) continue;
+      const bool touched = std::find(touched_.begin(), touched_.end(), at) != touched_.end();
+      if (touched && BranchOf(at).state != Branch::State::kDone) told.push_back(at);
+    }
+    if (told.empty()) {  // it tells of a directive alone
+      OpenWaiting();
+      told = Next();
+    }
+    for (int at : told) {
       TriedOf(at).in_doubt = true;
       Take(at, outcome);
     }

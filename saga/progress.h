@@ -126,13 +126,16 @@ class Progress {
     Branch alone;
     size_t log_size;
     EffectBits effects;
-    int called;
-    bool journaled;
+    int called;   // of the steps called, the first that claims
+    bool claims;  // whether any does
   };
   struct Waiting {
     int step;
     std::string name;
   };
+
+  // Whether the step may claim what another saga may hold.
+  bool Claims(int at) const;
 
   // --- The group that is being done.
 
@@ -140,12 +143,13 @@ class Progress {
   Branch& BranchOf(int at);
   const Branch& BranchOf(int at) const;
   Tried& TriedOf(int at) { return tried_[static_cast<size_t>(at)]; }
+  Steps OpenSteps(bool journaled) const;
   void Enter(int step);
   void ReadBranches();
   std::vector<Waiting> WaitingSteps() const;
   void OpenWaiting();
 
-  void SetCheckpoint(int called);
+  void SetCheckpoint(absl::Span<const int> called);
 
   // What an answer makes of one step of the group; Conclude makes of all of them what happens next.
   void Take(int at, Outcome outcome);
@@ -179,6 +183,7 @@ class Progress {
   std::optional<Event> turned_by_;  // what makes it turn back, until it does
   bool back_off_ = false;           // before the next calls
   absl::InlinedVector<Tried, 4> tried_;
+  Steps touched_;  // what the next write tells of: called, signalled or out of time since the last one
 
   std::vector<LogEntry> log_;  // not yet in the journal
   int64_t persisted_seq_ = 0;

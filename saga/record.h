@@ -59,10 +59,10 @@ struct Header {
   std::string kind;  // which definition drives it
   int version = 1;   // of that definition, as of its beginning: it stays with it
   State state = State::kRunning;
-  int step = 0;     // index into the definition: the step being done, undone or closed; of several the first undone one
+  int step = 0;     // index into the definition: the step being done, undone or closed; of several the first not done
   int attempt = 1;  // of that step, in that direction; from 1
-  // The group that `step` is in, if it has several steps, while they are being done or undone. Empty: all of them are
-  // open, or, while undoing, all of them are to be undone.
+  // Of the group that `step` is in, if it has several steps, while they are being done or undone. Empty: all of them
+  // are open, or, while undoing, all of them are to be undone.
   std::vector<Branch> branches;
   // Number of the newest log entry. Every journal write appends at least one entry, so this versions the record.
   int64_t seq = 0;

@@ -9,7 +9,7 @@ namespace waybill::saga {
 // Persisted by name. A saga's state only moves forward, in the order of this list; kClosed, kCompensated and kResolved
 // are terminal. kSucceeded has ended as well, but can still be turned back until it is being closed.
 enum class State : uint8_t {
-  kRunning,       // steps are done, one after the other
+  kRunning,       // steps are done, one after the other or some at the same time
   kSucceeded,     // every step is done
   kClosing,       // can no longer be turned back; steps are told so, for as long as it takes
   kClosed,        // succeeded for good

@@ -1,7 +1,9 @@
 #include "services/order/grpc_saga_admin.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "fmt/format.h"
 #include "services/order/intake.h"
@@ -95,14 +97,19 @@ void SagaAdmin::Fill(const storage::SagaView& view, ops_pb::Saga& out) const {
   out.set_failure_detail(header.failure.detail);
   out.set_needs_attention(header.needs_attention);
   if (view.waiting()) {
-    for (std::string_view name : saga::SplitWaitNames(header.waits_for)) {
+    const std::vector<std::string_view> names = saga::SplitWaitNames(header.waits_for);
+    for (std::string_view name : names) {
       ops_pb::SagaWait& to = *out.add_waits();
       if (const std::optional<saga::Wait> wait = saga::ParseWaitName(name)) {
         to.set_step(std::string(wait->step));
         to.set_action(ToWire(wait->direction));
         to.set_token(std::string(wait->token));
       }
-      rpc::SetTime(header.wakes_at, *to.mutable_until());
+      const auto branch = std::find_if(header.branches.begin(), header.branches.end(), [&](const saga::Branch& one) {
+        return one.state == saga::Branch::State::kWaiting && one.step == to.step();
+      });
+      const bool own = names.size() > 1 && branch != header.branches.end();
+      rpc::SetTime(own ? branch->until : header.wakes_at, *to.mutable_until());
     }
   } else {
     out.set_owner(view.owner);

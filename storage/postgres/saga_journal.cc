@@ -536,8 +536,8 @@ absl::Status PostgresSagaJournal::CheckKnown(const saga::Header& header) const {
   if (header.step >= steps) {
     return UnreadableRow(header.id, "step", fmt::format("is {}, and there are {}", header.step, steps));
   }
-  if (definition->Has(header.branches, header.step)) return absl::OkStatus();
-  return UnreadableRow(header.id, "branches", "names other steps than are done at the same time");
+  if (definition->HasBranchesOf(header)) return absl::OkStatus();
+  return UnreadableRow(header.id, "branches", "are not those of the steps that are under way");
 }
 
 ArrayParam PostgresSagaJournal::Versions(const Kind& kind) {

@@ -22,8 +22,9 @@ struct UnnestColumn {
   std::string cast;
 };
 
-// The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, and `version`, besides
-// the payload's own; the log table those of saga_steps. A kind that needs no tables of its own: SharedSagaTables.
+// The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, and 0012's
+// `branches`, besides the payload's own; the log table those of saga_steps. A kind that needs no tables of its own:
+// SharedSagaTables.
 class SagaTables {
  public:
   struct Sql {

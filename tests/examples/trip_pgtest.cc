@@ -184,7 +184,9 @@ TEST_F(TripPgTest, IsLeftAloneWhenItsBranchesCannotBeRead) {
        {"'{}'", "'[]'::jsonb || branches || '[7]'", "'[{}]'", "jsonb_set(branches, '{0,step}', '\"book_boat\"')",
         "branches - 1", "jsonb_set(branches, '{1,state}', '\"paused\"')", "jsonb_set(branches, '{1,attempt}', '0')",
         "jsonb_set(branches, '{1,attempt}', '99999999999')", "jsonb_set(branches, '{1,token}', '\"\"')",
-        "jsonb_set(branches, '{1,until}', '\"soon\"')"}) {
+        "jsonb_set(branches, '{1,until}', '\"soon\"')", "jsonb_set(branches, '{1,until}', '\"infinite-future\"')",
+        "jsonb_set(branches, '{0,state}', '\"nothing\"')",
+        "replace(replace(branches::text, 'waiting', 'done'), 'open', 'done')::jsonb"}) {
     sql().Exec(fmt::format("UPDATE sagas SET needs_attention = false, branches = {}", bad));
     const absl::Status asked = journal_->Claim(id, saga::ClaimMode::kTakeOver).status();
     EXPECT_EQ(GetErrorDetail(asked).reason, "UNREADABLE_ROW") << bad << ": " << asked;

@@ -165,6 +165,7 @@ class GroupTest : public ::testing::Test {
 
   int lives_ = 0, seats_to_lose_ = 0, seats_asked_ = 0;
   std::vector<Call> calls_;
+  std::vector<int> bands_asked_;
   ManualTime time_;
   SeededRandom random_{1};
   IdGenerator ids_{time_, random_};
@@ -398,6 +399,104 @@ TEST_F(GroupTest, AreClosedOneAfterTheOther) {
   EXPECT_THAT(InFlight(), ElementsAre("close hire_band"));
   Answer("close hire_band", Outcome::Succeeded("the Beagles"));
   EXPECT_EQ(StateOf(id), State::kClosed);
+}
+
+TEST_F(GroupTest, HandedOverWhileOneBacksOffTheOtherWaitsOn) {
+  Process a(*this, "a");
+  const Uuid id = Start(a);
+  Answer("hire_room", Outcome::Unknown("TIMEOUT"));
+  Answer("hire_band", Later("b-1", absl::Hours(2)));
+  EXPECT_EQ(Say(a, id, "hire_band", "b-1", Outcome::Succeeded()), SignalResult::kKept);
+  a.runner.Stop(time_.Steady());
+  ASSERT_TRUE(a.runner.ReleaseLeases().ok());
+  Process b(*this, "b");
+  EXPECT_EQ(*b.runner.RecoverExpired(false, 10), 1u);
+  EXPECT_THAT(InFlight(), ElementsAre("hire_room")) << "the band has answered already";
+  Answer("hire_room", Outcome::Succeeded("room 7"));
+  EXPECT_THAT(InFlight(), ElementsAre("send_invitations"));
+}
+
+TEST_F(GroupTest, AnEntryThatMayHaveBeenMadeIsUndone) {
+  definition_.steps[1].does = Action<Party>{[](const Attempt&, Party& party, OutcomeCallback done) {
+                                              party.seat = "half a seat";
+                                              party.effects.seat_taken = true;
+                                              done(Outcome::Unknown("BUSY"));
+                                            },
+                                            true};
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  Answer("hire_room", Outcome::Succeeded("room 7"));
+  Answer("hire_band", Outcome::Succeeded("the Beagles"));
+  process.runner.Direct(id, {Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
+  Answer("undo hire_band", Outcome::Succeeded());
+  EXPECT_EQ(As<Party>(*Row(id).record).payload.seat, "");
+}
+
+TEST_F(GroupTest, ACallThatClaimsGoesBackAlsoWhenAnEntryFollowsIt) {
+  // As a remote dispatcher does: its answer claims what another saga may hold.
+  Action<Party> hire;
+  hire.claim_lost = [](Party& party) { party.band.clear(); };
+  hire.call = [this](const Attempt& attempt, Party& party, OutcomeCallback done) {
+    bands_asked_.push_back(attempt.conflicts);
+    party.band = fmt::format("band {}", attempt.conflicts + 1);
+    party.effects.seat_taken = true;
+    done(Outcome::Succeeded());
+  };
+  definition_.steps[2].does = hire;
+  seats_to_lose_ = 2;
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  for (int round = 0; round < 3; ++round) Answer("hire_room", Outcome::Succeeded("room 7"));
+  EXPECT_THAT(bands_asked_, ElementsAre(0, 1, 2));
+  EXPECT_THAT(InFlight(), ElementsAre("send_invitations"));
+  EXPECT_EQ(As<Party>(*Row(id).record).payload.band, "band 3");
+}
+
+TEST_F(GroupTest, EndlesslyLostClaimsSpendTheBudgetOfTheStepThatClaims) {
+  seats_to_lose_ = 1'000;
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  Answer("hire_room", Outcome::Succeeded("room 7"));
+  Answer("hire_band", Outcome::Succeeded("the Beagles"));
+  time_.Advance(absl::Minutes(5));
+  EXPECT_THAT(InFlight(), ElementsAre("undo hire_band"));
+  EXPECT_EQ(Row(id).record->failure.reason, "CLAIM_LOST");
+  for (const LogEntry& entry : Row(id).log) {
+    if (entry.outcome == LogOutcome::kUnknown) {
+      EXPECT_EQ(entry.step, "take_seat");
+    }
+  }
+}
+
+TEST_F(GroupTest, ARefusedWriteConcernsWhatItToldOf) {
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  Answer("hire_room", Later("r-1", absl::Hours(1)));
+  Answer("hire_band", Later("b-1", absl::Hours(2)));
+  book_.kinds[std::string(Party::kKind)].can_hold = [](const Record& record) {
+    return record.needs_attention || record.branches[2].state != Branch::State::kDone;
+  };
+  EXPECT_EQ(Say(process, id, "hire_band", "b-1", Outcome::Succeeded()), SignalResult::kWoken);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(InFlight(), ElementsAre("hire_band"));
+  EXPECT_EQ(Row(id).record->branches[0].token, "r-1") << "the room's wait has nothing to do with it";
+  EXPECT_EQ(Row(id).record->branches[0].state, Branch::State::kWaiting);
+  EXPECT_EQ(Row(id).record->branches[1].attempt, 1) << "nor has the seat, which nobody asked for";
+}
+
+TEST_F(GroupTest, NothingOfItStaysBehindInAResolvedRow) {
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  Answer("hire_band", Outcome::Rejected("ON_TOUR"));
+  Answer("hire_room", Outcome::Succeeded("room 7"));
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    Answer("undo hire_room", Outcome::Unknown("TIMEOUT"));
+    time_.Advance(absl::Minutes(10));
+  }
+  process.runner.Direct(id, {Directive::Kind::kResolve, "by hand"}, nullptr, [](auto) {});
+  Answer("undo hire_room", Outcome::Unknown("TIMEOUT"));
+  EXPECT_EQ(StateOf(id), State::kResolved);
+  EXPECT_TRUE(Row(id).record->branches.empty());
 }
 
 TEST_F(GroupTest, AnswersFromManyThreadsAreOneStepForward) {

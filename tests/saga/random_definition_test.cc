@@ -45,7 +45,7 @@ struct Kept {
 };
 
 struct Shape {
-  bool journaled = false, undoes = false, closes = false, beside = false;
+  bool journaled = false, claims = false, undoes = false, closes = false, beside = false;
 };
 
 class World {
@@ -56,6 +56,7 @@ class World {
     for (size_t step = 0; step < steps; ++step) {
       Shape shape;
       shape.journaled = chance_.OneIn(3);
+      shape.claims = shape.journaled || chance_.OneIn(4);
       shape.undoes = !chance_.OneIn(4);
       shape.closes = !shape.journaled && chance_.OneIn(3);
       shape.beside = step > 0 && chance_.OneIn(3);
@@ -116,8 +117,12 @@ class World {
   std::string Describe() const {
     std::string text;
     for (const Shape& shape : shapes_) {
-      text += fmt::format("{}{}{}{}\n", shape.journaled ? "books" : "calls", shape.undoes ? ", undone" : "",
-                          shape.closes ? ", closed" : "", shape.beside ? ", beside" : "");
+      text +=
+          fmt::format("{}{}{}{}\n",
+                      shape.journaled ? "books"
+                      : shape.claims  ? "calls and claims"
+                                      : "calls",
+                      shape.undoes ? ", undone" : "", shape.closes ? ", closed" : "", shape.beside ? ", beside" : "");
     }
     return text + story_;
   }
@@ -132,6 +137,9 @@ class World {
     const Shape& shape = shapes_[step];
     const Kept& kept = kept_[id][step];
     const bool done = shape.journaled ? booked_[id][step] : kept.done;
+    if (shape.claims && booked_[id][step] != done && (shape.undoes || state != State::kCompensated)) {
+      return "is not what is booked";
+    }
     if (state == State::kSucceeded || state == State::kClosed) {
       if (!done) return "was not done";
       if (state == State::kClosed && shape.closes && !kept.told) return "was not told";
@@ -202,9 +210,25 @@ class World {
   }
 
   Action<Plan> Calling(size_t step, Direction direction) {
-    return {[this, step, direction](const Attempt& attempt, Plan&, OutcomeCallback done) {
+    Action<Plan> action;
+    action.call = [this, step, direction](const Attempt& attempt, Plan& plan, OutcomeCallback done) {
+      if (shapes_[step].claims && direction != Direction::kClose) {
+        done = [&plan, step, direction, done = std::move(done)](Outcome outcome) mutable {
+          if (outcome.kind == Outcome::Kind::kSucceeded) {
+            plan.booked[step] = direction == Direction::kDo;
+            plan.effects.changed[step] = true;
+          }
+          done(std::move(outcome));
+        };
+      }
       Call(attempt, step, direction, std::move(done));
-    }};
+    };
+    if (!shapes_[step].claims) return action;
+    action.claim_lost = [step](Plan& plan) { plan.booked[step] = false; };
+    action.signalled = [](Outcome outcome, Plan&) {  // what it is to claim, only the participant says
+      return outcome.kind == Outcome::Kind::kSucceeded ? std::nullopt : std::optional(std::move(outcome));
+    };
+    return action;
   }
   // Executes now, late or never; answers in time, late, never, or by a signal; and walks the steps in order only.
   void Call(const Attempt& attempt, size_t step, Direction direction, OutcomeCallback done) {

@@ -753,6 +753,42 @@ TYPED_TEST_P(JournalContract, KeepsSoManySignalsAndNoMore) {
   EXPECT_TRUE(AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken)).ok());
 }
 
+TYPED_TEST_P(JournalContract, ASagaMayWaitForSeveralAndWhatWasSaidFirstCountsFirst) {
+  auto& a = this->world_.Open("a", "1");
+  OrderRecord record = this->Started(a, "key");
+  auto say = [&](const std::string& step, const std::string& token) {
+    return *a.AddSignal(record.id, {step, saga::Direction::kDo, token, saga::Outcome::Succeeded(token)});
+  };
+  EXPECT_EQ(say("charge_payment", "other"), saga::SignalResult::kKept);
+  EXPECT_EQ(say("charge_payment", "t-2"), saga::SignalResult::kKept);
+  EXPECT_EQ(say("assign_driver", "t-1"), saga::SignalResult::kKept);
+  std::vector<saga::LogEntry> log = {this->Entry(record, "charge_payment", saga::LogOutcome::kWaiting)};
+  record.waits_for = "assign_driver/do/t-1 charge_payment/do/t-2 charge_payment/do/t-3";
+  record.wakes_at = this->kMuchLater;
+  ASSERT_EQ(*this->Advance(a, record, log, 0), saga::WriteResult::kApplied);
+  ASSERT_TRUE(this->signal_.has_value());
+  EXPECT_EQ(this->signal_->name, "charge_payment/do/t-2");
+  // It is acted on, and the saga waits for the others.
+  this->acts_on_ = this->signal_->id;
+  log = {this->Entry(record, "charge_payment", saga::LogOutcome::kSucceeded)};
+  record.waits_for = "assign_driver/do/t-1 charge_payment/do/t-3";
+  ASSERT_EQ(*this->Advance(a, record, log, 1), saga::WriteResult::kApplied);
+  ASSERT_TRUE(this->signal_.has_value());
+  EXPECT_EQ(this->signal_->name, "assign_driver/do/t-1");
+  this->acts_on_ = this->signal_->id;
+  log = {this->Entry(record, "assign_driver", saga::LogOutcome::kSucceeded)};
+  record.waits_for = "charge_payment/do/t-3 charge_payment/do/t-4";
+  ASSERT_EQ(*this->Advance(a, record, log, 2), saga::WriteResult::kApplied);
+  EXPECT_FALSE(this->signal_.has_value()) << "of what was said nobody waits for the rest";
+  // A part of a name, or two, is none; either of them wakes it, and whoever claims it is told which.
+  EXPECT_EQ(say("charge_payment", "t"), saga::SignalResult::kKept);
+  EXPECT_EQ(say("charge_payment", "t-4"), saga::SignalResult::kWoken);
+  EXPECT_EQ(say("charge_payment", "t-3"), saga::SignalResult::kWoken);
+  const auto claimed = AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken));
+  ASSERT_TRUE(claimed.ok()) << claimed.status();
+  EXPECT_EQ(claimed->signal->name, "charge_payment/do/t-4");
+}
+
 TYPED_TEST_P(JournalContract, LeavesAloneWhatIsOfAVersionThatItDoesNotDrive) {
   auto& a = this->world_.Open("a", "1");
   OrderRecord newer = this->NewOrder("key");
@@ -818,17 +854,17 @@ TYPED_TEST_P(JournalContract, NoSignalIsLostWhileItsWaitIsWritten) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(
-    JournalContract, LeavesAloneWhatIsOfAVersionThatItDoesNotDrive, ASignalLeavesWithTheWriteThatActsOnIt,
-    KeepsSoManySignalsAndNoMore, WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce,
-    ASignalThatIsThereAlreadyIsHandedToTheWrite, ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce,
-    AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp, NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger,
-    NoSignalIsLostWhileItsWaitIsWritten, KeepsWhatWasBegun, AnswersTheHolderOfTheKey,
-    BeginningTheSameRecordAgainIsHarmless, ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader,
-    AWriteWhoseAnswerWasLostIsAppliedOnce, AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver,
-    AnothersWriteIsNotTakenForOnesOwn, ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced,
-    AFencedWriteIsNotTakenForWhatTheNewOwnerWrites, ABeginWhoseAnswerWasLostIsBegunOnce,
-    ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver, TwoClaimsAreNeverUnderOneEpoch,
-    AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
+    JournalContract, ASagaMayWaitForSeveralAndWhatWasSaidFirstCountsFirst,
+    LeavesAloneWhatIsOfAVersionThatItDoesNotDrive, ASignalLeavesWithTheWriteThatActsOnIt, KeepsSoManySignalsAndNoMore,
+    WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce, ASignalThatIsThereAlreadyIsHandedToTheWrite,
+    ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp,
+    NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger, NoSignalIsLostWhileItsWaitIsWritten,
+    KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,
+    ConcurrentDuplicatesBecomeOneOrder, BooksEffectsWithTheHeader, AWriteWhoseAnswerWasLostIsAppliedOnce,
+    AWriteWhoseAnswerWasLostIsFencedOnceItIsTakenOver, AnothersWriteIsNotTakenForOnesOwn,
+    ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites,
+    ABeginWhoseAnswerWasLostIsBegunOnce, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver,
+    TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
     ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
     AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
     BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,

@@ -65,7 +65,7 @@ void DecodeHeader(RowReader& row, saga::Header& header);
 // The header's branches as JSON; "" when there are none.
 std::string EncodeBranches(const std::vector<saga::Branch>& branches);
 // Says what is wrong with them; "": nothing is.
-std::string DecodeBranches(std::string_view json, std::vector<saga::Branch>& branches);
+std::string DecodeBranches(std::string_view text, std::vector<saga::Branch>& branches);
 
 // Of the log table, after its key.
 inline constexpr std::string_view kLogColumns = "seq, step, attempt, outcome, state::text, detail, at";

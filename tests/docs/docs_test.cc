@@ -17,6 +17,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "saga/transition.h"
+#include "storage/postgres/order_tables.h"
+#include "storage/postgres/saga_journal_sql.h"
 
 namespace waybill {
 namespace {
@@ -58,6 +60,56 @@ void ExpectPrinted(const fs::path& path, std::string_view name, const std::strin
     return;
   }
   EXPECT_EQ(text.substr(from, to - from), printed) << "WAYBILL_UPDATE_DOCS=1 writes it anew";
+}
+
+// A statement as one reads it: a line for each part, indented by its parentheses, none longer than 116.
+std::string Layout(std::string_view statement) {
+  constexpr std::string_view kBreakBefore[] = {"WITH ",    "SELECT ",    "INSERT ",    "UPDATE ",
+                                               "SET ",     "FROM ",      "WHERE ",     "AND ",
+                                               "ORDER BY", "RETURNING ", "FOR UPDATE", "ON CONFLICT"};
+  std::vector<std::pair<size_t, std::string>> lines = {{0, ""}};
+  size_t depth = 0, kept_together = 0;
+  for (size_t at = 0; at < statement.size(); ++at) {
+    const char c = statement[at];
+    const std::string_view before = statement.substr(0, at);
+    auto follows = [&](std::string_view word) { return statement.substr(at, word.size()) == word; };
+    // The parts of a WITH are parts of the statement; in other parentheses, and in a CASE, nothing is broken.
+    const bool part = c == '(' && (before.ends_with("AS ") || before.ends_with("AS MATERIALIZED "));
+    if (c == '(') part ? ++depth : ++kept_together;
+    if (c == ')') kept_together > 0 ? --kept_together : --depth;
+    if (follows("CASE ")) ++kept_together;
+    const bool begins = at > 0 && (statement[at - 1] == ' ' || statement[at - 1] == '(');
+    const bool belongs =
+        before.ends_with("FOR ") || (follows("WHERE ") && lines.back().second.starts_with("ON CONFLICT"));
+    const bool breaks = !belongs && std::any_of(std::begin(kBreakBefore), std::end(kBreakBefore), follows);
+    const bool next_part = depth == 0 && lines.back().second.ends_with("), ");
+    if (begins && kept_together == 0 && (breaks || next_part)) {
+      lines.push_back({4 * depth + (follows("AND ") ? 2 : 0), ""});
+    }
+    if (before.ends_with(" END") && kept_together > 0) --kept_together;
+    lines.back().second += c;
+  }
+  std::string text;
+  for (auto& [indent, line] : lines) {
+    std::string from(indent, ' ');
+    while (!line.empty()) {
+      while (!line.empty() && line.back() == ' ') line.pop_back();
+      size_t end = line.size();
+      if (const size_t room = 116 - from.size(); end > room) {
+        const size_t comma = line.rfind(", ", room - 2);
+        end = comma != std::string::npos ? comma + 1 : line.rfind(' ', room);
+      }
+      text += from + line.substr(0, end) + "\n";
+      line.erase(0, std::min(end + 1, line.size()));
+      from.assign(indent + 6, ' ');
+    }
+  }
+  return text;
+}
+
+std::string WithoutSpaces(std::string text) {
+  text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == ' ' || c == '\n'; }), text.end());
+  return text;
 }
 
 std::string SourcesUnder(const fs::path& folder) {
@@ -232,6 +284,17 @@ TEST(Docs, NameOnlyFilesThatExist) {
     }
   }
   EXPECT_GT(checked, 50);
+}
+
+TEST(Statements, StandInTheDocumentAsPostgresGetsThem) {
+  const storage::OrderTables orders;
+  const storage::SagaJournalSql sql = storage::BuildSagaJournalSql(orders.sql());
+  for (const auto& [name, statement] : {std::pair("begin", sql.begin), std::pair("advance", sql.advance),
+                                        std::pair("advance_quick", sql.advance_quick)}) {
+    const std::string text = Layout(statement);
+    EXPECT_EQ(WithoutSpaces(text), WithoutSpaces(statement)) << "nothing is lost on the way";
+    ExpectPrinted("docs/statements.md", name, "```sql\n" + text + "```\n");
+  }
 }
 
 }  // namespace

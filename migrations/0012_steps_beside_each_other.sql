@@ -1,3 +1,6 @@
+-- In the order in which readers of the view lock: it, then its tables. Otherwise a gauge and this could wait for each other.
+LOCK TABLE all_sagas IN ACCESS EXCLUSIVE MODE;
+
 -- Steps that are done at the same time: where each of them stands, while its group is being done or undone. NULL: the step that
 -- the row names is alone, or all of the group are open (to be done, or to be undone).
 ALTER TABLE order_sagas ADD COLUMN branches jsonb;

@@ -145,10 +145,18 @@ void Progress::SetCheckpoint(absl::Span<const int> called) {
   if (before_claim_ && before_claim_->claims) return;
   const auto* claimer = std::find_if(called.begin(), called.end(), [this](int at) { return Claims(at); });
   const bool claims = claimer != called.end();
-  before_claim_ = {record_->state, record_->step,      record_->attempt,
-                   record_->seq,   record_->branches,  alone_,
-                   log_.size(),    record_->effects(), claims ? *claimer : called.front(),
-                   claims};
+  before_claim_ = Checkpoint{record_->state,
+                             record_->step,
+                             record_->attempt,
+                             record_->seq,
+                             record_->branches,
+                             alone_,
+                             log_.size(),
+                             record_->effects(),
+                             tried_,
+                             claims && called.size() > 1 ? record_->Clone() : nullptr,
+                             claims ? *claimer : called.front(),
+                             claims};
 }
 
 // --- What has happened.
@@ -168,9 +176,9 @@ Command Progress::Adopted() {
     }
   }
   if (!waiting.empty() && record_->woken) return TimeIsOver(waiting);
-  // It was taken from waiting, so the participants are asked. Or another step is to be called: then those that wait
-  // stay as they are, and what is said of them is kept.
-  if (!record_->waits_for.empty() || OpenSteps(/*journaled=*/false).empty()) OpenWaiting();
+  // While another step is to be called, those that wait go on waiting, and what is said of them is kept.
+  const bool others_to_call = record_->waits_for.empty() && !OpenSteps(/*journaled=*/false).empty();
+  if (!others_to_call) OpenWaiting();
   AddLog(LogOutcome::kRecovered, fmt::format("epoch {}", record_->epoch));
   return Move(Event::kRecovered);
 }
@@ -570,6 +578,9 @@ void Progress::Written() {
 Command Progress::ClaimLost(int conflicts_max) {
   if (!before_claim_) std::abort();  // a conflict without a claim: a bug in the journal
   Checkpoint before = *std::exchange(before_claim_, std::nullopt);
+  // What the others of the round brought is not written either, and will be brought again.
+  if (before.record) record_ = std::move(before.record);
+  for (size_t at = 0; at < tried_.size(); ++at) tried_[at].unanswered = before.tried[at].unanswered;
   record_->state = before.state;
   record_->step = before.step;
   record_->attempt = before.attempt;
@@ -618,7 +629,7 @@ Command Progress::Refused(std::unique_ptr<Record> durable, std::string why) {
       if (touched && BranchOf(at).state != Branch::State::kDone) told.push_back(at);
     }
     if (told.empty()) {  // it tells of a directive alone
-      OpenWaiting();
+      if (OpenSteps(/*journaled=*/false).empty()) OpenWaiting();
       told = Next();
     }
     for (int at : told) {

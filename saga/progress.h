@@ -117,6 +117,8 @@ class Progress {
     // goes on with what another life began claims it first.
     bool in_doubt = false;
   };
+  // Where a lost claim leads back to: before the first call since the last write that claims; if none does, before the
+  // last ones.
   struct Checkpoint {
     State state;
     int step;
@@ -126,8 +128,10 @@ class Progress {
     Branch alone;
     size_t log_size;
     EffectBits effects;
-    int called;   // of the steps called, the first that claims
-    bool claims;  // whether any does
+    absl::InlinedVector<Tried, 4> tried;
+    std::unique_ptr<Record> record;  // of several calls, at least one of which claims; what each put into it
+    int called;                      // of the steps called, the first that claims
+    bool claims;                     // whether any does
   };
   struct Waiting {
     int step;

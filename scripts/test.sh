@@ -16,6 +16,7 @@ verb_test() {
 
   local stack started=$SECONDS
   stack=$(make_test_stack)
+  [[ -n $stack ]] || fail "no folder for the tests' servers could be made"
   # shellcheck disable=SC2064
   trap "stop_servers '$stack'; remove_stack '$stack'" EXIT
   chmod 755 "$stack"
@@ -45,14 +46,13 @@ make_test_stack() {
       pid=${left#/dev/shm/waybill-test-}
       [[ ! -O $left || -d /proc/${pid%%-*} ]] || rm -rf "$left"
     done
-    stack=$(mktemp -d "/dev/shm/waybill-test-$$-XXXXXX")
     # One test builds a program and runs it, which some mount options forbid.
-    if install -m 755 "$(type -P true)" "$stack/true" && "$stack/true" 2>/dev/null; then
+    if stack=$(mktemp -d "/dev/shm/waybill-test-$$-XXXXXX") && install -m 755 "$(type -P true)" "$stack/true" && "$stack/true" 2>/dev/null; then
       rm "$stack/true"
       echo "$stack"
       return
     fi
-    rm -rf "$stack"
+    [[ -z $stack ]] || rm -rf "$stack"
   fi
   mktemp -d "$STATE/test-XXXXXX"
 }

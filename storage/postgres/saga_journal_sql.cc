@@ -233,7 +233,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "FROM unnest($2::uuid[], $3::bigint[]) AS i(id, write_id), saga_signals g "
       "WHERE s.{id} = i.id AND s.{id} = ANY($2::uuid[]) AND s.write_id = i.write_id "
       "AND g.saga_id = s.{id} AND g.saga_id = ANY($2::uuid[]) AND g.waits_for = ANY(string_to_array(s.waits_for, ' ')) "
-      "AND NOT EXISTS (SELECT FROM saga_signals earlier WHERE earlier.saga_id = g.saga_id AND earlier.id < g.id "
+      "AND NOT EXISTS (SELECT FROM saga_signals earlier WHERE earlier.saga_id = g.saga_id "
+      "AND earlier.saga_id = ANY($2::uuid[]) AND earlier.id < g.id "
       "AND earlier.waits_for = ANY(string_to_array(s.waits_for, ' '))) "
       "RETURNING s.{id}, g.outcome, g.reason, g.detail, g.id, g.waits_for",
       fmt::arg("id", id), fmt::arg("sagas", sagas));

@@ -452,6 +452,25 @@ TEST_F(GroupTest, ACallThatClaimsGoesBackAlsoWhenAnEntryFollowsIt) {
   EXPECT_EQ(As<Party>(*Row(id).record).payload.band, "band 3");
 }
 
+TEST_F(GroupTest, ALostClaimTakesBackWhatTheOtherCallsOfItsRoundBrought) {
+  // A charge beside a dispatcher whose answer claims: what the charge put into the payload was never written.
+  Action<Party> hire;
+  hire.claim_lost = [](Party& party) { party.band.clear(); };
+  hire.call = [](const Attempt& attempt, Party& party, OutcomeCallback done) {
+    party.band = "the Beagles";
+    party.effects.seat_taken = true;
+    done(attempt.conflicts > 0 ? Outcome::Unknown("TAKEN", "", /*give_up=*/true) : Outcome::Succeeded());
+  };
+  definition_.steps[2].does = hire;
+  seats_to_lose_ = 1;
+  Process process(*this, "a");
+  const Uuid id = Start(process);
+  Answer("hire_room", Outcome::Succeeded("room 7"));
+  Answer("hire_room", Outcome::Unknown("TIMEOUT"));
+  EXPECT_EQ(As<Party>(*Row(id).record).payload.room, "") << "of this time nobody knows of a room";
+  EXPECT_THAT(InFlight(), ElementsAre("undo hire_band"));
+}
+
 TEST_F(GroupTest, EndlesslyLostClaimsSpendTheBudgetOfTheStepThatClaims) {
   seats_to_lose_ = 1'000;
   Process process(*this, "a");

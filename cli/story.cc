@@ -66,6 +66,14 @@ std::string ShellWord(const std::string& word) {
 
 std::string Attention(bool needs_attention) { return needs_attention ? "yes" : ""; }
 
+// When the first of its waits is over.
+std::string Wakes(const SagaView& saga, absl::Time now) {
+  if (saga.waits.empty()) return "";
+  const auto first = std::min_element(saga.waits.begin(), saga.waits.end(),
+                                      [](const WaitView& a, const WaitView& b) { return a.until < b.until; });
+  return Ago(first->until, now);
+}
+
 }  // namespace
 
 Style StyleOf(std::string_view state_or_outcome) {
@@ -251,9 +259,8 @@ std::string RenderSagas(const std::vector<SagaView>& sagas, absl::Time now, cons
   for (const SagaView& saga : sagas) {
     table.Add({saga.id, saga.kind, Cell(saga.state, StyleOf(saga.state)), saga.step,
                saga.step.empty() ? "" : std::to_string(saga.attempt),
-               Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created),
-               saga.waits.empty() ? "" : Ago(saga.waits[0].until, now), saga.owner,
-               Reason(saga.failure_reason, saga.failure_detail)});
+               Cell(Attention(saga.needs_attention), Style::kBad), ShowDuration(now - saga.created), Wakes(saga, now),
+               saga.owner, Reason(saga.failure_reason, saga.failure_detail)});
   }
   return table.Render(terminal);
 }

@@ -104,10 +104,16 @@ bool Progress::BeginCalls(absl::Span<const int> steps) {
   for (int at : steps) {
     if (!TriedOf(at).since) TriedOf(at).since = now;
   }
-  const bool earlier = before_claim_ && before_claim_->claims;
+  const bool earlier = before_calls_ && before_calls_->claims;
   SetCheckpoint(steps);
   touched_.insert(touched_.end(), steps.begin(), steps.end());
   return !earlier;
+}
+
+bool Progress::must_flush_before(absl::Span<const int> steps) const {
+  if (!must_flush_) return false;
+  const bool call_claims = before_calls_ && before_calls_->claims && !step(before_calls_->called).does.journaled;
+  return !ActionOf(steps.front()).journaled || call_claims;
 }
 
 bool Progress::Claims(int at) const { return step(at).does.journaled || step(at).does.claim_lost; }
@@ -140,12 +146,12 @@ absl::Duration Progress::Pause(Random& random) const {
   return longest;
 }
 
-// The first of several calls that claim and share a commit; of the others, the ones that the next commit is about.
+// Of several entries that share a commit, before the first; of calls, before those that the next commit is about.
 void Progress::SetCheckpoint(absl::Span<const int> called) {
-  if (before_claim_ && before_claim_->claims) return;
+  if (before_calls_ && before_calls_->claims) return;
   const auto* claimer = std::find_if(called.begin(), called.end(), [this](int at) { return Claims(at); });
   const bool claims = claimer != called.end();
-  before_claim_ = Checkpoint{record_->state,
+  before_calls_ = Checkpoint{record_->state,
                              record_->step,
                              record_->attempt,
                              record_->seq,
@@ -265,14 +271,13 @@ Branch& Progress::BranchOf(int at) {
 
 const Branch& Progress::BranchOf(int at) const { return const_cast<Progress*>(this)->BranchOf(at); }
 
-void Progress::Enter(int step) {
-  record_->step = step;
+void Progress::Enter(int first) {
+  record_->step = first;
   record_->attempt = 1;
   record_->branches.clear();
   alone_ = {};
   if (group().size() == 1) return;
-  for (int at = group().first; at < group().end; ++at)
-    record_->branches.push_back({definition_.steps[static_cast<size_t>(at)].name});
+  for (int at = group().first; at < group().end; ++at) record_->branches.push_back({step(at).name});
 }
 
 void Progress::ReadBranches() {
@@ -420,16 +425,19 @@ Command Progress::Conclude() {
 Command Progress::TurnBack(Event event) {
   int last = record_->step;
   if (record_->state == State::kRunning) {
-    // What was never entered in our books.
     for (int at = group().first; !record_->branches.empty() && at < group().end; ++at) {
-      Branch& branch = BranchOf(at);
-      const bool begun = branch.attempt > 1 || !step(at).does.journaled;
-      if (branch.state == Branch::State::kOpen && !begun) branch.state = Branch::State::kNothing;
+      if (!MayBeThere(at)) BranchOf(at).state = Branch::State::kNothing;
     }
     last = record_->branches.empty() && alone_.state == Branch::State::kNothing ? record_->step - 1 : group().end - 1;
   }
   if (!StepToUndo(last) && event == Event::kStepRejected) event = Event::kFirstStepRejected;
   return Move(event);
+}
+
+bool Progress::MayBeThere(int at) const {
+  const Branch& branch = BranchOf(at);
+  if (branch.state != Branch::State::kOpen) return branch.state != Branch::State::kNothing;
+  return !step(at).does.journaled || branch.attempt > 1;
 }
 
 bool Progress::StepToUndo(int from) {
@@ -570,14 +578,14 @@ void Progress::Written() {
   conflicts_ = 0;
   refused_ = false;
   acts_on_ = 0;
-  before_claim_.reset();
+  before_calls_.reset();
   touched_.clear();
   record_->set_effects({});
 }
 
 Command Progress::ClaimLost(int conflicts_max) {
-  if (!before_claim_) std::abort();  // a conflict without a claim: a bug in the journal
-  Checkpoint before = *std::exchange(before_claim_, std::nullopt);
+  if (!before_calls_) std::abort();  // a conflict without a claim: a bug in the journal
+  Checkpoint before = *std::exchange(before_calls_, std::nullopt);
   // What the others of the round brought is not written either, and will be brought again.
   if (before.record) record_ = std::move(before.record);
   for (size_t at = 0; at < tried_.size(); ++at) tried_[at].unanswered = before.tried[at].unanswered;
@@ -614,7 +622,7 @@ Command Progress::Refused(std::unique_ptr<Record> durable, std::string why) {
   ReadBranches();
   log_.clear();
   turned_by_.reset();
-  before_claim_.reset();
+  before_calls_.reset();
   conflicts_ = 0;
   refused_ = true;
   const Definition::Group all = group();

@@ -46,7 +46,6 @@ class Progress {
   // All outlive it. The record is of the definition's kind and version.
   Progress(const Definition& definition, std::unique_ptr<Record> record, const Clock& clock, Observer& observer);
 
-  const Definition& definition() const { return definition_; }
   const Record& record() const { return *record_; }
   Record& record() { return *record_; }
 
@@ -90,12 +89,15 @@ class Progress {
   // --- What is to be written.
 
   bool must_flush() const { return must_flush_; }
+  // Whether what there is has to be durable before the next calls. Entries in our own books may share its commit, but
+  // for a call's claim: were one lost, nobody would know which.
+  bool must_flush_before(absl::Span<const int> steps) const;
   int64_t persisted_seq() const { return persisted_seq_; }
-  bool has_claim() const { return before_claim_.has_value(); }  // since the last write
-  // `waits`: the next command is kWait, and `signal` gets what has been said already.
+  bool has_calls() const { return before_calls_.has_value(); }  // since the last write
+  // `signal` is for the command kWait: it gets what has been said already. Otherwise null.
   Write ToWrite(std::optional<KeptSignal>* signal);
   void Written();
-  // The claim that was made since the last write is lost, and nothing was written: back to before it. After
+  // A claim that was made since the last write is lost, and nothing was written: back to before the calls. After
   // `conflicts_max` in a row the step counts as unknown.
   Command ClaimLost(int conflicts_max);
   // The store would refuse this write for ever; `durable` is what it has. What the last calls brought is dropped, and
@@ -117,8 +119,7 @@ class Progress {
     // goes on with what another life began claims it first.
     bool in_doubt = false;
   };
-  // Where a lost claim leads back to: before the first call since the last write that claims; if none does, before the
-  // last ones.
+  // Where a lost claim leads back to: before the first of the entries that share a commit, or before the last calls.
   struct Checkpoint {
     State state;
     int step;
@@ -140,6 +141,9 @@ class Progress {
 
   // Whether the step may claim what another saga may hold.
   bool Claims(int at) const;
+  // Whether there may be something of the step to undo: of a call also when it was never sent, since undoing closes its
+  // key; of an entry in our own books only once it has been tried before.
+  bool MayBeThere(int at) const;
 
   // --- The group that is being done.
 
@@ -148,7 +152,7 @@ class Progress {
   const Branch& BranchOf(int at) const;
   Tried& TriedOf(int at) { return tried_[static_cast<size_t>(at)]; }
   Steps OpenSteps(bool journaled) const;
-  void Enter(int step);
+  void Enter(int first);
   void ReadBranches();
   std::vector<Waiting> WaitingSteps() const;
   void OpenWaiting();
@@ -195,7 +199,7 @@ class Progress {
   bool must_flush_ = false;
   int conflicts_ = 0;
   bool refused_ = false;
-  std::optional<Checkpoint> before_claim_;
+  std::optional<Checkpoint> before_calls_;
 };
 
 }  // namespace waybill::saga

@@ -293,7 +293,7 @@ Command Runner::TakePending(Execution& e, Command command) {
       command = e.progress.AskedAgain("asked to retry");
     }
     Answer(e, *asked, applied);
-    if (applied.ok() && e.progress.has_claim()) {
+    if (applied.ok() && e.progress.has_calls()) {
       asked->settled = [](auto) {};  // whoever asked has the answer, or waits for the end
       e.after_claim.push_back(*std::move(asked));
     }
@@ -327,7 +327,7 @@ void Runner::Drive(ExecutionPtr execution, Command command) {
       const AnyAction& action = e.progress.ActionOf(steps.front());
       if (command != Command::kDoStep && !action.call) {
         Drive(std::move(execution), e.progress.NothingToCall());
-      } else if (must_flush && !action.journaled && !WAYBILL_FAULT("act_before_persist")) {
+      } else if (e.progress.must_flush_before(steps) && !WAYBILL_FAULT("act_before_persist")) {
         Flush(std::move(execution), command);
       } else {
         Call(std::move(execution), steps);

@@ -40,14 +40,12 @@ verb_test() {
 # A folder in memory where there is enough: the tests make and drop many hundred databases, of 300 files each, and ext4
 # looks long for inodes that it has not just freed. Nothing here outlives a power cut anyway.
 make_test_stack() {
-  local stack left pid
+  local stack
   if [[ $(stat -f -c %T /dev/shm 2>/dev/null) == tmpfs && $(df --output=avail -k /dev/shm | tail -n 1) -gt $((8 << 20)) ]]; then
-    for left in /dev/shm/waybill-test-*; do # of runs that were killed
-      pid=${left#/dev/shm/waybill-test-}
-      [[ ! -O $left || -d /proc/${pid%%-*} ]] || rm -rf "$left"
-    done
+    # Of runs that were killed. Not by pid: another container may share the folder.
+    find /dev/shm -mindepth 1 -maxdepth 1 -name 'waybill-test-*' -user "$EUID" -mmin +1440 -exec rm -rf {} +
     # One test builds a program and runs it, which some mount options forbid.
-    if stack=$(mktemp -d "/dev/shm/waybill-test-$$-XXXXXX") && install -m 755 "$(type -P true)" "$stack/true" && "$stack/true" 2>/dev/null; then
+    if stack=$(mktemp -d /dev/shm/waybill-test-XXXXXX) && install -m 755 "$(type -P true)" "$stack/true" && "$stack/true" 2>/dev/null; then
       rm "$stack/true"
       echo "$stack"
       return

@@ -14,6 +14,7 @@
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
 #include "saga/testing/mock_journal.h"
+#include "tests/saga/story.h"
 
 namespace waybill::saga {
 namespace {
@@ -147,14 +148,7 @@ class GroupTest : public ::testing::Test {
 
   const testing::MemoryBook::Row& Row(const Uuid& id) { return book_.rows.at(id); }
   State StateOf(const Uuid& id) { return Row(id).record->state; }
-  std::vector<std::string> Story(const Uuid& id) {
-    std::vector<std::string> story;
-    for (const LogEntry& entry : Row(id).log) {
-      story.push_back(entry.step.empty() ? std::string(Name(entry.outcome))
-                                         : fmt::format("{} {}", entry.step, Name(entry.outcome)));
-    }
-    return story;
-  }
+  std::vector<std::string> Story(const Uuid& id) { return testing::StoryOf(Row(id).log); }
 
   struct Call {
     std::string name;

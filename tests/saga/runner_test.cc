@@ -13,6 +13,7 @@
 #include "saga/testing/memory_journal.h"
 #include "saga/testing/mock_journal.h"
 #include "saga/testing/scripted_participant.h"
+#include "tests/saga/story.h"
 
 namespace waybill::saga {
 namespace {
@@ -96,16 +97,7 @@ class RunnerTest : public ::testing::Test {
   const testing::MemoryBook::Row& Row(const Uuid& id) { return book_.rows.at(id); }
   State StateOf(const Uuid& id) { return Row(id).record->state; }
 
-  std::vector<std::string> Story(const Uuid& id) {
-    std::vector<std::string> story;
-    int64_t seq = 0;
-    for (const LogEntry& entry : Row(id).log) {
-      EXPECT_EQ(entry.seq, ++seq) << "the log has a gap";
-      story.push_back(entry.step.empty() ? std::string(Name(entry.outcome))
-                                         : fmt::format("{} {}", entry.step, Name(entry.outcome)));
-    }
-    return story;
-  }
+  std::vector<std::string> Story(const Uuid& id) { return testing::StoryOf(Row(id).log); }
 
   int lives_ = 0;
   ManualTime time_;

@@ -252,7 +252,7 @@ void AddSignal(CLI::App& group, Context& context) {
       "    --outcome rejected --reason PAYMENT_DECLINED\n"
       "\n"
       "It may come before the saga waits, twice, or too late. The first that is said under a saga, step, action and "
-      "token counts.\n"
+      "token counts until it is acted on.\n"
       "The answer is WOKEN, KEPT, REPEATED or LATE, with exit code 0; docs/operations.md says what each means.");
   command->callback([&context, args] { context.run = [&context, args] { return Signal(context, *args); }; });
 }

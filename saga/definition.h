@@ -61,11 +61,13 @@ struct AnyAction {
 };
 
 // Does or undoes one step for payload P. The action may change the payload until it calls `done`; it calls it exactly
-// once, on any thread, perhaps at once, and not later than the attempt's deadline. What takes longer, it answers with
-// Outcome::Later: then nobody drives the saga until somebody signals what became of it, or until the time is over. So
-// does what undoes or closes.
+// once, on any thread, perhaps at once, and not later than the attempt's deadline: the runner has no timer for that, so
+// one that never does holds the saga until the process ends. It neither blocks nor throws, and copies what it needs of
+// the attempt before it returns. What takes longer than an attempt, it answers with Outcome::Later, unless it is
+// journaled: then nobody drives the saga until somebody signals what became of it, or until the time is over. So does
+// what undoes or closes.
 //
-// Actions of steps beside each other run at the same time on one payload: each reads and changes members that no other
+// Actions of steps beside each other run at the same time on one payload: none reads or changes a member that another
 // one changes. Members of `effects` count singly, but not bit-fields.
 //
 // Both directions must be idempotent under the attempt's key, and undoing must close the key: it may be called for a

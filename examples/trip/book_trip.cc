@@ -21,9 +21,12 @@ saga::Action<Trip> Book(ReservationSystem& system, std::string Trip::*receipt) {
   }};
 }
 
-saga::Action<Trip> Cancel(ReservationSystem& system) {
-  return {[&system](const Attempt& attempt, Trip&, OutcomeCallback done) {
-    system.Cancel(attempt.Key(), std::move(done));
+saga::Action<Trip> Cancel(ReservationSystem& system, std::string Trip::*receipt) {
+  return {[&system, receipt](const Attempt& attempt, Trip& trip, OutcomeCallback done) {
+    system.Cancel(attempt.Key(), [&trip, receipt, done = std::move(done)](Outcome outcome) mutable {
+      if (outcome.kind == Outcome::Kind::kSucceeded) (trip.*receipt).clear();
+      done(std::move(outcome));
+    });
   }};
 }
 
@@ -77,18 +80,18 @@ saga::Codec<Trip> TripCodec() {
 
 saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry) {
   return saga::Define<Trip>()
-      .Version(2)  // the first booked one after the other
+      .Version(2)  // the first, which booked one after the other, is gone: no trip of it was left
       .Step("book_flight")
       .Does(Book(airline, &Trip::flight_ticket))
-      .UndoneBy(Cancel(airline))
+      .UndoneBy(Cancel(airline, &Trip::flight_ticket))
       .Retried(retry)
       .Beside("book_hotel")
       .Does(Book(hotel, &Trip::hotel_room))
-      .UndoneBy(Cancel(hotel))
+      .UndoneBy(Cancel(hotel, &Trip::hotel_room))
       .Retried(retry)
       .Beside("rent_car")
-      .Does({RentCar, true})
-      .UndoneBy({ReturnCar, true})
+      .Does({.call = RentCar, .journaled = true})
+      .UndoneBy({.call = ReturnCar, .journaled = true})
       .Retried(retry)
       .Done();
 }

@@ -37,8 +37,8 @@ class ReservationSystem {
 
 saga::Codec<Trip> TripCodec();
 
-// All three at the same time. The rental desk keeps its cars in the journal's own database: renting is an entry in our
-// books, committed together with the saga's outcome, and no call.
+// Flight and hotel at the same time, the car when both are booked. The rental desk keeps its cars in the journal's own
+// database: renting is an entry in our books, committed together with the saga's outcome, and no call.
 saga::Definition BookTrip(ReservationSystem& airline, ReservationSystem& hotel, saga::RetryPolicy retry = {});
 
 }  // namespace waybill::example

@@ -216,6 +216,7 @@ TEST_F(TripPgTest, BooksNoneWhenTheHotelIsFull) {
   EXPECT_EQ(Run("b-1"), saga::State::kCompensated);
   EXPECT_EQ(sql().Value("SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY seq) FROM saga_steps"),
             "book_flight succeeded, book_hotel unknown, book_hotel rejected, book_hotel undone, book_flight undone");
+  EXPECT_EQ(sql().Value("SELECT payload->>'flight_ticket' FROM sagas"), "") << "it was given back";
   EXPECT_EQ(sql().Value("SELECT count(*) FROM rentals"), "0");
 }
 

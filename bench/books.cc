@@ -13,11 +13,12 @@ namespace {
 using storage::Connection;
 using storage::Rows;
 
-// Orders by the status their caller is told, see OrderStatus in order.proto.
+// Orders by the status their caller is told, see OrderStatus in order.proto. The books of earlier builds are read by
+// the same statements: their states lack some of ours.
 constexpr char kCountByStatus[] = R"sql(
 SELECT CASE WHEN state = 'running' THEN 'PENDING'
             WHEN state = 'succeeded' THEN 'CONFIRMED'
-            WHEN state IN ('closing', 'closed') AND failure_reason IS NULL THEN 'COMPLETED'
+            WHEN state::text IN ('closing', 'closed') AND failure_reason IS NULL THEN 'COMPLETED'
             WHEN state = 'compensating' THEN 'COMPENSATING'
             WHEN state = 'resolved' THEN 'RESOLVED'
             WHEN failure_reason = 'CANCELLED' THEN 'CANCELLED'

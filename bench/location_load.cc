@@ -309,6 +309,18 @@ bool LocationLoad::Await(const std::function<bool(const Standing&)>& reached, ab
   return true;
 }
 
+void LocationLoadResult::Merge(const LocationLoadResult& round) {
+  for (const auto& [ended, count] : round.streams) streams[ended] += count;
+  broken += round.broken;
+  messages += round.messages;
+  points += round.points;
+  unacked += round.unacked;
+  rejected += round.rejected;
+  acks += round.acks;
+  latency.Merge(round.latency);
+  window += round.window;
+}
+
 LocationLoadResult LocationLoad::Run(const Hooks& hooks) {
   const int connections = std::clamp(options_.connections, 1, options_.streams);
   const int threads = std::clamp(options_.threads, 1, connections);

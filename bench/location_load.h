@@ -56,6 +56,9 @@ struct LocationLoadResult {
   double PointsPerSecond() const {
     return static_cast<double>(latency.count() * points_a_message) / absl::ToDoubleSeconds(window);
   }
+
+  // Another round of the same load: what was counted, its calls and its window come to these; `drivers` stay.
+  void Merge(const LocationLoadResult& round);
 };
 
 class LocationLoad {

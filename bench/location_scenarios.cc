@@ -1,6 +1,7 @@
 #include "bench/location_scenarios.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -34,6 +35,7 @@ constexpr double kKibi = 1024;
 // What a scenario runs on. Destroyed in reverse order.
 struct Set {
   std::string name;
+  Build build = Build::kToday;
   std::unique_ptr<FreshDatabase> database;
   Server ingest;
 };
@@ -43,6 +45,39 @@ struct Measured {
   absl::Time epoch;
   Usage usage;
   Memory memory;  // of the service
+
+  void Add(const Measured& round) {
+    load.Merge(round.load);
+    usage = usage + round.usage;
+    memory = Larger(memory, round.memory);
+  }
+};
+
+Target AtLeast(double value) { return {Bound::kAtLeast, value}; }
+Target AtMost(double value) { return {Bound::kAtMost, value}; }
+
+// What a 99th percentile may differ by between two runs of the same build.
+constexpr double kNoLonger = 1.25;
+
+// Of today's build and, where there is one, of the earlier build.
+template <typename T>
+struct ByBuild {
+  std::optional<T> today;
+  std::optional<T> earlier;
+
+  std::optional<T>& of(Build build) { return build == Build::kToday ? today : earlier; }
+};
+
+// A load, all rounds of a build together.
+struct Compared : ByBuild<Measured> {
+  void AddRate(std::optional<Target> ratio, ScenarioResult& result) const {
+    AddCompared("points/s", today->load.PointsPerSecond(),
+                earlier ? std::optional(earlier->load.PointsPerSecond()) : std::nullopt, "1/s", ratio, result);
+  }
+  void AddLatency(std::optional<Target> p99_ratio, ScenarioResult& result) const {
+    AddComparedLatency(today->load.latency, earlier ? &earlier->load.latency : nullptr, std::nullopt, p99_ratio,
+                       result);
+  }
 };
 
 void AddCpu(const Measured& measured, ScenarioResult& result) {
@@ -100,17 +135,24 @@ class Runner {
 
  private:
   absl::Status EmptyRedis() const;
-  absl::StatusOr<Set> SetUp(const std::string& name) const;
+  absl::StatusOr<Set> SetUp(const std::string& name, Build build = Build::kToday) const;
   absl::Status StartIngest(Set& set) const;
   LocationLoadOptions DefaultLoad(const Set& set) const;
   absl::StatusOr<Measured> Measure(const Set& set, const LocationLoadOptions& options) const;
+  // Today's build and the earlier one in turns, each on a fresh database, under the default load as `change` leaves it.
+  // What is wrong goes into `result`.
+  absl::StatusOr<Compared> InTurns(const std::string& name, const std::function<void(LocationLoadOptions&)>& change,
+                                   ScenarioResult& result,
+                                   const std::function<absl::Status(int round)>& after_round = DoNothing) const;
+  static absl::Status DoNothing(int) { return absl::OkStatus(); }
+  absl::StatusOr<QueryResult> AskNearbyOf(Build build, ScenarioResult& result) const;
   // Stops the service in good order and checks the books; what is wrong goes into the result.
   absl::Status CloseBooks(Set& set, const LocationLoadResult& load, absl::Time epoch, ScenarioResult& result) const;
   // A service that does not stop in good order is a failure.
   void Stop(Set& set, ScenarioResult& result) const;
   absl::StatusOr<double> Ceiling(const std::string& name, ScenarioResult& result) const;
   // A closed loop between two measurements of the ceiling.
-  absl::StatusOr<Measured> MeasureBesideCeiling(const std::string& name, int points, int window, double target,
+  absl::StatusOr<Compared> MeasureBesideCeiling(const std::string& name, int points, int window, double ratio,
                                                 ScenarioResult& result) const;
 
   const LocationBenchOptions& options_;
@@ -126,10 +168,11 @@ absl::Status Runner::EmptyRedis() const {
   return storage::RedisConnection(*url, redis).Run({"FLUSHDB"}).status();
 }
 
-absl::StatusOr<Set> Runner::SetUp(const std::string& name) const {
+absl::StatusOr<Set> Runner::SetUp(const std::string& name, Build build) const {
   Set set;
-  set.name = name;
-  auto database = stage_.EmptyDatabase(name);
+  set.name = build == Build::kToday ? name : name + "_earlier";
+  set.build = build;
+  auto database = stage_.EmptyDatabase(set.name);
   if (!database.ok()) return database.status();
   set.database = *std::move(database);
   if (const absl::Status emptied = EmptyRedis(); !emptied.ok()) return emptied;
@@ -138,8 +181,9 @@ absl::StatusOr<Set> Runner::SetUp(const std::string& name) const {
 }
 
 absl::Status Runner::StartIngest(Set& set) const {
-  auto ingest = stage_.Start(
-      "waybill-ingest", set.name, "ingest",
+  // Flags that the earlier build knows, too.
+  auto ingest = stage_.StartService(
+      set.build, set.name, "ingest",
       {"--side-listen", "127.0.0.1:0", "--database-url", set.database->url(), "--redis-url", redis_url_, "--migrate"});
   if (!ingest.ok()) return ingest.status();
   set.ingest = *std::move(ingest);
@@ -160,7 +204,7 @@ LocationLoadOptions Runner::DefaultLoad(const Set& set) const {
 
 absl::StatusOr<Measured> Runner::Measure(const Set& set, const LocationLoadOptions& options) const {
   Measured measured;
-  UsageOfWindow usage(stage_, set.ingest.process->pid());
+  UsageOfWindow usage(stage_, {set.ingest.process->pid()});
   measured.epoch = absl::Now();
   LocationLoadOptions from_now = options;
   from_now.epoch = measured.epoch;
@@ -182,6 +226,44 @@ absl::StatusOr<Measured> Runner::Measure(const Set& set, const LocationLoadOptio
   measured.usage = usage.usage();
   measured.memory = usage.memory();
   return measured;
+}
+
+void AddFailures(Build build, const ScenarioResult& of, ScenarioResult& result) {
+  for (const std::string& failure : of.failures) {
+    result.failures.push_back((build == Build::kToday ? "" : "the earlier build: ") + failure);
+  }
+}
+
+absl::StatusOr<Compared> Runner::InTurns(const std::string& name,
+                                         const std::function<void(LocationLoadOptions&)>& change,
+                                         ScenarioResult& result,
+                                         const std::function<absl::Status(int round)>& after_round) const {
+  Compared compared;
+  for (int round = 1; round <= stage_.rounds(); ++round) {
+    for (const Build build : stage_.builds()) {
+      auto set = SetUp(name, build);
+      if (!set.ok()) return set.status();
+      LocationLoadOptions load = DefaultLoad(*set);
+      change(load);
+      auto measured = Measure(*set, load);
+      if (!measured.ok()) return measured.status();
+      stage_.Tell(fmt::format("{}: {:.0f} points/s, p50 {:.2f} ms, p99 {:.2f} ms", set->name,
+                              measured->load.PointsPerSecond(),
+                              absl::ToDoubleMilliseconds(measured->load.latency.Quantile(0.5)),
+                              absl::ToDoubleMilliseconds(measured->load.latency.Quantile(0.99))));
+      ScenarioResult wrong;
+      if (auto closed = CloseBooks(*set, measured->load, measured->epoch, wrong); !closed.ok()) return closed;
+      AddFailures(build, wrong, result);
+      std::optional<Measured>& sum = compared.of(build);
+      if (sum) {
+        sum->Add(*measured);
+      } else {
+        sum = *std::move(measured);
+      }
+    }
+    if (const absl::Status done = after_round(round); !done.ok()) return done;
+  }
+  return compared;
 }
 
 void Runner::Stop(Set& set, ScenarioResult& result) const {
@@ -227,85 +309,83 @@ absl::StatusOr<double> Runner::Ceiling(const std::string& name, ScenarioResult& 
   return measured->points_per_second;
 }
 
-absl::StatusOr<Measured> Runner::MeasureBesideCeiling(const std::string& name, int points, int window, double target,
+absl::StatusOr<Compared> Runner::MeasureBesideCeiling(const std::string& name, int points, int window, double ratio,
                                                       ScenarioResult& result) const {
   // Before and after, so that a drift of the machine shows instead of flattering either side.
-  auto ceiling_before = Ceiling("ceiling before", result);
-  if (!ceiling_before.ok()) return ceiling_before.status();
-  auto set = SetUp(name);
-  if (!set.ok()) return set.status();
-  LocationLoadOptions load = DefaultLoad(*set);
-  load.points = points;
-  load.window = window;
-  auto measured = Measure(*set, load);
-  if (!measured.ok()) return measured.status();
-  if (auto closed = CloseBooks(*set, measured->load, measured->epoch, result); !closed.ok()) return closed;
-  set = Set();
-  auto ceiling_after = Ceiling("ceiling after", result);
-  if (!ceiling_after.ok()) return ceiling_after.status();
+  double ceilings = 0;
+  const auto measure_ceiling = [&](const std::string& when) {
+    auto ceiling = Ceiling("ceiling " + when, result);
+    if (ceiling.ok()) ceilings += *ceiling;
+    return ceiling.status();
+  };
+  if (const absl::Status before = measure_ceiling("before"); !before.ok()) return before;
+  const auto change = [&](LocationLoadOptions& load) {
+    load.points = points;
+    load.window = window;
+  };
+  auto points_taken = InTurns(name, change, result, [&](int round) {
+    return measure_ceiling(round == stage_.rounds() ? "after" : fmt::format("after round {}", round));
+  });
+  if (!points_taken.ok()) return points_taken.status();
 
-  const double rate = measured->load.PointsPerSecond();
-  result.figures.push_back({"points/s", rate, "1/s", Target{Bound::kAtLeast, target}});
-  result.figures.push_back({"share of the ceiling", rate / ((*ceiling_before + *ceiling_after) / 2), "", std::nullopt});
-  AddLatency(measured->load.latency, std::nullopt, std::nullopt, result);
-  AddCpu(*measured, result);
-  return measured;
+  points_taken->AddRate(AtLeast(ratio), result);
+  const double ceiling = ceilings / (stage_.rounds() + 1);
+  result.figures.push_back(
+      {"share of the ceiling", points_taken->today->load.PointsPerSecond() / ceiling, "", std::nullopt});
+  points_taken->AddLatency(std::nullopt, result);
+  AddCpu(*points_taken->today, result);
+  return points_taken;
 }
 
 absl::StatusOr<ScenarioResult> Runner::Batches() {
   ScenarioResult result;
-  auto measured = MeasureBesideCeiling("batches", 50, options_.batches_window, 180'000, result);
-  if (!measured.ok()) return measured.status();
-  AddMemory(measured->memory, Target{Bound::kAtMost, 120}, result);
+  auto points = MeasureBesideCeiling("batches", 50, options_.batches_window, 1.05, result);
+  if (!points.ok()) return points.status();
+  AddMemory(points->today->memory, AtMost(120), result);
   return result;
 }
 
 absl::StatusOr<ScenarioResult> Runner::Singles() {
   ScenarioResult result;
-  auto measured = MeasureBesideCeiling("singles", 1, options_.singles_window, 90'000, result);
-  if (!measured.ok()) return measured.status();
-  AddMemory(measured->memory, std::nullopt, result);
+  auto points = MeasureBesideCeiling("singles", 1, options_.singles_window, 1.25, result);
+  if (!points.ok()) return points.status();
+  AddMemory(points->today->memory, std::nullopt, result);
   return result;
 }
 
 absl::StatusOr<ScenarioResult> Runner::Open() {
   ScenarioResult result;
-  auto set = SetUp("open");
-  if (!set.ok()) return set.status();
-  LocationLoadOptions load = DefaultLoad(*set);
-  load.points = 10;
-  load.rate = 2'000;
-  auto measured = Measure(*set, load);
-  if (!measured.ok()) return measured.status();
-  result.figures.push_back({"points/s", measured->load.PointsPerSecond(), "1/s", std::nullopt});
-  AddLatency(measured->load.latency, std::nullopt, Target{Bound::kAtMost, 15}, result);
-  AddCpu(*measured, result);
-  if (auto closed = CloseBooks(*set, measured->load, measured->epoch, result); !closed.ok()) return closed;
+  const auto change = [](LocationLoadOptions& load) {
+    load.points = 10;
+    load.rate = 2'000;
+  };
+  auto points = InTurns("open", change, result);
+  if (!points.ok()) return points.status();
+  points->AddRate(std::nullopt, result);
+  points->AddLatency(AtMost(kNoLonger), result);
+  AddCpu(*points->today, result);
   return result;
 }
 
 absl::StatusOr<ScenarioResult> Runner::Streams() {
   ScenarioResult result;
-  auto set = SetUp("streams");
-  if (!set.ok()) return set.status();
-  LocationLoadOptions load = DefaultLoad(*set);
-  load.streams = options_.open_streams;
-  load.connections = std::max(1, load.streams / kStreamsAConnection);
-  load.drivers = 1;
-  load.points = 1;
-  load.rate = load.streams;
-  // Every stream has sent before the window starts.
-  load.warm_up = std::max(load.warm_up, absl::Milliseconds(1'500));
-  auto measured = Measure(*set, load);
-  if (!measured.ok()) return measured.status();
-  result.figures.push_back({"open streams", static_cast<double>(load.streams), "", std::nullopt});
-  result.figures.push_back(
-      {"dropped streams", static_cast<double>(measured->load.broken), "", Target{Bound::kAtMost, 0}});
-  result.figures.push_back({"points/s", measured->load.PointsPerSecond(), "1/s", std::nullopt});
-  AddLatency(measured->load.latency, std::nullopt, Target{Bound::kAtMost, 50}, result);
-  AddCpu(*measured, result);
-  AddMemory(measured->memory, std::nullopt, result);
-  if (auto closed = CloseBooks(*set, measured->load, measured->epoch, result); !closed.ok()) return closed;
+  const auto change = [&](LocationLoadOptions& load) {
+    load.streams = options_.open_streams;
+    load.connections = std::max(1, load.streams / kStreamsAConnection);
+    load.drivers = 1;
+    load.points = 1;
+    load.rate = load.streams;
+    // Every stream has sent before the window starts.
+    load.warm_up = std::max(load.warm_up, absl::Milliseconds(1'500));
+  };
+  auto points = InTurns("streams", change, result);
+  if (!points.ok()) return points.status();
+  result.figures.push_back({"open streams", static_cast<double>(options_.open_streams), "", std::nullopt});
+  result.figures.push_back({"dropped streams", static_cast<double>(points->today->load.broken), "", AtMost(0)});
+  points->AddRate(std::nullopt, result);
+  points->AddLatency(AtMost(kNoLonger), result);
+  AddCpu(*points->today, result);
+  AddMemory(points->today->memory, std::nullopt, result);
   return result;
 }
 
@@ -343,7 +423,7 @@ absl::StatusOr<ScenarioResult> Runner::Idle() {
   if (open->resident_bytes == 0) result.failures.push_back("not every stream was answered");
   const double each = static_cast<double>(open->resident_bytes - before->resident_bytes) / options.streams;
   result.figures.push_back({"idle streams", static_cast<double>(options.streams), "", std::nullopt});
-  result.figures.push_back({"resident memory a stream", each / kKibi, "KiB", Target{Bound::kAtMost, 32}});
+  result.figures.push_back({"resident memory a stream", each / kKibi, "KiB", AtMost(32)});
   result.figures.push_back(
       {"resident memory before", static_cast<double>(before->resident_bytes) / kMega, "MB", std::nullopt});
   AddMemory(*open, std::nullopt, result);
@@ -353,12 +433,11 @@ absl::StatusOr<ScenarioResult> Runner::Idle() {
   return result;
 }
 
-absl::StatusOr<ScenarioResult> Runner::Near() {
-  ScenarioResult result;
-  auto set = SetUp("near");
+absl::StatusOr<QueryResult> Runner::AskNearbyOf(Build build, ScenarioResult& result) const {
+  auto set = SetUp("near", build);
   if (!set.ok()) return set.status();
   if (auto whole = AwaitHotView(set->ingest.address, stage_.timer(), kHotViewTimeout); !whole.ok()) return whole;
-  stage_.Tell(fmt::format("near: seeding {} drivers", kNearbyDrivers));
+  stage_.Tell(fmt::format("{}: seeding {} drivers", set->name, kNearbyDrivers));
   if (auto seeded = SeedFleet(redis_url_, kNearbyDrivers); !seeded.ok()) return seeded;
   NearbyOptions options;
   options.target = set->ingest.address;
@@ -369,12 +448,33 @@ absl::StatusOr<ScenarioResult> Runner::Near() {
   for (int i = 0; i < 1'000; ++i) {
     options.places.push_back({52.32 + i * 7'919 % 1'000 * 0.00046, 13.11 + i % 60 * 0.0005});
   }
-  const QueryResult queries = AskNearby(options, stage_.timer());
-  ExpectAnswers(queries, result);
-  result.figures.push_back({"radius", options.radius_m, "m", std::nullopt});
-  result.figures.push_back({"calls/s", queries.PerSecond(), "1/s", std::nullopt});
-  AddLatency(queries.latency, std::nullopt, Target{Bound::kAtMost, 5}, result);
-  Stop(*set, result);
+  QueryResult queries = AskNearby(options, stage_.timer());
+  ScenarioResult wrong;
+  ExpectAnswers(queries, wrong);
+  Stop(*set, wrong);
+  AddFailures(build, wrong, result);
+  return queries;
+}
+
+absl::StatusOr<ScenarioResult> Runner::Near() {
+  ScenarioResult result;
+  ByBuild<QueryResult> queries;
+  for (int round = 1; round <= stage_.rounds(); ++round) {
+    for (const Build build : stage_.builds()) {
+      auto asked = AskNearbyOf(build, result);
+      if (!asked.ok()) return asked.status();
+      if (std::optional<QueryResult>& sum = queries.of(build)) {
+        sum->latency.Merge(asked->latency);
+        sum->window += asked->window;
+      } else {
+        sum = *std::move(asked);
+      }
+    }
+  }
+  result.figures.push_back({"radius", options_.radius_m, "m", std::nullopt});
+  result.figures.push_back({"calls/s", queries.today->PerSecond(), "1/s", std::nullopt});
+  AddComparedLatency(queries.today->latency, queries.earlier ? &queries.earlier->latency : nullptr, std::nullopt,
+                     AtMost(kNoLonger), result);
   return result;
 }
 
@@ -408,7 +508,7 @@ absl::StatusOr<ScenarioResult> Runner::Track() {
   ExpectAnswers(queries, result);
   result.figures.push_back({"rows of history", static_cast<double>(count * kHistoryPointsADriver), "", std::nullopt});
   result.figures.push_back({"calls/s", queries.PerSecond(), "1/s", std::nullopt});
-  AddLatency(queries.latency, std::nullopt, Target{Bound::kAtMost, 10}, result);
+  AddLatency(queries.latency, std::nullopt, std::nullopt, result);
   Stop(set, result);
   return result;
 }
@@ -442,7 +542,7 @@ std::vector<ScenarioInfo> LocationScenarios() {
 absl::StatusOr<Report> RunLocationScenarios(const LocationBenchOptions& options, Timer& timer,
                                             const Progress& progress) {
   Stage stage(options, timer, progress);
-  if (const absl::Status set_up = stage.SetUp({"waybill-ingest"}); !set_up.ok()) return set_up;
+  if (const absl::Status set_up = stage.SetUp("waybill-ingest"); !set_up.ok()) return set_up;
   if (const absl::Status found = stage.FindRedis(); !found.ok()) return found;
   Runner runner(options, stage);
   std::vector<Scenario> scenarios;

@@ -2,8 +2,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -82,7 +84,13 @@ int RunLoad(const LoadOptions& options, const std::string& json_file) {
     scenario.figures.push_back({outcome, static_cast<double>(count), "", {}});
   }
   if (result.failed > 0) scenario.failures.push_back(fmt::format("{} calls failed", result.failed));
-  return WriteReport({WAYBILL_VERSION, DescribeMachine(), {scenario}}, json_file);
+  return WriteReport({WAYBILL_VERSION, DescribeMachine(), {scenario}, {}}, json_file);
+}
+
+// The flags of a service, as one argument: separated by blanks, which no value can hold.
+std::vector<std::string> SplitFlags(const std::string& flags) {
+  std::istringstream words(flags);
+  return {std::istream_iterator<std::string>(words), std::istream_iterator<std::string>()};
 }
 
 // What a subcommand that runs scenarios takes, whatever they measure.
@@ -90,17 +98,23 @@ struct StageArguments {
   std::vector<std::string> only;
   double seconds = 10;
   double warm_up = 2;
+  std::string service_flags;
+  std::string against_flags;
 
   void MoveInto(StageOptions& options) const {
     options.only = {only.begin(), only.end()};
+    options.service_flags = SplitFlags(service_flags);
+    options.against_flags = SplitFlags(against_flags);
     options.duration = absl::Seconds(seconds);
     options.warm_up = absl::Seconds(warm_up);
   }
 };
 
+// `service` is measured; `binaries` says what has to be there besides. `compared`: which scenarios take an earlier
+// build.
 void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, const std::string& redis_help,
-                     const std::string& binaries, StageOptions& options, StageArguments& arguments,
-                     std::string& json_file) {
+                     const std::string& service, const std::string& binaries, const std::string& compared,
+                     StageOptions& options, StageArguments& arguments, std::string& json_file) {
   options.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   options.folder = "waybill-bench";
   app.add_option("--database-url", options.database_url, "Postgres server, of a user who may create databases")
@@ -108,6 +122,19 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
       ->required();
   app.add_option("--redis-url", options.redis_url, redis_help)->envname("REDIS_URL")->required();
   app.add_option("--bin", options.binaries, "Where " + binaries)->capture_default_str();
+  CLI::Option* against =
+      app.add_option("--against", options.against,
+                     fmt::format("Where {} of an earlier build is, to compare with: both are measured in turns by this "
+                                 "load, each on a database that it migrated, and the targets are of ratios ({})",
+                                 service, compared))
+          ->check(CLI::ExistingDirectory);
+  waybill::process::AddInteger(app, "--rounds", options.rounds, "How often each of those that are compared is measured")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100));
+  app.add_option(
+      "--service-flags", arguments.service_flags,
+      fmt::format("For {}, besides the bench's own, separated by blanks: \"--queues 4 --workers 8\"", service));
+  app.add_option("--against-flags", arguments.against_flags, "The same for the earlier build's")->needs(against);
   app.add_option("--folder", options.folder, "Where logs go")->capture_default_str();
   std::set<std::string> names;
   std::string scenario_help = "Only these scenarios:";
@@ -142,7 +169,19 @@ int main(int argc, char** argv) {
   StageArguments order_arguments;
   double idle_seconds = 60;
   AddStageOptions(*orders, OrderScenarios(), "Redis server for this run alone: its databases 0 and 1 are used",
-                  "waybill-order and waybill-sandbox are", bench, order_arguments, json_file);
+                  "waybill-order", "waybill-order and waybill-sandbox are",
+                  "confirmed, gateway, compensated, lone, idle, open", bench, order_arguments, json_file);
+  waybill::process::AddInteger(*orders, "--callers", bench.callers,
+                               "Calls in flight (confirmed, gateway, compensated, replicas, recovery)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  waybill::process::AddInteger(*orders, "--connections", bench.connections, "Of the load, each with a thread")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
+  waybill::process::AddInteger(*orders, "--ceiling-connections", bench.ceiling_connections,
+                               "Of the ceiling (confirmed); 0: as many as the service has that write sagas")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 64));
   orders->add_option("--idle-seconds", idle_seconds, "The same as --seconds, for the scenario idle")
       ->capture_default_str()
       ->check(waybill::process::NumberBetween(1.0, 3'600.0));
@@ -160,8 +199,9 @@ int main(int argc, char** argv) {
   LocationBenchOptions location_bench;
   StageArguments location_arguments;
   AddStageOptions(*locations, LocationScenarios(),
-                  "Redis server for this run alone: its database 2 is emptied, again and again", "waybill-ingest is",
-                  location_bench, location_arguments, json_file);
+                  "Redis server for this run alone: its database 2 is emptied, again and again", "waybill-ingest",
+                  "waybill-ingest is", "batches, singles, open, streams, near", location_bench, location_arguments,
+                  json_file);
   waybill::process::AddInteger(*locations, "--window", location_bench.batches_window,
                                "Messages of a stream that are not yet acked, at most (batches)")
       ->capture_default_str()

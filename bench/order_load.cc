@@ -58,11 +58,11 @@ struct Call {
 class OrderLoad::Worker {
  public:
   // `window` is set before the first call is started.
-  Worker(OrderLoad& load, const Window& window, int in_flight_max)
+  Worker(OrderLoad& load, const std::string& target, const Window& window, int in_flight_max)
       : load_(load), options_(load.options_), timer_(load.timer_), window_(window), in_flight_max_(in_flight_max) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or all workers would share one connection
-    channel_ = grpc::CreateCustomChannel(options_.target, grpc::InsecureChannelCredentials(), arguments);
+    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     stub_ = v1::OrderService::NewStub(channel_);
     // A server that cannot be reached shows in the outcomes of the calls.
     channel_->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options_.connect_timeout));
@@ -170,12 +170,22 @@ class OrderLoad::Worker {
   std::thread thread_;
 };
 
+void LoadResult::Merge(const LoadResult& round) {
+  for (const auto& [outcome, count] : round.outcomes) outcomes[outcome] += count;
+  answered += round.answered;
+  failed += round.failed;
+  latency.Merge(round.latency);
+  window += round.window;
+}
+
 LoadResult OrderLoad::Run(const Hooks& hooks) {
   Window window;
   const int threads = std::clamp(options_.threads, 1, options_.callers);
   std::vector<std::unique_ptr<Worker>> workers;
   for (int i = 0; i < threads; ++i) {
-    workers.push_back(std::make_unique<Worker>(*this, window, (options_.callers + i) / threads));
+    const bool other = i % 2 == 1 && !options_.other_target.empty();
+    workers.push_back(std::make_unique<Worker>(*this, other ? options_.other_target : options_.target, window,
+                                               (options_.callers + i) / threads));
   }
 
   // The clock starts once the connections stand.

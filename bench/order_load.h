@@ -14,11 +14,12 @@
 namespace waybill::bench {
 
 struct LoadOptions {
-  std::string target;  // host:port
-  std::string run;     // prefix of the idempotency keys, see OrderNumber
-  int callers = 256;   // closed loop: calls in flight; open loop: at most that many
-  double rate = 0;     // calls a second; 0: closed loop
-  int threads = 1;     // that complete calls, each with a channel of its own
+  std::string target;        // host:port
+  std::string other_target;  // every second thread's, if not empty
+  std::string run;           // prefix of the idempotency keys, see OrderNumber
+  int callers = 256;         // closed loop: calls in flight; open loop: at most that many
+  double rate = 0;           // calls a second; 0: closed loop
+  int threads = 1;           // that complete calls, each with a channel of its own
   absl::Duration warm_up = absl::ZeroDuration();
   absl::Duration duration = absl::InfiniteDuration();  // of the measured window, which follows the warm-up
   int64_t orders_max = INT64_MAX;                      // ends the run when that many were started
@@ -38,6 +39,9 @@ struct LoadResult {
   Histogram latency;  // closed loop: from start to answer; open loop: from the instant the call was due to its answer
   absl::Duration window = absl::ZeroDuration();
   double PerSecond() const { return static_cast<double>(latency.count()) / absl::ToDoubleSeconds(window); }
+
+  // Another round of the same load: its calls and its window come to these.
+  void Merge(const LoadResult& round);
 };
 
 class OrderLoad {

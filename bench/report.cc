@@ -40,6 +40,30 @@ void AddLatency(const Histogram& latency, std::optional<Target> p50, std::option
   add("max", latency.max(), std::nullopt);
 }
 
+void AddCompared(const std::string& name, double today, std::optional<double> earlier, const std::string& unit,
+                 std::optional<Target> ratio, ScenarioResult& result) {
+  result.figures.push_back({name, today, unit, std::nullopt});
+  if (!earlier) return;
+  result.figures.push_back({name + ", earlier", *earlier, unit, std::nullopt});
+  if (*earlier > 0) {
+    result.figures.push_back({name + ", ratio", today / *earlier, "", ratio});
+  } else {
+    result.failures.push_back(name + ": the earlier build has none to compare with");
+  }
+}
+
+void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::optional<Target> p50_ratio,
+                        std::optional<Target> p99_ratio, ScenarioResult& result) {
+  const auto compare = [&](const char* name, double fraction, std::optional<Target> ratio) {
+    std::optional<double> other;
+    if (earlier != nullptr) other = absl::ToDoubleMilliseconds(earlier->Quantile(fraction));
+    AddCompared(name, absl::ToDoubleMilliseconds(today.Quantile(fraction)), other, "ms", ratio, result);
+  };
+  compare("p50", 0.5, p50_ratio);
+  compare("p99", 0.99, p99_ratio);
+  result.figures.push_back({"max", absl::ToDoubleMilliseconds(today.max()), "ms", std::nullopt});
+}
+
 bool Report::BooksBalance() const {
   return std::all_of(scenarios.begin(), scenarios.end(),
                      [](const auto& scenario) { return scenario.failures.empty(); });
@@ -87,6 +111,7 @@ std::string RenderTable(const Report& report) {
     if (&row == &rows.front()) text += std::string(line.size() + 14, '-') + "\n";
   }
   text += "\n";
+  for (const std::string& note : report.notes) text += note + "\n";
   for (const ScenarioResult& scenario : report.scenarios) {
     for (const std::string& failure : scenario.failures) text += fmt::format("FAILED {}: {}\n", scenario.name, failure);
   }
@@ -118,6 +143,7 @@ std::string RenderJson(const Report& report) {
   }
   const ordered_json document = {{"version", report.version},
                                  {"machine", report.machine},
+                                 {"notes", report.notes},
                                  {"books_balance", report.BooksBalance()},
                                  {"targets_missed", report.TargetsMissed()},
                                  {"scenarios", std::move(scenarios)}};

@@ -34,18 +34,27 @@ struct ScenarioResult {
 // p50, p90, p99, p99.9 and max, in milliseconds.
 void AddLatency(const Histogram& latency, std::optional<Target> p50, std::optional<Target> p99, ScenarioResult& result);
 
+// `name` for today's build; where there is an earlier one's figure, too, "NAME, earlier" and "NAME, ratio", how many
+// times that today's is. The target is of the ratio: without an earlier build there is none.
+void AddCompared(const std::string& name, double today, std::optional<double> earlier, const std::string& unit,
+                 std::optional<Target> ratio, ScenarioResult& result);
+// AddLatency, with p50 and p99 compared. `earlier`: nullptr without an earlier build.
+void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::optional<Target> p50_ratio,
+                        std::optional<Target> p99_ratio, ScenarioResult& result);
+
 struct Report {
   std::string version;  // of Waybill
   std::string machine;  // "2 x AMD EPYC, 23 GiB, Linux 6.1"
   std::vector<ScenarioResult> scenarios;
+  std::vector<std::string> notes;  // sentences on how to read the figures
 
   bool BooksBalance() const;  // no scenario has failures
   int TargetsMissed() const;
 };
 
-// One line a figure: scenario, figure, value, target and whether it is reached; then the failures; then a verdict.
+// One line a figure: scenario, figure, value, target and whether it is reached; then notes, failures and a verdict.
 std::string RenderTable(const Report& report);
-// {"version", "machine", "books_balance", "targets_missed", "scenarios": [{"name", "description", "failures",
+// {"version", "machine", "notes", "books_balance", "targets_missed", "scenarios": [{"name", "description", "failures",
 //   "figures": [{"name", "value", "unit", "target": {"bound": "at_least"|"at_most", "value", "met"}}]}]}
 std::string RenderJson(const Report& report);
 

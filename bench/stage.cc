@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <system_error>
 #include <utility>
@@ -19,10 +20,13 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kReadyTimeout = absl::Seconds(30);
 
-// From a port file's "grpc=PORT" line.
-std::string GrpcAddress(const std::string& ports) {
-  const size_t at = ports.find("grpc=");
-  return at == std::string::npos ? "" : "127.0.0.1:" + ports.substr(at + 5, ports.find('\n', at) - at - 5);
+// From a port file's "grpc=PORT" or "side=PORT" line; "" when there is none.
+std::string AddressOf(std::string_view port, const std::string& ports) {
+  const std::string begins = fmt::format("{}=", port);
+  const size_t at = ports.find(begins);
+  if (at == std::string::npos) return "";
+  const size_t from = at + begins.size();
+  return "127.0.0.1:" + ports.substr(from, ports.find('\n', from) - from);
 }
 
 // What a process of this machine is called; "" when there is none.
@@ -31,6 +35,11 @@ std::string CommandOf(pid_t pid) {
   std::string command;
   file >> command;
   return command;
+}
+
+std::optional<absl::Duration> Sum(std::optional<absl::Duration> one, std::optional<absl::Duration> other) {
+  if (!one || !other) return std::nullopt;
+  return *one + *other;
 }
 
 std::optional<absl::Duration> Difference(std::optional<absl::Duration> later, std::optional<absl::Duration> earlier) {
@@ -50,14 +59,40 @@ Usage Usage::operator-(const Usage& earlier) const {
   return difference;
 }
 
-absl::Status Stage::SetUp(const std::vector<std::string>& binaries) {
+Usage Usage::operator+(const Usage& other) const {
+  Usage sum;
+  sum.service = service + other.service;
+  sum.generator = generator + other.generator;
+  sum.postgres = Sum(postgres, other.postgres);
+  sum.redis = Sum(redis, other.redis);
+  sum.others = others + other.others;
+  return sum;
+}
+
+Memory Larger(const Memory& one, const Memory& other) {
+  return {std::max(one.resident_bytes, other.resident_bytes),
+          std::max(one.resident_bytes_peak, other.resident_bytes_peak)};
+}
+
+std::vector<Build> Stage::builds() const {
+  if (options_.against.empty()) return {Build::kToday};
+  return {Build::kToday, Build::kEarlier};
+}
+
+absl::Status Stage::SetUp(const std::string& service, const std::vector<std::string>& others) {
+  service_ = service;
   std::error_code error;
   fs::create_directories(options_.folder, error);
   if (error) return absl::InternalError(fmt::format("{}: {}", options_.folder.string(), error.message()));
+  std::vector<std::string> binaries = {service};
+  binaries.insert(binaries.end(), others.begin(), others.end());
   for (const std::string& binary : binaries) {
     if (!fs::exists(options_.binaries / binary)) {
       return absl::NotFoundError(fmt::format("no {} in {}", binary, options_.binaries.string()));
     }
+  }
+  if (!options_.against.empty() && !fs::exists(options_.against / service)) {
+    return absl::NotFoundError(fmt::format("--against: no {} in {}", service, options_.against.string()));
   }
   auto connection = storage::Connection::Open(options_.database_url, {});
   if (!connection.ok()) return connection.status();
@@ -112,27 +147,42 @@ absl::StatusOr<std::unique_ptr<FreshDatabase>> Stage::MigratedDatabase(const std
 
 absl::StatusOr<Server> Stage::Start(const std::string& binary, const std::string& scenario, const std::string& name,
                                     std::vector<std::string> args) const {
+  return StartFrom(options_.binaries / binary, scenario, name, std::move(args));
+}
+
+absl::StatusOr<Server> Stage::StartService(Build build, const std::string& scenario, const std::string& name,
+                                           std::vector<std::string> args) const {
+  const bool today = build == Build::kToday;
+  const std::vector<std::string>& flags = today ? options_.service_flags : options_.against_flags;
+  args.insert(args.end(), flags.begin(), flags.end());
+  return StartFrom((today ? options_.binaries : options_.against) / service_, scenario, name, std::move(args));
+}
+
+absl::StatusOr<Server> Stage::StartFrom(const fs::path& binary, const std::string& scenario, const std::string& name,
+                                        std::vector<std::string> args) const {
   const fs::path port_file = options_.folder / fmt::format("{}.{}.port", scenario, name);
   fs::remove(port_file);
   args.insert(args.end(), {"--listen", "127.0.0.1:0", "--port-file", port_file});
-  auto process =
-      Child::Start(options_.binaries / binary, args, options_.folder / fmt::format("{}.{}.log", scenario, name));
+  auto process = Child::Start(binary, args, options_.folder / fmt::format("{}.{}.log", scenario, name));
   if (!process.ok()) return process.status();
   auto ports = (*process)->WaitForFile(port_file, kReadyTimeout);
   if (!ports.ok()) return ports.status();
-  return Server{*std::move(process), GrpcAddress(*ports)};
+  return Server{*std::move(process), AddressOf("grpc", *ports), AddressOf("side", *ports)};
 }
 
-absl::StatusOr<Usage> Stage::SampleUsage(pid_t service) const {
-  const absl::StatusOr<absl::Duration> service_cpu = processes_.TreeCpu(service);
+absl::StatusOr<Usage> Stage::SampleUsage(const std::vector<pid_t>& services) const {
+  Usage usage;
+  for (const pid_t service : services) {
+    const absl::StatusOr<absl::Duration> cpu = processes_.TreeCpu(service);
+    if (!cpu.ok()) return cpu.status();
+    usage.service += *cpu;
+  }
   const absl::StatusOr<absl::Duration> ours = processes_.TreeCpu(getpid());
   const absl::StatusOr<absl::Duration> machine = processes_.MachineCpu();
-  for (const auto* sample : {&service_cpu, &ours, &machine}) {
+  for (const auto* sample : {&ours, &machine}) {
     if (!sample->ok()) return sample->status();
   }
-  Usage usage;
-  usage.service = *service_cpu;
-  usage.generator = *ours - *service_cpu;
+  usage.generator = *ours - usage.service;
   usage.others = *machine - *ours;
   for (const auto& [pid, cpu] : {std::pair(postgres_, &usage.postgres), std::pair(redis_, &usage.redis)}) {
     if (pid == 0) continue;
@@ -158,6 +208,15 @@ absl::StatusOr<Report> Stage::Run(const std::vector<Scenario>& scenarios) const 
     result->name = scenario.info.name;
     result->description = scenario.info.description;
     report.scenarios.push_back(*std::move(result));
+  }
+  if (options_.against.empty()) {
+    report.notes.push_back(
+        "What depends on the machine has no target by itself: --against compares with an earlier build, in ratios.");
+  } else {
+    report.notes.push_back(fmt::format(
+        "Compared with the build in {}. Both were measured in turns, {} round(s) each; a figure is of all calls of all "
+        "its rounds together.",
+        options_.against.string(), options_.rounds));
   }
   return report;
 }

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,11 +32,17 @@ struct StageOptions {
   std::string database_url;        // a Postgres server: databases are made there and dropped again
   std::string redis_url;           // a Redis for this run alone
   std::filesystem::path binaries;  // where the servers are
+  std::filesystem::path against;   // where those of an earlier build are, to compare with; empty: nothing is compared
   std::filesystem::path folder;    // for logs and port files; made if missing
   std::set<std::string> only;      // names of scenarios; empty: all
   absl::Duration warm_up = absl::Seconds(2);
   absl::Duration duration = absl::Seconds(10);  // of a scenario's measured window
+  int rounds = 2;                               // of what is compared, in turns
+  std::vector<std::string> service_flags;       // for the service that is measured, besides the bench's own
+  std::vector<std::string> against_flags;       // the same for the earlier build's
 };
+
+enum class Build { kToday, kEarlier };
 
 // Told lines for people.
 using Progress = std::function<void(const std::string& line)>;
@@ -50,10 +57,11 @@ struct Scenario {
   std::function<absl::StatusOr<ScenarioResult>()> run;
 };
 
-// A server that was started, and where its gRPC port is.
+// A server that was started, and where its ports are.
 struct Server {
   std::unique_ptr<Child> process;
-  std::string address;
+  std::string address;       // of gRPC
+  std::string side_address;  // of HTTP
 };
 
 // CPU time since a process began; or, as a difference of two samples, what a window cost.
@@ -65,7 +73,11 @@ struct Usage {
   absl::Duration others;                   // of processes that have no part in the bench, the whole machine over
 
   Usage operator-(const Usage& earlier) const;
+  Usage operator+(const Usage& other) const;
 };
+
+// Of two windows, the larger.
+Memory Larger(const Memory& one, const Memory& other);
 
 class Stage {
  public:
@@ -73,24 +85,33 @@ class Stage {
   Stage(const StageOptions& options, Timer& timer, const Progress& progress)
       : options_(options), timer_(timer), progress_(progress) {}
 
-  // The folder, the binaries that have to be there, and which process is Postgres.
-  absl::Status SetUp(const std::vector<std::string>& binaries);
+  // The folder, the binaries that have to be there (of an earlier build, the service alone: everything else is the same
+  // for both), and which process is Postgres.
+  absl::Status SetUp(const std::string& service, const std::vector<std::string>& others = {});
   // Which process is Redis; its time counts among that of others before.
   absl::Status FindRedis();
 
   void Tell(const std::string& line) const { progress_(line); }
   Timer& timer() const { return timer_; }
 
+  // Those that are measured in turns, and how often: without an earlier build today's alone, once.
+  std::vector<Build> builds() const;
+  int rounds() const { return options_.against.empty() ? 1 : options_.rounds; }
+
   // `scenario` names the database. Another of that name is replaced.
   absl::StatusOr<std::unique_ptr<FreshDatabase>> EmptyDatabase(const std::string& scenario) const;
   absl::StatusOr<std::unique_ptr<FreshDatabase>> MigratedDatabase(const std::string& scenario) const;
 
-  // Starts a binary with `args`, and --listen and --port-file; serves when this returns. Its log is
+  // Starts today's binary with `args`, and --listen and --port-file; serves when this returns. Its log is
   // <scenario>.<name>.log.
   absl::StatusOr<Server> Start(const std::string& binary, const std::string& scenario, const std::string& name,
                                std::vector<std::string> args) const;
+  // The same of the service that is measured, of either build, with the flags that were asked for.
+  absl::StatusOr<Server> StartService(Build build, const std::string& scenario, const std::string& name,
+                                      std::vector<std::string> args) const;
 
-  absl::StatusOr<Usage> SampleUsage(pid_t service) const;
+  // `services`: those that are measured.
+  absl::StatusOr<Usage> SampleUsage(const std::vector<pid_t>& services) const;
   absl::StatusOr<Memory> ResidentMemory(pid_t pid) const { return processes_.ResidentMemory(pid); }
 
   // Those that are asked for, in their order. An error means that the bench could not run; what it measured before is
@@ -98,10 +119,14 @@ class Stage {
   absl::StatusOr<Report> Run(const std::vector<Scenario>& scenarios) const;
 
  private:
+  absl::StatusOr<Server> StartFrom(const std::filesystem::path& binary, const std::string& scenario,
+                                   const std::string& name, std::vector<std::string> args) const;
+
   const StageOptions& options_;
   Timer& timer_;
   const Progress& progress_;
   ProcessStats processes_;
+  std::string service_;
   pid_t postgres_ = 0;  // the postmaster; 0: not on this machine
   pid_t redis_ = 0;     // 0: not on this machine, or not looked for
 };
@@ -109,22 +134,23 @@ class Stage {
 // What samples at the start and the end of a window say of it; for the hooks of a load.
 class UsageOfWindow {
  public:
-  UsageOfWindow(const Stage& stage, pid_t service) : stage_(stage), service_(service) {}
+  // `services`: at least one.
+  UsageOfWindow(const Stage& stage, std::vector<pid_t> services) : stage_(stage), services_(std::move(services)) {}
 
-  void Start() { before_ = stage_.SampleUsage(service_); }
+  void Start() { before_ = stage_.SampleUsage(services_); }
   void End() {
-    after_ = stage_.SampleUsage(service_);
-    memory_ = stage_.ResidentMemory(service_);
+    after_ = stage_.SampleUsage(services_);
+    memory_ = stage_.ResidentMemory(services_.front());
   }
 
   // Any error there was. Afterwards the rest may be asked.
   absl::Status status() const;
   Usage usage() const { return *after_ - *before_; }
-  const Memory& memory() const { return *memory_; }  // of the service, at the end
+  const Memory& memory() const { return *memory_; }  // of the first service, at the end
 
  private:
   const Stage& stage_;
-  const pid_t service_;
+  const std::vector<pid_t> services_;
   absl::StatusOr<Usage> before_ = Usage();
   absl::StatusOr<Usage> after_ = Usage();
   absl::StatusOr<Memory> memory_ = Memory();

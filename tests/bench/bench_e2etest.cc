@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "nlohmann/json.hpp"
 #include "tests/support/postgres.h"
@@ -40,8 +42,67 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   EXPECT_EQ(json["books_balance"], true);
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
-  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "recovery", "waiting"));
+  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "replicas", "recovery",
+                                 "waiting"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
+  EXPECT_THAT(bench->Output(), HasSubstr("--against compares with an earlier build"));
+}
+
+// The figures of a scenario by name; those that have a target.
+std::map<std::string, double> FiguresOf(const nlohmann::json& scenario, bool with_target = false) {
+  std::map<std::string, double> figures;
+  for (const auto& figure : scenario["figures"]) {
+    if (!with_target || figure.contains("target")) figures[figure["name"]] = figure["value"];
+  }
+  return figures;
+}
+
+// Today's binaries stand for the earlier build.
+TEST(Bench, ComparesOrdersWithAnEarlierBuildInTurns) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  const std::string binaries = std::filesystem::path(WAYBILL_BENCH_BINARY).parent_path();
+  std::vector<std::string> args = {"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url()};
+  const std::vector<std::string> short_run = {"--only",    "confirmed",   "--seconds",    "1",
+                                              "--warm-up", "0.1",         "--unfinished", "1",
+                                              "--folder",  folder.path(), "--json",       json_file};
+  const std::vector<std::string> load = {"--callers", "32", "--connections", "2"};
+  const std::vector<std::string> compared = {
+      "--against",       binaries,    "--rounds", "2", "--service-flags", "--journal-writers 2 --queues 2",
+      "--against-flags", "--queues 2"};
+  for (const auto& more : {short_run, load, compared}) args.insert(args.end(), more.begin(), more.end());
+  auto bench = RunBench(args);
+  ASSERT_EQ(bench->Wait(absl::Seconds(120)), 0) << bench->Output();
+  EXPECT_THAT(bench->Output(), HasSubstr("2 round(s) each"));
+
+  std::ifstream stream(json_file);
+  const auto json = nlohmann::json::parse(stream);
+  const std::map<std::string, double> confirmed = FiguresOf(json["scenarios"][0]);
+  EXPECT_NEAR(confirmed.at("orders/s, ratio"), confirmed.at("orders/s") / confirmed.at("orders/s, earlier"), 1e-9);
+  EXPECT_EQ(confirmed.at("ceiling, connections"), 2) << "as many as today's service has";
+  EXPECT_GT(confirmed.at("ceiling after round 1"), 0);
+  EXPECT_GT(confirmed.at("WAL an order"), 100);
+  const std::map<std::string, double> wanted = FiguresOf(json["scenarios"][0], /*with_target=*/true);
+  EXPECT_TRUE(wanted.contains("orders/s, ratio"));
+  EXPECT_FALSE(wanted.contains("orders/s"));
+}
+
+TEST(Bench, ComparesLocationsWithAnEarlierBuildInTurns) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  const std::string binaries = std::filesystem::path(WAYBILL_BENCH_BINARY).parent_path();
+  auto bench = RunBench({"locations", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                         folder.path(), "--seconds", "1", "--warm-up", "0.1", "--only", "singles,open", "--against",
+                         binaries, "--rounds", "1", "--json", json_file});
+  ASSERT_EQ(bench->Wait(absl::Seconds(120)), 0) << bench->Output();
+  std::ifstream stream(json_file);
+  const auto json = nlohmann::json::parse(stream);
+  EXPECT_TRUE(FiguresOf(json["scenarios"][0], true).contains("points/s, ratio"));
+  EXPECT_TRUE(FiguresOf(json["scenarios"][1], true).contains("p99, ratio"));
 }
 
 TEST(Bench, EveryScenarioOfLocationsRunsAndItsBooksBalance) {
@@ -78,6 +139,19 @@ TEST(Bench, SaysWhatItCannotRunWithout) {
                     folder.path(), "--bin", folder.path(), "--only", "near"});
   EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
   EXPECT_THAT(bench->Output(), HasSubstr("waybill-ingest"));
+  bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                    folder.path(), "--against", folder.path(), "--only", "lone"});
+  EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
+  EXPECT_THAT(bench->Output(), HasSubstr("--against: no waybill-order in"));
+  bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                    folder.path(), "--against", folder.path() / "nowhere"});
+  EXPECT_NE(bench->Wait(absl::Seconds(60)), 0);
+  EXPECT_THAT(bench->Output(), HasSubstr("--against"));
+  bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                    folder.path(), "--service-flags", "--no-such-flag", "--only", "lone", "--seconds", "1", "--warm-up",
+                    "0", "--unfinished", "1"});
+  EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
+  EXPECT_THAT(bench->Output(), HasSubstr("no-such-flag"));
 }
 
 }  // namespace

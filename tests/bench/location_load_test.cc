@@ -392,5 +392,23 @@ TEST(LocationLoad, AServerThatIsNotThereShowsInHowTheStreamsEnd) {
   EXPECT_EQ(result.messages, 0);
 }
 
+TEST(LocationLoadResult, RoundsAreMergedAsIfTheyWereOneRun) {
+  LocationLoadResult result, round;
+  result.points_a_message = round.points_a_message = 50;
+  result.messages = 1;
+  result.latency.Record(absl::Milliseconds(1));
+  result.window = absl::Seconds(1);
+  round.streams = {{"OK", 2}};
+  round.broken = 1;
+  round.messages = 3;
+  for (int i = 0; i < 3; ++i) round.latency.Record(absl::Milliseconds(2));
+  round.window = absl::Seconds(1);
+  result.Merge(round);
+  EXPECT_EQ(result.streams.at("OK"), 2);
+  EXPECT_EQ(result.broken, 1);
+  EXPECT_EQ(result.messages, 4);
+  EXPECT_DOUBLE_EQ(result.PointsPerSecond(), 100);
+}
+
 }  // namespace
 }  // namespace waybill::bench

@@ -109,6 +109,38 @@ TEST(OrderLoad, EveryOrderHasAKeyOfItsOwnAndOneAnswer) {
   EXPECT_THAT(result.outcomes, ElementsAre(Pair("CONFIRMED", 1'000)));
 }
 
+TEST(OrderLoad, EverySecondThreadCallsTheOtherTarget) {
+  FakeOrders service(Confirm), other(Confirm);
+  LoadOptions options = OptionsFor(service);
+  options.other_target = other.target();
+  options.callers = 4;
+  options.threads = 2;
+  options.rate = 10'000;  // an open loop calls its threads in turn
+  options.orders_max = 100;
+  SteadyTimer timer;
+  EXPECT_EQ(OrderLoad(options, timer).Run({}).answered, 100);
+  EXPECT_EQ(service.calls(), 50);
+  EXPECT_EQ(other.calls(), 50);
+}
+
+TEST(LoadResult, RoundsAreMergedAsIfTheyWereOneRun) {
+  LoadResult result, round;
+  result.outcomes = {{"CONFIRMED", 3}};
+  result.answered = 3;
+  result.latency.Record(absl::Milliseconds(1));
+  result.window = absl::Seconds(1);
+  round.outcomes = {{"CONFIRMED", 4}, {"INTERNAL bug", 1}};
+  round.answered = 4;
+  round.failed = 1;
+  for (int i = 0; i < 3; ++i) round.latency.Record(absl::Milliseconds(2));
+  round.window = absl::Seconds(3);
+  result.Merge(round);
+  EXPECT_THAT(result.outcomes, ElementsAre(Pair("CONFIRMED", 7), Pair("INTERNAL bug", 1)));
+  EXPECT_EQ(result.answered, 7);
+  EXPECT_EQ(result.failed, 1);
+  EXPECT_DOUBLE_EQ(result.PerSecond(), 1);
+}
+
 TEST(OrderLoad, AClosedLoopKeepsItsCallersInFlight) {
   FakeOrders* fake = nullptr;
   FakeOrders service([&](const order_v1::CreateOrderRequest& request, order_v1::Order* order) {

@@ -8,7 +8,9 @@
 namespace waybill::bench {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using Bound = Target::Bound;
 
@@ -21,7 +23,8 @@ Report Example() {
              {"p50", 11.27, "ms", std::nullopt},
              {"of the ceiling", 0.3456, "", Target{Bound::kAtLeast, 0.35}}},
             {}},
-           {"idle", "a call a second", {{"p99", 6.0, "ms", Target{Bound::kAtMost, 6}}}, {}}}};
+           {"idle", "a call a second", {{"p99", 6.0, "ms", Target{Bound::kAtMost, 6}}}, {}}},
+          {}};
 }
 
 TEST(Report, TableHoldsEveryFigureWithItsTargetAndVerdict) {
@@ -53,11 +56,70 @@ TEST(Report, SaysWhenEveryTargetIsReached) {
   EXPECT_THAT(RenderTable(report), Not(HasSubstr("NOT")));
 }
 
+TEST(Report, NotesStandBelowTheTable) {
+  Report report = Example();
+  report.notes = {"Read it with care."};
+  EXPECT_THAT(RenderTable(report), HasSubstr("reached\n\nRead it with care.\n1 target(s) NOT reached\n"));
+}
+
+TEST(Compared, WithoutAnEarlierBuildThereIsNoTarget) {
+  ScenarioResult result;
+  AddCompared("orders/s", 15'000, std::nullopt, "1/s", Target{Bound::kAtLeast, 1.35}, result);
+  ASSERT_EQ(result.figures.size(), 1u);
+  EXPECT_EQ(result.figures[0].name, "orders/s");
+  EXPECT_EQ(result.figures[0].unit, "1/s");
+  EXPECT_FALSE(result.figures[0].target.has_value());
+}
+
+TEST(Compared, TheTargetIsOfHowManyTimesTheEarlierFigureItIs) {
+  ScenarioResult result;
+  AddCompared("orders/s", 15'000, 10'000, "1/s", Target{Bound::kAtLeast, 1.35}, result);
+  ASSERT_EQ(result.figures.size(), 3u);
+  EXPECT_FALSE(result.figures[0].target.has_value());
+  EXPECT_EQ(result.figures[1].name, "orders/s, earlier");
+  EXPECT_EQ(result.figures[1].value, 10'000);
+  EXPECT_FALSE(result.figures[1].target.has_value());
+  EXPECT_EQ(result.figures[2].name, "orders/s, ratio");
+  EXPECT_DOUBLE_EQ(result.figures[2].value, 1.5);
+  EXPECT_EQ(result.figures[2].unit, "");
+  ASSERT_TRUE(result.figures[2].target.has_value());
+  EXPECT_TRUE(result.figures[2].target->Met(result.figures[2].value));
+  EXPECT_THAT(result.failures, IsEmpty());
+}
+
+TEST(Compared, NothingToCompareWithIsAFailureAndNoGoodRatio) {
+  ScenarioResult result;
+  AddCompared("orders/s", 15'000, 0, "1/s", Target{Bound::kAtLeast, 1.35}, result);
+  EXPECT_EQ(result.figures.size(), 2u);
+  EXPECT_THAT(result.failures, ElementsAre("orders/s: the earlier build has none to compare with"));
+}
+
+TEST(Compared, LatencyIsComparedAtItsMedianAndItsTail) {
+  Histogram today, earlier;
+  for (int i = 1; i <= 100; ++i) {
+    today.Record(absl::Milliseconds(i));
+    earlier.Record(absl::Milliseconds(2 * i));
+  }
+  ScenarioResult result;
+  AddComparedLatency(today, &earlier, Target{Bound::kAtMost, 1.0}, std::nullopt, result);
+  std::vector<std::string> names;
+  for (const Figure& figure : result.figures) names.push_back(figure.name);
+  EXPECT_THAT(names, ElementsAre("p50", "p50, earlier", "p50, ratio", "p99", "p99, earlier", "p99, ratio", "max"));
+  EXPECT_NEAR(result.figures[2].value, 0.5, 0.01);
+  EXPECT_TRUE(result.figures[2].target->Met(result.figures[2].value));
+  EXPECT_FALSE(result.figures[5].target.has_value());
+  result.figures.clear();
+  AddComparedLatency(today, nullptr, Target{Bound::kAtMost, 1.0}, std::nullopt, result);
+  EXPECT_EQ(result.figures.size(), 3u);
+}
+
 TEST(Report, JsonHoldsTheSame) {
   Report report = Example();
+  report.notes = {"Read it with care."};
   report.scenarios[1].failures = {"\xff not UTF-8"};
   const auto json = nlohmann::json::parse(RenderJson(report));
   EXPECT_EQ(json["version"], "0.1.0");
+  EXPECT_EQ(json["notes"][0], "Read it with care.");
   EXPECT_EQ(json["books_balance"], false);
   EXPECT_EQ(json["targets_missed"], 1);
   const auto& figures = json["scenarios"][0]["figures"];

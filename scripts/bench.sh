@@ -1,17 +1,60 @@
 # ./dev bench: waybill-bench on servers of its own.
-# ./dev bench [orders|locations] [OPTIONS of waybill-bench orders or locations]
+# ./dev bench [orders|locations] [--against COMMIT] [OPTIONS of waybill-bench orders or locations]
+
+readonly BENCH_SERVERS=(waybill-order waybill-ingest waybill-sandbox)
+
+# The servers of an earlier commit, built by its own release preset; from its files alone, so that git knows of no second
+# work tree. Made once: what stands in .waybill/against/<sha>/bin is whole.
+build_against() { # SHA → sets AGAINST_BINARIES
+  local sha=$1 folder="$STATE/against/$1"
+  AGAINST_BINARIES="$folder/bin"
+  [[ -d $AGAINST_BINARIES ]] && return
+  say "Building $(git log -1 --format='%h of %cs, "%s"' "$sha") to compare with; kept for later runs in ${folder#"$ROOT/"}"
+  if [[ ! -d $folder/tree ]]; then
+    rm -rf "$folder/unpacking"
+    mkdir -p "$folder/unpacking"
+    git archive "$sha" | tar -x -C "$folder/unpacking" || fail "--against: the files of $sha could not be unpacked"
+    mv "$folder/unpacking" "$folder/tree"
+  fi
+  (cd "$folder/tree" && build release "${BENCH_SERVERS[@]}") || fail "--against: $sha could not be built in $folder/tree"
+  rm -rf "$folder/copying"
+  mkdir "$folder/copying"
+  cp "${BENCH_SERVERS[@]/#/$folder/tree/build/release/bin/}" "$folder/copying" || fail "--against: $sha lacks servers"
+  mv "$folder/copying" "$AGAINST_BINARIES"
+  rm -rf "$folder/tree"
+}
 
 verb_bench() {
-  local what=orders
+  local what=orders against='' sha='' arguments=() AGAINST_BINARIES=''
   if [[ ${1:-} == orders || ${1:-} == locations ]]; then
     what=$1
     shift
   fi
-  build release waybill-bench waybill-order waybill-ingest waybill-sandbox
+  while (($#)); do
+    case $1 in
+      --against)
+        against=${2:-}
+        [[ -n $against ]] || fail "--against needs a commit to compare with: ./dev bench $what --against COMMIT"
+        shift
+        ;;
+      --against=*) against=${1#*=} ;;
+      *) arguments+=("$1") ;;
+    esac
+    shift
+  done
+  if [[ -n $against ]]; then  # before anything takes long
+    sha=$(git rev-parse --verify --quiet --end-of-options "$against^{commit}") ||
+      fail "--against $against: no such commit here (a shallow clone has the older ones after git fetch --unshallow)"
+  fi
+  build release waybill-bench "${BENCH_SERVERS[@]}"
   local bench="$ROOT/build/release/bin/waybill-bench" stack
-  if [[ ${1:-} == --help ]]; then
+  if [[ ${arguments[0]:-} == --help ]]; then
     "$bench" "$what" --help
     return
+  fi
+  if [[ -n $against ]]; then
+    build_against "$sha"
+    arguments+=(--against "$AGAINST_BINARIES")
   fi
   stack=$(mktemp -d "$STATE/bench-XXXXXX")
   # shellcheck disable=SC2064
@@ -23,5 +66,6 @@ verb_bench() {
   say "Measuring $what; every scenario takes its service and a fresh database (logs: .waybill/bench)"
   mkdir -p "$STATE/bench"
   DATABASE_URL=$DATABASE_URL REDIS_URL=$REDIS_URL \
-    "$bench" "$what" --folder "$STATE/bench" --json "$STATE/bench/$what.json" "$@" && echo "As JSON: .waybill/bench/$what.json"
+    "$bench" "$what" --folder "$STATE/bench" --json "$STATE/bench/$what.json" "${arguments[@]}" &&
+    echo "As JSON: .waybill/bench/$what.json"
 }

@@ -59,9 +59,14 @@ void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::o
     if (earlier != nullptr) other = absl::ToDoubleMilliseconds(earlier->Quantile(fraction));
     AddCompared(name, absl::ToDoubleMilliseconds(today.Quantile(fraction)), other, "ms", ratio, result);
   };
+  const auto add = [&](const char* name, absl::Duration duration) {
+    result.figures.push_back({name, absl::ToDoubleMilliseconds(duration), "ms", std::nullopt});
+  };
   compare("p50", 0.5, p50_ratio);
+  add("p90", today.Quantile(0.9));
   compare("p99", 0.99, p99_ratio);
-  result.figures.push_back({"max", absl::ToDoubleMilliseconds(today.max()), "ms", std::nullopt});
+  add("p99.9", today.Quantile(0.999));
+  add("max", today.max());
 }
 
 bool Report::BooksBalance() const {

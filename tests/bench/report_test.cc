@@ -104,13 +104,14 @@ TEST(Compared, LatencyIsComparedAtItsMedianAndItsTail) {
   AddComparedLatency(today, &earlier, Target{Bound::kAtMost, 1.0}, std::nullopt, result);
   std::vector<std::string> names;
   for (const Figure& figure : result.figures) names.push_back(figure.name);
-  EXPECT_THAT(names, ElementsAre("p50", "p50, earlier", "p50, ratio", "p99", "p99, earlier", "p99, ratio", "max"));
+  EXPECT_THAT(names, ElementsAre("p50", "p50, earlier", "p50, ratio", "p90", "p99", "p99, earlier", "p99, ratio",
+                                 "p99.9", "max"));
   EXPECT_NEAR(result.figures[2].value, 0.5, 0.01);
   EXPECT_TRUE(result.figures[2].target->Met(result.figures[2].value));
-  EXPECT_FALSE(result.figures[5].target.has_value());
+  EXPECT_FALSE(result.figures[6].target.has_value());
   result.figures.clear();
   AddComparedLatency(today, nullptr, Target{Bound::kAtMost, 1.0}, std::nullopt, result);
-  EXPECT_EQ(result.figures.size(), 3u);
+  EXPECT_EQ(result.figures.size(), 5u);
 }
 
 TEST(Report, JsonHoldsTheSame) {

@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "fmt/format.h"
+#include "runtime/executor.h"
 #include "storage/redis/connection.h"
 #include "storage/redis/redis_fleet.h"
 
@@ -38,7 +39,7 @@ absl::Status SeedFleet(storage::Fleet& fleet, int64_t drivers, absl::Time now) {
 absl::Status SeedFleet(const std::string& redis_url, int64_t drivers) {
   absl::StatusOr<storage::RedisUrl> url = storage::RedisUrl::Parse(redis_url);
   if (!url.ok()) return url.status();
-  storage::RedisFleet fleet(*url, {});
+  storage::RedisFleet fleet(*url, {}, ThreadLoops());
   return SeedFleet(fleet, drivers, absl::Now());
 }
 

@@ -13,6 +13,7 @@
 #include "cli/values.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "runtime/executor.h"
 #include "services/process/flags.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_store.h"
@@ -194,7 +195,7 @@ ExitCode SetCapacities(const Context& context, const std::vector<Driver>& driver
 absl::StatusOr<std::unique_ptr<storage::RedisFleet>> OpenFleet(const Context& context) {
   absl::StatusOr<storage::RedisUrl> url = storage::RedisUrl::Parse(context.redis_url);
   if (!url.ok()) return url.status();
-  return std::make_unique<storage::RedisFleet>(*url, storage::RedisFleetOptions{});
+  return std::make_unique<storage::RedisFleet>(*url, storage::RedisFleetOptions{}, ThreadLoops());
 }
 
 ExitCode PutDrivers(const Context& context, const PutArgs& args) {

@@ -1,23 +1,24 @@
-// Group commit. Items wait in a bounded queue; a few writer threads, each owning its own connection, take whatever
-// arrived while their previous write ran, and write it at once. An item that comes while nothing is
-// written never waits; one that comes during a write waits for its end, for company, or for join_after.
+// Group commit. Items wait in a bounded queue; a few writers, each a loop with its own connection, take whatever
+// arrived while their previous write ran, and write it at once. An item that comes while nothing is written never
+// waits; one that comes during a write waits for its end, for company, or for join_after.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "runtime/clock.h"
+#include "runtime/executor.h"
 
 namespace waybill {
 
@@ -28,7 +29,7 @@ enum class BatchResult {
   kTryAgain,  // unknown or transient (connection lost, deadlock): apply the same batch again
 };
 
-// Writes whole batches; one instance per writer thread, called by that thread alone.
+// Writes whole batches; called by its own loop alone.
 template <typename Item>
 class BatchWriter {
  public:
@@ -51,20 +52,19 @@ struct BatcherOptions {
   size_t join_min = 1;
   // ...or when items have waited this long, since the write under way may be stuck.
   absl::Duration join_after = absl::Milliseconds(5);
+  // Pauses before a failed write is repeated, each twice the one before.
   absl::Duration retry_initial = absl::Milliseconds(20);
   absl::Duration retry_max = absl::Seconds(1);
-  // Called by a writer thread before it repeats a failed write, with how long to pause. Null: waits that long, or until
-  // Stop.
-  std::function<void(absl::Duration)> pause = nullptr;
 };
 
 template <typename Item>
 class Batcher {
  public:
-  // `writers` must outlive the batcher; one thread is started for each.
-  Batcher(std::vector<BatchWriter<Item>*> writers, BatcherOptions options) : options_(std::move(options)) {
-    for (BatchWriter<Item>* writer : writers) {
-      threads_.emplace_back([this, writer] { Run(*writer); });
+  // `writers` outlive the batcher; a loop is started for each.
+  Batcher(std::vector<BatchWriter<Item>*> writers, BatcherOptions options, const Loops& loops) : options_(options) {
+    for (BatchWriter<Item>* writer : writers) seats_.push_back(std::make_unique<Seat>(*writer));
+    for (const std::unique_ptr<Seat>& seat : seats_) {
+      seat->loop = loops.Start([this, at = seat.get()](const Clock& clock) { return TakeTurn(*at, clock); });
     }
   }
 
@@ -78,18 +78,15 @@ class Batcher {
   // The same without the limit, for items whose number is bounded elsewhere.
   [[nodiscard]] bool OfferAlways(Item& item) { return Push(item, SIZE_MAX); }
 
-  // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the threads,
+  // Writes what is queued, unless the store keeps failing: then the rest completes with UNAVAILABLE. Joins the loops,
   // so it is not for Complete to call.
   void Stop() {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    work_.notify_all();
-    stopped_.notify_all();
-    for (std::thread& thread : threads_) {
-      if (thread.joinable()) thread.join();
-    }
+    for (const std::unique_ptr<Seat>& seat : seats_) seat->loop->Wake();
+    for (const std::unique_ptr<Seat>& seat : seats_) seat->loop->Join();
   }
 
   // The weight of what waits.
@@ -101,17 +98,34 @@ class Batcher {
   int retrying() const { return retrying_.load(std::memory_order_relaxed); }
 
  private:
+  // A writer, and what it is at.
+  struct Seat {
+    explicit Seat(BatchWriter<Item>& of) : writer(of) {}
+
+    BatchWriter<Item>& writer;
+    std::vector<Item> batch;                  // being written; empty: looks for work
+    std::vector<std::span<Item>> parts;       // of the batch, still to be written; the last one first
+    bool retrying = false;                    // the part that is next: its last write failed, and
+    SteadyTime again_at;                      // is repeated then
+    absl::Duration pause;                     // ...and after so long if it fails again
+    std::optional<SteadyTime> lingers_until;  // for company; unless the queue was emptied since
+    uint64_t lingers_since = 0;
+    bool idle = false;  // among idle_
+    std::unique_ptr<Loop> loop;
+  };
+
   bool Push(Item& item, size_t limit) {
-    bool wake;
+    Seat* wake = nullptr;
     {
       std::lock_guard lock(mutex_);
       if (stopping_ || waiting_ >= limit) return false;
       const size_t before = waiting_;
       waiting_ += Weight(item);
       queue_.push_back(std::move(item));
-      wake = idle_ > 0 && (before == 0 || (before < options_.join_min && waiting_ >= options_.join_min));
+      const bool news = before == 0 || (before < options_.join_min && waiting_ >= options_.join_min);
+      if (news && !idle_.empty()) wake = idle_.back();
     }
-    if (wake) work_.notify_one();
+    if (wake != nullptr) wake->loop->Wake();
     return true;
   }
 
@@ -123,97 +137,123 @@ class Batcher {
     }
   }
 
-  void Run(BatchWriter<Item>& writer) {
-    std::vector<Item> batch;
-    while (Take(batch)) {
-      WriteAll(writer, batch);
-      batch.clear();
-      std::lock_guard lock(mutex_);
-      --busy_;
+  // Takes a batch and writes it, or goes on with one whose write failed.
+  std::optional<SteadyTime> TakeTurn(Seat& seat, const Clock& clock) {
+    if (seat.batch.empty()) {
+      Seat* wake = nullptr;
+      {
+        std::lock_guard lock(mutex_);
+        if (std::optional<SteadyTime> wait; !ShallTake(seat, clock, wait)) return wait;
+        Take(seat);
+        if (!queue_.empty() && !idle_.empty()) wake = idle_.back();  // what is left may be worth joining for
+      }
+      if (wake != nullptr) wake->loop->Wake();
+    } else if (!stopping() && clock.Steady() < seat.again_at) {
+      return seat.again_at;
+    } else if (stopping()) {
+      GiveUp(seat);
     }
+    while (!seat.parts.empty()) {
+      if (!WritePart(seat, clock)) return seat.again_at;
+    }
+    seat.batch.clear();
+    std::lock_guard lock(mutex_);
+    --busy_;
+    return Loop::kAtOnce;
   }
 
   // While nothing is written, a lone item does not wait for company.
   bool WorthTaking() const { return waiting_ >= (busy_ == 0 ? 1 : options_.join_min); }
 
-  // Waits for work, then takes a batch from the front. What stays is not touched, however long the backlog is.
-  bool Take(std::vector<Item>& batch) {
-    std::unique_lock lock(mutex_);
-    ++idle_;
-    while (true) {
-      work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_ || WorthTaking()) break;
-      const bool changed = work_.wait_for(lock, absl::ToChronoNanoseconds(options_.join_after),
-                                          [this] { return stopping_ || queue_.empty() || WorthTaking(); });
-      if (!changed || !queue_.empty()) break;
+  // Under mutex_. False: not now, and `wait` is what the turn answers.
+  bool ShallTake(Seat& seat, const Clock& clock, std::optional<SteadyTime>& wait) {
+    if (stopping_ || (!queue_.empty() && WorthTaking())) return !queue_.empty();
+    wait = Loop::kWhenWoken;
+    if (!queue_.empty()) {
+      if (!seat.lingers_until || seat.lingers_since != emptied_) {
+        seat.lingers_until = clock.Steady() + options_.join_after;
+        seat.lingers_since = emptied_;
+      } else if (clock.Steady() >= *seat.lingers_until) {
+        return true;
+      }
+      wait = seat.lingers_until;
     }
-    --idle_;
-    if (queue_.empty()) return false;
+    if (!std::exchange(seat.idle, true)) idle_.push_back(&seat);
+    return false;
+  }
+
+  // Under mutex_: a batch from the front. What stays is not touched, however long the backlog is.
+  void Take(Seat& seat) {
+    if (std::exchange(seat.idle, false)) std::erase(idle_, &seat);
+    seat.lingers_until.reset();
     ++busy_;
     for (size_t taken = 0; !queue_.empty(); queue_.pop_front()) {
       const size_t weight = Weight(queue_.front());
       if (taken > 0 && taken + weight > options_.batch_max) break;
       taken += weight;
       waiting_ -= weight;
-      batch.push_back(std::move(queue_.front()));
+      seat.batch.push_back(std::move(queue_.front()));
     }
-    if (idle_ > 0) work_.notify_all();  // who lingered for these looks again
+    if (queue_.empty()) ++emptied_;
+    seat.parts.push_back(seat.batch);
+  }
+
+  // False: the outcome is unknown, and the part is to be written again at `again_at`.
+  bool WritePart(Seat& seat, const Clock& clock) {
+    const std::span<Item> part = seat.parts.back();
+    const BatchResult result = seat.writer.Write(part);
+    if (result == BatchResult::kTryAgain) {
+      if (!std::exchange(seat.retrying, true)) {
+        retrying_.fetch_add(1, std::memory_order_relaxed);
+        seat.pause = options_.retry_initial;
+      }
+      if (stopping()) {
+        GiveUp(seat);
+        return true;
+      }
+      seat.again_at = clock.Steady() + seat.pause;
+      seat.pause = std::min(seat.pause * 2, options_.retry_max);
+      return false;
+    }
+    Answered(seat);
+    if (result == BatchResult::kWritten) {
+      for (Item& item : part) seat.writer.Complete(item, absl::OkStatus());
+    } else if (part.size() == 1) {
+      seat.writer.Complete(part[0], seat.writer.BadDataError());
+    } else {
+      seat.parts.push_back(part.subspan(part.size() / 2));
+      seat.parts.push_back(part.first(part.size() / 2));
+    }
     return true;
   }
 
-  void WriteAll(BatchWriter<Item>& writer, std::span<Item> batch) {
-    switch (WriteOnce(writer, batch)) {
-      case BatchResult::kWritten:
-        for (Item& item : batch) writer.Complete(item, absl::OkStatus());
-        return;
-      case BatchResult::kBadData:
-        if (batch.size() == 1) {
-          writer.Complete(batch[0], writer.BadDataError());
-          return;
-        }
-        WriteAll(writer, batch.first(batch.size() / 2));
-        WriteAll(writer, batch.subspan(batch.size() / 2));
-        return;
-      case BatchResult::kTryAgain:  // only when stopping
-        for (Item& item : batch)
-          writer.Complete(item, absl::UnavailableError("shutting down while the store is unreachable"));
-        return;
-    }
+  void GiveUp(Seat& seat) {
+    const std::span<Item> part = seat.parts.back();
+    Answered(seat);
+    for (Item& item : part)
+      seat.writer.Complete(item, absl::UnavailableError("shutting down while the store is unreachable"));
   }
 
-  // Repeats while the outcome is unknown. Returns kTryAgain only when the batcher stops meanwhile.
-  BatchResult WriteOnce(BatchWriter<Item>& writer, std::span<Item> batch) {
-    BatchResult result = writer.Write(batch);
-    if (result != BatchResult::kTryAgain) return result;
-    retrying_.fetch_add(1, std::memory_order_relaxed);
-    absl::Duration delay = options_.retry_initial;
-    while (result == BatchResult::kTryAgain && !Pause(delay)) {
-      result = writer.Write(batch);
-      delay = std::min(delay * 2, options_.retry_max);
-    }
-    retrying_.fetch_sub(1, std::memory_order_relaxed);
-    return result;
+  void Answered(Seat& seat) {
+    seat.parts.pop_back();
+    if (std::exchange(seat.retrying, false)) retrying_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  // True when stopping.
-  bool Pause(absl::Duration delay) {
-    if (options_.pause) options_.pause(delay);
-    std::unique_lock lock(mutex_);
-    if (!options_.pause) stopped_.wait_for(lock, absl::ToChronoNanoseconds(delay), [this] { return stopping_; });
+  bool stopping() const {
+    std::lock_guard lock(mutex_);
     return stopping_;
   }
 
   const BatcherOptions options_;
   mutable std::mutex mutex_;
-  std::condition_variable work_;
-  std::condition_variable stopped_;
   std::deque<Item> queue_;
-  size_t waiting_ = 0;  // weight of queue_
-  size_t idle_ = 0;     // writers that wait for work
-  size_t busy_ = 0;     // writers that write
+  size_t waiting_ = 0;       // weight of queue_
+  uint64_t emptied_ = 0;     // how often the queue was
+  std::vector<Seat*> idle_;  // those that wait for work
+  size_t busy_ = 0;          // those that write
   bool stopping_ = false;
   std::atomic<int> retrying_{0};
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<Seat>> seats_;
 };
 
 }  // namespace waybill

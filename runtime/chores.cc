@@ -1,6 +1,7 @@
 #include "runtime/chores.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace waybill {
@@ -17,23 +18,16 @@ Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log)
   for (Chore& chore : chores) entries_.push_back({std::move(chore)});
 }
 
-void Chores::Start() {
-  thread_ = std::thread([this] {
-    while (true) {
-      const absl::Duration pause = std::clamp(RunDue() - clock_.Steady(), absl::ZeroDuration(), absl::Hours(1));
-      std::unique_lock lock(mutex_);
-      if (stopped_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; })) return;
-    }
+void Chores::Start(const Loops& loops) {
+  loop_ = loops.Start([this](const Clock&) -> std::optional<SteadyTime> {
+    if (stopping_) return std::nullopt;
+    return RunDue();
   });
 }
 
 void Chores::Stop() {
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  stopped_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  stopping_ = true;
+  if (loop_) loop_->Join();
 }
 
 SteadyTime Chores::RunDue() {

@@ -1,17 +1,17 @@
-// What a service does besides serving, on one thread: each chore again and again, at its own pace.
+// What a service does besides serving, in one loop: each chore again and again, at its own pace.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/log.h"
 
 namespace waybill {
@@ -34,8 +34,8 @@ class Chores {
   Chores(const Chores&) = delete;
   Chores& operator=(const Chores&) = delete;
 
-  void Start();
-  void Stop();  // joins the thread
+  void Start(const Loops& loops);
+  void Stop();  // joins the loop
 
   // Does what is due, and answers when the next one is. For tests, instead of Start.
   SteadyTime RunDue();
@@ -50,10 +50,8 @@ class Chores {
   const Clock& clock_;
   const Logger& log_;
   std::vector<Entry> entries_;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stopping_ = false;
-  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+  std::unique_ptr<Loop> loop_;  // once started
 };
 
 }  // namespace waybill

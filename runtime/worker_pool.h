@@ -8,23 +8,20 @@
 #include <thread>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
+#include "runtime/executor.h"
 
 namespace waybill {
 
-class WorkerPool {
+class WorkerPool final : public Executor {
  public:
-  using Task = absl::AnyInvocable<void()>;
-
   WorkerPool(size_t threads, size_t queue_max);
-  ~WorkerPool() { Stop(); }
+  ~WorkerPool() override { Stop(); }
 
   // Runs what is queued, then joins; takes no more tasks. Not from a task.
   void Stop();
 
-  // False when the queue is full or the pool stops: the task was not taken, and the caller sheds the load.
-  [[nodiscard]] bool Submit(Task& task);
-  size_t queue_depth() const;
+  [[nodiscard]] bool Submit(Task& task) override;
+  size_t queue_depth() const override;
 
  private:
   void Run();

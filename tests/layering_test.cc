@@ -109,6 +109,11 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   if (IsHiredis(include) && !(source && StartsWith(path, "storage/redis/"))) {
     return "hiredis belongs to storage/redis/*.cc";
   }
+  const bool starts_threads =
+      from[0] == "runtime" || from[0] == "cli" || from[0] == "bench" || StartsWith(path, "services/rpc/");
+  if (include == "thread" && !starts_threads) {
+    return "threads come from the executors that main hands in (runtime/executor.h); gRPC's queues have their own";
+  }
   if (StartsWith(include, "../") || StartsWith(include, "./") || include.find("/../") != std::string::npos) {
     return "includes are written from the root of the tree";
   }
@@ -235,6 +240,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"tests/saga/runner_test.cc", "saga/testing/memory_journal.h", ""},
         Case{"services/order/main.cc", "storage/testing/fake.h", "no test doubles"},
         Case{"saga/runner.cc", "runtime/testing/manual_time.h", "no test doubles"},
+        // Threads.
+        Case{"runtime/executor.cc", "thread", ""}, Case{"services/rpc/queue.h", "thread", ""},
+        Case{"tests/saga/runner_test.cc", "thread", ""}, Case{"saga/runner.cc", "thread", "threads come from"},
+        Case{"services/ingest/location_watches.h", "thread", "threads come from"},
+        Case{"storage/redis/fleet.cc", "thread", "threads come from"},
         // How they are written.
         Case{"saga/runner.cc", "../runtime/clock.h", "from the root"}, Case{"runtime/clock.h", "absl/time/time.h", ""},
         Case{"runtime/clock.h", "string", ""}));

@@ -30,9 +30,10 @@ HotViewFeeder::HotViewFeeder(storage::HotView& view, storage::LocationHistory& h
   metrics_.HotViewStale(true);
 }
 
-void HotViewFeeder::Start() {
-  thread_ = std::thread([this] { Run(); });
-  rebuilder_ = std::thread([this] { RunRebuild(); });
+void HotViewFeeder::Start(const Loops& loops) {
+  std::lock_guard lock(mutex_);  // each wakes the other: no turn goes on before both are there
+  rebuilder_ = loops.Start([this](const Clock& clock) { return RebuildTurn(clock); });
+  feeder_ = loops.Start([this](const Clock& clock) { return FeedTurn(clock); });
 }
 
 void HotViewFeeder::Stop() {
@@ -40,10 +41,8 @@ void HotViewFeeder::Stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  work_.notify_all();
-  rebuild_.notify_all();
-  if (thread_.joinable()) thread_.join();
-  if (rebuilder_.joinable()) rebuilder_.join();
+  if (feeder_) feeder_->Join();
+  if (rebuilder_) rebuilder_->Join();
 }
 
 void HotViewFeeder::Add(std::vector<Location> durable) {
@@ -64,7 +63,7 @@ void HotViewFeeder::Add(std::vector<Location> durable) {
       whole_ = false;
     }
   }
-  work_.notify_one();
+  if (feeder_) feeder_->Wake();
   if (dropped > 0) metrics_.MovesDropped(dropped);
 }
 
@@ -83,22 +82,18 @@ size_t HotViewFeeder::backlog() const {
   return backlog_;
 }
 
-void HotViewFeeder::Run() {
-  bool answered = true;
-  while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      if (answered) {
-        work_.wait_for(lock, absl::ToChronoNanoseconds(options_.check_every),
-                       [this] { return stopping_ || !waiting_.empty() || part_ || marked_ || away_; });
-      } else {
-        work_.wait_for(lock, absl::ToChronoNanoseconds(options_.retry), [this] { return stopping_; });
-      }
-      if (stopping_ && (waiting_.empty() || !answered)) return;
-    }
-    answered = Step();
-    on_room_();
+std::optional<SteadyTime> HotViewFeeder::FeedTurn(const Clock& clock) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_ && (waiting_.empty() || !answered_)) return std::nullopt;
+    const bool work = stopping_ || !waiting_.empty() || part_ || marked_;
+    if (!(answered_ && work) && clock.Steady() < look_at_) return look_at_;
   }
+  answered_ = Step();
+  on_room_();
+  look_at_ = clock.Steady() + (answered_ ? options_.check_every : options_.retry);
+  std::lock_guard lock(mutex_);
+  return stopping_ || (answered_ && (!waiting_.empty() || part_ || marked_)) ? Loop::kAtOnce : look_at_;
 }
 
 bool HotViewFeeder::Step() {
@@ -226,7 +221,7 @@ bool HotViewFeeder::Publish(std::vector<Waiting> batch, std::vector<DriverPositi
     if (wanted_ || with_part) part_.reset();  // published, or of a rebuild that begins anew
     ShowStale();
   }
-  rebuild_.notify_one();
+  WakeRebuild();
   return true;
 }
 
@@ -245,29 +240,27 @@ bool HotViewFeeder::Failed(const absl::Status& status, std::vector<Waiting> batc
   return false;
 }
 
-void HotViewFeeder::RunRebuild() {
-  absl::Duration pause = options_.part_retry;
-  while (true) {
-    const Rebuilding result = RebuildStep();
-    std::unique_lock lock(mutex_);
-    switch (result) {
-      case Rebuilding::kNone:
-        rebuild_.wait(lock, [this] { return stopping_ || wanted_; });
-        break;
-      case Rebuilding::kWaits:
-        work_.notify_one();  // for the part that was read, or the mark
-        rebuild_.wait(lock, [this] { return stopping_ || (!away_ && !part_ && (wanted_ || !marked_)); });
-        break;
-      case Rebuilding::kGoesOn:
-        pause = options_.part_retry;
-        break;
-      case Rebuilding::kFailed:
-        rebuild_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; });
-        pause = std::min(pause * 2, options_.part_retry_max);
-        break;
-    }
-    if (stopping_) return;
+std::optional<SteadyTime> HotViewFeeder::RebuildTurn(const Clock& clock) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return std::nullopt;
   }
+  if (clock.Steady() < next_part_) return next_part_;
+  switch (RebuildStep()) {
+    case Rebuilding::kNone:
+      return Loop::kWhenWoken;  // after each round trip of the feeder
+    case Rebuilding::kWaits:
+      if (feeder_) feeder_->Wake();  // for the part that was read, or the mark
+      return Loop::kWhenWoken;
+    case Rebuilding::kGoesOn:
+      part_pause_ = options_.part_retry;
+      break;
+    case Rebuilding::kFailed:
+      next_part_ = clock.Steady() + part_pause_;
+      part_pause_ = std::min(part_pause_ * 2, options_.part_retry_max);
+      return next_part_;
+  }
+  return Loop::kAtOnce;
 }
 
 HotViewFeeder::Rebuilding HotViewFeeder::RebuildStep() {

@@ -1,28 +1,28 @@
-// Carries durable positions into the hot view, behind the acks: a thread of its own takes whatever became durable while
+// Carries durable positions into the hot view, behind the acks: a loop of its own takes whatever became durable while
 // its last round trip ran, and publishes all moves and each driver's newest position in one pipeline.
 //
 // While Redis is away nothing waits for it: the latest moves are kept, up to a limit, and the rest is dropped, for
 // history has them all.
 //
-// At the start, and when the view may lack something, it is rebuilt from history, part by part, by a second thread that
+// At the start, and when the view may lack something, it is rebuilt from history, part by part, by a second loop that
 // reads. Publishing does not wait for that: the parts go out beside what is new.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/log.h"
 #include "services/ingest/ingest_metrics.h"
 #include "services/ingest/recent_drivers.h"
@@ -45,14 +45,14 @@ struct HotViewOptions {
 
 class HotViewFeeder {
  public:
-  // All outlive this. Call Start, or Step and RebuildStep by hand. `on_room` is called by the feeder's thread after
+  // All outlive this. Call Start, or Step and RebuildStep by hand. `on_room` is called by the feeder's loop after
   // each round trip.
   HotViewFeeder(storage::HotView& view, storage::LocationHistory& history, IngestMetrics& metrics, const Clock& clock,
                 const Logger& log, HotViewOptions options, std::function<void()> on_room);
   ~HotViewFeeder() { Stop(); }
 
-  void Start();
-  // Publishes what waits, if Redis takes it; then joins.
+  void Start(const Loops& loops);
+  // Publishes what waits, if Redis takes it; then joins its loops.
   void Stop();
 
   // These positions are durable. Never waits.
@@ -72,7 +72,7 @@ class HotViewFeeder {
     kGoesOn,  // something was done: call again
     kFailed,  // try again after a pause
   };
-  // Reads the next part from history. One thread's, as Step is another's.
+  // Reads the next part from history. One loop's, as Step is another's.
   Rebuilding RebuildStep();
 
  private:
@@ -86,8 +86,11 @@ class HotViewFeeder {
     int64_t seen_us = INT64_MIN;  // when this process last had one
   };
 
-  void Run();
-  void RunRebuild();
+  std::optional<SteadyTime> FeedTurn(const Clock& clock);
+  std::optional<SteadyTime> RebuildTurn(const Clock& clock);
+  void WakeRebuild() {
+    if (rebuilder_) rebuilder_->Wake();
+  }
   // `marked`: the view had been marked as rebuilt before this began.
   bool Publish(std::vector<Waiting> batch, std::vector<domain::DriverPosition> part, bool marked);
   absl::StatusOr<std::vector<const storage::Location*>> FindMoves(const std::vector<Waiting>& batch, absl::Time now);
@@ -108,9 +111,7 @@ class HotViewFeeder {
   const HotViewOptions options_;
   const std::function<void()> on_room_;
 
-  mutable std::mutex mutex_;         // over these
-  std::condition_variable work_;     // for the feeder
-  std::condition_variable rebuild_;  // for the rebuilder
+  mutable std::mutex mutex_;  // over these
   std::deque<Waiting> waiting_;
   size_t backlog_ = 0;  // positions in waiting_
   bool away_ = true;    // Redis did not answer; until the first answer says otherwise
@@ -130,8 +131,13 @@ class HotViewFeeder {
   size_t restored_ = 0;  // positions
   SteadyTime began_;
 
-  std::thread thread_;
-  std::thread rebuilder_;
+  // The loops', and what they wait for.
+  bool answered_ = true;                               // FeedTurn's: the last Step was
+  SteadyTime look_at_ = SteadyTime::InfinitePast();    // FeedTurn's: the next Step, if nothing moves
+  absl::Duration part_pause_ = options_.part_retry;    // RebuildTurn's, after a part that failed
+  SteadyTime next_part_ = SteadyTime::InfinitePast();  // RebuildTurn's, not before then
+  std::unique_ptr<Loop> feeder_;                       // once started, as is the other
+  std::unique_ptr<Loop> rebuilder_;
 };
 
 }  // namespace waybill::ingest

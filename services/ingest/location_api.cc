@@ -72,10 +72,10 @@ std::optional<TrackCursor> TakeToken(const TrackRequest& request) {
 }  // namespace
 
 template <typename Answer, typename Work>
-void LocationApi::OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, Gone gone, Work work) {
+void LocationApi::OnWorker(Executor& workers, size_t ids, Done<Answer> done, Gone gone, Work work) {
   auto kept = std::make_shared<Done<Answer>>(std::move(done));
   if (waiting_ids_.fetch_add(ids) + ids <= kWaitingIdsMax) {
-    WorkerPool::Task task = [this, ids, kept, gone = std::move(gone), work = std::move(work)]() mutable {
+    Executor::Task task = [this, ids, kept, gone = std::move(gone), work = std::move(work)]() mutable {
       waiting_ids_ -= ids;
       if (gone()) {
         (*kept)(absl::CancelledError("whoever asked has gone"));

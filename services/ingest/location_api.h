@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
-#include "runtime/worker_pool.h"
+#include "runtime/executor.h"
 #include "services/ingest/hot_view_feeder.h"
 #include "storage/fleet.h"
 #include "storage/hot_view.h"
@@ -64,7 +64,7 @@ class LocationApi {
 
   // All outlive this.
   LocationApi(storage::HotView& view, storage::Fleet& fleet, storage::LocationHistory& history,
-              const HotViewFeeder& feeder, WorkerPool& view_workers, WorkerPool& history_workers, const Clock& clock)
+              const HotViewFeeder& feeder, Executor& view_workers, Executor& history_workers, const Clock& clock)
       : view_(view),
         fleet_(fleet),
         history_(history),
@@ -93,14 +93,14 @@ class LocationApi {
   absl::Duration Age(const domain::DriverPosition& position) const;
   // Runs `work` with `done` on a worker; QUEUE_FULL at once when all are behind. `ids`: of drivers, that wait with it.
   template <typename Answer, typename Work>
-  void OnWorker(WorkerPool& workers, size_t ids, Done<Answer> done, Gone gone, Work work);
+  void OnWorker(Executor& workers, size_t ids, Done<Answer> done, Gone gone, Work work);
 
   storage::HotView& view_;
   storage::Fleet& fleet_;
   storage::LocationHistory& history_;
   const HotViewFeeder& feeder_;
-  WorkerPool& view_workers_;
-  WorkerPool& history_workers_;
+  Executor& view_workers_;
+  Executor& history_workers_;
   const Clock& clock_;
   std::atomic<size_t> waiting_ids_{0};
 };

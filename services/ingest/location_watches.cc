@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 
 #include "domain/reasons.h"
@@ -75,8 +74,8 @@ LocationWatches::EventId LocationWatches::ParseId(const std::string& id) {
   return parsed;
 }
 
-void LocationWatches::Start() {
-  thread_ = std::thread([this] { Run(); });
+void LocationWatches::Start(const Loops& loops) {
+  loop_ = loops.Start([this](const Clock& clock) { return TakeTurn(clock); });
 }
 
 void LocationWatches::Stop() {
@@ -86,8 +85,7 @@ void LocationWatches::Stop() {
     stopping_ = true;
     watches = watches_;
   }
-  changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  if (loop_) loop_->Join();
   for (const WatchPtr& watch : watches) End(watch, domain::ReasonError("SHUTTING_DOWN", "this process is draining"));
 }
 
@@ -119,7 +117,7 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
     End(watch, domain::QueueFull("too many watches are open", absl::Seconds(5)));
   } else {
     CatchUp(watch);
-    changed_.notify_all();
+    if (loop_) loop_->Wake();
   }
   return watch;
 }
@@ -139,27 +137,24 @@ void LocationWatches::End(const WatchPtr& watch, const absl::Status& status) {
   peer->Finish(status);
 }
 
-void LocationWatches::Run() {
-  auto next_beat = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.beat);
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
+std::optional<SteadyTime> LocationWatches::TakeTurn(const Clock& clock) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return std::nullopt;
     if (watches_.empty()) {
       // Nobody looks: the window goes, and whoever comes next starts a new one.
       window_.clear();
       tail_.clear();
-      changed_.wait(lock, [this] { return stopping_ || !watches_.empty(); });
-      continue;
+      return Loop::kWhenWoken;
     }
-    lock.unlock();
-    const bool answered = Poll();
-    if (const auto now = std::chrono::steady_clock::now(); now >= next_beat) {
-      next_beat = now + absl::ToChronoNanoseconds(options_.beat);
-      Beat();
-    }
-    lock.lock();
-    changed_.wait_for(lock, absl::ToChronoNanoseconds(answered ? options_.poll : options_.retry),
-                      [this] { return stopping_; });
   }
+  const bool answered = Poll();
+  const SteadyTime now = clock.Steady();
+  if (now >= next_beat_) {
+    if (next_beat_ != SteadyTime::InfinitePast()) Beat();
+    next_beat_ = now + options_.beat;
+  }
+  return now + (answered ? options_.poll : options_.retry);
 }
 
 bool LocationWatches::Poll() {
@@ -263,7 +258,7 @@ void LocationWatches::Pump(const WatchPtr& watch) {
 }
 
 void LocationWatches::CatchUp(const WatchPtr& watch) {
-  WorkerPool::Task task = [this, watch] { CatchUpOnWorker(watch); };
+  Executor::Task task = [this, watch] { CatchUpOnWorker(watch); };
   if (workers_.Submit(task)) return;
   std::lock_guard lock(mutex_);
   watch->busy = false;  // the next poll tries again

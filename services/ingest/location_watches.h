@@ -1,10 +1,9 @@
-// Streams moves to whoever watches: one thread reads the tail of the stream in Redis into a window, finds by an index
+// Streams moves to whoever watches: one loop reads the tail of the stream in Redis into a window, finds by an index
 // whom each move concerns, and every watch that is concerned takes from the window at its own pace. The others cost
 // nothing. A watch that resumes from afar, or was too slow for the window, reads Redis itself until it has caught up.
 // No watch holds more than the events it is just sending.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -13,7 +12,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,7 +20,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "runtime/worker_pool.h"
+#include "runtime/executor.h"
 #include "services/ingest/ingest_metrics.h"
 #include "storage/hot_view.h"
 
@@ -74,11 +72,11 @@ class LocationWatches {
 
   // All outlive this. `workers` are for watches that are behind: they read page after page. Call Start, or Poll by
   // hand.
-  LocationWatches(storage::HotView& view, WorkerPool& workers, IngestMetrics& metrics, WatchOptions options)
+  LocationWatches(storage::HotView& view, Executor& workers, IngestMetrics& metrics, WatchOptions options)
       : view_(view), workers_(workers), metrics_(metrics), options_(options) {}
   ~LocationWatches() { Stop(); }
 
-  void Start();
+  void Start(const Loops& loops);
   // Ends every watch, and those to come, with SHUTTING_DOWN; joins.
   void Stop();
 
@@ -113,7 +111,7 @@ class LocationWatches {
     size_t drivers_ = 0;  // named
   };
 
-  void Run();
+  std::optional<SteadyTime> TakeTurn(const Clock& clock);
   void Pump(const WatchPtr& watch);
   void CatchUp(const WatchPtr& watch);
   void CatchUpOnWorker(const WatchPtr& watch);
@@ -122,19 +120,19 @@ class LocationWatches {
   void End(const WatchPtr& watch, const absl::Status& status);
 
   storage::HotView& view_;
-  WorkerPool& workers_;
+  Executor& workers_;
   IngestMetrics& metrics_;
   const WatchOptions options_;
 
   mutable std::mutex mutex_;  // over the window, and over every watch's state
-  std::condition_variable changed_;
   bool stopping_ = false;
   std::set<WatchPtr> watches_;
   Index index_;
   std::string tail_;            // id of the newest event read; empty: none yet
   EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail
   std::deque<std::pair<EventId, storage::LocationEvent>> window_;
-  std::thread thread_;
+  SteadyTime next_beat_ = SteadyTime::InfinitePast();  // the loop's
+  std::unique_ptr<Loop> loop_;                         // once started
 };
 
 }  // namespace waybill::ingest

@@ -7,6 +7,7 @@
 
 #include "runtime/chores.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/readiness.h"
@@ -75,6 +76,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddProcessMetrics(metrics);
   AddBuildInfo(metrics, "waybill-ingest");
   IngestMetrics counts(metrics);
+  const ThreadLoops loops;
 
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
@@ -83,7 +85,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   view_options.stream_max = options.stream_max;
   storage::RedisHotView view(*redis_url, view_options);
   storage::RedisFleetOptions fleet_options;
-  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options);
+  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options, loops);
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for readiness
   // One that hangs, and was begun at the end of a drain, is over before the watchdog loses its patience.
@@ -140,14 +142,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   log_options.on_day_forgotten = [&log](absl::CivilDay day) {
     log.Info("points of a bad day do not come any more", {{"day", storage::DayText(day)}});
   };
-  storage::PostgresLocationLog location_log(options.database_url, log_options);
+  storage::PostgresLocationLog location_log(options.database_url, log_options, loops);
   ClockCheck clocks(clock, log);
   const Chore compare_clocks = CompareClocksChore([&history] { return history.Now(); }, clocks, clock, {});
   (void)compare_clocks.run();  // before any point comes; again and again below
   DriverFront front(options.sanity, options.drivers_max);
   const Intake intake(options.intake);
   ingest = std::make_unique<Ingest>(location_log, feeder, intake, front, clocks, counts, clock, options.ingest);
-  feeder.Start();
+  feeder.Start(loops);
 
   // What does not take a replica out of traffic, since no other is better off.
   readiness.Add("clock", Readiness::Severity::kDegraded, absl::Seconds(1), [&clocks] { return clocks.Verdict(); });
@@ -167,7 +169,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   // Of their own: watches that are behind read page after page, and GetDriver does not wait for that.
   WorkerPool catching_up(2, options.watches.watches_max);
   LocationWatches watches(view, catching_up, counts, options.watches);
-  watches.Start();
+  watches.Start(loops);
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   server_options.queues = options.queues;
@@ -187,9 +189,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   Chores clock_comparing({compare_clocks}, clock, log);  // not behind a drop that waits
   Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
   Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
-  clock_comparing.Start();
-  partition_keeping.Start();
-  sweeping.Start();
+  clock_comparing.Start(loops);
+  partition_keeping.Start(loops);
+  sweeping.Start(loops);
 
   int exit_code = 0;
   absl::Status started = server.Start();

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "fmt/format.h"
-#include "runtime/chores.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -19,16 +19,12 @@
 #include "services/order/builtin_gateway.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
-#include "services/order/housekeeping.h"
 #include "services/order/nearest_driver_dispatch.h"
-#include "services/order/order_api.h"
+#include "services/order/order_core.h"
 #include "services/order/order_metrics.h"
-#include "services/order/order_observer.h"
-#include "services/order/order_watch.h"
 #include "services/order/place_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
-#include "services/order/saga_api.h"
 #include "services/order/service_options.h"
 #include "services/process/startup.h"
 #include "services/rpc/client.h"
@@ -46,12 +42,12 @@ namespace {
 // The journal, as soon as Postgres answers and has the schema.
 absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
     const ServiceOptions& options, const std::vector<const storage::SagaTables*>& tables, const saga::Kinds& kinds,
-    storage::Pool& pool, const storage::SagaJournalOptions& journal_options, const saga::Lease& lease,
-    const Clock& clock, StopRequest& stop, const Logger& log) {
+    storage::Pool& pool, const Loops& loops, const storage::SagaJournalOptions& journal_options,
+    const saga::Lease& lease, const Clock& clock, StopRequest& stop, const Logger& log) {
   absl::Status ready = process::AwaitDatabase(options.database_url, storage::OrderRights(), options.migrate,
                                               options.store_wait, clock, stop, log);
   if (!ready.ok()) return ready;
-  return storage::PostgresSagaJournal::Open(tables, kinds, lease, options.database_url, pool, journal_options);
+  return storage::PostgresSagaJournal::Open(tables, kinds, lease, options.database_url, pool, loops, journal_options);
 }
 
 // Lists may look through many orders. They get threads and connections of their own, so that the way of the money never
@@ -90,10 +86,17 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddProcessMetrics(metrics);
   AddBuildInfo(metrics, "waybill-order");
 
+  // Threads: those below and one for each loop.
+  const ThreadLoops loops;
+  ThreadScheduler scheduler(clock);
+  WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
+  WorkerPool list_workers(kListWorkers, 1'000);
+  WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
+
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
   if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
-  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{});
+  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{}, loops);
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // and the dispatch's questions
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
@@ -116,12 +119,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   side_options.listen = options.side_listen;
   auto side_port = SidePort::Start(side_options, metrics, readiness, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
-
-  // Threads.
-  ThreadScheduler scheduler(clock);
-  WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
-  WorkerPool list_workers(kListWorkers, 1'000);
-  WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics);
@@ -148,7 +145,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const saga::Kinds kinds({PlaceOrder(*payments, *dispatch, clock, options.saga)});
   order_metrics.AddSteps(kinds);
 
-  // The journal, and the runner that drives sagas over it.
+  // The journal, and what drives sagas over it and answers callers.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
   const storage::OrderTables order_tables;
   storage::SagaJournalOptions journal_options;
@@ -166,43 +163,38 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     order_metrics.Unreadable();
     if (!marked) log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
-  auto journal = OpenJournal(options, {&order_tables}, kinds, claims, journal_options, lease, clock, stop, log);
+  auto journal = OpenJournal(options, {&order_tables}, kinds, claims, loops, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
   }
   AddStoreMetrics(metrics, reads, scans, claims, **journal);
-  OrderWatches watches(store, workers, scheduler, clock, options.watches);
+  OrderCoreOptions core_options;
+  core_options.lease = options.lease;
+  core_options.live_max = options.live_max;
+  core_options.housekeeping.recovery_in_flight = options.recovery_in_flight;
+  core_options.api = options.api;
+  core_options.watches = options.watches;
+  OrderCore core(
+      {kinds, **journal, *dispatch, store, workers, list_workers, scheduler, clock, random, ids, order_metrics, log},
+      reconcile, core_options);
+  saga::Runner& runner = core.runner;
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
-                           [&watches] { return static_cast<double>(watches.size()); });
-  OrderObserver observer(order_metrics, *dispatch, watches, log);
-  saga::RunnerOptions runner_options;
-  runner_options.lease = options.lease;
-  runner_options.live_max = options.live_max;
-  saga::Runner runner(kinds, **journal, clock, scheduler, random, observer, runner_options);
+                           [&core] { return static_cast<double>(core.watches.size()); });
 
   // What callers see.
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
-  OrderApi api(runner, *dispatch, store, workers, list_workers, scheduler, clock, ids, options.api);
-  SagaApi sagas(kinds, runner, *dispatch, store, workers, list_workers, scheduler, clock, order_metrics);
-  AddOrderService(server, api, watches);
+  AddOrderService(server, core.api, core.watches);
   std::vector<std::string> steps;
   for (const saga::Definition& definition : kinds.all()) {
     for (const saga::Step& step : definition.steps) steps.push_back(step.name);
   }
-  AddSagaAdmin(server, sagas, std::move(steps));
-
-  HousekeepingOptions housekeeping_options;
-  housekeeping_options.recovery_in_flight = options.recovery_in_flight;
-  Recovery recovery(runner, log, housekeeping_options);
-  Chores housekeeping(HousekeepingChores(store, kinds, order_metrics, recovery, reconcile, housekeeping_options), clock,
-                      log);
-  Chores leases({RenewingLeases(runner, options.lease)}, clock, log);
-  leases.Start();
-  housekeeping.Start();
+  AddSagaAdmin(server, core.sagas, std::move(steps));
+  core.leases.Start(loops);
+  core.housekeeping.Start(loops);
 
   int exit_code = 0;
   absl::Status started = server.Start();
@@ -223,17 +215,17 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const SteadyTime deadline = clock.Steady() + options.drain;
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
-  api.SetDraining();
+  core.api.SetDraining();
   server.SendAway();  // before watches end, so that their clients do not come back here
-  watches.Stop();
+  core.watches.Stop();
   server.Drain(deadline);
-  housekeeping.Stop();
+  core.housekeeping.Stop();
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so
   // the leases end last; whoever is left goes on at once.
   runner.Stop(deadline);
-  leases.Stop();  // only now: sagas had until the deadline
+  core.leases.Stop();  // only now: sagas had until the deadline
   if (gateway_client) gateway_client->Stop();
   if (dispatch_client) dispatch_client->Stop();
   fleet->Stop();

@@ -26,7 +26,7 @@ struct NearestDriverDispatch::Search {
   Done done;
 };
 
-NearestDriverDispatch::NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, WorkerPool& workers,
+NearestDriverDispatch::NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, Executor& workers,
                                              const Clock& clock, Random& random, NearestDriverOptions options)
     : fleet_(fleet),
       store_(store),
@@ -140,7 +140,7 @@ bool NearestDriverDispatch::ReadIsDue(SteadyTime now) const {
 }
 
 void NearestDriverDispatch::StartRefill() {
-  WorkerPool::Task task = [this] { Refill(); };
+  Executor::Task task = [this] { Refill(); };
   if (workers_.Submit(task)) return;
   {
     std::lock_guard lock(mutex_);
@@ -289,7 +289,7 @@ void NearestDriverDispatch::Choose(Found found) {
   } else {
     // They may be busy only because this process has not heard that another one freed them.
     search->reconciled = true;
-    WorkerPool::Task task = [this, search] {
+    Executor::Task task = [this, search] {
       if (ReconcileIfDue(search->started)) {
         FindNearest(search);
       } else {
@@ -309,7 +309,7 @@ bool NearestDriverDispatch::AskFirst(Found& found) {
     if (asking_) return true;
     asking_ = true;
   }
-  WorkerPool::Task task = [this] { AskAboutFound(); };
+  Executor::Task task = [this] { AskAboutFound(); };
   if (workers_.Submit(task)) return true;
   std::vector<Found> unasked;
   {

@@ -19,8 +19,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/random.h"
-#include "runtime/worker_pool.h"
 #include "services/order/dispatch.h"
 #include "services/order/driver_book.h"
 #include "storage/fleet.h"
@@ -59,7 +59,7 @@ class NearestDriverDispatch final : public Dispatch {
  public:
   // `workers` runs the blocking reads, of the fleet, of the nearest ones' loads, and of the books to compare
   // with. All outlive this, and the workers have stopped before it is destroyed.
-  NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, WorkerPool& workers, const Clock& clock,
+  NearestDriverDispatch(storage::Fleet& fleet, storage::OrderStore& store, Executor& workers, const Clock& clock,
                         Random& random, NearestDriverOptions options);
 
   bool journaled() const override { return true; }
@@ -114,7 +114,7 @@ class NearestDriverDispatch final : public Dispatch {
 
   storage::Fleet& fleet_;
   storage::OrderStore& store_;
-  WorkerPool& workers_;
+  Executor& workers_;
   const Clock& clock_;
   Random& random_;
   const NearestDriverOptions options_;

@@ -38,8 +38,8 @@ absl::Status TooBusyError() {
   return domain::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
 }
 
-OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-                   WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
+OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, Executor& workers,
+                   Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
                    OrderApiOptions options)
     : runner_(runner),
       dispatch_(dispatch),
@@ -173,7 +173,7 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
     scheduler_.At(clock_.Steady() + pause,
                   [this, order_id, is_end, replayed, next, answer] { Poll(order_id, is_end, replayed, next, answer); });
   };
-  WorkerPool::Task look = [this, order_id, is_end, replayed, answer, later] {
+  Executor::Task look = [this, order_id, is_end, replayed, answer, later] {
     absl::StatusOr<OrderRecord> record = store_.Get(order_id);
     if (record.ok() && (is_end(record->state) || Waits(*record))) {
       answer->Give(Answer{&*record, replayed});
@@ -186,7 +186,7 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
   if (!workers_.Submit(look)) later();
 }
 
-void OrderApi::OnWorker(WorkerPool::Task task, const Pending& answer) {
+void OrderApi::OnWorker(Executor::Task task, const Pending& answer) {
   if (!workers_.Submit(task)) answer->Give(TooBusyError());
 }
 
@@ -294,7 +294,7 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
 
 void OrderApi::Get(const Uuid& order_id, absl::AnyInvocable<void(absl::StatusOr<Story>)> done) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<Story>)>>(std::move(done));
-  WorkerPool::Task read = [this, order_id, shared] {
+  Executor::Task read = [this, order_id, shared] {
     absl::StatusOr<OrderRecord> record = store_.Get(order_id);
     if (!record.ok()) {
       (*shared)(record.status());
@@ -316,7 +316,7 @@ void OrderApi::Get(const Uuid& order_id, absl::AnyInvocable<void(absl::StatusOr<
 void OrderApi::List(storage::OrderQuery query,
                     absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)> done) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)>>(std::move(done));
-  WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
+  Executor::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
   if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
 }
 

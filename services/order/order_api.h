@@ -15,9 +15,9 @@
 #include "absl/time/time.h"
 #include "domain/order.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/scheduler.h"
-#include "runtime/worker_pool.h"
 #include "saga/runner.h"
 #include "services/order/dispatch.h"
 #include "services/order/order_status.h"
@@ -46,9 +46,8 @@ class OrderApi {
 
   // All outlive this; no callback is in flight when it is destroyed. Lists have workers of their own: a slow one shall
   // hold up nobody but lists.
-  OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, WorkerPool& workers,
-           WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
-           OrderApiOptions options);
+  OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, Executor& workers,
+           Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options);
 
   // The answer to a call; `done` gets it exactly once. A caller that goes away says so by Abandon.
   Pending Expect(PendingAnswer<Answer>::Done done) {
@@ -110,15 +109,15 @@ class OrderApi {
   void Ended(const Uuid& order_id, IsEnd is_end, bool replayed, absl::StatusOr<const saga::Record*> record,
              Pending answer);
   void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
-  void OnWorker(WorkerPool::Task task, const Pending& answer);
+  void OnWorker(Executor::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer);
   void CompleteOnWorker(const Uuid& order_id, int attempt, Pending answer);
 
   saga::Runner& runner_;
   Dispatch& dispatch_;
   storage::OrderStore& store_;
-  WorkerPool& workers_;
-  WorkerPool& list_workers_;
+  Executor& workers_;
+  Executor& list_workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
   IdGenerator& ids_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "domain/reasons.h"
 
 namespace waybill::order {
@@ -59,7 +60,7 @@ std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, int
 }
 
 void OrderWatches::Look(const WatchPtr& watch) {
-  WorkerPool::Task look = [this, watch] { LookOnWorker(watch); };
+  Executor::Task look = [this, watch] { LookOnWorker(watch); };
   if (!workers_.Submit(look)) Rest(watch);
 }
 
@@ -200,7 +201,7 @@ void OrderWatches::ScheduleTick() {
 void OrderWatches::Tick() {
   std::lock_guard lock(mutex_);
   tick_.reset();
-  WorkerPool::Task sweep = [this] { SweepOnWorker(); };
+  Executor::Task sweep = [this] { SweepOnWorker(); };
   sweeping_ = workers_.Submit(sweep);
   if (!watches_.empty()) ScheduleTick();
 }

@@ -3,19 +3,19 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/scheduler.h"
-#include "runtime/worker_pool.h"
 #include "services/order/order_status.h"
 #include "storage/order_store.h"
 
@@ -42,7 +42,7 @@ struct WatchOptions {
 class OrderWatches {
  public:
   // All outlive this; no callback is in flight when it is destroyed.
-  OrderWatches(storage::OrderStore& store, WorkerPool& workers, Scheduler& scheduler, const Clock& clock,
+  OrderWatches(storage::OrderStore& store, Executor& workers, Scheduler& scheduler, const Clock& clock,
                WatchOptions options)
       : store_(store), workers_(workers), scheduler_(scheduler), clock_(clock), options_(options) {}
 
@@ -77,7 +77,7 @@ class OrderWatches {
   void AskAfter(const std::vector<WatchPtr>& watches);
 
   storage::OrderStore& store_;
-  WorkerPool& workers_;
+  Executor& workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
   const WatchOptions options_;
@@ -87,7 +87,7 @@ class OrderWatches {
   bool stopped_ = false;
   bool sweeping_ = false;  // a worker is at it; the next tick comes after it
   std::optional<Scheduler::TimerId> tick_;
-  absl::flat_hash_map<Uuid, std::vector<WatchPtr>> watches_;
+  std::map<Uuid, std::vector<WatchPtr>> watches_;
 };
 
 }  // namespace waybill::order

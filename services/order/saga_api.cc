@@ -44,13 +44,13 @@ absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
 
 void SagaApi::List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<SagaView>>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
-  WorkerPool::Task read = [this, query = std::move(query), shared] { (*shared)(store_.ListSagas(query)); };
+  Executor::Task read = [this, query = std::move(query), shared] { (*shared)(store_.ListSagas(query)); };
   if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
 void SagaApi::Get(const Uuid& saga_id, Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
-  WorkerPool::Task read = [this, saga_id, shared] { (*shared)(Read(saga_id)); };
+  Executor::Task read = [this, saga_id, shared] { (*shared)(Read(saga_id)); };
   if (!workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
@@ -70,7 +70,7 @@ void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadli
 void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
                      absl::AnyInvocable<void(absl::StatusOr<SignalAnswer>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
-  WorkerPool::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
+  Executor::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
     absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
     if (absl::IsNotFound(result.status())) {
       absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
@@ -94,8 +94,8 @@ void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
 void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runner::Prepare prepare, SteadyTime deadline,
                      std::function<absl::Status(const SagaView&)> check, Done done) {
   auto answer = std::make_shared<PendingAnswer<Answer>>(scheduler_, std::move(done));
-  WorkerPool::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
-                           check = std::move(check), answer]() mutable {
+  Executor::Task task = [this, saga_id, directive = std::move(directive), prepare = std::move(prepare), deadline,
+                         check = std::move(check), answer]() mutable {
     absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
     absl::Status allowed = saga.ok() ? kinds_.CheckDriven(saga->header) : saga.status();
     if (allowed.ok()) allowed = check(*saga);
@@ -118,7 +118,7 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
                        return;
                      }
                      // It moved between our look and our word.
-                     WorkerPool::Task again = [this, saga_id, check, answer, refused = settled.status()] {
+                     Executor::Task again = [this, saga_id, check, answer, refused = settled.status()] {
                        absl::StatusOr<SagaView> now_is = store_.GetSaga(saga_id);
                        absl::Status why = now_is.ok() ? check(*now_is) : now_is.status();
                        answer->Give(why.ok() ? refused : why);
@@ -130,7 +130,7 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
 }
 
 void SagaApi::AnswerRead(const Uuid& saga_id, const Pending& answer) {
-  WorkerPool::Task read = [this, saga_id, answer] {
+  Executor::Task read = [this, saga_id, answer] {
     if (!answer->given()) answer->Give(Read(saga_id));
   };
   if (!workers_.Submit(read)) answer->Give(TooBusyError());

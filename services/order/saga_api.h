@@ -10,9 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/scheduler.h"
-#include "runtime/worker_pool.h"
 #include "services/order/order_api.h"
 #include "services/order/order_metrics.h"
 #include "storage/order_store.h"
@@ -34,8 +34,8 @@ class SagaApi {
   // All outlive this; no callback is in flight when it is destroyed. A retry is waited for no longer than `retry_wait`.
   // `kinds` is what the runner drives.
   SagaApi(const saga::Kinds& kinds, saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store,
-          WorkerPool& workers, WorkerPool& list_workers, Scheduler& scheduler, const Clock& clock,
-          OrderMetrics& metrics, absl::Duration retry_wait = absl::Seconds(3))
+          Executor& workers, Executor& list_workers, Scheduler& scheduler, const Clock& clock, OrderMetrics& metrics,
+          absl::Duration retry_wait = absl::Seconds(3))
       : kinds_(kinds),
         runner_(runner),
         dispatch_(dispatch),
@@ -71,8 +71,8 @@ class SagaApi {
   saga::Runner& runner_;
   Dispatch& dispatch_;
   storage::OrderStore& store_;
-  WorkerPool& workers_;
-  WorkerPool& list_workers_;
+  Executor& workers_;
+  Executor& list_workers_;
   Scheduler& scheduler_;
   const Clock& clock_;
   OrderMetrics& metrics_;

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 #include "runtime/readiness.h"
@@ -70,7 +71,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
   const uint64_t seed = options.seed.value_or(EntropySeed());
   SeededRandom random(seed);
   ThreadScheduler scheduler(clock);
-  Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics);
+  Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics, ThreadLoops());
   metrics.AddCallbackGauge("waybill_sandbox_held_calls", "Calls that will never be answered, whose callers still wait.",
                            [&sandbox] { return static_cast<double>(sandbox.held()); });
   for (const auto& [target, behaviour] :

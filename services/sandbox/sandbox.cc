@@ -31,7 +31,7 @@ const std::vector<std::string>& MethodsOf(Target target) {
 }
 
 Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
-                 SandboxOptions options)
+                 const Loops& loops, SandboxOptions options)
     : clock_(clock),
       scheduler_(scheduler),
       random_(random),
@@ -43,7 +43,7 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
       append_seconds_(metrics.AddHistogram("waybill_sandbox_log_append_seconds",
                                            "Time to append to the log and sync it.", LatencyBuckets())),
       writer_(*this, log),
-      batcher_({&writer_}, LogBatches()) {
+      batcher_({&writer_}, LogBatches(), loops) {
   for (Target target : {Target::kGateway, Target::kDispatcher}) {
     for (int kind = 0; kind < kFateKinds; ++kind) {
       StateOf(target).fates[static_cast<size_t>(kind)] =

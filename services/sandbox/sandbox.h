@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "runtime/batcher.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 #include "runtime/scheduler.h"
@@ -65,7 +66,7 @@ class Sandbox {
 
   // All outlive the sandbox. Callers that come back to it (OnGone) are gone when it is destroyed.
   Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
-          SandboxOptions options = {});
+          const Loops& loops, SandboxOptions options = {});
   ~Sandbox();
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;

@@ -399,7 +399,7 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
   LocationCommit commit_;
 };
 
-PostgresLocationLog::PostgresLocationLog(const std::string& url, const LocationLogOptions& options)
+PostgresLocationLog::PostgresLocationLog(const std::string& url, const LocationLogOptions& options, const Loops& loops)
     : options_(options), bad_days_(std::make_unique<BadDays>(options_)) {
   std::vector<BatchWriter<LocationAppend>*> writers;
   for (int i = 0; i < options.writers; ++i) {
@@ -410,7 +410,7 @@ PostgresLocationLog::PostgresLocationLog(const std::string& url, const LocationL
   batching.batch_max = options.batch_max;
   batching.join_min = options.join_min;
   batching.join_after = options.join_after;
-  batcher_ = std::make_unique<Batcher<LocationAppend>>(std::move(writers), std::move(batching));
+  batcher_ = std::make_unique<Batcher<LocationAppend>>(std::move(writers), batching, loops);
 }
 
 PostgresLocationLog::~PostgresLocationLog() { Stop(); }

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/batcher.h"
+#include "runtime/executor.h"
 #include "storage/location_log.h"
 #include "storage/postgres/connection.h"
 
@@ -48,7 +49,7 @@ struct LocationLogOptions {
 class PostgresLocationLog final : public LocationLog {
  public:
   // Connects when there is something to write.
-  PostgresLocationLog(const std::string& url, const LocationLogOptions& options);
+  PostgresLocationLog(const std::string& url, const LocationLogOptions& options, const Loops& loops);
   ~PostgresLocationLog() override;
 
   bool Append(LocationAppend& append) override { return batcher_->OfferAlways(append); }

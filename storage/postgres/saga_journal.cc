@@ -443,7 +443,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
 absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
     const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds, saga::Lease lease, const std::string& url,
-    Pool& pool, SagaJournalOptions options) {
+    Pool& pool, const Loops& loops, SagaJournalOptions options) {
   std::unique_ptr<PostgresSagaJournal> journal(
       new PostgresSagaJournal(tables, kinds, std::move(lease), url, pool, options));
   if (absl::Status recorded = journal->RecordDefinitions(); !recorded.ok()) return recorded;
@@ -469,7 +469,7 @@ absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
   batching.queue_max = options.queue_max;
   batching.batch_max = options.batch_max;
   batching.join_min = options.join_min;
-  journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching);
+  journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching, loops);
   return journal;
 }
 

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "runtime/batcher.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
 #include "saga/definition.h"
@@ -63,7 +64,7 @@ class PostgresSagaJournal final : public saga::Journal {
   static absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> Open(const std::vector<const SagaTables*>& tables,
                                                                    const saga::Kinds& kinds, saga::Lease lease,
                                                                    const std::string& url, Pool& pool,
-                                                                   SagaJournalOptions options);
+                                                                   const Loops& loops, SagaJournalOptions options);
   ~PostgresSagaJournal() override;
 
   // Writes what is queued and joins the writers; what cannot be written completes with UNAVAILABLE.

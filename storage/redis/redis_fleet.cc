@@ -220,7 +220,8 @@ size_t RedisFleet::queue_depth() const { return batcher_->queue_depth(); }
 
 // --- The blocking calls
 
-RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : pool_(url, options.redis) {
+RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options, const Loops& loops)
+    : pool_(url, options.redis) {
   std::vector<BatchWriter<Search>*> writers;
   for (int i = 0; i < options.nearest_writers; ++i) {
     searchers_.push_back(std::make_unique<Searcher>(url, options.redis));
@@ -229,7 +230,7 @@ RedisFleet::RedisFleet(const RedisUrl& url, const RedisFleetOptions& options) : 
   BatcherOptions batching;
   batching.queue_max = options.queue_max;
   batching.batch_max = options.batch_max;
-  batcher_ = std::make_unique<Batcher<Search>>(std::move(writers), batching);
+  batcher_ = std::make_unique<Batcher<Search>>(std::move(writers), batching, loops);
 }
 
 RedisFleet::~RedisFleet() { Stop(); }

@@ -13,6 +13,7 @@
 
 #include "domain/driver.h"
 #include "runtime/batcher.h"
+#include "runtime/executor.h"
 #include "storage/fleet.h"
 #include "storage/redis/connection.h"
 #include "storage/redis/pool.h"
@@ -29,7 +30,8 @@ struct RedisFleetOptions {
 class RedisFleet final : public Fleet {
  public:
   // Does not connect yet: a Redis that is down answers STORE_UNAVAILABLE to each call until it is back.
-  RedisFleet(const RedisUrl& url, const RedisFleetOptions& options);
+  // `loops` run the searches.
+  RedisFleet(const RedisUrl& url, const RedisFleetOptions& options, const Loops& loops);
   ~RedisFleet() override;
 
   // Answers the searches that wait; what comes still is refused with QUEUE_FULL.

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "runtime/executor.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/cli/run_binary.h"
 #include "tests/examples/trip_story.h"
@@ -96,7 +97,7 @@ class TripsBesideOrdersTest : public OrderSessionTest {
     testing::Sql(database_.url()).Exec(std::string(example::kTripSchema));
     storage::Pool pool(database_.url(), {}, {});
     auto journal = storage::PostgresSagaJournal::Open({&tables}, kinds, {"trips", "1", absl::Seconds(10)},
-                                                      database_.url(), pool, {});
+                                                      database_.url(), pool, ThreadLoops(), {});
     EXPECT_TRUE(journal.ok()) << journal.status();
     saga::Observer observer;
     saga::Runner runner(kinds, **journal, clock, scheduler, random, observer, {});

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "storage/redis/redis_fleet.h"
 #include "tests/e2e/stack.h"
 #include "tests/support/eventually.h"
@@ -144,7 +145,7 @@ class EarlierBuild : public ::testing::TestWithParam<OldBuild> {
       position.recorded_at = absl::Now();
       positions.push_back(position);
     }
-    const absl::Status put = storage::RedisFleet(*url, {}).Put(positions, absl::Hours(1));
+    const absl::Status put = storage::RedisFleet(*url, {}, ThreadLoops()).Put(positions, absl::Hours(1));
     ASSERT_TRUE(put.ok()) << put;
   }
 

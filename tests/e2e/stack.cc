@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "storage/redis/redis_fleet.h"
 #include "tests/support/eventually.h"
 
@@ -85,7 +86,7 @@ OrderReplica& Stack::AddReplica(const std::string& instance) {
 void Stack::PutDrivers(int count) {
   auto url = storage::RedisUrl::Parse(redis_url_);
   ASSERT_TRUE(url.ok()) << url.status();
-  storage::RedisFleet fleet(*url, {});
+  storage::RedisFleet fleet(*url, {}, ThreadLoops());
   std::vector<domain::DriverPosition> positions;
   for (int i = 1; i <= count; ++i) {
     domain::DriverPosition position;

@@ -12,6 +12,7 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/status.h"
 #include "saga/runner.h"
 #include "storage/order_record.h"
@@ -30,7 +31,7 @@ class TripPgTest : public ::testing::Test {
   TripPgTest() {
     sql().Exec(std::string(kTripSchema));
     auto journal = storage::PostgresSagaJournal::Open({&trips_, &orders_}, kinds_, {"example", "1", absl::Seconds(10)},
-                                                      database_.url(), pool_, {});
+                                                      database_.url(), pool_, ThreadLoops(), {});
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = *std::move(journal);
     runner_ = std::make_unique<saga::Runner>(kinds_, *journal_, clock_, scheduler_, random_, observer_,
@@ -204,7 +205,7 @@ TEST_F(TripPgTest, WhatIsDoneAtTheSameTimeIsAnotherVersionThanWhatIsNot) {
   for (saga::Step& step : one_after_the_other.steps) step.beside = false;
   const absl::Status opened =
       storage::PostgresSagaJournal::Open({&trips_, &orders_}, saga::Kinds({one_after_the_other, OrderDefinition()}),
-                                         {"example", "2", absl::Seconds(10)}, database_.url(), pool_, {})
+                                         {"example", "2", absl::Seconds(10)}, database_.url(), pool_, ThreadLoops(), {})
           .status();
   EXPECT_THAT(std::string(opened.message()),
               ::testing::HasSubstr("book_flight, book_hotel, rent_car here and book_flight, +book_hotel, +rent_car"));

@@ -16,7 +16,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/random.h"
+#include "runtime/testing/manual_time.h"
+#include "runtime/testing/scheduled_executor.h"
 
 namespace waybill {
 namespace {
@@ -114,11 +117,9 @@ void OfferBehindGate(Batcher<Item>& batcher, Gate& gate, int first, int last) {
   gate.open.count_down();
 }
 
-void NoPause(absl::Duration) {}
-
 TEST(Batcher, LoneItemIsWrittenAtOnce) {
   FakeWriter writer;
-  Batcher<Item> batcher({&writer}, {});
+  Batcher<Item> batcher({&writer}, {}, ThreadLoops());
   for (int id = 1; id <= 3; ++id) {  // each is alone: nothing else comes that could complete a batch
     ASSERT_TRUE(Offer(batcher, id));
     writer.WaitCompleted(static_cast<size_t>(id));
@@ -129,7 +130,7 @@ TEST(Batcher, LoneItemIsWrittenAtOnce) {
 TEST(Batcher, WhatArrivesDuringAWriteIsTheNextBatchInOrder) {
   Gate gate;
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });
-  Batcher<Item> batcher({&writer}, {});
+  Batcher<Item> batcher({&writer}, {}, ThreadLoops());
   OfferBehindGate(batcher, gate, 1, 5);
   writer.WaitCompleted(6);
   EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3, 4, 5})));
@@ -167,7 +168,7 @@ TEST(Batcher, LimitsCountWhatItemsWeigh) {
   BatcherOptions options;
   options.queue_max = 10;
   options.batch_max = 6;
-  Batcher<HeavyItem> batcher({&writer}, options);
+  Batcher<HeavyItem> batcher({&writer}, options, ThreadLoops());
   auto offer = [&](int id, size_t weight) {
     HeavyItem item{id, weight};
     return batcher.Offer(item);
@@ -191,7 +192,7 @@ TEST(Batcher, LongQueueIsCutAtBatchMaxAndKeepsItsOrder) {
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });
   BatcherOptions options;
   options.batch_max = 3;
-  Batcher<Item> batcher({&writer}, options);
+  Batcher<Item> batcher({&writer}, options, ThreadLoops());
   OfferBehindGate(batcher, gate, 1, 7);
   writer.WaitCompleted(8);
   EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3}), (Ids{4, 5, 6}), Ids{7}));
@@ -202,7 +203,7 @@ TEST(Batcher, FullQueueRefusesAndLeavesTheItemUntouched) {
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });
   BatcherOptions options;
   options.queue_max = 2;
-  Batcher<Item> batcher({&writer}, options);
+  Batcher<Item> batcher({&writer}, options, ThreadLoops());
   ASSERT_TRUE(Offer(batcher, 0));
   gate.entered.wait();
   EXPECT_TRUE(Offer(batcher, 1));
@@ -227,7 +228,7 @@ TEST(Batcher, WritersWorkAtTheSameTime) {
   FakeWriter first(meet), second(meet);
   BatcherOptions options;
   options.batch_max = 1;
-  Batcher<Item> batcher({&first, &second}, options);
+  Batcher<Item> batcher({&first, &second}, options, ThreadLoops());
   ASSERT_TRUE(Offer(batcher, 1));
   ASSERT_TRUE(Offer(batcher, 2));
   first.WaitCompleted(1);
@@ -247,7 +248,7 @@ TEST(Batcher, AnotherWriterJoinsForABatchThatIsWorthIt) {
   BatcherOptions options;
   options.join_min = 3;
   options.join_after = absl::Hours(1);
-  Batcher<Item> batcher({&writers[0], &writers[1]}, options);
+  Batcher<Item> batcher({&writers[0], &writers[1]}, options, ThreadLoops());
   OccupyFirst(batcher, gate);
   FakeWriter& second = writers[writers[0].writes().empty() ? 0 : 1];
   for (int id = 1; id <= 3; ++id) ASSERT_TRUE(Offer(batcher, id));
@@ -263,7 +264,7 @@ TEST(Batcher, AnotherWriterJoinsWhenTheFirstIsStuck) {
   BatcherOptions options;
   options.join_min = 1'000;
   options.join_after = absl::Milliseconds(1);
-  Batcher<Item> batcher({&writers[0], &writers[1]}, options);
+  Batcher<Item> batcher({&writers[0], &writers[1]}, options, ThreadLoops());
   OccupyFirst(batcher, gate);
   FakeWriter& second = writers[writers[0].writes().empty() ? 0 : 1];
   for (int id = 1; id <= 3; ++id) {  // again and again: each time it lingers anew
@@ -276,7 +277,7 @@ TEST(Batcher, AnotherWriterJoinsWhenTheFirstIsStuck) {
 
 TEST(Batcher, CompleteRunsOutsideEveryLock) {
   FakeWriter writer;
-  Batcher<Item> batcher({&writer}, {});
+  Batcher<Item> batcher({&writer}, {}, ThreadLoops());
   writer.on_complete = [&](Item& item, const absl::Status&) {
     EXPECT_EQ(batcher.queue_depth(), 0);
     EXPECT_TRUE(item.id == 3 || Offer(batcher, item.id + 1));  // would deadlock under the lock
@@ -293,7 +294,7 @@ BatchResult BadWhenAny(const Ids& ids, const std::set<int>& culprits) {
 TEST(Batcher, BadDataIsHalvedUntilTheCulpritStandsAlone) {
   Gate gate;
   FakeWriter writer([&](const Ids& ids) { return gate.Pass(BadWhenAny(ids, {3})); });
-  Batcher<Item> batcher({&writer}, {});
+  Batcher<Item> batcher({&writer}, {}, ThreadLoops());
   OfferBehindGate(batcher, gate, 1, 4);
   auto completed = writer.WaitCompleted(5);
   EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2, 3, 4}), (Ids{1, 2}), (Ids{3, 4}), Ids{3}, Ids{4}));
@@ -303,46 +304,87 @@ TEST(Batcher, BadDataIsHalvedUntilTheCulpritStandsAlone) {
                   std::pair(3, absl::InvalidArgumentError("bad data")), std::pair(4, absl::OkStatus())));
 }
 
+// A batcher without threads, in time that passes when told to.
+struct InManualTime {
+  testing::ManualTime time;
+  testing::ScheduledLoops loops{time, time, [] { return absl::ZeroDuration(); }};
+};
+
 TEST(Batcher, UnknownOutcomeRepeatsTheSameBatchInTheSameOrderWithBackoff) {
-  Gate gate;
-  std::atomic<int> failures = 6;
-  FakeWriter writer([&](const Ids& ids) {
-    if (ids == Ids{0}) return gate.Pass();
+  InManualTime in;
+  int failures = 6;
+  std::vector<absl::Duration> written_at;
+  FakeWriter writer([&, start = in.time.Steady()](const Ids&) {
+    written_at.push_back(in.time.Steady() - start);
     return failures-- > 0 ? BatchResult::kTryAgain : BatchResult::kWritten;
   });
-  std::vector<absl::Duration> pauses;
   BatcherOptions options;
-  options.pause = [&](absl::Duration pause) { pauses.push_back(pause); };
   options.retry_initial = absl::Milliseconds(20);
   options.retry_max = absl::Milliseconds(100);
-  Batcher<Item> batcher({&writer}, options);
-  OfferBehindGate(batcher, gate, 1, 3);
-  for (const auto& [id, status] : writer.WaitCompleted(4)) EXPECT_TRUE(status.ok()) << id;
-  std::vector<Ids> expected(8, Ids{1, 2, 3});
-  expected.front() = {0};
-  EXPECT_EQ(writer.writes(), expected);
-  EXPECT_THAT(pauses, ElementsAre(absl::Milliseconds(20), absl::Milliseconds(40), absl::Milliseconds(80),
-                                  absl::Milliseconds(100), absl::Milliseconds(100), absl::Milliseconds(100)));
+  Batcher<Item> batcher({&writer}, options, in.loops);
+  in.time.Advance(absl::ZeroDuration());
+  for (int id = 1; id <= 3; ++id) ASSERT_TRUE(Offer(batcher, id));
+  in.time.Advance(absl::ZeroDuration());
+  EXPECT_EQ(batcher.retrying(), 1);
+  in.time.Advance(absl::Seconds(1));
+  for (const auto& [id, status] : writer.WaitCompleted(3)) EXPECT_TRUE(status.ok()) << id;
+  EXPECT_EQ(writer.writes(), std::vector<Ids>(7, Ids{1, 2, 3}));
+  EXPECT_THAT(written_at,
+              ElementsAre(absl::ZeroDuration(), absl::Milliseconds(20), absl::Milliseconds(60), absl::Milliseconds(140),
+                          absl::Milliseconds(240), absl::Milliseconds(340), absl::Milliseconds(440)));
   EXPECT_EQ(batcher.retrying(), 0);
 }
 
 TEST(Batcher, ItemsThatArriveDuringRetriesDoNotJoinTheRepeatedBatch) {
-  FakeWriter* self = nullptr;
+  InManualTime in;
   Batcher<Item>* queue = nullptr;
-  std::atomic<int> failures = 3;
+  int tries = 0;
   FakeWriter writer([&](const Ids&) {
-    if (failures-- <= 0) return BatchResult::kWritten;
-    EXPECT_TRUE(Offer(*queue, static_cast<int>(self->writes().size()) * 10));
+    if (++tries > 3) return BatchResult::kWritten;
+    EXPECT_EQ(queue->retrying(), tries == 1 ? 0 : 1);
+    EXPECT_TRUE(Offer(*queue, tries * 10));
     return BatchResult::kTryAgain;
   });
-  self = &writer;
-  BatcherOptions options;
-  options.pause = [&](absl::Duration) { EXPECT_EQ(queue->retrying(), 1); };
-  Batcher<Item> batcher({&writer}, options);
+  Batcher<Item> batcher({&writer}, {}, in.loops);
   queue = &batcher;
   ASSERT_TRUE(Offer(batcher, 1));
-  writer.WaitCompleted(4);
+  in.time.Advance(absl::Seconds(1));
   EXPECT_THAT(writer.writes(), ElementsAre(Ids{1}, Ids{1}, Ids{1}, Ids{1}, (Ids{10, 20, 30})));
+}
+
+TEST(Batcher, WhoWaitsForCompanyWaitsAnewWhenTheQueueWasEmptiedMeanwhile) {
+  InManualTime in;
+  std::vector<std::pair<Ids, absl::Duration>> writes;
+  bool answers = false;
+  auto write = [&, start = in.time.Steady()](const Ids& ids) {
+    writes.emplace_back(ids, in.time.Steady() - start);
+    return answers ? BatchResult::kWritten : BatchResult::kTryAgain;
+  };
+  FakeWriter first(write), second(write);
+  BatcherOptions options;
+  options.join_min = 100;
+  options.join_after = absl::Milliseconds(10);
+  options.retry_initial = options.retry_max = absl::Milliseconds(8);
+  Batcher<Item> batcher({&first, &second}, options, in.loops);
+  in.time.Advance(absl::ZeroDuration());
+  ASSERT_TRUE(Offer(batcher, 0));
+  in.time.Advance(absl::Milliseconds(1));
+  ASSERT_TRUE(Offer(batcher, 1));  // somebody begins to wait, at 1
+  in.time.Advance(absl::Milliseconds(1));
+  answers = true;
+  in.time.Advance(absl::Milliseconds(7));  // the first is answered at 8 and takes it along
+  answers = false;
+  ASSERT_TRUE(Offer(batcher, 2));  // at 9: written at once, and then again and again
+  in.time.Advance(absl::ZeroDuration());
+  ASSERT_TRUE(Offer(batcher, 3));  // waits until 19, not 11
+  in.time.Advance(absl::Milliseconds(15));
+  auto wrote = [&](const Ids& ids) {
+    return std::find_if(writes.begin(), writes.end(), [&](const auto& one) { return one.first == ids; });
+  };
+  EXPECT_EQ(wrote({1})->second, absl::Milliseconds(8));
+  EXPECT_EQ(wrote({2})->second, absl::Milliseconds(9));
+  EXPECT_EQ(wrote({3})->second, absl::Milliseconds(19));
+  answers = true;
 }
 
 TEST(Batcher, HalvesAreRepeatedAsHalves) {
@@ -356,8 +398,8 @@ TEST(Batcher, HalvesAreRepeatedAsHalves) {
     return gate.Pass(BadWhenAny(ids, {4}));
   });
   BatcherOptions options;
-  options.pause = NoPause;
-  Batcher<Item> batcher({&writer}, options);
+  options.retry_initial = options.retry_max = absl::ZeroDuration();
+  Batcher<Item> batcher({&writer}, options, ThreadLoops());
   OfferBehindGate(batcher, gate, 1, 4);
   EXPECT_EQ(writer.WaitCompleted(5).size(), 5);
   EXPECT_THAT(writer.writes(),
@@ -367,7 +409,7 @@ TEST(Batcher, HalvesAreRepeatedAsHalves) {
 TEST(Batcher, StopWritesWhatIsQueued) {
   Gate gate;
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });
-  Batcher<Item> batcher({&writer}, {});
+  Batcher<Item> batcher({&writer}, {}, ThreadLoops());
   OfferBehindGate(batcher, gate, 1, 9);
   batcher.Stop();
   auto completed = writer.completed();
@@ -388,7 +430,7 @@ TEST(Batcher, StopWhileTheStoreIsDownCompletesEverythingWithUnavailable) {
   BatcherOptions options;
   options.batch_max = 2;
   options.retry_initial = options.retry_max = absl::Hours(1);  // Stop must not wait for it
-  Batcher<Item> batcher({&writer}, options);
+  Batcher<Item> batcher({&writer}, options, ThreadLoops());
   ASSERT_TRUE(Offer(batcher, 0));
   failing.wait();
   for (int id = 1; id <= 5; ++id) ASSERT_TRUE(Offer(batcher, id));
@@ -404,7 +446,7 @@ TEST(Batcher, StopWhileTheStoreIsDownCompletesEverythingWithUnavailable) {
 
 TEST(Batcher, StopWithNothingQueuedEndsIdleWriters) {
   FakeWriter first, second;
-  Batcher<Item> batcher({&first, &second}, {});
+  Batcher<Item> batcher({&first, &second}, {}, ThreadLoops());
   batcher.Stop();
   EXPECT_THAT(first.writes(), IsEmpty());
 }
@@ -439,8 +481,8 @@ RC_GTEST_PROP(BatcherProperty, EachItemCompletesExactlyOnceAndOnlyCulpritsFail, 
   BatcherOptions options;
   options.batch_max = 1 + random.Next() % 40;
   options.queue_max = 1 + random.Next() % 100;
-  options.pause = NoPause;
-  Batcher<Item> batcher(pointers, options);
+  options.retry_initial = options.retry_max = absl::ZeroDuration();
+  Batcher<Item> batcher(pointers, options, ThreadLoops());
   std::vector<std::thread> threads;
   for (int caller = 0; caller < callers; ++caller) {
     threads.emplace_back([&, caller] {
@@ -498,7 +540,7 @@ TEST(Batcher, ALongBacklogIsNotMovedForEachBatch) {
   {
     BatcherOptions options;
     options.batch_max = 10;
-    Batcher<CountedItem> batcher({&writer}, options);
+    Batcher<CountedItem> batcher({&writer}, options, ThreadLoops());
     CountedItem first(moves);
     ASSERT_TRUE(batcher.OfferAlways(first));
     writer.gate.entered.wait();

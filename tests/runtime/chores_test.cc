@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/testing/manual_time.h"
 
 namespace waybill {
@@ -93,7 +94,7 @@ TEST_F(ChoresTest, AreDoneOnAThreadUntilStopped) {
                               return absl::OkStatus();
                             })},
                 clock, log_);
-  chores.Start();
+  chores.Start(ThreadLoops());
   {
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return done >= 3; });

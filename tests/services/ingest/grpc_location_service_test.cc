@@ -16,7 +16,9 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/status.h"
+#include "runtime/worker_pool.h"
 #include "services/rpc/status.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/eventually.h"
@@ -36,7 +38,7 @@ class GrpcLocationServiceTest : public ::testing::Test {
     EXPECT_TRUE(world_.Publish());
     watch_options_.poll = absl::Milliseconds(1);
     watches_.emplace(world_.fleet, workers_, world_.metrics, watch_options_);
-    watches_->Start();
+    watches_->Start(ThreadLoops());
     server_.emplace(rpc::ServerOptions{}, world_.registry);
     AddLocationService(*server_, world_.ingest, world_.streams, api_, *watches_);
     EXPECT_TRUE(server_->Start().ok());

@@ -14,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
+#include "runtime/executor.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/even_ranges.h"
 
@@ -375,7 +376,7 @@ TEST_F(HotViewFeederTest, AThreadOfItsOwnPublishesAndSoDoesStop) {
   std::atomic<int> rounds{0};
   HotViewFeeder feeder(world_.fleet, world_.store, world_.metrics, world_.time, world_.log, HotViewOptions{},
                        [&rounds] { ++rounds; });
-  feeder.Start();
+  feeder.Start(ThreadLoops());
   for (int i = 0; i < 100; ++i) feeder.Add({Location{At("d" + std::to_string(i), i)}});
   feeder.Stop();
   EXPECT_EQ(feeder.backlog(), 0u);
@@ -386,7 +387,7 @@ TEST_F(HotViewFeederTest, AThreadOfItsOwnPublishesAndSoDoesStop) {
 TEST_F(HotViewFeederTest, StopDoesNotWaitForAViewThatIsAway) {
   world_.fleet.set_error(Away());
   HotViewFeeder feeder(world_.fleet, world_.store, world_.metrics, world_.time, world_.log, HotViewOptions{}, [] {});
-  feeder.Start();
+  feeder.Start(ThreadLoops());
   feeder.Add({Location{At("ann", 1)}});
   feeder.Stop();
   EXPECT_EQ(feeder.backlog(), 1u);

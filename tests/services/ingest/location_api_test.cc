@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "rapidcheck.h"
 #include "runtime/status.h"
+#include "runtime/worker_pool.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/even_ranges.h"
 #include "tracks/downsample.h"

@@ -15,7 +15,9 @@
 #include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/status.h"
+#include "runtime/worker_pool.h"
 #include "tests/services/ingest/ingest_world.h"
 
 namespace waybill::ingest {
@@ -594,7 +596,7 @@ TEST(LocationWatches, EndWhileMovesComeFasterThanTheyAreRead) {
   WatchFilter filter;
   filter.driver_ids = {"ann"};
   watches.Add(filter, "1", watcher.MakePeer());
-  watches.Start();
+  watches.Start(ThreadLoops());
   view.AwaitMany();
   watches.Stop();
   workers.Stop();
@@ -758,7 +760,7 @@ TEST_F(LocationWatchesTest, StopEndsThemAllAndThoseToCome) {
 TEST_F(LocationWatchesTest, AThreadOfItsOwnFollowsTheTail) {
   options_.poll = absl::Milliseconds(1);
   watches_.emplace(view_, workers_, world_.metrics, options_);
-  watches_->Start();
+  watches_->Start(ThreadLoops());
   for (int round = 0; round < 2; ++round) {
     Watcher& one = watchers_.emplace_back();
     Watcher& two = watchers_.emplace_back();

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "runtime/random.h"
 #include "runtime/testing/manual_time.h"
+#include "runtime/worker_pool.h"
 #include "services/order/nearest_driver_dispatch.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/mock_order_store.h"

@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "tests/services/order/order_world.h"
 #include "tests/support/eventually.h"
 
@@ -87,8 +88,8 @@ TEST_F(HousekeepingTest, LeasesAreRenewedWhileTheBookIsCompared) {
                                          {}),
                       clock, a_.log);
   Chores leases({RenewingLeases(a_.runner, absl::Milliseconds(10))}, clock, a_.log);
-  leases.Start();
-  housekeeping.Start();
+  leases.Start(ThreadLoops());
+  housekeeping.Start(ThreadLoops());
   comparing.wait();
   world_.time.Advance(absl::Seconds(5));
   auto all_renewed = [&] {

@@ -16,6 +16,7 @@
 #include "runtime/random.h"
 #include "runtime/status.h"
 #include "runtime/testing/manual_time.h"
+#include "runtime/worker_pool.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/mock_order_store.h"
 

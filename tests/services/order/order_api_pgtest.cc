@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -79,7 +80,7 @@ class PostgresReplica {
       return absl::OkStatus();
     };
     auto journal = storage::PostgresSagaJournal::Open({&tables_}, kinds_, saga::Lease{name, "1", absl::Seconds(10)},
-                                                      world.database.url(), pool_, options);
+                                                      world.database.url(), pool_, ThreadLoops(), options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = *std::move(journal);
     runner_ = std::make_unique<saga::Runner>(kinds_, *journal_, world.clock, scheduler_, random_, observer_,

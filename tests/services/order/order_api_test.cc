@@ -9,6 +9,7 @@
 #include "domain/reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/worker_pool.h"
 #include "services/order/testing/fake_dispatch.h"
 #include "services/order/testing/mock_payment_gateway.h"
 #include "tests/services/order/order_world.h"

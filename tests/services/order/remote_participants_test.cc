@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 #include "runtime/testing/manual_time.h"
@@ -111,7 +112,7 @@ class SandboxWorld {
   waybill::testing::TempDirectory folder_;
   std::unique_ptr<sandbox::BookLog> log_ =
       std::move(sandbox::BookLog::Open((folder_.path() / "books").string(), [](const sandbox::Record&) {})).value();
-  sandbox::Sandbox sandbox_{sandbox::Books(1), *log_, time_, time_, random_, metrics_};
+  sandbox::Sandbox sandbox_{sandbox::Books(1), *log_, time_, time_, random_, metrics_, ThreadLoops()};
   rpc::Server server_{rpc::ServerOptions{}, metrics_};
   std::unique_ptr<rpc::Client> client_;
   std::unique_ptr<RemoteGateway> gateway_;

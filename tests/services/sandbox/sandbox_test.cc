@@ -12,6 +12,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/executor.h"
 #include "runtime/status.h"
 #include "runtime/testing/manual_time.h"
 #include "tests/support/temp_directory.h"
@@ -120,7 +121,8 @@ class SandboxTest : public ::testing::Test {
     EXPECT_TRUE(log.ok()) << log.status();
     log_ = *std::move(log);
     metrics_ = std::make_unique<Metrics>();
-    sandbox_ = std::make_unique<Sandbox>(std::move(books), *log_, time_, scheduler_, random_, *metrics_, options);
+    sandbox_ = std::make_unique<Sandbox>(std::move(books), *log_, time_, scheduler_, random_, *metrics_, ThreadLoops(),
+                                         options);
   }
 
   // Charges `key`; `answer` gets the books' answer when the call is executed.

@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "runtime/executor.h"
 #include "runtime/status.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
@@ -43,7 +44,7 @@ class PostgresWorld final : public LocationWorld {
       std::lock_guard lock(told_mutex_);
       told_.push_back("forgotten " + DayText(day));
     };
-    log_ = std::make_unique<PostgresLocationLog>(database_.url(), options);
+    log_ = std::make_unique<PostgresLocationLog>(database_.url(), options, ThreadLoops());
   }
   LocationLog& log() override { return *log_; }
   LocationHistory& history() override { return *history_; }
@@ -378,7 +379,7 @@ TEST_P(UnpausedBadDayTest, ARoleThatLostTheRightToMakeADayHasItsPointsSentBackUn
   LocationLogOptions options;
   options.writers = 1;
   options.bad_day_pause = absl::ZeroDuration();
-  PostgresLocationLog log("postgresql://waybill_maker" + url.substr(at), options);
+  PostgresLocationLog log("postgresql://waybill_maker" + url.substr(at), options, ThreadLoops());
   auto append = [&] {
     std::promise<std::pair<absl::Status, size_t>> answer;
     LocationAppend one;

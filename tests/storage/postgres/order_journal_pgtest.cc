@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "runtime/executor.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
@@ -21,8 +22,8 @@ struct JournalWorld {
   saga::Journal& Open(const std::string& instance, const std::string& life) {
     SagaJournalOptions options;
     options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
-    auto journal =
-        PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(), pool, options);
+    auto journal = PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(),
+                                             pool, ThreadLoops(), options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     journals.push_back(*std::move(journal));
     return *journals.back();
@@ -170,7 +171,7 @@ class UnreadableRow : public OrderJournalPgTest {
       told->emplace_back(why, marked);
     };
     auto journal = PostgresSagaJournal::Open({&scene->world.tables}, scene->world.kinds, {"a", "1", absl::Seconds(60)},
-                                             scene->world.database.url(), scene->world.pool, options);
+                                             scene->world.database.url(), scene->world.pool, ThreadLoops(), options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     scene->journal = *std::move(journal);
     return scene;
@@ -226,7 +227,7 @@ class OrderDefinitionsTest : public OrderJournalPgTest {
  protected:
   absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> OpenWith(const saga::Kinds& kinds) {
     return PostgresSagaJournal::Open({&world_.tables}, kinds, {"b", "1", absl::Seconds(60)}, world_.database.url(),
-                                     world_.pool, {});
+                                     world_.pool, ThreadLoops(), {});
   }
   static saga::Definition Define(int version, std::vector<std::string> steps) {
     auto builder = saga::Define<domain::Order>();
@@ -369,7 +370,7 @@ class RacingAdvance : public OrderJournalPgTest, public ::testing::WithParamInte
   // Runs `change` on a started order's row, lets the journal's write wait for it, and commits it.
   absl::StatusOr<saga::WriteResult> AdvanceDuring(const std::string& change) {
     auto opened = PostgresSagaJournal::Open({&world_.tables}, world_.kinds, {"a", "1", absl::Seconds(60)},
-                                            world_.database.url(), world_.pool, {.writers = 1});
+                                            world_.database.url(), world_.pool, ThreadLoops(), {.writers = 1});
     EXPECT_TRUE(opened.ok()) << opened.status();
     PostgresSagaJournal& journal = **opened;
     const bool careful = GetParam();
@@ -427,7 +428,7 @@ TEST_F(OrderJournalPgTest, LeasesThatEndTooFarAheadAreNobodysAfterAWhileByOurOwn
       "UPDATE order_sagas SET lease_until = now() + interval '1 minute' WHERE idempotency_key IN ('aside', 'a "
       "minute')");
   auto opened = PostgresSagaJournal::Open({&world_.tables}, world_.kinds, {"b", "1", absl::Milliseconds(200)},
-                                          world_.database.url(), world_.pool, {.writers = 1});
+                                          world_.database.url(), world_.pool, ThreadLoops(), {.writers = 1});
   ASSERT_TRUE(opened.ok()) << opened.status();
   PostgresSagaJournal& journal = **opened;
   EXPECT_THAT(*AsOrders(journal.ClaimExpired(false, 10)), ::testing::IsEmpty()) << "its owner may be about to renew it";

@@ -1,4 +1,5 @@
 #include "absl/time/clock.h"
+#include "runtime/executor.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/order_store.h"
@@ -90,8 +91,8 @@ class PostgresHarness final : public OrderStoreHarness {
   }
   void RecordDefinitions(const saga::Kinds& kinds) override {
     const OrderTables tables;
-    auto journal =
-        PostgresSagaJournal::Open({&tables}, kinds, {"a", "1", absl::Seconds(60)}, database_.url(), pool_, {});
+    auto journal = PostgresSagaJournal::Open({&tables}, kinds, {"a", "1", absl::Seconds(60)}, database_.url(), pool_,
+                                             ThreadLoops(), {});
     EXPECT_TRUE(journal.ok()) << journal.status();
   }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/time/clock.h"
+#include "runtime/executor.h"
 #include "storage/redis/redis_fleet.h"
 #include "tests/storage/fleet_contract.h"
 #include "tests/support/eventually.h"
@@ -42,7 +43,7 @@ class RedisFleetHarness final : public FleetHarness {
 
  private:
   TestRedis redis_;
-  RedisFleet fleet_{Parsed(redis_.url()), RedisFleetOptions()};
+  RedisFleet fleet_{Parsed(redis_.url()), RedisFleetOptions(), ThreadLoops()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Redis, FleetContract, ::testing::Values([] { return std::make_unique<RedisFleetHarness>(); }));
@@ -77,7 +78,7 @@ bool IsStoreUnavailable(const absl::Status& status) {
 
 TEST(RedisFleet, KeepsAHashWithATtlForEachDriver) {
   TestRedis redis;
-  RedisFleet fleet(Parsed(redis.url()), {});
+  RedisFleet fleet(Parsed(redis.url()), {}, ThreadLoops());
   domain::DriverPosition ada = Ada();
   ada.speed_mps = 12.5;
   ASSERT_TRUE(fleet.Put({ada}, absl::Minutes(2)).ok());
@@ -93,7 +94,7 @@ TEST(RedisFleet, KeepsAHashWithATtlForEachDriver) {
 
 TEST(RedisFleet, SweepsStaleMembersAsItMeetsThem) {
   TestRedis redis;
-  RedisFleet fleet(Parsed(redis.url()), {});
+  RedisFleet fleet(Parsed(redis.url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   Command(redis.url(), {"DEL", "driver:ada"});
   EXPECT_EQ(Command(redis.url(), {"ZCARD", "drivers:geo"}), "1");
@@ -103,7 +104,7 @@ TEST(RedisFleet, SweepsStaleMembersAsItMeetsThem) {
 
 TEST(RedisFleet, AnOlderPositionFromAnotherProcessLoses) {
   TestRedis redis;
-  RedisFleet one(Parsed(redis.url()), {}), other(Parsed(redis.url()), {});
+  RedisFleet one(Parsed(redis.url()), {}, ThreadLoops()), other(Parsed(redis.url()), {}, ThreadLoops());
   ASSERT_TRUE(one.Put({Ada(10)}, absl::Minutes(2)).ok());
   ASSERT_TRUE(other.Put({Ada(5)}, absl::Minutes(2)).ok());
   EXPECT_EQ(Command(redis.url(), {"HGET", "driver:ada", "timestamp"}), "1800000010000000");
@@ -111,7 +112,7 @@ TEST(RedisFleet, AnOlderPositionFromAnotherProcessLoses) {
 
 TEST(RedisFleet, ServesManySearchesAtOnce) {
   TestRedis redis;
-  RedisFleet fleet(Parsed(redis.url()), {});
+  RedisFleet fleet(Parsed(redis.url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   constexpr int kSearches = 2'000;
   std::vector<std::promise<size_t>> answers(kSearches);
@@ -129,7 +130,7 @@ TEST(RedisFleet, ShedsSearchesBeyondTheQueue) {
   RedisFleetOptions options;
   options.queue_max = 4;
   options.redis.timeout = absl::Seconds(10);
-  RedisFleet fleet(Parsed((*server)->Url()), options);
+  RedisFleet fleet(Parsed((*server)->Url()), options, ThreadLoops());
   ASSERT_TRUE(fleet.Ping().ok());
   (*server)->Signal(SIGSTOP);  // so that the queue cannot drain
   ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return IsStopped((*server)->pid()); }));
@@ -148,7 +149,7 @@ TEST(RedisFleet, ShedsSearchesBeyondTheQueue) {
 TEST(RedisFleet, ADownRedisIsAnErrorAtOnceAndItComesBackByItself) {
   auto server = RedisServer::Start();
   ASSERT_TRUE(server.ok()) << server.status();
-  RedisFleet fleet(Parsed((*server)->Url()), {});
+  RedisFleet fleet(Parsed((*server)->Url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   ASSERT_TRUE(Search(fleet).ok());
   (*server)->Kill();
@@ -170,7 +171,7 @@ TEST(RedisFleet, ADownRedisIsAnErrorAtOnceAndItComesBackByItself) {
 TEST(RedisFleet, ARestartWhileIdleCostsNoError) {
   auto server = RedisServer::Start();
   ASSERT_TRUE(server.ok()) << server.status();
-  RedisFleet fleet(Parsed((*server)->Url()), {});
+  RedisFleet fleet(Parsed((*server)->Url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   ASSERT_TRUE(Search(fleet).ok());
   ASSERT_TRUE((*server)->Restart().ok());
@@ -182,7 +183,7 @@ TEST(RedisFleet, ARestartWhileIdleCostsNoError) {
 
 TEST(RedisFleet, AFlushedRedisIsAnEmptyFleet) {
   TestRedis redis;
-  RedisFleet fleet(Parsed(redis.url()), {});
+  RedisFleet fleet(Parsed(redis.url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   Command(redis.url(), {"FLUSHDB"});
   Command(redis.url(), {"SCRIPT", "FLUSH"});
@@ -198,7 +199,7 @@ TEST(RedisFleet, AHungRedisCostsTheTimeoutAndNoMore) {
   ASSERT_TRUE(server.ok()) << server.status();
   RedisFleetOptions options;
   options.redis.timeout = absl::Milliseconds(100);
-  RedisFleet fleet(Parsed((*server)->Url()), options);
+  RedisFleet fleet(Parsed((*server)->Url()), options, ThreadLoops());
   ASSERT_TRUE(Search(fleet).ok());
   ASSERT_TRUE((*server)->Signal(SIGSTOP));
   absl::Time before = absl::Now();
@@ -213,7 +214,7 @@ class ARedisThatRefusesWrites : public ::testing::TestWithParam<std::vector<std:
  protected:
   std::unique_ptr<RedisServer> server_ = RedisServer::Start().value();
   const std::string url_ = server_->Url();
-  RedisFleet fleet_{Parsed(url_), {}};
+  RedisFleet fleet_{Parsed(url_), {}, ThreadLoops()};
 };
 
 TEST_P(ARedisThatRefusesWrites, IsStillSearchedAroundExpiredDrivers) {
@@ -266,7 +267,7 @@ INSTANTIATE_TEST_SUITE_P(Redis, ARedisThatRefusesWrites,
 TEST(RedisFleet, WritesGoOnOnceANameLeadsToTheNewMaster) {
   auto server = RedisServer::Start();
   ASSERT_TRUE(server.ok()) << server.status();
-  RedisFleet fleet(Parsed((*server)->Url()), {});
+  RedisFleet fleet(Parsed((*server)->Url()), {}, ThreadLoops());
   ASSERT_TRUE(fleet.Put({Ada()}, absl::Minutes(2)).ok());
   const std::string connections =
       "return string.match(redis.call('INFO', 'stats'), 'total_connections_received:(%d+)')";
@@ -283,11 +284,11 @@ TEST(RedisFleet, LogsInWithThePassword) {
   ASSERT_TRUE(server.ok()) << server.status();
   RedisUrl url;
   url.port = (*server)->port();
-  RedisFleet stranger(url, {});
+  RedisFleet stranger(url, {}, ThreadLoops());
   EXPECT_TRUE(IsStoreUnavailable(stranger.Ping()));
   auto parsed = RedisUrl::Parse(fmt::format("redis://:p%40ss%3Aword%2F%25@127.0.0.1:{}/3", url.port));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  RedisFleet fleet(*parsed, {});
+  RedisFleet fleet(*parsed, {}, ThreadLoops());
   absl::Status status = fleet.Put({Ada()}, absl::Minutes(2));
   EXPECT_TRUE(status.ok()) << status;
 }

@@ -1,3 +1,4 @@
+#include "runtime/executor.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
 #include "tests/storage/hot_view_contract.h"
@@ -28,7 +29,7 @@ class RedisViewHarness final : public HotViewHarness {
   const RedisUrl url_ = RedisUrl::Parse(redis_.url()).value();
   RedisHotView view_{url_, {}};
   RedisHotView another_{url_, {}};
-  RedisFleet fleet_{url_, {}};
+  RedisFleet fleet_{url_, {}, ThreadLoops()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Redis, HotViewContract,

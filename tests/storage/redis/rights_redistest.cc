@@ -4,6 +4,7 @@
 #include <regex>
 #include <sstream>
 
+#include "runtime/executor.h"
 #include "storage/redis/probe.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
@@ -72,7 +73,7 @@ class RestrictedFleet final : public FleetHarness {
 
  private:
   RestrictedRedis redis_;
-  RedisFleet fleet_{redis_.User(), {}};
+  RedisFleet fleet_{redis_.User(), {}, ThreadLoops()};
 };
 
 class RestrictedHotView final : public HotViewHarness {
@@ -89,7 +90,7 @@ class RestrictedHotView final : public HotViewHarness {
   RestrictedRedis redis_;
   RedisHotView view_{redis_.User(), {}};
   RedisHotView another_{redis_.User(), {}};
-  RedisFleet fleet_{redis_.User(), {}};
+  RedisFleet fleet_{redis_.User(), {}, ThreadLoops()};
 };
 
 INSTANTIATE_TEST_SUITE_P(RestrictedRedis, FleetContract,
@@ -128,18 +129,19 @@ void ExpectEachRightIsMissed(const std::string& user, const std::function<absl::
 TEST(RedisRights, ReadinessOfTheHotViewNamesWhatIsMissing) {
   ExpectEachRightIsMissed("waybill", [](const RedisUrl& url) {
     absl::Status status = RedisHotView(url, {}).Ping();
-    return status.ok() ? RedisFleet(url, {}).Ping() : status;
+    return status.ok() ? RedisFleet(url, {}, ThreadLoops()).Ping() : status;
   });
 }
 
 TEST(RedisRights, ReadinessOfTheFleetNamesWhatIsMissing) {
-  ExpectEachRightIsMissed("waybill-order", [](const RedisUrl& url) { return RedisFleet(url, {}).Ping(); });
+  ExpectEachRightIsMissed("waybill-order",
+                          [](const RedisUrl& url) { return RedisFleet(url, {}, ThreadLoops()).Ping(); });
 }
 
 TEST(RedisRights, AllThatIsMissingIsNamedAtOnce) {
   TestRedis redis(Server().Url());
   const std::string url = UserOf(redis.url(), "reader", {"~driver:*", "~location_events", "+@read", "+select"});
-  EXPECT_EQ(RedisFleet(RedisUrl::Parse(url).value(), {}).Ping().message(),
+  EXPECT_EQ(RedisFleet(RedisUrl::Parse(url).value(), {}, ThreadLoops()).Ping().message(),
             "the user that Waybill has in Redis may not run EVAL, EVALSHA, ZREM, nor use the keys drivers:geo, "
             "drivers:geo:polar; the rule that it needs is in docs/operations.md, Losing Redis");
 }
@@ -152,7 +154,7 @@ TEST(RedisReadiness, OfTheHotViewNeedsAServerThatTakesWrites) {
     auto server = RedisServer::Start().value();
     const RedisUrl url = RedisUrl::Parse(server->Url()).value();
     RedisHotView view(url, {});
-    RedisFleet fleet(url, {});
+    RedisFleet fleet(url, {}, ThreadLoops());
     EXPECT_TRUE(view.Ping().ok());
     ASSERT_TRUE(RedisCommand(server->Url(), refuse).ok());
     EXPECT_EQ(GetErrorDetail(view.Ping()).reason, "STORE_UNAVAILABLE") << refuse[2];
@@ -180,7 +182,7 @@ TEST(RedisSettings, ThatLoseDriversAreNamed) {
   auto cluster = RedisServer::Start({"--cluster-enabled", "yes", "--databases", "1"}).value();
   RedisConnection node(RedisUrl::Parse("redis://127.0.0.1:" + std::to_string(cluster->port())).value(), {});
   EXPECT_THAT(SettingsThatLoseDrivers(node).value(), ElementsAre(::testing::HasSubstr("it is a cluster")));
-  RedisFleet fleet(RedisUrl::Parse("redis://127.0.0.1:" + std::to_string(cluster->port())).value(), {});
+  RedisFleet fleet(RedisUrl::Parse("redis://127.0.0.1:" + std::to_string(cluster->port())).value(), {}, ThreadLoops());
   EXPECT_EQ(GetErrorDetail(fleet.Ping()).reason, "STORE_UNAVAILABLE") << fleet.Ping();
 }
 

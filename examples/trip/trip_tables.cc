@@ -8,20 +8,21 @@ const std::string_view kTripSchema = "CREATE TABLE rentals (saga_id uuid PRIMARY
 
 storage::SharedSagaTables<Trip> TripTables() {
   storage::SagaBookings<Trip> rentals;
-  rentals.effects = {{"rented", storage::kOidText, ""}, {"returned", storage::kOidBool, ""}};
-  rentals.add_effects = [](const Trip& trip, std::span<storage::ArrayParam> columns) {
-    if (trip.effects.car_changed && !trip.car_plate.empty()) {
-      columns[0].AddText(trip.car_plate);
+  rentals.claim.columns = {{"car_plate", storage::kOidText, ""}};
+  rentals.claim.text =
+      "INSERT INTO rentals (saga_id, car_plate) SELECT i.saga_id, i.car_plate FROM {rows} WHERE {allowed} "
+      "ORDER BY i.car_plate {lost}";
+  rentals.claim.lost = "ON CONFLICT DO NOTHING";
+  rentals.bookings = {
+      {{}, "DELETE FROM rentals r USING {rows} WHERE r.saga_id = i.saga_id AND r.saga_id = ANY({ids}) AND {allowed}"}};
+  rentals.add = [](const Trip& trip, storage::BookedRows& rows) {
+    if (!trip.effects.car_changed) return;
+    if (trip.car_plate.empty()) {
+      rows.Book(0);
     } else {
-      columns[0].AddNull();
+      rows.Claim()[0].AddText(trip.car_plate);
     }
-    columns[1].AddBool(trip.effects.car_changed && trip.car_plate.empty());
   };
-  rentals.claim = "INSERT INTO rentals (saga_id, car_plate) SELECT i.saga_id, i.rented FROM ok i";
-  rentals.claim_order = "ORDER BY i.rented";
-  rentals.claim_lost = "ON CONFLICT DO NOTHING";
-  rentals.claim_wanted = "i.rented IS NOT NULL";
-  rentals.bookings = {"DELETE FROM rentals WHERE saga_id = ANY(ARRAY(SELECT saga_id FROM done WHERE returned))"};
   return storage::SharedSagaTables<Trip>(TripCodec(), std::move(rentals));
 }
 

@@ -6,6 +6,12 @@
 #include "storage/postgres/order_rows.h"
 
 namespace waybill::storage {
+namespace {
+
+// Places among the bookings.
+enum : uint8_t { kCharge, kRefund, kRelease, kBookings };
+
+}  // namespace
 
 OrderTables::OrderTables() {
   sql_.sagas = "order_sagas";
@@ -15,38 +21,39 @@ OrderTables::OrderTables() {
                 {"user_id", kOidText, ""},      {"amount_minor", kOidInt8, ""},    {"currency", kOidText, ""},
                 {"pickup_lat", kOidFloat8, ""}, {"pickup_long", kOidFloat8, ""},   {"metadata", kOidText, "::jsonb"}};
   sql_.dedupe = "client, idempotency_key";
-  sql_.effects = {{"charge_amount", kOidInt8, ""},    {"charge_currency", kOidText, ""},
-                  {"charge_reference", kOidText, ""}, {"charged_at", kOidTimestamptz, ""},
-                  {"refund_minor", kOidInt8, ""},     {"refunded_at", kOidTimestamptz, ""},
-                  {"driver_id", kOidText, ""},        {"slot", kOidInt2, ""},
-                  {"released", kOidBool, ""}};
   // In the order of the index, so that two writers that want the same drivers never wait for each other in a circle.
-  sql_.claim =
+  sql_.claim.columns = {{"driver_id", kOidText, ""}, {"slot", kOidInt2, ""}, {"assigned_at", kOidTimestamptz, ""}};
+  sql_.claim.text =
       "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) "
-      "SELECT i.order_id, i.driver_id, i.slot, i.updated_at FROM ok i";
-  sql_.claim_order = "ORDER BY i.driver_id, i.slot";
+      "SELECT i.order_id, i.driver_id, i.slot, i.assigned_at FROM {rows} WHERE {allowed} "
+      "ORDER BY i.driver_id, i.slot {lost}";
   // Under the lock that the table's own check takes, so that it does not find otherwise.
-  sql_.claim_possible =
-      "i.slot = 1 OR i.slot <= (SELECT d.capacity FROM drivers d WHERE d.driver_id = i.driver_id FOR SHARE)";
-  sql_.claim_lost = "ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING";
-  sql_.claim_wanted = "i.driver_id IS NOT NULL";
-  sql_.bookings = {
-      // A charge and its refund can become known together: an unknown charge that had landed after all.
+  sql_.claim.possible =
+      "(i.slot = 1 OR i.slot <= (SELECT d.capacity FROM drivers d WHERE d.driver_id = i.driver_id FOR SHARE))";
+  sql_.claim.lost = "ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING";
+  sql_.bookings.resize(kBookings);
+  // A charge and its refund can become known together: an unknown charge that had landed after all.
+  sql_.bookings[kCharge] = {
+      {{"amount_minor", kOidInt8, ""},
+       {"currency", kOidText, ""},
+       {"gateway_reference", kOidText, ""},
+       {"charged_at", kOidTimestamptz, ""},
+       {"refund_minor", kOidInt8, ""},
+       {"refunded_at", kOidTimestamptz, ""}},
       "INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at, refund_minor, "
       "refunded_at) "
-      "SELECT i.order_id, i.charge_amount, i.charge_currency, i.charge_reference, i.charged_at, i.refund_minor, "
-      "i.refunded_at "
-      "FROM done i WHERE i.charge_amount IS NOT NULL",
-      // The arrays of ids: what there is nothing to book for is not looked up either.
-      "UPDATE payments p SET refund_minor = i.refund_minor, refunded_at = i.refunded_at FROM done i "
-      "WHERE p.order_id = i.order_id AND p.order_id = ANY(ARRAY("
-      "SELECT order_id FROM done WHERE charge_amount IS NULL AND refund_minor IS NOT NULL))",
-      // Not "released_at IS NULL": planned while no driver is busy, that would read the index of all busy drivers for
-      // ever.
-      "UPDATE order_assignments a SET released_at = i.updated_at FROM done i "
-      "WHERE a.order_id = i.order_id AND a.order_id = ANY(ARRAY(SELECT order_id FROM done WHERE released)) "
-      "AND COALESCE(a.released_at, 'infinity') = 'infinity'",
-  };
+      "SELECT i.order_id, i.amount_minor, i.currency, i.gateway_reference, i.charged_at, i.refund_minor, "
+      "i.refunded_at FROM {rows} WHERE {allowed}"};
+  sql_.bookings[kRefund] = {
+      {{"refund_minor", kOidInt8, ""}, {"refunded_at", kOidTimestamptz, ""}},
+      "UPDATE payments p SET refund_minor = i.refund_minor, refunded_at = i.refunded_at FROM {rows} "
+      "WHERE p.order_id = i.order_id AND p.order_id = ANY({ids}) AND {allowed}"};
+  // Not "released_at IS NULL": planned while no driver is busy, that would read the index of all busy drivers for ever.
+  sql_.bookings[kRelease] = {
+      {{"released_at", kOidTimestamptz, ""}},
+      "UPDATE order_assignments a SET released_at = i.released_at FROM {rows} "
+      "WHERE a.order_id = i.order_id AND a.order_id = ANY({ids}) AND COALESCE(a.released_at, 'infinity') = 'infinity' "
+      "AND {allowed}"};
   sql_.select = SelectOrder();
 }
 
@@ -67,31 +74,33 @@ void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> col
   }
 }
 
-void OrderTables::AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const {
+void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) const {
   const domain::Order& order = saga::As<domain::Order>(record).payload;
+  if (order.effects.claimed) {
+    std::span<ArrayParam> columns = rows.Claim();
+    columns[0].AddText(order.driver->driver_id);
+    columns[1].AddInt(order.driver->slot);
+    columns[2].AddTime(record.updated_at);
+  }
   if (order.effects.charged) {
+    std::span<ArrayParam> columns = rows.Book(kCharge);
     columns[0].AddInt(order.charge->amount_minor);
     columns[1].AddText(order.currency);
     columns[2].AddText(order.charge->gateway_reference);
     columns[3].AddTime(order.charge->at);
-  } else {
-    for (ArrayParam& column : columns.first(4)) column.AddNull();
+    if (order.effects.refunded) {
+      columns[4].AddInt(order.refund->amount_minor);
+      columns[5].AddTime(order.refund->at);
+    } else {
+      columns[4].AddNull();
+      columns[5].AddNull();
+    }
+  } else if (order.effects.refunded) {
+    std::span<ArrayParam> columns = rows.Book(kRefund);
+    columns[0].AddInt(order.refund->amount_minor);
+    columns[1].AddTime(order.refund->at);
   }
-  if (order.effects.refunded) {
-    columns[4].AddInt(order.refund->amount_minor);
-    columns[5].AddTime(order.refund->at);
-  } else {
-    columns[4].AddNull();
-    columns[5].AddNull();
-  }
-  if (order.effects.claimed) {
-    columns[6].AddText(order.driver->driver_id);
-    columns[7].AddInt(order.driver->slot);
-  } else {
-    columns[6].AddNull();
-    columns[7].AddNull();
-  }
-  columns[8].AddBool(order.effects.released);
+  if (order.effects.released) rows.Book(kRelease)[0].AddTime(record.updated_at);
 }
 
 std::vector<std::string> OrderTables::DedupeKey(const saga::Record& record) const {

@@ -18,7 +18,8 @@ class OrderTables final : public SagaTables {
   std::string_view kind() const override { return domain::Order::kKind; }
   const Sql& sql() const override { return sql_; }
   void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
-  void AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const override;
+  void AddMove(const saga::Record&, std::span<ArrayParam>) const override {}
+  void AddBookings(const saga::Record& record, BookedRows& rows) const override;
   std::vector<std::string> DedupeKey(const saga::Record& record) const override;
   absl::StatusOr<std::unique_ptr<saga::Record>> Decode(const Rows& rows, int row) const override;
 

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_replace.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
@@ -20,8 +21,8 @@
 namespace waybill::storage {
 namespace {
 
-// The columns of an advance before its effects.
-constexpr size_t kAdvanceHeader = 15;
+// The columns of an advance's header before those of the payload.
+constexpr size_t kHeader = 15;
 
 absl::Status JournalFull() { return domain::QueueFull("the journal's queue is at its limit", absl::Milliseconds(250)); }
 
@@ -85,16 +86,21 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
   absl::Status Prepare() {
-    const bool fenced = !WAYBILL_FAULT("epoch_check_off");
-    if (!fenced) careful_batches_ = std::numeric_limits<int64_t>::max();
     for (const Part& part : parts_) {
       const SagaJournalSql& sql = part.kind.sql;
-      for (const auto& [name, text] : {std::pair{&part.begin, &sql.begin},
-                                       {&part.begin_quick, &sql.begin_quick},
-                                       {&part.advance, fenced ? &sql.advance : &sql.advance_unfenced},
-                                       {&part.advance_quick, &sql.advance_quick},
-                                       {&part.acted_on, &sql.acted_on},
-                                       {&part.said_already, &sql.said_already}}) {
+      std::string advance = sql.advance;
+      if (WAYBILL_FAULT("epoch_check_off")) {
+        careful_batches_ = std::numeric_limits<int64_t>::max();
+        absl::StrReplaceAll({{" AND s.epoch = i.epoch AND s.seq = i.expected_seq", ""}}, &advance);
+      }
+      std::vector<std::pair<const std::string*, const std::string*>> statements = {
+          {&part.begin, &sql.begin.text},  {&part.begin_quick, &sql.begin_quick},
+          {&part.advance, &advance},       {&part.move, &sql.move.text},
+          {&part.acted_on, &sql.acted_on}, {&part.said_already, &sql.said_already}};
+      for (size_t n = 0; n < sql.books.size(); ++n) {
+        statements.emplace_back(&part.books[n].statement, &sql.books[n].text);
+      }
+      for (const auto& [name, text] : statements) {
         if (auto status = connection_->Prepare(*name, *text); !status.ok()) return status;
       }
     }
@@ -107,7 +113,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     Split(batch);
     const bool quick = careful_batches_ == 0;
     absl::Status written = WriteOnce(quick);
-    if (quick && IsUniqueViolation(written)) {
+    if (quick && (IsUniqueViolation(written) || IsDivisionByZero(written))) {
       careful_batches_ = kCarefulBatches;
       written = WriteOnce(false);
     }
@@ -144,24 +150,50 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   // that fails is written twice: so many batches are written carefully after one.
   static constexpr int64_t kCarefulBatches = 1'000;
 
+  // The rows of one booking, the saga's key before all else.
+  struct Booked {
+    std::string statement;
+    std::vector<ArrayParam> columns;
+
+    size_t size() const { return columns.front().size(); }
+  };
+
   // What of a batch is of one kind.
-  struct Part {
+  struct Part final : BookedRows {
     explicit Part(const Kind& of) : kind(of) {
       const std::string name(kind.tables.kind());
       begin = name + ".begin";
       begin_quick = name + ".begin_quick";
       advance = name + ".advance";
-      advance_quick = name + ".advance_quick";
+      move = name + ".move";
       acted_on = name + ".acted_on";
       said_already = name + ".said_already";
-      for (Oid oid : kind.sql.begin_oids) begin_columns.emplace_back(oid);
-      for (Oid oid : kind.sql.advance_oids) advance_columns.emplace_back(oid);
+      for (Oid oid : kind.sql.begin.oids) begin_columns.emplace_back(oid);
+      for (Oid oid : kind.sql.move.oids) header.emplace_back(oid);
+      for (const ArrayStatement& statement : kind.sql.books) {
+        Booked& book = books.emplace_back();
+        book.statement = fmt::format("{}.book{}", name, books.size());
+        for (Oid oid : statement.oids) book.columns.emplace_back(oid);
+      }
     }
+
+    std::span<ArrayParam> Add(Booked& book) {
+      book.columns.front().AddId(saga);
+      return std::span(book.columns).subspan(1);
+    }
+    std::span<ArrayParam> Book(size_t booking) override {
+      return Add(books[booking + (kind.tables.sql().claim.text.empty() ? 0 : 1)]);
+    }
+    std::span<ArrayParam> Claim() override { return Add(books.front()); }
+    std::span<ArrayParam> Log() { return Add(books.back()); }
 
     const Kind& kind;
     // Names of the prepared statements.
-    std::string begin, begin_quick, advance, advance_quick, acted_on, said_already;
-    std::vector<ArrayParam> begin_columns, advance_columns;
+    std::string begin, begin_quick, advance, move, acted_on, said_already;
+    std::vector<ArrayParam> begin_columns, header;
+    std::vector<Booked> books;                       // the claim, if this kind has one, then its bookings, then the log
+    Uuid saga;                                       // whose rows are added
+    size_t moved_at = 0, said_at = 0, begun_at = 0;  // results of the script
     std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins;  // with their keys
     std::vector<AdvanceOp*> advances;
     absl::flat_hash_map<Uuid, AdvanceOp*> waits;  // of these, what is about to wait
@@ -215,33 +247,27 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     }
   }
 
-  absl::Status WriteOnce(bool quick) {
+  // The statements of one pipeline, with their parameters.
+  struct Script {
+    // The place of its result.
+    size_t Add(const std::string& statement, std::vector<Param> with) {
+      params.push_back(std::move(with));
+      statements.push_back({statement, params.back()});
+      return statements.size() - 1;
+    }
+
     std::deque<std::vector<Param>> params;
     std::vector<Statement> statements;
+  };
+
+  absl::Status WriteOnce(bool quick) {
+    Script script;
     // Finishes first: they free what the new ones may want.
     bool advancing = false, beginning = false;
     for (Part& part : parts_) {
       if (part.advances.empty()) continue;
-      FillAdvance(part);
-      params.push_back({journal_.LeaseMicros()});
-      params.back().insert(params.back().end(), part.advance_columns.begin(), part.advance_columns.end());
-      statements.push_back({quick ? part.advance_quick : part.advance, params.back()});
+      AddAdvance(part, quick, script);
       advancing = true;
-      if (part.act_ids.size() > 0) {
-        params.push_back({part.act_ids, part.act_writes, part.act_signals});
-        statements.push_back({part.acted_on, params.back()});
-      }
-      if (part.waits.empty()) continue;
-      // A statement of its own: it sees what was said while the one before waited for the rows' locks. Whoever signals
-      // from here on finds that it waits.
-      part.wait_ids.Clear();
-      part.wait_writes.Clear();
-      for (const auto& [id, op] : part.waits) {
-        part.wait_ids.AddId(id);
-        part.wait_writes.AddInt(op->id);
-      }
-      params.push_back({journal_.LeaseMicros(), part.wait_ids, part.wait_writes});
-      statements.push_back({part.said_already, params.back()});
     }
     if (advancing) {
       WAYBILL_FAILPOINT("advance.before_commit");
@@ -249,39 +275,64 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     for (Part& part : parts_) {
       if (part.begins.empty()) continue;
       FillBegin(part);
-      params.push_back({Param::Text(journal_.owner_), journal_.LeaseMicros()});
-      params.back().insert(params.back().end(), part.begin_columns.begin(), part.begin_columns.end());
-      statements.push_back({quick ? part.begin_quick : part.begin, params.back()});
+      std::vector<Param> with = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
+      with.insert(with.end(), part.begin_columns.begin(), part.begin_columns.end());
+      part.begun_at = script.Add(quick ? part.begin_quick : part.begin, std::move(with));
       beginning = true;
     }
     if (beginning) {
       WAYBILL_FAILPOINT("begin.before_commit");
     }
-    auto results = connection_->Pipeline(statements);
+    auto results = connection_->Pipeline(script.statements);
     if (!results.ok()) return results.status();
-    size_t at = 0;
     if (advancing) {
       WAYBILL_FAILPOINT("advance.after_commit");
       if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterAdvance); !lost.ok()) return lost;
       for (Part& part : parts_) {
-        if (part.advances.empty()) continue;
-        if (absl::Status read = ReadAdvance(part, (*results)[at++]); !read.ok()) return read;
-        if (part.act_ids.size() > 0) ++at;
+        for (AdvanceOp* op : part.advances) op->result = saga::WriteResult::kApplied;
+        if (!quick && !part.advances.empty()) {
+          if (absl::Status read = ReadAdvance(part, (*results)[part.moved_at]); !read.ok()) return read;
+        }
         if (part.waits.empty()) continue;
-        if (absl::Status read = ReadSaid(part, (*results)[at++]); !read.ok()) return read;
+        if (absl::Status read = ReadSaid(part, (*results)[part.said_at]); !read.ok()) return read;
       }
     }
     if (beginning) {
       WAYBILL_FAILPOINT("begin.after_commit");
       if (absl::Status lost = journal_.options_.in_gap(saga::Gap::kAfterBegin); !lost.ok()) return lost;
       for (Part& part : parts_) {
-        if (part.begins.empty()) continue;
         for (auto& [key, op] : part.begins) op->answer = nullptr;
-        const Rows& inserted = (*results)[at++];
-        if (absl::Status read = quick ? absl::OkStatus() : ReadBegin(part, inserted); !read.ok()) return read;
+        if (quick || part.begins.empty()) continue;
+        if (absl::Status read = ReadBegin(part, (*results)[part.begun_at]); !read.ok()) return read;
       }
     }
     return absl::OkStatus();
+  }
+
+  void AddAdvance(Part& part, bool quick, Script& script) {
+    FillAdvance(part);
+    std::vector<Param> header = {journal_.LeaseMicros()};
+    header.insert(header.end(), part.header.begin(), part.header.end());
+    if (quick) {
+      part.moved_at = script.Add(part.move, std::move(header));
+      for (const Booked& book : part.books) {
+        if (book.size() > 0) script.Add(book.statement, {book.columns.begin(), book.columns.end()});
+      }
+    } else {
+      for (const Booked& book : part.books) header.insert(header.end(), book.columns.begin(), book.columns.end());
+      part.moved_at = script.Add(part.advance, std::move(header));
+    }
+    if (part.act_ids.size() > 0) script.Add(part.acted_on, {part.act_ids, part.act_writes, part.act_signals});
+    if (part.waits.empty()) return;
+    // A statement of its own: it sees what was said while the one before waited for the rows' locks. Whoever signals
+    // from here on finds that it waits.
+    part.wait_ids.Clear();
+    part.wait_writes.Clear();
+    for (const auto& [id, op] : part.waits) {
+      part.wait_ids.AddId(id);
+      part.wait_writes.AddInt(op->id);
+    }
+    part.said_at = script.Add(part.said_already, {journal_.LeaseMicros(), part.wait_ids, part.wait_writes});
   }
 
   void FillBegin(Part& part) {
@@ -297,10 +348,11 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
   void FillAdvance(Part& part) {
-    for (ArrayParam& column : part.advance_columns) column.Clear();
-    const size_t effects = part.kind.tables.sql().effects.size();
-    std::span<ArrayParam> header(part.advance_columns);
-    std::span<ArrayParam> log = header.subspan(kAdvanceHeader + effects);
+    for (ArrayParam& column : part.header) column.Clear();
+    for (Booked& book : part.books) {
+      for (ArrayParam& column : book.columns) column.Clear();
+    }
+    std::span<ArrayParam> header(part.header);
     for (AdvanceOp* op : part.advances) {
       const saga::Record& record = *op->write.record;
       header[0].AddId(record.id);
@@ -323,16 +375,18 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         header[13].AddTime(record.wakes_at);
       }
       AddOptionalText(header[14], EncodeBranches(record.branches));
-      part.kind.tables.AddEffects(record, header.subspan(kAdvanceHeader, effects));
+      part.kind.tables.AddMove(record, header.subspan(kHeader));
+      part.saga = record.id;
+      part.kind.tables.AddBookings(record, part);
       for (const saga::LogEntry& entry : op->write.log) {
-        log[0].AddId(record.id);
-        log[1].AddInt(entry.seq);
-        log[2].AddText(entry.step);
-        log[3].AddInt(entry.attempt);
-        log[4].AddText(saga::Name(entry.outcome));
-        log[5].AddText(saga::Name(entry.state));
-        AddOptionalText(log[6], entry.detail);
-        log[7].AddTime(entry.at);
+        std::span<ArrayParam> log = part.Log();
+        log[0].AddInt(entry.seq);
+        log[1].AddText(entry.step);
+        log[2].AddInt(entry.attempt);
+        log[3].AddText(saga::Name(entry.outcome));
+        log[4].AddText(saga::Name(entry.state));
+        AddOptionalText(log[5], entry.detail);
+        log[6].AddTime(entry.at);
       }
     }
   }
@@ -392,7 +446,6 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
   // The statement answers the ids that were applied; why another was not is read from its header.
   absl::Status ReadAdvance(Part& part, const Rows& applied) {
-    for (AdvanceOp* op : part.advances) op->result = saga::WriteResult::kApplied;
     if (applied.size() == static_cast<int>(part.advances.size())) return absl::OkStatus();
     absl::flat_hash_map<Uuid, AdvanceOp*> refused;
     for (AdvanceOp* op : part.advances) {

@@ -72,6 +72,21 @@ std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_v
   return values;
 }
 
+// The entries of the log, booked like anything else.
+Booking LogOf(const SagaTables::Sql& t) {
+  Booking log;
+  log.columns = {{"seq", kOidInt8, ""},
+                 {"step", kOidText, ""},
+                 {"attempt", kOidInt4, ""},
+                 {"outcome", kOidText, ""},
+                 {"state", kOidText, "::saga_state"},
+                 {"detail", kOidText, ""},
+                 {"at", kOidTimestamptz, ""}};
+  log.text = fmt::format("INSERT INTO {} ({}, {}) SELECT i.{}, {} FROM {{rows}} WHERE {{allowed}}", t.log, t.id,
+                         ColumnNames(log.columns), t.id, UnnestValues(log.columns, "i"));
+  return log;
+}
+
 }  // namespace
 
 SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
@@ -90,31 +105,26 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   sql.begin_quick = fmt::format(
       "INSERT INTO {} (owner, lease_until, updated_at, {}) "
       "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {}",
-      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin_oids));
-  sql.begin = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
+      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin.oids));
+  sql.begin.text = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
 
-  std::vector<UnnestColumn> advance = {{t.id, kOidUuid, ""},
-                                       {"epoch", kOidInt8, ""},
-                                       {"expected_seq", kOidInt8, ""},
-                                       {"seq", kOidInt8, ""},
-                                       {"state", kOidText, "::saga_state"},
-                                       {"step", kOidInt2, ""},
-                                       {"attempt", kOidInt4, ""},
-                                       {"needs_attention", kOidBool, ""},
-                                       {"failure_reason", kOidText, ""},
-                                       {"failure_detail", kOidText, ""},
-                                       {"updated_at", kOidTimestamptz, ""},
-                                       {"write_id", kOidInt8, ""},
-                                       {"waits_for", kOidText, ""},
-                                       {"wakes_at", kOidTimestamptz, ""},
-                                       {"branches", kOidText, ""}};
-  advance.insert(advance.end(), t.effects.begin(), t.effects.end());
-  std::string input = Unnest(advance, "i", 2, sql.advance_oids);
-  std::vector<UnnestColumn> log = {{t.id, kOidUuid, ""},      {"seq", kOidInt8, ""},
-                                   {"step", kOidText, ""},    {"attempt", kOidInt4, ""},
-                                   {"outcome", kOidText, ""}, {"state", kOidText, "::saga_state"},
-                                   {"detail", kOidText, ""},  {"at", kOidTimestamptz, ""}};
-  std::string log_input = Unnest(log, "l", 2 + static_cast<int>(advance.size()), sql.advance_oids);
+  std::vector<UnnestColumn> header = {{t.id, kOidUuid, ""},
+                                      {"epoch", kOidInt8, ""},
+                                      {"expected_seq", kOidInt8, ""},
+                                      {"seq", kOidInt8, ""},
+                                      {"state", kOidText, "::saga_state"},
+                                      {"step", kOidInt2, ""},
+                                      {"attempt", kOidInt4, ""},
+                                      {"needs_attention", kOidBool, ""},
+                                      {"failure_reason", kOidText, ""},
+                                      {"failure_detail", kOidText, ""},
+                                      {"updated_at", kOidTimestamptz, ""},
+                                      {"write_id", kOidInt8, ""},
+                                      {"waits_for", kOidText, ""},
+                                      {"wakes_at", kOidTimestamptz, ""},
+                                      {"branches", kOidText, ""}};
+  header.insert(header.end(), t.move.begin(), t.move.end());
+  const std::string input = Unnest(header, "i", 2, sql.move.oids);
   const std::string move = fmt::format(
       "UPDATE {} s SET state = i.state::saga_state, step = i.step, attempt = i.attempt, seq = i.seq, "
       "needs_attention = i.needs_attention, failure_reason = i.failure_reason, failure_detail = i.failure_detail, "
@@ -123,39 +133,56 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "lease_until = CASE WHEN i.waits_for IS NULL AND i.state IN ('running', 'closing', 'compensating') "
       "THEN now() + $1::bigint * interval '1 microsecond' END",
       t.sagas, t.set.empty() ? "" : t.set + ", ");
-  std::string bookings;
-  for (size_t n = 0; n < t.bookings.size(); ++n) bookings += fmt::format("booked{} AS ({}), ", n, t.bookings[n]);
-  bookings += fmt::format("logged AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE l.{id} IN (SELECT {id} FROM done)) ",
-                          t.log, ColumnNames(log), UnnestValues(log, "l"), log_input, fmt::arg("id", id));
-  const std::string from_input =
-      fmt::format("FROM {} WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[])", input, fmt::arg("id", id));
-  const std::string fence = "AND s.epoch = i.epoch AND s.seq = i.expected_seq";
+  const std::string ours =
+      fmt::format("s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) AND s.epoch = i.epoch AND s.seq = i.expected_seq",
+                  fmt::arg("id", id));
+  sql.move.text = fmt::format(
+      "WITH moved AS ({} FROM {} WHERE {} RETURNING s.{}) "
+      "SELECT 1 / (count(*) = cardinality($2::uuid[]))::integer FROM moved",
+      move, input, ours, id);
 
-  sql.advance_quick = fmt::format(
-      "WITH ok AS ({} {} {} RETURNING i.*), done AS NOT MATERIALIZED (SELECT * FROM ok), {}{}SELECT {} FROM ok", move,
-      from_input, fence,
-      t.claim.empty() ? "" : fmt::format("claimed AS ({} WHERE {} {}), ", t.claim, t.claim_wanted, t.claim_order),
-      bookings, t.id);
-
-  for (bool fenced : {true, false}) {
-    // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
-    // update finds them by key again: where they stand may be newer than what the statement can see.
-    std::string text = fmt::format(
-        "WITH ok AS MATERIALIZED (SELECT i.* FROM {sagas} s, {input} "
-        "WHERE s.{id} = i.{id} AND s.{id} = ANY($2::uuid[]) {fence} FOR UPDATE OF s), ",
-        fmt::arg("sagas", sagas), fmt::arg("input", input), fmt::arg("id", id), fmt::arg("fence", fenced ? fence : ""));
-    std::string not_lost;
-    if (!t.claim.empty()) {
-      text += fmt::format("claimed AS ({} WHERE {} AND ({}) {} {} RETURNING {}), ", t.claim, t.claim_wanted,
-                          t.claim_possible.empty() ? "true" : t.claim_possible, t.claim_order, t.claim_lost, t.id);
-      not_lost = fmt::format("WHERE NOT ({}) OR i.{} IN (SELECT {} FROM claimed)", t.claim_wanted, t.id, t.id);
-    }
-    text += fmt::format(
-        "done AS MATERIALIZED (SELECT i.* FROM ok i {}), moved AS ({} FROM done i WHERE s.{id} = i.{id} "
-        "AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), {}SELECT {id} FROM moved",
-        not_lost, move, bookings, fmt::arg("id", id));
-    (fenced ? sql.advance : sql.advance_unfenced) = std::move(text);
+  // What is booked, as a statement by itself, and as a part of the careful one.
+  int next = 2 + static_cast<int>(header.size());
+  const auto book = [&](const Booking& booking, std::string_view allowed, std::string_view lost,
+                        std::string_view quick_lost) {
+    std::vector<UnnestColumn> columns = {{t.id, kOidUuid, ""}};
+    columns.insert(columns.end(), booking.columns.begin(), booking.columns.end());
+    const auto fill = [&](int first, std::string_view which, std::string_view conflict, std::vector<Oid>& oids) {
+      return fmt::format(fmt::runtime(booking.text), fmt::arg("rows", Unnest(columns, "i", first, oids)),
+                         fmt::arg("ids", fmt::format("${}::uuid[]", first)), fmt::arg("allowed", which),
+                         fmt::arg("lost", conflict));
+    };
+    ArrayStatement& quick = sql.books.emplace_back();
+    quick.text = fill(1, "true", quick_lost, quick.oids);
+    std::string part = fill(next, allowed, lost, unused);
+    next += static_cast<int>(columns.size());
+    return part;
+  };
+  std::string claimed_part, not_lost;
+  if (!t.claim.text.empty()) {
+    const std::string wanted = fmt::format("${}::uuid[]", next);
+    const std::string allowed =
+        fmt::format("i.{id} IN (SELECT {id} FROM ok){}{}", t.claim.possible.empty() ? "" : " AND ", t.claim.possible,
+                    fmt::arg("id", id));
+    claimed_part =
+        fmt::format("claimed AS ({}), ", book(t.claim, allowed, fmt::format("{} RETURNING {}", t.claim.lost, id), ""));
+    not_lost = fmt::format(" WHERE i.{id} NOT IN (SELECT unnest({})) OR i.{id} IN (SELECT {id} FROM claimed)", wanted,
+                           fmt::arg("id", id));
   }
+  const std::string done = fmt::format("i.{id} IN (SELECT {id} FROM done)", fmt::arg("id", id));
+  std::string booked;
+  for (size_t n = 0; n < t.bookings.size(); ++n) {
+    booked += fmt::format("booked{} AS ({}), ", n, book(t.bookings[n], done, "", ""));
+  }
+  booked += fmt::format("logged AS ({}) ", book(LogOf(t), done, "", ""));
+  // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
+  // update finds them by key again: where they stand may be newer than what the statement can see.
+  sql.advance = fmt::format(
+      "WITH ok AS MATERIALIZED (SELECT i.* FROM {sagas} s, {input} WHERE {ours} FOR UPDATE OF s), {claimed}"
+      "done AS MATERIALIZED (SELECT i.* FROM ok i{not_lost}), moved AS ({move} FROM done i WHERE s.{id} = i.{id} "
+      "AND s.{id} = ANY($2::uuid[]) RETURNING s.{id}), {booked}SELECT {id} FROM moved",
+      fmt::arg("sagas", sagas), fmt::arg("input", input), fmt::arg("ours", ours), fmt::arg("claimed", claimed_part),
+      fmt::arg("not_lost", not_lost), fmt::arg("move", move), fmt::arg("id", id), fmt::arg("booked", booked));
 
   std::vector<UnnestColumn> key;
   for (const UnnestColumn& column : t.begin) {

@@ -22,6 +22,34 @@ struct UnnestColumn {
   std::string cast;
 };
 
+// A statement that books rows for some of the sagas of a commit, the same in both forms of the advance. `columns` are
+// of its rows besides the saga's key, which comes first and has the name that the header's has. The text names the rows
+// as
+// `{rows}`, which stands for "unnest(…) AS i(…)"; their keys, an array, as `{ids}`: what it changes it finds by
+// "= ANY({ids})", since it is planned once, perhaps while the tables are empty; and, in its WHERE, as `{allowed}` which
+// of them are still the writer's. Braces of its own are doubled.
+struct Booking {
+  std::vector<UnnestColumn> columns;
+  std::string text;
+};
+
+// "INSERT … SELECT … FROM {rows} WHERE {allowed} ORDER BY … {lost}", in an order that all writers keep. What cannot be
+// had is a unique violation. The careful form inserts only what `possible` allows (over `i`; empty: all), and passes
+// over what is taken by `lost`, "ON CONFLICT … DO NOTHING": a write that wanted a row and got none is a lost claim.
+struct Claim : Booking {
+  std::string possible;
+  std::string lost;
+};
+
+// The rows of one commit, as they are filled in.
+class BookedRows {
+ public:
+  virtual ~BookedRows() = default;
+  // A row more of a booking, by its place among SagaTables::Sql's; of the saga that is being written. Its columns.
+  virtual std::span<ArrayParam> Book(size_t booking) = 0;
+  virtual std::span<ArrayParam> Claim() = 0;
+};
+
 // The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, and 0012's
 // `branches`, besides the payload's own; the log table those of saga_steps. A kind that needs no tables of its own:
 // SharedSagaTables.
@@ -37,21 +65,13 @@ class SagaTables {
     std::vector<UnnestColumn> begin;
     std::string dedupe;  // "client, idempotency_key": columns of a unique constraint, all text, all in `begin`
 
-    // "payload = i.payload": what Advance sets of the payload's columns, over `effects` as `i`; empty: nothing.
+    // Payload columns of the header that Advance sets, as `i`: "payload = i.payload"; both empty: none.
+    std::vector<UnnestColumn> move;
     std::string set;
-    // What Advance books besides the header. `effects` become columns of `ok`, the writes that are allowed, as `i`.
-    std::vector<UnnestColumn> effects;
-    // "INSERT … SELECT … FROM ok i": claims what another saga may hold, for the writes for which `claim_wanted` (over
-    // `i`) holds, in `claim_order`; empty: this kind claims nothing. What cannot be had is a unique violation. The
-    // careful form inserts only what `claim_possible` allows (empty: all), "ON CONFLICT … DO NOTHING" (`claim_lost`); a
-    // write that wanted a row and got none is a lost claim.
-    std::string claim;
-    std::string claim_wanted;
-    std::string claim_possible;
-    std::string claim_order;
-    std::string claim_lost;
-    // Data-modifying statements, to be used as CTEs, over `done`: the rows of `ok` that were applied.
-    std::vector<std::string> bookings;
+    // What another saga may hold, and this kind claims; without text: nothing. One row a write at most.
+    Claim claim;
+    // What else is booked in a commit.
+    std::vector<Booking> bookings;
 
     // "SELECT … FROM <sagas> s …", without WHERE, for Decode: the key, then kHeaderColumns, then the payload's.
     std::string select;
@@ -62,7 +82,8 @@ class SagaTables {
 
   // The records are of this kind.
   virtual void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
-  virtual void AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
+  virtual void AddMove(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
+  virtual void AddBookings(const saga::Record& record, BookedRows& rows) const = 0;
   // The values of the `dedupe` columns.
   virtual std::vector<std::string> DedupeKey(const saga::Record& record) const = 0;
   // UNREADABLE_ROW.

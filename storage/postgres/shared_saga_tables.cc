@@ -12,7 +12,7 @@ SagaTables::Sql SharedSagaSql(std::string_view kind) {
   sql.only = fmt::format("kind = '{}'", kind);
   sql.begin = {{"kind", kOidText, ""}, {"dedupe_key", kOidText, ""}, {"payload", kOidText, "::jsonb"}};
   sql.dedupe = "kind, dedupe_key";
-  sql.effects = {{"payload", kOidText, ""}};
+  sql.move = {{"payload", kOidText, ""}};
   sql.set = "payload = s.payload || i.payload::jsonb";
   sql.select = fmt::format("SELECT s.saga_id, {}, s.payload FROM sagas s", kHeaderColumns);
   return sql;

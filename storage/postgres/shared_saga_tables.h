@@ -19,15 +19,12 @@
 
 namespace waybill::storage {
 
-// What a kind's sagas book in tables of its own, in the commits of `sagas`; see SagaTables::Sql for the statements. The
-// key of `ok` and `done` is saga_id; name it by `= ANY(ARRAY(SELECT saga_id FROM done WHERE …))` where only some of
-// them have rows to change, since the statements are planned once, perhaps while the tables are empty.
+// What a kind's sagas book in tables of its own, in the commits of `sagas`. Their rows' key is saga_id.
 template <typename P>
 struct SagaBookings {
-  std::vector<UnnestColumn> effects;
-  std::function<void(const P&, std::span<ArrayParam>)> add_effects;
-  std::string claim, claim_wanted, claim_possible, claim_order, claim_lost;
-  std::vector<std::string> bookings;
+  Claim claim;
+  std::vector<Booking> bookings;
+  std::function<void(const P&, BookedRows&)> add;
 };
 
 // The statements' part that is the same for every payload.
@@ -37,13 +34,8 @@ template <typename P>
 class SharedSagaTables final : public SagaTables {
  public:
   explicit SharedSagaTables(saga::Codec<P> codec, SagaBookings<P> bookings = {})
-      : codec_(std::move(codec)), add_effects_(std::move(bookings.add_effects)), sql_(SharedSagaSql(P::kKind)) {
-    sql_.effects.insert(sql_.effects.end(), bookings.effects.begin(), bookings.effects.end());
+      : codec_(std::move(codec)), add_bookings_(std::move(bookings.add)), sql_(SharedSagaSql(P::kKind)) {
     sql_.claim = std::move(bookings.claim);
-    sql_.claim_wanted = std::move(bookings.claim_wanted);
-    sql_.claim_possible = std::move(bookings.claim_possible);
-    sql_.claim_order = std::move(bookings.claim_order);
-    sql_.claim_lost = std::move(bookings.claim_lost);
     sql_.bookings = std::move(bookings.bookings);
   }
 
@@ -56,10 +48,11 @@ class SharedSagaTables final : public SagaTables {
     columns[1].AddText(codec_.key(payload));
     columns[2].AddText(codec_.encode(payload));
   }
-  void AddEffects(const saga::Record& record, std::span<ArrayParam> columns) const override {
-    const P& payload = saga::As<P>(record).payload;
-    columns[0].AddText(codec_.encode(payload));
-    if (add_effects_) add_effects_(payload, columns.subspan(1));
+  void AddMove(const saga::Record& record, std::span<ArrayParam> columns) const override {
+    columns[0].AddText(codec_.encode(saga::As<P>(record).payload));
+  }
+  void AddBookings(const saga::Record& record, BookedRows& rows) const override {
+    if (add_bookings_) add_bookings_(saga::As<P>(record).payload, rows);
   }
   std::vector<std::string> DedupeKey(const saga::Record& record) const override {
     return {std::string(P::kKind), codec_.key(saga::As<P>(record).payload)};
@@ -77,7 +70,7 @@ class SharedSagaTables final : public SagaTables {
 
  private:
   const saga::Codec<P> codec_;
-  const std::function<void(const P&, std::span<ArrayParam>)> add_effects_;
+  const std::function<void(const P&, BookedRows&)> add_bookings_;
   Sql sql_;
 };
 

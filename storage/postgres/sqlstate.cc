@@ -97,6 +97,7 @@ std::string Sqlstate(const absl::Status& status) {
 }
 
 bool IsUniqueViolation(const absl::Status& status) { return Sqlstate(status) == "23505"; }
+bool IsDivisionByZero(const absl::Status& status) { return Sqlstate(status) == "22012"; }
 
 absl::Status ConnectionError(std::string_view message) {
   PostgresError error;

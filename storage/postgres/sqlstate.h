@@ -41,6 +41,8 @@ std::string Sqlstate(const absl::Status& status);
 
 // Whether it comes from 23505: some row of the statement met a unique constraint.
 bool IsUniqueViolation(const absl::Status& status);
+// Whether it comes from 22012.
+bool IsDivisionByZero(const absl::Status& status);
 
 // STORE_UNAVAILABLE: the connection failed or the server did not answer in time.
 absl::Status ConnectionError(std::string_view message);

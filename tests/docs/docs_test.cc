@@ -289,8 +289,12 @@ TEST(Docs, NameOnlyFilesThatExist) {
 TEST(Statements, StandInTheDocumentAsPostgresGetsThem) {
   const storage::OrderTables orders;
   const storage::SagaJournalSql sql = storage::BuildSagaJournalSql(orders.sql());
-  for (const auto& [name, statement] : {std::pair("begin", sql.begin), std::pair("advance", sql.advance),
-                                        std::pair("advance_quick", sql.advance_quick)}) {
+  std::vector<std::pair<std::string, std::string>> statements = {
+      {"begin", sql.begin.text}, {"move", sql.move.text}, {"advance", sql.advance}};
+  const std::vector<std::string> books = {"claim", "charge", "refund", "release", "log"};
+  ASSERT_EQ(sql.books.size(), books.size());
+  for (size_t n = 0; n < books.size(); ++n) statements.emplace_back(books[n], sql.books[n].text);
+  for (const auto& [name, statement] : statements) {
     const std::string text = Layout(statement);
     EXPECT_EQ(WithoutSpaces(text), WithoutSpaces(statement)) << "nothing is lost on the way";
     ExpectPrinted("docs/statements.md", name, "```sql\n" + text + "```\n");

@@ -537,17 +537,26 @@ TEST_F(OrderJournalPgTest, TheAdvanceStatementReadsNoTableAsAWhole) {
                               "enable_mergejoin = off"}) {
     planner.Exec(std::string("SET ") + setting);
   }
-  std::string arguments = "1";
-  for (size_t i = 0; i < text.advance_oids.size(); ++i) arguments += ", NULL";
-  for (const std::string* advance : {&text.advance, &text.advance_quick}) {
+  const auto plan_of = [&planner](const std::string& statement, bool lease, size_t arrays) {
     planner.Exec("DEALLOCATE ALL");
-    planner.Exec("PREPARE advance AS " + *advance);
+    planner.Exec("PREPARE statement AS " + statement);
+    std::string arguments = lease ? "1" : "";
+    for (size_t i = 0; i < arrays; ++i) arguments += arguments.empty() ? "NULL" : ", NULL";
     std::string plan;
-    for (const auto& row : planner.Rows("EXPLAIN EXECUTE advance(" + arguments + ")")) plan += row[0] + "\n";
+    for (const auto& row : planner.Rows("EXPLAIN EXECUTE statement(" + arguments + ")")) plan += row[0] + "\n";
     EXPECT_EQ(plan.find("Seq Scan"), std::string::npos) << plan;
+    EXPECT_EQ(plan.find("Index Scan using order_assignments_slot_taken"), std::string::npos) << plan;
+    return plan;
+  };
+  size_t arrays = text.move.oids.size();
+  for (const ArrayStatement& book : text.books) {
+    plan_of(book.text, false, book.oids.size());
+    arrays += book.oids.size();
+  }
+  for (const std::string& plan :
+       {plan_of(text.advance, true, arrays), plan_of(text.move.text, true, text.move.oids.size())}) {
     EXPECT_NE(plan.find("order_sagas_pkey"), std::string::npos) << plan;
     EXPECT_EQ(plan.find("order_sagas_by_user"), std::string::npos) << plan;
-    EXPECT_EQ(plan.find("Index Scan using order_assignments_slot_taken"), std::string::npos) << plan;
   }
   for (const auto& [statement, arguments_of] :
        {std::pair{&text.said_already, "1, NULL, NULL"}, {&text.acted_on, "NULL, NULL, NULL"}}) {

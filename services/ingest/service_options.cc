@@ -1,5 +1,6 @@
 #include "services/ingest/service_options.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "CLI/CLI.hpp"
@@ -7,6 +8,10 @@
 #include "services/process/flags.h"
 
 namespace waybill::ingest {
+
+int QueuesFor(int cores) { return std::clamp(cores / 4, 1, 4); }
+
+int WritersFor(int cores) { return std::clamp(cores * 3 / 8, 2, 6); }
 
 std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
   CLI::App app{
@@ -60,14 +65,19 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(CLI::Range(size_t{100}, size_t{10'000'000}))
       ->capture_default_str();
 
-  process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
+  const int cores = process::Cores();
+  options.queues = QueuesFor(cores);
+  options.writers = WritersFor(cores);
+  process::AddInteger(app, "--queues", options.queues,
+                      "Threads that serve gRPC; by default one for every four cores, 1 to 4")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   process::AddInteger(app, "--workers", options.workers,
                       "Threads that read, so many for the hot view and so many for history")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  process::AddInteger(app, "--writers", options.writers, "Connections that write history, by group commit")
+  process::AddInteger(app, "--writers", options.writers,
+                      "Connections that write history, by group commit; by default three for every eight cores, 2 to 6")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   process::AddInteger(app, "--batch-max", options.batch_max, "Points in one commit")

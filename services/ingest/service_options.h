@@ -24,9 +24,9 @@ struct ServiceOptions {
   std::string redis_url = "redis://127.0.0.1:6379/0";
   bool migrate = false;
   absl::Duration store_wait = absl::Seconds(60);
-  int queues = 1;
+  int queues = 1;  // as for two cores: QueuesFor
   int workers = 4;
-  int writers = 2;
+  int writers = 2;  // WritersFor
   size_t batch_max = 5'000;
   int partitions_ahead = 2;  // days
   int64_t stream_max = 100'000;
@@ -41,6 +41,11 @@ struct ServiceOptions {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;
 };
+
+// Defaults by the cores of the machine. History is written by few connections, since Redis, which has one thread, is the
+// limit before Postgres is; one point a message keeps queues busier (docs/performance.md).
+int QueuesFor(int cores);
+int WritersFor(int cores);
 
 // Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
 // --list-failpoints, or a mistake, which is told on stderr.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <string_view>
 #include <utility>
@@ -38,6 +39,10 @@ std::string DefaultInstance(const std::string& listen) {
 
 }  // namespace
 
+int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
+
+int JournalWritersFor(int cores) { return std::clamp(cores * 3 / 4, 3, 8); }
+
 std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
   CLI::App app{"waybill-order charges an order and gives it a driver, or gives the money back.", "waybill-order"};
   app.set_version_flag("--version", WAYBILL_VERSION);
@@ -70,14 +75,17 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(process::NumberBetween(1.0, 1'000'000.0))
       ->capture_default_str();
 
-  process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC")
+  const int cores = process::Cores();
+  options.queues = QueuesFor(cores);
+  options.journal_writers = JournalWritersFor(cores);
+  process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC; by default two from 8 cores on")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   process::AddInteger(app, "--workers", options.workers, "Threads that read from Postgres")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   process::AddInteger(app, "--journal-writers", options.journal_writers,
-                      "Connections that write sagas, by group commit")
+                      "Connections that write sagas, by group commit; by default three for every four cores, 3 to 8")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   process::AddInteger(app, "--journal-queue-max", options.journal_queue_max,

@@ -23,9 +23,9 @@ struct ServiceOptions {
   std::string dispatch = "builtin";         // or grpc://host:port
   bool migrate = false;
   absl::Duration store_wait = absl::Seconds(60);
-  int queues = 1;
+  int queues = 1;  // as for two cores: QueuesFor
   int workers = 4;
-  int journal_writers = 3;
+  int journal_writers = 3;  // JournalWritersFor
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;
@@ -38,6 +38,11 @@ struct ServiceOptions {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;
 };
+
+// Defaults by the cores of the machine. On 16 of them three writers are the first limit and one queue is the second; a
+// third queue costs more than it brings, and so do more than eight writers (docs/performance.md).
+int QueuesFor(int cores);
+int JournalWritersFor(int cores);
 
 // Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
 // --list-failpoints, or a mistake, which is told on stderr.

@@ -1,9 +1,13 @@
 #include "services/process/flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "fmt/format.h"
 
@@ -51,6 +55,21 @@ void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, 
          help)
       ->type_name("DURATION")
       ->default_str(absl::FormatDuration(value));
+}
+
+int CoresOf(unsigned runnable, std::string_view cpu_max) {
+  const auto cores = static_cast<int64_t>(std::max(runnable, 1U));
+  std::istringstream text{std::string(cpu_max)};
+  int64_t quota = 0, period = 0;
+  if (!(text >> quota >> period) || quota <= 0 || period <= 0) return static_cast<int>(cores);  // "max 100000"
+  return static_cast<int>(std::min(cores, (quota - 1) / period + 1));
+}
+
+int Cores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string cpu_max;
+  std::getline(file, cpu_max);
+  return CoresOf(std::thread::hardware_concurrency(), cpu_max);
 }
 
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "CLI/CLI.hpp"
@@ -36,6 +37,13 @@ CLI::Validator NumberBetween(double min, double max);
 // every clock, also when it is added to now; what is infinite, or three centuries, does not.
 void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
                  absl::Duration max = absl::Hours(24 * 36'525));
+
+// The cores that this process may use, for defaults that follow the machine: those that it may run on, or fewer where its
+// container has a quota (cgroup v2).
+int Cores();
+// From how many it may run on, and what cpu.max of its cgroup says, as "150000 100000"; "" where there is none. Begun
+// cores count; at least 1.
+int CoresOf(unsigned runnable, std::string_view cpu_max);
 
 // --log-level and --log-format.
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format);

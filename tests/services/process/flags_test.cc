@@ -129,5 +129,19 @@ TEST(NumberBetween, TakesFractionsWithinItsLimitsAndNothingElse) {
   EXPECT_EQ(value, 0.1);
 }
 
+TEST(CoresOf, AreThoseToRunOnAndNoMoreThanTheQuota) {
+  EXPECT_EQ(CoresOf(16, ""), 16);
+  EXPECT_EQ(CoresOf(16, "max 100000"), 16);
+  EXPECT_EQ(CoresOf(16, "400000 100000"), 4);
+  EXPECT_EQ(CoresOf(16, "150000 100000"), 2) << "a begun core counts";
+  EXPECT_EQ(CoresOf(16, "10000 100000"), 1);
+  EXPECT_EQ(CoresOf(2, "6400000 100000"), 2);
+  EXPECT_EQ(CoresOf(0, ""), 1) << "unknown";
+  EXPECT_EQ(CoresOf(4, "nonsense"), 4);
+  EXPECT_EQ(CoresOf(4, "-1 100000"), 4);
+  EXPECT_EQ(CoresOf(4, "100000 0"), 4);
+  EXPECT_GE(Cores(), 1);
+}
+
 }  // namespace
 }  // namespace waybill::process

@@ -26,8 +26,6 @@ struct Failpoint {
 };
 std::array<Failpoint, std::size(kFailpoints)> g_failpoints;
 
-std::array<std::atomic<bool>, std::size(kFaults)> g_faults;
-
 struct Order {
   size_t index;
   Action action;
@@ -97,23 +95,8 @@ absl::Status ArmFailpoints(std::string_view spec) {
 
 absl::Status ArmFailpointsFromEnvironment() {
   const char* spec = std::getenv("WAYBILL_FAILPOINT");
-  if (absl::Status armed = ArmFailpoints(spec == nullptr ? "" : spec); !armed.ok()) return armed;
-  const char* fault = std::getenv("WAYBILL_PLANT_FAULT");
-  return PlantFault(fault == nullptr ? "" : fault);
+  return ArmFailpoints(spec == nullptr ? "" : spec);
 }
-
-absl::Status PlantFault(std::string_view name) {
-  if (!name.empty() && !kFailpointsCompiledIn) {
-    return absl::FailedPreconditionError("a fault is planted, but this build has none (WAYBILL_FAILPOINTS=OFF)");
-  }
-  if (!name.empty() && FaultIndex(name) == std::size(kFaults)) {
-    return absl::InvalidArgumentError(fmt::format("no such fault: '{}'", name));
-  }
-  for (size_t i = 0; i < std::size(kFaults); ++i) g_faults[i] = kFaults[i] == name;
-  return absl::OkStatus();
-}
-
-bool FaultPlanted(size_t index) { return g_faults[index].load(std::memory_order_relaxed); }
 
 std::string ListFailpoints() {
   std::string lines;

@@ -53,33 +53,7 @@ std::string ListFailpoints();
 // Called by the macro. When armed and due, writes "failpoint <name> hit <n>: <action>" to stderr and sends the signal.
 void HitFailpoint(size_t index);
 
-// Planted faults: each breaks one rule that makes the saga safe. The mutation test plants them one by one, and fails
-// when the crash tests do not notice.
-inline constexpr std::string_view kFaults[] = {
-    "act_before_persist",      // call the participant although the intent is not durable
-    "fail_over_on_timeout",    // take an unknown outcome for a failure
-    "believe_a_late_refusal",  // take a refusal for the end although an earlier attempt is unknown
-    "epoch_check_off",         // write although another process owns the saga
-};
-
-constexpr size_t FaultIndex(std::string_view name) {
-  size_t index = 0;
-  while (index < std::size(kFaults) && kFaults[index] != name) ++index;
-  return index;
-}
-
-// Plants the fault of that name, or with "" none. INVALID_ARGUMENT for an unknown name; FAILED_PRECONDITION when
-// failpoints are not compiled in. ArmFailpointsFromEnvironment does it from WAYBILL_PLANT_FAULT.
-absl::Status PlantFault(std::string_view name);
-bool FaultPlanted(size_t index);
-
 }  // namespace waybill
-
-#ifdef WAYBILL_FAILPOINTS
-#define WAYBILL_FAULT(name) ::waybill::FaultPlanted(::waybill::FaultIndex(name))
-#else
-#define WAYBILL_FAULT(name) (::waybill::FaultIndex(name) >= std::size(::waybill::kFaults))
-#endif
 
 #ifdef WAYBILL_FAILPOINTS
 #define WAYBILL_FAILPOINT(name)                                                                   \

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "fmt/format.h"
-#include "runtime/failpoint.h"
 #include "runtime/text.h"
 #include "saga/retry_policy.h"
 #include "saga/transition.h"
@@ -325,9 +324,6 @@ void Progress::Take(int at, Outcome outcome) {
   const Step& of = step(at);
   Branch& branch = BranchOf(at);
   Tried& tried = TriedOf(at);
-  if (outcome.kind == Outcome::Kind::kUnknown && WAYBILL_FAULT("fail_over_on_timeout")) {
-    outcome.kind = Outcome::Kind::kRejected;
-  }
   must_flush_ = true;
   auto turn_back = [&](Event event) {
     if (turned_by_) return;
@@ -346,9 +342,7 @@ void Progress::Take(int at, Outcome outcome) {
       AddLog(LogOutcome::kRejected, at, Explain(outcome));
       // What this call was refused says nothing about a call before it that may yet go through: undoing the step
       // closes its key.
-      branch.state = tried.in_doubt && !of.does.journaled && !WAYBILL_FAULT("believe_a_late_refusal")
-                         ? Branch::State::kOpen
-                         : Branch::State::kNothing;
+      branch.state = tried.in_doubt && !of.does.journaled ? Branch::State::kOpen : Branch::State::kNothing;
       turn_back(Event::kStepRejected);
       return;
     case Outcome::Kind::kUnknown:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -160,7 +161,9 @@ absl::Status Runner::RenewLeases() {
   if (due.empty()) return absl::OkStatus();
   WAYBILL_FAILPOINT("lease.before_renew");
   // One kind a piece: what is the matter with the tables of one shall not end the leases of another.
-  std::sort(due.begin(), due.end(), [](const auto& a, const auto& b) { return a->held.kind < b->held.kind; });
+  std::sort(due.begin(), due.end(), [](const auto& a, const auto& b) {
+    return std::tie(a->held.kind, a->held.id) < std::tie(b->held.kind, b->held.id);
+  });
   absl::Status status;
   for (size_t from = 0, to = 0; from < due.size(); from = to) {
     while (to < due.size() && to - from < kPiece && due[to]->held.kind == due[from]->held.kind) ++to;
@@ -176,6 +179,7 @@ void Runner::Stop(SteadyTime deadline) {
     stopping_ = true;
     for (auto& [id, execution] : live_) parked.push_back(execution);
   }
+  std::sort(parked.begin(), parked.end(), [](const auto& a, const auto& b) { return a->held.id < b->held.id; });
   for (const ExecutionPtr& execution : parked) {
     if (Unpark(execution)) LetGo(execution, ShuttingDown());
   }
@@ -327,7 +331,7 @@ void Runner::Drive(ExecutionPtr execution, Command command) {
       const AnyAction& action = e.progress.ActionOf(steps.front());
       if (command != Command::kDoStep && !action.call) {
         Drive(std::move(execution), e.progress.NothingToCall());
-      } else if (e.progress.must_flush_before(steps) && !WAYBILL_FAULT("act_before_persist")) {
+      } else if (e.progress.must_flush_before(steps)) {
         Flush(std::move(execution), command);
       } else {
         Call(std::move(execution), steps);

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "domain/reasons.h"
-#include "runtime/failpoint.h"
 #include "runtime/text.h"
 
 namespace waybill::saga::testing {
@@ -202,6 +201,7 @@ bool MemoryJournal::Insert(const Record& record) {
   row.life = lease_.life;
   row.lease_until = clock_.Now() + lease_.duration;
   ++book_.writes;
+  book_.on_write(row);
   return true;
 }
 
@@ -242,8 +242,7 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
   auto it = book_.rows.find(write.record->id);
   if (it == book_.rows.end()) return false;
   auto& row = it->second;
-  const bool fenced = row.record->epoch != write.record->epoch || row.record->seq != write.expected_seq;
-  if (fenced && !WAYBILL_FAULT("epoch_check_off")) return false;
+  if (row.record->epoch != write.record->epoch || row.record->seq != write.expected_seq) return false;
   if (write.log.empty() || write.log.back().seq != write.record->seq ||
       write.log.front().seq != write.expected_seq + 1) {
     return absl::InternalError("a write must append the entries between expected_seq and the record's seq");
@@ -262,6 +261,7 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
   row.lease_until = held ? clock_.Now() + lease_.duration : absl::InfinitePast();
   HandOverSignal(write, row);
   ++book_.writes;
+  book_.on_write(row);
   return true;
 }
 

@@ -56,6 +56,8 @@ struct MemoryBook {
   uint64_t last_write_id = 0;
   int64_t last_signal_id = 0;
   int writes = 0;  // Begin and Advance that were applied: the durable commits
+  // Sees the row after each of them, under the mutex.
+  std::function<void(const Row&)> on_write = [](const Row&) {};
 };
 
 class MemoryJournal final : public Journal {

@@ -278,6 +278,7 @@ absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
   if (open_.size() >= options_.streams_max) {
     return domain::QueueFull(fmt::format("{} streams are open", open_.size()), absl::Seconds(5));
   }
+  stream->number = ++made_;
   open_.emplace(stream.get(), stream);
   metrics_.StreamOpened();
   return stream;
@@ -335,6 +336,7 @@ void LocationStreams::Drain() {
       if (auto open = stream.lock()) streams.push_back(std::move(open));
     }
   }
+  std::sort(streams.begin(), streams.end(), [](const auto& a, const auto& b) { return a->number < b->number; });
   for (auto& stream : streams) stream->OnDrain();
 }
 

@@ -57,6 +57,8 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options)
       : ingest_(ingest), streams_(streams), options_(options) {}
 
+  uint64_t number = 0;  // in the order they were made; set by whoever makes it
+
   void Open(std::shared_ptr<StreamPeer> peer);
   // A batch that was asked for. Ends the stream when it breaks the protocol.
   void OnBatch(int64_t sequence, std::vector<domain::DriverPosition> points);
@@ -156,6 +158,7 @@ class LocationStreams {
   const StreamOptions options_;
   mutable std::mutex mutex_;
   bool draining_ = false;
+  uint64_t made_ = 0;
   absl::flat_hash_map<LocationStream*, std::weak_ptr<LocationStream>> open_;
   size_t held_ = 0;
   absl::flat_hash_map<LocationStream*, Held> holders_;

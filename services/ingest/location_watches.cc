@@ -28,6 +28,7 @@ bool WatchFilter::Wants(const domain::DriverPosition& position) const {
 // All but `peer`'s functions are used under the watches' mutex.
 class LocationWatches::Watch {
  public:
+  uint64_t number = 0;
   WatchFilter filter;
   std::string resume_after;  // until `cursor` is known
   bool located = false;      // cursor is known
@@ -39,6 +40,10 @@ class LocationWatches::Watch {
   bool quiet = false;               // nothing was sent since the last beat
   std::shared_ptr<WatchPeer> peer;  // none: ended
 };
+
+bool LocationWatches::AddedBefore::operator()(const WatchPtr& one, const WatchPtr& other) const {
+  return one->number < other->number;
+}
 
 void LocationWatches::Index::Add(Watch& watch) {
   drivers_ += watch.filter.driver_ids.size();
@@ -79,7 +84,7 @@ void LocationWatches::Start(const Loops& loops) {
 }
 
 void LocationWatches::Stop() {
-  std::set<WatchPtr> watches;
+  Watches watches;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -108,6 +113,7 @@ std::shared_ptr<LocationWatches::Watch> LocationWatches::Add(WatchFilter filter,
     stopping = stopping_;
     full = watches_.size() >= options_.watches_max ||
            index_.drivers() + watch->filter.driver_ids.size() > options_.drivers_max;
+    watch->number = ++added_;
     watches_.insert(watch);
     index_.Add(*watch);
   }

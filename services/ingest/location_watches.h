@@ -94,6 +94,10 @@ class LocationWatches {
  private:
   using WatchPtr = std::shared_ptr<Watch>;
   using EventId = std::pair<uint64_t, uint64_t>;
+  struct AddedBefore {
+    bool operator()(const WatchPtr& one, const WatchPtr& other) const;
+  };
+  using Watches = std::set<WatchPtr, AddedBefore>;  // an order that does not depend on where they lie
 
   static EventId ParseId(const std::string& id);
   // Under mutex_: whom a move concerns.
@@ -126,7 +130,8 @@ class LocationWatches {
 
   mutable std::mutex mutex_;  // over the window, and over every watch's state
   bool stopping_ = false;
-  std::set<WatchPtr> watches_;
+  uint64_t added_ = 0;
+  Watches watches_;
   Index index_;
   std::string tail_;            // id of the newest event read; empty: none yet
   EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail

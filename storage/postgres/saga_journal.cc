@@ -5,13 +5,11 @@
 #include <cstdlib>
 #include <deque>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_replace.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
@@ -88,14 +86,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   absl::Status Prepare() {
     for (const Part& part : parts_) {
       const SagaJournalSql& sql = part.kind.sql;
-      std::string advance = sql.advance;
-      if (WAYBILL_FAULT("epoch_check_off")) {
-        careful_batches_ = std::numeric_limits<int64_t>::max();
-        absl::StrReplaceAll({{" AND s.epoch = i.epoch AND s.seq = i.expected_seq", ""}}, &advance);
-      }
       std::vector<std::pair<const std::string*, const std::string*>> statements = {
           {&part.begin, &sql.begin.text},  {&part.begin_quick, &sql.begin_quick},
-          {&part.advance, &advance},       {&part.move, &sql.move.text},
+          {&part.advance, &sql.advance},   {&part.move, &sql.move.text},
           {&part.acted_on, &sql.acted_on}, {&part.said_already, &sql.said_already}};
       for (size_t n = 0; n < sql.books.size(); ++n) {
         statements.emplace_back(&part.books[n].statement, &sql.books[n].text);

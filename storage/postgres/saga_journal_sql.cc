@@ -143,8 +143,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
 
   // What is booked, as a statement by itself, and as a part of the careful one.
   int next = 2 + static_cast<int>(header.size());
-  const auto book = [&](const Booking& booking, std::string_view allowed, std::string_view lost,
-                        std::string_view quick_lost) {
+  const auto book = [&](const Booking& booking, std::string_view allowed, std::string_view lost) {
     std::vector<UnnestColumn> columns = {{t.id, kOidUuid, ""}};
     columns.insert(columns.end(), booking.columns.begin(), booking.columns.end());
     const auto fill = [&](int first, std::string_view which, std::string_view conflict, std::vector<Oid>& oids) {
@@ -153,7 +152,7 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
                          fmt::arg("lost", conflict));
     };
     ArrayStatement& quick = sql.books.emplace_back();
-    quick.text = fill(1, "true", quick_lost, quick.oids);
+    quick.text = fill(1, "true", "", quick.oids);
     std::string part = fill(next, allowed, lost, unused);
     next += static_cast<int>(columns.size());
     return part;
@@ -165,16 +164,16 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
         fmt::format("i.{id} IN (SELECT {id} FROM ok){}{}", t.claim.possible.empty() ? "" : " AND ", t.claim.possible,
                     fmt::arg("id", id));
     claimed_part =
-        fmt::format("claimed AS ({}), ", book(t.claim, allowed, fmt::format("{} RETURNING {}", t.claim.lost, id), ""));
+        fmt::format("claimed AS ({}), ", book(t.claim, allowed, fmt::format("{} RETURNING {}", t.claim.lost, id)));
     not_lost = fmt::format(" WHERE i.{id} NOT IN (SELECT unnest({})) OR i.{id} IN (SELECT {id} FROM claimed)", wanted,
                            fmt::arg("id", id));
   }
   const std::string done = fmt::format("i.{id} IN (SELECT {id} FROM done)", fmt::arg("id", id));
   std::string booked;
   for (size_t n = 0; n < t.bookings.size(); ++n) {
-    booked += fmt::format("booked{} AS ({}), ", n, book(t.bookings[n], done, "", ""));
+    booked += fmt::format("booked{} AS ({}), ", n, book(t.bookings[n], done, ""));
   }
-  booked += fmt::format("logged AS ({}) ", book(LogOf(t), done, "", ""));
+  booked += fmt::format("logged AS ({}) ", book(LogOf(t), done, ""));
   // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
   // update finds them by key again: where they stand may be newer than what the statement can see.
   sql.advance = fmt::format(

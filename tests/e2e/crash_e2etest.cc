@@ -118,41 +118,5 @@ TEST(Crash, AtPairsOfFailpoints) {
   RunAll(scenarios);
 }
 
-// Planted faults have to be noticed: a proof that says yes to everything proves nothing.
-TEST(Crash, NoticesAPlantedFailoverOnTimeout) {
-  StackOptions options;
-  options.order_args = StoryArgs();
-  Stack stack(options);
-  OrderReplica& replica = stack.AddReplica("replica-1");
-  stack.PutDrivers(3);
-  replica.Start({{"WAYBILL_PLANT_FAULT", "fail_over_on_timeout"}});
-  sandbox::v1::Behaviour lost;
-  lost.set_lost_after_rate(1);
-  lost.add_methods("Charge");
-  stack.SetBehaviour(lost);
-  auto context = Deadline(absl::Seconds(20));
-  order::v1::Order order;
-  ASSERT_TRUE(replica.Orders()->CreateOrder(context.get(), OrderRequestFor("lost"), &order).ok());
-  EXPECT_EQ(order.status(), order::v1::FAILED);
-  EXPECT_FALSE(stack.WrongInTheBooks().empty());
-}
-
-TEST(Crash, NoticesAPlantedActBeforePersist) {
-  StackOptions options;
-  options.order_args = StoryArgs();
-  Stack stack(options);
-  OrderReplica& replica = stack.AddReplica("replica-1");
-  replica.Start({{"WAYBILL_PLANT_FAULT", "act_before_persist"}, {"WAYBILL_FAILPOINT", "refund.after_receive=kill"}});
-  auto context = Deadline(absl::Seconds(20));
-  order::v1::Order order;
-  replica.Orders()->CreateOrder(context.get(), OrderRequestFor("refunded"),
-                                &order);  // nobody is there: refund, and death
-  ASSERT_EQ(replica.process().Wait(absl::Seconds(20)), 128 + SIGKILL);
-  stack.PutDrivers(1);
-  replica.Start();
-  ASSERT_TRUE(stack.WaitUntilAllSettled());
-  EXPECT_FALSE(stack.WrongInTheBooks().empty()) << "the order goes to a driver although its money was given back";
-}
-
 }  // namespace
 }  // namespace waybill::testing

@@ -12,7 +12,6 @@
 
 #include "fmt/format.h"
 #include "gtest/gtest.h"
-#include "runtime/failpoint.h"
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
@@ -329,22 +328,6 @@ TEST(RandomDefinition, EndsDoneOrUndoneWhateverHappens) {
     EXPECT_GT(ends[state], static_cast<int>(seeds) / 2) << Name(state);
   }
 }
-
-#ifdef WAYBILL_FAILPOINTS
-TEST(RandomDefinition, NoticesPlantedFaults) {
-  for (std::string_view fault : kFaults) {
-    ASSERT_TRUE(PlantFault(fault).ok());
-    bool noticed = false;
-    for (uint64_t seed = 1; seed <= 2'000 && !noticed; ++seed) {
-      World world(seed);
-      world.Run();
-      noticed = !world.Verdict().empty();
-    }
-    EXPECT_TRUE(PlantFault("").ok());
-    EXPECT_TRUE(noticed) << "nothing notices " << fault;
-  }
-}
-#endif
 
 }  // namespace
 }  // namespace waybill::saga::random_definition

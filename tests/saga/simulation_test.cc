@@ -10,7 +10,6 @@
 
 #include "fmt/format.h"
 #include "gtest/gtest.h"
-#include "runtime/failpoint.h"
 #include "runtime/testing/manual_time.h"
 #include "saga/runner.h"
 #include "saga/testing/memory_journal.h"
@@ -345,23 +344,6 @@ TEST(Simulation, WhoSetsTheWallClockChangesNoStory) {
     ASSERT_EQ(set.story(), still.story()) << "seed " << seed;
   }
 }
-
-#ifdef WAYBILL_FAILPOINTS
-// The mutation test: with a rule of the saga broken, the same simulation has to notice.
-TEST(Simulation, NoticesPlantedFaults) {
-  for (std::string_view fault : kFaults) {
-    ASSERT_TRUE(PlantFault(fault).ok());
-    bool noticed = false;
-    for (uint64_t seed = 1; seed <= 500 && !noticed; ++seed) {
-      Simulation simulation(seed);
-      simulation.Run();
-      noticed = !simulation.Verdict().empty();
-    }
-    EXPECT_TRUE(PlantFault("").ok());
-    EXPECT_TRUE(noticed) << "nothing notices " << fault;
-  }
-}
-#endif
 
 }  // namespace
 }  // namespace waybill::saga

@@ -1,0 +1,185 @@
+#include "tests/simulation/order_story.h"
+
+#include <utility>
+
+#include "fmt/format.h"
+
+namespace waybill::simulation {
+namespace {
+
+// Nothing may be unfinished after so long.
+constexpr absl::Duration kLongest = absl::Minutes(3);
+// Calls that are slow, and lost ones that land, have come to their end by then.
+constexpr absl::Duration kAftermath = absl::Seconds(8);
+
+std::string DriverName(int number) { return fmt::format("d-{}", number); }
+
+}  // namespace
+
+OrderStory::OrderStory(const Plan& plan, bool told)
+    : plan_(plan),
+      told_(told),
+      clients_(
+          plan, loop_, truth_, [this](int number) { return Find(number); }, [this](auto line) { Tell(line); }),
+      participants_(
+          loop_, plan.seed, plan.behaviour, outages_, plan.drivers,
+          [this](const std::string& key, const std::string& token, bool approved) {
+            clients_.Say(key, token, approved);
+          },
+          [this](auto line) { Tell(line); }),
+      shared_{plan, loop_, book_, fleet_, participants_, outages_, registry_} {
+  std::vector<domain::DriverPosition> positions;
+  for (int driver = 0; driver < plan.drivers; ++driver) {
+    domain::DriverPosition& position = positions.emplace_back();
+    position.driver_id = DriverName(driver);
+    position.point = {52.5 + 0.0001 * driver, 13.4};
+    position.recorded_at = loop_.Now();
+    if (driver % 4 == 0 && !plan.remote_dispatch) book_.capacities[position.driver_id] = 2;
+  }
+  (void)fleet_.Put(positions, absl::Hours(1));
+}
+
+StoryEnd OrderStory::Run() {
+  processes_.resize(static_cast<size_t>(plan_.processes));
+  for (int number = 0; number < plan_.processes; ++number) Start(number);
+  for (const Act& act : plan_.acts) {
+    loop_.At(kWorld, start_ + absl::Milliseconds(act.at_ms), [this, &act] { Do(act); });
+  }
+  const absl::Duration acts = absl::Milliseconds(plan_.acts.empty() ? 0 : plan_.acts.back().at_ms + 1);
+  RunUntil(start_ + acts, false);
+  RunUntil(start_ + kLongest, true);
+  RunUntil(loop_.Steady() + kAftermath, false);
+  RunUntil(start_ + kLongest + kAftermath, true);
+  End();
+  StoryEnd end;
+  end.wrong = truth_.wrong();
+  end.story = std::move(story_);
+  end.orders = static_cast<int>(book_.rows.size());
+  end.events = loop_.ran();
+  end.deaths = deaths_;
+  end.entries = clients_.entries_watched();
+  for (const auto& [id, row] : book_.rows) end.states.push_back(row.record->state);
+  return end;
+}
+
+double OrderStory::Counted(const std::string& metric) const {
+  double sum = 0;
+  for (const prometheus::MetricFamily& family : registry_.Collect()) {
+    if (family.name != metric) continue;
+    for (const prometheus::ClientMetric& one : family.metric) sum += one.counter.value;
+  }
+  return sum;
+}
+
+void OrderStory::RunUntil(SteadyTime until, bool quiet) {
+  while (truth_.wrong().empty() && !(quiet && Quiet()) && loop_.RunNext(until)) {
+    if (somebody_died_) TakeAwayTheDead();
+  }
+}
+
+bool OrderStory::Quiet() const { return to_come_ == 0 && clients_.Satisfied() && truth_.AllAtRest(); }
+
+void OrderStory::End() {
+  if (!truth_.wrong().empty()) return;
+  truth_.CheckEnd(participants_.books(), plan_.remote_dispatch);
+  clients_.CheckEnd();
+  clients_.CloseWatches();
+  RunUntil(loop_.Steady() + absl::Seconds(1), false);
+  for (const auto& process : processes_) {
+    if (process == nullptr) continue;
+    if (process->runner().live() > 0) truth_.Wrong("a process still drives sagas that are at rest");
+    if (process->watches().size() > 0) truth_.Wrong("a process still has watches that nobody looks at");
+  }
+  if (clients_.live_answers() > 0) truth_.Wrong("answers that were given are still held");
+}
+
+void OrderStory::Do(const Act& act) {
+  auto away = [&](bool Outages::*what, std::string_view name) {
+    outages_.*what = true;
+    Tell(fmt::format("{} is away for {} ms", name, act.span_ms));
+    loop_.After(kWorld, absl::Milliseconds(act.span_ms), [this, what] { outages_.*what = false; });
+  };
+  switch (act.kind) {
+    case Act::Kind::kCrash:
+      return Crash(act.number);
+    case Act::Kind::kRoll:
+      return Roll(act.number);
+    case Act::Kind::kStoreAway:
+      return away(&Outages::store, "the store");
+    case Act::Kind::kFleetAway:
+      return away(&Outages::fleet, "the fleet");
+    case Act::Kind::kParticipantsAway:
+      return away(&Outages::participants, "every participant");
+    case Act::Kind::kCapacity:
+      return SetCapacity(act);
+    default:
+      return clients_.Do(act);
+  }
+}
+
+void OrderStory::SetCapacity(const Act& act) {
+  if (plan_.remote_dispatch) return;
+  const int capacity = static_cast<int>(1 + act.chance % 3);
+  book_.capacities[DriverName(act.number)] = capacity;
+  for (const auto& process : processes_) {
+    if (process) (void)process->store.fake().SetCapacity(DriverName(act.number), capacity);
+  }
+  Tell(fmt::format("driver {} may hold {}", DriverName(act.number), capacity));
+}
+
+// --- Processes.
+
+OrderProcess* OrderStory::Find(int number) {
+  OrderProcess* process = processes_[static_cast<size_t>(number)].get();
+  return process != nullptr && process->host.alive() ? process : nullptr;
+}
+
+void OrderStory::Start(int number) {
+  const int life = ++lives_;
+  Chance chance(plan_.seed, {9, static_cast<uint64_t>(life)});
+  const absl::Duration skew = plan_.skew * (0.01 * static_cast<double>(chance.Between(-100, 100)));
+  processes_[static_cast<size_t>(number)] =
+      std::make_unique<OrderProcess>(shared_, number, life, skew, [this, number, life] {
+        Tell(fmt::format("process {} (life {}) ends", number, life));
+        somebody_died_ = true;
+        ++deaths_;
+      });
+  Tell(fmt::format("process {} (life {}) starts", number, life));
+}
+
+void OrderStory::TakeAwayTheDead() {
+  somebody_died_ = false;
+  for (int number = 0; number < plan_.processes; ++number) {
+    std::unique_ptr<OrderProcess>& process = processes_[static_cast<size_t>(number)];
+    if (process == nullptr || process->host.alive()) continue;
+    loop_.Bury();
+    process.reset();
+    ++to_come_;
+    Chance chance(plan_.seed, {10, static_cast<uint64_t>(lives_), static_cast<uint64_t>(number)});
+    loop_.After(kWorld, chance.Milliseconds(20, 2'000), [this, number] {
+      --to_come_;
+      Start(number);
+    });
+  }
+}
+
+void OrderStory::Crash(int number) {
+  if (OrderProcess* process = Find(number)) process->host.Die();
+}
+
+void OrderStory::Roll(int number) {
+  OrderProcess* process = Find(number);
+  if (process == nullptr) return;
+  Tell(fmt::format("process {} drains", number));
+  process->host.After(absl::ZeroDuration(), [process] { process->Drain(); });
+  process->host.After(absl::Seconds(1), [process] {
+    process->Stop();
+    process->host.Die();
+  });
+}
+
+void OrderStory::Tell(std::string_view line) {
+  if (told_) story_ += fmt::format("{:>6} {}\n", absl::ToInt64Milliseconds(loop_.Steady() - start_), line);
+}
+
+}  // namespace waybill::simulation

@@ -1,0 +1,74 @@
+// One story of the order service: several processes with main's own objects, clients, operators, participants and
+// stores, from a plan, on one thread. What is wrong at its end, and (if told) what happened line by line.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/metrics.h"
+#include "storage/testing/fake_fleet.h"
+#include "storage/testing/memory_order_book.h"
+#include "tests/simulation/clients.h"
+#include "tests/simulation/event_loop.h"
+#include "tests/simulation/order_process.h"
+#include "tests/simulation/participants.h"
+#include "tests/simulation/plan.h"
+#include "tests/simulation/truth.h"
+
+namespace waybill::simulation {
+
+struct StoryEnd {
+  std::string wrong;  // empty: nothing
+  std::string story;  // if it was to be told
+  int orders = 0;     // in the books
+  size_t events = 0;
+  int deaths = 0;                   // of processes
+  size_t entries = 0;               // that watches were sent
+  std::vector<saga::State> states;  // of the orders
+};
+
+class OrderStory {
+ public:
+  OrderStory(const Plan& plan, bool told);
+  StoryEnd Run();
+  // What the processes have counted, all together; for after Run.
+  double Counted(const std::string& metric) const;
+
+ private:
+  void Do(const Act& act);
+  void SetCapacity(const Act& act);
+  void Start(int number);
+  void Crash(int number);
+  void Roll(int number);
+  // Takes away who has died, and starts another one in his place some time later. Not while anybody stands still.
+  void TakeAwayTheDead();
+  void RunUntil(SteadyTime until, bool quiet);
+  bool Quiet() const;
+  void End();
+  void Tell(std::string_view line);
+  OrderProcess* Find(int number);
+
+  const Plan& plan_;
+  const bool told_;
+  EventLoop loop_;
+  const SteadyTime start_ = loop_.Steady();
+  std::string story_;
+  Metrics registry_;
+  storage::testing::MemoryOrderBook book_;
+  Truth truth_{book_};
+  storage::testing::FakeFleet fleet_{loop_};
+  Outages outages_;
+  Clients clients_;
+  Participants participants_;
+  const Shared shared_;
+  std::vector<std::unique_ptr<OrderProcess>> processes_;
+  bool somebody_died_ = false;
+  int lives_ = 0;
+  int deaths_ = 0;
+  int to_come_ = 0;  // starts
+};
+
+}  // namespace waybill::simulation

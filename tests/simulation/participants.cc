@@ -1,0 +1,213 @@
+#include "tests/simulation/participants.h"
+
+#include <optional>
+#include <utility>
+
+#include "fmt/format.h"
+#include "tests/simulation/chance.h"
+
+namespace waybill::simulation {
+namespace {
+
+using sandbox::Fate;
+using sandbox::Verdict;
+
+uint64_t Hash(std::string_view text) {  // FNV-1a: the same in every process
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+}  // namespace
+
+struct Participants::Served {
+  Owner caller;
+  Call call;
+  std::string name;  // method and key
+  Chance chance;
+  bool answered = false;
+};
+
+Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, const Outages& outages,
+                           int drivers, Decided decided, Tell tell)
+    : loop_(loop),
+      seed_(seed),
+      behaviour_(behaviour),
+      outages_(outages),
+      decided_(std::move(decided)),
+      tell_(std::move(tell)),
+      books_(drivers) {}
+
+void Participants::Serve(Owner caller, Call call) {
+  const std::string name = call.method + ' ' + call.key;
+  Chance chance(seed_, {Hash(name), ++calls_[name]});
+  auto served = std::make_shared<Served>(Served{caller, std::move(call), name, chance});
+  loop_.At(caller, served->call.deadline, [served] {
+    if (std::exchange(served->answered, true)) return;
+    served->call.done(absl::DeadlineExceededError("no answer in time"));
+  });
+  loop_.After(kWorld, served->chance.Microseconds(200, 3'000), [this, served] { Arrive(served); });
+}
+
+void Participants::Arrive(const std::shared_ptr<Served>& call) {
+  const bool can_decline = call->call.decline != nullptr;
+  if (auto first = unanswered_.find(call->name); first != unanswered_.end()) {
+    // While the first call is under way a repetition may be told anything, even that it is refused.
+    switch (behaviour_.repetition) {
+      case sandbox::Repetition::kDeclined:
+        if (can_decline) {
+          tell_(fmt::format("{}: refused, while the first call is under way", call->name));
+          call->call.decline();
+          return Answer(call, absl::OkStatus(), absl::ZeroDuration());
+        }
+        break;
+      case sandbox::Repetition::kConflict:
+        return Answer(call, absl::FailedPreconditionError("a call with this key is executing"), absl::ZeroDuration());
+      case sandbox::Repetition::kByContract:
+      case sandbox::Repetition::kAborted:
+        break;
+    }
+    if (!first->second || behaviour_.repetition == sandbox::Repetition::kAborted) {
+      return Answer(call, absl::AbortedError("a call with this key is executing"), absl::ZeroDuration());
+    }
+  }
+  Fate fate = sandbox::Draw(behaviour_, call->call.method, call->chance);
+  if (outages_.participants) fate.kind = Fate::Kind::kUnavailable;
+  tell_(fmt::format("{}: {}", call->name, sandbox::NameOf(fate.kind)));
+  Verdict fresh;
+  switch (fate.kind) {
+    case Fate::Kind::kUnavailable:
+      return Answer(call, absl::UnavailableError("it is away"), absl::ZeroDuration());
+    case Fate::Kind::kLostBefore:
+      return;
+    case Fate::Kind::kLostAfter:
+      (void)call->call.execute(fresh);
+      return;
+    case Fate::Kind::kSlow:
+      unanswered_.emplace(call->name, false);
+      loop_.After(kWorld, fate.delay, [this, call] {
+        unanswered_.erase(call->name);
+        tell_(fmt::format("{}: executed late", call->name));
+        Execute(call, Verdict(), absl::ZeroDuration());
+      });
+      return;
+    case Fate::Kind::kLate:
+      if (unanswered_.emplace(call->name, true).second) {
+        loop_.After(kWorld, fate.delay, [this, call] { unanswered_.erase(call->name); });
+      }
+      break;
+    case Fate::Kind::kDecline:
+      fresh.kind = Verdict::Kind::kDecline;
+      break;
+    case Fate::Kind::kPending:
+      fresh = {Verdict::Kind::kPending, now() + fate.pending_for};
+      break;
+    case Fate::Kind::kOrdinary:
+      break;
+  }
+  Execute(call, fresh, fate.delay);
+}
+
+void Participants::Execute(const std::shared_ptr<Served>& call, const Verdict& fresh, absl::Duration answer_after) {
+  absl::Status status = call->call.execute(fresh);
+  DecideLater(call->call.key);
+  Answer(call, std::move(status), answer_after);
+}
+
+void Participants::Answer(const std::shared_ptr<Served>& call, absl::Status status, absl::Duration after) {
+  loop_.After(call->caller, after + call->chance.Microseconds(200, 3'000), [call, status = std::move(status)] {
+    if (!std::exchange(call->answered, true)) call->call.done(status);
+  });
+}
+
+// Somebody decides a pending charge, before its time or after it.
+void Participants::DecideLater(const std::string& key) {
+  const sandbox::Payment* payment = books_.FindPayment(key);
+  if (payment == nullptr || payment->state != sandbox::Payment::State::kPending) return;
+  if (!deciding_.insert(key).second) return;
+  Chance chance(seed_, {Hash(key), 0});
+  const absl::Duration left = payment->until - now();
+  const bool approve = !chance.OneIn(4);
+  loop_.After(kWorld, left * (0.01 * static_cast<double>(chance.Between(0, 120))),
+              [this, key, token = payment->token, approve] {
+                std::optional<sandbox::Record> effect;
+                const bool decided = books_.Decide(key, approve, now(), effect).ok() && effect.has_value();
+                if (!decided) return;
+                tell_(fmt::format("{} is {}", key, approve ? "approved" : "declined"));
+                decided_(key, token, approve);
+              });
+}
+
+// A process may be dead when its calls are executed.
+
+void SimulatedGateway::Charge(const order::ParticipantCall& call, const domain::Order& order,
+                              absl::AnyInvocable<void(absl::StatusOr<order::ChargeResult>)> done) {
+  auto answer = std::make_shared<sandbox::ChargeAnswer>();
+  const sandbox::Charge charge{call.key, call.order_id, order.amount_minor, order.currency};
+  auto execute = [&all = all_, charge, answer](const Verdict& fresh) {
+    std::optional<sandbox::Record> effect;
+    absl::StatusOr<sandbox::ChargeAnswer> charged = all.books().Charge(charge, fresh, all.now(), effect);
+    if (charged.ok()) *answer = *std::move(charged);
+    return charged.status();
+  };
+  auto decline = [answer] { *answer = {sandbox::ChargeAnswer::Kind::kDeclined, "", "IN_PROGRESS", "", {}}; };
+  auto pass_on = [answer, done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return done(status);
+    switch (answer->kind) {
+      case sandbox::ChargeAnswer::Kind::kDeclined:
+        return done(order::ChargeResult::Decline(answer->reason));
+      case sandbox::ChargeAnswer::Kind::kApproved:
+        return done(order::ChargeResult::Approve(answer->reference));
+      case sandbox::ChargeAnswer::Kind::kPending:
+        return done(order::ChargeResult::Postpone(answer->token, answer->until));
+    }
+  };
+  all_.Serve(caller_, {"Charge", call.key, call.deadline, execute, decline, std::move(pass_on)});
+}
+
+void SimulatedGateway::Refund(const order::ParticipantCall& call, const domain::Order&,
+                              absl::AnyInvocable<void(absl::StatusOr<order::RefundResult>)> done) {
+  auto answer = std::make_shared<sandbox::RefundAnswer>();
+  auto execute = [&all = all_, key = call.key, order_id = call.order_id, answer](const Verdict&) {
+    std::optional<sandbox::Record> effect;
+    absl::StatusOr<sandbox::RefundAnswer> refunded = all.books().Refund(key, order_id, all.now(), effect);
+    if (refunded.ok()) *answer = *std::move(refunded);
+    return refunded.status();
+  };
+  auto pass_on = [answer, done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return done(status);
+    done(order::RefundResult{answer->refunded_minor, answer->reference, answer->charge_reference});
+  };
+  all_.Serve(caller_, {"Refund", call.key, call.deadline, execute, nullptr, std::move(pass_on)});
+}
+
+void SimulatedDispatcher::Assign(const order::ParticipantCall& call, const Uuid&, const domain::Order&, int,
+                                 absl::AnyInvocable<void(absl::StatusOr<order::AssignResult>)> done) {
+  auto answer = std::make_shared<sandbox::AssignAnswer>();
+  auto execute = [&all = all_, key = call.key, order_id = call.order_id, answer](const Verdict& fresh) {
+    std::optional<sandbox::Record> effect;
+    absl::StatusOr<sandbox::AssignAnswer> assigned =
+        all.books().Assign(key, order_id, fresh.kind == Verdict::Kind::kDecline, all.now(), effect);
+    if (assigned.ok()) *answer = *std::move(assigned);
+    return assigned.status();
+  };
+  auto decline = [answer] { *answer = {"", "IN_PROGRESS"}; };
+  auto pass_on = [answer, done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return done(status);
+    order::AssignResult result{std::nullopt, answer->reason};
+    if (!answer->driver_id.empty()) result.driver = domain::DriverSlot{answer->driver_id, 1};
+    done(std::move(result));
+  };
+  all_.Serve(caller_, {"AssignDriver", call.key, call.deadline, execute, decline, std::move(pass_on)});
+}
+
+void SimulatedDispatcher::Release(const order::ParticipantCall& call, const Uuid&, const domain::Order&,
+                                  absl::AnyInvocable<void(absl::Status)> done) {
+  auto execute = [&all = all_, key = call.key, order_id = call.order_id](const Verdict&) {
+    std::optional<sandbox::Record> effect;
+    return all.books().Release(key, order_id, all.now(), effect).status();
+  };
+  all_.Serve(caller_, {"ReleaseDriver", call.key, call.deadline, execute, nullptr, std::move(done)});
+}
+
+}  // namespace waybill::simulation

@@ -1,0 +1,181 @@
+#include "tests/simulation/plan.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "fmt/format.h"
+#include "tests/simulation/chance.h"
+
+namespace waybill::simulation {
+namespace {
+
+using Kind = Act::Kind;
+
+std::string_view NameOf(Kind kind) {
+  switch (kind) {
+    case Kind::kCreate:
+      return "create order";
+    case Kind::kRepeat:
+      return "repeat order";
+    case Kind::kAlter:
+      return "send another request under the key of order";
+    case Kind::kCancel:
+      return "cancel order";
+    case Kind::kComplete:
+      return "complete order";
+    case Kind::kWatch:
+      return "watch order";
+    case Kind::kRetry:
+      return "an operator retries order";
+    case Kind::kResolve:
+      return "an operator resolves order";
+    case Kind::kCrash:
+      return "crash process";
+    case Kind::kRoll:
+      return "stop and start process";
+    case Kind::kStoreAway:
+      return "the store is away";
+    case Kind::kFleetAway:
+      return "the fleet is away";
+    case Kind::kParticipantsAway:
+      return "the participants are away";
+    case Kind::kCapacity:
+      return "set the capacity of driver";
+  }
+  return "";
+}
+
+sandbox::Behaviour DrawBehaviour(Chance& chance) {
+  sandbox::Behaviour behaviour;
+  auto share = [&chance](int64_t percent_max) {
+    return chance.OneIn(2) ? 0.01 * static_cast<double>(chance.Between(0, percent_max)) : 0.0;
+  };
+  behaviour.unavailable_rate = share(20);
+  behaviour.lost_before_rate = share(10);
+  behaviour.lost_after_rate = share(15);
+  behaviour.late_rate = share(15);
+  behaviour.slow_rate = share(15);
+  behaviour.decline_rate = share(15);
+  behaviour.pending_rate = share(30);
+  behaviour.latency_ms_p50 = chance.Between(2, 60);
+  behaviour.latency_ms_p99 = behaviour.latency_ms_p50 * chance.Between(1, 20);
+  behaviour.late_ms = chance.Between(500, 5'000);
+  behaviour.pending_for_ms = chance.Between(200, 6'000);
+  behaviour.repetition = static_cast<sandbox::Repetition>(chance.Pick(4));
+  return behaviour;
+}
+
+void SortByTime(std::vector<Act>& acts) {
+  std::stable_sort(acts.begin(), acts.end(), [](const Act& a, const Act& b) { return a.at_ms < b.at_ms; });
+}
+
+}  // namespace
+
+Plan Draw(uint64_t seed, int orders) {
+  Plan plan;
+  plan.seed = seed;
+  plan.orders = orders;
+  Chance chance(seed, {1});
+  plan.processes = static_cast<int>(2 + chance.Pick(2));
+  plan.drivers = static_cast<int>(4 + chance.Pick(20));
+  plan.remote_dispatch = chance.OneIn(3);
+  plan.behaviour = DrawBehaviour(chance);
+  if (chance.OneIn(3)) plan.skew = chance.Milliseconds(0, 1'500);
+  const int64_t span_ms = chance.OneIn(3) ? 1'500 : 10'000;  // a crowd, now and then
+  auto add = [&](Kind kind, int number, int64_t at_ms, int64_t for_ms = 0) {
+    plan.acts.push_back({kind, at_ms, number, for_ms, chance.Next()});
+  };
+  for (int order = 0; order < orders; ++order) {
+    const int64_t at = chance.Between(0, span_ms);
+    add(Kind::kCreate, order, at);
+    if (chance.OneIn(5)) add(Kind::kRepeat, order, at + chance.Between(0, 3'000));
+    if (chance.OneIn(20)) add(Kind::kAlter, order, at + chance.Between(0, 3'000));
+    if (chance.OneIn(3)) add(Kind::kCancel, order, at + chance.Between(0, 6'000));
+    if (!chance.OneIn(3)) add(Kind::kComplete, order, at + chance.Between(0, 8'000));
+    if (chance.OneIn(4)) add(Kind::kWatch, order, at + chance.Between(0, 3'000));
+    if (chance.OneIn(12)) add(Kind::kRetry, order, at + chance.Between(500, 6'000));
+    if (chance.OneIn(20)) add(Kind::kResolve, order, at + chance.Between(3'000, 15'000));
+    if (chance.OneIn(6)) {  // two who want opposite things at once
+      const int64_t then = at + chance.Between(100, 6'000);
+      add(Kind::kCancel, order, then);
+      add(Kind::kComplete, order, then + chance.Between(0, 5));
+    }
+  }
+  for (size_t n = chance.Pick(5); n > 0; --n)
+    add(Kind::kCrash, static_cast<int>(chance.Pick(static_cast<size_t>(plan.processes))), chance.Between(0, 14'000));
+  for (size_t n = chance.Pick(2); n > 0; --n)
+    add(Kind::kRoll, static_cast<int>(chance.Pick(static_cast<size_t>(plan.processes))), chance.Between(0, 12'000));
+  if (chance.OneIn(3)) add(Kind::kStoreAway, 0, chance.Between(0, 10'000), chance.Between(10, 5'000));
+  if (chance.OneIn(4)) add(Kind::kFleetAway, 0, chance.Between(0, 10'000), chance.Between(10, 8'000));
+  if (chance.OneIn(4)) add(Kind::kParticipantsAway, 0, chance.Between(0, 10'000), chance.Between(10, 10'000));
+  if (chance.OneIn(3)) add(Kind::kCapacity, static_cast<int>(chance.Pick(4)), chance.Between(0, 10'000));
+  if (chance.OneIn(3)) plan.gaps.pause = 2;  // stores that are slow
+  SortByTime(plan.acts);
+  return plan;
+}
+
+std::string Describe(const Plan& plan) {
+  const sandbox::Behaviour& b = plan.behaviour;
+  std::string text = fmt::format(
+      "seed {}: {} processes, {} drivers, {} dispatch, wall clocks up to {} apart\n"
+      "participants: unavailable {:.2f}, request lost {:.2f}, answer lost {:.2f}, late {:.2f}, slow {:.2f}, "
+      "declined {:.2f}, pending {:.2f}; late and slow by {} ms, pending for {} ms, repetitions {}\n",
+      plan.seed, plan.processes, plan.drivers, plan.remote_dispatch ? "remote" : "nearest driver",
+      absl::FormatDuration(plan.skew), b.unavailable_rate, b.lost_before_rate, b.lost_after_rate, b.late_rate,
+      b.slow_rate, b.decline_rate, b.pending_rate, b.late_ms, b.pending_for_ms, static_cast<int>(b.repetition));
+  for (const Act& act : plan.acts) {
+    text += fmt::format("at {:>5} ms {}", act.at_ms, NameOf(act.kind));
+    if (act.span_ms == 0) {
+      text += fmt::format(" {}\n", act.number);
+    } else {
+      text += fmt::format(" for {} ms\n", act.span_ms);
+    }
+  }
+  return text;
+}
+
+Plan Shrink(Plan plan, const std::function<bool(const Plan&)>& fails, int tries) {
+  auto keep_if_it_fails = [&](Plan smaller) {
+    if (tries-- <= 0 || !fails(smaller)) return false;
+    plan = std::move(smaller);
+    return true;
+  };
+  // Whole kinds of trouble first.
+  auto without = [&](auto field) {
+    Plan smaller = plan;
+    field(smaller) = {};
+    keep_if_it_fails(std::move(smaller));
+  };
+  without([](Plan & p) -> auto& { return p.gaps.sleep; });
+  without([](Plan & p) -> auto& { return p.gaps.crash; });
+  without([](Plan & p) -> auto& { return p.gaps.lost_request; });
+  without([](Plan & p) -> auto& { return p.gaps.lost_answer; });
+  without([](Plan & p) -> auto& { return p.gaps.pause; });
+  without([](Plan & p) -> auto& { return p.skew; });
+  for (double sandbox::Behaviour::*rate :
+       {&sandbox::Behaviour::unavailable_rate, &sandbox::Behaviour::lost_before_rate,
+        &sandbox::Behaviour::lost_after_rate, &sandbox::Behaviour::late_rate, &sandbox::Behaviour::slow_rate,
+        &sandbox::Behaviour::decline_rate, &sandbox::Behaviour::pending_rate}) {
+    without([rate](Plan & p) -> auto& { return p.behaviour.*rate; });
+  }
+  // Then acts: halves, quarters, and so on to single ones, as long as that helps.
+  for (size_t piece = std::max<size_t>(plan.acts.size() / 2, 1); tries > 0; piece = std::max<size_t>(piece / 2, 1)) {
+    bool shrunk = false;
+    for (size_t from = 0; from < plan.acts.size() && tries > 0;) {
+      Plan smaller = plan;
+      const auto first = smaller.acts.begin() + static_cast<std::ptrdiff_t>(from);
+      const size_t count = std::min(piece, smaller.acts.size() - from);
+      smaller.acts.erase(first, first + static_cast<std::ptrdiff_t>(count));
+      if (keep_if_it_fails(std::move(smaller))) {
+        shrunk = true;
+      } else {
+        from += piece;
+      }
+    }
+    if (piece == 1 && !shrunk) break;
+  }
+  return plan;
+}
+
+}  // namespace waybill::simulation

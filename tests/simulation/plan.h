@@ -1,0 +1,61 @@
+// What befalls the order service in one simulated story, as the seed has it: what clients and operators ask for and
+// when, which processes crash, what is away for how long, and how the participants behave. A plan that fails is shrunk
+// to what it takes to fail.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "services/sandbox/behaviour.h"
+#include "tests/simulation/host.h"
+
+namespace waybill::simulation {
+
+struct Act {
+  enum class Kind {
+    kCreate,  // `number`: the order
+    kRepeat,  // the same request again, from another caller
+    kAlter,   // another request under the same key
+    kCancel,  // of that order, once it is known
+    kComplete,
+    kWatch,
+    kRetry,      // an operator's
+    kResolve,    // the same
+    kCrash,      // `number`: the process
+    kRoll,       // it is stopped as a release does it, and started again
+    kStoreAway,  // for `span_ms`
+    kFleetAway,
+    kParticipantsAway,
+    kCapacity,  // `number`: of this driver, to what `chance` says
+  };
+  Kind kind = Kind::kCreate;
+  int64_t at_ms = 0;
+  int number = 0;
+  int64_t span_ms = 0;
+  uint64_t chance = 0;  // for whatever else is to be drawn
+};
+
+struct Plan {
+  uint64_t seed = 0;
+  int orders = 0;
+  int processes = 3;
+  int drivers = 10;
+  bool remote_dispatch = false;
+  GapOdds gaps;
+  sandbox::Behaviour behaviour;
+  absl::Duration skew = absl::ZeroDuration();  // of the processes' wall clocks, at most
+  std::vector<Act> acts;                       // in the order of their time
+};
+
+inline constexpr int kOrdersOfAStory = 40;
+
+Plan Draw(uint64_t seed, int orders = kOrdersOfAStory);
+
+std::string Describe(const Plan& plan);
+
+// The smallest plan found, by leaving out what it does not take, that still `fails`. Tries at most so many.
+Plan Shrink(Plan plan, const std::function<bool(const Plan&)>& fails, int tries = 400);
+
+}  // namespace waybill::simulation

@@ -1,0 +1,147 @@
+#include "tests/simulation/truth.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "saga/state.h"
+#include "services/order/place_order.h"
+
+namespace waybill::simulation {
+
+using saga::State;
+using storage::OrderRecord;
+
+Truth::Truth(storage::testing::MemoryOrderBook& book) : book_(book) {
+  book_.on_write = [this](const auto& row) { OnWrite(row); };
+}
+
+void Truth::Wrong(std::string what) {
+  if (wrong_.empty()) wrong_ = std::move(what);
+}
+
+Truth::Version Truth::VersionOf(const OrderRecord& record) {
+  const auto& driver = record.payload.driver;
+  return {record.seq, record.state, driver ? fmt::format("{}/{}", driver->driver_id, driver->slot) : std::string(),
+          record.payload.charge.has_value(), record.payload.refund.has_value()};
+}
+
+void Truth::OnWrite(const saga::testing::MemoryBook::Row& row) {
+  const OrderRecord& record = saga::As<domain::Order>(*row.record);
+  std::vector<Version>& versions = versions_[record.id];
+  Version version = VersionOf(record);
+  if (!versions.empty() && version.state < versions.back().state) {
+    Wrong(fmt::format("{} went back from {} to {}", record.id.ToString(), Name(versions.back().state),
+                      Name(version.state)));
+  }
+  if (static_cast<int64_t>(row.log.size()) != record.seq) {
+    Wrong(fmt::format("{} has {} entries, and is at {}", record.id.ToString(), row.log.size(), record.seq));
+  }
+  versions.push_back(std::move(version));
+  if (saga::IsUnfinished(record.state)) {
+    unfinished_.insert(record.id);
+  } else {
+    unfinished_.erase(record.id);
+  }
+  TakeDriver(record);
+}
+
+void Truth::TakeDriver(const OrderRecord& record) {
+  std::string& holds = holds_[record.id];
+  const std::string driver = record.payload.driver ? record.payload.driver->driver_id : std::string();
+  if (driver == holds) return;
+  if (!holds.empty()) --held_[holds];
+  holds = driver;
+  if (driver.empty()) return;
+  auto capacity = book_.capacities.find(driver);
+  const int allowed = capacity == book_.capacities.end() ? 1 : capacity->second;
+  if (++held_[driver] > allowed) Wrong(fmt::format("{} holds {} orders of {}", driver, held_[driver], allowed));
+}
+
+void Truth::CheckAnswer(const OrderRecord& told, std::string_view to_what) {
+  const std::vector<Version>& versions = versions_[told.id];
+  if (std::find(versions.begin(), versions.end(), VersionOf(told)) != versions.end()) return;
+  const Version version = VersionOf(told);
+  Wrong(fmt::format("{} was answered that {} is {} at {} with driver '{}', which it never was", to_what,
+                    told.id.ToString(), Name(told.state), version.seq, version.driver));
+}
+
+void Truth::CheckTransition(const Uuid& id, const order::Transition& told) {
+  if (told.accepted) return;
+  const auto row = book_.rows.find(id);
+  const auto at = static_cast<size_t>(told.entry.seq - 1);
+  if (row == book_.rows.end() || at >= row->second.log.size()) {
+    return Wrong(fmt::format("a watch of {} was sent entry {}, which is not there", id.ToString(), told.entry.seq));
+  }
+  const saga::LogEntry& entry = row->second.log[at];
+  if (entry.step == told.entry.step && entry.outcome == told.entry.outcome && entry.state == told.entry.state) return;
+  Wrong(fmt::format("a watch of {} was sent another entry {} than there is", id.ToString(), told.entry.seq));
+}
+
+void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
+  for (const auto& [id, row] : book_.rows) {
+    const OrderRecord& record = saga::As<domain::Order>(*row.record);
+    if (saga::IsUnfinished(record.state)) {
+      Wrong(fmt::format("{} is still {}, and waits for '{}'", id.ToString(), Name(record.state), record.waits_for));
+      continue;
+    }
+    // Ended by hand: what of it is not as it should be is a person's affair.
+    const bool resolved = std::any_of(row.log.begin(), row.log.end(), [](const saga::LogEntry& entry) {
+      return entry.outcome == saga::LogOutcome::kResolved;
+    });
+    CheckMoney(record, participants, resolved);
+    if (assignments && !resolved) CheckAssignment(record, participants);
+    const bool holds = record.payload.driver.has_value();
+    if (holds != (record.state == State::kSucceeded)) {
+      Wrong(fmt::format("{} is {}, and {} a driver", id.ToString(), Name(record.state), holds ? "holds" : "has not"));
+    }
+  }
+  for (const auto& [key, payment] : participants.payments()) {
+    const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
+    if (!id || !book_.rows.contains(*id)) Wrong("money was moved for an order that is in no book: " + key);
+  }
+  for (const auto& [id, promise] : promises_) {
+    const State state = book_.rows.at(id).record->state;
+    const bool for_good = state == State::kClosed || state == State::kResolved;
+    const bool back = state == State::kCompensated || state == State::kResolved;
+    const bool kept = promise == Promise::kCancelled || promise == Promise::kNotConfirmed ? back : for_good;
+    if (kept) continue;
+    constexpr std::string_view kTold[] = {"that it is cancelled", "that it is completed",
+                                          "that it cannot be cancelled any more",
+                                          "that it has failed and cannot be completed"};
+    Wrong(fmt::format("somebody was told of {} {}, and it ended {}", id.ToString(), kTold[static_cast<int>(promise)],
+                      Name(state)));
+  }
+}
+
+void Truth::CheckMoney(const OrderRecord& record, const sandbox::Books& participants, bool resolved) {
+  const std::string id = record.id.ToString();
+  const sandbox::Payment* payment = participants.FindPayment(fmt::format("{}/{}", id, order::kChargePayment));
+  const int charges = payment == nullptr ? 0 : payment->charges;
+  const int refunds = payment == nullptr ? 0 : payment->refunds;
+  if (charges > 1 || refunds > charges)
+    Wrong(fmt::format("{} was charged {} and refunded {} times", id, charges, refunds));
+  if (resolved) return;
+  const bool keeps = record.state == State::kSucceeded || record.state == State::kClosed;
+  if (charges - refunds != (keeps ? 1 : 0)) {
+    Wrong(fmt::format("{} is {}, and was charged {} and refunded {} times", id, Name(record.state), charges, refunds));
+  }
+  if (record.payload.charge.has_value() != (charges > 0) || record.payload.refund.has_value() != (refunds > 0)) {
+    Wrong(fmt::format("the books say of the money of {} otherwise than the gateway", id));
+  }
+}
+
+void Truth::CheckAssignment(const OrderRecord& record, const sandbox::Books& participants) {
+  const std::string id = record.id.ToString();
+  const auto found = participants.assignments().find(order::AssignmentKey(record.id));
+  const bool assigned =
+      found != participants.assignments().end() && found->second.state == sandbox::Assignment::State::kAssigned;
+  if (assigned != (record.state == State::kSucceeded)) {
+    Wrong(fmt::format("{} is {}, and the dispatcher {} a driver for it", id, Name(record.state),
+                      assigned ? "has" : "has not"));
+  } else if (assigned && found->second.driver_id != record.payload.driver->driver_id) {
+    Wrong(fmt::format("{} has another driver than the dispatcher gave it", id));
+  }
+}
+
+}  // namespace waybill::simulation

@@ -1,5 +1,7 @@
 #include "services/process/flags.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -66,10 +68,13 @@ int CoresOf(unsigned runnable, std::string_view cpu_max) {
 }
 
 int Cores() {
+  cpu_set_t runnable;
+  CPU_ZERO(&runnable);
+  const bool known = sched_getaffinity(0, sizeof runnable, &runnable) == 0;  // not where there are over 1,024
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string cpu_max;
   std::getline(file, cpu_max);
-  return CoresOf(std::thread::hardware_concurrency(), cpu_max);
+  return CoresOf(known ? static_cast<unsigned>(CPU_COUNT(&runnable)) : std::thread::hardware_concurrency(), cpu_max);
 }
 
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format) {

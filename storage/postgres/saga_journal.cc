@@ -175,18 +175,22 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       return std::span(book.columns).subspan(1);
     }
     std::span<ArrayParam> Book(size_t booking) override {
+      if (booking >= kind.tables.sql().bookings.size()) std::abort();  // a bug
       return Add(books[booking + (kind.tables.sql().claim.text.empty() ? 0 : 1)]);
     }
-    std::span<ArrayParam> Claim() override { return Add(books.front()); }
+    std::span<ArrayParam> Claim() override {
+      if (kind.tables.sql().claim.text.empty()) std::abort();  // a bug
+      return Add(books.front());
+    }
     std::span<ArrayParam> Log() { return Add(books.back()); }
 
     const Kind& kind;
     // Names of the prepared statements.
     std::string begin, begin_quick, advance, move, acted_on, said_already;
     std::vector<ArrayParam> begin_columns, header;
-    std::vector<Booked> books;                       // the claim, if this kind has one, then its bookings, then the log
-    Uuid saga;                                       // whose rows are added
-    size_t moved_at = 0, said_at = 0, begun_at = 0;  // results of the script
+    std::vector<Booked> books;  // the claim, if this kind has one, then its bookings, then the log
+    Uuid saga;                  // whose rows are added
+    size_t move_result = 0, said_result = 0, begin_result = 0;          // their places among the script's
     std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins;  // with their keys
     std::vector<AdvanceOp*> advances;
     absl::flat_hash_map<Uuid, AdvanceOp*> waits;  // of these, what is about to wait
@@ -224,20 +228,43 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         part.begins.emplace_back(part.kind.tables.DedupeKey(*begin->record), begin);
       } else {
         auto& advance = std::get<AdvanceOp>(op.what);
-        Part& part = PartOf(*advance.write.record);
-        part.advances.push_back(&advance);
-        if (advance.write.signal != nullptr) part.waits[advance.write.record->id] = &advance;
-        if (advance.write.acts_on == 0) continue;
-        part.act_ids.AddId(advance.write.record->id);
-        part.act_writes.AddInt(advance.id);
-        part.act_signals.AddInt(advance.write.acts_on);
+        PartOf(*advance.write.record).advances.push_back(&advance);
       }
     }
     for (Part& part : parts_) {
       std::sort(part.begins.begin(), part.begins.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-      std::sort(part.advances.begin(), part.advances.end(),
-                [](const auto* a, const auto* b) { return a->write.record->id < b->write.record->id; });
+      SortAdvances(part);
+      for (AdvanceOp* advance : part.advances) {
+        const saga::Write& write = advance->write;
+        if (write.signal != nullptr) part.waits[write.record->id] = advance;
+        if (write.acts_on == 0) continue;
+        part.act_ids.AddId(write.record->id);
+        part.act_writes.AddInt(advance->id);
+        part.act_signals.AddInt(write.acts_on);
+      }
     }
+  }
+
+  // By saga, the newest epoch first. After an outage that outlasted a lease, this very process may have claimed a saga
+  // again whose earlier write still waits here. Its claim is durable, so that write is fenced, and one write a saga
+  // is left: what is booked is told from what is not by the saga alone.
+  static void SortAdvances(Part& part) {
+    std::vector<AdvanceOp*>& advances = part.advances;
+    std::sort(advances.begin(), advances.end(), [](const AdvanceOp* a, const AdvanceOp* b) {
+      const saga::Record &of_a = *a->write.record, &of_b = *b->write.record;
+      return of_a.id != of_b.id ? of_a.id < of_b.id : of_a.epoch > of_b.epoch;
+    });
+    size_t kept = 0;
+    for (AdvanceOp* advance : advances) {
+      const saga::Record* before = kept > 0 ? advances[kept - 1]->write.record : nullptr;
+      if (before != nullptr && before->id == advance->write.record->id &&
+          before->epoch > advance->write.record->epoch) {
+        advance->result = saga::WriteResult::kFenced;
+      } else {
+        advances[kept++] = advance;
+      }
+    }
+    advances.resize(kept);
   }
 
   // The statements of one pipeline, with their parameters.
@@ -270,7 +297,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       FillBegin(part);
       std::vector<Param> with = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
       with.insert(with.end(), part.begin_columns.begin(), part.begin_columns.end());
-      part.begun_at = script.Add(quick ? part.begin_quick : part.begin, std::move(with));
+      part.begin_result = script.Add(quick ? part.begin_quick : part.begin, std::move(with));
       beginning = true;
     }
     if (beginning) {
@@ -284,10 +311,10 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (Part& part : parts_) {
         for (AdvanceOp* op : part.advances) op->result = saga::WriteResult::kApplied;
         if (!quick && !part.advances.empty()) {
-          if (absl::Status read = ReadAdvance(part, (*results)[part.moved_at]); !read.ok()) return read;
+          if (absl::Status read = ReadAdvance(part, (*results)[part.move_result]); !read.ok()) return read;
         }
         if (part.waits.empty()) continue;
-        if (absl::Status read = ReadSaid(part, (*results)[part.said_at]); !read.ok()) return read;
+        if (absl::Status read = ReadSaid(part, (*results)[part.said_result]); !read.ok()) return read;
       }
     }
     if (beginning) {
@@ -296,7 +323,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (Part& part : parts_) {
         for (auto& [key, op] : part.begins) op->answer = nullptr;
         if (quick || part.begins.empty()) continue;
-        if (absl::Status read = ReadBegin(part, (*results)[part.begun_at]); !read.ok()) return read;
+        if (absl::Status read = ReadBegin(part, (*results)[part.begin_result]); !read.ok()) return read;
       }
     }
     return absl::OkStatus();
@@ -307,13 +334,13 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     std::vector<Param> header = {journal_.LeaseMicros()};
     header.insert(header.end(), part.header.begin(), part.header.end());
     if (quick) {
-      part.moved_at = script.Add(part.move, std::move(header));
+      part.move_result = script.Add(part.move, std::move(header));
       for (const Booked& book : part.books) {
         if (book.size() > 0) script.Add(book.statement, {book.columns.begin(), book.columns.end()});
       }
     } else {
       for (const Booked& book : part.books) header.insert(header.end(), book.columns.begin(), book.columns.end());
-      part.moved_at = script.Add(part.advance, std::move(header));
+      part.move_result = script.Add(part.advance, std::move(header));
     }
     if (part.act_ids.size() > 0) script.Add(part.acted_on, {part.act_ids, part.act_writes, part.act_signals});
     if (part.waits.empty()) return;
@@ -325,7 +352,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       part.wait_ids.AddId(id);
       part.wait_writes.AddInt(op->id);
     }
-    part.said_at = script.Add(part.said_already, {journal_.LeaseMicros(), part.wait_ids, part.wait_writes});
+    part.said_result = script.Add(part.said_already, {journal_.LeaseMicros(), part.wait_ids, part.wait_writes});
   }
 
   void FillBegin(Part& part) {
@@ -380,6 +407,11 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         log[4].AddText(saga::Name(entry.state));
         AddOptionalText(log[5], entry.detail);
         log[6].AddTime(entry.at);
+      }
+    }
+    for (const Booked& book : part.books) {
+      for (const ArrayParam& column : book.columns) {
+        if (column.size() != book.size()) std::abort();  // a column left out would shift the rows behind it: a bug
       }
     }
   }

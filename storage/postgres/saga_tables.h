@@ -22,12 +22,14 @@ struct UnnestColumn {
   std::string cast;
 };
 
-// A statement that books rows for some of the sagas of a commit, the same in both forms of the advance. `columns` are
-// of its rows besides the saga's key, which comes first and has the name that the header's has. The text names the rows
-// as
-// `{rows}`, which stands for "unnest(…) AS i(…)"; their keys, an array, as `{ids}`: what it changes it finds by
-// "= ANY({ids})", since it is planned once, perhaps while the tables are empty; and, in its WHERE, as `{allowed}` which
-// of them are still the writer's. Braces of its own are doubled.
+// A statement that books rows for some of the sagas of a commit, the same in both forms of the advance. `columns` are of
+// its rows besides the saga's key, which comes first and has the name that the header's has. The text names
+//   {rows}     the rows: "unnest(…) AS i(…)"
+//   {ids}      their keys, an array: what it changes it finds by "= ANY({ids})", since it is planned once, perhaps while
+//              the tables are empty
+//   {allowed}  in its WHERE: which of the rows are still the writer's
+// Braces of its own are doubled. No two bookings, nor a booking and a claim, touch the same row for one write: in the
+// careful form none sees what another has changed.
 struct Booking {
   std::vector<UnnestColumn> columns;
   std::string text;

@@ -512,6 +512,24 @@ TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
   EXPECT_EQ(loaded->failure.reason, "PAYMENT_UNKNOWN");
 }
 
+TYPED_TEST_P(JournalContract, BooksARefundOfWhatWasChargedBefore) {
+  auto& journal = this->world_.Open("a", "1");
+  OrderRecord record = this->Finished(journal, "key");
+  record.state = saga::State::kCompensating;
+  record.failure = {"CANCELLED", ""};
+  std::vector<saga::LogEntry> log = {this->Entry(record, "", saga::LogOutcome::kCancelled)};
+  ASSERT_EQ(*this->Advance(journal, record, log, 2), saga::WriteResult::kApplied);
+  record.state = saga::State::kCompensated;
+  record.payload.refund = domain::Refund{1250, record.created_at};
+  record.payload.effects.refunded = true;
+  log = {this->Entry(record, "charge_payment", saga::LogOutcome::kUndone)};
+  ASSERT_EQ(*this->Advance(journal, record, log, 3), saga::WriteResult::kApplied);
+  auto loaded = AsOrder(journal.Load(record.id));
+  ASSERT_TRUE(loaded->payload.charge && loaded->payload.refund);
+  EXPECT_EQ(loaded->payload.charge->gateway_reference, "ref-1");
+  EXPECT_EQ(loaded->payload.refund->amount_minor, 1250);
+}
+
 TYPED_TEST_P(JournalContract, ClaimsOnlyExpiredLeases) {
   auto& a = this->world_.Open("a", "1");
   auto& b = this->world_.Open("b", "1");
@@ -867,8 +885,9 @@ REGISTER_TYPED_TEST_SUITE_P(
     TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
     ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
     AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
-    BooksARefundAndAChargeThatBecameKnownWithIt, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
-    ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
-    ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
+    BooksARefundAndAChargeThatBecameKnownWithIt, BooksARefundOfWhatWasChargedBefore, ClaimsOnlyExpiredLeases,
+    ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
+    ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot,
+    ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

@@ -1,8 +1,11 @@
 #include "services/process/flags.h"
 
+#include <sched.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -140,7 +143,21 @@ TEST(CoresOf, AreThoseToRunOnAndNoMoreThanTheQuota) {
   EXPECT_EQ(CoresOf(4, "nonsense"), 4);
   EXPECT_EQ(CoresOf(4, "-1 100000"), 4);
   EXPECT_EQ(CoresOf(4, "100000 0"), 4);
+}
+
+TEST(Cores, AreThoseOfTheThreadThatAsks) {
   EXPECT_GE(Cores(), 1);
+  std::thread pinned([] {
+    cpu_set_t all, one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+      if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+    }
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    EXPECT_EQ(Cores(), 1);
+  });
+  pinned.join();
 }
 
 }  // namespace

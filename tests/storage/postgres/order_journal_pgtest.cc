@@ -1,3 +1,4 @@
+#include <functional>
 #include <future>
 #include <memory>
 #include <sstream>
@@ -21,6 +22,7 @@ namespace {
 struct JournalWorld {
   saga::Journal& Open(const std::string& instance, const std::string& life) {
     SagaJournalOptions options;
+    options.writers = writers;
     options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
     auto journal = PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(),
                                              pool, ThreadLoops(), options);
@@ -40,6 +42,7 @@ struct JournalWorld {
     EXPECT_TRUE(store.SetCapacity(driver, capacity).ok());
   }
 
+  int writers = SagaJournalOptions().writers;
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
@@ -61,6 +64,23 @@ class OrderJournalPgTest : public JournalContract<JournalWorld> {
                  "current_database()") == std::to_string(count);
     });
   }
+
+  // The only writer of `journal` stands still after a write of its own, so that the next takes all that is queued
+  // meanwhile at once; until what this answers is called.
+  std::function<void()> StandStill(saga::Journal& journal) {
+    first_ = Finish(Started(journal, "first"), "first-driver");
+    std::promise<void> stands;
+    Once(saga::Gap::kAfterAdvance, [this, &stands] {
+      stands.set_value();
+      goes_on_.get_future().wait();
+    });
+    journal.Advance({&first_.first, first_.second, 0, nullptr, 0}, [](auto) {});
+    stands.get_future().wait();
+    return [this] { goes_on_.set_value(); };
+  }
+
+  std::pair<OrderRecord, std::vector<saga::LogEntry>> first_;
+  std::promise<void> goes_on_;
 };
 
 TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
@@ -81,6 +101,105 @@ TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
     }
   }
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "49");
+}
+
+// One commit with all that may be in the way of a write, and nothing of it in the way of the others.
+TEST_F(OrderJournalPgTest, ABatchAnswersForEachOfItsWrites) {
+  world_.writers = 1;
+  auto& journal = world_.Open("a", "1");
+  auto& other = world_.Open("b", "1");
+  auto [plain, plain_log] = Finish(Started(journal, "plain"), "ann");
+  auto [fenced, fenced_log] = Finish(Started(journal, "fenced"), "bob");
+  auto [robbed, robbed_log] = Finish(Started(journal, "robbed"), "cy");
+  Holding(other, "holds", {"cy", 1});
+  auto [refunded, refunded_log] = Finish(Started(journal, "refunded"), "");
+  refunded.state = saga::State::kCompensated;
+  refunded.failure = {"NO_DRIVER_AVAILABLE", ""};
+  refunded.payload.driver.reset();
+  refunded.payload.effects.claimed = false;
+  refunded.payload.effects.refunded = true;
+  refunded.payload.refund = domain::Refund{1'250, refunded.created_at};
+  auto [closed, closed_log] = Close(Holding(journal, "closed", {"dee", 1}));
+  closed.payload.effects.released = true;
+  ASSERT_TRUE(other.Claim(fenced.id, saga::ClaimMode::kTakeOver).ok());
+  OrderRecord fresh = NewOrder("fresh"), repeated = NewOrder("plain");
+
+  std::function<void()> go_on = StandStill(journal);
+  std::promise<absl::StatusOr<saga::WriteResult>> answers[5];
+  const saga::Write writes[] = {{&plain, plain_log, 0, nullptr, 0},
+                                {&fenced, fenced_log, 0, nullptr, 0},
+                                {&robbed, robbed_log, 0, nullptr, 0},
+                                {&refunded, refunded_log, 0, nullptr, 0},
+                                {&closed, closed_log, 2, nullptr, 0}};
+  for (size_t i = 0; i < std::size(writes); ++i) {
+    journal.Advance(writes[i], [&answers, i](auto result) { answers[i].set_value(result); });
+  }
+  std::promise<std::optional<OrderRecord>> begun, found;
+  journal.Begin(fresh, [&](auto existing) { begun.set_value(*AsExisting(existing)); });
+  journal.Begin(repeated, [&](auto existing) { found.set_value(*AsExisting(existing)); });
+  go_on();
+
+  const saga::WriteResult wanted[] = {saga::WriteResult::kApplied, saga::WriteResult::kFenced,
+                                      saga::WriteResult::kConflict, saga::WriteResult::kApplied,
+                                      saga::WriteResult::kApplied};
+  for (size_t i = 0; i < std::size(wanted); ++i) EXPECT_EQ(*answers[i].get_future().get(), wanted[i]) << i;
+  EXPECT_FALSE(begun.get_future().get().has_value());
+  std::optional<OrderRecord> holder = found.get_future().get();
+  ASSERT_TRUE(holder.has_value());
+  EXPECT_EQ(holder->id, plain.id);
+  EXPECT_EQ(sql().Value("SELECT string_agg(idempotency_key || ' ' || state || ' ' || (SELECT count(*) FROM payments p "
+                        "WHERE p.order_id = s.order_id) || (SELECT count(*) FROM payments p WHERE p.order_id = "
+                        "s.order_id AND refund_minor = 1250) || (SELECT count(*) FROM order_assignments a WHERE "
+                        "a.order_id = s.order_id AND released_at IS NULL) || (SELECT count(*) FROM order_saga_steps l "
+                        "WHERE l.order_id = s.order_id), ', ' ORDER BY idempotency_key) FROM order_sagas s "
+                        "WHERE idempotency_key <> 'first'"),
+            "closed closed 1003, fenced running 0000, fresh running 0000, holds succeeded 1012, "
+            "plain succeeded 1012, refunded compensated 1102, robbed running 0000")
+      << "payments, refunds, drivers held, entries";
+}
+
+// After an outage that outlasted a lease, a process claims a saga again whose earlier write it still has in its queue.
+TEST_F(OrderJournalPgTest, OfTwoWritesOfOneSagaTheOlderClaimsIsFenced) {
+  world_.writers = 1;
+  auto& journal = world_.Open("a", "1");
+  auto& other = world_.Open("b", "1");
+  Holding(other, "holds", {"taken", 1});
+  std::vector<std::pair<OrderRecord, std::vector<saga::LogEntry>>> older, newer;
+  for (const char* driver : {"free", "taken"}) {
+    OrderRecord order = Started(journal, driver);
+    older.push_back(Finish(order, driver));
+    order = *AsOrder(journal.Claim(order.id, saga::ClaimMode::kTakeOver));
+    std::vector<saga::LogEntry> log = {Entry(order, "charge_payment", saga::LogOutcome::kRecovered)};
+    newer.emplace_back(order, log);
+  }
+  // And one that neither of them may write.
+  OrderRecord lost = Started(journal, "lost");
+  older.push_back(Finish(lost, "nobody's"));
+  lost = *AsOrder(journal.Claim(lost.id, saga::ClaimMode::kTakeOver));
+  newer.push_back(Finish(lost, "nobody's"));
+  ASSERT_TRUE(other.Claim(lost.id, saga::ClaimMode::kTakeOver).ok());
+
+  std::function<void()> go_on = StandStill(journal);
+  std::vector<std::promise<absl::StatusOr<saga::WriteResult>>> answers(older.size() + newer.size());
+  size_t next = 0;
+  for (const auto* writes : {&older, &newer}) {
+    for (const auto& [record, log] : *writes) {
+      journal.Advance({&record, log, 0, nullptr, 0},
+                      [&answer = answers[next++]](auto result) { answer.set_value(std::move(result)); });
+    }
+  }
+  go_on();
+  using saga::WriteResult;
+  const WriteResult wanted[] = {WriteResult::kFenced,  WriteResult::kFenced,  WriteResult::kFenced,
+                                WriteResult::kApplied, WriteResult::kApplied, WriteResult::kFenced};
+  for (size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(*answers[i].get_future().get(), wanted[i]) << i;
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM payments JOIN order_sagas USING (order_id) WHERE idempotency_key IN "
+                        "('free', 'taken', 'lost')"),
+            "0");
+  EXPECT_EQ(sql().Value("SELECT string_agg(idempotency_key || ' ' || outcome, ', ' ORDER BY idempotency_key) FROM "
+                        "order_saga_steps JOIN order_sagas USING (order_id) WHERE idempotency_key IN ('free', 'taken', "
+                        "'lost')"),
+            "free recovered, taken recovered");
 }
 
 TEST_F(OrderJournalPgTest, AnswersAreRightWhenTheConnectionBreaksMeanwhile) {

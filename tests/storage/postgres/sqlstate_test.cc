@@ -136,5 +136,11 @@ TEST(Sqlstate, OnlyAUniqueViolationIsOne) {
   EXPECT_FALSE(IsUniqueViolation(absl::OkStatus()));
 }
 
+TEST(Sqlstate, OnlyADivisionByZeroIsOne) {
+  EXPECT_TRUE(IsDivisionByZero(Status("22012")));
+  EXPECT_FALSE(IsDivisionByZero(Status("22003")));
+  EXPECT_FALSE(IsDivisionByZero(absl::OkStatus()));
+}
+
 }  // namespace
 }  // namespace waybill::storage

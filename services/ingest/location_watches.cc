@@ -151,16 +151,19 @@ std::optional<SteadyTime> LocationWatches::TakeTurn(const Clock& clock) {
       // Nobody looks: the window goes, and whoever comes next starts a new one.
       window_.clear();
       tail_.clear();
+      next_poll_ = SteadyTime::InfinitePast();
       return Loop::kWhenWoken;
     }
   }
+  if (clock.Steady() < next_poll_) return next_poll_;  // whoever comes is polled for with the others
   const bool answered = Poll();
   const SteadyTime now = clock.Steady();
   if (now >= next_beat_) {
     if (next_beat_ != SteadyTime::InfinitePast()) Beat();
     next_beat_ = now + options_.beat;
   }
-  return now + (answered ? options_.poll : options_.retry);
+  next_poll_ = now + (answered ? options_.poll : options_.retry);
+  return next_poll_;
 }
 
 bool LocationWatches::Poll() {

@@ -136,8 +136,9 @@ class LocationWatches {
   std::string tail_;            // id of the newest event read; empty: none yet
   EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail
   std::deque<std::pair<EventId, storage::LocationEvent>> window_;
-  SteadyTime next_beat_ = SteadyTime::InfinitePast();  // the loop's
-  std::unique_ptr<Loop> loop_;                         // once started
+  SteadyTime next_poll_ = SteadyTime::InfinitePast();  // the loop's, as is
+  SteadyTime next_beat_ = SteadyTime::InfinitePast();
+  std::unique_ptr<Loop> loop_;  // once started
 };
 
 }  // namespace waybill::ingest

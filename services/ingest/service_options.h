@@ -42,8 +42,8 @@ struct ServiceOptions {
   LogFormat log_format = LogFormat::kJson;
 };
 
-// Defaults by the cores that the process may use. History is written by few connections, since Redis, which has one thread, is the
-// limit before Postgres is; one point a message keeps queues busier (docs/performance.md).
+// Defaults by the cores that the process may use. History is written by few connections, since Redis, which has one
+// thread, is the limit before Postgres is; one point a message keeps queues busier (docs/performance.md).
 int QueuesFor(int cores);
 int WritersFor(int cores);
 

@@ -17,6 +17,8 @@
 #include "gtest/gtest.h"
 #include "runtime/executor.h"
 #include "runtime/status.h"
+#include "runtime/testing/manual_time.h"
+#include "runtime/testing/scheduled_executor.h"
 #include "runtime/worker_pool.h"
 #include "tests/services/ingest/ingest_world.h"
 
@@ -54,6 +56,9 @@ class WatchedView final : public storage::HotView {
   }
   absl::Status Ping() override { return view_.Ping(); }
 
+  // By the thread that made this.
+  int reads() const { return reads_; }
+
   void AfterRead(std::function<void()> after) {
     std::lock_guard lock(mutex_);
     after_read_ = std::move(after);
@@ -61,6 +66,7 @@ class WatchedView final : public storage::HotView {
 
  private:
   void CallBack() {
+    if (std::this_thread::get_id() == maker_) ++reads_;
     std::function<void()> after;
     {
       std::lock_guard lock(mutex_);
@@ -70,6 +76,8 @@ class WatchedView final : public storage::HotView {
   }
 
   storage::HotView& view_;
+  const std::thread::id maker_ = std::this_thread::get_id();
+  int reads_ = 0;
   std::mutex mutex_;
   std::function<void()> after_read_;
 };
@@ -247,6 +255,27 @@ class LocationWatchesTest : public ::testing::Test {
   WatchOptions options_;
   std::optional<LocationWatches> watches_;
 };
+
+// Many may come at once, as when another replica ended.
+TEST_F(LocationWatchesTest, ThoseWhoComeMakeItReadNoSooner) {
+  waybill::testing::ManualTime time;
+  const waybill::testing::ScheduledLoops loops(time, time, [] { return absl::ZeroDuration(); });
+  watches_->Start(loops);
+  time.Advance(absl::ZeroDuration());
+  EXPECT_EQ(view_.reads(), 0) << "nobody looks";
+  Add(watchers_.emplace_back(), "");
+  time.Advance(absl::ZeroDuration());
+  const int first = view_.reads();
+  EXPECT_GT(first, 0);
+  for (int i = 0; i < 20; ++i) {
+    Add(watchers_.emplace_back(), "");
+    time.Advance(absl::ZeroDuration());
+  }
+  EXPECT_EQ(view_.reads(), first);
+  time.Advance(options_.poll);
+  EXPECT_GT(view_.reads(), first);
+  watches_->Stop();  // before what drives it goes
+}
 
 TEST(BoundingBox, HoldsItsEdges) {
   const BoundingBox box{10, 20, 30, 40};

@@ -54,18 +54,18 @@ void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) 
   auto execution = std::make_shared<Execution>(*definition, std::move(fresh), clock_, observer_);
   Execution& e = *execution;
   e.began = e.asked_at = clock_.Steady();
-  e.settled.push_back(std::move(settled));
   Insert(execution);
-  journal_.Begin(e.progress.record(), [this, execution = std::move(execution), begun = std::move(begun)](
+  journal_.Begin(e.progress.record(), [this, execution = std::move(execution), begun = std::move(begun),
+                                       settled = std::move(settled)](
                                           absl::StatusOr<std::unique_ptr<Record>> existing) mutable {
     if (!existing.ok() || *existing != nullptr) {
-      {
-        std::lock_guard lock(execution->mutex);
-        execution->settled.clear();  // told by `begun`
-      }
-      LetGo(execution, existing.ok() ? TakenOver() : existing.status());
+      LetGo(execution, existing.ok() ? TakenOver() : existing.status());  // who found it in the books, and waits here
       begun(std::move(existing));
       return;
+    }
+    {
+      std::lock_guard lock(execution->mutex);
+      execution->settled.push_back(std::move(settled));
     }
     {
       std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #include "services/process/flags.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +10,6 @@
 #include <sstream>
 #include <string>
 #include <system_error>
-#include <thread>
 
 #include "fmt/format.h"
 
@@ -74,7 +74,7 @@ int Cores() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string cpu_max;
   std::getline(file, cpu_max);
-  return CoresOf(known ? static_cast<unsigned>(CPU_COUNT(&runnable)) : std::thread::hardware_concurrency(), cpu_max);
+  return CoresOf(static_cast<unsigned>(known ? CPU_COUNT(&runnable) : sysconf(_SC_NPROCESSORS_ONLN)), cpu_max);
 }
 
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format) {

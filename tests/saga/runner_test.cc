@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fmt/format.h"
@@ -127,6 +128,35 @@ TEST_F(RunnerTest, SharesACommitBetweenTransitionsWithoutAnOutsideCall) {
   Process process(*this, "a");
   Start(process);
   EXPECT_EQ(book_.writes, 3);  // begin; flight's outcome before hotel's call; hotel's outcome with seat's
+}
+
+// A repeated request finds its saga in the books and waits for it here, while whoever began it has not heard of that
+// yet.
+TEST_F(RunnerTest, WhoeverWaitsForASagaThatIsNotBegunIsToldHoweverThatEnds) {
+  for (const bool lost : {true, false}) {
+    const std::string booking = lost ? "lost" : "taken";
+    Process a(*this, "a"), b(*this, "b");
+    std::vector<testing::MemoryJournal::Task> writes;
+    a.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
+    const Uuid id = Start(a, booking);
+    absl::StatusOr<State> told = absl::UnknownError("not told");
+    Runner::Settled waiter = [&](absl::StatusOr<const Record*> settled) {
+      told = settled.ok() ? absl::StatusOr<State>((*settled)->state) : settled.status();
+    };
+    ASSERT_TRUE(a.runner.WhenSettled(id, waiter));
+    settled_count_ = 0;
+    if (lost) {
+      a.journal.set_error(absl::UnavailableError("no answer"));
+    } else {
+      Start(b, booking);  // the key is taken
+      settled_count_ = 0;
+    }
+    for (size_t i = 0; i < writes.size(); ++i) std::exchange(writes[i], nullptr)();
+    EXPECT_EQ(begun_.ok(), !lost);
+    EXPECT_EQ(settled_count_, 0) << "who began it is told by that";
+    EXPECT_NE(told.status().message(), "not told");
+    EXPECT_FALSE(told.ok());
+  }
 }
 
 TEST_F(RunnerTest, CallsUnderOneKeyAStep) {

@@ -39,8 +39,8 @@ struct ServiceOptions {
   LogFormat log_format = LogFormat::kJson;
 };
 
-// Defaults by the cores that the process may use. On 16 of them three writers are the first limit and one queue is the second; a
-// third queue costs more than it brings, and so do more than eight writers (docs/performance.md).
+// Defaults by the cores that the process may use. On 16 of them three writers are the first limit and one queue is the
+// second; a third queue costs more than it brings, and so do more than eight writers (docs/performance.md).
 int QueuesFor(int cores);
 int JournalWritersFor(int cores);
 

@@ -38,8 +38,8 @@ CLI::Validator NumberBetween(double min, double max);
 void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
                  absl::Duration max = absl::Hours(24 * 36'525));
 
-// The cores that this process may use, for defaults that follow the machine: those that it may run on, or fewer where its
-// container has a quota (cgroup v2).
+// The cores that this process may use, for defaults that follow the machine: those that it may run on, or fewer where
+// its container has a quota (cgroup v2).
 int Cores();
 // From how many it may run on, and what cpu.max of its cgroup says, as "150000 100000"; "" where there is none. Begun
 // cores count; at least 1.

@@ -22,10 +22,11 @@ struct UnnestColumn {
   std::string cast;
 };
 
-// A statement that books rows for some of the sagas of a commit, the same in both forms of the advance. `columns` are of
-// its rows besides the saga's key, which comes first and has the name that the header's has. The text names
+// A statement that books rows for some of the sagas of a commit, the same in both forms of the advance. `columns` are
+// of its rows besides the saga's key, which comes first and has the name that the header's has. The text names
 //   {rows}     the rows: "unnest(…) AS i(…)"
-//   {ids}      their keys, an array: what it changes it finds by "= ANY({ids})", since it is planned once, perhaps while
+//   {ids}      their keys, an array: what it changes it finds by "= ANY({ids})", since it is planned once, perhaps
+//   while
 //              the tables are empty
 //   {allowed}  in its WHERE: which of the rows are still the writer's
 // Braces of its own are doubled. No two bookings, nor a booking and a claim, touch the same row for one write: in the

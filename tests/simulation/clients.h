@@ -33,6 +33,8 @@ class Clients {
   // Nobody waits for anything any more but watches of orders that stand.
   bool Satisfied() const { return open_ == 0; }
   void CloseWatches();
+  // From here on nobody asks for anything: processes and events may be dropped.
+  void Close() { closing_ = true; }
   // At the end: every order was answered.
   void CheckEnd();
   // Answers that somebody still holds, after all processes and events have gone.

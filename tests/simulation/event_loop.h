@@ -78,6 +78,9 @@ class EventLoop final : public Clock {
     }
   }
 
+  // Lets go of what all events hold, without running one. Whoever that wakes may not ask for any more.
+  void Clear() { std::exchange(events_, {}).clear(); }
+
   size_t ran() const { return ran_; }
 
  private:

@@ -39,12 +39,28 @@ OrderStory::OrderStory(const Plan& plan, bool told)
   (void)fleet_.Put(positions, absl::Hours(1));
 }
 
-StoryEnd OrderStory::Run() {
+// Events and processes hold watches, and these tell the clients of their end.
+OrderStory::~OrderStory() {
+  clients_.Close();
+  processes_.clear();
+  loop_.Clear();
+}
+
+void OrderStory::Begin() {
   processes_.resize(static_cast<size_t>(plan_.processes));
   for (int number = 0; number < plan_.processes; ++number) Start(number);
   for (const Act& act : plan_.acts) {
     loop_.At(kWorld, start_ + absl::Milliseconds(act.at_ms), [this, &act] { Do(act); });
   }
+}
+
+void OrderStory::RunFor(absl::Duration time) {
+  Begin();
+  RunUntil(start_ + time, false);
+}
+
+StoryEnd OrderStory::Run() {
+  Begin();
   const absl::Duration acts = absl::Milliseconds(plan_.acts.empty() ? 0 : plan_.acts.back().at_ms + 1);
   RunUntil(start_ + acts, false);
   RunUntil(start_ + kLongest, true);

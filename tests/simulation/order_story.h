@@ -33,11 +33,15 @@ struct StoryEnd {
 class OrderStory {
  public:
   OrderStory(const Plan& plan, bool told);
+  ~OrderStory();
   StoryEnd Run();
+  // No more than its beginning: a story that fails stops in the middle of all that is under way.
+  void RunFor(absl::Duration time);
   // What the processes have counted, all together; for after Run.
   double Counted(const std::string& metric) const;
 
  private:
+  void Begin();
   void Do(const Act& act);
   void SetCapacity(const Act& act);
   void Start(int number);

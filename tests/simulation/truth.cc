@@ -5,7 +5,6 @@
 
 #include "fmt/format.h"
 #include "saga/state.h"
-#include "services/order/place_order.h"
 
 namespace waybill::simulation {
 
@@ -79,6 +78,7 @@ void Truth::CheckTransition(const Uuid& id, const order::Transition& told) {
 }
 
 void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
+  const std::map<Uuid, Deeds> deeds = DeedsIn(participants);
   for (const auto& [id, row] : book_.rows) {
     const OrderRecord& record = saga::As<domain::Order>(*row.record);
     if (saga::IsUnfinished(record.state)) {
@@ -89,17 +89,15 @@ void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
     const bool resolved = std::any_of(row.log.begin(), row.log.end(), [](const saga::LogEntry& entry) {
       return entry.outcome == saga::LogOutcome::kResolved;
     });
-    CheckMoney(record, participants, resolved);
-    if (assignments && !resolved) CheckAssignment(record, participants);
+    const auto done = deeds.find(id);
+    CheckMoney(record, done == deeds.end() ? Deeds() : done->second, resolved);
+    if (assignments) CheckAssignment(record, done == deeds.end() ? Deeds() : done->second, resolved);
     const bool holds = record.payload.driver.has_value();
     if (holds != (record.state == State::kSucceeded)) {
       Wrong(fmt::format("{} is {}, and {} a driver", id.ToString(), Name(record.state), holds ? "holds" : "has not"));
     }
   }
-  for (const auto& [key, payment] : participants.payments()) {
-    const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
-    if (!id || !book_.rows.contains(*id)) Wrong("money was moved for an order that is in no book: " + key);
-  }
+  CheckKeys(participants);
   for (const auto& [id, promise] : promises_) {
     const State state = book_.rows.at(id).record->state;
     const bool for_good = state == State::kClosed || state == State::kResolved;
@@ -114,11 +112,41 @@ void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
   }
 }
 
-void Truth::CheckMoney(const OrderRecord& record, const sandbox::Books& participants, bool resolved) {
+// Over all of their entries: each key is charged once at most, but an order may have been charged under two.
+std::map<Uuid, Truth::Deeds> Truth::DeedsIn(const sandbox::Books& participants) {
+  std::map<Uuid, Deeds> deeds;
+  for (const auto& [key, payment] : participants.payments()) {
+    const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
+    if (!id) continue;
+    deeds[*id].charges += payment.charges;
+    deeds[*id].refunds += payment.refunds;
+  }
+  for (const auto& [key, assignment] : participants.assignments()) {
+    const std::optional<Uuid> id = Uuid::Parse(assignment.order_id);
+    if (!id || assignment.state != sandbox::Assignment::State::kAssigned) continue;
+    ++deeds[*id].assignments;
+    deeds[*id].driver_id = assignment.driver_id;
+  }
+  return deeds;
+}
+
+// Whatever the participants have is explained by an order that is in the books.
+void Truth::CheckKeys(const sandbox::Books& participants) {
+  auto check = [this](const std::string& key, const std::string& order_id, std::string_view step) {
+    const std::optional<Uuid> id = Uuid::Parse(order_id);
+    if (!id || !book_.rows.contains(*id)) {
+      Wrong(fmt::format("key {} is of an order that is in no book: {}", key, order_id));
+    } else if (key != fmt::format("{}/{}", order_id, step)) {
+      Wrong(fmt::format("key {} is not one of order {}", key, order_id));
+    }
+  };
+  for (const auto& [key, payment] : participants.payments()) check(key, payment.order_id, "charge_payment");
+  for (const auto& [key, assignment] : participants.assignments()) check(key, assignment.order_id, "assign_driver");
+}
+
+void Truth::CheckMoney(const OrderRecord& record, const Deeds& deeds, bool resolved) {
   const std::string id = record.id.ToString();
-  const sandbox::Payment* payment = participants.FindPayment(fmt::format("{}/{}", id, order::kChargePayment));
-  const int charges = payment == nullptr ? 0 : payment->charges;
-  const int refunds = payment == nullptr ? 0 : payment->refunds;
+  const int charges = deeds.charges, refunds = deeds.refunds;
   if (charges > 1 || refunds > charges)
     Wrong(fmt::format("{} was charged {} and refunded {} times", id, charges, refunds));
   if (resolved) return;
@@ -131,15 +159,15 @@ void Truth::CheckMoney(const OrderRecord& record, const sandbox::Books& particip
   }
 }
 
-void Truth::CheckAssignment(const OrderRecord& record, const sandbox::Books& participants) {
+void Truth::CheckAssignment(const OrderRecord& record, const Deeds& deeds, bool resolved) {
   const std::string id = record.id.ToString();
-  const auto found = participants.assignments().find(order::AssignmentKey(record.id));
-  const bool assigned =
-      found != participants.assignments().end() && found->second.state == sandbox::Assignment::State::kAssigned;
+  if (deeds.assignments > 1) Wrong(fmt::format("the dispatcher has {} drivers for {}", deeds.assignments, id));
+  if (resolved) return;
+  const bool assigned = deeds.assignments > 0;
   if (assigned != (record.state == State::kSucceeded)) {
     Wrong(fmt::format("{} is {}, and the dispatcher {} a driver for it", id, Name(record.state),
                       assigned ? "has" : "has not"));
-  } else if (assigned && found->second.driver_id != record.payload.driver->driver_id) {
+  } else if (assigned && deeds.driver_id != record.payload.driver->driver_id) {
     Wrong(fmt::format("{} has another driver than the dispatcher gave it", id));
   }
 }

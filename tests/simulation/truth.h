@@ -43,11 +43,20 @@ class Truth {
     friend bool operator==(const Version&, const Version&) = default;
   };
 
+  // What the participants' books have of one order, under whatever keys.
+  struct Deeds {
+    int charges = 0, refunds = 0;
+    int assignments = 0;    // that hold a driver
+    std::string driver_id;  // of one of these
+  };
+
   static Version VersionOf(const storage::OrderRecord& record);
   void OnWrite(const saga::testing::MemoryBook::Row& row);
   void TakeDriver(const storage::OrderRecord& record);
-  void CheckMoney(const storage::OrderRecord& record, const sandbox::Books& participants, bool resolved);
-  void CheckAssignment(const storage::OrderRecord& record, const sandbox::Books& participants);
+  static std::map<Uuid, Deeds> DeedsIn(const sandbox::Books& participants);
+  void CheckKeys(const sandbox::Books& participants);
+  void CheckMoney(const storage::OrderRecord& record, const Deeds& deeds, bool resolved);
+  void CheckAssignment(const storage::OrderRecord& record, const Deeds& deeds, bool resolved);
 
   storage::testing::MemoryOrderBook& book_;
   std::map<Uuid, std::vector<Version>> versions_;

@@ -30,10 +30,10 @@ void MemoryJournal::Begin(const Record& record, BeginDone done) {
   Defer([this, &record, done = std::move(done)]() mutable { TryBegin(record, std::move(done)); });
 }
 
-void MemoryJournal::Advance(const Write& write, AdvanceDone done) {
-  Defer([this, write, write_id = NewWriteId(), done = std::move(done)]() mutable {
-    TryAdvance(write, write_id, std::move(done));
-  });
+void MemoryJournal::Advance(const Write& write, AdvanceDone done) { Advance(write, NewWriteId(), std::move(done)); }
+
+void MemoryJournal::Advance(const Write& write, uint64_t write_id, AdvanceDone done) {
+  Defer([this, write, write_id, done = std::move(done)]() mutable { TryAdvance(write, write_id, std::move(done)); });
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired(bool own, size_t limit) {

@@ -77,6 +77,10 @@ class MemoryJournal final : public Journal {
   void set_error(absl::Status error) { error_ = std::move(error); }
   void set_in_gap(GapHook in_gap) { in_gap_ = std::move(in_gap); }
 
+  // Writes with the same id are one that is tried again: what it did the first time, it is told.
+  uint64_t NewWriteId();
+  void Advance(const Write& write, uint64_t write_id, AdvanceDone done);
+
   void Begin(const Record& record, BeginDone done) override;
   void Advance(const Write& write, AdvanceDone done) override;
   absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) override;
@@ -98,7 +102,6 @@ class MemoryJournal final : public Journal {
   // Like the real one, each write is made under one lock, and what became of one that was not made is looked up under
   // another: others come in between.
 
-  uint64_t NewWriteId();
   void TryBegin(const Record& record, BeginDone done);
   bool Insert(const Record& record);
   std::unique_ptr<Record> Existing(const Record& record);

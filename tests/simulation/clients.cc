@@ -286,6 +286,7 @@ class Clients::Sink final : public order::WatchSink {
   }
 
   void Send(std::vector<order::Transition> batch, absl::AnyInvocable<void(bool ok)> sent) override {
+    if (!process_.host.alive()) return;
     for (const order::Transition& one : batch) {
       const int64_t seq = one.accepted ? 0 : one.entry.seq;
       if (seq != watcher_->next) {
@@ -299,6 +300,7 @@ class Clients::Sink final : public order::WatchSink {
     process_.host.After(absl::Milliseconds(1), [sent = std::move(sent)]() mutable { sent(true); });
   }
   void End(const absl::Status& status) override {
+    if (!process_.host.alive()) return;  // it is as if the connection had broken: ~Sink says so
     ended_ = true;
     all_.Rewatch(watcher_, status);
   }

@@ -64,6 +64,7 @@ class EventLoop final : public Clock {
 
   // From now on no event of this owner runs. What they hold is let go of by Bury.
   void Kill(Owner owner) { dead_.insert(owner); }
+  bool lives(Owner owner) const { return !dead_.contains(owner); }
   // Not while anybody stands still.
   void Bury() {
     if (dead_.empty()) return;

@@ -40,8 +40,8 @@ class Host final : public Scheduler, public Clock {
   absl::Time Now() const override { return loop_.Now() + skew_; }
   SteadyTime Steady() const override { return loop_.Steady(); }
 
-  // A request is on its way to a store. Not OK: it does not arrive.
-  absl::Status Reach(bool store_is_away) {
+  // A request is on its way to a store, which may be away when it comes there. Not OK: it does not arrive.
+  absl::Status Reach(const bool& store_is_away) {
     if (alive_) StandStill();
     if (!alive_) return domain::ReasonError("STORE_UNAVAILABLE", "this process is dead");
     if (store_is_away) return domain::ReasonError("STORE_UNAVAILABLE", "the store is away");
@@ -49,7 +49,9 @@ class Host final : public Scheduler, public Clock {
     return absl::OkStatus();
   }
 
-  // Between two statements. Not OK: the answer to what was just done is lost.
+  // Between two statements. Not OK: the answer to what was just done is lost. Who dies here goes on to the end of its
+  // event, since that cannot be left; so nobody listens to the dead: participants, stores, watches and clients ask
+  // alive().
   absl::Status Gap() {
     if (alive_) StandStill();
     if (!alive_) return absl::OkStatus();  // nobody is there who would repeat it

@@ -47,7 +47,7 @@ class SimulatedLog final : public storage::LocationLog {
         };
         if (!log_.store_.Append(copy)) return BatchResult::kTryAgain;
       }
-      if (!log_.host_.Gap().ok()) return BatchResult::kTryAgain;
+      if (!log_.host_.Gap().ok() || !log_.host_.alive()) return BatchResult::kTryAgain;
       log_.on_commit_();
       return BatchResult::kWritten;
     }

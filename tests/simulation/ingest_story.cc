@@ -191,6 +191,7 @@ class IngestStory::Watching final : public ingest::WatchPeer {
 
   void Send(const std::vector<storage::LocationEvent>& events, bool gap, const std::string& reached,
             absl::AnyInvocable<void(bool ok)> sent) override {
+    if (!process_.host.alive()) return;
     for (const storage::LocationEvent& event : events) {
       ++story_.moves_;
       if (!watcher_.driver_id.empty() && event.position.driver_id != watcher_.driver_id) {

@@ -38,7 +38,9 @@ Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behavi
       tell_(std::move(tell)),
       books_(drivers) {}
 
+// Who died while standing still goes on to the end of its event, and what it asks for on the way never left it.
 void Participants::Serve(Owner caller, Call call) {
+  if (!loop_.lives(caller)) return;
   const std::string name = call.method + ' ' + call.key;
   Chance chance(seed_, {Hash(name), ++calls_[name]});
   auto served = std::make_shared<Served>(Served{caller, std::move(call), name, chance});

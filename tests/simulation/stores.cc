@@ -14,7 +14,11 @@ SimulatedJournal::SimulatedJournal(saga::testing::MemoryBook& book, const Clock&
       outages_(outages),
       memory_(book, clock, std::move(lease)),
       batcher_({&first_, &second_}, Batching(), loops) {
-  memory_.set_in_gap([&host](saga::Gap) { return host.Gap(); });
+  // Not within a batch: it is one transaction, and its answer is lost as a whole, see Write.
+  memory_.set_in_gap([&host](saga::Gap gap) {
+    const bool of_batch = gap == saga::Gap::kAfterBegin || gap == saga::Gap::kAfterAdvance;
+    return of_batch ? absl::OkStatus() : host.Gap();
+  });
 }
 
 BatcherOptions SimulatedJournal::Batching() {
@@ -35,6 +39,7 @@ void SimulatedJournal::Begin(const Record& record, BeginDone done) {
 void SimulatedJournal::Advance(const saga::Write& write, AdvanceDone done) {
   Op op;
   op.write = write;
+  op.write_id = memory_.NewWriteId();
   op.advance_done = std::move(done);
   if (!batcher_.OfferAlways(op)) op.advance_done(absl::UnavailableError("the journal is stopping"));
 }
@@ -44,13 +49,15 @@ BatchResult SimulatedJournal::Writer::Write(std::span<Op> batch) {
   if (!journal_.Reach().ok()) return BatchResult::kTryAgain;
   for (Op& op : batch) {
     if (op.begin != nullptr) continue;
-    journal_.memory_.Advance(op.write, [&op](const auto& result) { op.result = result; });
+    journal_.memory_.Advance(op.write, op.write_id, [&op](const auto& result) { op.result = result; });
   }
   for (Op& op : batch) {
     if (op.begin == nullptr) continue;
     journal_.memory_.Begin(*op.begin, [&op](auto existing) { op.existing = std::move(existing); });
   }
-  return BatchResult::kWritten;
+  if (!journal_.host_.Gap().ok()) return BatchResult::kTryAgain;
+  // Durable, and whoever wrote it dies before it does anything about it.
+  return journal_.host_.alive() ? BatchResult::kWritten : BatchResult::kTryAgain;
 }
 
 void SimulatedJournal::Writer::Complete(Op& op, const absl::Status& status) {

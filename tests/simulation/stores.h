@@ -51,6 +51,7 @@ class SimulatedJournal final : public saga::Journal {
     absl::StatusOr<std::unique_ptr<saga::Record>> existing = nullptr;
     saga::Write write;
     AdvanceDone advance_done;
+    uint64_t write_id = 0;  // the same each time the batch is tried
     absl::StatusOr<saga::WriteResult> result = saga::WriteResult::kFenced;
   };
   class Writer final : public BatchWriter<Op> {

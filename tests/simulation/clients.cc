@@ -38,7 +38,6 @@ struct Clients::Watcher {
   Uuid id;
   Chance chance{0, {}};
   int64_t next = 0;
-  int times = 0;
   bool ended = false;
   OrderProcess* at = nullptr;                       // while it lives
   std::weak_ptr<order::OrderWatches::Watch> watch;  // the process's
@@ -313,13 +312,14 @@ class Clients::Sink final : public order::WatchSink {
 };
 
 void Clients::Watch(std::shared_ptr<Watcher> watcher) {
-  if (closing_ || ++watcher->times > 60) return;
+  if (closing_) return;
   OrderProcess* process = find_(static_cast<int>(watcher->chance.Pick(static_cast<size_t>(plan_.processes))));
   if (process == nullptr) return Rewatch(std::move(watcher), absl::UnavailableError("nobody listens"));
-  process->host.After(absl::Milliseconds(1), [this, watcher, process] {
+  // Made at once: a process that dies before it has heard of the watch ends it, too.
+  auto sink = std::make_unique<Sink>(*this, watcher, *process);
+  process->host.After(absl::Milliseconds(1), [watcher, process, sink = std::move(sink)]() mutable {
     watcher->at = process;
-    watcher->watch =
-        process->watches().Add(watcher->id, watcher->next, std::make_unique<Sink>(*this, watcher, *process));
+    watcher->watch = process->watches().Add(watcher->id, watcher->next, std::move(sink));
   });
 }
 
@@ -343,6 +343,21 @@ void Clients::CheckEnd() {
   for (const Client& client : clients_) {
     if (client.asked && !client.answered) truth_.Wrong(fmt::format("order {} was never answered", client.number));
   }
+  for (const std::shared_ptr<Watcher>& watcher : watchers_) {
+    if (HasSeenAll(*watcher)) continue;
+    truth_.Wrong(fmt::format("a watch of {}, which has ended at {}, {} before entry {}", watcher->id.ToString(),
+                             *truth_.EndOf(watcher->id), watcher->ended ? "ended" : "stands", watcher->next));
+  }
+}
+
+bool Clients::HasSeenAll(const Watcher& watcher) const {
+  const std::optional<int64_t> end = truth_.EndOf(watcher.id);
+  return !end || (watcher.ended && watcher.next == *end + 1);
+}
+
+bool Clients::Satisfied() const {
+  return open_ == 0 && std::all_of(watchers_.begin(), watchers_.end(),
+                                   [this](const auto& one) { return one->ended || HasSeenAll(*one); });
 }
 
 size_t Clients::live_answers() const {

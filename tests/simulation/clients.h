@@ -31,11 +31,11 @@ class Clients {
   void Say(const std::string& key, const std::string& token, bool approved);
 
   // Nobody waits for anything any more but watches of orders that stand.
-  bool Satisfied() const { return open_ == 0; }
+  bool Satisfied() const;
   void CloseWatches();
   // From here on nobody asks for anything: processes and events may be dropped.
   void Close() { closing_ = true; }
-  // At the end: every order was answered.
+  // At the end: every order was answered, and every watch of one that has ended has seen it to its end.
   void CheckEnd();
   // Answers that somebody still holds, after all processes and events have gone.
   size_t live_answers() const;
@@ -79,6 +79,7 @@ class Clients {
   void Run(std::shared_ptr<Errand> errand);
   void Ask(int process, absl::Duration patience, const Request& request, Reply reply);
   void Watch(std::shared_ptr<Watcher> watcher);
+  bool HasSeenAll(const Watcher& watcher) const;
   void Rewatch(std::shared_ptr<Watcher> watcher, const absl::Status& why);
 
   const Plan& plan_;

@@ -93,7 +93,7 @@ void OrderStory::RunUntil(SteadyTime until, bool quiet) {
   }
 }
 
-bool OrderStory::Quiet() const { return to_come_ == 0 && clients_.Satisfied() && truth_.AllAtRest(); }
+bool OrderStory::Quiet() const { return to_come_ == 0 && truth_.AllAtRest() && clients_.Satisfied(); }
 
 void OrderStory::End() {
   if (!truth_.wrong().empty()) return;

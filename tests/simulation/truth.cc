@@ -77,6 +77,12 @@ void Truth::CheckTransition(const Uuid& id, const order::Transition& told) {
   Wrong(fmt::format("a watch of {} was sent another entry {} than there is", id.ToString(), told.entry.seq));
 }
 
+std::optional<int64_t> Truth::EndOf(const Uuid& id) const {
+  const auto row = book_.rows.find(id);
+  if (row == book_.rows.end() || !saga::IsTerminal(row->second.record->state)) return std::nullopt;
+  return static_cast<int64_t>(row->second.log.size());
+}
+
 void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
   const std::map<Uuid, Deeds> deeds = DeedsIn(participants);
   for (const auto& [id, row] : book_.rows) {

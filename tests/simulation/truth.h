@@ -29,6 +29,8 @@ class Truth {
   enum class Promise { kCancelled, kCompleted, kNotCancellable, kNotConfirmed };
   void Promised(const Uuid& id, Promise promise) { promises_.emplace(id, promise); }
 
+  // The last entry of an order to which nothing comes any more.
+  std::optional<int64_t> EndOf(const Uuid& id) const;
   bool AllAtRest() const { return unfinished_.empty(); }
   // At the end. `assignments`: whether the dispatcher of `participants` gave the drivers.
   void CheckEnd(const sandbox::Books& participants, bool assignments);

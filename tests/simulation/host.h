@@ -1,5 +1,5 @@
 // Where one life of a process runs: its timers, its two clocks, and its way to the stores, on which it may stop, die or
-// lose an answer between any two statements.
+// lose an answer at each call to them.
 #pragma once
 
 #include <functional>

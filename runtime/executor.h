@@ -40,7 +40,7 @@ class Loop {
 class Loops {
  public:
   virtual ~Loops() = default;
-  // The first turn is taken at once, perhaps before this returns. Turns may block.
+  // The first turn is taken at once, never on the calling thread, which may hold a lock. Turns may block.
   virtual std::unique_ptr<Loop> Start(Loop::Turn turn) const = 0;
 };
 

@@ -310,7 +310,10 @@ void Runner::Answer(Execution& e, Pending& asked, const absl::Status& applied) {
   if (!applied.ok()) {
     asked.settled(applied);
   } else if ((IsTerminal(record.state) || closing) && !e.progress.must_flush()) {
-    asked.settled(&record);
+    // Whoever took it over may have an entry for the log that the next write takes along: that is not told yet.
+    const std::unique_ptr<Record> durable = record.Clone();
+    durable->seq = e.progress.persisted_seq();
+    asked.settled(durable.get());
   } else {
     std::lock_guard lock(e.mutex);
     e.settled.push_back(std::move(asked.settled));

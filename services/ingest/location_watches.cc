@@ -34,6 +34,7 @@ class LocationWatches::Watch {
   bool located = false;      // cursor is known
   EventId cursor{0, 0};      // the last event looked at
   std::string cursor_id;
+  uint64_t stream = 0;              // of streams_, in which the cursor is
   bool busy = false;                // sending, or catching up
   bool gap = false;                 // to be told with the next events
   bool stirred = false;             // something that was just read concerns it
@@ -210,6 +211,7 @@ bool LocationWatches::Poll() {
         window_.clear();
         window_start_ = ParseId(page.next);
         tail_ = tail = page.next;
+        ++streams_;
       }
       if (!page.events.empty()) tail_ = tail = page.next;
       for (LocationEvent& event : page.events) {
@@ -225,7 +227,8 @@ bool LocationWatches::Poll() {
       for (const WatchPtr& watch : watches_) {
         const bool concerned = std::exchange(watch->stirred, false);
         if (watch->busy) continue;
-        if (page.gap || concerned || !watch->located || watch->gap || watch->cursor < before) {
+        if (page.gap || concerned || !watch->located || watch->gap || watch->stream != streams_ ||
+            watch->cursor < before) {
           stirred.push_back(watch);
         } else if (watch->cursor < now) {  // it had seen all there was, and what came does not concern it
           watch->cursor = now;
@@ -245,7 +248,8 @@ void LocationWatches::Pump(const WatchPtr& watch) {
   {
     std::lock_guard lock(mutex_);
     if (watch->busy || watch->peer == nullptr) return;
-    far = !watch->located || tail_.empty() || watch->cursor < window_start_ || ParseId(tail_) < watch->cursor;
+    far = !watch->located || tail_.empty() || watch->stream != streams_ || watch->cursor < window_start_ ||
+          ParseId(tail_) < watch->cursor;
     if (!far) {
       auto next = std::upper_bound(window_.begin(), window_.end(), watch->cursor,
                                    [](const EventId& cursor, const auto& entry) { return cursor < entry.first; });
@@ -276,8 +280,13 @@ void LocationWatches::CatchUp(const WatchPtr& watch) {
 void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
   std::string after;
   EventId reached{0, 0};  // by the window's start, before Redis is asked
+  uint64_t stream = 0;
+  bool of_another = false;
   {
     std::lock_guard lock(mutex_);
+    stream = streams_;
+    // The new stream cannot tell that something is missing before it, once it has come past where the watch was.
+    of_another = watch->located && watch->stream != stream;
     after = watch->located ? watch->cursor_id : watch->resume_after;
     if (!tail_.empty()) reached = window_start_;
   }
@@ -306,7 +315,8 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
       return;
     }
     watch->located = true;
-    watch->gap = watch->gap || page.gap;
+    watch->stream = stream;
+    watch->gap = watch->gap || page.gap || of_another;
     watch->cursor_id = page.next;
     watch->cursor = ParseId(watch->cursor_id);
     // Nothing came after it, so nothing is missed by going on where the window started then.

@@ -447,6 +447,22 @@ TEST_F(RunnerTest, ClosingIsDurableAndAnsweredBeforeAnybodyIsTold) {
   EXPECT_THAT(unhotel_.keys, IsEmpty());
 }
 
+TEST_F(RunnerTest, WhoeverTakesAClosingSagaOverTellsOnlyWhatIsDurable) {
+  definition_.steps[1].closed_by = told_.action();
+  Process a(*this, "a"), b(*this, "b");
+  Uuid id = Start(a);
+  told_.Hold();
+  Direct(a, id, Directive::Kind::kClose);
+  int64_t told = 0, durable = 0;
+  b.runner.Direct(id, {Directive::Kind::kClose, ""}, nullptr, [&](auto settled) {
+    ASSERT_TRUE(settled.ok()) << settled.status();
+    told = (*settled)->seq;
+    durable = Row(id).record->seq;
+  });
+  EXPECT_GT(told, 0);
+  EXPECT_EQ(told, durable) << "that it was recovered is written with what comes next";
+}
+
 TEST_F(RunnerTest, ClosingNeverGivesUpAndCallsForAttention) {
   definition_.steps[1].closed_by = told_.action();
   Process process(*this, "a");

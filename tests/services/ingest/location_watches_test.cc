@@ -499,6 +499,31 @@ TEST_F(LocationWatchesTest, AStreamThatStartsAgainWithSmallerIdsIsAGapAndGoesOn)
   EXPECT_EQ(slow.gaps(), 1);
 }
 
+// The new stream comes past the place where a watch was while that could not look.
+TEST_F(LocationWatchesTest, AStreamThatWasLostWhileAWatchWasBusyIsAGap) {
+  Move("ann", 5);
+  Watcher& slow = watchers_.emplace_back(true);
+  Add(slow, "");
+  Poll();
+  Move("ann");
+  Poll();
+  ASSERT_TRUE(slow.sending()) << "6";
+  Move("ann", 4);  // seen by nobody
+  world_.fleet.Clear();
+  world_.fleet.set_last_move(0);
+  Poll();
+  Move("ann", 12);
+  Poll();
+  while (slow.Take()) Settle();
+  Poll();
+  while (slow.Take()) Settle();
+  Move("ann");
+  Poll();
+  while (slow.Take()) Settle();
+  EXPECT_EQ(slow.gaps(), 1);
+  EXPECT_EQ(slow.Ids().back(), "13");
+}
+
 TEST_F(LocationWatchesTest, AGapIsToldEvenWhenNoEventPassesTheFilter) {
   Move("ann", 10);
   world_.fleet.TrimMoves(2);

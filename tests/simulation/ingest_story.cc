@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -11,6 +12,12 @@ namespace waybill::simulation {
 namespace {
 
 using domain::DriverPosition;
+
+uint64_t Number(const std::string& move) {
+  uint64_t number = 0;
+  std::from_chars(move.data(), move.data() + move.size(), number);
+  return number;
+}
 
 std::string PhoneName(int number) { return fmt::format("driver-{}", number); }
 
@@ -58,6 +65,7 @@ class IngestStory::Connection final : public ingest::StreamPeer {
   void Send(const ingest::Ack& ack, absl::AnyInvocable<void(bool ok)> sent) override {
     if (!process.host.alive()) return;
     // In the order in which they were sent, and perhaps never.
+    story.CheckAck(owner, ack);
     story.loop_.After(kWorld, absl::Milliseconds(2),
                       [this_story = &story, phone = &owner, ack] { this_story->TakeAck(*phone, ack); });
     process.host.After(absl::Milliseconds(2), [sent = std::move(sent)]() mutable { sent(true); });
@@ -147,6 +155,19 @@ void IngestStory::Feed(const std::shared_ptr<Connection>& connection) {
   });
 }
 
+// As it is sent: what comes to be durable while it is on its way does not count.
+void IngestStory::CheckAck(const Phone& phone, const ingest::Ack& ack) {
+  for (const Batch& batch : phone.kept) {
+    if (batch.sequence > ack.durable_sequence) return;
+    for (size_t at = 0; at < batch.points.size(); ++at) {
+      const bool bad = std::count(batch.bad.begin(), batch.bad.end(), static_cast<int>(at)) > 0;
+      if (!bad && !InHistory(batch.points[at])) {
+        Wrong(fmt::format("{} was acked batch {}, and history lacks it", PhoneName(phone.number), batch.sequence));
+      }
+    }
+  }
+}
+
 void IngestStory::TakeAck(Phone& phone, const ingest::Ack& ack) {
   for (; !phone.kept.empty() && phone.kept.front().sequence <= ack.durable_sequence; phone.kept.pop_front()) {
     const Batch& batch = phone.kept.front();
@@ -158,12 +179,6 @@ void IngestStory::TakeAck(Phone& phone, const ingest::Ack& ack) {
     if (rejected != batch.bad) {
       Wrong(fmt::format("{} was told of {} bad points in batch {}, which has {}", PhoneName(phone.number),
                         rejected.size(), batch.sequence, batch.bad.size()));
-    }
-    for (size_t at = 0; at < batch.points.size(); ++at) {
-      const bool bad = std::count(batch.bad.begin(), batch.bad.end(), static_cast<int>(at)) > 0;
-      if (!bad && !InHistory(batch.points[at])) {
-        Wrong(fmt::format("{} was acked batch {}, and history lacks it", PhoneName(phone.number), batch.sequence));
-      }
     }
   }
   phone.acked = std::max(phone.acked, ack.durable_sequence);
@@ -181,6 +196,11 @@ struct IngestStory::Watcher {
   Chance chance;
   std::string driver_id;  // empty: all
   std::string reached;
+  // Moves by number: where it began, what it was sent, and from where to where it was told that some are missing.
+  std::optional<uint64_t> began;
+  uint64_t highest = 0;
+  std::set<uint64_t> seen;
+  std::vector<std::pair<uint64_t, uint64_t>> missing;  // after the first, up to the second
 };
 
 class IngestStory::Watching final : public ingest::WatchPeer {
@@ -192,6 +212,11 @@ class IngestStory::Watching final : public ingest::WatchPeer {
   void Send(const std::vector<storage::LocationEvent>& events, bool gap, const std::string& reached,
             absl::AnyInvocable<void(bool ok)> sent) override {
     if (!process_.host.alive()) return;
+    const std::string& first = events.empty() ? reached : events.front().id;
+    if (!watcher_.began && !first.empty()) watcher_.began = watcher_.highest = Number(first) - (events.empty() ? 0 : 1);
+    // With nothing after it, it is all that was in the stream that is lost.
+    const uint64_t up_to = events.empty() ? std::max(Number(reached), story_.lost_) : Number(first) - 1;
+    if (gap) watcher_.missing.emplace_back(watcher_.highest, up_to);
     for (const storage::LocationEvent& event : events) {
       ++story_.moves_;
       if (!watcher_.driver_id.empty() && event.position.driver_id != watcher_.driver_id) {
@@ -202,9 +227,11 @@ class IngestStory::Watching final : public ingest::WatchPeer {
         story_.Wrong(fmt::format("a watch was sent move {} after {}", event.id, watcher_.reached));
       }
       watcher_.reached = event.id;
+      watcher_.seen.insert(Number(event.id));
       gap = false;
     }
     if (!reached.empty()) watcher_.reached = reached;
+    if (!watcher_.reached.empty()) watcher_.highest = std::max(watcher_.highest, Number(watcher_.reached));
     process_.host.After(absl::Milliseconds(1), [sent = std::move(sent)]() mutable { sent(true); });
   }
   void Finish(const absl::Status&) override {
@@ -214,12 +241,6 @@ class IngestStory::Watching final : public ingest::WatchPeer {
   }
 
  private:
-  static uint64_t Number(const std::string& id) {
-    uint64_t number = 0;
-    std::from_chars(id.data(), id.data() + id.size(), number);
-    return number;
-  }
-
   IngestStory& story_;
   Watcher& watcher_;
   IngestProcess& process_;
@@ -232,11 +253,37 @@ void IngestStory::Watch(Watcher& watcher) {
     if (!closing_) loop_.After(kWorld, absl::Milliseconds(200), [this, &watcher] { Watch(watcher); });
     return;
   }
-  process->host.After(process->host.Soon(), [this, &watcher, process] {
-    ingest::WatchFilter filter;
-    if (!watcher.driver_id.empty()) filter.driver_ids.insert(watcher.driver_id);
-    process->watches.Add(std::move(filter), watcher.reached, std::make_shared<Watching>(*this, watcher, *process));
-  });
+  // Made at once: a process that dies before it has heard of the watch ends it, too.
+  process->host.After(process->host.Soon(),
+                      [&watcher, process, watching = std::make_shared<Watching>(*this, watcher, *process)] {
+                        ingest::WatchFilter filter;
+                        if (!watcher.driver_id.empty()) filter.driver_ids.insert(watcher.driver_id);
+                        process->watches.Add(std::move(filter), watcher.reached, watching);
+                      });
+}
+
+// A move that concerns the watch, later than where it began, which it has neither been sent nor been told to miss.
+std::optional<uint64_t> IngestStory::LacksOf(const Watcher& watcher) const {
+  if (!watcher.began) return std::nullopt;
+  for (auto move = moved_.upper_bound(*watcher.began); move != moved_.end(); ++move) {
+    const auto& [number, driver_id] = *move;
+    if (!watcher.driver_id.empty() && driver_id != watcher.driver_id) continue;
+    if (watcher.seen.contains(number)) continue;
+    // That one which was lost with the view is missing is told with the next.
+    if (number <= lost_ && (watcher.seen.empty() || *watcher.seen.rbegin() < number)) continue;
+    const bool told = std::any_of(watcher.missing.begin(), watcher.missing.end(), [number = number](const auto& span) {
+      return span.first < number && number <= span.second;
+    });
+    if (!told) return number;
+  }
+  return std::nullopt;
+}
+
+// Before a loss of the view takes them away.
+void IngestStory::NoteMoves() {
+  const std::string after = moved_.empty() ? "0" : std::to_string(moved_.rbegin()->first);
+  const auto page = fleet_.Follow(after, 1'000);
+  for (const storage::LocationEvent& event : page->events) moved_[Number(event.id)] = event.position.driver_id;
 }
 
 IngestStory::~IngestStory() { closing_ = true; }
@@ -294,6 +341,8 @@ void IngestStory::Befall() {
   away(plan_.view_outages, &Outages::fleet, "the hot view");
   times(plan_.view_losses, [this] {
     Tell("the hot view is lost");
+    NoteMoves();
+    if (!moved_.empty()) lost_ = moved_.rbegin()->first;
     fleet_.Clear();
   });
 }
@@ -331,6 +380,7 @@ void IngestStory::TakeAwayTheDead() {
 
 void IngestStory::RunUntil(SteadyTime until, bool quiet) {
   while (wrong_.empty() && !(quiet && Quiet()) && loop_.RunNext(until)) {
+    NoteMoves();
     if (somebody_died_) TakeAwayTheDead();
   }
 }
@@ -340,6 +390,9 @@ bool IngestStory::Quiet() const {
   if (to_come_ > 0) return false;
   for (const std::unique_ptr<Phone>& phone : phones_) {
     if (phone->acked < plan_.batches) return false;
+  }
+  for (const std::unique_ptr<Watcher>& watcher : watchers_) {
+    if (LacksOf(*watcher)) return false;
   }
   return std::all_of(processes_.begin(), processes_.end(), [](const auto& process) {
     return process != nullptr && process->host.alive() && !process->feeder.stale() && process->feeder.backlog() == 0;
@@ -353,6 +406,12 @@ void IngestStory::CheckEnd() {
       return Wrong(fmt::format("{} has {} of {} batches acked", PhoneName(phone->number), phone->acked, plan_.batches));
     }
     ids.push_back(PhoneName(phone->number));
+  }
+  for (const std::unique_ptr<Watcher>& watcher : watchers_) {
+    if (auto lacks = LacksOf(*watcher)) {
+      return Wrong(fmt::format("a watch of '{}' was never sent move {}, nor told that it is missing",
+                               watcher->driver_id, *lacks));
+    }
   }
   if (!Quiet()) return Wrong("the hot view does not come to be whole");
   const auto newest = store_.Latest(ids);

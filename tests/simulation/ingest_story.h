@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,8 +61,11 @@ class IngestStory {
   void Record(Phone& phone);
   void Connect(Phone& phone);
   void Feed(const std::shared_ptr<Connection>& connection);
+  void CheckAck(const Phone& phone, const ingest::Ack& ack);
   void TakeAck(Phone& phone, const ingest::Ack& ack);
   void Watch(Watcher& watcher);
+  std::optional<uint64_t> LacksOf(const Watcher& watcher) const;
+  void NoteMoves();
   void RunUntil(SteadyTime until, bool quiet);
   bool Quiet() const;
   bool InHistory(const domain::DriverPosition& position);
@@ -78,6 +82,8 @@ class IngestStory {
   Outages outages_;
   std::vector<std::unique_ptr<Phone>> phones_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
+  std::map<uint64_t, std::string> moved_;  // drivers, by number of the move
+  uint64_t lost_ = 0;                      // up to this move
   std::vector<std::unique_ptr<IngestProcess>> processes_;
   std::string wrong_, story_;
   bool somebody_died_ = false, closing_ = false;

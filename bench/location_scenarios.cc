@@ -311,27 +311,18 @@ absl::StatusOr<double> Runner::Ceiling(const std::string& name, ScenarioResult& 
 
 absl::StatusOr<Compared> Runner::MeasureBesideCeiling(const std::string& name, int points, int window, double ratio,
                                                       ScenarioResult& result) const {
-  // Before and after, so that a drift of the machine shows instead of flattering either side.
-  double ceilings = 0;
-  const auto measure_ceiling = [&](const std::string& when) {
-    auto ceiling = Ceiling("ceiling " + when, result);
-    if (ceiling.ok()) ceilings += *ceiling;
-    return ceiling.status();
-  };
-  if (const absl::Status before = measure_ceiling("before"); !before.ok()) return before;
+  CeilingAround ceilings(stage_.rounds(), [&](const std::string& name_of) { return Ceiling(name_of, result); });
+  if (const absl::Status before = ceilings.Before(); !before.ok()) return before;
   const auto change = [&](LocationLoadOptions& load) {
     load.points = points;
     load.window = window;
   };
-  auto points_taken = InTurns(name, change, result, [&](int round) {
-    return measure_ceiling(round == stage_.rounds() ? "after" : fmt::format("after round {}", round));
-  });
+  auto points_taken = InTurns(name, change, result, [&](int round) { return ceilings.After(round); });
   if (!points_taken.ok()) return points_taken.status();
 
   points_taken->AddRate(AtLeast(ratio), result);
-  const double ceiling = ceilings / (stage_.rounds() + 1);
   result.figures.push_back(
-      {"share of the ceiling", points_taken->today->load.PointsPerSecond() / ceiling, "", std::nullopt});
+      {"share of the ceiling", points_taken->today->load.PointsPerSecond() / ceilings.Mean(), "", std::nullopt});
   points_taken->AddLatency(std::nullopt, result);
   AddCpu(*points_taken->today, result);
   return points_taken;

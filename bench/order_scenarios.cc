@@ -415,21 +415,13 @@ absl::StatusOr<double> Runner::Ceiling(const std::string& name, ScenarioResult& 
 
 absl::StatusOr<ScenarioResult> Runner::Confirmed() {
   ScenarioResult result;
-  // Before and after, so that a drift of the machine shows instead of flattering either side.
-  double ceilings = 0;
-  const auto measure_ceiling = [&](const std::string& when) {
-    auto ceiling = Ceiling("ceiling " + when, result);
-    if (ceiling.ok()) ceilings += *ceiling;
-    return ceiling.status();
-  };
-  if (const absl::Status before = measure_ceiling("before"); !before.ok()) return before;
+  CeilingAround ceilings(stage_.rounds(), [&](const std::string& name) { return Ceiling(name, result); });
+  if (const absl::Status before = ceilings.Before(); !before.ok()) return before;
   Plan plan{.name = "confirmed"};
-  plan.after_round = [&](int round) {
-    return measure_ceiling(round == stage_.rounds() ? "after" : fmt::format("after round {}", round));
-  };
+  plan.after_round = [&](int round) { return ceilings.After(round); };
   auto in_turns = InTurns(plan, result);
   if (!in_turns.ok()) return in_turns.status();
-  const double ceiling = ceilings / (stage_.rounds() + 1);
+  const double ceiling = ceilings.Mean();
   auto connections = CeilingConnections();
   if (!connections.ok()) return connections.status();
   result.figures.push_back({"ceiling, connections", static_cast<double>(*connections), "", std::nullopt});

@@ -79,6 +79,16 @@ std::vector<Build> Stage::builds() const {
   return {Build::kToday, Build::kEarlier};
 }
 
+absl::Status CeilingAround::After(int round) {
+  return Measure(round == rounds_ ? "ceiling after" : fmt::format("ceiling after round {}", round));
+}
+
+absl::Status CeilingAround::Measure(const std::string& name) {
+  absl::StatusOr<double> reached = measure_(name);
+  if (reached.ok()) sum_ += *reached;
+  return reached.status();
+}
+
 absl::Status Stage::SetUp(const std::string& service, const std::vector<std::string>& others) {
   service_ = service;
   std::error_code error;

@@ -79,6 +79,26 @@ struct Usage {
 // Of two windows, the larger.
 Memory Larger(const Memory& one, const Memory& other);
 
+// The ceiling before, between and after the rounds of one scenario, so that a drift of the machine shows instead of
+// flattering either side.
+class CeilingAround {
+ public:
+  // `measure` takes the figure's name and answers what was reached in a second.
+  CeilingAround(int rounds, std::function<absl::StatusOr<double>(const std::string& name)> measure)
+      : rounds_(rounds), measure_(std::move(measure)) {}
+
+  absl::Status Before() { return Measure("ceiling before"); }
+  absl::Status After(int round);  // from 1 on
+  double Mean() const { return sum_ / (rounds_ + 1); }
+
+ private:
+  absl::Status Measure(const std::string& name);
+
+  const int rounds_;
+  const std::function<absl::StatusOr<double>(const std::string& name)> measure_;
+  double sum_ = 0;
+};
+
 class Stage {
  public:
   // All of them outlive the stage.

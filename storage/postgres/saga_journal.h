@@ -117,11 +117,13 @@ class PostgresSagaJournal final : public saga::Journal {
     SteadyTime far_since = SteadyTime::InfiniteFuture();  // leases end too far ahead
   };
 
-  class Writer;
+  class Writer;  // saga_writer.cc
 
   PostgresSagaJournal(const std::vector<const SagaTables*>& tables, const saga::Kinds& kinds, saga::Lease lease,
                       const std::string& url, Pool& pool, SagaJournalOptions options);
 
+  // With a connection of its own, and all that it writes prepared.
+  absl::StatusOr<std::unique_ptr<BatchWriter<Op>>> OpenWriter(const std::string& url);
   // Writes down the steps of each version, or finds them as they were written down before.
   absl::Status RecordDefinitions();
   // Whether this process drives that version, and it has such a step.
@@ -146,7 +148,7 @@ class PostgresSagaJournal final : public saga::Journal {
   Pool renewals_;
   const SagaJournalOptions options_;
   std::atomic<uint64_t> next_write_id_;
-  std::vector<std::unique_ptr<Writer>> writers_;
+  std::vector<std::unique_ptr<BatchWriter<Op>>> writers_;
   std::unique_ptr<Batcher<Op>> batcher_;
 };
 

@@ -165,6 +165,25 @@ void DecodeHeader(RowReader& row, saga::Header& header) {
   if (!wrong.empty()) row.Refuse("branches", wrong);
 }
 
+absl::StatusOr<saga::KeptSignal> DecodeSignal(const Rows& rows, int at) {
+  const std::string_view kind = rows.Text(at, 1);
+  std::string reason(rows.Text(at, 2)), detail(rows.Text(at, 3));
+  saga::KeptSignal signal{rows.Int(at, 4), {}, std::string(rows.Text(at, 5))};
+  if (kind == "succeeded") {
+    signal.outcome = saga::Outcome::Succeeded(std::move(detail));
+    return signal;
+  }
+  if (kind == "rejected") {
+    signal.outcome = saga::Outcome::Rejected(std::move(reason), std::move(detail));
+    return signal;
+  }
+  if (kind == "unknown") {
+    signal.outcome = saga::Outcome::Unknown(std::move(reason), std::move(detail));
+    return signal;
+  }
+  return UnreadableRow(rows.Id(at, 0), "outcome of a signal", fmt::format("is '{}'", kind));
+}
+
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows) {
   std::vector<saga::LogEntry> log;
   for (int at = 0; at < rows.size(); ++at) {

@@ -67,6 +67,9 @@ std::string EncodeBranches(const std::vector<saga::Branch>& branches);
 // Says what is wrong with them; "": nothing is.
 std::string DecodeBranches(std::string_view text, std::vector<saga::Branch>& branches);
 
+// From the saga's key, the outcome, its reason and detail, the signal's number, and what it answers. UNREADABLE_ROW.
+absl::StatusOr<saga::KeptSignal> DecodeSignal(const Rows& rows, int at);
+
 // Of the log table, after its key.
 inline constexpr std::string_view kLogColumns = "seq, step, attempt, outcome, state::text, detail, at";
 absl::StatusOr<std::vector<saga::LogEntry>> DecodeLog(const Rows& rows);

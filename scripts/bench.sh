@@ -8,7 +8,10 @@ readonly BENCH_SERVERS=(waybill-order waybill-ingest waybill-sandbox)
 build_against() { # SHA → sets AGAINST_BINARIES
   local sha=$1 folder="$STATE/against/$1"
   AGAINST_BINARIES="$folder/bin"
-  [[ -d $AGAINST_BINARIES ]] && return
+  if [[ -d $AGAINST_BINARIES ]]; then
+    rm -rf "$folder/tree"  # of a run that was killed at its end
+    return
+  fi
   say "Building $(git log -1 --format='%h of %cs, "%s"' "$sha") to compare with; kept for later runs in ${folder#"$ROOT/"}"
   if [[ ! -d $folder/tree ]]; then
     rm -rf "$folder/unpacking"
@@ -24,6 +27,8 @@ build_against() { # SHA → sets AGAINST_BINARIES
   rm -rf "$folder/tree"
 }
 
+no_commit() { fail "--against needs a commit to compare with: ./dev bench $1 --against COMMIT"; }
+
 verb_bench() {
   local what=orders against='' sha='' arguments=() AGAINST_BINARIES=''
   if [[ ${1:-} == orders || ${1:-} == locations ]]; then
@@ -34,10 +39,13 @@ verb_bench() {
     case $1 in
       --against)
         against=${2:-}
-        [[ -n $against ]] || fail "--against needs a commit to compare with: ./dev bench $what --against COMMIT"
+        [[ -n $against ]] || no_commit "$what"
         shift
         ;;
-      --against=*) against=${1#*=} ;;
+      --against=*)
+        against=${1#*=}
+        [[ -n $against ]] || no_commit "$what"
+        ;;
       *) arguments+=("$1") ;;
     esac
     shift

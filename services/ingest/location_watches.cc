@@ -34,7 +34,7 @@ class LocationWatches::Watch {
   bool located = false;      // cursor is known
   EventId cursor{0, 0};      // the last event looked at
   std::string cursor_id;
-  uint64_t stream = 0;              // of streams_, in which the cursor is
+  uint64_t losses = 0;              // as many as losses_ when its cursor was found
   bool busy = false;                // sending, or catching up
   bool gap = false;                 // to be told with the next events
   bool stirred = false;             // something that was just read concerns it
@@ -196,8 +196,9 @@ bool LocationWatches::Poll() {
       if (stopping_) return true;
       const EventId before = ParseId(tail_);
       if (page.gap && !page.events.empty()) {
-        // The tail itself is gone: what was between is not known. Watches find out for themselves.
+        // The tail itself is gone, trimmed or with the stream: what was between is not known.
         window_.clear();
+        ++losses_;
         window_start_ = ParseId(page.events.front().id);
         if (window_start_.second > 0) {
           --window_start_.second;
@@ -211,7 +212,7 @@ bool LocationWatches::Poll() {
         window_.clear();
         window_start_ = ParseId(page.next);
         tail_ = tail = page.next;
-        ++streams_;
+        ++losses_;
       }
       if (!page.events.empty()) tail_ = tail = page.next;
       for (LocationEvent& event : page.events) {
@@ -227,7 +228,7 @@ bool LocationWatches::Poll() {
       for (const WatchPtr& watch : watches_) {
         const bool concerned = std::exchange(watch->stirred, false);
         if (watch->busy) continue;
-        if (page.gap || concerned || !watch->located || watch->gap || watch->stream != streams_ ||
+        if (page.gap || concerned || !watch->located || watch->gap || watch->losses != losses_ ||
             watch->cursor < before) {
           stirred.push_back(watch);
         } else if (watch->cursor < now) {  // it had seen all there was, and what came does not concern it
@@ -248,7 +249,7 @@ void LocationWatches::Pump(const WatchPtr& watch) {
   {
     std::lock_guard lock(mutex_);
     if (watch->busy || watch->peer == nullptr) return;
-    far = !watch->located || tail_.empty() || watch->stream != streams_ || watch->cursor < window_start_ ||
+    far = !watch->located || tail_.empty() || watch->losses != losses_ || watch->cursor < window_start_ ||
           ParseId(tail_) < watch->cursor;
     if (!far) {
       auto next = std::upper_bound(window_.begin(), window_.end(), watch->cursor,
@@ -280,13 +281,14 @@ void LocationWatches::CatchUp(const WatchPtr& watch) {
 void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
   std::string after;
   EventId reached{0, 0};  // by the window's start, before Redis is asked
-  uint64_t stream = 0;
-  bool of_another = false;
+  uint64_t losses = 0;
+  bool lost = false;
   {
     std::lock_guard lock(mutex_);
-    stream = streams_;
-    // The new stream cannot tell that something is missing before it, once it has come past where the watch was.
-    of_another = watch->located && watch->stream != stream;
+    losses = losses_;
+    // Once the stream has come past where the watch was, it cannot tell that something is missing. A watch that finds
+    // the loss by itself, just before the poll does, is told twice rather than never.
+    lost = watch->located && watch->losses != losses;
     after = watch->located ? watch->cursor_id : watch->resume_after;
     if (!tail_.empty()) reached = window_start_;
   }
@@ -315,8 +317,8 @@ void LocationWatches::CatchUpOnWorker(const WatchPtr& watch) {
       return;
     }
     watch->located = true;
-    watch->stream = stream;
-    watch->gap = watch->gap || page.gap || of_another;
+    watch->losses = losses;
+    watch->gap = watch->gap || page.gap || lost;
     watch->cursor_id = page.next;
     watch->cursor = ParseId(watch->cursor_id);
     // Nothing came after it, so nothing is missed by going on where the window started then.

@@ -134,7 +134,7 @@ class LocationWatches {
   Watches watches_;
   Index index_;
   std::string tail_;            // id of the newest event read; empty: none yet
-  uint64_t streams_ = 0;        // how often another stream was found, that ends before the tail
+  uint64_t losses_ = 0;         // how often the tail was found to be gone
   EventId window_start_{0, 0};  // the window holds every event after this one, up to the tail
   std::deque<std::pair<EventId, storage::LocationEvent>> window_;
   SteadyTime next_poll_ = SteadyTime::InfinitePast();  // the loop's, as is

@@ -524,6 +524,28 @@ TEST_F(LocationWatchesTest, AStreamThatWasLostWhileAWatchWasBusyIsAGap) {
   EXPECT_EQ(slow.Ids().back(), "13");
 }
 
+// The same for one that stands at the stream's beginning, which every stream has.
+TEST_F(LocationWatchesTest, AStreamThatWasLostUnderAWatchAtItsBeginningIsAGap) {
+  Watcher& slow = watchers_.emplace_back(true);
+  Add(slow, "", Of({"bob"}));
+  Poll();
+  watches_->Beat();
+  watches_->Beat();
+  ASSERT_TRUE(slow.sending()) << "a heartbeat";
+  Move("bob", 5);
+  Poll();
+  world_.fleet.Clear();
+  world_.fleet.set_last_move(5);
+  Move("bob");
+  Poll();
+  for (int i = 0; i < 3; ++i) {
+    while (slow.Take()) Settle();
+    Poll();
+  }
+  EXPECT_EQ(slow.gaps(), 1);
+  EXPECT_EQ(slow.Ids().back(), "6");
+}
+
 TEST_F(LocationWatchesTest, AGapIsToldEvenWhenNoEventPassesTheFilter) {
   Move("ann", 10);
   world_.fleet.TrimMoves(2);

@@ -19,7 +19,7 @@ std::string WrongOf(const Plan& plan) { return OrderStory(plan, false).Run().wro
 std::string Explain(const Plan& plan) {
   const Plan small = Shrink(plan, [](const Plan& smaller) { return !WrongOf(smaller).empty(); });
   const StoryEnd end = OrderStory(small, true).Run();
-  return fmt::format("{}\n\nIt takes no more than this:\n{}\n{}\n{}\nThe whole of it: WAYBILL_SIMULATION_SEED={}",
+  return fmt::format("{}\n\nIt takes no more than this:\n{}\n{}\n{}\nOnce more: WAYBILL_SIMULATION_SEED={}",
                      WrongOf(plan), Describe(small), end.story, end.wrong, plan.seed);
 }
 

@@ -84,9 +84,10 @@ void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   w.known = true;
   std::vector<Transition> batch = TransitionsOf(*record, *std::move(log), w.next);
   if (!batch.empty()) w.next = batch.back().entry.seq + 1;
+  // What was written since the log was read is still to come.
   w.terminal = saga::IsTerminal(record->state) && record->seq < w.next;
   // Asked from a sequence beyond the end of a terminal order: there is nothing to wait for.
-  if (batch.empty() && saga::IsTerminal(record->state)) return End(watch, absl::OkStatus());
+  if (batch.empty() && w.terminal) return End(watch, absl::OkStatus());
   if (batch.empty()) return Rest(watch);
   w.pause = options_.poll_initial;
   Send(watch, std::move(batch));

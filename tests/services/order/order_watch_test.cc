@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/testing/mock_order_store.h"
 #include "tests/services/order/order_world.h"
 
 namespace waybill::order {
@@ -122,6 +123,30 @@ TEST_F(OrderWatchTest, LooksForWhatAnotherReplicaDoes) {
   auto seen = Watch(b, id, 3);
   ASSERT_TRUE(a_.Complete(id).Get().status.ok());
   EXPECT_THAT(seen->Lines(), IsEmpty());
+  b.Pass(absl::Seconds(1));
+  EXPECT_THAT(seen->Lines(), ElementsAre("3 closed COMPLETED"));
+  EXPECT_EQ(seen->End(), absl::OkStatus());
+}
+
+// A watch reads the log and then the order, and something may happen in between.
+TEST_F(OrderWatchTest, DoesNotEndBeforeAnEntryThatWasWrittenWhileItLooked) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
+  ::testing::NiceMock<storage::testing::MockOrderStore> store;
+  ON_CALL(store, Log).WillByDefault([&](const Uuid& order, int64_t from) {
+    auto log = a_.store.Log(order, from);
+    static_cast<void>(a_.Complete(id).Get());
+    return log;
+  });
+  ON_CALL(store, Get).WillByDefault([&](const Uuid& order) { return a_.store.Get(order); });
+  ON_CALL(store, LastSequences).WillByDefault([&](const std::vector<Uuid>& ids) {
+    return a_.store.LastSequences(ids);
+  });
+  Replica b(world_, "b");
+  OrderWatches watches(store, b.workers, world_.time, world_.time, WatchOptions{});
+  auto seen = std::make_shared<Seen>();
+  watches.Add(id, 3, std::make_unique<RecordingSink>(seen));
+  b.Settle();
   b.Pass(absl::Seconds(1));
   EXPECT_THAT(seen->Lines(), ElementsAre("3 closed COMPLETED"));
   EXPECT_EQ(seen->End(), absl::OkStatus());

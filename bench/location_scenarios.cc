@@ -20,8 +20,6 @@
 namespace waybill::bench {
 namespace {
 
-using Bound = Target::Bound;
-
 constexpr char kRedisDatabase[] = "2";
 constexpr size_t kHotViewSample = 1'000;
 constexpr int kStreams = 64;
@@ -53,20 +51,8 @@ struct Measured {
   }
 };
 
-Target AtLeast(double value) { return {Bound::kAtLeast, value}; }
-Target AtMost(double value) { return {Bound::kAtMost, value}; }
-
 // What a 99th percentile may differ by between two runs of the same build.
 constexpr double kNoLonger = 1.25;
-
-// Of today's build and, where there is one, of the earlier build.
-template <typename T>
-struct ByBuild {
-  std::optional<T> today;
-  std::optional<T> earlier;
-
-  std::optional<T>& of(Build build) { return build == Build::kToday ? today : earlier; }
-};
 
 // A load, all rounds of a build together.
 struct Compared : ByBuild<Measured> {

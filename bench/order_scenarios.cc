@@ -19,6 +19,7 @@
 #include "bench/sandbox_client.h"
 #include "bench/side_metrics.h"
 #include "fmt/format.h"
+#include "services/process/flags.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/params.h"
 
@@ -26,7 +27,6 @@ namespace waybill::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using Bound = Target::Bound;
 
 constexpr absl::Duration kRecoveryTimeout = absl::Seconds(180);
 constexpr double kOrdersPerSecondMax = 40'000;      // more than a small machine confirms …
@@ -70,12 +70,7 @@ struct Measured {
 };
 
 // A load of all rounds, today's build beside the earlier one where there is one.
-struct Compared {
-  std::optional<Measured> today;
-  std::optional<Measured> earlier;
-
-  std::optional<Measured>& of(Build build) { return build == Build::kToday ? today : earlier; }
-
+struct Compared : ByBuild<Measured> {
   // One figure of both.
   void Add(const std::string& name, const std::string& unit, const std::function<double(const Measured&)>& figure,
            std::optional<Target> ratio, ScenarioResult& result) const {
@@ -128,9 +123,6 @@ struct Plan {
   std::vector<std::function<void(LoadOptions&)>> loads = {[](LoadOptions&) {}};
   std::function<absl::Status(int round)> after_round = [](int) { return absl::OkStatus(); };
 };
-
-Target AtLeast(double value) { return {Bound::kAtLeast, value}; }
-Target AtMost(double value) { return {Bound::kAtMost, value}; }
 
 // Every call has to be answered, with `fate`.
 void ExpectFate(const LoadResult& load, const std::string& fate, ScenarioResult& result) {
@@ -187,7 +179,7 @@ class Runner {
 };
 
 absl::Status Runner::SeedFleet() {
-  const double a_second = std::max(kOrdersPerSecondMax, std::thread::hardware_concurrency() * kOrdersPerSecondMaxACore);
+  const double a_second = std::max(kOrdersPerSecondMax, process::Cores() * kOrdersPerSecondMaxACore);
   const auto by_rate = static_cast<int64_t>(absl::ToDoubleSeconds(options_.warm_up + options_.duration) * a_second);
   const int64_t drivers = options_.drivers > 0 ? options_.drivers : std::max(by_rate, options_.unfinished + 50'000);
   stage_.Tell(fmt::format("seeding {} drivers", drivers));
@@ -548,7 +540,7 @@ absl::StatusOr<ScenarioResult> Runner::Replicas() {
       (processes == 1 ? one : two).Add(*measured);
     }
   }
-  const double more = std::thread::hardware_concurrency() >= kManyCores ? 1.3 : 0.95;
+  const double more = process::Cores() >= kManyCores ? 1.3 : 0.95;
   result.figures.push_back({"orders/s, one process", one.load.PerSecond(), "1/s", std::nullopt});
   result.figures.push_back({"orders/s, two processes", two.load.PerSecond(), "1/s", std::nullopt});
   result.figures.push_back({"two, times one", two.load.PerSecond() / one.load.PerSecond(), "", AtLeast(more)});

@@ -17,6 +17,9 @@ struct Target {
   bool Met(double measured) const { return bound == Bound::kAtLeast ? measured >= value : measured <= value; }
 };
 
+inline Target AtLeast(double value) { return {Target::Bound::kAtLeast, value}; }
+inline Target AtMost(double value) { return {Target::Bound::kAtMost, value}; }
+
 struct Figure {
   std::string name;  // "orders/s", "p99": unique in its scenario
   double value = 0;

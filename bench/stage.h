@@ -44,6 +44,15 @@ struct StageOptions {
 
 enum class Build { kToday, kEarlier };
 
+// Of today's build and, where there is one, of the earlier build.
+template <typename T>
+struct ByBuild {
+  std::optional<T> today;
+  std::optional<T> earlier;
+
+  std::optional<T>& of(Build build) { return build == Build::kToday ? today : earlier; }
+};
+
 // Told lines for people.
 using Progress = std::function<void(const std::string& line)>;
 

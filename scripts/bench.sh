@@ -54,12 +54,13 @@ verb_bench() {
     sha=$(git rev-parse --verify --quiet --end-of-options "$against^{commit}") ||
       fail "--against $against: no such commit here (a shallow clone has the older ones after git fetch --unshallow)"
   fi
-  build release waybill-bench "${BENCH_SERVERS[@]}"
   local bench="$ROOT/build/release/bin/waybill-bench" stack
-  if [[ ${arguments[0]:-} == --help ]]; then
+  if [[ " ${arguments[*]} " == *' --help '* || " ${arguments[*]} " == *' -h '* ]]; then
+    [[ -x $bench ]] || build release waybill-bench
     "$bench" "$what" --help
     return
   fi
+  build release waybill-bench "${BENCH_SERVERS[@]}"
   if [[ -n $against ]]; then
     build_against "$sha"
     arguments+=(--against "$AGAINST_BINARIES")

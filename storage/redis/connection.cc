@@ -198,19 +198,21 @@ absl::StatusOr<RedisReplies> RedisConnection::Run(std::initializer_list<std::str
   return Run(pipeline);
 }
 
-absl::StatusOr<RedisReplies> RedisConnection::Run(const RedisPipeline& pipeline) {
+absl::StatusOr<RedisReplies> RedisConnection::Run(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more) {
+  bool others = true;
+  const auto rest = [&] { return others = others && more(); };  // what was made for the first try stays
   const bool was_connected = connected();
   if (!was_connected) {
     absl::Status status = Connect();
     if (!status.ok()) return status;
   }
-  absl::StatusOr<RedisReplies> replies = Exchange(pipeline);
+  absl::StatusOr<RedisReplies> replies = Exchange(pipeline, rest);
   if (!replies.ok() && was_connected && closed_by_peer_) {
     // The server may have been restarted while the connection was idle.
     not_before_ = {};
     absl::Status status = Connect();
     if (!status.ok()) return status;
-    replies = Exchange(pipeline);
+    replies = Exchange(pipeline, rest);
   }
   if (replies.ok()) {
     backoff_ = absl::ZeroDuration();
@@ -253,7 +255,7 @@ absl::Status RedisConnection::Connect() {
   }
   if (url_.database != 0) hello.Add({"SELECT", std::to_string(url_.database)});
   if (hello.size() == 0) return absl::OkStatus();
-  absl::StatusOr<RedisReplies> replies = Exchange(hello);
+  absl::StatusOr<RedisReplies> replies = Exchange(hello, NoMore);
   if (!replies.ok()) return replies.status();
   for (size_t i = 0; i < replies->size(); ++i) {
     if ((*replies)[i].IsError()) return Fail("connect", std::string((*replies)[i].Text()));
@@ -261,10 +263,14 @@ absl::Status RedisConnection::Connect() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RedisReplies> RedisConnection::Exchange(const RedisPipeline& pipeline) {
+absl::StatusOr<RedisReplies> RedisConnection::Exchange(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more) {
   closed_by_peer_ = false;
-  absl::Status sent = Send(pipeline.bytes());
-  if (!sent.ok()) return sent;
+  size_t sent = 0;
+  for (bool others = true; others;) {
+    others = more();
+    if (absl::Status status = Send(pipeline.bytes().substr(sent)); !status.ok()) return status;
+    sent = pipeline.bytes().size();
+  }
   RedisReplies replies;
   for (size_t i = 0; i < pipeline.size(); ++i) {
     void* reply = nullptr;

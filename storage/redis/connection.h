@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -99,7 +100,9 @@ class RedisConnection {
   // the wrong server now (a replica, say, that was the master) closes the connection besides, and the next call asks
   // the name anew. STORE_UNAVAILABLE when Redis cannot be reached or does not answer; the commands may then have run.
   // They may also run twice (if the server had closed an idle connection), so they have to be harmless when repeated.
-  absl::StatusOr<RedisReplies> Run(const RedisPipeline& pipeline);
+  // The server is at the first commands while others are still made, by `more`, which adds some to the pipeline at each
+  // call and says whether there are others.
+  absl::StatusOr<RedisReplies> Run(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more = NoMore);
   absl::StatusOr<RedisReplies> Run(std::initializer_list<std::string_view> command);
 
   bool connected() const { return context_ != nullptr; }
@@ -108,7 +111,8 @@ class RedisConnection {
 
  private:
   absl::Status Connect();
-  absl::StatusOr<RedisReplies> Exchange(const RedisPipeline& pipeline);
+  static bool NoMore() { return false; }
+  absl::StatusOr<RedisReplies> Exchange(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more);
   absl::Status Send(std::string_view bytes);
   absl::Status Fail(std::string_view what, std::string_view why);
   void Disconnect();

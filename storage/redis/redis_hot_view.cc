@@ -1,5 +1,6 @@
 #include "storage/redis/redis_hot_view.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -14,6 +15,9 @@ namespace waybill::storage {
 namespace {
 
 constexpr std::string_view kWhole = "1";
+
+// So many are sent while the next ones are written out: about what Redis reads at once.
+constexpr size_t kMovesAtOnce = 64;
 
 // KEYS: the mark. Makes it, unless it is there, and answers it. It is another one each time, so that whoever rebuilds
 // sees that it was lost, even when the next one has made it again.
@@ -126,9 +130,14 @@ absl::StatusOr<ViewState> RedisHotView::Publish(const HotUpdate& update) {
   }
   pipeline_.Clear();
   for (const ScriptCall& put : puts) AddToPipeline(pipeline_, PutScript(), put);
-  for (const domain::DriverPosition& move : update.moves) AddMove(pipeline_, stream_max_, move);
-  pipeline_.Add({"GET", kWholeKey});
-  absl::StatusOr<RedisReplies> replies = publisher_.Run(pipeline_);
+  size_t added = 0;
+  absl::StatusOr<RedisReplies> replies = publisher_.Run(pipeline_, [&] {
+    const size_t end = std::min(added + kMovesAtOnce, update.moves.size());
+    for (; added < end; ++added) AddMove(pipeline_, stream_max_, update.moves[added]);
+    if (added < update.moves.size()) return true;
+    pipeline_.Add({"GET", kWholeKey});
+    return false;
+  });
   if (!replies.ok()) return replies.status();
   bool unknown = false;
   for (size_t i = 0; i < replies->size(); ++i) {

@@ -1,6 +1,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -43,6 +45,49 @@ TEST(RedisConnection, StaysWhereWritesAreRefusedForAWhile) {
   ASSERT_TRUE(RedisCommand(server->Url(), {"CONFIG", "SET", "min-replicas-to-write", "1"}).ok());
   EXPECT_EQ(RedisErrorCode((*connection.Run({"SET", "key", "1"}))[0].Text()), "NOREPLICAS");
   EXPECT_TRUE(connection.connected());
+}
+
+// The numbers from 0 to 8 into a list, three at a time.
+absl::StatusOr<RedisReplies> PushNumbers(RedisConnection& connection, std::function<void(int pushed)> before) {
+  RedisPipeline pipeline;
+  int pushed = 0;
+  return connection.Run(pipeline, [&] {
+    before(pushed);
+    for (const int end = pushed + 3; pushed < end; ++pushed) pipeline.Add({"RPUSH", "list", std::to_string(pushed)});
+    return pushed < 9;
+  });
+}
+
+std::string ListOf(const RedisReplies& list) {
+  std::string numbers;
+  for (size_t i = 0; i < list[0].size(); ++i) numbers += list[0][i].Text();
+  return numbers;
+}
+
+TEST(RedisConnection, TheServerIsAtTheFirstCommandsWhileOthersAreMade) {
+  auto server = RedisServer::Start().value();
+  const RedisUrl url = RedisUrl::Parse(server->Url()).value();
+  RedisConnection connection(url, {}), observer(url, {});
+  const auto replies = PushNumbers(connection, [&](int pushed) {
+    if (pushed == 0) return;
+    auto last = observer.Run({"BLMOVE", "list", "seen", "RIGHT", "LEFT", "10"});  // waits for it
+    ASSERT_TRUE(last.ok() && !(*last)[0].IsError());
+    ASSERT_FALSE((*last)[0].Text().empty()) << pushed << " were made, and none was sent";
+  });
+  ASSERT_TRUE(replies.ok()) << replies.status();
+  EXPECT_EQ(replies->size(), 9);
+}
+
+TEST(RedisConnection, WhatWasMadeForAConnectionThatWasClosedIsSentOverTheNext) {
+  auto server = RedisServer::Start().value();
+  RedisConnection connection(RedisUrl::Parse(server->Url()).value(), {});
+  ASSERT_TRUE(connection.Run({"PING"}).ok());
+  const auto replies = PushNumbers(connection, [&](int pushed) {
+    if (pushed == 0) ASSERT_TRUE(RedisCommand(server->Url(), {"CLIENT", "KILL", "TYPE", "normal"}).ok());
+  });
+  ASSERT_TRUE(replies.ok()) << replies.status();
+  EXPECT_EQ(replies->size(), 9);
+  EXPECT_EQ(ListOf(*connection.Run({"LRANGE", "list", "0", "-1"})), "012345678");
 }
 
 SocketAddress Loopback(int port) { return Resolve("127.0.0.1", port).value()[0]; }

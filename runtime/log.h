@@ -61,6 +61,7 @@ class Logger {
   Logger With(Fields fields) const;
 
   bool Enabled(LogLevel level) const { return level >= level_->load(std::memory_order_relaxed); }
+  LogLevel level() const { return level_->load(std::memory_order_relaxed); }
   void SetLevel(LogLevel level) { level_->store(level, std::memory_order_relaxed); }
 
   void Debug(std::string_view message, Fields fields = {}) const { Log(LogLevel::kDebug, message, fields); }

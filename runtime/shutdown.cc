@@ -23,16 +23,20 @@ sigset_t StopSignals() {
 
 ShutdownSignals::ShutdownSignals() {
   sigset_t signals = StopSignals();
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
 
-int ShutdownSignals::Wait() {
+int ShutdownSignals::Wait(const std::function<void()>& on_hangup) {
   sigset_t signals = StopSignals();
-  int signal_number = 0;
-  while (sigwait(&signals, &signal_number) != 0) {
+  sigaddset(&signals, SIGHUP);
+  while (true) {
+    int signal_number = 0;
+    if (sigwait(&signals, &signal_number) != 0) continue;
+    if (signal_number != SIGHUP) return signal_number;
+    on_hangup();
   }
-  return signal_number;
 }
 
 StopWatchdog::StopWatchdog(absl::Duration limit, const Logger& log)

@@ -12,29 +12,33 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "runtime/log.h"
 
 namespace waybill {
 
-// Blocks SIGTERM and SIGINT in the calling thread and all threads it starts later, so that only Wait and StopWatchdog
-// see them; and ignores SIGPIPE, so that a peer that goes away is an error of the write instead.
+// Blocks SIGTERM, SIGINT and SIGHUP in the calling thread and all threads it starts later, so that only Wait and
+// StopWatchdog see them; and ignores SIGPIPE, so that a peer that goes away is an error of the write instead.
 class ShutdownSignals {
  public:
   ShutdownSignals();
-  // Blocks until SIGTERM or SIGINT; which one.
-  int Wait();
+  // Blocks until SIGTERM or SIGINT; which one. Calls `on_hangup` at each SIGHUP that comes before.
+  int Wait(const std::function<void()>& on_hangup = [] {});
 };
 
 // Whether somebody asked this process to end, from the start on: waiting for Postgres must not keep it alive.
 class StopRequest {
  public:
-  explicit StopRequest(ShutdownSignals& signals)
-      : thread_([this, &signals] {
-          signals.Wait();
+  // `on_hangup` as in ShutdownSignals::Wait, on a thread of this.
+  explicit StopRequest(
+      ShutdownSignals& signals, std::function<void()> on_hangup = [] {})
+      : thread_([this, &signals, on_hangup = std::move(on_hangup)] {
+          signals.Wait(on_hangup);
           Set();
         }) {}
   ~StopRequest() { thread_.join(); }

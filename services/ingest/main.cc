@@ -232,5 +232,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
 int main(int argc, char** argv) {
   using namespace waybill::ingest;  // NOLINT(google-build-using-namespace): this file is the service's own main
-  return waybill::process::RunService("waybill-ingest", argc, argv, ParseServiceOptions, Serve);
+  return waybill::process::RunService<ServiceOptions>(
+      {"waybill-ingest", "WAYBILL_INGEST_", DeclareSettings, FinishSettings}, argc, argv, Serve);
 }

@@ -1,10 +1,9 @@
 #include "services/ingest/service_options.h"
 
 #include <algorithm>
-#include <iostream>
 
 #include "CLI/CLI.hpp"
-#include "runtime/failpoint.h"
+#include "fmt/format.h"
 #include "services/process/flags.h"
 
 namespace waybill::ingest {
@@ -13,15 +12,10 @@ int QueuesFor(int cores) { return std::clamp(cores / 4, 1, 4); }
 
 int WritersFor(int cores) { return std::clamp(cores * 3 / 8, 2, 6); }
 
-std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
-  CLI::App app{
+void DeclareSettings(CLI::App& app, ServiceOptions& options) {
+  app.description(
       "waybill-ingest takes drivers' positions: every one becomes durable history in Postgres before it is acked, and\n"
-      "the newest of each driver is in Redis while it is fresh.",
-      "waybill-ingest"};
-  app.set_version_flag("--version", WAYBILL_VERSION);
-  bool list_failpoints = false;
-  app.add_flag("--list-failpoints", list_failpoints, "Print the names of the compiled-in failpoints, and exit");
-
+      "the newest of each driver is in Redis while it is fresh.");
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
       ->envname("WAYBILL_INGEST_LISTEN")
       ->capture_default_str();
@@ -108,17 +102,15 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
 
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddLogFlags(app, options.log_level, options.log_format);
+}
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+absl::Status FinishSettings(ServiceOptions& options) {
+  if (options.intake.retention < options.hot_view.fresh_for) {
+    return absl::InvalidArgumentError(fmt::format(
+        "--retention ({}) is less than --fresh-for ({}): what is in the hot view is made again from history",
+        absl::FormatDuration(options.intake.retention), absl::FormatDuration(options.hot_view.fresh_for)));
   }
-  if (list_failpoints) {
-    std::cout << ListFailpoints();
-    return 0;
-  }
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 }  // namespace waybill::ingest

@@ -1,10 +1,11 @@
-// The flags of waybill-ingest.
+// The settings of waybill-ingest.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/log.h"
 #include "services/ingest/driver_front.h"
@@ -47,8 +48,9 @@ struct ServiceOptions {
 int QueuesFor(int cores);
 int WritersFor(int cores);
 
-// Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
-// --list-failpoints, or a mistake, which is told on stderr.
-std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options);
+// For process::Settings.
+void DeclareSettings(CLI::App& app, ServiceOptions& options);
+// INVALID_ARGUMENT when two of those that were read contradict each other.
+absl::Status FinishSettings(ServiceOptions& options);
 
 }  // namespace waybill::ingest

@@ -250,5 +250,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
 int main(int argc, char** argv) {
   using namespace waybill::order;  // NOLINT(google-build-using-namespace): this file is the service's own main
-  return waybill::process::RunService("waybill-order", argc, argv, ParseServiceOptions, Serve);
+  return waybill::process::RunService<ServiceOptions>(
+      {"waybill-order", "WAYBILL_ORDER_", DeclareSettings, FinishSettings}, argc, argv, Serve);
 }

@@ -3,13 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
 #include <string_view>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
-#include "runtime/failpoint.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
 
@@ -43,12 +41,8 @@ int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
 
 int JournalWritersFor(int cores) { return std::clamp(cores * 3 / 4, 3, 8); }
 
-std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options) {
-  CLI::App app{"waybill-order charges an order and gives it a driver, or gives the money back.", "waybill-order"};
-  app.set_version_flag("--version", WAYBILL_VERSION);
-  bool list_failpoints = false;
-  app.add_flag("--list-failpoints", list_failpoints, "Print the names of the compiled-in failpoints, and exit");
-
+void DeclareSettings(CLI::App& app, ServiceOptions& options) {
+  app.description("waybill-order charges an order and gives it a driver, or gives the money back.");
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
       ->envname("WAYBILL_LISTEN")
       ->capture_default_str();
@@ -105,7 +99,7 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       "32 KiB, calls included")
       ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
       ->capture_default_str();
-  saga::RetryPolicy retry;
+  saga::RetryPolicy& retry = options.saga.payment;  // and of the dispatch
   process::AddInteger(app, "--attempts-max", retry.attempts_max,
                       "Attempts at a step, at least, before it is turned back")
       ->check(CLI::Range(1, 1'000))
@@ -133,20 +127,20 @@ std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& op
       ->check(process::NumberBetween(0.0, 3'600.0));
 
   process::AddLogFlags(app, options.log_level, options.log_format);
+}
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+absl::Status FinishSettings(ServiceOptions& options) {
+  const saga::RetryPolicy& retry = options.saga.payment;
+  for (const auto& [name, longest] :
+       {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {
+    if (longest >= retry.backoff_initial) continue;
+    return absl::InvalidArgumentError(fmt::format("{} ({}) is less than --backoff ({})", name,
+                                                  absl::FormatDuration(longest),
+                                                  absl::FormatDuration(retry.backoff_initial)));
   }
-  if (list_failpoints) {
-    std::cout << ListFailpoints();
-    return 0;
-  }
-  options.saga.payment = retry;
   options.saga.dispatch = retry;
   if (options.instance.empty()) options.instance = DefaultInstance(options.listen);
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 }  // namespace waybill::order

@@ -1,9 +1,10 @@
-// The flags of waybill-order.
+// The settings of waybill-order.
 #pragma once
 
-#include <optional>
 #include <string>
 
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/log.h"
 #include "services/order/order_api.h"
@@ -44,8 +45,9 @@ struct ServiceOptions {
 int QueuesFor(int cores);
 int JournalWritersFor(int cores);
 
-// Flags win over environment variables. An exit code when there is nothing to run: --help, --version,
-// --list-failpoints, or a mistake, which is told on stderr.
-std::optional<int> ParseServiceOptions(int argc, char** argv, ServiceOptions& options);
+// For process::Settings.
+void DeclareSettings(CLI::App& app, ServiceOptions& options);
+// What follows from those that were read; INVALID_ARGUMENT when two of them contradict each other.
+absl::Status FinishSettings(ServiceOptions& options);
 
 }  // namespace waybill::order

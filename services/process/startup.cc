@@ -49,6 +49,19 @@ bool PrepareProcess(const char* name) {
   return true;
 }
 
+void LogChanges(const std::vector<Setting>& before, const std::vector<Setting>& now, const Logger& log) {
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (before[i].value == now[i].value) continue;
+    const std::string value = WithoutPasswords(now[i].value);
+    if (CanChange(now[i].name)) {
+      log.Info("a setting has changed", {{"setting", now[i].name}, {"value", value}, {"from", now[i].from}});
+    } else {
+      log.Warn("a setting has changed, which takes a restart",
+               {{"setting", now[i].name}, {"value", value}, {"from", now[i].from}});
+    }
+  }
+}
+
 int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
   log.Error(what, {{"error", std::string(status.message())}});
   return 1;

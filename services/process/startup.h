@@ -1,16 +1,21 @@
 // What the main of every service that lives on Postgres does besides building its objects.
 #pragma once
 
-#include <optional>
+#include <algorithm>
+#include <iostream>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/shutdown.h"
+#include "services/process/settings.h"
 #include "storage/postgres/rights.h"
 
 namespace waybill::process {
@@ -29,21 +34,42 @@ absl::Status AwaitDatabase(const std::string& database_url, std::span<const stor
 // path writes nothing.
 absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port);
 
+// What is another value now, and whether it is taken over.
+void LogChanges(const std::vector<Setting>& before, const std::vector<Setting>& now, const Logger& log);
+
 // Logs what went wrong; the exit code.
 int Fail(const Logger& log, std::string_view what, const absl::Status& status);
 
-// main() of a service: arms failpoints, reads the flags, blocks the signals before any thread starts, and serves until
-// `serve` answers the exit code.
+// At SIGHUP: what has changed since it was read at the start. `in_force` follows.
 template <typename Options>
-int RunService(const char* name, int argc, char** argv, std::optional<int> (*parse)(int, char**, Options&),
+void ReadSettingsAgain(const Service<Options>& service, int argc, char** argv, std::vector<Setting>& in_force,
+                       Logger& log) {
+  Options fresh;
+  std::vector<Setting> now;
+  std::ostringstream told;
+  if (ReadSettings(service, argc, argv, fresh, now, told, told)) {
+    log.Error("settings are as before: they could not be read", {{"error", told.str()}});
+    return;
+  }
+  log.SetLevel(std::min(log.level(), fresh.log_level));  // so that the change of the level is told, too
+  LogChanges(in_force, now, log);
+  log.SetLevel(fresh.log_level);
+  in_force = std::move(now);
+}
+
+// main() of a service: arms failpoints, reads the settings, blocks the signals before any thread starts, and serves
+// until `serve` answers the exit code.
+template <typename Options>
+int RunService(const Service<Options>& service, int argc, char** argv,
                int (*serve)(const Options&, const Clock&, const Logger&, StopRequest&)) {
-  if (!PrepareProcess(name)) return 2;
+  if (!PrepareProcess(service.name.c_str())) return 2;
   Options options;
-  if (std::optional<int> exit_code = parse(argc, argv, options)) return *exit_code;
+  std::vector<Setting> in_force;
+  if (auto exit_code = ReadSettings(service, argc, argv, options, in_force, std::cout, std::cerr)) return *exit_code;
   ShutdownSignals signals;
   SystemClock clock;
   Logger log(options.log_format, options.log_level, clock);
-  StopRequest stop(signals);
+  StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, in_force, log); });
   const int exit_code = serve(options, clock, log, stop);
   if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
   return exit_code;

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
 #include "runtime/side_port.h"
+#include "services/process/settings.h"
 #include "services/rpc/server.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
@@ -115,7 +117,12 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
 
 int Main(int argc, char** argv) {
   ServiceOptions options;
-  if (std::optional<int> exit_code = ParseServiceOptions(argc, argv, options)) return *exit_code;
+  const process::Service<ServiceOptions> service = {"waybill-sandbox", "WAYBILL_SANDBOX_", DeclareSettings,
+                                                    FinishSettings};
+  std::vector<process::Setting> in_force;
+  if (auto exit_code = process::ReadSettings(service, argc, argv, options, in_force, std::cout, std::cerr)) {
+    return *exit_code;
+  }
   // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ShutdownSignals signals;  // before any thread

@@ -1,7 +1,6 @@
 #include "services/sandbox/options.h"
 
 #include <algorithm>
-#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -90,12 +89,10 @@ std::optional<std::string> Mistake(const std::string& target, Target which, cons
 
 }  // namespace
 
-std::optional<int> ParseServiceOptions(int argc, const char* const* argv, ServiceOptions& options) {
-  CLI::App app{kDescription, "waybill-sandbox"};
+void DeclareSettings(CLI::App& app, ServiceOptions& options) {
+  app.description(kDescription);
   app.footer(kFooter);
-  app.set_version_flag("--version", WAYBILL_VERSION);
   app.add_option("--log", options.log, "The books: append-only, one JSON line a side effect; read back at start")
-      ->required()
       ->type_name("FILE");
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
       ->envname("WAYBILL_SANDBOX_LISTEN")
@@ -115,16 +112,15 @@ std::optional<int> ParseServiceOptions(int argc, const char* const* argv, Servic
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
   process::AddLogFlags(app, options.log_level, options.log_format);
-  try {
-    app.parse(argc, argv);
-    for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
-                                Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
-      if (mistake.has_value()) throw CLI::ValidationError(*mistake);
-    }
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+}
+
+absl::Status FinishSettings(ServiceOptions& options) {
+  if (options.log.empty()) return absl::InvalidArgumentError("--log is required: the file of the books");
+  for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
+                              Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
+    if (mistake.has_value()) return absl::InvalidArgumentError(*mistake);
   }
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,

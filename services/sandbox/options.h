@@ -1,4 +1,4 @@
-// The flags of waybill-sandbox.
+// The settings of waybill-sandbox.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "runtime/log.h"
 #include "services/sandbox/behaviour.h"
 
@@ -24,8 +26,10 @@ struct ServiceOptions {
   LogFormat log_format = LogFormat::kJson;
 };
 
-// An exit code when there is nothing to run: 0 after --help and --version, 2 after a mistake, which is told on stderr.
-std::optional<int> ParseServiceOptions(int argc, const char* const* argv, ServiceOptions& options);
+// For process::Settings.
+void DeclareSettings(CLI::App& app, ServiceOptions& options);
+// INVALID_ARGUMENT: what is wrong with those that were read.
+absl::Status FinishSettings(ServiceOptions& options);
 
 // The arguments to start again with, on the addresses that are bound now. `args` is without the program's name.
 std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,

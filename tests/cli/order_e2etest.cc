@@ -291,7 +291,7 @@ class OperatorSessionTest : public OrderSessionTest {
     env_.emplace_back("WAYBILL_SANDBOX", address);
     // The pause after a failed refund is so long that only the operator's retry can come before its end.
     OrderSessionTest::StartOrderService({"--payment-gateway", "grpc://" + address, "--attention-after", "1",
-                                         "--backoff", "10h", "--undo-backoff-max", "10h"});
+                                         "--backoff", "10h", "--backoff-max", "10h", "--undo-backoff-max", "10h"});
   }
 
   // An order whose refund keeps failing; its id, once a person is called.

@@ -216,25 +216,6 @@ TEST(Operations, ListEveryRightThatAServiceNeeds) {
   EXPECT_GE(checked, 8);
 }
 
-TEST(Operations, ListEveryFlag) {
-  const std::string sandbox = Read("services/sandbox/options.cc");
-  std::map<std::string, std::set<std::string>> flags;  // by binary
-  for (const std::string service : {"order", "ingest"}) {
-    flags["waybill-" + service] = FindAll(Read("services/" + service + "/service_options.cc"), "\"!?(--[a-z-]+)\"");
-    EXPECT_GT(flags["waybill-" + service].size(), 20u);
-    for (const std::string& flag : FindAll(Read("services/process/flags.cc"), "\"(--[a-z-]+)\"")) {
-      flags["waybill-" + service].insert(flag);
-    }
-  }
-  for (const std::string& share : FindAll(sandbox, "(?:share|millis)\\(\"([a-z0-9-]+)\"")) {
-    flags["waybill-sandbox"].insert("--gateway-" + share);
-  }
-  for (const auto& [binary, names] : flags) {
-    const std::string listed = OperationsOf(binary);
-    for (const std::string& flag : names) EXPECT_THAT(listed, HasSubstr(fmt::format("| `{}` |", flag))) << binary;
-  }
-}
-
 TEST(Operations, ListEveryMetric) {
   constexpr char kMetric[] = "\"((waybill|grpc_server|process)_[a-z_]+)\"";
   const std::string shared = OperationsOf("Of waybill-order");

@@ -1,0 +1,87 @@
+// How a service is told what to do: each setting is a flag, a variable of the environment and a line of a TOML file. A
+// flag wins over the variable, and that over the file. All of it, --help and docs/configuration.md come from one place:
+// the flags as the service declares them.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+
+namespace waybill::process {
+
+// What is in force.
+struct Setting {
+  std::string name;   // of the flag, and of the line in the file: log-level
+  std::string value;  // as it was written; "": none
+  std::string from;   // "flag", the variable's name, "file:line", or "default"
+
+  bool operator==(const Setting&) const = default;
+};
+
+class Settings {
+ public:
+  // `app` has all of the service's settings, and outlives this. Those without a variable get one, of `prefix` and their
+  // name: WAYBILL_ORDER_QUEUES. Adds what is no setting: --config, --print-config, --list-settings, --version and
+  // --list-failpoints.
+  Settings(CLI::App& app, const std::string& prefix);
+
+  // Reads all three, and then asks `check` what contradicts what, which names settings as flags. An exit code when
+  // nothing is to be run: 0 after --help and the like, which are answered on `out`; 2 after a mistake, which is told on
+  // `err` in one line.
+  std::optional<int> Read(int argc, const char* const* argv, const std::function<absl::Status()>& check,
+                          std::ostream& out, std::ostream& err);
+
+  // After Read, in the order of their declaration. Values may hold passwords.
+  std::vector<Setting> InForce() const;
+
+ private:
+  void Adopt(CLI::App& group, const std::string& prefix);
+  // The settings of the file that neither a flag nor a variable overrules, as flags.
+  std::vector<std::string> ReadFile(const std::string& path, const std::vector<std::string>& flags);
+  void Print(std::ostream& out) const;
+  void List(std::ostream& out) const;
+
+  CLI::App& app_;
+  std::vector<CLI::Option*> options_;  // the settings
+  CLI::Option* config_;
+  std::map<const CLI::Option*, std::string> origins_;  // of those that are set
+  bool print_ = false;
+  bool list_ = false;
+};
+
+// Those that a running service takes over from a changed file: log-level.
+bool CanChange(std::string_view setting);
+
+// A service as its settings need it. Options is a struct of the service's own, with a log_level and a log_format.
+template <typename Options>
+struct Service {
+  std::string name;    // waybill-order
+  std::string prefix;  // of variables: WAYBILL_ORDER_
+  void (*declare)(CLI::App& app, Options& options);
+  absl::Status (*finish)(Options& options);  // after they were read; INVALID_ARGUMENT says what is wrong
+};
+
+// As Settings::Read, into `options`. `in_force` is set when there is something to run.
+template <typename Options>
+std::optional<int> ReadSettings(const Service<Options>& service, int argc, const char* const* argv, Options& options,
+                                std::vector<Setting>& in_force, std::ostream& out, std::ostream& err) {
+  CLI::App app("", service.name);
+  service.declare(app, options);
+  Settings settings(app, service.prefix);
+  std::optional<int> exit_code = settings.Read(
+      argc, argv, [&] { return service.finish(options); }, out, err);
+  if (!exit_code) in_force = settings.InForce();
+  return exit_code;
+}
+
+// The text without the passwords that URLs and connection strings have in them.
+std::string WithoutPasswords(std::string_view text);
+
+}  // namespace waybill::process

@@ -1,0 +1,225 @@
+#include "services/process/settings.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/log.h"
+#include "services/process/flags.h"
+#include "tests/support/temp_directory.h"
+
+namespace waybill::process {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct TestOptions {
+  std::string listen = "127.0.0.1:1";
+  std::string store_url = "postgresql:///test";
+  int writers = 3;
+  double radius = 5'000;
+  absl::Duration drain = absl::Seconds(10);
+  bool migrate = false;
+  std::vector<std::string> methods;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kJson;
+};
+
+void Declare(CLI::App& app, TestOptions& options) {
+  app.add_option("--listen", options.listen, "Where it listens")->envname("TEST_AT")->capture_default_str();
+  app.add_option("--store-url", options.store_url, "Postgres")->capture_default_str();
+  AddInteger(app, "--writers", options.writers, "How many write")->check(CLI::Range(1, 16))->capture_default_str();
+  app.add_option("--radius", options.radius, "How far")->check(NumberBetween(1, 10'000))->capture_default_str();
+  AddDuration(app, "--drain", options.drain, "How long it has");
+  app.add_flag("--migrate", options.migrate, "Whether it migrates");
+  CLI::App* group = app.add_option_group("few");
+  group->add_option("--methods", options.methods, "Which")->type_name("a|b")->delimiter(',');
+  AddLogFlags(app, options.log_level, options.log_format);
+}
+
+absl::Status Finish(TestOptions& options) {
+  if (options.migrate && options.writers > 8) return absl::InvalidArgumentError("--migrate needs --writers up to 8");
+  return absl::OkStatus();
+}
+
+// What a start with these flags, variables and this file comes to.
+class SettingsTest : public ::testing::Test {
+ protected:
+  ~SettingsTest() override {
+    for (const auto& [name, value] : variables_) unsetenv(name.c_str());
+  }
+
+  void SetVariable(const std::string& name, const std::string& value) {
+    variables_[name] = value;
+    setenv(name.c_str(), value.c_str(), 1);
+  }
+  void WriteFile(const std::string& text) { std::ofstream(path()) << text; }
+  std::string path() const { return folder_.path() / "test.toml"; }
+
+  std::optional<int> Read(std::vector<std::string> flags) {
+    std::vector<const char*> argv = {"test"};
+    for (const std::string& flag : flags) argv.push_back(flag.c_str());
+    options_ = {};
+    in_force_.clear();
+    out_.str("");
+    err_.str("");
+    return ReadSettings<TestOptions>({"waybill-test", "WAYBILL_TEST_", Declare, Finish}, static_cast<int>(argv.size()),
+                                     argv.data(), options_, in_force_, out_, err_);
+  }
+  std::optional<int> ReadFile(const std::string& text, std::vector<std::string> flags = {}) {
+    WriteFile(text);
+    flags.insert(flags.begin(), {"--config", path()});
+    return Read(flags);
+  }
+  // The one line on stderr after a start that failed.
+  std::string Mistake(const std::string& text, const std::vector<std::string>& flags = {}) {
+    EXPECT_EQ(ReadFile(text, flags), 2);
+    EXPECT_EQ(out_.str(), "");
+    EXPECT_EQ(err_.str().find('\n'), err_.str().size() - 1) << err_.str();
+    return err_.str();
+  }
+
+  testing::TempDirectory folder_;
+  std::map<std::string, std::string> variables_;
+  TestOptions options_;
+  std::vector<Setting> in_force_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(SettingsTest, AFlagWinsOverAVariableAndThatOverTheFile) {
+  SetVariable("WAYBILL_TEST_WRITERS", "5");
+  SetVariable("WAYBILL_TEST_DRAIN", "5s");
+  ASSERT_EQ(ReadFile("writers = 7\ndrain = \"7s\"\nradius = 70.5\n", {"--writers", "9"}), std::nullopt) << err_.str();
+  EXPECT_EQ(options_.writers, 9);
+  EXPECT_EQ(options_.drain, absl::Seconds(5));
+  EXPECT_EQ(options_.radius, 70.5);
+  EXPECT_EQ(options_.listen, "127.0.0.1:1");
+}
+
+TEST_F(SettingsTest, KnowsWhereEachComesFrom) {
+  SetVariable("TEST_AT", "[::1]:5");
+  ASSERT_EQ(ReadFile("# ours\nradius = 70\nmigrate = true\n", {"--drain=1s"}), std::nullopt) << err_.str();
+  EXPECT_THAT(in_force_,
+              ElementsAre(Setting{"listen", "[::1]:5", "TEST_AT"},
+                          Setting{"store-url", "postgresql:///test", "default"}, Setting{"writers", "3", "default"},
+                          Setting{"radius", "70", path() + ":2"}, Setting{"drain", "1s", "flag"},
+                          Setting{"migrate", "true", path() + ":3"}, Setting{"log-level", "info", "default"},
+                          Setting{"log-format", "json", "default"}, Setting{"methods", "", "default"}));
+  EXPECT_TRUE(options_.migrate);
+}
+
+TEST_F(SettingsTest, TheFileMayBeNamedByAVariable) {
+  WriteFile("writers = 4\n");
+  SetVariable("WAYBILL_TEST_CONFIG", path());
+  ASSERT_EQ(Read({}), std::nullopt) << err_.str();
+  EXPECT_EQ(options_.writers, 4);
+}
+
+TEST_F(SettingsTest, AFlagMayTakeBackWhatTheFileSays) {
+  ASSERT_EQ(ReadFile("migrate = true\n", {"--migrate=false"}), std::nullopt) << err_.str();
+  EXPECT_FALSE(options_.migrate);
+}
+
+TEST_F(SettingsTest, ListsAreLists) {
+  ASSERT_EQ(ReadFile("methods = [\"a\", \"b\"]\n"), std::nullopt) << err_.str();
+  EXPECT_THAT(options_.methods, ElementsAre("a", "b"));
+}
+
+TEST_F(SettingsTest, AnUnknownLineStopsTheStartAndSaysWhatMayBeMeant) {
+  EXPECT_EQ(Mistake("\nwritters = 3\n"),
+            fmt::format("waybill-test: {}:2: there is no setting writters (is writers meant?); --list-settings prints "
+                        "all\n",
+                        path()));
+  EXPECT_THAT(Mistake("sardines = 3\n"), AllOf(HasSubstr("no setting sardines;"), Not(HasSubstr("meant"))));
+  EXPECT_THAT(Mistake("[store]\nurl = \"x\"\n"), HasSubstr(":1: there is no setting store"));
+  for (const std::string& no_setting : {"config", "print-config", "help", "version"}) {
+    EXPECT_THAT(Mistake(no_setting + " = true\n"), HasSubstr("no setting " + no_setting));
+  }
+}
+
+TEST_F(SettingsTest, AWrongValueStopsTheStartAndSaysWhereItStands) {
+  EXPECT_THAT(Mistake("\nwriters = 99\n"), AllOf(HasSubstr("--writers: "), HasSubstr("99"), HasSubstr(path() + ":2")));
+  EXPECT_THAT(Mistake("writers = \"many\"\n"), AllOf(HasSubstr("--writers: "), HasSubstr(path() + ":1")));
+  EXPECT_THAT(Mistake("drain = 10\n"), AllOf(HasSubstr("--drain: "), HasSubstr("1.5s"), HasSubstr(path() + ":1")));
+  EXPECT_THAT(Mistake("writers = { a = 1 }\n"), HasSubstr(":1: writers is neither text, number, true, false nor a"));
+  EXPECT_THAT(Mistake("writers = 2026-11-28\n"), HasSubstr(":1: writers is neither"));
+  SetVariable("WAYBILL_TEST_WRITERS", "0");
+  EXPECT_THAT(Mistake(""), AllOf(HasSubstr("--writers: "), HasSubstr("WAYBILL_TEST_WRITERS")));
+  EXPECT_THAT(Mistake("", {"--writers", "17"}),
+              AllOf(HasSubstr("--writers: "), Not(HasSubstr("WAYBILL_TEST_WRITERS"))));
+}
+
+TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
+  EXPECT_THAT(Mistake("writers = 3\nwriters = 4\n"), HasSubstr(path() + ":2: "));
+  EXPECT_THAT(Mistake("writers: 3\n"), HasSubstr(path() + ":1: "));
+  EXPECT_EQ(Read({"--config", "/nowhere/test.toml"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("/nowhere/test.toml"));
+}
+
+TEST_F(SettingsTest, AContradictionStopsTheStart) {
+  EXPECT_EQ(Mistake("migrate = true\nwriters = 9\n"), "waybill-test: --migrate needs --writers up to 8\n");
+}
+
+TEST_F(SettingsTest, PrintsWhatIsInForceWithoutPasswords) {
+  SetVariable("WAYBILL_TEST_STORE_URL", "postgresql://me:secret@db/orders?password=hidden");
+  ASSERT_EQ(ReadFile("radius = 70\n", {"--print-config"}), 0) << err_.str();
+  EXPECT_EQ(out_.str(), fmt::format("listen = \"127.0.0.1:1\"  # default\n"
+                                    "store-url = \"postgresql://me:***@db/orders?password=***\"  # "
+                                    "WAYBILL_TEST_STORE_URL\n"
+                                    "writers = 3  # default\n"
+                                    "radius = 70  # {}:1\n"
+                                    "drain = \"10s\"  # default\n"
+                                    "migrate = false  # default\n"
+                                    "log-level = \"info\"  # default\n"
+                                    "log-format = \"json\"  # default\n"
+                                    "# methods = \"\"  # default\n",
+                                    path()));
+}
+
+TEST_F(SettingsTest, WhatIsPrintedCanBeReadAgain) {
+  ASSERT_EQ(Read({"--listen", "a\"b\\c", "--writers", "007", "--print-config"}), 0) << err_.str();
+  ASSERT_EQ(ReadFile(out_.str()), std::nullopt) << err_.str();
+  EXPECT_EQ(options_.listen, "a\"b\\c");
+  EXPECT_EQ(options_.writers, 7);
+}
+
+TEST_F(SettingsTest, ListsAllAsATable) {
+  ASSERT_EQ(Read({"--list-settings"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("| `listen` | `TEST_AT` | text | 127.0.0.1:1 | Where it listens |\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("| whole number, 1 to 16 | 3 | "));
+  EXPECT_THAT(out_.str(), HasSubstr("| duration | 10s | "));
+  EXPECT_THAT(out_.str(), HasSubstr("| debug, info, warn, error, off | info | "));
+  EXPECT_THAT(out_.str(), HasSubstr("| `migrate` | `WAYBILL_TEST_MIGRATE` | true or false | false | Whether it"));
+  EXPECT_THAT(out_.str(), HasSubstr("| `methods` | `WAYBILL_TEST_METHODS` | a\\|b | "));
+  EXPECT_THAT(out_.str(), HasSubstr("Of what goes to stderr. Can be changed while running |\n"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("print-config")));
+}
+
+TEST(WithoutPasswords, LeavesAllElse) {
+  for (const auto& [text, shown] : std::map<std::string, std::string>{
+           {"redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"},
+           {"redis://:p@127.0.0.1:6379/0", "redis://:***@127.0.0.1:6379/0"},
+           {"postgresql://me@h1:1,h2:2/db", "postgresql://me@h1:1,h2:2/db"},
+           {"postgresql://me:p@ss@h/db", "postgresql://me:***@h/db"},
+           {"host=h user=me password=p dbname=d", "host=h user=me password=*** dbname=d"},
+           {"host=h password = 'a b\\'c' dbname=d", "host=h password = *** dbname=d"},
+           {"postgresql:///d?user=me&password=p&sslmode=require",
+            "postgresql:///d?user=me&password=***&sslmode=require"},
+           {"grpc://host:1", "grpc://host:1"},
+           {"", ""}}) {
+    EXPECT_EQ(WithoutPasswords(text), shown);
+  }
+}
+
+}  // namespace
+}  // namespace waybill::process

@@ -29,7 +29,7 @@ enum class BatchResult {
   kTryAgain,  // unknown or transient (connection lost, deadlock): apply the same batch again
 };
 
-// Writes whole batches; called by its own loop alone.
+// Writes whole batches; called by its own loop alone, but for Complete.
 template <typename Item>
 class BatchWriter {
  public:
@@ -38,7 +38,7 @@ class BatchWriter {
   // after a commit whose answer was lost.
   virtual BatchResult Write(std::span<Item> batch) = 0;
   // The item's answer is ready (`status` OK: written, the answer is in the item), or it will never be written (not OK).
-  // Called exactly once per item, outside every lock.
+  // Called exactly once per item, outside every lock; perhaps while the next batch is written.
   virtual void Complete(Item& item, const absl::Status& status) = 0;
   // A lone item that is itself the culprit of kBadData: why.
   virtual absl::Status BadDataError() = 0;
@@ -52,6 +52,9 @@ struct BatcherOptions {
   size_t join_min = 1;
   // ...or when items have waited this long, since the write under way may be stuck.
   absl::Duration join_after = absl::Milliseconds(5);
+  // While more waits, what was written is completed on another loop, so that the connection goes on writing. Batches
+  // get smaller by that: where cores are scarce, it costs more than it brings.
+  bool complete_beside = false;
   // Pauses before a failed write is repeated, each twice the one before.
   absl::Duration retry_initial = absl::Milliseconds(20);
   absl::Duration retry_max = absl::Seconds(1);
@@ -64,6 +67,9 @@ class Batcher {
   Batcher(std::vector<BatchWriter<Item>*> writers, BatcherOptions options, const Loops& loops) : options_(options) {
     for (BatchWriter<Item>* writer : writers) seats_.push_back(std::make_unique<Seat>(*writer));
     for (const std::unique_ptr<Seat>& seat : seats_) {
+      if (options.complete_beside) {
+        seat->completer = loops.Start([this, at = seat.get()](const Clock&) { return CompleteTurn(*at); });
+      }
       seat->loop = loops.Start([this, at = seat.get()](const Clock& clock) { return TakeTurn(*at, clock); });
     }
   }
@@ -87,6 +93,13 @@ class Batcher {
     }
     for (const std::unique_ptr<Seat>& seat : seats_) seat->loop->Wake();
     for (const std::unique_ptr<Seat>& seat : seats_) seat->loop->Join();
+    {
+      std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    for (const std::unique_ptr<Seat>& seat : seats_) {
+      if (seat->completer) seat->completer->Join();
+    }
   }
 
   // The weight of what waits.
@@ -110,8 +123,9 @@ class Batcher {
     absl::Duration pause;                     // ...and after so long if it fails again
     std::optional<SteadyTime> lingers_until;  // for company; unless the queue was emptied since
     uint64_t lingers_since = 0;
-    bool idle = false;  // among idle_
-    std::unique_ptr<Loop> loop;
+    bool idle = false;          // among idle_
+    std::vector<Item> written;  // the completer's, until it is empty
+    std::unique_ptr<Loop> completer, loop;
   };
 
   bool Push(Item& item, size_t limit) {
@@ -217,6 +231,7 @@ class Batcher {
     }
     Answered(seat);
     if (result == BatchResult::kWritten) {
+      if (part.size() == seat.batch.size() && HandOver(seat)) return true;
       for (Item& item : part) seat.writer.Complete(item, absl::OkStatus());
     } else if (part.size() == 1) {
       seat.writer.Complete(part[0], seat.writer.BadDataError());
@@ -225,6 +240,30 @@ class Batcher {
       seat.parts.push_back(part.first(part.size() / 2));
     }
     return true;
+  }
+
+  // False: what was written is completed here, since nothing waits to be written, or the other loop is behind.
+  bool HandOver(Seat& seat) {
+    if (!seat.completer) return false;
+    {
+      std::lock_guard lock(mutex_);
+      if (queue_.empty() || !seat.written.empty()) return false;
+      seat.written.swap(seat.batch);
+    }
+    seat.completer->Wake();
+    return true;
+  }
+
+  std::optional<SteadyTime> CompleteTurn(Seat& seat) {
+    {
+      std::lock_guard lock(mutex_);
+      if (seat.written.empty()) return stopped_ ? std::nullopt : std::optional(Loop::kWhenWoken);
+    }
+    for (Item& item : seat.written) seat.writer.Complete(item, absl::OkStatus());
+    std::vector<Item> completed;
+    std::lock_guard lock(mutex_);
+    completed.swap(seat.written);
+    return Loop::kAtOnce;
   }
 
   void GiveUp(Seat& seat) {
@@ -252,6 +291,7 @@ class Batcher {
   std::vector<Seat*> idle_;  // those that wait for work
   size_t busy_ = 0;          // those that write
   bool stopping_ = false;
+  bool stopped_ = false;  // all is written or given up
   std::atomic<int> retrying_{0};
   std::vector<std::unique_ptr<Seat>> seats_;
 };

@@ -150,6 +150,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const storage::OrderTables order_tables;
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
+  journal_options.complete_beside = options.journal_completers;
   journal_options.queue_max = options.journal_queue_max;
   journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {
     order_metrics.Committed(items, took);

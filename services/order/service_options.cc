@@ -41,6 +41,8 @@ int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
 
 int JournalWritersFor(int cores) { return std::clamp(cores * 3 / 4, 3, 8); }
 
+bool JournalCompletersFor(int cores) { return cores >= 8; }
+
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description("waybill-order charges an order and gives it a driver, or gives the money back.");
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
@@ -72,6 +74,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   const int cores = process::Cores();
   options.queues = QueuesFor(cores);
   options.journal_writers = JournalWritersFor(cores);
+  options.journal_completers = JournalCompletersFor(cores);
   process::AddInteger(app, "--queues", options.queues, "Threads that serve gRPC; by default two from 8 cores on")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -82,6 +85,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                       "Connections that write sagas, by group commit; by default three for every four cores, 3 to 8")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
+  app.add_flag("--journal-completers", options.journal_completers,
+               "A second thread for each journal writer, which goes on with what was written while the next is; by "
+               "default from 8 cores on")
+      ->default_str(options.journal_completers ? "true" : "false");
   process::AddInteger(app, "--journal-queue-max", options.journal_queue_max,
                       "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))

@@ -26,7 +26,8 @@ struct ServiceOptions {
   absl::Duration store_wait = absl::Seconds(60);
   int queues = 1;  // as for two cores: QueuesFor
   int workers = 4;
-  int journal_writers = 3;  // JournalWritersFor
+  int journal_writers = 3;          // JournalWritersFor
+  bool journal_completers = false;  // JournalCompletersFor
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;
@@ -41,9 +42,11 @@ struct ServiceOptions {
 };
 
 // Defaults by the cores that the process may use. On 16 of them three writers are the first limit and one queue is the
-// second; a third queue costs more than it brings, and so do more than eight writers (docs/performance.md).
+// second; a third queue costs more than it brings, and so do more than eight writers. Where cores are scarce, so does
+// completing beside a writer (docs/performance.md).
 int QueuesFor(int cores);
 int JournalWritersFor(int cores);
+bool JournalCompletersFor(int cores);
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);

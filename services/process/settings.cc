@@ -24,6 +24,10 @@ std::string Upper(std::string name) {
 
 bool IsFlag(const CLI::Option& option) { return option.get_expected_min() == 0; }
 
+std::string DefaultOf(const CLI::Option& option) {
+  return IsFlag(option) && option.get_default_str().empty() ? "false" : option.get_default_str();
+}
+
 bool InEnvironment(const CLI::Option& option) {
   const char* value = std::getenv(option.get_envname().c_str());
   return value != nullptr && *value != '\0';
@@ -230,7 +234,7 @@ std::vector<Setting> Settings::InForce() const {
     Setting& setting = settings.emplace_back();
     setting.name = NameOf(*option);
     if (option->count() == 0) {
-      setting.value = IsFlag(*option) && option->get_default_str().empty() ? "false" : option->get_default_str();
+      setting.value = DefaultOf(*option);
       setting.from = "default";
       continue;
     }
@@ -255,9 +259,8 @@ void Settings::List(std::ostream& out) const {
   out << "| setting | variable | type | default | means |\n| --- | --- | --- | --- | --- |\n";
   for (const CLI::Option* option : options_) {
     const std::string name = NameOf(*option);
-    const std::string otherwise = IsFlag(*option) ? "false" : option->get_default_str();
     out << fmt::format("| `{}` | `{}` | {} | {} | {}{} |\n", name, option->get_envname(), ForTable(TypeOf(*option)),
-                       ForTable(WithoutPasswords(otherwise)), ForTable(option->get_description()),
+                       ForTable(WithoutPasswords(DefaultOf(*option))), ForTable(option->get_description()),
                        CanChange(name) ? ". Can be changed while running" : "");
   }
 }

@@ -56,6 +56,7 @@ absl::StatusOr<std::unique_ptr<PostgresSagaJournal>> PostgresSagaJournal::Open(
   batching.queue_max = options.queue_max;
   batching.batch_max = options.batch_max;
   batching.join_min = options.join_min;
+  batching.complete_beside = options.complete_beside;
   journal->batcher_ = std::make_unique<Batcher<Op>>(std::move(writers), batching, loops);
   return journal;
 }

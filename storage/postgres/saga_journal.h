@@ -36,7 +36,8 @@ struct SagaJournalOptions {
   int writers = 3;
   size_t queue_max = 10'000;
   size_t batch_max = 256;
-  size_t join_min = 48;  // as in BatcherOptions
+  size_t join_min = 48;  // as in BatcherOptions, as is the next
+  bool complete_beside = false;
   // After every commit: how many items, and how long it took. On a writer's thread.
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.

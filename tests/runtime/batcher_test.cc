@@ -286,6 +286,38 @@ TEST(Batcher, CompleteRunsOutsideEveryLock) {
   EXPECT_EQ(writer.WaitCompleted(3).size(), 3);
 }
 
+// Item 0 is in the middle of its completion, and items 1 and 2 have been written since.
+void CompleteSlowly(FakeWriter& writer, Batcher<Item>& batcher, Gate& gate, std::latch& told) {
+  writer.on_complete = [&](Item& item, const absl::Status&) {
+    if (item.id == 0) told.wait();
+  };
+  OfferBehindGate(batcher, gate, 1, 2);
+  writer.WaitCompleted(2);
+}
+
+TEST(Batcher, MayCompleteWhatIsWrittenBesideTheNextWrite) {
+  Gate gate;
+  std::latch told(1);
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  Batcher<Item> batcher({&writer}, {.complete_beside = true}, ThreadLoops());
+  CompleteSlowly(writer, batcher, gate, told);
+  EXPECT_THAT(writer.writes(), ElementsAre(Ids{0}, (Ids{1, 2})));
+  told.count_down();
+  EXPECT_EQ(writer.WaitCompleted(3).back().first, 0);
+}
+
+TEST(Batcher, StopWaitsForCompletionsUnderWay) {
+  Gate gate;
+  std::latch told(1);
+  FakeWriter writer([&](const Ids&) { return gate.Pass(); });
+  Batcher<Item> batcher({&writer}, {.complete_beside = true}, ThreadLoops());
+  CompleteSlowly(writer, batcher, gate, told);
+  std::thread stop([&] { batcher.Stop(); });
+  told.count_down();
+  stop.join();
+  EXPECT_EQ(writer.completed().size(), 3);
+}
+
 BatchResult BadWhenAny(const Ids& ids, const std::set<int>& culprits) {
   bool bad = std::any_of(ids.begin(), ids.end(), [&](int id) { return culprits.count(id) != 0; });
   return bad ? BatchResult::kBadData : BatchResult::kWritten;

@@ -26,6 +26,7 @@ BatcherOptions SimulatedJournal::Batching() {
   batching.queue_max = 200;
   batching.batch_max = 8;
   batching.join_min = 3;
+  batching.complete_beside = true;
   return batching;
 }
 

@@ -38,7 +38,8 @@ class BatchWriter {
   // after a commit whose answer was lost.
   virtual BatchResult Write(std::span<Item> batch) = 0;
   // The item's answer is ready (`status` OK: written, the answer is in the item), or it will never be written (not OK).
-  // Called exactly once per item, outside every lock; perhaps while the next batch is written.
+  // Called exactly once per item, outside every lock; with complete_beside perhaps while the next batch is written, or
+  // completed.
   virtual void Complete(Item& item, const absl::Status& status) = 0;
   // A lone item that is itself the culprit of kBadData: why.
   virtual absl::Status BadDataError() = 0;
@@ -46,7 +47,7 @@ class BatchWriter {
 
 // Limits count weight: an item weighs what its `size_t weight() const` says, at least 1, or 1 when it has none.
 struct BatcherOptions {
-  size_t queue_max = 10'000;  // waiting, not counting what is being written; one item more may exceed it
+  size_t queue_max = 10'000;  // waiting, not counting what is being written or completed; one item more may exceed it
   size_t batch_max = 256;     // of a write, unless a single item weighs more
   // While one writer writes, another joins for so much waiting: a small batch is cheaper as a part of the next.
   size_t join_min = 1;

@@ -1,6 +1,9 @@
 #include "runtime/text.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdint>
+#include <regex>
 
 namespace waybill {
 namespace {
@@ -31,6 +34,51 @@ int32_t Next(std::string_view text, size_t& at) {
   if (c < kLeast[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return -1;
   at += static_cast<size_t>(more) + 1;
   return c;
+}
+
+constexpr std::string_view kHidden = "***";
+
+// "pass%77ord": password.
+std::string Decoded(std::string_view text) {
+  std::string decoded;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const bool hex = text[at] == '%' && at + 2 < text.size() &&
+                     std::isxdigit(static_cast<unsigned char>(text[at + 1])) &&
+                     std::isxdigit(static_cast<unsigned char>(text[at + 2]));
+    decoded += hex ? static_cast<char>(std::stoi(std::string(text.substr(at + 1, 2)), nullptr, 16)) : text[at];
+    if (hex) at += 2;
+  }
+  return decoded;
+}
+
+// What follows the scheme's "://".
+std::string UrlWithoutPasswords(std::string_view url, bool redis) {
+  std::string shown;
+  // Redis' password goes on to the last @, wherever that is; libpq looks no further than the path.
+  const std::string_view authority = redis ? url : url.substr(0, url.find('/'));
+  const size_t end = authority.rfind('@'), colon = authority.find(':');
+  if (end != std::string_view::npos && colon < end) {
+    shown.append(url.substr(0, colon + 1)).append(kHidden);
+    url.remove_prefix(end);
+  }
+  const size_t query = url.find('?');
+  shown.append(url.substr(0, query));
+  if (query == std::string_view::npos) return shown;
+  url.remove_prefix(query);
+  while (!url.empty()) {  // at a ? or &
+    const std::string_view parameter = url.substr(0, url.find('&', 1));
+    url.remove_prefix(parameter.size());
+    const size_t equals = parameter.find('=');
+    const bool secret =
+        equals != std::string_view::npos && Decoded(parameter.substr(0, equals)).find("password") != std::string::npos;
+    shown.append(secret ? parameter.substr(0, equals + 1) : parameter).append(secret ? kHidden : "");
+  }
+  return shown;
+}
+
+std::string ConnectionStringWithoutPasswords(std::string_view text) {
+  static const std::regex parameter("(\\w*password\\s*=\\s*)('([^'\\\\]|\\\\.)*'?|([^\\s\\\\\"]|\\\\.)*)");
+  return std::regex_replace(std::string(text), parameter, "$1***");
 }
 
 }  // namespace
@@ -80,6 +128,21 @@ std::string CleanText(std::string text, size_t bytes_max) {
     if (clean.size() + kEllipsis.size() <= bytes_max) cut = clean.size();
   }
   return clean;
+}
+
+std::string WithoutPasswords(std::string_view text) {
+  constexpr std::string_view kAfterScheme = "://";
+  std::string shown;
+  while (true) {
+    const size_t at = text.find(kAfterScheme);
+    if (at == std::string_view::npos) return shown + ConnectionStringWithoutPasswords(text);
+    const std::string_view before = text.substr(0, at);
+    const std::string_view url = text.substr(at + kAfterScheme.size(), text.find('"', at) - at - kAfterScheme.size());
+    shown += ConnectionStringWithoutPasswords(before);
+    shown += kAfterScheme;
+    shown += UrlWithoutPasswords(url, before.ends_with("redis") || before.ends_with("rediss"));
+    text.remove_prefix(at + kAfterScheme.size() + url.size());
+  }
 }
 
 }  // namespace waybill

@@ -5,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "fmt/format.h"
 #include "services/process/flags.h"
+#include "services/process/startup.h"
 
 namespace waybill::ingest {
 
@@ -41,7 +42,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddDuration(app, "--future-max", options.intake.future_max, "How far a driver's clock may be ahead");
   app.add_flag("--allow-zero", options.intake.allow_zero,
                "Take points at 0,0 too, which is what a receiver without a fix reports");
-  app.add_flag("!--no-sanity", options.sanity.enabled, "Do not mark points that look wrong");
+  app.add_flag("--no-sanity", options.no_sanity, "Do not mark points that look wrong");
   app.add_option("--speed-max-mps", options.sanity.speed_max_mps, "Faster than this between two points: a speed jump")
       ->check(process::NumberBetween(1.0, 10'000.0))
       ->capture_default_str();
@@ -105,6 +106,9 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {
+  if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
+    return stores;
+  options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(
         "--retention ({}) is less than --fresh-for ({}): what is in the hot view is made again from history",

@@ -35,6 +35,7 @@ struct ServiceOptions {
   IngestOptions ingest;
   IntakeOptions intake;
   SanityOptions sanity;
+  bool no_sanity = false;
   StreamOptions streams;
   WatchOptions watches;
   HotViewOptions hot_view;
@@ -50,7 +51,7 @@ int WritersFor(int cores);
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);
-// INVALID_ARGUMENT when two of those that were read contradict each other.
+// What follows from those that were read; INVALID_ARGUMENT says what is wrong with them.
 absl::Status FinishSettings(ServiceOptions& options);
 
 }  // namespace waybill::ingest

@@ -10,6 +10,7 @@
 #include "fmt/format.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
+#include "services/process/startup.h"
 
 namespace waybill::order {
 namespace {
@@ -130,13 +131,16 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
-         "The same in seconds")
+         "The same in seconds, over --drain, and as a flag only")
+      ->configurable(false)
       ->check(process::NumberBetween(0.0, 3'600.0));
 
   process::AddLogFlags(app, options.log_level, options.log_format);
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {
+  if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
+    return stores;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

@@ -50,7 +50,7 @@ bool JournalCompletersFor(int cores);
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);
-// What follows from those that were read; INVALID_ARGUMENT when two of them contradict each other.
+// What follows from those that were read; INVALID_ARGUMENT says what is wrong with them.
 absl::Status FinishSettings(ServiceOptions& options);
 
 }  // namespace waybill::order

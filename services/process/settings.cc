@@ -3,11 +3,18 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <filesystem>
+#include <map>
 #include <regex>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
+#include "runtime/text.h"
+// Debian's CMake target would link a shared library; the headers do without.
+#define TOML_HEADER_ONLY 1
 #include "toml++/toml.h"
 
 namespace waybill::process {
@@ -23,6 +30,8 @@ std::string Upper(std::string name) {
 }
 
 bool IsFlag(const CLI::Option& option) { return option.get_expected_min() == 0; }
+
+bool IsList(const CLI::Option& option) { return !IsFlag(option) && option.get_expected_max() > 1; }
 
 std::string DefaultOf(const CLI::Option& option) {
   return IsFlag(option) && option.get_default_str().empty() ? "false" : option.get_default_str();
@@ -49,13 +58,57 @@ std::string ValueOf(const std::vector<std::string>& flags, const std::string& na
   return "";
 }
 
-// As it would be written behind a flag; nothing: it is no single value.
-std::optional<std::string> TextOf(const toml::node& node) {
-  if (const auto* text = node.as_string()) return text->get();
+enum class Kind { kTruth, kWhole, kNumber, kText };
+
+struct Type {
+  Kind kind;
+  std::string name;  // for people
+};
+
+// From what CLI11 says of an option's type and checks: "INT:INT in [1 - 64]", "TEXT:{debug,info}".
+Type TypeOf(const CLI::Option& option) {
+  if (IsFlag(option)) return {Kind::kTruth, "true or false"};
+  static const std::map<std::string, Type> types = {{"INT", {Kind::kWhole, "whole number"}},
+                                                    {"UINT", {Kind::kWhole, "whole number"}},
+                                                    {"MS", {Kind::kWhole, "milliseconds"}},
+                                                    {"FLOAT", {Kind::kNumber, "number"}},
+                                                    {"SHARE", {Kind::kNumber, "number, 0 to 1"}},
+                                                    {"DURATION", {Kind::kText, "duration"}},
+                                                    {"FILE", {Kind::kText, "file"}},
+                                                    {"TEXT", {Kind::kText, "text"}}};
+  static const std::regex range("(\\w+):\\w+ in \\[(.+) - (.+)\\]"), choice("TEXT:\\{(.+)\\}");
+  const std::string said = option.get_type_name();
+  if (std::smatch of; std::regex_match(said, of, choice)) {
+    return {Kind::kText, std::regex_replace(of[1].str(), std::regex(","), ", ")};
+  }
+  std::smatch of;
+  const bool limited = std::regex_match(said, of, range);
+  const auto known = types.find(limited ? of[1].str() : said);
+  Type type = known != types.end() ? known->second : Type{Kind::kText, said};
+  if (limited) type.name += fmt::format(", {} to {}", of[2].str(), of[3].str());
+  if (IsList(option)) type.name = "list of " + type.name;
+  return type;
+}
+
+// What the line says, as it would stand behind the flag; or why it cannot be a value of this kind. A number may be
+// quoted, since TOML's are smaller than some of ours.
+absl::StatusOr<std::string> TextOf(const toml::node& node, Kind kind) {
+  const auto wrong = [](const char* what) { return absl::InvalidArgumentError(what); };
+  if (const auto* truth = node.as_boolean()) {
+    if (kind != Kind::kTruth) return wrong("is true or false, which says nothing here");
+    return truth->get() ? "true" : "false";
+  }
+  if (kind == Kind::kTruth) return wrong("is neither true nor false");
+  if (const auto* text = node.as_string()) {
+    if (text->get().empty()) return wrong("is empty: leave the line out instead");
+    return text->get();
+  }
+  if (kind == Kind::kText) return wrong("is not in quotes");
   if (const auto* whole = node.as_integer()) return fmt::format("{}", whole->get());
-  if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
-  if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
-  return std::nullopt;
+  if (const auto* number = node.as_floating_point(); number != nullptr && kind == Kind::kNumber) {
+    return fmt::format("{}", number->get());
+  }
+  return wrong(kind == Kind::kNumber ? "is not a number" : "is not a whole number");
 }
 
 // How many letters have to be put in, taken out or exchanged.
@@ -72,34 +125,32 @@ size_t Distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// As TOML takes it: numbers and truths as they are, all else quoted.
+// As TOML takes it.
 std::string Quoted(const std::string& value) {
-  static const std::regex plain("true|false|[+-]?(0|[1-9][0-9]*)(\\.[0-9]+)?");
-  if (std::regex_match(value, plain)) return value;
   std::string quoted = "\"";
   for (const char c : value) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+    if (c == '"' || c == '\\') {
+      quoted += {'\\', c};
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      quoted += fmt::format("\\u{:04x}", c);
+    } else {
+      quoted += c;
+    }
   }
   return quoted + '"';
 }
 
-// For people, what CLI11 says of an option's type and checks: "INT:INT in [1 - 64]", "TEXT:{debug,info}".
-std::string TypeOf(const CLI::Option& option) {
-  if (IsFlag(option)) return "true or false";
-  static const std::map<std::string, std::string> names = {{"INT", "whole number"},
-                                                           {"UINT", "whole number"},
-                                                           {"FLOAT", "number"},
-                                                           {"TEXT", "text"},
-                                                           {"DURATION", "duration"}};
-  static const std::regex range("(\\w+):\\w+ in \\[(.+) - (.+)\\]"), choice("TEXT:\\{(.+)\\}");
-  const std::string type = option.get_type_name();
-  if (std::smatch of; std::regex_match(type, of, choice)) return std::regex_replace(of[1].str(), std::regex(","), ", ");
-  std::smatch of;
-  const bool limited = std::regex_match(type, of, range);
-  const auto name = names.find(limited ? of[1].str() : type);
-  const std::string shown = name != names.end() ? name->second : type;
-  return limited ? fmt::format("{}, {} to {}", shown, of[2].str(), of[3].str()) : shown;
+// The value as the file would have it: bare where TOML has such a thing.
+std::string LineOf(const CLI::Option& option, const std::string& value) {
+  if (IsList(option)) {
+    std::vector<std::string> values;
+    for (const absl::string_view one : absl::StrSplit(value, ',')) values.push_back(Quoted(std::string(one)));
+    return fmt::format("[{}]", fmt::join(values, ", "));
+  }
+  static const std::regex number("[+-]?(0|[1-9][0-9]{0,17})(\\.[0-9]+)?");
+  const Kind kind = TypeOf(option).kind;
+  const bool bare = kind == Kind::kTruth || (kind != Kind::kText && std::regex_match(value, number));
+  return bare ? value : Quoted(value);
 }
 
 std::string ForTable(std::string text) {
@@ -133,6 +184,7 @@ Settings::Settings(CLI::App& app, const std::string& prefix) : app_(app) {
 
 void Settings::Adopt(CLI::App& group, const std::string& prefix) {
   for (CLI::Option* option : group.get_options()) {
+    if (!option->get_fnames().empty()) std::abort();  // a flag that turns its variable and line around: a bug
     const bool mine = option->get_configurable() && !option->get_lnames().empty() && option != group.get_help_ptr() &&
                       option != group.get_version_ptr();
     if (!mine) continue;
@@ -142,6 +194,7 @@ void Settings::Adopt(CLI::App& group, const std::string& prefix) {
 }
 
 std::vector<std::string> Settings::ReadFile(const std::string& path, const std::vector<std::string>& flags) {
+  if (std::filesystem::is_directory(path)) throw CLI::FileError(path + " is a directory");
   toml::table file;
   try {
     file = toml::parse_file(path);
@@ -164,13 +217,14 @@ std::vector<std::string> Settings::ReadFile(const std::string& path, const std::
       throw CLI::FileError(fmt::format("{}: there is no setting {}{}; --list-settings prints all", place, name,
                                        likely ? fmt::format(" (is {} meant?)", NameOf(**close)) : ""));
     }
+    const toml::array* several = IsList(**setting) ? node.as_array() : nullptr;
+    if (several != nullptr && several->empty()) {
+      throw CLI::FileError(fmt::format("{}: {} is empty: leave the line out instead", place, name));
+    }
     std::vector<std::string> values;
-    const toml::array* several = node.as_array();
     for (size_t i = 0; i < (several == nullptr ? 1 : several->size()); ++i) {
-      std::optional<std::string> text = TextOf(several == nullptr ? node : (*several)[i]);
-      if (!text)
-        throw CLI::FileError(
-            fmt::format("{}: {} is neither text, number, true, false nor a list of them", place, name));
+      absl::StatusOr<std::string> text = TextOf(several == nullptr ? node : (*several)[i], TypeOf(**setting).kind);
+      if (!text.ok()) throw CLI::FileError(fmt::format("{}: {} {}", place, name, std::string(text.status().message())));
       values.push_back(*std::move(text));
     }
     if (!origins_.try_emplace(*setting, place).second) continue;
@@ -183,7 +237,7 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
                                   std::ostream& out, std::ostream& err) {
   std::vector<std::string> flags(argv + 1, argv + argc);
   const auto mistake = [&](const std::string& what) {
-    err << fmt::format("{}: {}\n", app_.get_name(), what);
+    err << fmt::format("{}: {}\n", app_.get_name(), WithoutPasswords(what));
     return 2;
   };
   try {
@@ -196,7 +250,12 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
     }
     std::string path = ValueOf(flags, NameOf(*config_));
     if (path.empty() && InEnvironment(*config_)) path = std::getenv(config_->get_envname().c_str());
-    if (!path.empty()) {
+    // Who asks for help about a file that is wrong gets it.
+    const bool asks = std::any_of(flags.begin(), flags.end(), [](const std::string& flag) {
+      return flag == "-h" || flag == "--help" || flag == "--version" || flag == "--list-settings" ||
+             flag == "--list-failpoints";
+    });
+    if (!path.empty() && !asks) {
       const std::vector<std::string> read = ReadFile(path, flags);
       flags.insert(flags.begin(), read.begin(), read.end());
     }
@@ -208,24 +267,31 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
   } catch (const CLI::FileError& error) {
     return mistake(error.what());
   } catch (const CLI::ParseError& error) {
-    // The message begins with the flag, wherever the value came from.
-    std::string what = error.what();
-    for (const Setting& setting : InForce()) {
-      if (setting.from == "default" || setting.from == "flag" || !what.starts_with("--" + setting.name + ":")) continue;
-      what += fmt::format(" ({})", setting.from);
-    }
-    return mistake(what + "; --help prints all flags");
+    return mistake(WithOrigins(error.what()) + "; --help prints all flags");
   }
   if (list_) {
     List(out);
     return 0;
   }
-  if (absl::Status fit = check(); !fit.ok()) return mistake(std::string(fit.message()));
+  if (absl::Status fit = check(); !fit.ok()) return mistake(WithOrigins(std::string(fit.message())));
   if (print_) {
     Print(out);
     return 0;
   }
   return std::nullopt;
+}
+
+std::string Settings::WithOrigins(std::string message) const {
+  std::string origins;
+  for (const auto& [option, origin] : origins_) {
+    const std::string flag = "--" + NameOf(*option);
+    const size_t at = message.find(flag);
+    if (at == std::string::npos || origin == "flag") continue;
+    const char next = at + flag.size() < message.size() ? message[at + flag.size()] : ' ';
+    if (std::isalnum(static_cast<unsigned char>(next)) || next == '-') continue;  // of a longer name
+    origins += fmt::format("{}{} is from {}", origins.empty() ? "" : ", ", flag, origin);
+  }
+  return origins.empty() ? message : fmt::format("{} ({})", message, origins);
 }
 
 std::vector<Setting> Settings::InForce() const {
@@ -247,11 +313,27 @@ std::vector<Setting> Settings::InForce() const {
 
 bool CanChange(std::string_view setting) { return setting == "log-level"; }
 
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log) {
+  const LogLevel before = log.level();
+  log.SetLevel(std::min(before, level));  // so that a change of the level is told, too
+  for (size_t i = 0; i < read.size(); ++i) {
+    if (in_force[i].value == read[i].value) continue;
+    const bool taken = CanChange(read[i].name);
+    log.Log(std::max(taken ? LogLevel::kInfo : LogLevel::kWarn, log.level()),
+            taken ? "a setting has changed" : "a setting has changed, which takes a restart",
+            {{"setting", read[i].name}, {"value", WithoutPasswords(read[i].value)}, {"from", read[i].from}});
+    if (taken) in_force[i] = read[i];
+  }
+  log.SetLevel(level);
+}
+
 void Settings::Print(std::ostream& out) const {
-  for (const Setting& setting : InForce()) {
+  const std::vector<Setting> settings = InForce();
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const Setting& setting = settings[i];
     // What has no value is not set at all.
     out << fmt::format("{}{} = {}  # {}\n", setting.value.empty() ? "# " : "", setting.name,
-                       Quoted(WithoutPasswords(setting.value)), setting.from);
+                       LineOf(*options_[i], WithoutPasswords(setting.value)), setting.from);
   }
 }
 
@@ -259,25 +341,10 @@ void Settings::List(std::ostream& out) const {
   out << "| setting | variable | type | default | means |\n| --- | --- | --- | --- | --- |\n";
   for (const CLI::Option* option : options_) {
     const std::string name = NameOf(*option);
-    out << fmt::format("| `{}` | `{}` | {} | {} | {}{} |\n", name, option->get_envname(), ForTable(TypeOf(*option)),
-                       ForTable(WithoutPasswords(DefaultOf(*option))), ForTable(option->get_description()),
-                       CanChange(name) ? ". Can be changed while running" : "");
+    out << fmt::format("| `{}` | `{}` | {} | {} | {}{} |\n", name, option->get_envname(),
+                       ForTable(TypeOf(*option).name), ForTable(WithoutPasswords(DefaultOf(*option))),
+                       ForTable(option->get_description()), CanChange(name) ? ". Can be changed while running" : "");
   }
-}
-
-std::string WithoutPasswords(std::string_view text) {
-  std::string shown(text);
-  // user:password@ in front of a host: up to the last @ of what stands before the path.
-  for (size_t at = 0; (at = shown.find("://", at)) != std::string::npos; at += 3) {
-    const size_t begin = at + 3;
-    const std::string_view authority =
-        std::string_view(shown).substr(begin, shown.find_first_of("/?# ", begin) - begin);
-    const size_t end = authority.rfind('@'), colon = authority.find(':');
-    if (end == std::string_view::npos || colon >= end) continue;
-    shown.replace(begin + colon + 1, end - colon - 1, "***");
-  }
-  static const std::regex parameter("(password|sslpassword)(\\s*=\\s*)('([^'\\\\]|\\\\.)*'|[^&\\s]*)");
-  return std::regex_replace(shown, parameter, "$1$2***");
 }
 
 }  // namespace waybill::process

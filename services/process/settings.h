@@ -1,18 +1,20 @@
-// How a service is told what to do: each setting is a flag, a variable of the environment and a line of a TOML file. A
-// flag wins over the variable, and that over the file. All of it, --help and docs/configuration.md come from one place:
-// the flags as the service declares them.
+// How a service is told what to do: each setting is a flag, an environment variable and a line of a TOML file. A flag
+// wins over the variable, and that over the file. All of it, --help and docs/configuration.md come from one place: the
+// flags as the service declares them.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <optional>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "runtime/log.h"
 
 namespace waybill::process {
 
@@ -45,6 +47,8 @@ class Settings {
   void Adopt(CLI::App& group, const std::string& prefix);
   // The settings of the file that neither a flag nor a variable overrules, as flags.
   std::vector<std::string> ReadFile(const std::string& path, const std::vector<std::string>& flags);
+  // The message, with where those settings come from that it names as flags.
+  std::string WithOrigins(std::string message) const;
   void Print(std::ostream& out) const;
   void List(std::ostream& out) const;
 
@@ -81,7 +85,22 @@ std::optional<int> ReadSettings(const Service<Options>& service, int argc, const
   return exit_code;
 }
 
-// The text without the passwords that URLs and connection strings have in them.
-std::string WithoutPasswords(std::string_view text);
+// Of what was read again takes over what can change; the log says of all that has changed whether it is. `level` is
+// that of `read`.
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log);
+
+// At SIGHUP.
+template <typename Options>
+void ReadSettingsAgain(const Service<Options>& service, int argc, const char* const* argv,
+                       std::vector<Setting>& in_force, Logger& log) {
+  Options fresh;
+  std::vector<Setting> read;
+  std::ostringstream told;
+  if (ReadSettings(service, argc, argv, fresh, read, told, told)) {
+    log.Error("settings are as before: they could not be read", {{"error", told.str()}});
+  } else {
+    TakeOver(in_force, read, fresh.log_level, log);
+  }
+}
 
 }  // namespace waybill::process

@@ -8,9 +8,11 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
+#include "storage/postgres/connection.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/server_check.h"
+#include "storage/redis/connection.h"
 
 namespace waybill::process {
 namespace {
@@ -49,17 +51,14 @@ bool PrepareProcess(const char* name) {
   return true;
 }
 
-void LogChanges(const std::vector<Setting>& before, const std::vector<Setting>& now, const Logger& log) {
-  for (size_t i = 0; i < now.size(); ++i) {
-    if (before[i].value == now[i].value) continue;
-    const std::string value = WithoutPasswords(now[i].value);
-    if (CanChange(now[i].name)) {
-      log.Info("a setting has changed", {{"setting", now[i].name}, {"value", value}, {"from", now[i].from}});
-    } else {
-      log.Warn("a setting has changed, which takes a restart",
-               {{"setting", now[i].name}, {"value", value}, {"from", now[i].from}});
-    }
+absl::Status CheckStoreUrls(const std::string& database_url, const std::string& redis_url) {
+  if (absl::Status taken = storage::CheckConnectionString(database_url); !taken.ok()) {
+    return absl::InvalidArgumentError(fmt::format("--database-url {}", std::string(taken.message())));
   }
+  if (absl::Status taken = storage::RedisUrl::Parse(redis_url).status(); !taken.ok()) {
+    return absl::InvalidArgumentError(fmt::format("--redis-url: {}", std::string(taken.message())));
+  }
+  return absl::OkStatus();
 }
 
 int Fail(const Logger& log, std::string_view what, const absl::Status& status) {

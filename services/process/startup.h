@@ -1,13 +1,10 @@
 // What the main of every service that lives on Postgres does besides building its objects.
 #pragma once
 
-#include <algorithm>
 #include <iostream>
 #include <span>
-#include <sstream>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,6 +21,9 @@ namespace waybill::process {
 // stderr.
 bool PrepareProcess(const char* name);
 
+// Whether these can be such URLs; INVALID_ARGUMENT names the flag.
+absl::Status CheckStoreUrls(const std::string& database_url, const std::string& redis_url);
+
 // Waits until the service can live on Postgres: it takes writes, commits end, it has the schema, and its role has
 // `rights`. With `migrate`, brings the schema up to date. Warns of settings with which a crash loses what was promised.
 // CANCELLED when asked to stop meanwhile; the last error when `wait_max` is over, or when waiting cannot help.
@@ -34,28 +34,8 @@ absl::Status AwaitDatabase(const std::string& database_url, std::span<const stor
 // path writes nothing.
 absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port);
 
-// What is another value now, and whether it is taken over.
-void LogChanges(const std::vector<Setting>& before, const std::vector<Setting>& now, const Logger& log);
-
 // Logs what went wrong; the exit code.
 int Fail(const Logger& log, std::string_view what, const absl::Status& status);
-
-// At SIGHUP: what has changed since it was read at the start. `in_force` follows.
-template <typename Options>
-void ReadSettingsAgain(const Service<Options>& service, int argc, char** argv, std::vector<Setting>& in_force,
-                       Logger& log) {
-  Options fresh;
-  std::vector<Setting> now;
-  std::ostringstream told;
-  if (ReadSettings(service, argc, argv, fresh, now, told, told)) {
-    log.Error("settings are as before: they could not be read", {{"error", told.str()}});
-    return;
-  }
-  log.SetLevel(std::min(log.level(), fresh.log_level));  // so that the change of the level is told, too
-  LogChanges(in_force, now, log);
-  log.SetLevel(fresh.log_level);
-  in_force = std::move(now);
-}
 
 // main() of a service: arms failpoints, reads the settings, blocks the signals before any thread starts, and serves
 // until `serve` answers the exit code.

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -55,8 +56,8 @@ absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port
 }
 
 // Serves until a signal, or until the admin service asks for a restart (then `restart` is set, and `bound` says where).
-int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& clock, const Logger& log,
-          std::atomic<bool>& restart, Bound& bound) {
+int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::function<void()>& on_hangup,
+          const Clock& clock, const Logger& log, std::atomic<bool>& restart, Bound& bound) {
   std::optional<StopWatchdog> watchdog;  // first, so that it watches until all else is gone
   Metrics metrics;
   AddProcessMetrics(metrics);
@@ -106,7 +107,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const Clock& 
   log.Info("listening on " + bound.listen,
            {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}, {"seed", seed}});
 
-  signals.Wait();
+  signals.Wait(on_hangup);
   log.Info(restart ? "restarting" : "stopping", {{"held_calls", sandbox.held()}});
   watchdog.emplace(kDrain + absl::Seconds(10), log);
   readiness.SetDraining();
@@ -130,7 +131,8 @@ int Main(int argc, char** argv) {
   Logger log(options.log_format, options.log_level, clock);
   std::atomic<bool> restart{false};
   Bound bound;
-  int exit_code = Serve(options, signals, clock, log, restart, bound);
+  const auto read_again = [&] { process::ReadSettingsAgain(service, argc, argv, in_force, log); };
+  int exit_code = Serve(options, signals, read_again, clock, log, restart, bound);
   if (exit_code != 0 || !restart) return exit_code;
 
   std::vector<std::string> args =

@@ -222,9 +222,23 @@ absl::Status Connection::Reset() {
   return status;
 }
 
+absl::Status CheckConnectionString(const std::string& url) {
+  char* why = nullptr;
+  PQconninfoOption* options = PQconninfoParse(url.c_str(), &why);
+  if (options != nullptr) {
+    PQconninfoFree(options);
+    return absl::OkStatus();
+  }
+  const std::string said(why == nullptr ? "out of memory" : Trimmed(why));
+  PQfreemem(why);
+  return absl::InvalidArgumentError("is no connection string: " + said.substr(0, said.find(" \"")));
+}
+
 absl::StatusOr<bool> Connection::Begin(const char* target) {
   broken_ = true;
-  PQfinish(conn_);
+  PQfinish(std::exchange(conn_, nullptr));
+  if (absl::Status taken = CheckConnectionString(url_); !taken.ok())
+    return ConnectionError(std::string(taken.message()));
   ConnectParams params;
   params.AddDefault("connect_timeout", "PGCONNECT_TIMEOUT", WholeSeconds(options_.connect_timeout));
   params.AddDefault("target_session_attrs", "PGTARGETSESSIONATTRS", target);

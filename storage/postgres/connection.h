@@ -87,6 +87,10 @@ struct Statement {
   absl::Span<const Param> params;
 };
 
+// Whether libpq takes it; INVALID_ARGUMENT says why not, without any of it: where it is wrong, what is its password is
+// anybody's guess.
+absl::Status CheckConnectionString(const std::string& url);
+
 // Used by one thread at a time. Errors are those of ToStatus in sqlstate.h. After STORE_UNAVAILABLE look at Broken().
 class Connection {
  public:

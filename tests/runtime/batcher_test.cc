@@ -312,10 +312,10 @@ TEST(Batcher, StopWaitsForCompletionsUnderWay) {
   FakeWriter writer([&](const Ids&) { return gate.Pass(); });
   Batcher<Item> batcher({&writer}, {.complete_beside = true}, ThreadLoops());
   CompleteSlowly(writer, batcher, gate, told);
-  std::thread stop([&] { batcher.Stop(); });
-  told.count_down();
-  stop.join();
+  std::thread teller([&] { told.count_down(); });  // before Stop returns, or it never does
+  batcher.Stop();
   EXPECT_EQ(writer.completed().size(), 3);
+  teller.join();
 }
 
 BatchResult BadWhenAny(const Ids& ids, const std::set<int>& culprits) {

@@ -2,17 +2,20 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "services/process/flags.h"
+#include "spdlog/sinks/ostream_sink.h"
 #include "tests/support/temp_directory.h"
 
 namespace waybill::process {
@@ -150,13 +153,51 @@ TEST_F(SettingsTest, AnUnknownLineStopsTheStartAndSaysWhatMayBeMeant) {
 TEST_F(SettingsTest, AWrongValueStopsTheStartAndSaysWhereItStands) {
   EXPECT_THAT(Mistake("\nwriters = 99\n"), AllOf(HasSubstr("--writers: "), HasSubstr("99"), HasSubstr(path() + ":2")));
   EXPECT_THAT(Mistake("writers = \"many\"\n"), AllOf(HasSubstr("--writers: "), HasSubstr(path() + ":1")));
-  EXPECT_THAT(Mistake("drain = 10\n"), AllOf(HasSubstr("--drain: "), HasSubstr("1.5s"), HasSubstr(path() + ":1")));
-  EXPECT_THAT(Mistake("writers = { a = 1 }\n"), HasSubstr(":1: writers is neither text, number, true, false nor a"));
-  EXPECT_THAT(Mistake("writers = 2026-11-28\n"), HasSubstr(":1: writers is neither"));
+  EXPECT_THAT(Mistake("drain = \"10\"\n"), AllOf(HasSubstr("--drain: "), HasSubstr("1.5s"), HasSubstr(path() + ":1")));
+  for (const auto& [line, wrong] :
+       std::map<std::string, std::string>{{"drain = 10", "drain is not in quotes"},
+                                          {"listen = true", "listen is true or false, which says nothing here"},
+                                          {"listen = 1.50", "listen is not in quotes"},
+                                          {"listen = [\"a\"]", "listen is not in quotes"},
+                                          {"writers = 4.0", "writers is not a whole number"},
+                                          {"writers = true", "writers is true or false, which says nothing here"},
+                                          {"writers = { a = 1 }", "writers is not a whole number"},
+                                          {"writers = 2026-11-28", "writers is not a whole number"},
+                                          {"radius = []", "radius is not a number"},
+                                          {"migrate = 1", "migrate is neither true nor false"},
+                                          {"migrate = \"true\"", "migrate is neither true nor false"},
+                                          {"methods = []", "methods is empty: leave the line out instead"},
+                                          {"methods = [\"a\", \"\"]", "methods is empty: leave the line out instead"},
+                                          {"methods = [\"a\", 1]", "methods is not in quotes"},
+                                          {"listen = \"\"", "listen is empty: leave the line out instead"}}) {
+    EXPECT_EQ(Mistake("\n" + line + "\n"), fmt::format("waybill-test: {}:2: {}\n", path(), wrong));
+  }
   SetVariable("WAYBILL_TEST_WRITERS", "0");
   EXPECT_THAT(Mistake(""), AllOf(HasSubstr("--writers: "), HasSubstr("WAYBILL_TEST_WRITERS")));
   EXPECT_THAT(Mistake("", {"--writers", "17"}),
               AllOf(HasSubstr("--writers: "), Not(HasSubstr("WAYBILL_TEST_WRITERS"))));
+}
+
+TEST_F(SettingsTest, AMistakeSaysWhereAllThatItNamesComesFrom) {
+  SetVariable("WAYBILL_TEST_MIGRATE", "true");
+  EXPECT_EQ(Mistake("writers = 9\n"),
+            fmt::format("waybill-test: --migrate needs --writers up to 8 (--writers is from {}:1, --migrate is from "
+                        "WAYBILL_TEST_MIGRATE)\n",
+                        path()));
+  SetVariable("WAYBILL_TEST_MIGRATE", "banana");
+  EXPECT_THAT(Mistake(""), AllOf(HasSubstr("banana"), HasSubstr("(--migrate is from WAYBILL_TEST_MIGRATE)")));
+}
+
+TEST_F(SettingsTest, AMistakeShowsNoPassword) {
+  EXPECT_THAT(Mistake("", {"--store_url=postgresql://me:secret@db/orders"}),
+              AllOf(HasSubstr("--store_url"), Not(HasSubstr("secret"))));
+}
+
+TEST_F(SettingsTest, WhoAsksForHelpAboutAFileThatIsWrongGetsIt) {
+  for (const std::string& flag : {"--help", "--version", "--list-settings", "--list-failpoints"}) {
+    EXPECT_EQ(ReadFile("writters = 3\n", {flag}), 0) << flag;
+    EXPECT_EQ(err_.str(), "") << flag;
+  }
 }
 
 TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
@@ -164,10 +205,13 @@ TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
   EXPECT_THAT(Mistake("writers: 3\n"), HasSubstr(path() + ":1: "));
   EXPECT_EQ(Read({"--config", "/nowhere/test.toml"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("/nowhere/test.toml"));
+  EXPECT_EQ(Read({"--config", folder_.path()}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("is a directory"));
 }
 
 TEST_F(SettingsTest, AContradictionStopsTheStart) {
-  EXPECT_EQ(Mistake("migrate = true\nwriters = 9\n"), "waybill-test: --migrate needs --writers up to 8\n");
+  EXPECT_EQ(Read({"--migrate", "--writers", "9"}), 2);
+  EXPECT_EQ(err_.str(), "waybill-test: --migrate needs --writers up to 8\n");
 }
 
 TEST_F(SettingsTest, PrintsWhatIsInForceWithoutPasswords) {
@@ -182,15 +226,23 @@ TEST_F(SettingsTest, PrintsWhatIsInForceWithoutPasswords) {
                                     "migrate = false  # default\n"
                                     "log-level = \"info\"  # default\n"
                                     "log-format = \"json\"  # default\n"
-                                    "# methods = \"\"  # default\n",
+                                    "# methods = [\"\"]  # default\n",
                                     path()));
 }
 
 TEST_F(SettingsTest, WhatIsPrintedCanBeReadAgain) {
-  ASSERT_EQ(Read({"--listen", "a\"b\\c", "--writers", "007", "--print-config"}), 0) << err_.str();
+  const std::string odd = "a\"b\\c\n\t\x01 d";
+  ASSERT_EQ(Read({"--listen", odd, "--store-url", "1.50", "--writers", "007", "--methods", "a,b", "--radius", "1e2",
+                  "--migrate", "--print-config"}),
+            0)
+      << err_.str();
   ASSERT_EQ(ReadFile(out_.str()), std::nullopt) << err_.str();
-  EXPECT_EQ(options_.listen, "a\"b\\c");
+  EXPECT_EQ(options_.listen, odd);
+  EXPECT_EQ(options_.store_url, "1.50");
   EXPECT_EQ(options_.writers, 7);
+  EXPECT_THAT(options_.methods, ElementsAre("a", "b"));
+  EXPECT_EQ(options_.radius, 100);
+  EXPECT_TRUE(options_.migrate);
 }
 
 TEST_F(SettingsTest, ListsAllAsATable) {
@@ -200,24 +252,43 @@ TEST_F(SettingsTest, ListsAllAsATable) {
   EXPECT_THAT(out_.str(), HasSubstr("| duration | 10s | "));
   EXPECT_THAT(out_.str(), HasSubstr("| debug, info, warn, error, off | info | "));
   EXPECT_THAT(out_.str(), HasSubstr("| `migrate` | `WAYBILL_TEST_MIGRATE` | true or false | false | Whether it"));
-  EXPECT_THAT(out_.str(), HasSubstr("| `methods` | `WAYBILL_TEST_METHODS` | a\\|b | "));
+  EXPECT_THAT(out_.str(), HasSubstr("| `methods` | `WAYBILL_TEST_METHODS` | list of a\\|b | "));
   EXPECT_THAT(out_.str(), HasSubstr("Of what goes to stderr. Can be changed while running |\n"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("print-config")));
 }
 
-TEST(WithoutPasswords, LeavesAllElse) {
-  for (const auto& [text, shown] : std::map<std::string, std::string>{
-           {"redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"},
-           {"redis://:p@127.0.0.1:6379/0", "redis://:***@127.0.0.1:6379/0"},
-           {"postgresql://me@h1:1,h2:2/db", "postgresql://me@h1:1,h2:2/db"},
-           {"postgresql://me:p@ss@h/db", "postgresql://me:***@h/db"},
-           {"host=h user=me password=p dbname=d", "host=h user=me password=*** dbname=d"},
-           {"host=h password = 'a b\\'c' dbname=d", "host=h password = *** dbname=d"},
-           {"postgresql:///d?user=me&password=p&sslmode=require",
-            "postgresql:///d?user=me&password=***&sslmode=require"},
-           {"grpc://host:1", "grpc://host:1"},
-           {"", ""}}) {
-    EXPECT_EQ(WithoutPasswords(text), shown);
+// What a service logs at SIGHUP, and what is in force then.
+class TakeOverTest : public ::testing::Test {
+ protected:
+  std::string Take(const std::vector<Setting>& read, LogLevel level) {
+    lines_->str("");
+    TakeOver(in_force_, read, level, log_);
+    return lines_->str();
+  }
+
+  SystemClock clock_;
+  std::shared_ptr<std::ostringstream> lines_ = std::make_shared<std::ostringstream>();
+  Logger log_{LogFormat::kText, LogLevel::kWarn, clock_, std::make_shared<spdlog::sinks::ostream_sink_st>(*lines_)};
+  std::vector<Setting> in_force_ = {{"lease", "10s", "default"}, {"log-level", "warn", "flag"}};
+};
+
+TEST_F(TakeOverTest, WhatTakesARestartIsNotInForceAndSaidEachTime) {
+  const std::vector<Setting> read = {{"lease", "11s", "a:1"}, {"log-level", "warn", "flag"}};
+  EXPECT_THAT(Take(read, LogLevel::kWarn), AllOf(HasSubstr("takes a restart"), HasSubstr("lease"), HasSubstr("11s")));
+  EXPECT_THAT(Take(read, LogLevel::kWarn), HasSubstr("takes a restart"));
+  EXPECT_EQ(in_force_[0].value, "10s");
+  EXPECT_EQ(Take({{"lease", "10s", "a:1"}, {"log-level", "warn", "flag"}}, LogLevel::kWarn), "");
+}
+
+TEST_F(TakeOverTest, AChangeOfTheLevelIsToldWhateverTheLevels) {
+  for (const auto& [name, level] : std::vector<std::pair<std::string, LogLevel>>{{"error", LogLevel::kError},
+                                                                                 {"off", LogLevel::kOff},
+                                                                                 {"error", LogLevel::kError},
+                                                                                 {"info", LogLevel::kInfo},
+                                                                                 {"debug", LogLevel::kDebug}}) {
+    EXPECT_THAT(Take({{"lease", "10s", "default"}, {"log-level", name, "a:1"}}, level), HasSubstr(name));
+    EXPECT_EQ(in_force_[1].value, name);
+    EXPECT_EQ(log_.level(), level);
   }
 }
 

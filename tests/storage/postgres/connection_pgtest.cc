@@ -12,6 +12,7 @@
 
 #include "absl/time/clock.h"
 #include "fmt/format.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
 #include "storage/postgres/connection.h"
@@ -784,6 +785,20 @@ TEST(PoolTest, AFailureToConnectFreesItsPlace) {
   Pool pool("postgresql://nobody@127.0.0.1:1/none", {}, options);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Reason(pool.Acquire().status()), "STORE_UNAVAILABLE");
   EXPECT_EQ(pool.use().in_use, 0u);
+}
+
+// What libpq says of a connection string holds parts of it, and with luck not those of the password.
+TEST(CheckConnectionString, SaysWhatIsWrongWithoutAnyOfIt) {
+  for (const std::string& good : {"", "postgresql:///waybill", "host=/tmp user=me password='a b'"}) {
+    EXPECT_EQ(CheckConnectionString(good), absl::OkStatus()) << good;
+  }
+  for (const std::string& bad : {"postgresql://me:secret@[::1/orders", "postgresql://me:secret%zz@h/d", "host=h secret",
+                                 "postgresql://h/d?secret=1", "password='secret"}) {
+    const absl::Status status = CheckConnectionString(bad);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(std::string(status.message()), ::testing::AllOf(::testing::StartsWith("is no connection string: "),
+                                                                ::testing::Not(::testing::HasSubstr("secret"))));
+  }
 }
 
 }  // namespace

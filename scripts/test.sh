@@ -12,6 +12,7 @@ verb_test() {
     esac
     shift
   done
+  need_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"
   build "$preset"
 
   local stack started=$SECONDS

@@ -87,6 +87,8 @@ bool Ingest::Submit(Report& report) {
   return true;
 }
 
+bool Ingest::SubmitBehind(Report& report) { return waiting() == 0 && Submit(report); }
+
 void Ingest::AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room) {
   metrics_.Paused();
   {

@@ -70,6 +70,9 @@ class Ingest {
   // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
   // there may be room), or shed the load. `who` names whoever waits, once at a time.
   [[nodiscard]] bool Submit(Report& report);
+  // The same for those that could wait as well: takes nothing either while others do, who would otherwise wait for as
+  // long as these have more to send.
+  [[nodiscard]] bool SubmitBehind(Report& report);
   void AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room);
   // Drops its `on_room`, if it was not called yet: while a store is away, those that gave up must not pile up.
   void Forget(const void* who);

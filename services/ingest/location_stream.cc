@@ -48,7 +48,7 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
                     [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
                       self->OnDurable(sequence, status, std::move(rejected));
                     });
-  const bool taken = ingest_.Submit(report);
+  const bool taken = ingest_.SubmitBehind(report);
   lock.lock();
   if (taken) reading_ = false;  // only now: until here nobody may ask for the next batch
   if (!taken && peer_ != nullptr) {

@@ -39,7 +39,7 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
                            [&history] { return static_cast<double>(history.queue_depth()); });
   metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
                            [&history] { return history.stalled() ? 1.0 : 0.0; });
-  metrics.AddCallbackGauge("waybill_location_bad_days",
+  metrics.AddCallbackGauge("waybill_location_bad_partitions",
                            "Days that Postgres takes no points for, while it takes those of others.",
                            [&history] { return static_cast<double>(history.bad_days().size()); });
   metrics.AddCallbackGauge("waybill_hot_view_backlog", "Durable points waiting to be published to Redis.",

@@ -17,6 +17,9 @@ namespace waybill::testing {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+// The whole answer of an HTTP server of this machine; "" when it does not answer.
+std::string HttpGet(int port, const std::string& path);
+
 class ServiceProcess {
  public:
   // `directory` exists and is this process's own: the port file goes there.
@@ -37,8 +40,8 @@ class ServiceProcess {
   bool running() const { return process_ && process_->Running(); }
   int port() const { return port_; }
   int side_port() const { return side_port_; }
-  std::shared_ptr<grpc::Channel> Channel() const;   // a connection of its own
-  std::string Http(const std::string& path) const;  // the whole answer of the side port; "" when it does not answer
+  std::shared_ptr<grpc::Channel> Channel() const;  // a connection of its own
+  std::string Http(const std::string& path) const { return HttpGet(side_port_, path); }
   // The value of a metric without labels, or with exactly these ("{a=\"b\"}"); 0 when it is not there.
   double Metric(const std::string& name_and_labels) const;
 

@@ -425,6 +425,29 @@ TEST_F(LocationStreamTest, AParkedBatchThatIsLostWithItsStreamAndSentAgainStillM
   EXPECT_THAT(world_.fleet.Follow("0", 10).value().events, SizeIs(1));
 }
 
+// Between half and full there is room for those who read, but not for those who wait: they would wait for as long as
+// the others have anything to send.
+TEST_F(LocationStreamTest, WhoReadsOnDoesNotOvertakeThoseWhoWait) {
+  World world(SmallQueues());
+  Client one, two;
+  ASSERT_TRUE(one.Open(world.streams));
+  ASSERT_TRUE(two.Open(world.streams));
+  world.positions.Pretend(10);
+  one.Write(1, {world.At("ann")});
+  ASSERT_EQ(world.ingest.waiting(), 1u);
+  world.positions.Pretend(7);
+  two.Write(1, {world.At("bob")});
+  EXPECT_EQ(world.ingest.waiting(), 2u);
+  EXPECT_EQ(world.positions.waiting(), 0u);
+  world.positions.Pretend(3);
+  world.ingest.WakeWaiting();
+  EXPECT_EQ(world.ingest.waiting(), 0u);
+  world.Commit();
+  world.Commit();
+  EXPECT_THAT(one.Acked(), ElementsAre(1));
+  EXPECT_THAT(two.Acked(), ElementsAre(1));
+}
+
 TEST_F(LocationStreamTest, AQueueOfOnePositionMakesRoomToo) {
   WorldOptions options;
   options.ingest.queue_max = 1;

@@ -1,12 +1,13 @@
-# Installs the binaries (component waybill), and the package `waybill` with waybill::saga and waybill::saga_testing
+# Installs the binaries (components order, ingest, cli, sandbox and bench), and the package `waybill` with waybill::saga and waybill::saga_testing
 # (component waybill_development). The package needs no gRPC, no Postgres and no Redis.
 include(CMakePackageConfigHelpers)
 
-foreach(binary waybill waybill-order waybill-ingest waybill-sandbox waybill-bench)
-  if(TARGET ${binary})
-    install(TARGETS ${binary} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT waybill)
-  endif()
-endforeach()
+if(WAYBILL_GRPC)
+  install(TARGETS waybill RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
+  foreach(component order ingest sandbox bench)
+    install(TARGETS waybill-${component} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component})
+  endforeach()
+endif()
 
 set_target_properties(waybill_options PROPERTIES EXPORT_NAME options)
 set_target_properties(waybill_runtime PROPERTIES EXPORT_NAME runtime)

@@ -283,13 +283,14 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
 
 std::string Settings::WithOrigins(std::string message) const {
   std::string origins;
-  for (const auto& [option, origin] : origins_) {
+  for (const CLI::Option* option : options_) {
+    const auto origin = origins_.find(option);
     const std::string flag = "--" + NameOf(*option);
     const size_t at = message.find(flag);
-    if (at == std::string::npos || origin == "flag") continue;
+    if (at == std::string::npos || origin == origins_.end() || origin->second == "flag") continue;
     const char next = at + flag.size() < message.size() ? message[at + flag.size()] : ' ';
     if (std::isalnum(static_cast<unsigned char>(next)) || next == '-') continue;  // of a longer name
-    origins += fmt::format("{}{} is from {}", origins.empty() ? "" : ", ", flag, origin);
+    origins += fmt::format("{}{} is from {}", origins.empty() ? "" : ", ", flag, origin->second);
   }
   return origins.empty() ? message : fmt::format("{} ({})", message, origins);
 }

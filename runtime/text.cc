@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
-#include <regex>
 
 namespace waybill {
 namespace {
@@ -51,12 +50,19 @@ std::string Decoded(std::string_view text) {
   return decoded;
 }
 
-// What follows the scheme's "://".
-std::string UrlWithoutPasswords(std::string_view url, bool redis) {
+bool IsScheme(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.';
+  });
+}
+
+bool IsSpace(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
+
+// What follows the scheme's "://". A password that should have been escaped may hold anything, so that all up to the
+// last @ is taken for one.
+std::string UrlWithoutPasswords(std::string_view url) {
   std::string shown;
-  // Redis' password goes on to the last @, wherever that is; libpq looks no further than the path.
-  const std::string_view authority = redis ? url : url.substr(0, url.find('/'));
-  const size_t end = authority.rfind('@'), colon = authority.find(':');
+  const size_t end = url.rfind('@'), colon = url.find(':');
   if (end != std::string_view::npos && colon < end) {
     shown.append(url.substr(0, colon + 1)).append(kHidden);
     url.remove_prefix(end);
@@ -76,9 +82,33 @@ std::string UrlWithoutPasswords(std::string_view url, bool redis) {
   return shown;
 }
 
+// libpq's keywords and values: quoted, or up to a blank; a backslash takes what follows as it is.
 std::string ConnectionStringWithoutPasswords(std::string_view text) {
-  static const std::regex parameter("(\\w*password\\s*=\\s*)('([^'\\\\]|\\\\.)*'?|([^\\s\\\\\"]|\\\\.)*)");
-  return std::regex_replace(std::string(text), parameter, "$1***");
+  constexpr std::string_view kKey = "password";
+  std::string shown;
+  while (true) {
+    const size_t key = text.find(kKey);
+    if (key == std::string_view::npos) return shown.append(text);
+    size_t at = key + kKey.size();
+    while (at < text.size() && IsSpace(text[at])) ++at;
+    if (at == text.size() || text[at] != '=') {
+      shown.append(text.substr(0, at));
+      text.remove_prefix(at);
+      continue;
+    }
+    ++at;
+    while (at < text.size() && IsSpace(text[at])) ++at;
+    shown.append(text.substr(0, at)).append(kHidden);
+    const bool quoted = at < text.size() && text[at] == '\'';
+    for (at += quoted ? 1 : 0; at < text.size(); ++at) {
+      if (text[at] == '\\') {
+        ++at;
+      } else if (quoted ? text[at] == '\'' : IsSpace(text[at])) {
+        break;
+      }
+    }
+    text.remove_prefix(std::min(at + (quoted ? 1 : 0), text.size()));
+  }
 }
 
 }  // namespace
@@ -130,19 +160,12 @@ std::string CleanText(std::string text, size_t bytes_max) {
   return clean;
 }
 
-std::string WithoutPasswords(std::string_view text) {
+std::string WithoutPasswords(std::string_view value) {
   constexpr std::string_view kAfterScheme = "://";
-  std::string shown;
-  while (true) {
-    const size_t at = text.find(kAfterScheme);
-    if (at == std::string_view::npos) return shown + ConnectionStringWithoutPasswords(text);
-    const std::string_view before = text.substr(0, at);
-    const std::string_view url = text.substr(at + kAfterScheme.size(), text.find('"', at) - at - kAfterScheme.size());
-    shown += ConnectionStringWithoutPasswords(before);
-    shown += kAfterScheme;
-    shown += UrlWithoutPasswords(url, before.ends_with("redis") || before.ends_with("rediss"));
-    text.remove_prefix(at + kAfterScheme.size() + url.size());
-  }
+  const size_t at = value.find(kAfterScheme);
+  if (at == std::string_view::npos || !IsScheme(value.substr(0, at))) return ConnectionStringWithoutPasswords(value);
+  const std::string_view scheme = value.substr(0, at + kAfterScheme.size());
+  return std::string(scheme) + UrlWithoutPasswords(value.substr(scheme.size()));
 }
 
 }  // namespace waybill

@@ -22,8 +22,8 @@ Utf8 ReadUtf8(std::string_view text);
 // what is too long is cut before a character, and ends in "…". A text that is fit already comes back as it is.
 std::string CleanText(std::string text, size_t bytes_max);
 
-// The text with *** for the passwords of URLs (as libpq and Waybill take those of Redis, which is more than RFC 3986
-// allows) and of connection strings (password=…) in it. A URL goes on to the end of the text, or to a quote.
-std::string WithoutPasswords(std::string_view text);
+// A URL or a connection string of libpq's with *** for its passwords, also where they should have been escaped. All
+// else comes back as it is.
+std::string WithoutPasswords(std::string_view value);
 
 }  // namespace waybill

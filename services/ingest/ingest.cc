@@ -32,7 +32,13 @@ void Ingest::LookAtTimes(const std::vector<domain::DriverPosition>& points, absl
   clocks_.Saw(sightings);
 }
 
-bool Ingest::Submit(Report& report) {
+bool Ingest::Submit(Report& report) { return Take(report, waiting() > 0 ? half() : options_.queue_max); }
+
+bool Ingest::SubmitBehind(Report& report) { return waiting() == 0 && Take(report, options_.queue_max); }
+
+bool Ingest::SubmitInTurn(Report& report) { return Take(report, options_.queue_max); }
+
+bool Ingest::Take(Report& report, size_t queue_max) {
   if (report.checked_.some_in_future && clocks_.fleet_ahead()) {
     ErrorDetail detail;
     detail.retry_after = absl::Seconds(30);
@@ -45,7 +51,7 @@ bool Ingest::Submit(Report& report) {
     report.done_(absl::OkStatus(), std::move(report.checked_.rejected));
     return true;
   }
-  if (!Room(options_.queue_max)) return false;
+  if (!Room(queue_max)) return false;
   storage::LocationAppend append;
   append.locations = std::move(report.checked_.accepted);
   // Only now: what is not appended after all, and sent again, must not stand behind itself.
@@ -87,8 +93,6 @@ bool Ingest::Submit(Report& report) {
   return true;
 }
 
-bool Ingest::SubmitBehind(Report& report) { return waiting() == 0 && Submit(report); }
-
 void Ingest::AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room) {
   metrics_.Paused();
   {
@@ -109,8 +113,8 @@ void Ingest::Forget(const void* who) {
 
 void Ingest::WakeWaiting() {
   // In the order they came, until one more report could fill the queue; reading resumes at half, lest streams are
-  // paused and resumed for every commit. An empty queue always has room.
-  while (Room((options_.queue_max + 1) / 2)) {
+  // paused and resumed for every commit.
+  while (Room(half())) {
     absl::AnyInvocable<void()> next;
     {
       std::lock_guard lock(mutex_);

@@ -69,10 +69,13 @@ class Ingest {
 
   // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
   // there may be room), or shed the load. `who` names whoever waits, once at a time.
+  //
+  // While anybody waits, those who come meanwhile must not keep the queue above the half at which the waiting go on:
+  // Submit, of those who shed, takes nothing above it, and SubmitBehind, of those who could wait as well, nothing at
+  // all. SubmitInTurn is of whoever has waited.
   [[nodiscard]] bool Submit(Report& report);
-  // The same for those that could wait as well: takes nothing either while others do, who would otherwise wait for as
-  // long as these have more to send.
   [[nodiscard]] bool SubmitBehind(Report& report);
+  [[nodiscard]] bool SubmitInTurn(Report& report);
   void AwaitRoom(const void* who, absl::AnyInvocable<void()> on_room);
   // Drops its `on_room`, if it was not called yet: while a store is away, those that gave up must not pile up.
   void Forget(const void* who);
@@ -89,6 +92,8 @@ class Ingest {
   };
 
   void LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest);
+  bool Take(Report& report, size_t queue_max);
+  size_t half() const { return (options_.queue_max + 1) / 2; }  // an empty queue always has room
   bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }
 
   storage::LocationLog& log_;

@@ -78,7 +78,7 @@ void LocationStream::SubmitParked() {
     report = std::exchange(parked_, std::nullopt);
   }
   if (!report) return;  // the stream is finished
-  const bool taken = ingest_.Submit(*report);
+  const bool taken = ingest_.SubmitInTurn(*report);
   Deeds deeds;
   {
     std::lock_guard lock(mutex_);

@@ -71,10 +71,21 @@ int Cores() {
   cpu_set_t runnable;
   CPU_ZERO(&runnable);
   const bool known = sched_getaffinity(0, sizeof runnable, &runnable) == 0;  // not where there are over 1,024
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string cpu_max;
-  std::getline(file, cpu_max);
-  return CoresOf(static_cast<unsigned>(known ? CPU_COUNT(&runnable) : sysconf(_SC_NPROCESSORS_ONLN)), cpu_max);
+  int cores = CoresOf(static_cast<unsigned>(known ? CPU_COUNT(&runnable) : sysconf(_SC_NPROCESSORS_ONLN)), "");
+  // A quota may stand at any of the groups that this one is in.
+  std::ifstream groups("/proc/self/cgroup");
+  std::string group;
+  while (std::getline(groups, group) && !group.starts_with("0::")) {
+  }
+  group = group.substr(std::min<size_t>(3, group.size()));
+  while (true) {
+    std::ifstream file("/sys/fs/cgroup" + group + "/cpu.max");
+    std::string cpu_max;
+    std::getline(file, cpu_max);
+    cores = CoresOf(static_cast<unsigned>(cores), cpu_max);
+    if (group.empty()) return cores;
+    group.resize(std::min(group.rfind('/'), group.size() - 1));
+  }
 }
 
 void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format) {

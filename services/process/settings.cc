@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <map>
 #include <regex>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
@@ -140,6 +142,19 @@ std::string Quoted(const std::string& value) {
   return quoted + '"';
 }
 
+// Digits, perhaps with a sign and a point among them, and few enough for TOML.
+bool IsPlainNumber(std::string_view text) {
+  constexpr size_t kDigitsMax = 18;
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  const std::string_view whole = text.substr(0, text.find('.'));
+  const std::string_view fraction = text.substr(std::min(whole.size() + 1, text.size()));
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return text.size() <= kDigitsMax && digits(whole) && (whole == "0" || whole.front() != '0') &&
+         (whole.size() == text.size() || digits(fraction));
+}
+
 // The value as the file would have it: bare where TOML has such a thing.
 std::string LineOf(const CLI::Option& option, const std::string& value) {
   if (IsList(option)) {
@@ -147,10 +162,8 @@ std::string LineOf(const CLI::Option& option, const std::string& value) {
     for (const absl::string_view one : absl::StrSplit(value, ',')) values.push_back(Quoted(std::string(one)));
     return fmt::format("[{}]", fmt::join(values, ", "));
   }
-  static const std::regex number("[+-]?(0|[1-9][0-9]{0,17})(\\.[0-9]+)?");
   const Kind kind = TypeOf(option).kind;
-  const bool bare = kind == Kind::kTruth || (kind != Kind::kText && std::regex_match(value, number));
-  return bare ? value : Quoted(value);
+  return kind == Kind::kTruth || (kind != Kind::kText && IsPlainNumber(value)) ? value : Quoted(value);
 }
 
 std::string ForTable(std::string text) {
@@ -194,7 +207,9 @@ void Settings::Adopt(CLI::App& group, const std::string& prefix) {
 }
 
 std::vector<std::string> Settings::ReadFile(const std::string& path, const std::vector<std::string>& flags) {
-  if (std::filesystem::is_directory(path)) throw CLI::FileError(path + " is a directory");
+  if (std::error_code unknown; std::filesystem::is_directory(path, unknown)) {
+    throw CLI::FileError(path + " is a directory");
+  }
   toml::table file;
   try {
     file = toml::parse_file(path);
@@ -236,11 +251,16 @@ std::vector<std::string> Settings::ReadFile(const std::string& path, const std::
 std::optional<int> Settings::Read(int argc, const char* const* argv, const std::function<absl::Status()>& check,
                                   std::ostream& out, std::ostream& err) {
   std::vector<std::string> flags(argv + 1, argv + argc);
-  const auto mistake = [&](const std::string& what) {
-    err << fmt::format("{}: {}\n", app_.get_name(), WithoutPasswords(what));
+  const auto mistake = [&](std::string what) {
+    for (const std::string& value : Values(flags)) {
+      const std::string shown = WithoutPasswords(value);
+      if (shown != value) what = absl::StrReplaceAll(what, {{value, shown}});
+    }
+    err << fmt::format("{}: {}\n", app_.get_name(), what);
     return 2;
   };
   try {
+    RefuseEmptyValues(flags);
     for (const CLI::Option* option : options_) {
       if (IsGiven(flags, NameOf(*option))) {
         origins_[option] = "flag";
@@ -259,8 +279,7 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
       const std::vector<std::string> read = ReadFile(path, flags);
       flags.insert(flags.begin(), read.begin(), read.end());
     }
-    std::reverse(flags.begin(), flags.end());  // as CLI11 takes them
-    app_.parse(std::move(flags));
+    app_.parse(std::vector<std::string>(flags.rbegin(), flags.rend()));  // as CLI11 takes them
   } catch (const CLI::Success& answer) {
     app_.exit(answer, out, err);
     return 0;
@@ -268,6 +287,8 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
     return mistake(error.what());
   } catch (const CLI::ParseError& error) {
     return mistake(WithOrigins(error.what()) + "; --help prints all flags");
+  } catch (const std::exception& error) {  // of a library, over what nobody has thought of: no reason to die, at SIGHUP
+    return mistake(error.what());
   }
   if (list_) {
     List(out);
@@ -279,6 +300,31 @@ std::optional<int> Settings::Read(int argc, const char* const* argv, const std::
     return 0;
   }
   return std::nullopt;
+}
+
+// CLI11 takes the next flag for the value then (findings/).
+void Settings::RefuseEmptyValues(const std::vector<std::string>& flags) const {
+  for (const std::string& flag : flags) {
+    if (!flag.starts_with("--") || !flag.ends_with("=") || flag.find('=') != flag.size() - 1) continue;
+    const std::string name = flag.substr(2, flag.size() - 3);
+    if (name != NameOf(*config_) && std::none_of(options_.begin(), options_.end(),
+                                                 [&](const CLI::Option* option) { return NameOf(*option) == name; })) {
+      continue;
+    }
+    throw CLI::ParseError(fmt::format("{} has no value: leave it out instead", flag), CLI::ExitCodes::InvalidError);
+  }
+}
+
+// Whatever a message may show of what was given: values of flags, those behind a =, and of variables.
+std::vector<std::string> Settings::Values(const std::vector<std::string>& flags) const {
+  std::vector<std::string> values;
+  for (const std::string& flag : flags) {
+    values.push_back(flag.starts_with("-") ? flag.substr(std::min(flag.find('='), flag.size() - 1) + 1) : flag);
+  }
+  for (const CLI::Option* option : options_) {
+    if (InEnvironment(*option)) values.emplace_back(std::getenv(option->get_envname().c_str()));
+  }
+  return values;
 }
 
 std::string Settings::WithOrigins(std::string message) const {
@@ -305,7 +351,8 @@ std::vector<Setting> Settings::InForce() const {
       setting.from = "default";
       continue;
     }
-    setting.value = fmt::format("{}", fmt::join(option->results(), ","));
+    setting.value = IsFlag(*option) ? (CLI::detail::to_flag_value(option->results().back()) > 0 ? "true" : "false")
+                                    : fmt::format("{}", fmt::join(option->results(), ","));
     const auto origin = origins_.find(option);
     setting.from = origin == origins_.end() ? "flag" : origin->second;
   }

@@ -45,6 +45,8 @@ class Settings {
 
  private:
   void Adopt(CLI::App& group, const std::string& prefix);
+  void RefuseEmptyValues(const std::vector<std::string>& flags) const;
+  std::vector<std::string> Values(const std::vector<std::string>& flags) const;
   // The settings of the file that neither a flag nor a variable overrules, as flags.
   std::vector<std::string> ReadFile(const std::string& path, const std::vector<std::string>& flags);
   // The message, with where those settings come from that it names as flags.

@@ -61,15 +61,16 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
   if (which == Target::kGateway) {
     millis("pending-for-ms", behaviour.pending_for_ms, "After how long a pending charge is approved by itself");
   }
+  static const std::map<std::string, Repetition> repetitions = {{"contract", Repetition::kByContract},
+                                                                {"aborted", Repetition::kAborted},
+                                                                {"conflict", Repetition::kConflict},
+                                                                {"declined", Repetition::kDeclined}};
   group
-      ->add_option(fmt::format("--{}-repetition", target), behaviour.repetition,
-                   "What a repetition gets while the first call is late or slow")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Repetition>{{"contract", Repetition::kByContract},
-                                                                            {"aborted", Repetition::kAborted},
-                                                                            {"conflict", Repetition::kConflict},
-                                                                            {"declined", Repetition::kDeclined}})
-                      .description(""))
-      ->type_name("contract|aborted|conflict|declined")
+      ->add_option_function<std::string>(
+          fmt::format("--{}-repetition", target),
+          [&behaviour](const std::string& name) { behaviour.repetition = repetitions.at(name); },
+          "What a repetition gets while the first call is late or slow")
+      ->check(CLI::IsMember(&repetitions))
       ->default_str("contract");
   group
       ->add_option(fmt::format("--{}-methods", target), behaviour.methods,

@@ -448,6 +448,24 @@ TEST_F(LocationStreamTest, WhoReadsOnDoesNotOvertakeThoseWhoWait) {
   EXPECT_THAT(two.Acked(), ElementsAre(1));
 }
 
+// Unary calls do not wait, and could keep the queue above the half at which streams go on.
+TEST_F(LocationStreamTest, WhileStreamsWaitSingleCallsKeepBelowHalf) {
+  ASSERT_TRUE(client_.Open(world_.streams));
+  const auto submit = [&] {
+    Report report = world_.ingest.Check({world_.At("bob")}, 1, [](const absl::Status&, std::vector<Rejection>) {});
+    return world_.ingest.Submit(report);
+  };
+  world_.positions.Pretend(7);
+  EXPECT_TRUE(submit()) << "nobody waits";
+  world_.positions.Pretend(10);
+  client_.Write(1, Points("ann"));
+  ASSERT_EQ(world_.ingest.waiting(), 1u);
+  world_.positions.Pretend(7);
+  EXPECT_FALSE(submit());
+  world_.positions.Pretend(3);
+  EXPECT_TRUE(submit());
+}
+
 TEST_F(LocationStreamTest, AQueueOfOnePositionMakesRoomToo) {
   WorldOptions options;
   options.ingest.queue_max = 1;

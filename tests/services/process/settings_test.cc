@@ -1,6 +1,7 @@
 #include "services/process/settings.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -207,6 +208,41 @@ TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
   EXPECT_THAT(err_.str(), HasSubstr("/nowhere/test.toml"));
   EXPECT_EQ(Read({"--config", folder_.path()}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("is a directory"));
+}
+
+TEST_F(SettingsTest, AFileThatCannotBeLookedAtStopsTheStartAndNothingElse) {
+  for (const std::string& odd :
+       {std::string(300, 'n'), folder_.path().string() + "/loop", std::string("/dev/null/x")}) {
+    std::filesystem::create_symlink("loop", folder_.path() / "loop");
+    EXPECT_EQ(Read({"--config", odd}), 2) << odd;
+    EXPECT_EQ(err_.str().find('\n'), err_.str().size() - 1) << err_.str();
+    std::filesystem::remove(folder_.path() / "loop");
+  }
+}
+
+TEST_F(SettingsTest, AFlagWithoutItsValueDoesNotTakeTheNextForIt) {
+  for (const std::string& flag : {"--config=", "--listen=", "--writers=", "--methods="}) {
+    EXPECT_EQ(Read({flag, "--migrate"}), 2);
+    EXPECT_EQ(err_.str(),
+              fmt::format("waybill-test: {} has no value: leave it out instead; --help prints all flags\n", flag));
+  }
+  ASSERT_EQ(Read({"--listen", "a=", "--migrate"}), std::nullopt) << err_.str();
+  EXPECT_EQ(options_.listen, "a=");
+}
+
+TEST_F(SettingsTest, HowAFlagWasWrittenDoesNotMatter) {
+  SetVariable("WAYBILL_TEST_MIGRATE", "yes");
+  ASSERT_EQ(Read({"--print-config"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("migrate = true  # WAYBILL_TEST_MIGRATE\n"));
+  ASSERT_EQ(Read({"--migrate", "--migrate", "--print-config"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("migrate = true  # flag\n"));
+}
+
+TEST_F(SettingsTest, LongValuesAreValues) {
+  const std::string much(200'000, 'w');
+  ASSERT_EQ(Read({"--listen", much, "--print-config"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr(much));
+  EXPECT_THAT(Mistake("writers = \"" + std::string(200'000, '1') + "\"\n"), HasSubstr("--writers"));
 }
 
 TEST_F(SettingsTest, AContradictionStopsTheStart) {

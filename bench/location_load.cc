@@ -86,7 +86,12 @@ class LocationLoad::Stream {
       case Step::kOpened:
         opened_ = true;
         load_.Count(-1, 0, 0);
-        ok ? Read() : Finish();
+        if (ok) {
+          Read();
+          SendNext(now);
+        } else {
+          Finish();
+        }
         break;
       case Step::kWritten:
         writing_ = false;
@@ -144,7 +149,8 @@ class LocationLoad::Stream {
   }
 
   void SendNext(absl::Duration now) {
-    if (writing_ || finishing_) return;
+    // gRPC aborts the process over a write to a stream that has failed to open, before it tells that it has.
+    if (!opened_ || writing_ || finishing_) return;
     const int64_t sendable = Sendable();
     if (sendable <= 0) return;
     absl::Duration since = now;
@@ -336,7 +342,7 @@ LocationLoadResult LocationLoad::Run(const Hooks& hooks) {
   }
   Count(options_.streams, 0, options_.streams);
   for (Stream* stream : streams) stream->Open();
-  // Streams that do not open in time are sent to all the same, and show as broken.
+  // Streams that do not open in time may still do, or show as broken.
   Await([](const Standing& standing) { return standing.unopened == 0; }, options_.connect_timeout);
 
   // The clock starts once the streams stand.

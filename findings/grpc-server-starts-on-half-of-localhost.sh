@@ -5,8 +5,8 @@
 # 127.0.0.1:PORT taken, it listens on [::1] alone; on [::]:PORT, with [::1]:PORT taken, on 0.0.0.0 alone. BuildAndStart gives
 # a server, the port is the one that was asked for, and nothing is printed. Whoever connects by the other address talks to the
 # other process. On 127.0.0.1:PORT, and on [::]:PORT with 127.0.0.1:PORT taken, it is refused as expected.
-# For Waybill: `--listen localhost:7410` starts beside a service on 127.0.0.1:7410, and calls may go to the old one. Listen on
-# a number.
+# For Waybill: it looks up the addresses of a name itself, listens on each, and refuses to start when one of them is taken
+# (services/rpc/listen_addresses.h).
 # Needs: Debian's g++, pkg-config, libgrpc++-dev and python3; a localhost that is 127.0.0.1 and ::1, or root's right to make it so.
 set -uo pipefail
 pkg-config --exists grpc++ 2>/dev/null || { echo "needs libgrpc++-dev" >&2; exit 2; }

@@ -51,6 +51,16 @@ bool IsGiven(const std::vector<std::string>& flags, const std::string& name) {
                      [&](const std::string& given) { return given == flag || given.starts_with(flag + "="); });
 }
 
+// As a whole: --backoff is not named by --backoff-max.
+bool Names(std::string_view message, std::string_view flag) {
+  for (size_t at = 0; (at = message.find(flag, at)) != std::string_view::npos; at += flag.size()) {
+    const std::string_view rest = message.substr(at + flag.size());
+    if (rest.empty() || (std::isalnum(static_cast<unsigned char>(rest.front())) == 0 && rest.front() != '-'))
+      return true;
+  }
+  return false;
+}
+
 std::string ValueOf(const std::vector<std::string>& flags, const std::string& name) {
   const std::string flag = "--" + name;
   for (size_t i = 0; i < flags.size(); ++i) {
@@ -332,10 +342,7 @@ std::string Settings::WithOrigins(std::string message) const {
   for (const CLI::Option* option : options_) {
     const auto origin = origins_.find(option);
     const std::string flag = "--" + NameOf(*option);
-    const size_t at = message.find(flag);
-    if (at == std::string::npos || origin == origins_.end() || origin->second == "flag") continue;
-    const char next = at + flag.size() < message.size() ? message[at + flag.size()] : ' ';
-    if (std::isalnum(static_cast<unsigned char>(next)) || next == '-') continue;  // of a longer name
+    if (origin == origins_.end() || origin->second == "flag" || !Names(message, flag)) continue;
     origins += fmt::format("{}{} is from {}", origins.empty() ? "" : ", ", flag, origin->second);
   }
   return origins.empty() ? message : fmt::format("{} ({})", message, origins);

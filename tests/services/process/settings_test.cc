@@ -32,7 +32,7 @@ struct TestOptions {
   std::string store_url = "postgresql:///test";
   int writers = 3;
   double radius = 5'000;
-  absl::Duration drain = absl::Seconds(10);
+  absl::Duration drain = absl::Seconds(10), drain_max = absl::Hours(1);
   bool migrate = false;
   std::vector<std::string> methods;
   LogLevel log_level = LogLevel::kInfo;
@@ -45,6 +45,7 @@ void Declare(CLI::App& app, TestOptions& options) {
   AddInteger(app, "--writers", options.writers, "How many write")->check(CLI::Range(1, 16))->capture_default_str();
   app.add_option("--radius", options.radius, "How far")->check(NumberBetween(1, 10'000))->capture_default_str();
   AddDuration(app, "--drain", options.drain, "How long it has");
+  AddDuration(app, "--drain-max", options.drain_max, "How long it has at most");
   app.add_flag("--migrate", options.migrate, "Whether it migrates");
   CLI::App* group = app.add_option_group("few");
   group->add_option("--methods", options.methods, "Which")->type_name("a|b")->delimiter(',');
@@ -52,6 +53,7 @@ void Declare(CLI::App& app, TestOptions& options) {
 }
 
 absl::Status Finish(TestOptions& options) {
+  if (options.drain > options.drain_max) return absl::InvalidArgumentError("--drain-max is less than --drain");
   if (options.migrate && options.writers > 8) return absl::InvalidArgumentError("--migrate needs --writers up to 8");
   return absl::OkStatus();
 }
@@ -113,12 +115,12 @@ TEST_F(SettingsTest, AFlagWinsOverAVariableAndThatOverTheFile) {
 TEST_F(SettingsTest, KnowsWhereEachComesFrom) {
   SetVariable("TEST_AT", "[::1]:5");
   ASSERT_EQ(ReadFile("# ours\nradius = 70\nmigrate = true\n", {"--drain=1s"}), std::nullopt) << err_.str();
-  EXPECT_THAT(in_force_,
-              ElementsAre(Setting{"listen", "[::1]:5", "TEST_AT"},
-                          Setting{"store-url", "postgresql:///test", "default"}, Setting{"writers", "3", "default"},
-                          Setting{"radius", "70", path() + ":2"}, Setting{"drain", "1s", "flag"},
-                          Setting{"migrate", "true", path() + ":3"}, Setting{"log-level", "info", "default"},
-                          Setting{"log-format", "json", "default"}, Setting{"methods", "", "default"}));
+  EXPECT_THAT(in_force_, ElementsAre(Setting{"listen", "[::1]:5", "TEST_AT"},
+                                     Setting{"store-url", "postgresql:///test", "default"},
+                                     Setting{"writers", "3", "default"}, Setting{"radius", "70", path() + ":2"},
+                                     Setting{"drain", "1s", "flag"}, Setting{"drain-max", "1h", "default"},
+                                     Setting{"migrate", "true", path() + ":3"}, Setting{"log-level", "info", "default"},
+                                     Setting{"log-format", "json", "default"}, Setting{"methods", "", "default"}));
   EXPECT_TRUE(options_.migrate);
 }
 
@@ -185,6 +187,8 @@ TEST_F(SettingsTest, AMistakeSaysWhereAllThatItNamesComesFrom) {
             fmt::format("waybill-test: --migrate needs --writers up to 8 (--writers is from {}:1, --migrate is from "
                         "WAYBILL_TEST_MIGRATE)\n",
                         path()));
+  EXPECT_EQ(Mistake("\ndrain = \"2h\"\n"),
+            fmt::format("waybill-test: --drain-max is less than --drain (--drain is from {}:2)\n", path()));
   SetVariable("WAYBILL_TEST_MIGRATE", "banana");
   EXPECT_THAT(Mistake(""), AllOf(HasSubstr("banana"), HasSubstr("(--migrate is from WAYBILL_TEST_MIGRATE)")));
 }
@@ -259,6 +263,7 @@ TEST_F(SettingsTest, PrintsWhatIsInForceWithoutPasswords) {
                                     "writers = 3  # default\n"
                                     "radius = 70  # {}:1\n"
                                     "drain = \"10s\"  # default\n"
+                                    "drain-max = \"1h\"  # default\n"
                                     "migrate = false  # default\n"
                                     "log-level = \"info\"  # default\n"
                                     "log-format = \"json\"  # default\n"

@@ -489,32 +489,40 @@ TEST_F(RpcServerTest, ACallThatIsDeadOnArrivalIsNotServed) {
   EXPECT_EQ(served.size(), 0u);
 }
 
-// While a queue's thread is busy, calls wait behind it; those whose clients give up meanwhile are not served.
+// While a queue's thread is busy, calls wait behind it; those whose clients give up meanwhile are not served. When the
+// server gets to hear that a client has given up cannot be seen from outside, and what is over before it was even
+// handed to a queue is gRPC's alone: it is tried until both were in time.
 TEST_F(RpcServerTest, ACallWhoseClientGivesUpWhileItIsQueuedIsNotServed) {
-  std::promise<void> go_on;
-  std::shared_future<void> may_go_on = go_on.get_future().share();
+  Box<bool> go_on;
   Box<std::string> served;
   Serve([&](ChargeCall::Ptr call) {  // on two queues: the other one's thread goes on reading from the sockets
     served.Put(call->request().idempotency_key());
-    if (call->request().idempotency_key() == "slow") may_go_on.wait();
+    if (call->request().idempotency_key() == "slow") go_on.Take();
     call->Finish(absl::OkStatus());
   });
-  RawHttp2 raw(server_->port());  // all calls of one connection come to one queue
-  raw.Send(RawHttp2::Call(1, kCharge, "\n\x04slow", {}));
-  EXPECT_EQ(served.Take(), "slow");
-  raw.Send(RawHttp2::Call(3, kCharge, "\n\x04late", {{"grpc-timeout", "1m"}}));
-  raw.Send(RawHttp2::Call(5, kCharge, "\n\x04left", {}));
-  raw.Send(RawHttp2::Call(7, kCharge, "\n\x04well", {}));
-  raw.AwaitPing();  // all were read
-  raw.Send(RawHttp2::Reset(5));
-  for (const absl::Time late = absl::Now() + absl::Milliseconds(2); absl::Now() < late;) raw.AwaitPing();
+  int tries = 0, ok = 0;
+  for (bool in_time = false; !in_time;) {
+    ASSERT_LE(++tries, 50);
+    RawHttp2 raw(server_->port());  // all calls of one connection come to one queue
+    raw.Send(RawHttp2::Call(1, kCharge, "\n\x04slow", {}));
+    EXPECT_EQ(served.Take(), "slow");
+    raw.Send(RawHttp2::Call(3, kCharge, "\n\x04late", {{"grpc-timeout", "1m"}}));
+    raw.Send(RawHttp2::Call(5, kCharge, "\n\x04left", {}));
+    raw.Send(RawHttp2::Call(7, kCharge, "\n\x04well", {}));
+    raw.AwaitPing();  // all were read
+    raw.Send(RawHttp2::Reset(5));
+    for (const absl::Time late = absl::Now() + absl::Milliseconds(2); absl::Now() < late;) std::this_thread::yield();
+    raw.AwaitPing();  // more of them would be taken for a flood
+    EXPECT_EQ(served.size(), 0u);
+    go_on.Put(true);
+    std::string next = served.Take();
+    in_time = next == "well";
+    for (ok += 2; next == "late" || next == "left"; ++ok) next = served.Take();
+    ASSERT_EQ(next, "well");
+    ASSERT_TRUE(testing::Eventually(absl::Seconds(10), [&] { return Handled("OK") == ok; }));
+    in_time = in_time && Handled("DeadlineExceeded") > 0 && Handled("Canceled") > 0;
+  }
   EXPECT_EQ(served.size(), 0u);
-  go_on.set_value();
-  EXPECT_EQ(served.Take(), "well");
-  EXPECT_EQ(served.size(), 0u);
-  EXPECT_TRUE(testing::Eventually(absl::Seconds(10), [&] { return Handled("OK") == 2; }));
-  EXPECT_EQ(Handled("DeadlineExceeded"), 1);
-  EXPECT_EQ(Handled("Canceled"), 1);
 }
 
 TEST_F(RpcServerTest, AStreamWithoutAMessageHasItsHeaders) {

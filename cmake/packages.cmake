@@ -1,25 +1,31 @@
 # Debian packages, by `cpack -G DEB` in a build folder: waybill-order, waybill-ingest, waybill (the command line) and
 # waybill-sandbox. The services bring a hardened unit, their settings under /etc/waybill, and a user of their own; they are
 # neither enabled nor started, since they need stores first.
+
 # Files that belong into a package and nowhere else: `cmake --install` leaves the machine's own /etc alone.
 function(for_package package)
   install(FILES ${ARGN} COMPONENT ${package}_package EXCLUDE_FROM_ALL)
 endfunction()
 
 set(service_docs docs/configuration.md docs/operations.md docs/errors.md)
+set(order_does "orders that are charged and given a driver")
+set(ingest_does "positions of drivers")
 foreach(service order ingest)
-  set(scripts ${PROJECT_BINARY_DIR}/debian/${service})
+  set(description "Waybill: ${${service}_does}")
+  set(made ${PROJECT_BINARY_DIR}/debian/${service})
+  configure_file(deploy/debian/service.in ${made}/waybill-${service}.service @ONLY)
+  configure_file(deploy/debian/env.in ${made}/${service}.env @ONLY)
   foreach(script postinst prerm postrm conffiles)
-    configure_file(deploy/debian/${script}.in ${scripts}/${script} @ONLY FILE_PERMISSIONS
+    configure_file(deploy/debian/${script}.in ${made}/${script} @ONLY FILE_PERMISSIONS
                    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
     string(TOUPPER ${service} package)
-    list(APPEND CPACK_DEBIAN_${package}_PACKAGE_CONTROL_EXTRA ${scripts}/${script})
+    list(APPEND CPACK_DEBIAN_${package}_PACKAGE_CONTROL_EXTRA ${made}/${script})
   endforeach()
-  file(CHMOD ${scripts}/conffiles PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  file(CHMOD ${made}/conffiles PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
   for_package(${service} deploy/debian/${service}.toml DESTINATION /etc/waybill)
   # It is for passwords.
-  for_package(${service} deploy/debian/${service}.env DESTINATION /etc/waybill PERMISSIONS OWNER_READ OWNER_WRITE)
-  for_package(${service} deploy/debian/waybill-${service}.service DESTINATION /lib/systemd/system)
+  for_package(${service} ${made}/${service}.env DESTINATION /etc/waybill PERMISSIONS OWNER_READ OWNER_WRITE)
+  for_package(${service} ${made}/waybill-${service}.service DESTINATION /lib/systemd/system)
   for_package(${service} ${service_docs} DESTINATION /usr/share/doc/waybill-${service})
   for_package(${service} LICENSE DESTINATION /usr/share/doc/waybill-${service} RENAME copyright)
 endforeach()

@@ -1,10 +1,10 @@
 """The Debian packages: made, looked into, and installed, run, upgraded, removed and purged.
 
-    packages_test.py BUILD [DATABASE_URL]
+    WAYBILL_TEST_DATABASE_URL=URL packages_test.py BUILD
 
 The second half happens on a copy of this machine's own file system (an overlay in a mount namespace), so that nothing of it
 stays. It needs root and such mounts, and says so where it is skipped. The service that it starts is as the unit would have it,
-without systemd, on a database of its own at DATABASE_URL (WAYBILL_TEST_DATABASE_URL).
+without systemd, on a database of its own at that URL.
 """
 
 import os
@@ -18,7 +18,6 @@ import unittest
 import urllib.parse
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1])
 DATABASE_URL = os.environ.get("WAYBILL_TEST_DATABASE_URL", "")
 PACKAGES = ("waybill", "waybill-ingest", "waybill-order", "waybill-sandbox")
@@ -149,7 +148,7 @@ class PackagesTest(unittest.TestCase):
             self.skipTest("no systemd-analyze (Debian: systemd)")
         for service in SERVICES:
             with self.subTest(service):
-                unit = ROOT / f"deploy/debian/waybill-{service}.service"
+                unit = BUILD / f"debian/{service}/waybill-{service}.service"
                 run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}", unit)
 
     def test_are_installed_run_upgraded_removed_and_purged(self):

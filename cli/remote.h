@@ -10,14 +10,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/context.h"
+#include "edge/rpc/client.h"
+#include "edge/rpc/deadline.h"
+#include "edge/rpc/status.h"
 #include "fmt/format.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "grpcpp/client_context.h"
-#include "services/rpc/client.h"
-#include "services/rpc/deadline.h"
-#include "services/rpc/status.h"
 
 namespace waybill::cli {
 

@@ -6,7 +6,7 @@
 # a server, the port is the one that was asked for, and nothing is printed. Whoever connects by the other address talks to the
 # other process. On 127.0.0.1:PORT, and on [::]:PORT with 127.0.0.1:PORT taken, it is refused as expected.
 # For Waybill: it looks up the addresses of a name itself, listens on each, and refuses to start when one of them is taken
-# (services/rpc/listen_addresses.h).
+# (edge/rpc/listen_addresses.h).
 # Needs: Debian's g++, pkg-config, libgrpc++-dev and python3; a localhost that is 127.0.0.1 and ::1, or root's right to make it so.
 set -uo pipefail
 pkg-config --exists grpc++ 2>/dev/null || { echo "needs libgrpc++-dev" >&2; exit 2; }

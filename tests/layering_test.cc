@@ -1,6 +1,6 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench, examples → tracks → storage → saga → domain → runtime
+//   services, cli, bench, examples → edge → tracks → storage → saga → domain → runtime
 //   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.
@@ -50,8 +50,9 @@ int Layer(const std::string& folder) {
   if (folder == "saga") return 2;
   if (folder == "storage") return 3;
   if (folder == "tracks") return 4;
-  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 5;
-  if (folder == "tests") return 6;
+  if (folder == "edge") return 5;
+  if (folder == "services" || folder == "cli" || folder == "bench" || folder == "examples") return 6;
+  if (folder == "tests") return 7;
   return -1;
 }
 
@@ -97,7 +98,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   const bool source = EndsWith(path, ".cc");
 
   if (layer < 5 && IsGrpcOrProtobuf(include)) {
-    return "gRPC and protobuf headers belong to services/, cli/ and bench/";
+    return "gRPC and protobuf headers belong to edge/, services/, cli/ and bench/";
   }
   if (from[0] == "tests") return "";
   if (from[0] == "examples" && IsGrpcOrProtobuf(include)) {
@@ -109,10 +110,9 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   if (IsHiredis(include) && !(source && StartsWith(path, "storage/redis/"))) {
     return "hiredis belongs to storage/redis/*.cc";
   }
-  const bool starts_threads =
-      from[0] == "runtime" || from[0] == "cli" || from[0] == "bench" || StartsWith(path, "services/rpc/");
+  const bool starts_threads = from[0] == "runtime" || from[0] == "edge" || from[0] == "cli" || from[0] == "bench";
   if (include == "thread" && !starts_threads) {
-    return "threads come from the executors that main hands in (runtime/executor.h); gRPC's queues have their own";
+    return "threads come from the executors that main hands in (runtime/executor.h); the edge's servers have their own";
   }
   if (StartsWith(include, "../") || StartsWith(include, "./") || include.find("/../") != std::string::npos) {
     return "includes are written from the root of the tree";
@@ -123,13 +123,13 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   if (Layer(to[0]) > layer) return fmt::format("{}/ stands below {}/ and may not include it", from[0], to[0]);
   const bool from_doubles = path.find("/testing/") != std::string::npos || from[0] == "examples";
   if (include.find("/testing/") != std::string::npos && !from_doubles) return "what ships includes no test doubles";
-  if (Layer(to[0]) == 5) {
-    const bool shared = (StartsWith(include, "services/rpc/") && from[0] != "examples") ||
-                        (include == "services/process/flags.h" && from[0] != "examples") ||
+  if (to[0] == "edge" && from[0] == "examples") return "examples show the saga library, which needs no edge";
+  if (Layer(to[0]) == 6) {
+    const bool shared = (include == "services/process/flags.h" && from[0] != "examples") ||
                         (StartsWith(include, "services/process/") && from[0] == "services");
     const bool own = from[0] == to[0] && (from[0] != "services" || from[1] == to[1]);
     if (!own && !shared)
-      return "services, cli, bench and examples stand side by side; they share only services/rpc/ and "
+      return "services, cli, bench and examples stand side by side; they share only "
              "services/process/flags.h (services all of services/process/)";
   }
   if (from[0] == "storage" && to[0] == "storage") {
@@ -192,24 +192,23 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"domain/order.h", "saga/record.h", "domain/ stands below saga/"},
         Case{"domain/reasons.cc", "storage/fleet.h", "domain/ stands below storage/"},
         Case{"saga/runner.h", "storage/fleet.h", "saga/ stands below storage/"},
-        Case{"storage/fleet.h", "services/rpc/status.h", "storage/ stands below services/"},
+        Case{"storage/fleet.h", "edge/rpc/status.h", "storage/ stands below edge/"},
         Case{"storage/fleet.h", "cli/table.h", "storage/ stands below cli/"},
         Case{"tracks/downsample.cc", "domain/geo.h", ""}, Case{"tracks/city_fleet.h", "runtime/random.h", ""},
         Case{"services/ingest/history.cc", "tracks/downsample.h", ""}, Case{"cli/track.cc", "tracks/track_file.h", ""},
         Case{"storage/fleet.cc", "tracks/downsample.h", "storage/ stands below tracks/"},
-        Case{"tracks/track_file.h", "services/rpc/status.h", "tracks/ stands below services/"},
+        Case{"tracks/track_file.h", "edge/rpc/status.h", "tracks/ stands below edge/"},
         Case{"runtime/ids.h", "tests/support/process.h", "only tests include tests/"},
         Case{"cli/main.cc", "tests/support/process.h", "only tests include tests/"},
         // Side by side.
-        Case{"services/order/service.cc", "services/rpc/status.h", ""},
-        Case{"cli/main.cc", "services/rpc/client.h", ""}, Case{"cli/main.cc", "services/process/flags.h", ""},
+        Case{"services/order/service.cc", "edge/rpc/status.h", ""}, Case{"cli/main.cc", "edge/rpc/client.h", ""},
+        Case{"cli/main.cc", "services/process/flags.h", ""},
         Case{"cli/main.cc", "services/process/startup.h", "side by side"},
         Case{"services/order/service.cc", "services/order/intake.h", ""}, Case{"bench/a.cc", "bench/b.h", ""},
         Case{"services/order/service.cc", "services/sandbox/log.h", "side by side"},
-        Case{"services/rpc/server.cc", "services/order/service.h", "side by side"},
+        Case{"edge/rpc/server.cc", "services/order/service.h", "edge/ stands below services/"},
         Case{"cli/main.cc", "services/order/service.h", "side by side"},
-        Case{"bench/main.cc", "cli/table.h", "side by side"},
-        Case{"examples/a.cc", "services/rpc/call.h", "side by side"},
+        Case{"bench/main.cc", "cli/table.h", "side by side"}, Case{"examples/a.cc", "edge/rpc/call.h", "needs no edge"},
         Case{"storage/fleet.cc", "storage/postgres/pool.h", "not by its siblings"},
         Case{"storage/redis/fleet.cc", "storage/postgres/pool.h", "not by its siblings"},
         Case{"storage/testing/fake.cc", "storage/redis/fleet.h", "not by its siblings"},
@@ -241,7 +240,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"services/order/main.cc", "storage/testing/fake.h", "no test doubles"},
         Case{"saga/runner.cc", "runtime/testing/manual_time.h", "no test doubles"},
         // Threads.
-        Case{"runtime/executor.cc", "thread", ""}, Case{"services/rpc/queue.h", "thread", ""},
+        Case{"runtime/executor.cc", "thread", ""}, Case{"edge/rpc/queue.h", "thread", ""},
         Case{"tests/saga/runner_test.cc", "thread", ""}, Case{"saga/runner.cc", "thread", "threads come from"},
         Case{"services/ingest/location_watches.h", "thread", "threads come from"},
         Case{"storage/redis/fleet.cc", "thread", "threads come from"},

@@ -1,11 +1,11 @@
 // waybill.location.v1.LocationService: what the ingest service does, as gRPC has it.
 #pragma once
 
+#include "edge/rpc/server.h"
 #include "services/ingest/ingest.h"
 #include "services/ingest/location_api.h"
 #include "services/ingest/location_stream.h"
 #include "services/ingest/location_watches.h"
-#include "services/rpc/server.h"
 
 namespace waybill::ingest {
 

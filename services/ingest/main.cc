@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/server.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -19,7 +20,6 @@
 #include "services/ingest/housekeeping.h"
 #include "services/ingest/service_options.h"
 #include "services/process/startup.h"
-#include "services/rpc/server.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "domain/reasons.h"
+#include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "services/ingest/location_stream.h"
-#include "services/rpc/proto_time.h"
 
 namespace waybill::ingest {
 namespace {

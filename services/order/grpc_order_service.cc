@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "services/order/intake.h"
 #include "services/order/requests.h"
-#include "services/rpc/proto_time.h"
 #include "waybill/order/v1/order.pb.h"
 
 namespace waybill::order {

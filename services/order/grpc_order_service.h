@@ -1,9 +1,9 @@
 // waybill.order.v1.OrderService: what the order API does, as gRPC has it.
 #pragma once
 
+#include "edge/rpc/server.h"
 #include "services/order/order_api.h"
 #include "services/order/order_watch.h"
-#include "services/rpc/server.h"
 
 namespace waybill::order {
 

@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/requests.h"
-#include "services/rpc/proto_time.h"
 #include "waybill/ops/v1/ops.pb.h"
 
 namespace waybill::order {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "edge/rpc/server.h"
 #include "services/order/saga_api.h"
-#include "services/rpc/server.h"
 
 namespace waybill::order {
 

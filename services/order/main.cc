@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "edge/rpc/client.h"
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -27,8 +29,6 @@
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
 #include "services/process/startup.h"
-#include "services/rpc/client.h"
-#include "services/rpc/server.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "edge/rpc/client.h"
 #include "services/order/payment_gateway.h"
-#include "services/rpc/client.h"
 
 namespace waybill::order {
 

@@ -1,8 +1,8 @@
 // A dispatcher over gRPC (waybill/dispatch/v1).
 #pragma once
 
+#include "edge/rpc/client.h"
 #include "services/order/dispatch.h"
-#include "services/rpc/client.h"
 
 namespace waybill::order {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "domain/currency.h"
+#include "edge/rpc/proto_time.h"
 #include "services/order/remote_call.h"
-#include "services/rpc/proto_time.h"
 #include "waybill/payment/v1/payment.pb.h"
 
 namespace waybill::order {

@@ -2,8 +2,8 @@
 // response is a decline.
 #pragma once
 
+#include "edge/rpc/client.h"
 #include "services/order/payment_gateway.h"
-#include "services/rpc/client.h"
 
 namespace waybill::order {
 

@@ -5,11 +5,11 @@
 #include <optional>
 #include <utility>
 
+#include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "saga/runner.h"
 #include "services/order/intake.h"
 #include "services/order/order_status.h"
-#include "services/rpc/proto_time.h"
 
 namespace waybill::order {
 namespace {

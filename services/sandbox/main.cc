@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -24,7 +25,6 @@
 #include "runtime/shutdown.h"
 #include "runtime/side_port.h"
 #include "services/process/settings.h"
-#include "services/rpc/server.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
 #include "services/sandbox/options.h"

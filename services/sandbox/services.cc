@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "domain/reasons.h"
-#include "services/rpc/call.h"
+#include "edge/rpc/call.h"
 #include "waybill/dispatch/v1/dispatch.pb.h"
 #include "waybill/payment/v1/payment.pb.h"
 #include "waybill/sandbox/v1/sandbox.pb.h"

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "services/rpc/server.h"
+#include "edge/rpc/server.h"
 #include "services/sandbox/sandbox.h"
 
 namespace waybill::sandbox {

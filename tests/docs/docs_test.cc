@@ -221,7 +221,7 @@ TEST(Operations, ListEveryMetric) {
   const std::string shared = OperationsOf("Of waybill-order");
   const std::string ingest = OperationsOf("Of waybill-ingest");
   const std::set<std::string> metrics =
-      FindAll(SourcesUnder("services/order") + SourcesUnder("services/rpc") + SourcesUnder("runtime"), kMetric);
+      FindAll(SourcesUnder("services/order") + SourcesUnder("edge/rpc") + SourcesUnder("runtime"), kMetric);
   EXPECT_THAT(metrics, Not(IsEmpty()));
   for (const std::string& metric : metrics) EXPECT_THAT(shared, HasSubstr(fmt::format("| `{}` |", metric)));
   const std::set<std::string> own = FindAll(SourcesUnder("services/ingest"), kMetric);

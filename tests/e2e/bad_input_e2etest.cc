@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "edge/rpc/status.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "services/rpc/status.h"
 #include "tests/e2e/stack.h"
 #include "tests/support/eventually.h"
 

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "edge/rpc/status.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "services/rpc/status.h"
 #include "tests/e2e/ingest_stack.h"
 #include "tests/support/eventually.h"
 

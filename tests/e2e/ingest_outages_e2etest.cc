@@ -9,10 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "edge/rpc/status.h"
 #include "fmt/format.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "services/rpc/status.h"
 #include "tests/e2e/fleet_client.h"
 #include "tests/support/eventually.h"
 #include "tests/support/long_forms.h"

@@ -10,14 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/request.h"
+#include "edge/rpc/status.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "runtime/status.h"
 #include "services/ingest/intake.h"
 #include "services/ingest/requests.h"
-#include "services/rpc/request.h"
-#include "services/rpc/status.h"
 
 namespace waybill::ingest {
 namespace {

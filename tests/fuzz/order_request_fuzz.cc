@@ -8,6 +8,8 @@
 #include <string>
 
 #include "domain/currency.h"
+#include "edge/rpc/request.h"
+#include "edge/rpc/status.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -16,8 +18,6 @@
 #include "saga/runner.h"
 #include "services/order/intake.h"
 #include "services/order/requests.h"
-#include "services/rpc/request.h"
-#include "services/rpc/status.h"
 
 namespace waybill::order {
 namespace {

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "edge/rpc/status.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -19,7 +20,6 @@
 #include "runtime/executor.h"
 #include "runtime/status.h"
 #include "runtime/worker_pool.h"
-#include "services/rpc/status.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/eventually.h"
 #include "waybill/location/v1/location.grpc.pb.h"

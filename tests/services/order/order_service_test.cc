@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "edge/rpc/server.h"
+#include "edge/rpc/status.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -15,8 +17,6 @@
 #include "gtest/gtest.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
-#include "services/rpc/server.h"
-#include "services/rpc/status.h"
 #include "tests/services/order/order_world.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
 #include "waybill/order/v1/order.grpc.pb.h"

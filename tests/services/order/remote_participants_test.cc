@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "edge/rpc/client.h"
+#include "edge/rpc/server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/executor.h"
@@ -15,8 +17,6 @@
 #include "runtime/testing/manual_time.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
-#include "services/rpc/client.h"
-#include "services/rpc/server.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
 #include "services/sandbox/sandbox.h"

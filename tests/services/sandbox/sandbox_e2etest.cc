@@ -8,12 +8,12 @@
 #include <thread>
 #include <vector>
 
+#include "edge/rpc/client.h"
+#include "edge/rpc/status.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
-#include "services/rpc/client.h"
-#include "services/rpc/status.h"
 #include "tests/support/eventually.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_directory.h"

@@ -1,11 +1,11 @@
-#include "services/rpc/client.h"
+#include "edge/rpc/client.h"
 
 #include <utility>
 
+#include "edge/rpc/deadline.h"
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
-#include "services/rpc/deadline.h"
 
 namespace waybill::rpc {
 

@@ -1,4 +1,4 @@
-#include "services/rpc/metrics.h"
+#include "edge/rpc/metrics.h"
 
 #include <cstddef>
 

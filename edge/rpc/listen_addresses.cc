@@ -1,4 +1,4 @@
-#include "services/rpc/listen_addresses.h"
+#include "edge/rpc/listen_addresses.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "edge/rpc/call.h"
+#include "edge/rpc/tag.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/server_builder.h"
 #include "runtime/clock.h"
-#include "services/rpc/call.h"
-#include "services/rpc/tag.h"
 
 namespace waybill::rpc {
 

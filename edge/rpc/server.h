@@ -13,15 +13,15 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "edge/rpc/call.h"
+#include "edge/rpc/health.h"
+#include "edge/rpc/queue.h"
+#include "edge/rpc/service_table.h"
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/impl/rpc_method.h"
 #include "grpcpp/server.h"
 #include "runtime/clock.h"
 #include "runtime/metrics.h"
-#include "services/rpc/call.h"
-#include "services/rpc/health.h"
-#include "services/rpc/queue.h"
-#include "services/rpc/service_table.h"
 
 namespace waybill::rpc {
 

@@ -1,4 +1,4 @@
-#include "services/rpc/queue.h"
+#include "edge/rpc/queue.h"
 
 #include <algorithm>
 #include <utility>

@@ -18,6 +18,10 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "edge/rpc/metrics.h"
+#include "edge/rpc/request.h"
+#include "edge/rpc/status.h"
+#include "edge/rpc/tag.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/server_context.h"
@@ -25,10 +29,6 @@
 #include "grpcpp/support/async_unary_call.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "runtime/clock.h"
-#include "services/rpc/metrics.h"
-#include "services/rpc/request.h"
-#include "services/rpc/status.h"
-#include "services/rpc/tag.h"
 
 namespace waybill::rpc {
 

@@ -5,10 +5,10 @@
 #include <deque>
 #include <string>
 
+#include "edge/rpc/tag.h"
 #include "grpcpp/impl/rpc_service_method.h"
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "services/rpc/tag.h"
 
 namespace waybill::rpc {
 

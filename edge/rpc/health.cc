@@ -1,10 +1,10 @@
-#include "services/rpc/health.h"
+#include "edge/rpc/health.h"
 
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/queue.h"
 #include "fmt/format.h"
-#include "services/rpc/queue.h"
 
 namespace waybill::rpc {
 

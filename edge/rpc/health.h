@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
+#include "edge/rpc/call.h"
 #include "grpc/health/v1/health.pb.h"
-#include "services/rpc/call.h"
 
 namespace waybill::rpc {
 

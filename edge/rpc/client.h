@@ -13,6 +13,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "edge/rpc/status.h"
+#include "edge/rpc/tag.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -21,8 +23,6 @@
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/channel_arguments.h"
 #include "runtime/clock.h"
-#include "services/rpc/status.h"
-#include "services/rpc/tag.h"
 
 namespace waybill::rpc {
 

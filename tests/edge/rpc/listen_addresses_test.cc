@@ -1,4 +1,4 @@
-#include "services/rpc/listen_addresses.h"
+#include "edge/rpc/listen_addresses.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/metrics.h"
-#include "services/rpc/server.h"
 
 namespace waybill::rpc {
 namespace {

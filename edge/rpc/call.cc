@@ -1,11 +1,11 @@
-#include "services/rpc/call.h"
+#include "edge/rpc/call.h"
 
 #include <utility>
 
-#include "services/rpc/deadline.h"
-#include "services/rpc/queue.h"
-#include "services/rpc/request.h"
-#include "services/rpc/service_table.h"
+#include "edge/rpc/deadline.h"
+#include "edge/rpc/queue.h"
+#include "edge/rpc/request.h"
+#include "edge/rpc/service_table.h"
 
 namespace waybill::rpc {
 

@@ -1,4 +1,4 @@
-#include "services/rpc/server.h"
+#include "edge/rpc/server.h"
 
 #include <atomic>
 #include <chrono>
@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/client.h"
+#include "edge/rpc/deadline.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -23,9 +25,7 @@
 #include "gtest/gtest.h"
 #include "runtime/metrics.h"
 #include "runtime/status.h"
-#include "services/rpc/client.h"
-#include "services/rpc/deadline.h"
-#include "tests/services/rpc/raw_http2.h"
+#include "tests/edge/rpc/raw_http2.h"
 #include "tests/support/eventually.h"
 #include "tests/support/long_forms.h"
 #include "waybill/order/v1/order.grpc.pb.h"

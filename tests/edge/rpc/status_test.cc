@@ -1,4 +1,4 @@
-#include "services/rpc/status.h"
+#include "edge/rpc/status.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "services/rpc/request.h"
+#include "edge/rpc/request.h"
 
 #include <map>
 #include <string>

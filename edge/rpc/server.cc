@@ -1,15 +1,15 @@
-#include "services/rpc/server.h"
+#include "edge/rpc/server.h"
 
 #include <stdexcept>
 
+#include "edge/rpc/deadline.h"
+#include "edge/rpc/listen_addresses.h"
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
-#include "services/rpc/deadline.h"
-#include "services/rpc/listen_addresses.h"
 
 namespace waybill::rpc {
 namespace {

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "edge/rpc/client.h"
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "runtime/metrics.h"
-#include "services/rpc/client.h"
-#include "services/rpc/server.h"
 #include "tests/support/eventually.h"
 #include "waybill/location/v1/location.grpc.pb.h"
 

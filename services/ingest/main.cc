@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "edge/http/probes.h"
+#include "edge/http/server.h"
 #include "edge/rpc/server.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
@@ -13,7 +15,6 @@
 #include "runtime/metrics.h"
 #include "runtime/readiness.h"
 #include "runtime/shutdown.h"
-#include "runtime/side_port.h"
 #include "runtime/worker_pool.h"
 #include "services/ingest/clock_check.h"
 #include "services/ingest/grpc_location_service.h"
@@ -104,10 +105,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
   AddReadinessMetrics(metrics, readiness);
-  SidePortOptions side_options;
-  side_options.listen = options.side_listen;
-  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  http::ServerOptions http_options;
+  http_options.listen = options.side_listen;
+  auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
+  http::AddProbes(**side_port, metrics, readiness);
 
   absl::Status schema = process::AwaitDatabase(options.database_url, storage::IngestRights(), options.migrate,
                                                options.store_wait, clock, stop, log);

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "edge/http/probes.h"
+#include "edge/http/server.h"
 #include "edge/rpc/client.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
@@ -16,7 +18,6 @@
 #include "runtime/readiness.h"
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
-#include "runtime/side_port.h"
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/grpc_order_service.h"
@@ -115,10 +116,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
   }
   AddReadinessMetrics(metrics, readiness);
-  SidePortOptions side_options;
-  side_options.listen = options.side_listen;
-  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  http::ServerOptions http_options;
+  http_options.listen = options.side_listen;
+  auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
+  http::AddProbes(**side_port, metrics, readiness);
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics);

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "edge/http/probes.h"
+#include "edge/http/server.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
@@ -23,7 +25,6 @@
 #include "runtime/readiness.h"
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
-#include "runtime/side_port.h"
 #include "services/process/settings.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
@@ -87,10 +88,11 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
     return sandbox.log_failing() ? absl::UnavailableError("the log cannot be written") : absl::OkStatus();
   });
   AddReadinessMetrics(metrics, readiness);
-  SidePortOptions side_options;
-  side_options.listen = options.side_listen;
-  auto side_port = SidePort::Start(side_options, metrics, readiness, log);
+  http::ServerOptions http_options;
+  http_options.listen = options.side_listen;
+  auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
+  http::AddProbes(**side_port, metrics, readiness);
 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;

@@ -3,12 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "edge/http/probes.h"
+#include "edge/http/server.h"
 #include "fmt/format.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/readiness.h"
-#include "runtime/side_port.h"
 
 namespace waybill::bench {
 namespace {
@@ -39,8 +40,9 @@ TEST(SideMetrics, ReadsTheSidePortOfAService) {
   const SystemClock clock;
   Readiness readiness(clock);
   const Logger log(LogFormat::kJson, LogLevel::kError, clock);
-  auto port = SidePort::Start({}, metrics, readiness, log);
+  auto port = http::Server::Start({}, metrics, log);
   ASSERT_TRUE(port.ok()) << port.status();
+  http::AddProbes(**port, metrics, readiness);
   const std::string address = fmt::format("127.0.0.1:{}", (*port)->port());
   EXPECT_EQ(*ReadMetric(address, "waybill_tries_total"), 5);
   port->reset();

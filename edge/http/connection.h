@@ -1,0 +1,118 @@
+// One client's connection to http::Server: reads a request, gives it to its handler, writes the answer, and again. All
+// of it on the server's thread.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "boost/asio/steady_timer.hpp"
+#include "boost/beast/core/flat_buffer.hpp"
+#include "boost/beast/http/parser.hpp"
+#include "boost/beast/http/string_body.hpp"
+#include "edge/http/exchange.h"
+#include "edge/http/server.h"
+#include "edge/http/stream.h"
+
+namespace waybill::http {
+
+struct Served {
+  Route route;
+  Handler handler;
+};
+
+// What a connection needs of its server.
+class ConnectionHost {
+ public:
+  virtual ~ConnectionHost() = default;
+  virtual const ServerOptions& options() const = 0;
+  virtual boost::asio::any_io_executor executor() = 0;
+  virtual const Served* Find(std::string_view path) const = 0;  // null: none
+  virtual std::string Paths() const = 0;                        // for people
+  virtual bool draining() const = 0;
+  virtual void Answered(const std::string& route, unsigned code) = 0;
+  // Whether the connection waits for its client, and may be closed to make room.
+  virtual void Waiting(Connection& connection, bool waiting) = 0;
+  virtual void Ended(Connection& connection) = 0;  // may be its end
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(ConnectionHost& host, boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls);
+
+  void Start();
+  // Ends it unless an answer is under way.
+  void Drop();
+
+  // From any thread: runs `task` on the server's, with this connection while it still answers request `number`, and
+  // with null when that is over.
+  void Post(uint64_t number, absl::AnyInvocable<void(Connection*)> task);
+  // Then:
+  void Answer(const Response& response);
+  void Begin(const Response& head);
+  void Write(const std::string& piece, absl::AnyInvocable<void(bool)> sent);
+  void EndAnswer();
+
+  std::list<Connection*>::iterator place;  // the server's, among those that wait
+  bool placed = false;
+
+ private:
+  enum class State {
+    kHandshake,
+    kIdle,       // no byte of a request is here
+    kHeader,     // some are
+    kBody,       // its headers are
+    kAnswering,  // its handler has it
+    kClosing,    // the answer is sent, and what the client still sends is not looked at
+    kEnded,
+  };
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+  void Enter(State state);
+  void Arm(absl::Duration timeout);
+  void Expired();
+  void ShakeHands();
+  void WaitToRead();
+  void Pull();   // reads what is there
+  void Watch();  // the same, while the handler has the request
+  void Feed();   // parses what was read
+  void HeaderRead();
+  void Serve();
+  void Refuse(unsigned code, std::string_view why, Fields fields = {});
+  bool Accept(std::string_view path);                                  // otherwise it is refused
+  std::optional<std::pair<unsigned, std::string_view>> Fault() const;  // of the headers
+  std::string Head(const Response& response, bool in_pieces);
+  void Send(std::string text);
+  void Pump();
+  void Sent();
+  void Linger();
+  void End();
+
+  ConnectionHost& host_;
+  Stream stream_;
+  boost::asio::steady_timer timer_;
+  State state_ = State::kHandshake;
+  bool waiting_to_read_ = false;
+  boost::beast::flat_buffer buffer_;  // read, and not parsed
+  std::optional<Parser> parser_;
+
+  // Of the request that is answered.
+  uint64_t number_ = 0;
+  std::weak_ptr<Exchange> exchange_;
+  const Served* served_ = nullptr;
+  bool head_only_ = false;
+  bool http_1_0_ = false;
+  bool keep_alive_ = false;
+  bool chunked_ = false;
+  bool whole_ = false;  // nothing of the answer comes any more
+  std::string out_;     // what is being sent
+  size_t out_sent_ = 0;
+  bool pumping_ = false;
+  absl::AnyInvocable<void(bool)> sent_;
+};
+
+}  // namespace waybill::http

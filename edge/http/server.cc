@@ -1,0 +1,224 @@
+#include "edge/http/server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "boost/asio/io_context.hpp"
+#include "boost/asio/ip/tcp.hpp"
+#include "boost/asio/ip/v6_only.hpp"
+#include "boost/asio/post.hpp"
+#include "boost/asio/steady_timer.hpp"
+#include "edge/http/connection.h"
+#include "fmt/format.h"
+
+namespace waybill::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr std::chrono::milliseconds kAcceptPause{100};  // when no file descriptor is free, most likely
+
+// "127.0.0.1:80", "[::1]:80", "localhost:80".
+absl::StatusOr<tcp::endpoint> ParseListen(asio::io_context& io, const std::string& listen) {
+  const size_t colon = listen.rfind(':');
+  std::string host = listen.substr(0, colon == std::string::npos ? 0 : colon);
+  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const bool plausible = !host.empty() && (bracketed || host.find(':') == std::string::npos) && !port.empty() &&
+                         port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos &&
+                         std::stoi(port) <= UINT16_MAX;
+  error_code error;
+  tcp::resolver::results_type found;
+  if (plausible) found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);
+  if (!plausible || error || found.empty()) {
+    return absl::InvalidArgumentError(fmt::format("HTTP address '{}' is not host:port", listen));
+  }
+  return found.begin()->endpoint();
+}
+
+}  // namespace
+
+class Server::Impl final : public ConnectionHost {
+ public:
+  Impl(const ServerOptions& options, Metrics& metrics, const Logger& log)
+      : options_(options),
+        metrics_(metrics),
+        log_(log),
+        open_(metrics.AddGauge("waybill_http_connections", "Connections to the HTTP port.")),
+        dropped_(metrics.AddCounter("waybill_http_connections_dropped_total",
+                                    "Connections that were closed to make room for others.")) {}
+
+  absl::Status Start() {
+    absl::StatusOr<tcp::endpoint> endpoint = ParseListen(io_, options_.listen);
+    if (!endpoint.ok()) return endpoint.status();
+    error_code error = Listen(*endpoint);
+    // Where the kernel has no IPv6 at all, everything is IPv4.
+    if (error == asio::error::address_family_not_supported && endpoint->address().is_unspecified()) {
+      error = Listen(tcp::endpoint(tcp::v4(), endpoint->port()));
+    }
+    if (error) {
+      return absl::UnavailableError(fmt::format("HTTP cannot listen on '{}': {}", options_.listen, error.message()));
+    }
+    port_ = acceptor_.local_endpoint().port();
+    Accept();
+    thread_ = std::thread([this] { io_.run(); });
+    return absl::OkStatus();
+  }
+
+  ~Impl() override {
+    asio::post(io_, [this] {
+      draining_ = stopping_ = true;
+      error_code ignored;
+      acceptor_.close(ignored);
+      retry_.cancel();
+      for (const auto& connection : Connections()) connection->Drop();
+    });
+    if (thread_.joinable()) thread_.join();  // nothing is left to do
+  }
+
+  int port() const { return port_; }
+
+  void Serve(const std::string& path, Route route, Handler handler) {
+    asio::post(io_, [this, path, served = Served{std::move(route), std::move(handler)}]() mutable {
+      routes_.insert_or_assign(path, std::move(served));
+    });
+  }
+
+  void SetDraining() {
+    asio::post(io_, [this] { draining_ = true; });
+  }
+
+  const ServerOptions& options() const override { return options_; }
+  asio::any_io_executor executor() override { return io_.get_executor(); }
+  bool draining() const override { return draining_; }
+
+  const Served* Find(std::string_view path) const override {
+    if (auto exact = routes_.find(path); exact != routes_.end()) return &exact->second;
+    for (size_t end = path.size(); end > 0; --end) {
+      if (path[end - 1] != '/') continue;
+      if (auto found = routes_.find(path.substr(0, end)); found != routes_.end()) return &found->second;
+    }
+    return nullptr;
+  }
+
+  std::string Paths() const override {
+    std::vector<std::string_view> paths;
+    for (const auto& [path, served] : routes_) paths.emplace_back(path);
+    return fmt::format("{}", fmt::join(paths, ", "));
+  }
+
+  void Answered(const std::string& route, unsigned code) override {
+    prometheus::Counter*& counter = answered_[{route, code}];
+    if (counter == nullptr) {
+      counter = &metrics_.AddCounter("waybill_http_requests_total", "Requests to the HTTP port, by what they were for.",
+                                     {{"route", route}, {"code", fmt::format("{}", code)}});
+    }
+    counter->Increment();
+  }
+
+  void Waiting(Connection& connection, bool waiting) override {
+    if (connection.placed) waiting_.erase(connection.place);
+    connection.placed = waiting;
+    if (waiting) connection.place = waiting_.insert(waiting_.end(), &connection);
+  }
+
+  void Ended(Connection& connection) override {
+    connections_.erase(&connection);
+    open_.Set(static_cast<double>(connections_.size()));
+    Accept();
+  }
+
+ private:
+  error_code Listen(const tcp::endpoint& endpoint) {
+    error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    // "[::]" takes IPv4 too, whatever the system's default is.
+    if (!error && endpoint.protocol() == tcp::v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+    return error;
+  }
+
+  std::list<std::shared_ptr<Connection>> Connections() const {
+    std::list<std::shared_ptr<Connection>> all;
+    for (const auto& [key, connection] : connections_) all.push_back(connection);
+    return all;
+  }
+
+  // Where all are busy with answers, clients wait for their turn in the kernel.
+  void Accept() {
+    if (accepting_ || stopping_ || (connections_.size() >= options_.connections_max && waiting_.empty())) return;
+    accepting_ = true;
+    acceptor_.async_accept([this](error_code error, tcp::socket socket) {
+      accepting_ = false;
+      if (stopping_) return;
+      if (error) {
+        log_.Debug("http", {{"detail", error.message()}});
+        retry_.expires_after(kAcceptPause);
+        retry_.async_wait([this](error_code cancelled) {
+          if (!cancelled) Accept();
+        });
+        return;
+      }
+      accepting_ = true;  // also while room is made
+      if (connections_.size() >= options_.connections_max && !waiting_.empty()) {
+        dropped_.Increment();
+        const auto longest = connections_.at(waiting_.front());
+        longest->Drop();
+      }
+      auto connection = std::make_shared<Connection>(*this, std::move(socket), options_.tls ? options_.tls() : nullptr);
+      connections_.emplace(connection.get(), connection);
+      open_.Set(static_cast<double>(connections_.size()));
+      connection->Start();
+      accepting_ = false;
+      Accept();
+    });
+  }
+
+  const ServerOptions options_;
+  Metrics& metrics_;
+  const Logger& log_;
+  prometheus::Gauge& open_;
+  prometheus::Counter& dropped_;
+  int port_ = 0;
+  // The rest on the server's thread only.
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  asio::steady_timer retry_{io_};
+  std::map<std::string, Served, std::less<>> routes_;
+  std::map<std::pair<std::string, unsigned>, prometheus::Counter*> answered_;
+  std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
+  std::list<Connection*> waiting_;  // those that wait for their clients, since longest first
+  bool accepting_ = false;
+  bool draining_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Metrics& metrics,
+                                                      const Logger& log) {
+  auto impl = std::make_unique<Impl>(options, metrics, log);
+  if (absl::Status started = impl->Start(); !started.ok()) return started;
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+int Server::port() const { return impl_->port(); }
+void Server::Serve(const std::string& path, Route route, Handler handler) {
+  impl_->Serve(path, std::move(route), std::move(handler));
+}
+void Server::SetDraining() { impl_->SetDraining(); }
+
+}  // namespace waybill::http

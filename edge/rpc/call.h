@@ -22,6 +22,7 @@
 #include "edge/rpc/request.h"
 #include "edge/rpc/status.h"
 #include "edge/rpc/tag.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/server_context.h"
@@ -37,6 +38,7 @@ class ServiceTable;
 
 // A registered method. Lives as long as the server.
 struct Method {
+  const google::protobuf::MethodDescriptor& descriptor;
   ServiceTable& service;
   int index;  // within the service table
   MethodMetrics metrics;

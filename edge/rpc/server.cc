@@ -74,13 +74,14 @@ Method& Server::Add(std::string_view name, RpcType type, const Descriptor* reque
   const char* kind = type == kUnary ? "unary" : type == kServerStream ? "server_stream" : "bidi_stream";
   MethodMetrics metrics(metrics_, kind, service_name, method_name);
   methods_.push_back(std::unique_ptr<Method>(
-      new Method{service, index, metrics, options.slots, options.while_draining, /*post=*/nullptr}));
+      new Method{*descriptor, service, index, metrics, options.slots, options.while_draining, /*post=*/nullptr}));
   health_.Set(service_name, false);
   return *methods_.back();
 }
 
 absl::Status Server::Start() {
-  const absl::StatusOr<std::vector<std::string>> addresses = ListenAddresses(options_.address);
+  absl::StatusOr<std::vector<std::string>> addresses = std::vector<std::string>();
+  if (!options_.address.empty()) addresses = ListenAddresses(options_.address);
   if (!addresses.ok()) {
     return absl::UnavailableError(
         fmt::format("cannot listen on {}: {}", options_.address, std::string(addresses.status().message())));
@@ -123,16 +124,29 @@ absl::Status Server::Start() {
   return absl::OkStatus();
 }
 
+std::vector<const MethodDescriptor*> Server::methods() const {
+  std::vector<const MethodDescriptor*> methods;
+  for (const auto& method : methods_) methods.push_back(&method->descriptor);
+  return methods;
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
+  if (!options_.address.empty()) throw std::logic_error("a server that listens has no channel within the process");
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // answers are as long as they are
+  return server_->InProcessChannel(arguments);
+}
+
 void Server::SendAway() {
   std::lock_guard lock(drain_mutex_);
   SendAwayLocked();
 }
 
 void Server::SendAwayLocked() {
-  if (server_ == nullptr || go_away_ != nullptr) return;
+  if (server_ == nullptr || std::exchange(sent_away_, true)) return;
   in_flight_.Drain();
   health_.Stop();  // after, so that whoever sees NOT_SERVING is refused
-  go_away_ = std::make_unique<GoAway>(*server_);
+  if (!options_.address.empty()) go_away_ = std::make_unique<GoAway>(*server_);
 }
 
 void Server::Drain(SteadyTime deadline) {

@@ -18,6 +18,7 @@
 #include "edge/rpc/queue.h"
 #include "edge/rpc/service_table.h"
 #include "google/protobuf/descriptor.h"
+#include "grpcpp/channel.h"
 #include "grpcpp/impl/rpc_method.h"
 #include "grpcpp/server.h"
 #include "runtime/clock.h"
@@ -26,7 +27,8 @@
 namespace waybill::rpc {
 
 struct ServerOptions {
-  // Port 0: any free one, see Server::port(). A name: all its addresses that this machine has.
+  // Port 0: any free one, see Server::port(). A name: all its addresses that this machine has. Empty: none, and calls
+  // come by InProcessChannel alone.
   std::string address = "127.0.0.1:0";
   int queues = 1;                                     // threads that serve calls; two at most pay on a two-core machine
   int request_bytes_max = 1 << 20;                    // larger: RESOURCE_EXHAUSTED
@@ -82,6 +84,12 @@ class Server {
   // cannot be had.
   absl::Status Start();
   int port() const { return port_; }
+  // Those that were added, in that order.
+  std::vector<const google::protobuf::MethodDescriptor*> methods() const;
+  // To this server without a network, once it has started: its calls are calls like any other. gRPC 1.51 does not bear
+  // a call that begins while, or after, the server drains; and sending clients away would cut off those under way, so
+  // that a server that listens has none of these.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
   Health& health() { return health_; }
 
   // Sends the clients away: health turns NOT_SERVING, no connection is taken any more, and each client is told (GOAWAY)
@@ -116,7 +124,8 @@ class Server {
   std::vector<std::unique_ptr<Method>> methods_;
   std::vector<std::unique_ptr<ServerQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<GoAway> go_away_;  // once the clients were sent away
+  bool sent_away_ = false;           // these two under drain_mutex_
+  std::unique_ptr<GoAway> go_away_;  // then
   int port_ = 0;
   std::mutex drain_mutex_;
 };

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "edge/connect/protocol.h"
+#include "edge/connect/server.h"
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
 #include "edge/rpc/server.h"
@@ -105,11 +107,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
   AddReadinessMetrics(metrics, readiness);
+  connect::ServerOptions connect_options;
+  connect_options.origins = *connect::ParseOrigins(options.web_origins);
+  connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
+  connect.ServeOn(**side_port);
 
   absl::Status schema = process::AwaitDatabase(options.database_url, storage::IngestRights(), options.migrate,
                                                options.store_wait, clock, stop, log);
@@ -176,7 +182,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.address = options.listen;
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
-  AddLocationService(server, *ingest, streams, api, watches);
+  for (rpc::Server* edge : {&server, &connect.server()}) AddLocationService(*edge, *ingest, streams, api, watches);
   AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers, reads);
 
   PartitionOptions partition_options;
@@ -197,6 +203,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   int exit_code = 0;
   absl::Status started = server.Start();
+  if (started.ok()) started = connect.Start();
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
@@ -207,12 +214,16 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Draining: what was read is made durable and acked, then the clients are sent elsewhere.
   log.Info("draining", {{"queued", location_log.queue_depth()}});
+  const SteadyTime deadline = clock.Steady() + options.drain;
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
   server.SendAway();  // before streams and watches end, so that their clients do not come back here
+  connect.SendAway();
+  (*side_port)->SetDraining();
   streams.Drain();
   watches.Stop();
-  server.Drain(clock.Steady() + options.drain);
+  server.Drain(deadline);
+  connect.Drain(deadline);
   sweeping.Stop();
   clock_comparing.Stop();
   partitions.Stop();

@@ -20,7 +20,8 @@ namespace waybill::ingest {
 struct ServiceOptions {
   std::string listen = "127.0.0.1:7430";
   std::string side_listen = "127.0.0.1:7431";
-  std::string port_file;  // empty: none
+  std::string web_origins;  // with commas between
+  std::string port_file;    // empty: none
   std::string database_url = "postgresql:///waybill";
   std::string redis_url = "redis://127.0.0.1:6379/0";
   bool migrate = false;

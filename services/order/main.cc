@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "edge/connect/protocol.h"
+#include "edge/connect/server.h"
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
 #include "edge/rpc/client.h"
@@ -116,11 +118,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
   }
   AddReadinessMetrics(metrics, readiness);
+  connect::ServerOptions connect_options;
+  connect_options.origins = *connect::ParseOrigins(options.web_origins);
+  connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
+  connect.ServeOn(**side_port);
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics);
@@ -190,17 +196,20 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.address = options.listen;
   server_options.queues = options.queues;
   rpc::Server server(server_options, metrics);
-  AddOrderService(server, core.api, core.watches);
   std::vector<std::string> steps;
   for (const saga::Definition& definition : kinds.all()) {
     for (const saga::Step& step : definition.steps) steps.push_back(step.name);
   }
-  AddSagaAdmin(server, core.sagas, std::move(steps));
+  for (rpc::Server* edge : {&server, &connect.server()}) {
+    AddOrderService(*edge, core.api, core.watches);
+    AddSagaAdmin(*edge, core.sagas, steps);
+  }
   core.leases.Start(loops);
   core.housekeeping.Start(loops);
 
   int exit_code = 0;
   absl::Status started = server.Start();
+  if (started.ok()) started = connect.Start();
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()},
@@ -220,8 +229,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.SetDraining();
   core.api.SetDraining();
   server.SendAway();  // before watches end, so that their clients do not come back here
+  connect.SendAway();
+  (*side_port)->SetDraining();
   core.watches.Stop();
   server.Drain(deadline);
+  connect.Drain(deadline);
   core.housekeeping.Stop();
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "edge/connect/protocol.h"
 #include "fmt/format.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
@@ -49,9 +50,13 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
       ->envname("WAYBILL_LISTEN")
       ->capture_default_str();
-  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port for probes and metrics")
+  app.add_option("--side-listen", options.side_listen,
+                 "Address of the HTTP port: probes, metrics, and calls by curl and browsers")
       ->envname("WAYBILL_SIDE_LISTEN")
       ->capture_default_str();
+  app.add_option("--web-origins", options.web_origins,
+                 "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
+      ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
   app.add_option("--port-file", options.port_file,
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
   app.add_option("--instance", options.instance,

@@ -16,8 +16,9 @@ namespace waybill::order {
 struct ServiceOptions {
   std::string listen = "127.0.0.1:7410";
   std::string side_listen = "127.0.0.1:7411";
-  std::string port_file;  // empty: none
-  std::string instance;   // empty: the host's name and the port
+  std::string web_origins;  // with commas between
+  std::string port_file;    // empty: none
+  std::string instance;     // empty: the host's name and the port
   std::string database_url = "postgresql:///waybill";
   std::string redis_url = "redis://127.0.0.1:6379/0";
   std::string payment_gateway = "builtin";  // or grpc://host:port

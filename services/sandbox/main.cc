@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "edge/connect/server.h"
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
 #include "edge/rpc/server.h"
@@ -88,19 +89,24 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
     return sandbox.log_failing() ? absl::UnavailableError("the log cannot be written") : absl::OkStatus();
   });
   AddReadinessMetrics(metrics, readiness);
+  connect::Server connect(clock, metrics, connect::ServerOptions{});
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
+  connect.ServeOn(**side_port);
 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   rpc::Server server(server_options, metrics);
-  RegisterServices(server, sandbox, [&restart] {
-    if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
-  });
+  for (rpc::Server* edge : {&server, &connect.server()}) {
+    RegisterServices(*edge, sandbox, [&restart] {
+      if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
+    });
+  }
   absl::Status started = server.Start();
+  if (started.ok()) started = connect.Start();
   if (!started.ok()) return Fail(log, "cannot serve", started);
   bound.listen = BoundAddress(options.listen, server.port());
   bound.side_listen = BoundAddress(options.side_listen, (*side_port)->port());
@@ -114,7 +120,10 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   watchdog.emplace(kDrain + absl::Seconds(10), log);
   readiness.SetDraining();
   sandbox.ReleaseHeld();
-  server.Drain(clock.Steady() + (restart ? absl::ZeroDuration() : kDrain));
+  const SteadyTime deadline = clock.Steady() + (restart ? absl::ZeroDuration() : kDrain);
+  connect.SendAway();
+  server.Drain(deadline);
+  connect.Drain(deadline);
   return 0;
 }
 

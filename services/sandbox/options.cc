@@ -98,7 +98,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
       ->envname("WAYBILL_SANDBOX_LISTEN")
       ->capture_default_str();
-  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port for probes and metrics")
+  app.add_option("--side-listen", options.side_listen, "Address of the HTTP port: probes, metrics, and calls by curl")
       ->envname("WAYBILL_SANDBOX_SIDE_LISTEN")
       ->capture_default_str();
   app.add_option("--port-file", options.port_file,

@@ -23,8 +23,8 @@ class RawClient {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = v4.sin_port;
     v6.sin6_addr = in6addr_loopback;
-    const int connected = family == AF_INET ? connect(fd_, reinterpret_cast<sockaddr*>(&v4), sizeof v4)
-                                            : connect(fd_, reinterpret_cast<sockaddr*>(&v6), sizeof v6);
+    const int connected = family == AF_INET ? ::connect(fd_, reinterpret_cast<sockaddr*>(&v4), sizeof v4)
+                                            : ::connect(fd_, reinterpret_cast<sockaddr*>(&v6), sizeof v6);
     EXPECT_EQ(connected, 0);
   }
   ~RawClient() { close(fd_); }

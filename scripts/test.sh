@@ -13,6 +13,7 @@ verb_test() {
     shift
   done
   need_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+  fetch_client_modules
   build "$preset"
 
   local stack started=$SECONDS
@@ -36,6 +37,16 @@ verb_test() {
   code=${PIPESTATUS[0]}
   summary "$log" "$stack/results" $((SECONDS - started))
   return "$code"
+}
+
+# Stock clients from npm, as the lock file has them. Without a network their tests are skipped.
+fetch_client_modules() {
+  local clients="$ROOT/tests/clients"
+  [[ $clients/node_modules/.package-lock.json -nt $clients/package-lock.json ]] && return
+  mkdir -p "$STATE"
+  say "Fetching the clients' packages from npm"
+  npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund >"$STATE/npm.log" 2>&1 ||
+    echo "dev: they cannot be fetched, and their tests are skipped (the log: $STATE/npm.log)" >&2
 }
 
 # A folder in memory where there is enough: the tests make and drop many hundred databases, of 300 files each, and ext4

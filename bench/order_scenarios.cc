@@ -15,6 +15,7 @@
 #include "bench/ceiling.h"
 #include "bench/fleet.h"
 #include "bench/order_load.h"
+#include "bench/read_load.h"
 #include "bench/saga_client.h"
 #include "bench/sandbox_client.h"
 #include "bench/side_metrics.h"
@@ -144,6 +145,7 @@ class Runner {
   absl::StatusOr<ScenarioResult> Lone();
   absl::StatusOr<ScenarioResult> Idle();
   absl::StatusOr<ScenarioResult> Open();
+  absl::StatusOr<ScenarioResult> Reads();
   absl::StatusOr<ScenarioResult> Replicas();
   absl::StatusOr<ScenarioResult> Recovery();
   absl::StatusOr<ScenarioResult> Waiting();
@@ -505,6 +507,35 @@ absl::StatusOr<ScenarioResult> Runner::Open() {
   return result;
 }
 
+absl::StatusOr<ScenarioResult> Runner::Reads() {
+  ScenarioResult result;
+  auto set = SetUp("reads", Payments::kBuiltin, Fleet::kSeeded);
+  if (!set.ok()) return set.status();
+  const auto order = MakeOrder(set->order.address);
+  if (!order.ok()) return order.status();
+  ReadOptions options;
+  options.order_id = *order;
+  options.warm_up = options_.warm_up;
+  options.duration = options_.duration;
+  double by_grpc = 0, by_connect = 0;
+  for (int round = 1; round <= options_.rounds; ++round) {
+    options.target = set->order.address;
+    const auto grpc = ReadByGrpc(options, stage_.timer());
+    if (!grpc.ok()) return grpc.status();
+    options.target = set->order.side_address;
+    const auto connect = ReadByConnect(options, stage_.timer());
+    if (!connect.ok()) return connect.status();
+    stage_.Tell(fmt::format("reads: {:.0f} calls/s by gRPC, {:.0f} by Connect", *grpc, *connect));
+    by_grpc += *grpc / options_.rounds;
+    by_connect += *connect / options_.rounds;
+  }
+  result.figures.push_back({"calls/s by gRPC", by_grpc, "1/s", std::nullopt});
+  result.figures.push_back({"calls/s by Connect, JSON", by_connect, "1/s", std::nullopt});
+  result.figures.push_back({"Connect, times gRPC", by_connect / by_grpc, "", AtLeast(0.5)});
+  if (auto closed = CloseBooks(*set, 1, nullptr, result); !closed.ok()) return closed;
+  return result;
+}
+
 absl::StatusOr<Measured> Runner::MeasureProcesses(int processes, double& lost_claims, ScenarioResult& result) {
   auto set = SetUp(processes == 1 ? "one_process" : "two_processes", Payments::kBuiltin, Fleet::kSeeded);
   if (!set.ok()) return set.status();
@@ -784,6 +815,8 @@ const OrderScenario kScenarios[] = {
     {{"idle", "one call a second"}, &Runner::Idle},
     {{"open", "2,000 orders/s whatever happens, after one caller alone; latency from the intended start"},
      &Runner::Open},
+    {{"reads", "one order read by 64 callers, by gRPC and by the Connect protocol with JSON, in turns"},
+     &Runner::Reads},
     {{"replicas", "two services on one database beside one, in turns; --callers in all"}, &Runner::Replicas},
     {{"recovery", "unfinished sagas after a kill -9, with 200 new orders/s meanwhile"}, &Runner::Recovery},
     {{"waiting", "many sagas that wait for a signal; 200 signals/s"}, &Runner::Waiting},

@@ -239,6 +239,15 @@ TEST_F(ConnectTest, RefusesWhatIsNoRequestByNameAndReason) {
   EXPECT_EQ(Post(kGet, "\xff\xff", "content-type: application/proto\r\n").code, 400u);
 }
 
+TEST_F(ConnectTest, WhatIsNestedWithoutEndIsRefused) {
+  Open();
+  for (const char* opening : {"[", "{\"x\":", "{\"x\":["}) {
+    std::string deep = "{\"unheardOf\":";
+    while (deep.size() < 900'000) deep += opening;
+    EXPECT_EQ(Post(kCreate, deep).code, 400u) << opening;
+  }
+}
+
 TEST_F(ConnectTest, TheVersionIsOneOrNotSaid) {
   Open();
   EXPECT_EQ(Post(kGet, "{}", std::string(kJson) + "connect-protocol-version: 1\r\n").code, 200u);

@@ -23,7 +23,6 @@ struct Context {
   std::string ingest = "127.0.0.1:7430";
   std::string client;
   std::string database_url = "postgresql:///waybill";
-  std::string redis_url = "redis://127.0.0.1:6379/0";
   std::string timeout;  // empty: 30 s for a call, no bound for a watch
   int retries = 5;
   bool json = false;
@@ -51,7 +50,8 @@ struct Context {
 };
 
 // Adds a group's subcommands. `context` outlives the parser.
-void AddStoreCommands(CLI::App& app, Context& context);     // migrate, driver
+void AddMigrateCommand(CLI::App& app, Context& context);    // migrate
+void AddFleetCommands(CLI::App& app, Context& context);     // driver
 void AddLocationCommands(CLI::App& app, Context& context);  // further ones of driver, which has to be there
 void AddTrackCommands(CLI::App& app, Context& context);     // track
 void AddOrderCommands(CLI::App& app, Context& context);     // order

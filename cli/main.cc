@@ -34,7 +34,7 @@ constexpr char kFooter[] =
     "  6  order create, order watch: the order was turned back\n"
     "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
-    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, DATABASE_URL, REDIS_URL; NO_COLOR.\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, DATABASE_URL; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -55,13 +55,9 @@ void AddSettings(CLI::App& app, Context& context) {
       ->check(CLI::Range(0, 1000))
       ->capture_default_str()
       ->type_name("N");
-  app.add_option("--database-url", context.database_url, "Postgres, for migrate and driver --capacity")
+  app.add_option("--database-url", context.database_url, "Postgres, for migrate")
       ->capture_default_str()
       ->envname("DATABASE_URL")
-      ->type_name("URL");
-  app.add_option("--redis-url", context.redis_url, "Redis, for driver")
-      ->capture_default_str()
-      ->envname("REDIS_URL")
       ->type_name("URL");
   app.add_flag("--json", context.json, "For scripts: one JSON object a line");
 }
@@ -129,7 +125,8 @@ int Main(int argc, char** argv) {
   AddSettings(app, context);
   AddOrderCommands(app, context);
   AddSagaCommands(app, context);
-  AddStoreCommands(app, context);
+  AddMigrateCommand(app, context);
+  AddFleetCommands(app, context);
   AddLocationCommands(app, context);
   AddTrackCommands(app, context);
   AddSandboxCommands(app, context);

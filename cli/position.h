@@ -45,15 +45,26 @@ inline location::v1::Point FromPosition(const domain::DriverPosition& position, 
   return point;
 }
 
+inline google::protobuf::Duration FromDuration(absl::Duration duration) {
+  google::protobuf::Duration out;
+  const int64_t seconds = absl::ToInt64Seconds(duration);
+  out.set_seconds(seconds);
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds))));
+  return out;
+}
+
 inline absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
-inline std::string ShowHeading(const location::v1::Point& point) {
+// Of a point or position of either contract.
+template <typename Point>
+std::string ShowHeading(const Point& point) {
   return point.has_heading_deg() ? fmt::format("{:.0f}°", point.heading_deg()) : "";
 }
 
-inline std::string ShowSpeed(const location::v1::Point& point) {
+template <typename Point>
+std::string ShowSpeed(const Point& point) {
   return point.has_speed_mps() ? fmt::format("{:.1f} m/s", point.speed_mps()) : "";
 }
 

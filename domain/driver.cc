@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "domain/reasons.h"
+#include "fmt/format.h"
 
 namespace waybill::domain {
 namespace {
@@ -33,6 +34,11 @@ void Examine(const DriverPosition& position, Found found) {
 }
 
 }  // namespace
+
+absl::Status CheckCapacity(int capacity) {
+  if (capacity >= 1 && capacity <= kDriverCapacityMax) return absl::OkStatus();
+  return BadField("capacity", fmt::format("is {}; must be 1 to {}", capacity, kDriverCapacityMax));
+}
 
 bool IsDriverId(std::string_view text) {
   if (text.empty() || text.size() > 128) return false;

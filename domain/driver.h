@@ -13,6 +13,8 @@
 
 namespace waybill::domain {
 
+inline constexpr int kDriverCapacityMax = 1'000;
+
 // A driver is free for as many active orders as it has capacity; each takes one slot, from 1.
 struct DriverSlot {
   std::string driver_id;
@@ -21,7 +23,7 @@ struct DriverSlot {
 
 // What a driver may hold and holds.
 struct DriverLoad {
-  int capacity = 1;
+  int capacity = 1;        // 0: it is off duty
   std::vector<int> taken;  // slots
 };
 
@@ -36,6 +38,9 @@ struct DriverPosition {
 
   friend bool operator==(const DriverPosition&, const DriverPosition&) = default;
 };
+
+// BAD_REQUEST (capacity) when it is not within 1 and kDriverCapacityMax.
+absl::Status CheckCapacity(int capacity);
 
 bool IsDriverId(std::string_view text);  // 1-128 visible ASCII characters
 

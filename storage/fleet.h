@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,9 @@ class Fleet {
   // Stores positions, each unless a newer one of the same driver is there; blocks. BAD_REQUEST (CheckPosition), and
   // then nothing is stored.
   virtual absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) = 0;
-  // All fresh positions, up to `limit`; blocks.
-  virtual absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) = 0;
+  // The fresh ones, in the order asked for; blocks.
+  virtual absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) = 0;
   // Whether it can be searched; blocks. STORE_UNAVAILABLE, with what is missing.
   virtual absl::Status Ping() = 0;
 };

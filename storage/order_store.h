@@ -93,12 +93,10 @@ class OrderStore {
 
   // How many orders each driver holds now, for dispatch to start from.
   virtual absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() = 0;
-  // Drivers with a capacity other than one: {driver_id, capacity}.
+  // Drivers with a capacity other than one: {driver_id, capacity}; 0 of those who are off duty.
   virtual absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() = 0;
   // Of any drivers, known or not; in the order in which they are asked for, repeated ones included.
   virtual absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) = 0;
-  // Within 1 and 1000. Active orders beyond a lowered capacity stay; no new one comes until there are fewer.
-  virtual absl::Status SetCapacity(const std::string& driver_id, int capacity) = 0;
 
   virtual absl::Status Ping() = 0;
 };

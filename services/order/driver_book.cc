@@ -118,11 +118,7 @@ void DriverBook::BeginCheck() {
 
 void DriverBook::Check(const std::string& driver_id, const domain::DriverLoad& load, SteadyTime now) {
   assert(checking_);
-  if (load.capacity == 1) {
-    capacities_.erase(driver_id);
-  } else {
-    capacities_[driver_id] = load.capacity;
-  }
+  SetCapacity(driver_id, load.capacity);
   if (load.taken.empty() && !by_id_.contains(driver_id)) return;
   const Index index = Find(driver_id);
   Driver& driver = drivers_[index];
@@ -142,6 +138,15 @@ void DriverBook::Check(const std::string& driver_id, const domain::DriverLoad& l
   if (driver.taken >= driver.capacity) Unpool(driver);
   Pool(index, now);
   ForgetIfIdle(index);
+}
+
+void DriverBook::SetCapacity(const std::string& driver_id, int capacity) {
+  if (auto before = capacities_.find(driver_id); before != capacities_.end()) {
+    if (before->second == 0) --off_duty_;
+    capacities_.erase(before);
+  }
+  if (capacity == 0) ++off_duty_;
+  if (capacity != 1) capacities_[driver_id] = capacity;
 }
 
 void DriverBook::EndCheck() {
@@ -272,7 +277,8 @@ void DriverBook::Expire(HeldMap& held, SteadyTime now) {
 
 void DriverBook::BeginReconcile(const std::vector<domain::DriverSlot>& capacities, SteadyTime now) {
   capacities_.clear();
-  for (const domain::DriverSlot& capacity : capacities) capacities_[capacity.driver_id] = capacity.slot;
+  off_duty_ = 0;
+  for (const domain::DriverSlot& capacity : capacities) SetCapacity(capacity.driver_id, capacity.slot);
   reconciling_ = true;
   reconciled_to_ = 0;
   touched_.clear();

@@ -69,6 +69,8 @@ class DriverBook {
 
   size_t pool_size() const { return pool_.size(); }
   size_t taken() const { return taken_; }  // slots
+  // Everybody is free: the journal could say of nobody that he is, and this book does not know it.
+  bool all_free() const { return taken_ == 0 && off_duty_ == 0; }
 
  private:
   using Index = uint32_t;
@@ -104,6 +106,7 @@ class DriverBook {
   void Unpool(Driver& driver);
   void ForgetIfIdle(Index index);
   void Expire(HeldMap& held, SteadyTime now);
+  void SetCapacity(const std::string& driver_id, int capacity);
 
   Random& random_;
   const absl::Duration fresh_for_;
@@ -114,7 +117,8 @@ class DriverBook {
   size_t taken_ = 0;
   HeldMap picked_;                                    // not yet durable
   HeldMap releasing_;                                 // not yet durable
-  absl::flat_hash_map<std::string, int> capacities_;  // other than one
+  absl::flat_hash_map<std::string, int> capacities_;  // other than one; 0: off duty
+  size_t off_duty_ = 0;                               // of those
 
   uint64_t check_ = 0;  // counts
   bool checking_ = false;

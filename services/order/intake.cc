@@ -229,6 +229,18 @@ void CheckText(std::string_view text, size_t min, size_t max, std::string_view f
   }
 }
 
+void CheckPlace(const domain::DriverPosition& position, std::string_view within, Violations& violations) {
+  const absl::Status wrong = domain::CheckPosition(position);
+  for (const auto& [field, what] : GetErrorDetail(wrong).violations)
+    violations.Add(fmt::format("{}{}", within, field), what);
+}
+
+void CheckCapacity(int capacity, std::string_view within, Violations& violations) {
+  const absl::Status wrong = domain::CheckCapacity(capacity);
+  for (const auto& [field, what] : GetErrorDetail(wrong).violations)
+    violations.Add(fmt::format("{}{}", within, field), what);
+}
+
 int TakePageSize(int size, Violations& violations) {
   if (size < 0 || size > kPageSizeMax) {
     violations.Add("page_size",
@@ -237,27 +249,58 @@ int TakePageSize(int size, Violations& violations) {
   return size == 0 ? kPageSizeDefault : size;
 }
 
+namespace {
+
+std::string PageToken(std::string position, std::string_view filter) {
+  return absl::WebSafeBase64Escape(std::move(position) + FilterHash(filter));
+}
+
+// The position of `size` bytes that the token was made from; "" when it was made from none of that size.
+std::string PagePosition(const std::string& token, size_t size, std::string_view filter, Violations& violations) {
+  std::string bytes;
+  constexpr size_t kEncodedMax = 64;
+  if (token.size() > kEncodedMax || !absl::WebSafeBase64Unescape(token, &bytes) ||
+      bytes.size() != size + kFilterHashSize || absl::WebSafeBase64Escape(bytes) != token) {
+    violations.Add("page_token", "is not a token of an earlier page");
+    return "";
+  }
+  if (bytes.substr(size) != FilterHash(filter)) {
+    violations.Add("page_token", "belongs to a query with another filter");
+    return "";
+  }
+  return bytes.substr(0, size);
+}
+
+}  // namespace
+
 std::string MakePageToken(const Uuid& last, std::string_view filter) {
-  std::string bytes(reinterpret_cast<const char*>(last.bytes.data()), last.bytes.size());
-  return absl::WebSafeBase64Escape(bytes + FilterHash(filter));
+  return PageToken(std::string(reinterpret_cast<const char*>(last.bytes.data()), last.bytes.size()), filter);
 }
 
 std::optional<Uuid> TakePageToken(const std::string& token, std::string_view filter, Violations& violations) {
   if (token.empty()) return std::nullopt;
   Uuid id;
-  std::string bytes;
-  constexpr size_t kEncodedMax = 64;
-  if (token.size() > kEncodedMax || !absl::WebSafeBase64Unescape(token, &bytes) ||
-      bytes.size() != id.bytes.size() + kFilterHashSize || absl::WebSafeBase64Escape(bytes) != token) {
-    violations.Add("page_token", "is not a token of an earlier page");
-    return std::nullopt;
-  }
-  if (bytes.substr(id.bytes.size()) != FilterHash(filter)) {
-    violations.Add("page_token", "belongs to a query with another filter");
-    return std::nullopt;
-  }
-  std::memcpy(id.bytes.data(), bytes.data(), id.bytes.size());
+  const std::string position = PagePosition(token, id.bytes.size(), filter, violations);
+  if (position.empty()) return std::nullopt;
+  std::memcpy(id.bytes.data(), position.data(), id.bytes.size());
   return id;
+}
+
+std::string MakePageToken(uint64_t cursor, std::string_view filter) {
+  std::string position;
+  Put(position, cursor);
+  return PageToken(std::move(position), filter);
+}
+
+uint64_t TakePageCursor(const std::string& token, std::string_view filter, Violations& violations) {
+  if (token.empty()) return 0;
+  uint64_t cursor = 0;
+  int shift = 0;
+  for (char byte : PagePosition(token, sizeof cursor, filter, violations)) {
+    cursor |= uint64_t{static_cast<unsigned char>(byte)} << shift;
+    shift += 8;
+  }
+  return cursor;
 }
 
 std::string TakeTraceparent(std::string_view metadata) {

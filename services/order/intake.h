@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/driver.h"
 #include "domain/geo.h"
 #include "domain/order.h"
 #include "domain/reasons.h"
@@ -30,6 +31,9 @@ inline constexpr size_t kMetadataValueMax = 512;
 inline constexpr size_t kReasonMax = 512;  // characters
 inline constexpr size_t kOperatorMax = 128;
 inline constexpr size_t kTokenMax = 128;  // visible ASCII characters
+inline constexpr int kPlacedDriversMax = 1'000;
+inline constexpr absl::Duration kPositionTtlMax = absl::Hours(24 * 30);
+inline constexpr absl::Duration kPositionTtlDefault = absl::Minutes(5);
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
@@ -70,13 +74,22 @@ absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
 // Free text of `min` to `max` characters: UTF-8 without NUL, which Postgres cannot hold. Adds a violation otherwise.
 void CheckText(std::string_view text, size_t min, size_t max, std::string_view field, Violations& violations);
 
+// What is wrong with where a driver is, and with its capacity; `within` is the path of the message that has these
+// fields.
+void CheckPlace(const domain::DriverPosition& position, std::string_view within, Violations& violations);
+void CheckCapacity(int capacity, std::string_view within, Violations& violations);
+
 // 0 means the default.
 int TakePageSize(int size, Violations& violations);
 
-// Page tokens are opaque to callers: the id to continue after, bound to the filter they were made for.
+// Page tokens are opaque to callers: the id to continue after, or a store's cursor, bound to the filter they were made
+// for.
 std::string MakePageToken(const Uuid& last, std::string_view filter);
+std::string MakePageToken(uint64_t cursor, std::string_view filter);
 // Nothing when the token is empty: the first page.
 std::optional<Uuid> TakePageToken(const std::string& token, std::string_view filter, Violations& violations);
+uint64_t TakePageCursor(const std::string& token, std::string_view filter,
+                        Violations& violations);  // 0: the first page
 
 // A W3C traceparent as it is, or "" when it is none.
 std::string TakeTraceparent(std::string_view metadata);

@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "edge/connect/protocol.h"
@@ -22,6 +23,8 @@
 #include "runtime/shutdown.h"
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
+#include "services/order/fleet_api.h"
+#include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/nearest_driver_dispatch.h"
@@ -32,6 +35,7 @@
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
 #include "services/process/startup.h"
+#include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
@@ -64,21 +68,20 @@ std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
   return std::make_unique<rpc::Client>(std::move(channels));
 }
 
-void AddStoreMetrics(Metrics& metrics, const storage::Pool& reads, const storage::Pool& scans,
-                     const storage::Pool& claims, const storage::PostgresSagaJournal& journal) {
+void AddStoreMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools,
+                     const storage::PostgresSagaJournal& journal) {
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>(journal.queue_depth()); });
-  metrics.AddCallbackGauges(
-      "waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads, &scans, &claims] {
-        std::vector<Metrics::Sample> samples;
-        for (auto [name, pool] :
-             {std::pair("read", &reads), std::pair("scan", &scans), std::pair("journal", &claims)}) {
-          storage::Pool::Use use = pool->use();
-          samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
-          samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
-        }
-        return samples;
-      });
+  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.",
+                            [pools = std::move(pools)] {
+                              std::vector<Metrics::Sample> samples;
+                              for (const auto& [name, pool] : pools) {
+                                storage::Pool::Use use = pool->use();
+                                samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
+                                samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
+                              }
+                              return samples;
+                            });
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
@@ -110,6 +113,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   scan_pool.size = kListWorkers + 2;  // and housekeeping, and the dispatch's comparisons
   storage::Pool scans(options.database_url, storage::ReadConnectionOptions(), scan_pool);
   storage::PostgresOrderStore store(reads, scans);
+  storage::PoolOptions driver_pool;
+  driver_pool.size = 2;
+  storage::Pool drivers(options.database_url, storage::WriteConnectionOptions(), driver_pool);
+  storage::PostgresDriverStore driver_store(drivers);
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
@@ -177,7 +184,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
   }
-  AddStoreMetrics(metrics, reads, scans, claims, **journal);
+  AddStoreMetrics(metrics, {{"read", &reads}, {"scan", &scans}, {"journal", &claims}, {"driver", &drivers}}, **journal);
   OrderCoreOptions core_options;
   core_options.lease = options.lease;
   core_options.live_max = options.live_max;
@@ -191,6 +198,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
+  FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
+
   // What callers see.
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
@@ -203,6 +212,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddOrderService(*edge, core.api, core.watches);
     AddSagaAdmin(*edge, core.sagas, steps);
+    AddFleetService(*edge, fleet_api);
   }
   core.leases.Start(loops);
   core.housekeeping.Start(loops);

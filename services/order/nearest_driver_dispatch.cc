@@ -400,7 +400,7 @@ bool NearestDriverDispatch::ReconcileIfDue(SteadyTime asked) {
   {
     std::lock_guard lock(mutex_);
     if (reconciled_ >= asked) return true;
-    if (book_.taken() == 0 || clock_.Steady() < reconcile_due_) return false;
+    if (book_.all_free() || clock_.Steady() < reconcile_due_) return false;
     reconcile_due_ = clock_.Steady() + options_.reconcile_min;
   }
   return Reconcile().ok();

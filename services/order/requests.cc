@@ -208,6 +208,94 @@ saga::State FromWire(ops::v1::SagaState state) {
       ->first;
 }
 
+// --- Drivers.
+
+namespace {
+
+absl::Duration TakeTtl(const google::protobuf::Duration& ttl, Violations& violations) {
+  if (ttl.nanos() < 0 || ttl.nanos() > 999'999'999 || ttl.seconds() < 0 ||
+      ttl.seconds() > absl::ToInt64Seconds(kPositionTtlMax)) {
+    violations.Add("ttl", "is not a duration of 1 ms to 30 days");
+    return kPositionTtlDefault;
+  }
+  const absl::Duration taken = absl::Seconds(ttl.seconds()) + absl::Nanoseconds(ttl.nanos());
+  if (taken < absl::Milliseconds(1) || taken > kPositionTtlMax) {
+    violations.Add("ttl", "is not a duration of 1 ms to 30 days");
+  }
+  return taken;
+}
+
+void CheckDriverId(std::string_view driver_id, Violations& violations) {
+  if (!domain::IsDriverId(driver_id)) violations.Add("driver_id", "has to be 1-128 visible ASCII characters");
+}
+
+constexpr std::string_view kFleetFilter = "waybill.fleet.v1";
+
+}  // namespace
+
+absl::StatusOr<PutRequest> TakePut(const fleet::v1::PutDriversRequest& request) {
+  Violations violations;
+  PutRequest taken;
+  if (request.drivers_size() == 0 || request.drivers_size() > kPlacedDriversMax) {
+    violations.Add("drivers", fmt::format("have to be 1 to {}", kPlacedDriversMax));
+    return std::move(violations).ToStatus();
+  }
+  for (int i = 0; i < request.drivers_size(); ++i) {
+    const fleet::v1::PutDriver& from = request.drivers(i);
+    PlacedDriver& driver = taken.drivers.emplace_back();
+    driver.position.driver_id = from.driver_id();
+    driver.position.point = {from.latitude(), from.longitude()};
+    if (from.has_accuracy_m()) driver.position.accuracy_m = from.accuracy_m();
+    if (from.has_heading_deg()) driver.position.heading_deg = from.heading_deg();
+    if (from.has_speed_mps()) driver.position.speed_mps = from.speed_mps();
+    if (from.has_capacity()) driver.capacity = from.capacity();
+    const std::string within = fmt::format("drivers[{}].", i);
+    CheckPlace(driver.position, within, violations);
+    if (driver.capacity.has_value()) CheckCapacity(*driver.capacity, within, violations);
+  }
+  taken.ttl = request.has_ttl() ? TakeTtl(request.ttl(), violations) : kPositionTtlDefault;
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return taken;
+}
+
+absl::StatusOr<DriverPage> TakePage(const fleet::v1::ListDriversRequest& request) {
+  Violations violations;
+  DriverPage page;
+  page.size = TakePageSize(request.page_size(), violations);
+  page.cursor = TakePageCursor(request.page_token(), kFleetFilter, violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return page;
+}
+
+std::string MakeFleetToken(uint64_t cursor) { return MakePageToken(cursor, kFleetFilter); }
+
+absl::StatusOr<std::string> TakeDriverId(const std::string& driver_id) {
+  Violations violations;
+  CheckDriverId(driver_id, violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return driver_id;
+}
+
+absl::StatusOr<domain::DriverSlot> TakeCapacity(const fleet::v1::SetCapacityRequest& request) {
+  Violations violations;
+  CheckDriverId(request.driver_id(), violations);
+  CheckCapacity(request.capacity(), "", violations);
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return domain::DriverSlot{request.driver_id(), request.capacity()};
+}
+
+absl::StatusOr<DutyRequest> TakeDuty(const fleet::v1::SetDutyRequest& request) {
+  Violations violations;
+  CheckDriverId(request.driver_id(), violations);
+  if (request.duty() == fleet::v1::DUTY_UNSPECIFIED) {
+    violations.Add("duty", "is required");
+  } else if (!fleet::v1::Duty_IsValid(request.duty())) {
+    violations.Add("duty", "is not a known value");
+  }
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return DutyRequest{request.driver_id(), request.duty() == fleet::v1::ON_DUTY};
+}
+
 std::string FilterOf(const v1::ListOrdersRequest& request) { return FilterOfPage(request); }
 std::string FilterOf(const ops::v1::ListSagasRequest& request) { return FilterOfPage(request); }
 

@@ -1,15 +1,20 @@
 // From requests on the wire to what the APIs take. Everything that a caller can get wrong is found here.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "domain/driver.h"
 #include "domain/order.h"
 #include "runtime/ids.h"
 #include "saga/outcome.h"
+#include "services/order/fleet_api.h"
 #include "storage/order_store.h"
+#include "waybill/fleet/v1/fleet.pb.h"
 #include "waybill/ops/v1/ops.pb.h"
 #include "waybill/order/v1/order.pb.h"
 
@@ -28,6 +33,28 @@ struct SignalRequest {
 // `steps` are those of all sagas that this process drives.
 absl::StatusOr<SignalRequest> TakeSignal(const ops::v1::SignalSagaRequest& request,
                                          const std::vector<std::string>& steps);
+
+struct PutRequest {
+  std::vector<PlacedDriver> drivers;
+  absl::Duration ttl;
+};
+absl::StatusOr<PutRequest> TakePut(const fleet::v1::PutDriversRequest& request);
+
+struct DriverPage {
+  uint64_t cursor = 0;
+  int size = 0;
+};
+absl::StatusOr<DriverPage> TakePage(const fleet::v1::ListDriversRequest& request);
+std::string MakeFleetToken(uint64_t cursor);
+
+absl::StatusOr<std::string> TakeDriverId(const std::string& driver_id);
+absl::StatusOr<domain::DriverSlot> TakeCapacity(const fleet::v1::SetCapacityRequest& request);  // {driver_id, capacity}
+
+struct DutyRequest {
+  std::string driver_id;
+  bool on_duty = true;
+};
+absl::StatusOr<DutyRequest> TakeDuty(const fleet::v1::SetDutyRequest& request);
 
 // What a page token is bound to.
 ops::v1::SagaState ToWire(saga::State state);

@@ -306,7 +306,8 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished(const saga::Kinds
   return stats;
 }
 
-constexpr char kTakenSlots[] = "SELECT driver_id, slot FROM order_assignments WHERE released_at IS NULL";
+constexpr char kTakenSlots[] =
+    "SELECT driver_id, slot FROM order_assignments WHERE released_at IS NULL AND NOT off_duty";
 constexpr char kCapacities[] = "SELECT driver_id, capacity FROM drivers WHERE capacity <> 1";
 
 absl::StatusOr<std::vector<domain::DriverSlot>> PostgresOrderStore::TakenSlots() {
@@ -323,7 +324,7 @@ constexpr char kLoads[] =
     "SELECT asked.at, d.capacity, a.slot FROM unnest($1::text[]) WITH ORDINALITY AS asked (driver_id, at) "
     "LEFT JOIN LATERAL (SELECT capacity FROM drivers WHERE driver_id = asked.driver_id OFFSET 0) d ON true "
     "LEFT JOIN LATERAL (SELECT slot FROM order_assignments"
-    "                   WHERE driver_id = asked.driver_id AND released_at IS NULL OFFSET 0) a ON true "
+    "                   WHERE driver_id = asked.driver_id AND released_at IS NULL AND NOT off_duty OFFSET 0) a ON true "
     "WHERE d.capacity IS NOT NULL OR a.slot IS NOT NULL";
 
 absl::StatusOr<std::vector<domain::DriverLoad>> PostgresOrderStore::Loads(const std::vector<std::string>& driver_ids) {
@@ -338,15 +339,6 @@ absl::StatusOr<std::vector<domain::DriverLoad>> PostgresOrderStore::Loads(const 
     if (!rows->IsNull(row, 2)) load.taken.push_back(static_cast<int>(rows->Int(row, 2)));
   }
   return loads;
-}
-
-constexpr char kSetCapacity[] =
-    "INSERT INTO drivers (driver_id, capacity) VALUES ($1, $2) "
-    "ON CONFLICT (driver_id) DO UPDATE SET capacity = EXCLUDED.capacity";
-
-absl::Status PostgresOrderStore::SetCapacity(const std::string& driver_id, int capacity) {
-  if (capacity < 1 || capacity > 1000) return domain::BadField("capacity", "has to be within 1 and 1000");
-  return Execute(pool_, kSetCapacity, {Param::Text(driver_id), Param::Int2(static_cast<int16_t>(capacity))}).status();
 }
 
 absl::Status PostgresOrderStore::Ping() { return CheckServing(pool_); }

@@ -30,7 +30,6 @@ class PostgresOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() override;
   absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
-  absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
 
   absl::Status Ping() override;
 

@@ -186,12 +186,10 @@ std::vector<ScriptCall> PutCalls(absl::Span<const FreshPosition> positions) {
   return calls;
 }
 
-void AddGet(RedisPipeline& pipeline, std::string_view driver_id) {
-  pipeline.Add({"HMGET", DriverKey(driver_id), "driver_id", "lat", "long", "timestamp", "accuracy", "heading", "speed",
-                "marks"});
-}
+namespace {
 
-std::optional<domain::DriverPosition> DecodeGet(RedisReply fields) {
+// Of a driver's hash; nothing when the driver has none.
+std::optional<domain::DriverPosition> DecodePosition(RedisReply fields) {
   if (fields[0].IsNull()) return std::nullopt;
   domain::DriverPosition position;
   position.driver_id = std::string(fields[0].Text());
@@ -202,6 +200,27 @@ std::optional<domain::DriverPosition> DecodeGet(RedisReply fields) {
   position.speed_mps = ToOptionalDouble(fields[6]);
   position.marks = static_cast<uint16_t>(ToDouble(fields[7].Text()));
   return position;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> GetPositions(
+    RedisConnection& connection, const std::vector<std::string>& driver_ids) {
+  std::vector<std::optional<domain::DriverPosition>> positions;
+  if (driver_ids.empty()) return positions;
+  RedisPipeline pipeline;
+  for (const std::string& driver_id : driver_ids) {
+    pipeline.Add({"HMGET", DriverKey(driver_id), "driver_id", "lat", "long", "timestamp", "accuracy", "heading",
+                  "speed", "marks"});
+  }
+  absl::StatusOr<RedisReplies> replies = connection.Run(pipeline);
+  if (!replies.ok()) return replies.status();
+  for (size_t i = 0; i < replies->size(); ++i) {
+    RedisReply fields = (*replies)[i];
+    if (fields.IsError()) return RedisErrorStatus(fields.Text());
+    positions.push_back(DecodePosition(fields));
+  }
+  return positions;
 }
 
 }  // namespace waybill::storage

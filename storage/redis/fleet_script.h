@@ -52,9 +52,9 @@ bool IsUnknownScript(RedisReply reply);
 const Script& PutScript();
 std::vector<ScriptCall> PutCalls(absl::Span<const FreshPosition> positions);
 
-// HMGET of a driver's hash, and what it answers; nothing when the driver has none.
-void AddGet(RedisPipeline& pipeline, std::string_view driver_id);
-std::optional<domain::DriverPosition> DecodeGet(RedisReply fields);
+// The fresh positions, in the order asked for.
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> GetPositions(
+    RedisConnection& connection, const std::vector<std::string>& driver_ids);
 
 double ToDouble(std::string_view text);
 

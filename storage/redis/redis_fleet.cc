@@ -270,32 +270,9 @@ absl::Status RedisFleet::Put(const std::vector<domain::DriverPosition>& position
   return RunScript(*connection, PutScript(), PutCalls(fresh)).status();
 }
 
-absl::StatusOr<std::vector<domain::DriverPosition>> RedisFleet::List(size_t limit) {
-  constexpr int kPage = 500;
-  std::vector<domain::DriverPosition> positions;
-  DriverIds seen;  // a scan may show a member twice
-  uint64_t cursor = 0;
-  do {
-    absl::StatusOr<FleetPage> page = Scan(cursor, kPage);
-    if (!page.ok()) return page.status();
-    cursor = page->cursor;
-    RedisPipeline pipeline;
-    for (const std::string& driver_id : page->driver_ids) {
-      if (!seen.insert(driver_id).second) continue;
-      AddGet(pipeline, driver_id);
-    }
-    if (pipeline.size() == 0) continue;
-    RedisPool::Lease connection = pool_.Borrow();
-    absl::StatusOr<RedisReplies> replies = connection->Run(pipeline);
-    if (!replies.ok()) return replies.status();
-    for (size_t i = 0; i < replies->size() && positions.size() < limit; ++i) {
-      RedisReply fields = (*replies)[i];
-      if (fields.IsError()) return RedisErrorStatus(fields.Text());
-      // Nothing: expired meanwhile.
-      if (auto position = DecodeGet(fields)) positions.push_back(*std::move(position));
-    }
-  } while (cursor != 0 && positions.size() < limit);
-  return positions;
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> RedisFleet::Get(
+    const std::vector<std::string>& driver_ids) {
+  return GetPositions(*pool_.Borrow(), driver_ids);
 }
 
 absl::Status RedisFleet::Ping() { return Probe(*pool_.Borrow(), SearchProbes(), RefusedWrites::kPass); }

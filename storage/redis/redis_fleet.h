@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,8 @@ class RedisFleet final : public Fleet {
                absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
   absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;
   absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) override;
-  absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) override;
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) override;
   absl::Status Ping() override;
 
   size_t queue_depth() const;

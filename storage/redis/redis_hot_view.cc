@@ -179,15 +179,7 @@ absl::StatusOr<bool> RedisHotView::MarkWhole() {
 
 absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> RedisHotView::Get(
     const std::vector<std::string>& driver_ids) {
-  std::vector<std::optional<domain::DriverPosition>> positions;
-  if (driver_ids.empty()) return positions;
-  RedisPipeline pipeline;
-  for (const std::string& driver_id : driver_ids) AddGet(pipeline, driver_id);
-  absl::StatusOr<RedisReplies> replies = pool_.Borrow()->Run(pipeline);
-  if (!replies.ok()) return replies.status();
-  if (absl::Status error = FirstError(*replies); !error.ok()) return error;
-  for (size_t i = 0; i < replies->size(); ++i) positions.push_back(DecodeGet((*replies)[i]));
-  return positions;
+  return GetPositions(*pool_.Borrow(), driver_ids);
 }
 
 absl::StatusOr<EventPage> RedisHotView::Follow(const std::string& after, int limit) {

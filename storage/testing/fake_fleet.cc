@@ -82,17 +82,6 @@ void FakeFleet::PutOne(const domain::DriverPosition& position, absl::Duration tt
   drivers_[position.driver_id] = {position, clock_.Now() + ttl};
 }
 
-absl::StatusOr<std::vector<domain::DriverPosition>> FakeFleet::List(size_t limit) {
-  std::lock_guard lock(mutex_);
-  if (!error_.ok()) return error_;
-  std::vector<domain::DriverPosition> positions;
-  for (const auto& [driver_id, entry] : drivers_) {
-    if (positions.size() >= limit) break;
-    if (Fresh(entry)) positions.push_back(entry.position);
-  }
-  return positions;
-}
-
 absl::Status FakeFleet::Ping() {
   std::lock_guard lock(mutex_);
   return error_;

@@ -34,12 +34,12 @@ class FakeFleet final : public Fleet, public HotView {
                absl::AnyInvocable<void(absl::StatusOr<std::vector<NearbyDriver>>)> done) override;
   absl::StatusOr<FleetPage> Scan(uint64_t cursor, int count) override;
   absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) override;
-  absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) override;
   absl::Status Ping() override;
 
   absl::StatusOr<ViewState> Publish(const HotUpdate& update) override;
   absl::Status BeginRebuild() override;
   absl::StatusOr<bool> MarkWhole() override;
+  // Of both.
   absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
       const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<EventPage> Follow(const std::string& after, int limit) override;

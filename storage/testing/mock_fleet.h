@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "domain/driver.h"
@@ -17,7 +19,8 @@ class MockFleet : public Fleet {
   MOCK_METHOD(absl::StatusOr<FleetPage>, Scan, (uint64_t cursor, int count), (override));
   MOCK_METHOD(absl::Status, Put, (const std::vector<domain::DriverPosition>& positions, absl::Duration ttl),
               (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverPosition>>, List, (size_t limit), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>>, Get,
+              (const std::vector<std::string>& driver_ids), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
 };
 

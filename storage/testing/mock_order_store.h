@@ -26,7 +26,6 @@ class MockOrderStore : public OrderStore {
   MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverSlot>>, Capacities, (), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<domain::DriverLoad>>, Loads, (const std::vector<std::string>& driver_ids),
               (override));
-  MOCK_METHOD(absl::Status, SetCapacity, (const std::string& driver_id, int capacity), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
 };
 

@@ -15,14 +15,16 @@ TEST(SeedFleet, PutsThatManyDriversWhereTheyAreValidAndFreshForAWhile) {
   storage::testing::FakeFleet fleet(clock);
   ASSERT_TRUE(SeedFleet(fleet, 25'001, clock.Now()).ok());
   clock.Advance(absl::Hours(1));
-  const auto drivers = fleet.List(100'000);
+  const auto ids = fleet.Scan(0, 100'000);
+  ASSERT_TRUE(ids.ok());
+  EXPECT_EQ(ids->driver_ids.size(), 25'001u);
+  const auto drivers = fleet.Get(ids->driver_ids);
   ASSERT_TRUE(drivers.ok());
-  EXPECT_EQ(drivers->size(), 25'001u);
   std::set<std::pair<double, double>> places;
-  for (const domain::DriverPosition& driver : *drivers) {
-    places.emplace(driver.point.latitude, driver.point.longitude);
-    EXPECT_LT(driver.point.latitude, 85);
-    EXPECT_LT(driver.point.longitude, 180);
+  for (const auto& driver : *drivers) {
+    places.emplace(driver->point.latitude, driver->point.longitude);
+    EXPECT_LT(driver->point.latitude, 85);
+    EXPECT_LT(driver->point.longitude, 180);
   }
   EXPECT_EQ(places.size(), 25'001u) << "no two in the same place";
 }

@@ -12,7 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "runtime/executor.h"
 #include "storage/postgres/saga_journal.h"
-#include "tests/cli/run_binary.h"
+#include "tests/cli/order_session.h"
 #include "tests/examples/trip_story.h"
 #include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
@@ -26,61 +26,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// The gRPC port that a service says it serves on, once it does.
-int PortOf(testing::Process& service) {
-  auto line = service.WaitForLine("\"grpc_port\"", absl::Seconds(30));
-  EXPECT_TRUE(line.has_value()) << service.Output();
-  return line ? nlohmann::json::parse(*line)["grpc_port"].get<int>() : 0;
-}
-
-class OrderSessionTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(Run({"migrate"}).code, 0);
-    StartOrderService();
-  }
-  void TearDown() override {
-    if (!service_) return;
-    service_->Signal(SIGTERM);
-    EXPECT_EQ(service_->Wait(absl::Seconds(30)), 0) << service_->Output();
-  }
-
-  virtual void StartOrderService() { StartOrderService({}); }
-  void StartOrderService(const std::vector<std::string>& more) {
-    testing::ProcessOptions options;
-    options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
-    options.args.insert(options.args.end(), more.begin(), more.end());
-    options.env = Stores();
-    auto started = testing::Process::Start(WAYBILL_ORDER_BINARY, options);
-    ASSERT_TRUE(started.ok()) << started.status();
-    service_ = *std::move(started);
-    env_.emplace_back("WAYBILL_SERVER", fmt::format("127.0.0.1:{}", PortOf(*service_)));
-  }
-
-  std::vector<std::pair<std::string, std::string>> Stores() const {
-    return {{"DATABASE_URL", database_.url()}, {"REDIS_URL", redis_.url()}};
-  }
-  Ran Run(std::vector<std::string> args) {
-    auto env = Stores();
-    env.insert(env.end(), env_.begin(), env_.end());
-    return RunBinary(WAYBILL_BINARY, std::move(args), std::move(env));
-  }
-  Ran Create(const std::string& key) {
-    return Run({"order", "create", "--user", "u-17", "--amount", "12.50", "--currency", "EUR", "--pickup",
-                "52.52,13.405", "--key", key, "--json"});
-  }
-
-  Ran SignalCharge(const std::string& id, const std::string& token) {
-    return Run(
-        {"saga", "signal", id, "--step", "charge_payment", "--token", token, "--outcome", "succeeded", "--json"});
-  }
-
-  testing::TestDatabase database_;
-  testing::TestRedis redis_;
-  std::unique_ptr<testing::Process> service_;
-  std::vector<std::pair<std::string, std::string>> env_{{"USER", "ada"}};
-};
 
 // Another kind of sagas, driven by another process, in the same database.
 class TripsBesideOrdersTest : public OrderSessionTest {
@@ -151,7 +96,6 @@ class RestrictedRoleTest : public OrderSessionTest {
     std::string url = database_.url();
     const size_t user = url.find("//") + 2;
     url.replace(user, url.find('@') - user, role_);
-    env_.emplace_back("DATABASE_URL", url);
     testing::ProcessOptions options;
     options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
     options.env = {{"DATABASE_URL", url}, {"REDIS_URL", redis_.url()}};
@@ -173,6 +117,7 @@ TEST_F(RestrictedRoleTest, DoesAllThatOrdersNeed) {
   for (const std::string van : {"van-1", "van-2"}) {
     ASSERT_EQ(Run({"driver", "put", van, "--at", "52.521,13.405", "--capacity", "1"}).code, 0);
   }
+  for (const std::string duty : {"off", "on"}) ASSERT_EQ(Run({"driver", "duty", "van-3", duty}).code, 0);
   std::vector<std::string> ids;
   for (const std::string key : {"a", "b"}) {
     Ran created = Create(key);

@@ -49,7 +49,7 @@ constexpr char kOldRows[] =
     "FROM order_sagas s WHERE idempotency_key = ANY($1::text[]) "
     "UNION ALL SELECT 'payment ' || to_jsonb(p)::text FROM payments p JOIN order_sagas s USING (order_id) "
     "WHERE idempotency_key = ANY($1::text[]) "
-    "UNION ALL SELECT 'driver ' || (to_jsonb(a) - 'crowded')::text FROM order_assignments a "
+    "UNION ALL SELECT 'driver ' || (to_jsonb(a) - '{crowded,off_duty}'::text[])::text FROM order_assignments a "
     "JOIN order_sagas s USING (order_id) WHERE idempotency_key = ANY($1::text[]) "
     "UNION ALL SELECT 'log ' || to_jsonb(l)::text FROM order_saga_steps l JOIN order_sagas s USING (order_id) "
     "WHERE idempotency_key = ANY($1::text[]) ORDER BY 1";

@@ -51,8 +51,7 @@ class OrderProcess {
               reconcile_, CoreOptions()) {
     metrics_.AddSteps(kinds_);
     store.fake().RecordDefinitions(kinds_);
-    for (const auto& [driver_id, capacity] : shared.book.capacities)
-      (void)store.fake().SetCapacity(driver_id, capacity);
+    for (const auto& [driver_id, capacity] : shared.book.capacities) store.fake().SetCapacity(driver_id, capacity);
     journal_.set_kinds(&kinds_);
     core_.leases.Start(loops_);
     core_.housekeeping.Start(loops_);

@@ -135,10 +135,10 @@ void OrderStory::Do(const Act& act) {
 
 void OrderStory::SetCapacity(const Act& act) {
   if (plan_.remote_dispatch) return;
-  const int capacity = static_cast<int>(1 + act.chance % 3);
+  const int capacity = static_cast<int>(act.chance % 4);  // 0: off duty
   book_.capacities[DriverName(act.number)] = capacity;
   for (const auto& process : processes_) {
-    if (process) (void)process->store.fake().SetCapacity(DriverName(act.number), capacity);
+    if (process) process->store.fake().SetCapacity(DriverName(act.number), capacity);
   }
   Tell(fmt::format("driver {} may hold {}", DriverName(act.number), capacity));
 }

@@ -169,11 +169,6 @@ absl::StatusOr<std::vector<domain::DriverLoad>> SimulatedStore::Loads(const std:
   return fake_.Loads(driver_ids);
 }
 
-absl::Status SimulatedStore::SetCapacity(const std::string& driver_id, int capacity) {
-  if (absl::Status lost = Reach(); !lost.ok()) return lost;
-  return fake_.SetCapacity(driver_id, capacity);
-}
-
 // Answered later, as a search is that shares its round trip with others.
 void SimulatedFleet::Nearest(const storage::NearestQuery& query,
                              absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::NearbyDriver>>)> done) {
@@ -193,9 +188,10 @@ absl::Status SimulatedFleet::Put(const std::vector<domain::DriverPosition>& posi
   return fake_.Put(positions, ttl);
 }
 
-absl::StatusOr<std::vector<domain::DriverPosition>> SimulatedFleet::List(size_t limit) {
+absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> SimulatedFleet::Get(
+    const std::vector<std::string>& driver_ids) {
   if (absl::Status lost = Reach(); !lost.ok()) return lost;
-  return fake_.List(limit);
+  return fake_.Get(driver_ids);
 }
 
 }  // namespace waybill::simulation

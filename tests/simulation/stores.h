@@ -95,7 +95,6 @@ class SimulatedStore final : public storage::OrderStore {
   absl::StatusOr<std::vector<domain::DriverSlot>> TakenSlots() override;
   absl::StatusOr<std::vector<domain::DriverSlot>> Capacities() override;
   absl::StatusOr<std::vector<domain::DriverLoad>> Loads(const std::vector<std::string>& driver_ids) override;
-  absl::Status SetCapacity(const std::string& driver_id, int capacity) override;
   absl::Status Ping() override { return Reach(); }
 
  private:
@@ -115,7 +114,8 @@ class SimulatedFleet final : public storage::Fleet {
                absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::NearbyDriver>>)> done) override;
   absl::StatusOr<storage::FleetPage> Scan(uint64_t cursor, int count) override;
   absl::Status Put(const std::vector<domain::DriverPosition>& positions, absl::Duration ttl) override;
-  absl::StatusOr<std::vector<domain::DriverPosition>> List(size_t limit) override;
+  absl::StatusOr<std::vector<std::optional<domain::DriverPosition>>> Get(
+      const std::vector<std::string>& driver_ids) override;
   absl::Status Ping() override { return Reach(); }
 
  private:

@@ -89,9 +89,9 @@ TEST_P(HotViewContract, AnOlderPositionNeverMovesADriver) {
 
 TEST_P(HotViewContract, IsWhatTheFleetReads) {
   Publish(view(), {At("ada", 1), At("bob", 1)});
-  auto all = harness_->fleet().List(10);
+  auto all = harness_->fleet().Get({"ada", "bob"});
   ASSERT_TRUE(all.ok()) << all.status();
-  EXPECT_THAT(*all, ::testing::UnorderedElementsAre(At("ada", 1), At("bob", 1)));
+  EXPECT_THAT(*all, ::testing::ElementsAre(At("ada", 1), At("bob", 1)));
 }
 
 TEST_P(HotViewContract, FollowsMovesInTheirOrderFromWhereOneWas) {

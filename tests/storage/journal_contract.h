@@ -14,6 +14,7 @@
 #include "domain/driver.h"
 #include "domain/geo.h"
 #include "domain/order.h"
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/clock.h"
@@ -493,6 +494,32 @@ TYPED_TEST_P(JournalContract, NobodyIsAddedToADriverThatHoldsTooMany) {
   all_lost("two-held-again-");
 }
 
+TYPED_TEST_P(JournalContract, OffDutyADriverIsALostClaimAlsoWhenItsOrdersAreGivenBack) {
+  auto& journal = this->world_.Open("a", "1");
+  this->world_.SetCapacity("van", 3);
+  const OrderRecord held = this->Holding(journal, "key-1", {"van", 2});
+  for (const char* driver : {"van", "idle", "unknown"}) this->world_.SetCapacity(driver, 0);
+  auto all_lost = [&](const std::string& key) {
+    for (const std::string driver : {"van", "idle", "unknown"}) {
+      for (int slot : {1, 2, 3}) {
+        EXPECT_EQ(this->Claim(journal, fmt::format("{}-{}-{}", key, driver, slot), {driver, slot}),
+                  saga::WriteResult::kConflict)
+            << driver << " " << slot;
+      }
+    }
+  };
+  all_lost("held");
+  EXPECT_TRUE(AsOrder(journal.Load(held.id))->payload.driver.has_value()) << "what it holds stays its";
+  this->GiveBack(journal, held);
+  all_lost("given-back");
+  this->world_.SetCapacity("van", 3);
+  this->world_.SetCapacity("unknown", 1);
+  for (int slot : {3, 1, 2}) {
+    EXPECT_EQ(this->Claim(journal, fmt::format("again-{}", slot), {"van", slot}), saga::WriteResult::kApplied);
+  }
+  EXPECT_EQ(this->Claim(journal, "again", {"unknown", 1}), saga::WriteResult::kApplied);
+}
+
 TYPED_TEST_P(JournalContract, BooksARefundAndAChargeThatBecameKnownWithIt) {
   auto& journal = this->world_.Open("a", "1");
   OrderRecord record = this->Started(journal, "key");
@@ -885,9 +912,9 @@ REGISTER_TYPED_TEST_SUITE_P(
     TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
     ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
     AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
-    BooksARefundAndAChargeThatBecameKnownWithIt, BooksARefundOfWhatWasChargedBefore, ClaimsOnlyExpiredLeases,
-    ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
-    ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot,
-    ReleaseAllLetsOthersContinueAtOnce);
+    OffDutyADriverIsALostClaimAlsoWhenItsOrdersAreGivenBack, BooksARefundAndAChargeThatBecameKnownWithIt,
+    BooksARefundOfWhatWasChargedBefore, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
+    ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
+    ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

@@ -29,6 +29,7 @@ class OrderStoreHarness {
   virtual void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) = 0;
   // As a journal does that is opened with them.
   virtual void RecordDefinitions(const saga::Kinds& kinds) = 0;
+  virtual void SetCapacity(const std::string& driver_id, int capacity) = 0;  // 0: off duty
 };
 
 class OrderStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<OrderStoreHarness>()>> {
@@ -485,26 +486,25 @@ TEST_P(OrderStoreContract, KnowsTheTakenSlots) {
   EXPECT_EQ((*slots)[0].slot, 1);
 }
 
-TEST_P(OrderStoreContract, KeepsCapacitiesOtherThanOne) {
-  ASSERT_TRUE(store().SetCapacity("van", 8).ok());
-  ASSERT_TRUE(store().SetCapacity("van", 12).ok());
-  ASSERT_TRUE(store().SetCapacity("bike", 3).ok());
-  ASSERT_TRUE(store().SetCapacity("bike", 1).ok());
+TEST_P(OrderStoreContract, TellsCapacitiesOtherThanOne) {
+  using ::testing::AllOf;
+  using ::testing::Field;
+  harness_->SetCapacity("van", 8);
+  harness_->SetCapacity("van", 12);
+  harness_->SetCapacity("bike", 3);
+  harness_->SetCapacity("bike", 1);
+  harness_->SetCapacity("off duty", 0);
   auto capacities = store().Capacities();
   ASSERT_TRUE(capacities.ok()) << capacities.status();
-  ASSERT_THAT(*capacities, SizeIs(1));
-  EXPECT_EQ((*capacities)[0].driver_id, "van");
-  EXPECT_EQ((*capacities)[0].slot, 12);
-  for (int bad : {0, -1, 1'001, 70'000}) {
-    absl::Status status = store().SetCapacity("van", bad);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
-    EXPECT_EQ(GetErrorDetail(status).reason, "BAD_REQUEST");
-  }
+  auto is = [](const char* driver_id, int capacity) {
+    return AllOf(Field(&domain::DriverSlot::driver_id, driver_id), Field(&domain::DriverSlot::slot, capacity));
+  };
+  EXPECT_THAT(*capacities, ::testing::UnorderedElementsAre(is("van", 12), is("off duty", 0)));
 }
 
 TEST_P(OrderStoreContract, TellsWhatDriversMayHoldAndHold) {
   using ::testing::ElementsAre;
-  ASSERT_TRUE(store().SetCapacity("driver-1", 8).ok());
+  harness_->SetCapacity("driver-1", 8);
   auto loads = store().Loads({"driver-1"});
   ASSERT_TRUE(loads.ok()) << loads.status();
   ASSERT_EQ(loads->size(), 1u);
@@ -526,6 +526,15 @@ TEST_P(OrderStoreContract, TellsWhatDriversMayHoldAndHold) {
   EXPECT_EQ((*loads)[2].capacity, 8);
   EXPECT_THAT((*loads)[2].taken, ::testing::UnorderedElementsAre(1, 3));
   EXPECT_THAT((*loads)[3].taken, ElementsAre(1));
+  harness_->SetCapacity("driver-2", 0);
+  harness_->SetCapacity("driver-3", 0);
+  loads = store().Loads({"driver-2", "driver-3"});
+  ASSERT_TRUE(loads.ok()) << loads.status();
+  EXPECT_EQ((*loads)[0].capacity, 0);
+  EXPECT_THAT((*loads)[0].taken, ElementsAre(1)) << "what he holds stays his";
+  EXPECT_EQ((*loads)[1].capacity, 0);
+  EXPECT_THAT((*loads)[1].taken, IsEmpty());
+  EXPECT_THAT(*store().TakenSlots(), SizeIs(3)) << "off duty is no order";
   loads = store().Loads({});
   ASSERT_TRUE(loads.ok()) << loads.status();
   EXPECT_TRUE(loads->empty());

@@ -52,6 +52,33 @@ TEST_F(DriverBookTest, GivesEachOrderADriverOfItsOwn) {
   EXPECT_EQ(book_.taken(), 100u);
 }
 
+TEST_F(DriverBookTest, ADriverOffDutyIsNotPickedUntilTheJournalSaysOtherwise) {
+  EXPECT_TRUE(book_.all_free());
+  book_.Offer("ann", now_);
+  Check("ann", {0, {}});
+  EXPECT_FALSE(book_.all_free());
+  EXPECT_FALSE(book_.PickAny(Order(1), now_).has_value());
+  EXPECT_FALSE(book_.Pick(Order(1), "ann", now_).has_value());
+  book_.Offer("ann", now_);
+  EXPECT_EQ(book_.pool_size(), 0u);
+  Check("ann", {0, {}});
+  Check("ann", {1, {}});
+  EXPECT_TRUE(book_.all_free());
+  book_.Offer("ann", now_);
+  EXPECT_TRUE(book_.Pick(Order(1), "ann", now_).has_value());
+  book_.Durable(Order(1), now_);
+
+  Reconcile({{"ann", 1}}, {{"ann", 0}, {"bob", 0}});
+  book_.Release(Order(1), {"ann", 1}, now_);
+  book_.Durable(Order(1), now_);
+  EXPECT_FALSE(book_.PickAny(Order(2), now_).has_value()) << "what he held is given back, and he is off duty";
+  EXPECT_FALSE(book_.all_free());
+  Reconcile({});
+  EXPECT_TRUE(book_.all_free());
+  book_.Offer("ann", now_);
+  EXPECT_TRUE(book_.PickAny(Order(2), now_).has_value());
+}
+
 // The journal may say that a slot is free before its release is known to be durable here.
 TEST_F(DriverBookTest, ASlotThatIsBeingReleasedDuringACheckIsFreedOnce) {
   book_.Offer("ann", now_);

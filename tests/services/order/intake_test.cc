@@ -258,6 +258,9 @@ TEST(PageToken, ContinuesAfterItsIdUnderItsOwnFilterOnly) {
   Violations fine;
   EXPECT_EQ(TakePageToken(token, "user=1", fine), id);
   EXPECT_EQ(TakePageToken("", "user=1", fine), std::nullopt);
+  for (const uint64_t cursor : {uint64_t{1}, uint64_t{0x0123'4567'89ab'cdef}, UINT64_MAX})
+    EXPECT_EQ(TakePageCursor(MakePageToken(cursor, "fleet"), "fleet", fine), cursor);
+  EXPECT_EQ(TakePageCursor("", "fleet", fine), 0u);
   EXPECT_TRUE(fine.empty());
 
   std::string changed = token;

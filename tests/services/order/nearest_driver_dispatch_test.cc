@@ -195,6 +195,41 @@ TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhatTheDriverMayHold) {
   EXPECT_EQ(DriverOf(Assign(2, here)), "") << "van is full for the others as well";
 }
 
+// Off duty is a capacity of 0; that it is over, only the journal says, and it is asked before nobody is there.
+TEST_F(NearestDriverDispatchTest, PicksNobodyOffDutyAndFindsWhoIsOnDutyAgain) {
+  const domain::GeoPoint here{52.5, 13.4};
+  for (const std::optional<domain::GeoPoint> pickup : {std::optional(here), std::optional<domain::GeoPoint>()}) {
+    PutDriver("ann", 52.501, 13.4);
+    capacities_ = {{"ann", 0}};
+    ASSERT_TRUE(dispatch().Reconcile().ok());
+    EXPECT_EQ(DriverOf(Assign(1, pickup)), "");
+    capacities_ = {};
+    time_.Advance(options_.reconcile_min);
+    EXPECT_EQ(DriverOf(Assign(2, pickup)), "ann");
+    Release(2, std::nullopt);
+    AwaitIdleWorker();
+    dispatch_.reset();
+  }
+}
+
+TEST_F(NearestDriverDispatchTest, LearnsFromALostClaimWhoIsOffDuty) {
+  const domain::GeoPoint here{52.5, 13.4};
+  for (const std::optional<domain::GeoPoint> pickup : {std::optional(here), std::optional<domain::GeoPoint>()}) {
+    PutDriver("ann", 52.501, 13.4);
+    EXPECT_EQ(DriverOf(Assign(1, pickup)), "ann");
+    capacities_ = {{"ann", 0}};
+    EXPECT_CALL(store_, Loads).WillRepeatedly([](const std::vector<std::string>& asked) {
+      return std::vector<domain::DriverLoad>(asked.size(), {0, {}});
+    });
+    EXPECT_EQ(DriverOf(Assign(1, pickup, 1)), "");
+    EXPECT_EQ(DriverOf(Assign(2, pickup)), "");
+    AwaitIdleWorker();
+    dispatch_.reset();
+    ::testing::Mock::VerifyAndClearExpectations(&store_);
+    capacities_ = {};
+  }
+}
+
 TEST_F(NearestDriverDispatchTest, PicksAnotherDriverWhenTheClaimWasLost) {
   PutDriver("ann", 52.5, 13.4);
   PutDriver("bob", 52.501, 13.4);

@@ -144,7 +144,10 @@ constexpr Attack kAttacks[] = {
     {"payments_refund_whole", "UPDATE payments SET refund_minor = 1000"},
     {"payments_refund_whole", "UPDATE payments SET refunded_at = now()"},
     {"drivers_pkey", "INSERT INTO drivers VALUES ('van', 3)"},
-    {"drivers_capacity_range", "INSERT INTO drivers VALUES ('ghost', 0)"},
+    {"drivers_capacity_range", "INSERT INTO drivers VALUES ('ghost', -1)"},
+    {"drivers_capacity_range", "UPDATE drivers SET capacity = 0, capacity_on_duty = 1001"},
+    {"drivers_capacity_kept_off_duty", "INSERT INTO drivers VALUES ('ghost', 0)"},
+    {"drivers_capacity_kept_off_duty", "UPDATE drivers SET capacity_on_duty = 3"},
     {"drivers_capacity_range", "UPDATE drivers SET capacity = 1001"},
     {"order_assignments_one_driver", "INSERT INTO order_assignments VALUES (" ORDER(2) ", 'bob', 1, now())"},
     {"order_assignments_slot_positive", "INSERT INTO order_assignments VALUES (" ORDER(1) ", 'bob', 0, now())"},
@@ -157,6 +160,15 @@ constexpr Attack kAttacks[] = {
                                                "UPDATE order_assignments SET driver_id = 'van' WHERE order_id = " ORDER(
                                                    2) "; DELETE FROM drivers; "
                                                       "UPDATE order_assignments SET crowded = false"},
+    {"order_assignments_off_duty_keeper",
+     "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at, off_duty) VALUES (" ORDER(
+         1) ", 'bob', 1, now(), true)"},
+    {"order_assignments_off_duty_keeper",
+     "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at, off_duty) VALUES (md5('off duty "
+     "van')::uuid, "
+     "'van', 2, now(), true)"},
+    {"order_assignments_off_duty_keeper",
+     "INSERT INTO drivers VALUES ('bob', 0, 1); UPDATE order_assignments SET driver_id = 'eve' WHERE off_duty"},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},
@@ -192,9 +204,11 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid "
            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
            "AND NOT c.relispartition "
-           // These refuse nothing: they keep order when a capacity is lowered, or an older version goes on.
+           // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, or an older
+           // version goes on.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
-           "('drivers_lowered', 'drivers_truncated', 'order_assignments_given_back', 'order_sagas_go_on') "
+           "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
+           "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);
@@ -226,7 +240,9 @@ TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
        {"INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
         "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
         "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
-        "DELETE FROM public.order_assignments", "TRUNCATE public.drivers"}) {
+        "UPDATE public.drivers SET capacity = 0, capacity_on_duty = 1", "DELETE FROM public.order_assignments",
+        "TRUNCATE public.order_assignments", "INSERT INTO public.drivers VALUES ('bus', 0, 40)",
+        "TRUNCATE public.drivers"}) {
     SqlResult result = database_.sql().Run(sql);
     EXPECT_TRUE(result.ok()) << sql << "\n" << result.message;
   }
@@ -347,6 +363,165 @@ TEST_F(LoweredCapacityTest, IsWaitedForByAClaim) {
   }));
   owner.Exec("COMMIT");
   EXPECT_EQ(claim.get().constraint, "order_assignments_within_capacity");
+}
+
+// Off duty is a capacity of 0, and no order is given to it in whatever way: 'van' holds orders, 'ada' never had a row.
+class OffDutyTest : public LoweredCapacityTest {
+ protected:
+  OffDutyTest() { sql().Exec("INSERT INTO drivers VALUES ('bob', 1)"); }
+  void GoOff(const std::string& driver) {
+    sql().Exec(
+        "INSERT INTO drivers VALUES ($1, 0, 1) ON CONFLICT (driver_id) DO UPDATE SET capacity = 0, "
+        "capacity_on_duty = drivers.capacity WHERE drivers.capacity > 0",
+        {driver});
+  }
+  void GoOn(const std::string& driver) {
+    sql().Exec("UPDATE drivers SET capacity = capacity_on_duty, capacity_on_duty = NULL WHERE driver_id = $1",
+               {driver});
+  }
+  SqlResult TryToGive(waybill::testing::Sql& to, const std::string& driver, const std::string& slot = "1") {
+    return to.Run("INSERT INTO order_assignments SELECT gen_random_uuid(), $1, $2::smallint, now()", {driver, slot});
+  }
+  // Whether it is given an order in any slot, which it then gives back.
+  bool MayHold(const std::string& driver) {
+    bool may = false;
+    for (const char* slot : {"1", "2", "3"}) may = TryToGive(sql(), driver, slot).ok() || may;
+    sql().Exec("UPDATE order_assignments SET released_at = now() WHERE driver_id = $1 AND NOT off_duty", {driver});
+    return may;
+  }
+  std::string Holds(const std::string& driver) {
+    return sql().Value(
+        "SELECT string_agg(slot::text, ' ' ORDER BY slot) FROM order_assignments WHERE driver_id = $1 AND released_at "
+        "IS NULL AND NOT off_duty",
+        {driver});
+  }
+  bool AwaitLockWait() {
+    return waybill::testing::Eventually(absl::Seconds(20), [&] {
+      return sql().Value(
+                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+                 "current_database()") == "1";
+    });
+  }
+};
+
+TEST_F(OffDutyTest, NobodyIsGivenAnOrderUntilOnDutyAgain) {
+  sql().Exec("UPDATE order_assignments SET released_at = now()");
+  for (const std::string driver : {"van", "bob", "ada"}) {
+    GoOff(driver);
+    GoOff(driver);
+    EXPECT_FALSE(MayHold(driver)) << driver;
+    GoOn(driver);
+    EXPECT_TRUE(MayHold(driver)) << driver;
+    GoOff(driver);
+    EXPECT_FALSE(MayHold(driver)) << driver << ", for the second time";
+  }
+}
+
+TEST_F(OffDutyTest, TheOrdersThatAreHeldStayAndTheLastOneLeavesNoRoom) {
+  GoOff("van");
+  EXPECT_EQ(Holds("van"), "1 2 3 4 5");
+  for (int left = 5; left > 0; --left) {
+    EXPECT_EQ(Room(), 0) << left;
+    GiveBack("1");
+  }
+  EXPECT_EQ(Room(), 0);
+  EXPECT_EQ(Holds("van"), "NULL");
+  GoOn("van");
+  EXPECT_EQ(Room(), 8);
+}
+
+TEST_F(OffDutyTest, OnDutyAgainThereIsRoomForWhatIsMissing) {
+  GoOff("van");
+  GoOn("van");
+  EXPECT_EQ(Room(), 3);
+}
+
+TEST_F(OffDutyTest, NoOtherWayLeadsRoundIt) {
+  GoOff("bob");
+  for (const char* around : {"UPDATE order_assignments SET released_at = now() WHERE off_duty",
+                             "DELETE FROM order_assignments WHERE off_duty", "TRUNCATE order_assignments",
+                             "UPDATE drivers SET capacity_on_duty = 5 WHERE driver_id = 'bob'"}) {
+    sql().Exec(around);
+    EXPECT_FALSE(MayHold("bob")) << around;
+  }
+  GoOff("eve");
+  sql().Exec("UPDATE drivers SET driver_id = 'mia' WHERE driver_id = 'eve'");
+  EXPECT_TRUE(MayHold("eve"));
+  EXPECT_FALSE(MayHold("mia"));
+  sql().Exec("DELETE FROM drivers WHERE driver_id = 'mia'");
+  EXPECT_TRUE(MayHold("mia")) << "nothing is said of him any more";
+  sql().Exec("TRUNCATE drivers");
+  EXPECT_TRUE(MayHold("bob"));
+}
+
+// A claim and a change of duty at once: whichever comes second sees the other one.
+TEST_F(OffDutyTest, WaitsForAClaimUnderWay) {
+  for (const std::string driver : {"bob", "ada"}) {
+    SCOPED_TRACE(driver);
+    waybill::testing::Sql claimer(database_.url()), owner(database_.url());
+    claimer.Exec("BEGIN");
+    ASSERT_TRUE(TryToGive(claimer, driver).ok());
+    auto off = std::async(std::launch::async, [&] {
+      return owner.Run(
+          "INSERT INTO drivers VALUES ($1, 0, 1) ON CONFLICT (driver_id) DO "
+          "UPDATE SET capacity = 0, capacity_on_duty = 1",
+          {driver});
+    });
+    ASSERT_TRUE(AwaitLockWait());
+    claimer.Exec("COMMIT");
+    EXPECT_TRUE(off.get().ok());
+    EXPECT_EQ(Holds(driver), "1") << "it was first";
+    EXPECT_FALSE(MayHold(driver));
+  }
+}
+
+TEST_F(OffDutyTest, IsWaitedForByAClaim) {
+  for (const std::string driver : {"bob", "ada"}) {
+    SCOPED_TRACE(driver);
+    waybill::testing::Sql claimer(database_.url()), owner(database_.url());
+    owner.Exec("BEGIN");
+    owner.Exec(
+        "INSERT INTO drivers VALUES ($1, 0, 1) ON CONFLICT (driver_id) DO UPDATE SET capacity = 0, "
+        "capacity_on_duty = 1",
+        {driver});
+    auto claim = std::async(std::launch::async, [&] { return TryToGive(claimer, driver); });
+    ASSERT_TRUE(AwaitLockWait());
+    owner.Exec("COMMIT");
+    EXPECT_EQ(claim.get().constraint, "order_assignments_slot_taken");
+    EXPECT_EQ(Holds(driver), "NULL");
+  }
+}
+
+// The last order is given back, and a claim wants its slot, while nobody knows yet that the driver may have none.
+TEST_F(OffDutyTest, NoClaimSlipsInBehindTheLastOrder) {
+  ASSERT_TRUE(TryToGive(sql(), "ada").ok());
+  GoOff("ada");
+  waybill::testing::Sql releaser(database_.url()), claimer(database_.url());
+  releaser.Exec("BEGIN");
+  releaser.Exec("UPDATE order_assignments SET released_at = now() WHERE driver_id = 'ada'");
+  auto claim = std::async(std::launch::async, [&] { return TryToGive(claimer, "ada"); });
+  ASSERT_TRUE(AwaitLockWait());
+  releaser.Exec("COMMIT");
+  EXPECT_EQ(claim.get().constraint, "order_assignments_slot_taken");
+}
+
+// The last order is given back while the driver goes on duty: that it was crowded then no longer counts.
+TEST_F(OffDutyTest, OnDutyWhileTheLastOrderIsGivenBackHeIsFree) {
+  for (const bool given_back_first : {true, false}) {
+    SCOPED_TRACE(given_back_first);
+    ASSERT_TRUE(TryToGive(sql(), "ada").ok());
+    GoOff("ada");
+    waybill::testing::Sql first(database_.url()), second(database_.url());
+    const char* give_back = "UPDATE order_assignments SET released_at = now() WHERE driver_id = 'ada'";
+    const char* on = "UPDATE drivers SET capacity = 1, capacity_on_duty = NULL WHERE driver_id = 'ada'";
+    first.Exec("BEGIN");
+    first.Exec(given_back_first ? give_back : on);
+    auto other = std::async(std::launch::async, [&] { return second.Run(given_back_first ? on : give_back); });
+    ASSERT_TRUE(AwaitLockWait());
+    first.Exec("COMMIT");
+    EXPECT_TRUE(other.get().ok());
+    EXPECT_TRUE(MayHold("ada"));
+  }
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_split.h"
 #include "runtime/executor.h"
-#include "storage/postgres/order_store.h"
+#include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/saga_journal_sql.h"
@@ -38,8 +38,9 @@ struct JournalWorld {
   void EndWaits() { database.sql().Exec("UPDATE order_sagas SET wakes_at = now() WHERE wakes_at IS NOT NULL"); }
 
   void SetCapacity(const std::string& driver, int capacity) {
-    PostgresOrderStore store(pool);
-    EXPECT_TRUE(store.SetCapacity(driver, capacity).ok());
+    PostgresDriverStore drivers(pool);
+    EXPECT_TRUE(drivers.SetDuty(driver, capacity > 0).ok());
+    if (capacity > 0) EXPECT_TRUE(drivers.SetCapacities({{driver, capacity}}).ok());
   }
 
   int writers = SagaJournalOptions().writers;

@@ -1,5 +1,6 @@
 #include "absl/time/clock.h"
 #include "runtime/executor.h"
+#include "storage/postgres/driver_store.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/order_rows.h"
 #include "storage/postgres/order_store.h"
@@ -94,6 +95,12 @@ class PostgresHarness final : public OrderStoreHarness {
     auto journal = PostgresSagaJournal::Open({&tables}, kinds, {"a", "1", absl::Seconds(60)}, database_.url(), pool_,
                                              ThreadLoops(), {});
     EXPECT_TRUE(journal.ok()) << journal.status();
+  }
+  void SetCapacity(const std::string& driver_id, int capacity) override {
+    PostgresDriverStore drivers(pool_);
+    absl::Status set =
+        capacity == 0 ? drivers.SetDuty(driver_id, false) : drivers.SetCapacities({{driver_id, capacity}});
+    EXPECT_TRUE(set.ok()) << set;
   }
 
  private:

@@ -158,7 +158,7 @@ TEST(RedisFleet, ADownRedisIsAnErrorAtOnceAndItComesBackByItself) {
   EXPECT_TRUE(IsStoreUnavailable(fleet.Put({Ada(1)}, absl::Minutes(2))));
   EXPECT_TRUE(IsStoreUnavailable(Search(fleet).status()));
   EXPECT_TRUE(IsStoreUnavailable(fleet.Scan(0, 10).status()));
-  EXPECT_TRUE(IsStoreUnavailable(fleet.List(10).status()));
+  EXPECT_TRUE(IsStoreUnavailable(fleet.Get({"ada"}).status()));
   EXPECT_TRUE(IsStoreUnavailable(fleet.Ping()));
   EXPECT_LT(absl::Now() - before, absl::Seconds(1));
 
@@ -235,7 +235,7 @@ TEST_P(ARedisThatRefusesWrites, IsStillSearchedAroundExpiredDrivers) {
     auto page = fleet_.Scan(0, 10);
     ASSERT_TRUE(page.ok()) << page.status();
     EXPECT_THAT(page->driver_ids, ::testing::UnorderedElementsAre("bob", "cid"));
-    auto all = fleet_.List(10);
+    auto all = AllPositions(fleet_);
     ASSERT_TRUE(all.ok()) << all.status();
     EXPECT_EQ(all->size(), 2u);
   }

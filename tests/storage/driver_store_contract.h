@@ -1,0 +1,102 @@
+// What every DriverStore does; run against the fake and against Postgres.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/ids.h"
+#include "runtime/status.h"
+#include "storage/driver_store.h"
+
+namespace waybill::storage {
+
+// An empty store, and a way to give orders to drivers.
+class DriverStoreHarness {
+ public:
+  virtual ~DriverStoreHarness() = default;
+  virtual DriverStore& store() = 0;
+  virtual void Give(const domain::DriverSlot& slot, const Uuid& order_id) = 0;
+};
+
+class DriverStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<DriverStoreHarness>()>> {
+ protected:
+  DriverStore& store() { return harness_->store(); }
+  DriverStanding StandingOf(const std::string& driver_id) {
+    auto standings = store().Standings({driver_id});
+    EXPECT_TRUE(standings.ok()) << standings.status();
+    return standings.ok() && standings->size() == 1 ? standings->front() : DriverStanding{-1, false, -1};
+  }
+  static Uuid Order(uint8_t number) {
+    Uuid id;
+    id.bytes[15] = number;
+    return id;
+  }
+
+  std::unique_ptr<DriverStoreHarness> harness_ = GetParam()();
+};
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST_P(DriverStoreContract, ADriverOfWhomNothingWasSaidIsOnDutyForOneOrder) {
+  EXPECT_EQ(StandingOf("nobody"), (DriverStanding{1, true, 0}));
+  EXPECT_THAT(*store().OrdersOf("nobody"), IsEmpty());
+}
+
+TEST_P(DriverStoreContract, TellsOfEachThatItIsAskedFor) {
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 2}}).ok());
+  ASSERT_TRUE(store().SetDuty("bike", false).ok());
+  harness_->Give({"van", 3}, Order(2));
+  harness_->Give({"van", 1}, Order(1));
+  harness_->Give({"ada", 1}, Order(3));
+  auto standings = store().Standings({"van", "nobody", "bike", "ada", "van"});
+  ASSERT_TRUE(standings.ok()) << standings.status();
+  const DriverStanding van{8, true, 2};
+  EXPECT_THAT(*standings, ElementsAre(van, DriverStanding{1, true, 0}, DriverStanding{2, false, 0},
+                                      DriverStanding{1, true, 1}, van));
+  EXPECT_THAT(*store().OrdersOf("van"), ElementsAre(Order(1), Order(2)));
+  EXPECT_THAT(*store().Standings({}), IsEmpty());
+}
+
+TEST_P(DriverStoreContract, DutyLeavesTheCapacityAndTheOrdersAsTheyAre) {
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}}).ok());
+  harness_->Give({"van", 1}, Order(1));
+  for (const std::string driver : {"van", "nobody"}) {
+    const DriverStanding before = StandingOf(driver);
+    for (int twice = 0; twice < 2; ++twice) {
+      ASSERT_TRUE(store().SetDuty(driver, false).ok());
+      EXPECT_EQ(StandingOf(driver), (DriverStanding{before.capacity, false, before.orders_held}));
+    }
+    for (int twice = 0; twice < 2; ++twice) {
+      ASSERT_TRUE(store().SetDuty(driver, true).ok());
+      EXPECT_EQ(StandingOf(driver), before);
+    }
+  }
+  EXPECT_THAT(*store().OrdersOf("van"), ElementsAre(Order(1)));
+}
+
+TEST_P(DriverStoreContract, ACapacityThatIsSetOffDutyHoldsOnDutyAgain) {
+  ASSERT_TRUE(store().SetDuty("van", false).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 5}}).ok());
+  EXPECT_EQ(StandingOf("van"), (DriverStanding{5, false, 0}));
+  ASSERT_TRUE(store().SetDuty("van", true).ok());
+  EXPECT_EQ(StandingOf("van"), (DriverStanding{5, true, 0}));
+}
+
+TEST_P(DriverStoreContract, SetsAllCapacitiesOrNone) {
+  for (int bad : {0, -1, domain::kDriverCapacityMax + 1, 70'000}) {
+    absl::Status status = store().SetCapacities({{"van", 2}, {"bike", bad}});
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_EQ(GetErrorDetail(status).reason, "BAD_REQUEST");
+    EXPECT_EQ(StandingOf("van").capacity, 1);
+  }
+  EXPECT_TRUE(store().SetCapacities({{"van", 1}, {"bike", domain::kDriverCapacityMax}}).ok());
+  EXPECT_EQ(StandingOf("bike").capacity, domain::kDriverCapacityMax);
+  EXPECT_TRUE(store().SetCapacities({}).ok());
+}
+
+}  // namespace waybill::storage

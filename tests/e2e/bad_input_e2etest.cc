@@ -297,6 +297,75 @@ TEST_F(BadInputTest, Signal) {
   ExpectAllRefused<S>("waybill.ops.v1.SagaAdmin/SignalSaga", good, cases);
 }
 
+TEST_F(BadInputTest, Fleet) {
+  using P = fleet::v1::PutDriversRequest;
+  P put;
+  put.add_drivers()->set_driver_id("ann");
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  const std::vector<std::string> bad_ids = {"",
+                                            std::string(129, 'x'),
+                                            std::string(100'000, 'x'),
+                                            "two words",
+                                            std::string("a\0b", 3),
+                                            "a\x7f",
+                                            "schl\u00fcssel",
+                                            kNotUtf8};
+  std::vector<Case<P>> puts = {
+      {"nobody", "drivers", [](P& r) { r.clear_drivers(); }},
+      {"1,001", "drivers",
+       [](P& r) {
+         for (int i = 0; i < 1'000; ++i) *r.add_drivers() = r.drivers(0);
+       }},
+      {"NaN", "drivers[0].latitude", [nan](P& r) { r.mutable_drivers(0)->set_latitude(nan); }},
+      {"90.1", "drivers[0].latitude", [](P& r) { r.mutable_drivers(0)->set_latitude(90.1); }},
+      {"-180.1", "drivers[0].longitude", [](P& r) { r.mutable_drivers(0)->set_longitude(-180.1); }},
+      {"infinity", "drivers[0].accuracy_m", [infinity](P& r) { r.mutable_drivers(0)->set_accuracy_m(infinity); }},
+      {"-1", "drivers[0].speed_mps", [](P& r) { r.mutable_drivers(0)->set_speed_mps(-1); }},
+      {"361", "drivers[0].heading_deg", [](P& r) { r.mutable_drivers(0)->set_heading_deg(361); }},
+      {"0", "drivers[0].capacity", [](P& r) { r.mutable_drivers(0)->set_capacity(0); }},
+      {"the least", "drivers[0].capacity",
+       [](P& r) { r.mutable_drivers(0)->set_capacity(std::numeric_limits<int32_t>::min()); }},
+      {"negative", "ttl", [](P& r) { r.mutable_ttl()->set_seconds(-1); }},
+      {"overflow", "ttl", [](P& r) { r.mutable_ttl()->set_seconds(std::numeric_limits<int64_t>::max()); }},
+      {"too many nanos", "ttl", [](P& r) { r.mutable_ttl()->set_nanos(1'000'000'000); }},
+  };
+  using D = fleet::v1::SetDutyRequest;
+  D duty;
+  duty.set_driver_id("ann");
+  duty.set_duty(fleet::v1::OFF_DUTY);
+  std::vector<Case<D>> duties = {{"none", "duty", [](D& r) { r.clear_duty(); }},
+                                 {"unknown", "duty", [](D& r) { r.set_duty(static_cast<fleet::v1::Duty>(99)); }}};
+  using C = fleet::v1::SetCapacityRequest;
+  C capacity;
+  capacity.set_driver_id("ann");
+  capacity.set_capacity(2);
+  std::vector<Case<C>> capacities = {{"0", "capacity", [](C& r) { r.set_capacity(0); }},
+                                     {"1,001", "capacity", [](C& r) { r.set_capacity(1'001); }}};
+  using G = fleet::v1::GetDriverRequest;
+  std::vector<Case<G>> gets;
+  for (const std::string& bad : bad_ids) {
+    const std::string what = bad.substr(0, 20);
+    // Text that is not UTF-8 is found while the message is read, which names the field without its place in a list.
+    const bool not_utf8 = bad == kNotUtf8;
+    if (!not_utf8)
+      puts.push_back({what, "drivers[0].driver_id", [bad](P& r) { r.mutable_drivers(0)->set_driver_id(bad); }});
+    duties.push_back({what, "driver_id", [bad](D& r) { r.set_driver_id(bad); }});
+    capacities.push_back({what, "driver_id", [bad](C& r) { r.set_driver_id(bad); }});
+    gets.push_back({what, "driver_id", [bad](G& r) { r.set_driver_id(bad); }});
+  }
+  using L = fleet::v1::ListDriversRequest;
+  ExpectAllRefused<P>("waybill.fleet.v1.FleetService/PutDrivers", put, puts);
+  ExpectAllRefused<D>("waybill.fleet.v1.FleetService/SetDuty", duty, duties);
+  ExpectAllRefused<C>("waybill.fleet.v1.FleetService/SetCapacity", capacity, capacities);
+  ExpectAllRefused<G>("waybill.fleet.v1.FleetService/GetDriver", G(), gets);
+  ExpectAllRefused<L>("waybill.fleet.v1.FleetService/ListDrivers", L(),
+                      {{"-1", "page_size", [](L& r) { r.set_page_size(-1); }},
+                       {"501", "page_size", [](L& r) { r.set_page_size(501); }},
+                       {"nonsense", "page_token", [](L& r) { r.set_page_token("nonsense"); }},
+                       {"not UTF-8", "page_token", [](L& r) { r.set_page_token(kNotUtf8); }}});
+  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM drivers"), "0");
+}
+
 TEST_F(BadInputTest, WatchCancelAndResolve) {
   const pb::Order order = Create(OrderRequestFor("bad-input"));
   pb::WatchOrderRequest watch;

@@ -1,5 +1,7 @@
 #include "tests/e2e/load.h"
 
+#include <utility>
+
 #include "absl/time/clock.h"
 #include "fmt/format.h"
 
@@ -21,7 +23,7 @@ bool IsDefinite(grpc::StatusCode code) {
 
 }  // namespace
 
-Load::Load(OrderReplica& replica, int clients) : replica_(replica) {
+Load::Load(OrderReplica& replica, int clients, std::string name) : replica_(replica), name_(std::move(name)) {
   for (int i = 0; i < clients; ++i) threads_.emplace_back([this, i] { Run(i); });
 }
 
@@ -52,7 +54,7 @@ bool Load::Persist(const std::string& what, Call call) {
 void Load::Run(int client) {
   auto stub = replica_.Orders();
   for (int n = 0; !stopping_; ++n) {
-    const std::string key = fmt::format("client-{}-order-{}", client, n);
+    const std::string key = fmt::format("{}-{}-order-{}", name_, client, n);
     order::v1::CreateOrderRequest request = OrderRequestFor(key);
     if (n % 2 == 1) {
       request.mutable_pickup()->set_latitude(52.52);

@@ -16,7 +16,8 @@ namespace waybill::testing {
 // it was confirmed, and goes on with the next. Every second order has a pickup point.
 class Load {
  public:
-  Load(OrderReplica& replica, int clients);
+  // `name` begins the keys: of several loads at a time each needs its own.
+  Load(OrderReplica& replica, int clients, std::string name = "client");
   ~Load() { Stop(); }
 
   int64_t confirmed() const { return confirmed_; }
@@ -42,6 +43,7 @@ class Load {
   bool Persist(const std::string& what, Call call);
 
   OrderReplica& replica_;
+  const std::string name_;
   std::atomic<bool> stopping_ = false;
   std::atomic<int64_t> confirmed_ = 0, turned_back_ = 0, repeated_ = 0;
   mutable std::mutex mutex_;

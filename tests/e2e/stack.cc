@@ -32,6 +32,10 @@ std::unique_ptr<order::v1::OrderService::Stub> OrderReplica::Orders() const {
 
 std::unique_ptr<ops::v1::SagaAdmin::Stub> OrderReplica::Admin() const { return ops::v1::SagaAdmin::NewStub(Channel()); }
 
+std::unique_ptr<fleet::v1::FleetService::Stub> OrderReplica::Fleet() const {
+  return fleet::v1::FleetService::NewStub(Channel());
+}
+
 // --- Stack
 
 Stack::Stack(StackOptions options) : options_(std::move(options)) {

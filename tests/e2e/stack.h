@@ -13,6 +13,7 @@
 #include "tests/support/process.h"
 #include "tests/support/redis.h"
 #include "tests/support/temp_directory.h"
+#include "waybill/fleet/v1/fleet.grpc.pb.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
 #include "waybill/order/v1/order.grpc.pb.h"
 #include "waybill/sandbox/v1/sandbox.grpc.pb.h"
@@ -25,6 +26,7 @@ class OrderReplica : public ServiceProcess {
   using ServiceProcess::ServiceProcess;
   std::unique_ptr<order::v1::OrderService::Stub> Orders() const;
   std::unique_ptr<ops::v1::SagaAdmin::Stub> Admin() const;
+  std::unique_ptr<fleet::v1::FleetService::Stub> Fleet() const;
 };
 
 struct StackOptions {

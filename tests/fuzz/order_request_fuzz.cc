@@ -107,8 +107,26 @@ void FuzzSignal(const std::string& bytes) {
   Check(outcome.detail.size() <= saga::kDetailBytesMax, "the detail is kept whole");
 }
 
+void FuzzPut(const std::string& bytes) {
+  fleet::v1::PutDriversRequest request;
+  if (!Parse(bytes, request)) return;
+  absl::StatusOr<PutRequest> put = TakePut(request);
+  if (!put.ok()) {
+    CheckRefusal(put.status());
+    return;
+  }
+  Check(put->ttl >= absl::Milliseconds(1) && put->ttl <= kPositionTtlMax, "ttl");
+  Check(!put->drivers.empty() && put->drivers.size() <= kPlacedDriversMax, "drivers");
+  for (const PlacedDriver& driver : put->drivers) {
+    Check(domain::CheckPosition(driver.position).ok(), "a position is one");
+    Check(!driver.capacity.has_value() || domain::CheckCapacity(*driver.capacity).ok(), "capacity");
+  }
+}
+
 void FuzzText(const std::string& bytes) {
   Violations violations;
+  const uint64_t cursor = TakePageCursor(bytes, "filter", violations);
+  Check(cursor == 0 || MakePageToken(cursor, "filter") == bytes, "a token means one cursor");
   std::optional<Uuid> id = TakePageToken(bytes, "filter", violations);
   Check(!id.has_value() || MakePageToken(*id, "filter") == bytes, "a token means one id");
   CheckText(bytes, 1, kReasonMax, "reason", violations);
@@ -127,7 +145,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   google::protobuf::SetLogHandler(nullptr);  // of text that is not UTF-8: once for each try
   const std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
     case 0:
       FuzzCreate(bytes, "");
       break;
@@ -145,6 +163,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 5:
       FuzzSignal(bytes);
+      break;
+    case 6:
+      FuzzPut(bytes);
       break;
   }
   return 0;

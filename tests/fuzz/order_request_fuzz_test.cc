@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "services/order/intake.h"
 #include "tests/fuzz/mutated.h"
+#include "waybill/fleet/v1/fleet.pb.h"
 #include "waybill/ops/v1/ops.pb.h"
 #include "waybill/order/v1/order.pb.h"
 
@@ -47,6 +48,17 @@ std::vector<std::string> Seeds() {
   signal.set_reason("PAYMENT_DECLINED");
   signal.set_detail(std::string(512, 'd'));
   signal.set_operator_("ada");
+  fleet::v1::PutDriversRequest put;
+  put.mutable_ttl()->set_seconds(60);
+  for (int i = 0; i < 3; ++i) {
+    fleet::v1::PutDriver& driver = *put.add_drivers();
+    driver.set_driver_id("driver-1");
+    driver.set_latitude(52.5);
+    driver.set_heading_deg(90);
+    driver.set_capacity(3);
+  }
+  fleet::v1::PutDriversRequest nobody;
+  for (int i = 0; i < 1'000; ++i) nobody.add_drivers();
   std::vector<std::string> seeds = {""};
   for (const auto* message : {&create, &good, &odd, &huge}) {
     seeds.push_back('\0' + message->SerializeAsString());
@@ -55,9 +67,11 @@ std::vector<std::string> Seeds() {
   seeds.push_back('\2' + list.SerializeAsString());
   seeds.push_back('\3' + sagas.SerializeAsString());
   seeds.push_back('\5' + signal.SerializeAsString());
-  for (const std::string& text :
-       {MakePageToken(Uuid(), "filter"), Uuid().ToString(), std::string("\xf0\x9f\x9a\x95"), std::string(700, 'x'),
-        std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}) {
+  seeds.push_back('\6' + put.SerializeAsString());
+  seeds.push_back('\6' + nobody.SerializeAsString());
+  for (const std::string& text : {MakePageToken(Uuid(), "filter"), MakePageToken(uint64_t{7}, "filter"),
+                                  Uuid().ToString(), std::string("\xf0\x9f\x9a\x95"), std::string(700, 'x'),
+                                  std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}) {
     seeds.push_back('\4' + text);
   }
   return seeds;

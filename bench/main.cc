@@ -20,6 +20,7 @@
 #include "bench/process_stats.h"
 #include "bench/report.h"
 #include "fmt/format.h"
+#include "runtime/build.h"
 #include "services/process/flags.h"
 
 namespace {
@@ -57,7 +58,7 @@ int FinishRun(absl::StatusOr<Report> report, const std::string& json_file) {
     std::cerr << "the bench could not run: " << report.status() << "\n";
     return kExitFailure;
   }
-  report->version = WAYBILL_VERSION;
+  report->version = waybill::ThisBuild().version;
   return WriteReport(*report, json_file);
 }
 
@@ -84,7 +85,7 @@ int RunLoad(const LoadOptions& options, const std::string& json_file) {
     scenario.figures.push_back({outcome, static_cast<double>(count), "", {}});
   }
   if (result.failed > 0) scenario.failures.push_back(fmt::format("{} calls failed", result.failed));
-  return WriteReport({WAYBILL_VERSION, DescribeMachine(), {scenario}, {}}, json_file);
+  return WriteReport({waybill::ThisBuild().version, DescribeMachine(), {scenario}, {}}, json_file);
 }
 
 // The flags of a service, as one argument: separated by blanks, which no value can hold.
@@ -161,6 +162,8 @@ int main(int argc, char** argv) {
       "Measures Waybill under load. Exit code 0: the figures can be trusted, whether or not they reach their\n"
       "targets; 1: calls failed or the books do not balance; 2: the bench could not run."};
   app.require_subcommand(1);
+  app.set_version_flag("--version", waybill::Describe("waybill-bench", waybill::ThisBuild()),
+                       "Print version and commit, and exit");
   std::string json_file;
 
   CLI::App* orders = app.add_subcommand(

@@ -7,6 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "cli/context.h"
 #include "fmt/format.h"
+#include "runtime/build.h"
 #include "services/process/flags.h"
 
 namespace waybill::cli {
@@ -119,6 +120,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(ExplainMistake);
   app.footer(kFooter);
+  app.set_version_flag("--version", Describe("waybill", ThisBuild()), "Print version and commit, and exit");
   auto formatter = std::make_shared<HelpFormatter>();
   formatter->column_width(34);
   app.formatter(formatter);
@@ -130,11 +132,13 @@ int Main(int argc, char** argv) {
   AddLocationCommands(app, context);
   AddTrackCommands(app, context);
   AddSandboxCommands(app, context);
-  CLI::App* version = app.add_subcommand("version", "Print the version");
+  CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");
   version->callback([&context] {
     context.run = [&context] {
-      context.PrintLine(context.json ? R"({"version":")" WAYBILL_VERSION R"("})" : "waybill " WAYBILL_VERSION);
+      const Build build = ThisBuild();
+      context.PrintLine(context.json ? fmt::format(R"({{"version":"{}","commit":"{}"}})", build.version, build.commit)
+                                     : Describe("waybill", build));
       return ExitCode::kOk;
     };
   });

@@ -53,11 +53,11 @@ function(waybill_library name)
   waybill_parsed_headers(${name} ${ARG_PARSED})
 endfunction()
 
-# waybill_program(NAME SOURCES... DEPS...): a binary that ships; all of them speak gRPC.
+# waybill_program(NAME SOURCES... DEPS...): a binary that ships; all of them speak gRPC and say what was built.
 function(waybill_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE waybill_options ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE waybill_options waybill_build ${ARG_DEPS})
   waybill_parsed_headers(${name} grpc)
 endfunction()
 

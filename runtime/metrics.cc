@@ -248,10 +248,10 @@ void AddProcessMetrics(Metrics& metrics) {
       .Set(StartTimeSeconds());
 }
 
-void AddBuildInfo(Metrics& metrics, const std::string& service) {
+void AddBuildInfo(Metrics& metrics, const std::string& service, const Build& build) {
   metrics
       .AddGauge("waybill_build_info", "Always 1; what was built, in the labels.",
-                {{"service", service}, {"version", WAYBILL_VERSION}, {"compiler", __VERSION__}})
+                {{"service", service}, {"version", build.version}, {"commit", build.commit}, {"compiler", __VERSION__}})
       .Set(1);
 }
 

@@ -20,6 +20,7 @@
 #include "prometheus/labels.h"
 #include "prometheus/metric_family.h"
 #include "prometheus/registry.h"
+#include "runtime/build.h"
 
 namespace waybill {
 
@@ -83,7 +84,7 @@ class Metrics {
 // process_start_time_seconds, as Prometheus' own client libraries name them.
 void AddProcessMetrics(Metrics& metrics);
 
-// waybill_build_info{service, version, compiler} = 1.
-void AddBuildInfo(Metrics& metrics, const std::string& service);
+// waybill_build_info{service, version, commit, compiler} = 1.
+void AddBuildInfo(Metrics& metrics, const std::string& service, const Build& build);
 
 }  // namespace waybill

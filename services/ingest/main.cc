@@ -10,6 +10,7 @@
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
 #include "edge/rpc/server.h"
+#include "runtime/build.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -77,7 +78,7 @@ Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
   Metrics metrics;
   AddProcessMetrics(metrics);
-  AddBuildInfo(metrics, "waybill-ingest");
+  AddBuildInfo(metrics, "waybill-ingest", ThisBuild());
   IngestMetrics counts(metrics);
   const ThreadLoops loops;
 
@@ -246,5 +247,5 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 int main(int argc, char** argv) {
   using namespace waybill::ingest;  // NOLINT(google-build-using-namespace): this file is the service's own main
   return waybill::process::RunService<ServiceOptions>(
-      {"waybill-ingest", "WAYBILL_INGEST_", DeclareSettings, FinishSettings}, argc, argv, Serve);
+      {"waybill-ingest", "WAYBILL_INGEST_", DeclareSettings, FinishSettings, waybill::ThisBuild()}, argc, argv, Serve);
 }

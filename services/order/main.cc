@@ -12,6 +12,7 @@
 #include "edge/rpc/client.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
+#include "runtime/build.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/ids.h"
@@ -90,7 +91,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   Metrics metrics;
   AddProcessMetrics(metrics);
-  AddBuildInfo(metrics, "waybill-order");
+  AddBuildInfo(metrics, "waybill-order", ThisBuild());
 
   // Threads: those below and one for each loop.
   const ThreadLoops loops;
@@ -276,5 +277,5 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 int main(int argc, char** argv) {
   using namespace waybill::order;  // NOLINT(google-build-using-namespace): this file is the service's own main
   return waybill::process::RunService<ServiceOptions>(
-      {"waybill-order", "WAYBILL_ORDER_", DeclareSettings, FinishSettings}, argc, argv, Serve);
+      {"waybill-order", "WAYBILL_ORDER_", DeclareSettings, FinishSettings, waybill::ThisBuild()}, argc, argv, Serve);
 }

@@ -183,7 +183,7 @@ std::string ForTable(std::string text) {
 
 }  // namespace
 
-Settings::Settings(CLI::App& app, const std::string& prefix) : app_(app) {
+Settings::Settings(CLI::App& app, const std::string& prefix, const Build& build) : app_(app) {
   Adopt(app, prefix);
   for (CLI::App* group : app.get_subcommands([](CLI::App*) { return true; })) Adopt(*group, prefix);
   config_ = app.add_option("--config", "TOML file with settings, each named like its flag: log-level = \"debug\"")
@@ -202,7 +202,7 @@ Settings::Settings(CLI::App& app, const std::string& prefix) : app_(app) {
          },
          "Print the names of the compiled-in failpoints, and exit")
       ->configurable(false);
-  app.set_version_flag("--version", WAYBILL_VERSION);
+  app.set_version_flag("--version", Describe(app.get_name(), build), "Print version and commit, and exit");
 }
 
 void Settings::Adopt(CLI::App& group, const std::string& prefix) {

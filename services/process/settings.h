@@ -14,6 +14,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "runtime/build.h"
 #include "runtime/log.h"
 
 namespace waybill::process {
@@ -32,7 +33,7 @@ class Settings {
   // `app` has all of the service's settings, and outlives this. Those without a variable get one, of `prefix` and their
   // name: WAYBILL_ORDER_QUEUES. Adds what is no setting: --config, --print-config, --list-settings, --version and
   // --list-failpoints.
-  Settings(CLI::App& app, const std::string& prefix);
+  Settings(CLI::App& app, const std::string& prefix, const Build& build);
 
   // Reads all three, and then asks `check` what contradicts what, which names settings as flags. An exit code when
   // nothing is to be run: 0 after --help and the like, which are answered on `out`; 2 after a mistake, which is told on
@@ -72,6 +73,7 @@ struct Service {
   std::string prefix;  // of variables: WAYBILL_ORDER_
   void (*declare)(CLI::App& app, Options& options);
   absl::Status (*finish)(Options& options);  // after they were read; INVALID_ARGUMENT says what is wrong
+  Build build;                               // for --version
 };
 
 // As Settings::Read, into `options`. `in_force` is set when there is something to run.
@@ -80,7 +82,7 @@ std::optional<int> ReadSettings(const Service<Options>& service, int argc, const
                                 std::vector<Setting>& in_force, std::ostream& out, std::ostream& err) {
   CLI::App app("", service.name);
   service.declare(app, options);
-  Settings settings(app, service.prefix);
+  Settings settings(app, service.prefix, service.build);
   std::optional<int> exit_code = settings.Read(
       argc, argv, [&] { return service.finish(options); }, out, err);
   if (!exit_code) in_force = settings.InForce();

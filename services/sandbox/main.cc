@@ -19,6 +19,7 @@
 #include "edge/http/server.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
+#include "runtime/build.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/metrics.h"
@@ -63,7 +64,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   std::optional<StopWatchdog> watchdog;  // first, so that it watches until all else is gone
   Metrics metrics;
   AddProcessMetrics(metrics);
-  AddBuildInfo(metrics, "waybill-sandbox");
+  AddBuildInfo(metrics, "waybill-sandbox", ThisBuild());
 
   Books books(options.drivers);
   auto book_log = BookLog::Open(options.log, [&books](const Record& record) { books.Apply(record); });
@@ -130,7 +131,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
 int Main(int argc, char** argv) {
   ServiceOptions options;
   const process::Service<ServiceOptions> service = {"waybill-sandbox", "WAYBILL_SANDBOX_", DeclareSettings,
-                                                    FinishSettings};
+                                                    FinishSettings, ThisBuild()};
   std::vector<process::Setting> in_force;
   if (auto exit_code = process::ReadSettings(service, argc, argv, options, in_force, std::cout, std::cerr)) {
     return *exit_code;

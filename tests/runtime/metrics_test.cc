@@ -159,11 +159,12 @@ TEST(ProcessMetrics, AreReadFromTheSystem) {
   while (Value(metrics, "process_cpu_seconds_total") == before) sink = sink + 1;
 }
 
-TEST(BuildInfo, NamesServiceAndVersion) {
+TEST(BuildInfo, NamesServiceVersionAndCommit) {
   Metrics metrics;
-  AddBuildInfo(metrics, "waybill-order");
+  AddBuildInfo(metrics, "waybill-order", {"1.2.3", "1a2b3c4d5e6f"});
   EXPECT_THAT(metrics.ToText(), HasSubstr("service=\"waybill-order\""));
-  EXPECT_THAT(metrics.ToText(), Not(HasSubstr("version=\"\"")));
+  EXPECT_THAT(metrics.ToText(), HasSubstr("version=\"1.2.3\""));
+  EXPECT_THAT(metrics.ToText(), HasSubstr("commit=\"1a2b3c4d5e6f\""));
 }
 
 }  // namespace

@@ -79,8 +79,8 @@ class SettingsTest : public ::testing::Test {
     in_force_.clear();
     out_.str("");
     err_.str("");
-    return ReadSettings<TestOptions>({"waybill-test", "WAYBILL_TEST_", Declare, Finish}, static_cast<int>(argv.size()),
-                                     argv.data(), options_, in_force_, out_, err_);
+    return ReadSettings<TestOptions>({"waybill-test", "WAYBILL_TEST_", Declare, Finish, {"1.2.3", "1a2b3c4d5e6f"}},
+                                     static_cast<int>(argv.size()), argv.data(), options_, in_force_, out_, err_);
   }
   std::optional<int> ReadFile(const std::string& text, std::vector<std::string> flags = {}) {
     WriteFile(text);
@@ -196,6 +196,11 @@ TEST_F(SettingsTest, AMistakeSaysWhereAllThatItNamesComesFrom) {
 TEST_F(SettingsTest, AMistakeShowsNoPassword) {
   EXPECT_THAT(Mistake("", {"--store_url=postgresql://me:secret@db/orders"}),
               AllOf(HasSubstr("--store_url"), Not(HasSubstr("secret"))));
+}
+
+TEST_F(SettingsTest, TheVersionNamesTheCommit) {
+  EXPECT_EQ(Read({"--version"}), 0);
+  EXPECT_EQ(out_.str(), "waybill-test 1.2.3 (commit 1a2b3c4d5e6f)\n");
 }
 
 TEST_F(SettingsTest, WhoAsksForHelpAboutAFileThatIsWrongGetsIt) {

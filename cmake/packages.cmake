@@ -7,6 +7,19 @@ function(for_package package)
   install(FILES ${ARGN} COMPONENT ${package}_package EXCLUDE_FROM_ALL)
 endfunction()
 
+# What each is made of, as SPDX: /usr/share/doc/PACKAGE/sbom.spdx.json (deploy/debian/sbom.py).
+find_package(Python3 COMPONENTS Interpreter)
+function(with_bill_of_materials component program)
+  set(file "\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/doc/${program}/sbom.spdx.json")
+  install(CODE "execute_process(COMMAND \"${Python3_EXECUTABLE}\" \"${PROJECT_SOURCE_DIR}/deploy/debian/sbom.py\"
+    \"${PROJECT_BINARY_DIR}\" \"$<TARGET_FILE:${program}>\" \"${file}\" COMMAND_ERROR_IS_FATAL ANY)"
+          COMPONENT ${component}_package EXCLUDE_FROM_ALL)
+endfunction()
+foreach(component order ingest sandbox)
+  with_bill_of_materials(${component} waybill-${component})
+endforeach()
+with_bill_of_materials(cli waybill)
+
 set(service_docs docs/configuration.md docs/operations.md docs/errors.md)
 set(order_does "orders that are charged and given a driver")
 set(ingest_does "positions of drivers")

@@ -7,6 +7,7 @@ stays. It needs root and such mounts, and says so where it is skipped. The servi
 without systemd, on a database of its own at that URL.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,11 @@ import tempfile
 import unittest
 import urllib.parse
 import urllib.request
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+import spdx  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv[1])
 DATABASE_URL = os.environ.get("WAYBILL_TEST_DATABASE_URL", "")
@@ -45,7 +51,10 @@ done
 dpkg -i "$packages"/waybill_* "$packages"/waybill-order_* "$packages"/waybill-ingest_* "$packages"/waybill-sandbox_*
 if grep restart /tmp/told; then exit 1; fi
 waybill --help >/dev/null
-waybill-sandbox --version >/dev/null
+for program in waybill waybill-order waybill-ingest waybill-sandbox; do
+  $program --version | grep -q '(commit '
+  test -s /usr/share/doc/$program/sbom.spdx.json
+done
 test "$(stat -c '%U:%G %a' /etc/waybill/order.env)" = "root:waybill 640"
 as_waybill() { setpriv --reuid=waybill --regid=waybill --clear-groups "$@"; }
 as_waybill waybill-order --config /etc/waybill/order.toml --print-config >/dev/null
@@ -142,6 +151,30 @@ class PackagesTest(unittest.TestCase):
                 self.assertRegex(files, rf"-rw------- .* \./etc/waybill/{service}\.env\n")
                 conffiles = run("dpkg-deb", "-I", self.packages[f"waybill-{service}"], "conffiles")
                 self.assertEqual(conffiles.split(), [f"/etc/waybill/{service}.toml", f"/etc/waybill/{service}.env"])
+
+    @staticmethod
+    def providers():
+        """{name of a virtual package: the one that is installed}"""
+        found = {}
+        for line in run("dpkg-query", "-W", "-f", r"${Package}\t${Provides}\n").splitlines():
+            package, _, provides = line.partition("\t")
+            found.update({one.split()[0]: package for one in provides.split(", ") if one})
+        return found
+
+    def test_each_has_a_bill_of_materials_that_names_what_it_depends_on(self):
+        for name, path in self.packages.items():
+            with self.subTest(name):
+                document = json.loads(run("sh", "-c", f"dpkg-deb --fsys-tarfile {path} | tar -xO ./usr/share/doc/{name}/sbom.spdx.json"))
+                self.assertEqual(spdx.complaints(document), [])
+                described = document["packages"][0]
+                self.assertEqual((described["name"], described["versionInfo"]), (name, run("dpkg-deb", "-f", path, "Version").strip()))
+                said = run(BUILD / "bin" / name, "--version")
+                self.assertEqual(said, f"{name} {described['versionInfo']} ({described['sourceInfo']})\n")
+                # What dpkg-shlibdeps found by its own means.
+                depends = {one.split()[0] for one in run("dpkg-deb", "-f", path, "Depends").split(", ")} - {"adduser"}
+                self.assertGreater(len(depends), 5)
+                depends = {self.providers().get(one, one) for one in depends}
+                self.assertLessEqual(depends, spdx.related(document, "DYNAMIC_LINK"))
 
     def test_units_are_exposed_to_little(self):
         if shutil.which("systemd-analyze") is None:

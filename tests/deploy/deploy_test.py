@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import unittest
+import urllib.parse
 
 try:
     import yaml
@@ -59,7 +60,7 @@ def metrics_in(expression):
 
 def names_in_code():
     names = set()
-    for folder in ("runtime", "saga", "storage", "services"):
+    for folder in ("runtime", "saga", "storage", "edge", "services"):
         for path in (ROOT / folder).rglob("*.cc"):
             names |= set(re.findall(r'"((?:waybill|grpc|process)_[a-z_]+)"', path.read_text(encoding="utf-8")))
     return names
@@ -148,6 +149,29 @@ class DeployTest(unittest.TestCase):
                 self.assertEqual(compose[name]["ports"], published)
                 self.assertIn(f"http://127.0.0.1:{ports['side']}/readyz", compose[name]["healthcheck"]["test"])
                 self.assertEqual(scraped[name], [f"{name}:{ports['side']}"])
+
+    def test_prometheus_and_grafana_find_what_is_provisioned(self):
+        compose = load(ROOT / "docker-compose.yml")[0]["services"]
+        mounted = {}
+        for name in ("prometheus", "grafana"):
+            self.assertEqual(compose[name]["profiles"], ["observability"])
+            for volume in compose[name]["volumes"]:
+                here, there, mode = volume.split(":")
+                self.assertTrue((ROOT / here).exists(), here)
+                self.assertEqual(mode, "ro", volume)
+                mounted[name, there] = ROOT / here
+        for rules in load(DEPLOY / "prometheus.yml")[0]["rule_files"]:
+            self.assertEqual(mounted["prometheus", f"/etc/prometheus/{rules}"], DEPLOY / rules)
+        provisioning = mounted["grafana", "/etc/grafana/provisioning"]
+        (source,) = load(provisioning / "datasources/prometheus.yml")[0]["datasources"]
+        url = urllib.parse.urlsplit(source["url"])
+        self.assertIn(f"127.0.0.1:{url.port}:{url.port}", compose[url.hostname]["ports"])
+        (provider,) = load(provisioning / "dashboards/waybill.yml")[0]["providers"]
+        for service in SERVICES:
+            with self.subTest(service):
+                self.assertIn(("grafana", f"{provider['options']['path']}/waybill-{service}.json"), mounted)
+                choices = [one for one in dashboard(service)["templating"]["list"] if one["name"] == "datasource"]
+                self.assertEqual(choices[0]["current"], {"text": source["name"], "value": source["uid"]})
 
     def test_a_job_of_its_own_migrates(self):
         job = load(DEPLOY / "kubernetes/waybill-migrate.yaml")[0]

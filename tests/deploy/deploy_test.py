@@ -83,6 +83,23 @@ class DeployTest(unittest.TestCase):
                 self.assertTrue(rule["annotations"]["summary"])
                 self.assertTrue(rule["annotations"]["description"])
 
+    def test_each_alert_leads_to_its_section_of_the_runbook(self):
+        text = (ROOT / "docs/operations.md").read_text("utf-8")
+        alerts = text.split("\n## Alerts\n")[1].split("\n## ")[0]
+        sections = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=\n### |\Z)", alerts, re.MULTILINE | re.DOTALL))
+        self.assertEqual(set(sections), {rule["alert"] for rule in alert_rules()}, "neither more nor fewer")
+        installed = {f"/usr/share/doc/waybill-{service}/operations.md" for service in SERVICES}
+        self.assertIn("docs/operations.md", (ROOT / "cmake/packages.cmake").read_text("utf-8").split("set(service_docs ")[1].split(")")[0])
+        for rule in alert_rules():
+            with self.subTest(rule["alert"]):
+                url = urllib.parse.urlsplit(rule["annotations"]["runbook_url"])
+                self.assertEqual((url.scheme, url.fragment), ("file", rule["alert"].lower()))
+                self.assertIn(url.path, installed)
+                section = sections[rule["alert"]]
+                self.assertTrue(section.startswith(f"*{rule['labels']['severity'].title()}.* "), section)
+                # What to look at, or to do: a command, a metric, a setting, or where that is said.
+                self.assertRegex(section, r"`[^`]+`|\]\(#|```")
+
     def test_dashboards_are_mounted_and_named(self):
         mounted = load(ROOT / "docker-compose.yml")[0]["services"]["grafana"]["volumes"]
         for service in SERVICES:

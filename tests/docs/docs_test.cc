@@ -242,9 +242,47 @@ TEST(ContinuousIntegration, RunsTheTestsTheChecksAndBothSanitizers) {
   EXPECT_THAT(run, HasSubstr("exit 1"));
 }
 
+// As gtest names them, or Python's unittest.
+std::set<std::string> AllTests() {
+  std::set<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "tests")) {
+    const fs::path path = fs::relative(entry.path(), kRoot);
+    if (path.extension() != ".cc" && path.extension() != ".py") continue;
+    const std::string text = Read(path);
+    std::string suite;
+    const std::regex test(path.extension() == ".cc" ? "TEST(?:_F|_P)?\\((\\w+),\\s*(\\w+)\\)"
+                                                    : "\nclass (\\w+)\\(|\n    def (test_\\w+)\\(");
+    for (std::sregex_iterator it(text.begin(), text.end(), test), end; it != end; ++it) {
+      if ((*it)[1].matched) suite = (*it)[1];
+      if ((*it)[2].matched) names.insert(fmt::format("{}.{}", suite, (*it)[2].str()));
+    }
+  }
+  return names;
+}
+
+TEST(Security, NamesOnlyTestsThatExist) {
+  const std::set<std::string> named = FindAll(Read("SECURITY.md"), "`([A-Z]\\w+\\.\\w+)`");
+  EXPECT_GT(named.size(), 25u);
+  const std::set<std::string> all = AllTests();
+  for (const std::string& test : named) EXPECT_TRUE(all.contains(test)) << test;
+}
+
+TEST(Security, EachThreatHasATestOrSaysWhatIsMissing) {
+  const std::regex row("\n\\| ([^|\n]+) \\|([^|\n]*)\\|([^|\n]*)\\|([^|\n]*)\\|");
+  const std::string text = Read("SECURITY.md");
+  int rows = 0;
+  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it, ++rows) {
+    const bool shown = (*it)[3].str().find('`') != std::string::npos;
+    const bool missing = (*it)[4].str().find("**not yet") != std::string::npos;
+    const bool head = (*it)[1] == "threat" || (*it)[1] == "---";
+    EXPECT_TRUE(shown || missing || head) << (*it)[1];
+  }
+  EXPECT_GT(rows, 20);
+}
+
 // Files in backticks and links; a path may leave its extension out.
 TEST(Docs, NameOnlyFilesThatExist) {
-  std::vector<fs::path> documents = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"};
+  std::vector<fs::path> documents = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"};
   std::erase_if(documents, [](const fs::path& path) { return !fs::exists(kRoot / path); });
   for (const auto& entry : fs::recursive_directory_iterator(kRoot / "docs")) {
     if (entry.path().extension() == ".md") documents.push_back(fs::relative(entry.path(), kRoot));

@@ -1,5 +1,6 @@
 #include "tests/e2e/load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -23,7 +24,8 @@ bool IsDefinite(grpc::StatusCode code) {
 
 }  // namespace
 
-Load::Load(OrderReplica& replica, int clients, std::string name) : replica_(replica), name_(std::move(name)) {
+Load::Load(OrderReplica& replica, int clients, std::string name)
+    : replica_(replica), name_(std::move(name)), last_confirmed_(absl::Now()) {
   for (int i = 0; i < clients; ++i) threads_.emplace_back([this, i] { Run(i); });
 }
 
@@ -40,6 +42,9 @@ bool Load::Persist(const std::string& what, Call call) {
   grpc::Status status;
   do {
     auto context = Deadline(absl::Seconds(2));
+    // A call that fails at once leaves nobody to watch over the next connection: a server that is back was not noticed
+    // for 20 s.
+    context->set_wait_for_ready(true);
     status = call(*context);
     if (status.ok()) return true;
     if (IsDefinite(status.error_code())) break;
@@ -49,6 +54,23 @@ bool Load::Persist(const std::string& what, Call call) {
   std::lock_guard lock(mutex_);
   complaints_.push_back(fmt::format("{}: {} {}", what, static_cast<int>(status.error_code()), status.error_message()));
   return false;
+}
+
+void Load::NoteConfirmed() {
+  ++confirmed_;
+  std::lock_guard lock(mutex_);
+  const absl::Time now = absl::Now();
+  longest_pause_ = std::max(longest_pause_, now - last_confirmed_);
+  last_confirmed_ = now;
+}
+
+absl::Duration Load::LongestPause() {
+  std::lock_guard lock(mutex_);
+  const absl::Time now = absl::Now();
+  const absl::Duration longest = std::max(longest_pause_, now - last_confirmed_);
+  longest_pause_ = absl::ZeroDuration();
+  last_confirmed_ = now;
+  return longest;
 }
 
 void Load::Run(int client) {
@@ -66,7 +88,7 @@ void Load::Run(int client) {
     }
     Told told{order.order_id(), "compensated"};
     if (order.status() == order::v1::CONFIRMED) {
-      ++confirmed_;
+      NoteConfirmed();
       told.state = "closed";
       order::v1::CompleteOrderRequest complete;
       complete.set_order_id(order.order_id());

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "tests/e2e/stack.h"
 
 namespace waybill::testing {
@@ -16,13 +17,16 @@ namespace waybill::testing {
 // it was confirmed, and goes on with the next. Every second order has a pickup point.
 class Load {
  public:
-  // `name` begins the keys: of several loads at a time each needs its own.
+  // `name` begins the keys: of several loads on one database each needs its own.
   Load(OrderReplica& replica, int clients, std::string name = "client");
   ~Load() { Stop(); }
 
   int64_t confirmed() const { return confirmed_; }
   int64_t turned_back() const { return turned_back_; }
   int64_t repeated() const { return repeated_; }  // calls whose answer was not definite
+  // The longest time in which no order was confirmed, since the start or the last call of this; one that still lasts
+  // counts as well.
+  absl::Duration LongestPause();
 
   // Every client gets the answer to its last order, then ends.
   void Stop();
@@ -38,6 +42,7 @@ class Load {
   };
 
   void Run(int client);
+  void NoteConfirmed();
   // False when no definite answer came in time.
   template <typename Call>
   bool Persist(const std::string& what, Call call);
@@ -49,6 +54,8 @@ class Load {
   mutable std::mutex mutex_;
   std::map<std::string, Told> told_;     // by key; guarded by mutex_
   std::vector<std::string> complaints_;  // guarded by mutex_
+  absl::Time last_confirmed_;            // guarded by mutex_
+  absl::Duration longest_pause_;         // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 

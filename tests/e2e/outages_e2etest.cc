@@ -6,81 +6,22 @@
 
 #include "gtest/gtest.h"
 #include "tests/e2e/crash_story.h"
-#include "tests/e2e/load.h"
+#include "tests/e2e/under_load.h"
 #include "tests/support/eventually.h"
 
 namespace waybill::testing {
 namespace {
 
-using ::testing::Test;
-
-constexpr int kClients = 16;
-constexpr int kDrivers = 100;
-constexpr absl::Duration kLongEnough = absl::Seconds(30);
-
-class OutagesTest : public Test {
+class OutagesTest : public UnderLoad {
  protected:
   // `postgres` and `redis` are servers of the test's own, or null.
   void Start(PostgresServer* postgres, RedisServer* redis, std::vector<std::string> args = StoryArgs()) {
     StackOptions options;
     options.order_args = std::move(args);
-    options.order_args.insert(options.order_args.end(), {"--undo-backoff-max", "200ms"});
     options.postgres = postgres;
     options.redis = redis;
-    stack_.emplace(options);
-    replica_ = &stack_->AddReplica("a");
-    replica_->Start();
-    stack_->PutDrivers(kDrivers);
-    // A gateway takes its time, so that orders are under way at any moment.
-    sandbox::v1::Behaviour behaviour;
-    behaviour.set_latency_ms_p50(15);
-    behaviour.set_latency_ms_p99(60);
-    stack_->SetBehaviour(behaviour);
-    load_.emplace(*replica_, kClients);
-    ExpectWork();
+    StartUnderLoad(std::move(options));
   }
-
-  // Many more orders are confirmed from now on.
-  void ExpectWork() {
-    const int64_t before = load_->confirmed();
-    EXPECT_TRUE(Eventually(kLongEnough, [&] { return load_->confirmed() >= before + 5 * kClients; }))
-        << load_->confirmed() - before << " orders " << Log();
-  }
-  void ExpectReady() {
-    EXPECT_TRUE(Eventually(kLongEnough, [&] {
-      const std::string answer = replica_->Http("/readyz");
-      return answer.find(" 200 ") != std::string::npos && answer.find("degraded") == std::string::npos;
-    })) << replica_->Http("/readyz?verbose");
-  }
-  void ExpectNotReadyFor(const std::string& dependency) {
-    std::string answer;
-    EXPECT_TRUE(Eventually(kLongEnough, [&] {
-      answer = replica_->Http("/readyz");
-      return answer.find(" 503 ") != std::string::npos && answer.find(dependency) != std::string::npos;
-    })) << answer;
-    EXPECT_NE(replica_->Http("/livez").find(" 200 "), std::string::npos);
-  }
-  // Serves what it can: other replicas have the same Redis.
-  void ExpectDegradedBy(const std::string& dependency) {
-    std::string answer;
-    EXPECT_TRUE(Eventually(kLongEnough, [&] {
-      answer = replica_->Http("/readyz");
-      return answer.find(" 200 ") != std::string::npos && answer.find("degraded: " + dependency) != std::string::npos;
-    })) << answer;
-  }
-  void ExpectNothingLost() {
-    load_->Stop();
-    EXPECT_TRUE(stack_->WaitUntilAllSettled(kLongEnough)) << stack_->Unfinished() << " unfinished " << Log();
-    EXPECT_EQ(load_->Complaints(stack_->sql()), std::vector<std::string>());
-    EXPECT_EQ(stack_->WrongInTheBooks(), std::vector<std::string>());
-    EXPECT_EQ(stack_->sql().Value("SELECT count(*) FROM order_assignments WHERE released_at IS NULL"), "0");
-    EXPECT_EQ(replica_->Stop(), 0);
-  }
-  std::string Log() { return replica_->process().Output(); }
-
-  std::optional<Stack> stack_;
-  OrderReplica* replica_ = nullptr;
-  std::optional<Load> load_;
 };
 
 class PostgresOutageTest : public OutagesTest {

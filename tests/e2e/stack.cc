@@ -39,10 +39,16 @@ std::unique_ptr<fleet::v1::FleetService::Stub> OrderReplica::Fleet() const {
 // --- Stack
 
 Stack::Stack(StackOptions options) : options_(std::move(options)) {
-  database_ =
-      options_.postgres ? std::make_unique<TestDatabase>(options_.postgres->Url()) : std::make_unique<TestDatabase>();
-  database_url_ = database_->url();
-  if (options_.redis) {
+  if (!options_.database_url.empty()) {
+    database_url_ = options_.database_url;
+  } else {
+    database_ =
+        options_.postgres ? std::make_unique<TestDatabase>(options_.postgres->Url()) : std::make_unique<TestDatabase>();
+    database_url_ = database_->url();
+  }
+  if (!options_.redis_url.empty()) {
+    redis_url_ = options_.redis_url;
+  } else if (options_.redis) {
     redis_url_ = options_.redis->Url();
   } else {
     test_redis_ = std::make_unique<TestRedis>();

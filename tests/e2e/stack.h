@@ -37,6 +37,10 @@ struct StackOptions {
   // Servers of the test's own, for tests that break them; null: a database on the shared ones.
   PostgresServer* postgres = nullptr;
   RedisServer* redis = nullptr;
+  // An empty database and a Redis of the test's own, where there is more between them and us than a server; "": as
+  // above.
+  std::string database_url;
+  std::string redis_url;
 };
 
 class Stack {
@@ -48,6 +52,7 @@ class Stack {
 
   // `count` drivers "driver-1", … around Alexanderplatz (52.52, 13.40), fresh for an hour; capacity one each.
   void PutDrivers(int count);
+  int sandbox_port() const { return sandbox_port_; }  // gateway and dispatcher
   void SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::Target target = sandbox::v1::GATEWAY);
   // As the payer does, of an order whose payment is pending; what the gateway says to that, and under which token.
   grpc::Status DecidePayment(const std::string& order_id, bool approve, std::string* token = nullptr);
@@ -56,6 +61,11 @@ class Stack {
 
   Sql& sql() { return *sql_; }
   void ConnectAgain() { sql_ = std::make_unique<Sql>(database_url_); }  // after the database was away
+  // Another database, such as one that was restored; replicas that are added from now on are on it.
+  void UseDatabase(const std::string& url) {
+    database_url_ = url;
+    ConnectAgain();
+  }
   const std::string& database_url() const { return database_url_; }
   const std::string& redis_url() const { return redis_url_; }
 

@@ -18,12 +18,11 @@ namespace waybill::testing {
 namespace {
 
 constexpr absl::Duration kPostgresStartTimeout = absl::Seconds(60);
+constexpr absl::Duration kPostgresProgramTimeout = absl::Minutes(2);
 constexpr absl::Duration kStopTimeout = absl::Seconds(30);
 
-// Postgres refuses to run as root.
-std::string ServerUser() { return getuid() == 0 ? "postgres" : ""; }
-
 std::string Binary(const char* name) {
+  if (*name == '/') return name;
   const char* folder = std::getenv("WAYBILL_POSTGRES_BIN");
   return fmt::format("{}/{}", folder != nullptr ? folder : "/usr/lib/postgresql/15/bin", name);
 }
@@ -38,19 +37,42 @@ std::vector<pid_t> Children(pid_t pid) {
 
 }  // namespace
 
-PostgresServer::PostgresServer() : directory_(ServerUser()) {}
+std::string PostgresUser() { return getuid() == 0 ? "postgres" : ""; }
+
+PostgresServer::PostgresServer() : directory_(PostgresUser()) {}
 
 PostgresServer::~PostgresServer() { Stop(StopMode::kImmediate); }
 
+absl::Status RunPostgresProgram(const char* name, std::vector<std::string> args) {
+  ProcessOptions options;
+  options.user = PostgresUser();
+  options.working_directory = "/";
+  options.args = std::move(args);
+  absl::StatusOr<std::unique_ptr<Process>> program = Process::Start(Binary(name), std::move(options));
+  if (!program.ok()) return program.status();
+  if ((*program)->Wait(kPostgresProgramTimeout) == 0) return absl::OkStatus();
+  return absl::InternalError(fmt::format("{}: {}", name, (*program)->Output()));
+}
+
 absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
     std::vector<std::pair<std::string, std::string>> settings) {
+  const auto initdb = [](const std::filesystem::path& data) {
+    return RunPostgresProgram("initdb", {"-N", "-A", "trust", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8",
+                                         "-U", "postgres", "-D", data});
+  };
+  return StartOver(initdb, std::move(settings));
+}
+
+absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::StartOver(
+    const std::function<absl::Status(const std::filesystem::path& data)>& make,
+    std::vector<std::pair<std::string, std::string>> settings, int port) {
   auto server = std::unique_ptr<PostgresServer>(new PostgresServer);
   server->settings_ = std::move(settings);
-  if (absl::Status status = server->InitDb(); !status.ok()) return status;
+  if (absl::Status status = make(server->data()); !status.ok()) return status;
   // Another test process may take the port between our look and the bind.
   absl::Status status;
   for (int attempt = 0; attempt < 10; ++attempt) {
-    server->port_ = FreePort();
+    server->port_ = port != 0 ? port : FreePort();
     status = server->Launch();
     if (status.ok()) return server;
     if (!absl::IsUnavailable(status)) break;
@@ -60,18 +82,6 @@ absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
 
 std::string PostgresServer::Url(std::string_view database) const {
   return fmt::format("postgresql://postgres@127.0.0.1:{}/{}", port_, database);
-}
-
-absl::Status PostgresServer::InitDb() {
-  ProcessOptions options;
-  options.user = ServerUser();
-  options.working_directory = directory_.path();
-  options.args = {"-N", "-A",       "trust", "--no-instructions",       "-E", "UTF8", "--locale=C.UTF-8",
-                  "-U", "postgres", "-D",    directory_.path() / "data"};
-  absl::StatusOr<std::unique_ptr<Process>> initdb = Process::Start(Binary("initdb"), std::move(options));
-  if (!initdb.ok()) return initdb.status();
-  if ((*initdb)->Wait(kPostgresStartTimeout) != 0) return absl::InternalError("initdb: " + (*initdb)->Output());
-  return absl::OkStatus();
 }
 
 absl::Status PostgresServer::Launch() {
@@ -89,10 +99,10 @@ absl::Status PostgresServer::Launch() {
   };
   settings.insert(settings.end(), settings_.begin(), settings_.end());
   ProcessOptions options;
-  options.user = ServerUser();
+  options.user = PostgresUser();
   options.working_directory = directory_.path();
   options.death_signal = SIGQUIT;  // an immediate shutdown: no backend outlives the test
-  options.args = {"-D", directory_.path() / "data"};
+  options.args = {"-D", data()};
   for (const auto& [name, value] : settings) {
     options.args.push_back("-c");
     options.args.push_back(name + "=" + value);

@@ -1,6 +1,7 @@
 // Postgres for tests: a private server, a database of one's own on a shared server, and SQL in one line.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,13 @@ struct pg_conn;
 
 namespace waybill::testing {
 
+// The user that servers run as: Postgres refuses to be root. "": the test's own.
+std::string PostgresUser();
+
+// Runs a program of Postgres (pg_dump, pg_basebackup, …), or any that is named by its path, to its end, as that user.
+// An error has what it printed.
+absl::Status RunPostgresProgram(const char* name, std::vector<std::string> args);
+
 // A Postgres 15 of the test's own: loopback, free port, fresh data folder, fsync on. For tests that restart or break
 // it; all others share a server (TestDatabase). Binaries: $WAYBILL_POSTGRES_BIN, else Debian's place.
 class PostgresServer {
@@ -29,10 +37,16 @@ class PostgresServer {
   // Starts with `settings` ({"max_connections", "20"}, …) on top of the defaults, and is ready when this returns.
   static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(
       std::vector<std::pair<std::string, std::string>> settings = {});
+  // The same over a data folder that `make` fills: pg_basebackup, say. It is given its path. At `port`, where that is
+  // not 0.
+  static absl::StatusOr<std::unique_ptr<PostgresServer>> StartOver(
+      const std::function<absl::Status(const std::filesystem::path& data)>& make,
+      std::vector<std::pair<std::string, std::string>> settings = {}, int port = 0);
   ~PostgresServer();
 
   int port() const { return port_; }
   pid_t pid() const { return process_ ? process_->pid() : -1; }
+  std::filesystem::path data() const { return directory_.path() / "data"; }
   std::string Url(std::string_view database = "postgres") const;
 
   void Stop(StopMode mode);
@@ -50,7 +64,6 @@ class PostgresServer {
  private:
   PostgresServer();
 
-  absl::Status InitDb();
   absl::Status Launch();
 
   std::vector<std::pair<std::string, std::string>> settings_;

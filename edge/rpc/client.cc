@@ -27,14 +27,22 @@ grpc::ChannelArguments MakeChannelArguments(Pings pings) {
   return arguments;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, Pings pings) {
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), MakeChannelArguments(pings));
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, Pings pings,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  return grpc::CreateCustomChannel(target, credentials, MakeChannelArguments(pings));
 }
 
-Client::Client(std::vector<std::shared_ptr<grpc::Channel>> channels) {
+Client::Client(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
   IgnoreLockOrder();
-  for (auto& channel : channels) stubs_.emplace_back(channel);
+  Use(channels);
   thread_ = std::thread([this] { ServeQueue(queue_); });
+}
+
+void Client::Use(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
+  auto stubs = std::make_shared<std::vector<Stub>>();
+  for (const auto& channel : channels) stubs->emplace_back(channel);
+  std::lock_guard lock(mutex_);
+  stubs_.swap(stubs);
 }
 
 void Client::Stop() {
@@ -52,12 +60,13 @@ void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method,
                    const CallOptions& options) {
   call->context_.set_deadline(ToGrpcDeadline(options.deadline));
   for (const auto& [key, value] : options.metadata) call->context_.AddMetadata(key, value);
-  if (!Enter(*call)) {
+  const std::shared_ptr<std::vector<Stub>> stubs = Enter(*call);
+  if (!stubs) {
     call->Done(absl::CancelledError("the client is shutting down"));
     return;
   }
   PendingCall* started = call.release();  // owned by the queue until its completion
-  Stub& stub = stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
+  Stub& stub = (*stubs)[turn_.fetch_add(1, std::memory_order_relaxed) % stubs->size()];
   started->reader_ = stub.PrepareUnaryCall(&started->context_, fmt::format("/{}", method), request, &queue_);
   started->reader_->StartCall();
   started->reader_->Finish(&started->response(), &started->status_, static_cast<Tag*>(started));
@@ -69,13 +78,13 @@ void Client::PendingCall::Proceed(bool) {
   client_.Leave(*this);
 }
 
-bool Client::Enter(PendingCall& call) {
+std::shared_ptr<std::vector<Client::Stub>> Client::Enter(PendingCall& call) {
   std::lock_guard lock(mutex_);
-  if (closing_) return false;
+  if (closing_) return nullptr;
   call.next_ = in_flight_;
   if (in_flight_ != nullptr) in_flight_->previous_ = &call;
   in_flight_ = &call;
-  return true;
+  return stubs_;
 }
 
 void Client::Leave(PendingCall& call) {

@@ -21,6 +21,7 @@
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 #include "runtime/clock.h"
 
@@ -36,9 +37,11 @@ enum class Pings {
   kOften,
 };
 
-// A connection of its own to "host:port", without TLS. It reconnects by itself within two seconds of the peer's return;
-// until then calls fail with UNAVAILABLE at once.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, Pings pings = Pings::kRare);
+// A connection of its own to "host:port", plain unless there are credentials (MakeChannelCredentials). It reconnects by
+// itself within two seconds of the peer's return; until then calls fail with UNAVAILABLE at once.
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, Pings pings = Pings::kRare,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials = grpc::InsecureChannelCredentials());
 // Its settings.
 grpc::ChannelArguments MakeChannelArguments(Pings pings);
 
@@ -50,10 +53,13 @@ struct CallOptions {
 class Client {
  public:
   // Calls go round the channels in turn. One carries 50,000 calls/s; more help only across a network.
-  explicit Client(std::vector<std::shared_ptr<grpc::Channel>> channels);
+  explicit Client(const std::vector<std::shared_ptr<grpc::Channel>>& channels);
   ~Client() { Stop(); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
+
+  // Calls that begin from now on go over these; those in flight end on the channels that they have. Thread-safe.
+  void Use(const std::vector<std::shared_ptr<grpc::Channel>>& channels);
 
   // Cancels what is in flight; every `done` has run when this returns. Calls that come still are answered with
   // CANCELLED. Not from inside a `done`.
@@ -103,13 +109,13 @@ class Client {
 
   void Start(std::unique_ptr<PendingCall> call, const std::string& method, const google::protobuf::Message& request,
              const CallOptions& options);
-  bool Enter(PendingCall& call);
+  std::shared_ptr<std::vector<Stub>> Enter(PendingCall& call);  // null: closing
   void Leave(PendingCall& call);
 
-  std::vector<Stub> stubs_;
   std::atomic<size_t> turn_{0};
   grpc::CompletionQueue queue_;
   std::mutex mutex_;
+  std::shared_ptr<std::vector<Stub>> stubs_;
   std::condition_variable none_in_flight_;
   bool closing_ = false;
   PendingCall* in_flight_ = nullptr;

@@ -91,7 +91,7 @@ absl::Status Server::Start() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   for (const std::string& address : *addresses) {  // one that cannot be had is an error, of a name it would not be
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort(address, options_.credentials, &port_);
   }
   builder.SetMaxReceiveMessageSize(options_.request_bytes_max);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options_.metadata_bytes_max);

@@ -20,6 +20,7 @@
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/impl/rpc_method.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "runtime/clock.h"
 #include "runtime/metrics.h"
@@ -30,6 +31,7 @@ struct ServerOptions {
   // Port 0: any free one, see Server::port(). A name: all its addresses that this machine has. Empty: none, and calls
   // come by InProcessChannel alone.
   std::string address = "127.0.0.1:0";
+  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();  // or MakeServerCredentials
   int queues = 1;                                     // threads that serve calls; two at most pay on a two-core machine
   int request_bytes_max = 1 << 20;                    // larger: RESOURCE_EXHAUSTED
   int metadata_bytes_max = 64 << 10;                  // larger: RESOURCE_EXHAUSTED, and so may be other calls beside

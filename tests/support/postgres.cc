@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <libpq-fe.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <random>
 
 #include "fmt/format.h"
+#include "tests/support/certificates.h"
 #include "tests/support/eventually.h"
 
 namespace waybill::testing {
@@ -43,6 +45,17 @@ PostgresServer::PostgresServer() : directory_(PostgresUser()) {}
 
 PostgresServer::~PostgresServer() { Stop(StopMode::kImmediate); }
 
+namespace {
+
+// For the server alone to read.
+void PutFile(const std::filesystem::path& data, const std::string& file, const std::string& text) {
+  ReplaceFile(data / file, text);
+  struct stat owner {};
+  if (stat(data.c_str(), &owner) != 0 || chown((data / file).c_str(), owner.st_uid, owner.st_gid) != 0) std::abort();
+}
+
+}  // namespace
+
 absl::Status RunPostgresProgram(const char* name, std::vector<std::string> args) {
   ProcessOptions options;
   options.user = PostgresUser();
@@ -55,10 +68,16 @@ absl::Status RunPostgresProgram(const char* name, std::vector<std::string> args)
 }
 
 absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
-    std::vector<std::pair<std::string, std::string>> settings) {
-  const auto initdb = [](const std::filesystem::path& data) {
-    return RunPostgresProgram("initdb", {"-N", "-A", "trust", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8",
-                                         "-U", "postgres", "-D", data});
+    std::vector<std::pair<std::string, std::string>> settings,
+    const std::vector<std::pair<std::string, std::string>>& files) {
+  const auto initdb = [&](const std::filesystem::path& data) {
+    const absl::Status made =
+        RunPostgresProgram("initdb", {"-N", "-A", "trust", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8", "-U",
+                                      "postgres", "-D", data});
+    if (made.ok()) {
+      for (const auto& [file, text] : files) PutFile(data, file, text);
+    }
+    return made;
   };
   return StartOver(initdb, std::move(settings));
 }

@@ -34,9 +34,11 @@ class PostgresServer {
     kImmediate,  // as in a crash, but every process ends in good order; the next start recovers from the log
   };
 
-  // Starts with `settings` ({"max_connections", "20"}, …) on top of the defaults, and is ready when this returns.
+  // Starts with `settings` ({"max_connections", "20"}, …) on top of the defaults, and is ready when this returns. `files`
+  // ({"server.key", "-----BEGIN…"}, …) are in its data folder, where only the server can read them.
   static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(
-      std::vector<std::pair<std::string, std::string>> settings = {});
+      std::vector<std::pair<std::string, std::string>> settings = {},
+      const std::vector<std::pair<std::string, std::string>>& files = {});
   // The same over a data folder that `make` fills: pg_basebackup, say. It is given its path. At `port`, where that is
   // not 0.
   static absl::StatusOr<std::unique_ptr<PostgresServer>> StartOver(

@@ -59,6 +59,12 @@ absl::Status Unavailable(std::string_view message) {
 
 absl::StatusOr<RedisUrl> RedisUrl::Parse(std::string_view url) {
   constexpr std::string_view kScheme = "redis://";
+  if (url.starts_with("rediss://")) {
+    return absl::InvalidArgumentError(
+        "rediss:// is not spoken here: have stunnel beside this process speak TLS to Redis, and name its port here "
+        "with "
+        "redis:// (TLS in docs/operations.md)");
+  }
   if (url.substr(0, kScheme.size()) != kScheme) return BadUrl("it has to begin with redis://");
   url.remove_prefix(kScheme.size());
   RedisUrl parsed;

@@ -22,7 +22,7 @@ struct redisReply;
 namespace waybill::storage {
 
 // redis://[[user]:password@]host[:port][/database]; user and password may be percent-encoded, an IPv6 host stands in
-// [].
+// []. TLS (rediss://) is refused: hiredis 0.14 has none.
 struct RedisUrl {
   std::string host = "127.0.0.1";
   int port = 6379;

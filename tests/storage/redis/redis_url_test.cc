@@ -1,3 +1,4 @@
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/redis/connection.h"
 
@@ -33,12 +34,19 @@ TEST(RedisUrl, ReadsIpv6) {
 
 TEST(RedisUrl, RefusesWhatIsNone) {
   for (const char* text :
-       {"", "localhost:6379", "rediss://localhost", "redis://", "redis://:6379", "redis://host:", "redis://host:0",
-        "redis://host:65536", "redis://host:12x", "redis://host/x", "redis://host/-1", "redis://user@host",
-        "redis://:%zz@host", "redis://:%4@host", "redis://[::1", "redis://[::1]7000"}) {
+       {"", "localhost:6379", "redis://", "redis://:6379", "redis://host:", "redis://host:0", "redis://host:65536",
+        "redis://host:12x", "redis://host/x", "redis://host/-1", "redis://user@host", "redis://:%zz@host",
+        "redis://:%4@host", "redis://[::1", "redis://[::1]7000"}) {
     auto url = RedisUrl::Parse(text);
     EXPECT_EQ(url.status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+}
+
+TEST(RedisUrl, SaysWhatToDoInsteadOfTls) {
+  const auto url = RedisUrl::Parse("rediss://:secret@localhost");
+  EXPECT_EQ(url.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(url.status().message()),
+              ::testing::AllOf(::testing::HasSubstr("stunnel"), ::testing::Not(::testing::HasSubstr("secret"))));
 }
 
 TEST(RedisPipeline, FramesArgumentsByLength) {

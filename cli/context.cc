@@ -4,9 +4,22 @@
 
 #include "absl/time/clock.h"
 #include "cli/values.h"
+#include "edge/rpc/credentials.h"
 #include "fmt/format.h"
 
 namespace waybill::cli {
+
+absl::Status Context::PrepareCalls() {
+  credentials_ = grpc::InsecureChannelCredentials();
+  if (!tls && tls_files.empty()) return absl::OkStatus();
+  if (tls_files.certificate.empty() != tls_files.key.empty()) {
+    return absl::InvalidArgumentError("--tls-certificate and --tls-key come together or not at all");
+  }
+  absl::StatusOr<tls::Credentials> read = tls::ReadCredentials(tls_files);
+  if (!read.ok()) return read.status();
+  credentials_ = rpc::MakeChannelCredentials(*read);
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded) const {
   RetryBudget budget;

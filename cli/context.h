@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,8 @@
 #include "cli/failure.h"
 #include "cli/retry.h"
 #include "cli/terminal.h"
+#include "edge/tls/credentials.h"
+#include "grpcpp/security/credentials.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
 
@@ -26,6 +29,8 @@ struct Context {
   std::string timeout;  // empty: 30 s for a call, no bound for a watch
   int retries = 5;
   bool json = false;
+  bool tls = false;      // also where there are files
+  tls::Files tls_files;  // a CA that vouches for the services, and what they are shown
 
   const Clock& clock;
   Random& random;
@@ -37,6 +42,10 @@ struct Context {
 
   Context(const Clock& the_clock, Random& the_random) : clock(the_clock), random(the_random) {}
 
+  // How the services are called. INVALID_ARGUMENT when the files of TLS are wrong.
+  absl::Status PrepareCalls();
+  const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
+
   bool bounded() const { return !timeout.empty(); }
   // INVALID_ARGUMENT when --timeout is not a duration. `unbounded`: what no --timeout means.
   absl::StatusOr<Retrier> MakeRetrier(absl::Duration unbounded = absl::Seconds(30)) const;
@@ -47,6 +56,9 @@ struct Context {
 
   // Says what went wrong on standard error and answers the exit code for it.
   ExitCode Fail(const absl::Status& status, std::string_view hint = "") const;
+
+ private:
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
 };
 
 // Adds a group's subcommands. `context` outlives the parser.

@@ -149,7 +149,8 @@ class PositionWatcher {
 
  private:
   absl::Status Follow(SteadyTime deadline, StreamTry& attempt) {
-    auto stub = location_v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
+    auto stub = location_v1::LocationService::NewStub(
+        rpc::MakeChannel(context_.ingest, rpc::Pings::kOften, context_.credentials()));
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
     auto stream = stub->WatchLocations(&call, request_);

@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "cli/context.h"
+#include "edge/rpc/grpc_log.h"
 #include "fmt/format.h"
 #include "runtime/build.h"
 #include "services/process/flags.h"
@@ -35,7 +36,8 @@ constexpr char kFooter[] =
     "  6  order create, order watch: the order was turned back\n"
     "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
-    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, DATABASE_URL; NO_COLOR.\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_TLS, WAYBILL_TLS_CA,\n"
+    "WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -50,6 +52,17 @@ void AddSettings(CLI::App& app, Context& context) {
   app.add_option("--client", context.client, "Who calls; idempotency keys are unique for each")
       ->envname("WAYBILL_CLIENT")
       ->type_name("NAME");
+  app.add_flag("--tls", context.tls, "Call the services over TLS; --tls-ca and --tls-certificate mean it, too")
+      ->envname("WAYBILL_TLS");
+  app.add_option("--tls-ca", context.tls_files.ca, "CAs (PEM) that vouch for them (default: those of this machine)")
+      ->envname("WAYBILL_TLS_CA")
+      ->type_name("FILE");
+  app.add_option("--tls-certificate", context.tls_files.certificate, "Certificate (PEM) to show them")
+      ->envname("WAYBILL_TLS_CERTIFICATE")
+      ->type_name("FILE");
+  app.add_option("--tls-key", context.tls_files.key, "Its key (PEM, not encrypted)")
+      ->envname("WAYBILL_TLS_KEY")
+      ->type_name("FILE");
   app.add_option("--timeout", context.timeout, "For the whole command, retries included (default: 30s; watch: none)")
       ->type_name("DURATION");
   process::AddInteger(app, "--retries", context.retries, "How often, while the service does not answer")
@@ -111,6 +124,7 @@ int Main(int argc, char** argv) {
   SystemClock clock;
   SeededRandom random(EntropySeed());
   Context context(clock, random);
+  const rpc::GrpcLog grpc_log;
   context.out = DetectTerminal(stdout);
   context.err = DetectTerminal(stderr);
 
@@ -152,6 +166,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
+  if (absl::Status prepared = context.PrepareCalls(); !prepared.ok()) return static_cast<int>(context.Fail(prepared));
   return static_cast<int>(context.run());
 }
 

@@ -246,7 +246,8 @@ class OrderWatcher {
     request.set_heartbeats(true);
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
-    auto orders = order_v1::OrderService::NewStub(rpc::MakeChannel(context_.server, rpc::Pings::kOften));
+    auto orders =
+        order_v1::OrderService::NewStub(rpc::MakeChannel(context_.server, rpc::Pings::kOften, context_.credentials()));
     auto stream = orders->WatchOrder(&call, request);
     stream->WaitForInitialMetadata();
     attempt.opened = context_.clock.Steady();

@@ -26,10 +26,24 @@ inline void Prepare(grpc::ClientContext& call, const Context& context, SteadyTim
   call.set_deadline(rpc::ToGrpcDeadline(deadline));
 }
 
+inline bool Mentions(const absl::Status& status, std::string_view what) {
+  return std::string(status.message()).find(what) != std::string::npos;
+}
+
 // What to do when a call fails for a reason that is not in Waybill's table.
 inline std::string HintFor(const absl::Status& status, const std::string& target, std::string_view option) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
+      if (Mentions(status, "certificate verify failed")) {
+        return fmt::format("No CA that is believed here vouches for {}: name its CA with --tls-ca.", target);
+      }
+      if (Mentions(status, "is not in peer certificate")) {
+        return fmt::format("The certificate of {} is for another name: say that one with {}.", target, option);
+      }
+      if (Mentions(status, "wrong version number")) return fmt::format("There is no TLS at {}.", target);
+      if (Mentions(status, "Socket closed")) {
+        return fmt::format("{} hung up: does it want TLS (--tls-ca), or a certificate (--tls-certificate)?", target);
+      }
       return fmt::format("Is the service running at {}? Say where with {}.", target, option);
     case absl::StatusCode::kDeadlineExceeded:
       return "Give it more time with --timeout.";
@@ -63,7 +77,8 @@ absl::StatusOr<Response> Call(const Context& context, const std::string& target,
   if (!retrier.ok()) return retrier.status();
   Response response;
   absl::Status status = retrier->Run([&](SteadyTime deadline) {
-    std::unique_ptr<typename Service::StubInterface> stub = Service::NewStub(rpc::MakeChannel(target));
+    std::unique_ptr<typename Service::StubInterface> stub =
+        Service::NewStub(rpc::MakeChannel(target, rpc::Pings::kRare, context.credentials()));
     grpc::ClientContext call;
     Prepare(call, context, deadline);
     response.Clear();

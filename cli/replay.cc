@@ -103,7 +103,8 @@ absl::Status Replay::Run() {
 }
 
 absl::Status Replay::Stream(SteadyTime deadline) {
-  auto stub = location_v1::LocationService::NewStub(rpc::MakeChannel(context_.ingest, rpc::Pings::kOften));
+  auto stub = location_v1::LocationService::NewStub(
+      rpc::MakeChannel(context_.ingest, rpc::Pings::kOften, context_.credentials()));
   grpc::ClientContext call;
   Prepare(call, context_, deadline);
   auto stream = stub->StreamLocations(&call);

@@ -9,7 +9,10 @@
 #include "edge/connect/server.h"
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
+#include "edge/rpc/credentials.h"
+#include "edge/rpc/grpc_log.h"
 #include "edge/rpc/server.h"
+#include "edge/tls/watcher.h"
 #include "runtime/build.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
@@ -23,6 +26,7 @@
 #include "services/ingest/grpc_location_service.h"
 #include "services/ingest/housekeeping.h"
 #include "services/ingest/service_options.h"
+#include "services/process/exposure.h"
 #include "services/process/startup.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
@@ -76,6 +80,7 @@ Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+  const rpc::GrpcLog grpc_log(clock, log);
   Metrics metrics;
   AddProcessMetrics(metrics);
   AddBuildInfo(metrics, "waybill-ingest", ThisBuild());
@@ -103,20 +108,25 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::Pool part_reads(options.database_url, part_connection, storage::PoolOptions{1});
   storage::PostgresLocationHistory rebuild_history(part_reads);
 
+  auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
+  if (!certificates.ok()) return process::Fail(log, "cannot serve over TLS", certificates.status());
+
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
+  process::AddCertificateCheck(readiness, "server", certificates->get());
   AddReadinessMetrics(metrics, readiness);
   connect::ServerOptions connect_options;
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
-  connect.ServeOn(**side_port);
+  if (process::SideTakesCalls(options.exposure)) connect.ServeOn(**side_port);
 
   absl::Status schema = process::AwaitDatabase(options.database_url, storage::IngestRights(), options.migrate,
                                                options.store_wait, clock, stop, log);
@@ -182,6 +192,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   server_options.queues = options.queues;
+  if (*certificates) {
+    server_options.credentials =
+        rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));
+  }
   rpc::Server server(server_options, metrics);
   for (rpc::Server* edge : {&server, &connect.server()}) AddLocationService(*edge, *ingest, streams, api, watches);
   AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers, reads);
@@ -198,6 +212,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   Chores clock_comparing({compare_clocks}, clock, log);  // not behind a drop that waits
   Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
   Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
+  std::vector<Chore> watching;
+  if (*certificates) watching.push_back(tls::WatchChore(**certificates));
+  Chores certificate_watching(std::move(watching), clock, log);
+  if (*certificates) certificate_watching.Start(loops);
   clock_comparing.Start(loops);
   partition_keeping.Start(loops);
   sweeping.Start(loops);
@@ -208,6 +226,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
+    process::WarnOfPlainPort(options.exposure, options.listen, log);
     stop.Wait();
   } else {
     exit_code = process::Fail(log, "cannot serve", started);

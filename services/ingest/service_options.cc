@@ -28,6 +28,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--web-origins", options.web_origins,
                  "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
       ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
+  process::AddExposureSettings(app, options.exposure);
   app.add_option("--port-file", options.port_file,
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
 
@@ -113,6 +114,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
     return stores;
+  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
+      !exposed.ok()) {
+    return exposed;
+  }
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

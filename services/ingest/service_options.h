@@ -14,6 +14,7 @@
 #include "services/ingest/intake.h"
 #include "services/ingest/location_stream.h"
 #include "services/ingest/location_watches.h"
+#include "services/process/exposure.h"
 
 namespace waybill::ingest {
 
@@ -21,7 +22,8 @@ struct ServiceOptions {
   std::string listen = "127.0.0.1:7430";
   std::string side_listen = "127.0.0.1:7431";
   std::string web_origins;  // with commas between
-  std::string port_file;    // empty: none
+  process::Exposure exposure;
+  std::string port_file;  // empty: none
   std::string database_url = "postgresql:///waybill";
   std::string redis_url = "redis://127.0.0.1:6379/0";
   bool migrate = false;

@@ -10,9 +10,13 @@
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
 #include "edge/rpc/client.h"
+#include "edge/rpc/credentials.h"
+#include "edge/rpc/grpc_log.h"
 #include "edge/rpc/server.h"
+#include "edge/tls/watcher.h"
 #include "fmt/format.h"
 #include "runtime/build.h"
+#include "runtime/chores.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/ids.h"
@@ -35,6 +39,7 @@
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
+#include "services/process/exposure.h"
 #include "services/process/startup.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
@@ -62,11 +67,18 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 // waits for them.
 constexpr size_t kListWorkers = 2;
 
-std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant) {
-  constexpr std::string_view kScheme = "grpc://";
+// `certificates` may be null: then those of this machine's CAs are believed.
+std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& participant,
+                                                       const tls::Watcher* certificates) {
+  if (participant.starts_with(kPlainScheme)) return {rpc::MakeChannel(participant.substr(kPlainScheme.size()))};
+  return {rpc::MakeChannel(
+      participant.substr(kTlsScheme.size()), rpc::Pings::kRare,
+      rpc::MakeChannelCredentials(certificates == nullptr ? tls::Credentials() : *certificates->current()))};
+}
+
+std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant, const tls::Watcher* certificates) {
   if (participant == "builtin") return nullptr;
-  std::vector<std::shared_ptr<grpc::Channel>> channels = {rpc::MakeChannel(participant.substr(kScheme.size()))};
-  return std::make_unique<rpc::Client>(std::move(channels));
+  return std::make_unique<rpc::Client>(ChannelsTo(participant, certificates));
 }
 
 void AddStoreMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools,
@@ -86,6 +98,7 @@ void AddStoreMetrics(Metrics& metrics, std::vector<std::pair<std::string, const 
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+  const rpc::GrpcLog grpc_log(clock, log);
   SeededRandom random(EntropySeed());
   IdGenerator ids(clock, random);
 
@@ -119,33 +132,45 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::Pool drivers(options.database_url, storage::WriteConnectionOptions(), driver_pool);
   storage::PostgresDriverStore driver_store(drivers);
 
+  // TLS: our own certificate, and what participants are shown and believed by.
+  auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
+  if (!certificates.ok()) return process::Fail(log, "cannot serve over TLS", certificates.status());
+  auto participant_certificates =
+      process::WatchCertificates("participant", options.participant_tls, clock, log, metrics);
+  if (!participant_certificates.ok()) {
+    return process::Fail(log, "cannot call participants over TLS", participant_certificates.status());
+  }
+
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&store] { return store.Ping(); });
   if (options.dispatch == "builtin") {
     readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
   }
+  process::AddCertificateCheck(readiness, "server", certificates->get());
+  process::AddCertificateCheck(readiness, "participant", participant_certificates->get());
   AddReadinessMetrics(metrics, readiness);
   connect::ServerOptions connect_options;
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
-  connect.ServeOn(**side_port);
+  if (process::SideTakesCalls(options.exposure)) connect.ServeOn(**side_port);
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics);
-  std::unique_ptr<rpc::Client> gateway_client = ConnectTo(options.payment_gateway);
+  std::unique_ptr<rpc::Client> gateway_client = ConnectTo(options.payment_gateway, participant_certificates->get());
   std::unique_ptr<PaymentGateway> payments;
   if (gateway_client) {
     payments = std::make_unique<RemoteGateway>(*gateway_client);
   } else {
     payments = std::make_unique<BuiltinGateway>();
   }
-  std::unique_ptr<rpc::Client> dispatch_client = ConnectTo(options.dispatch);
+  std::unique_ptr<rpc::Client> dispatch_client = ConnectTo(options.dispatch, participant_certificates->get());
   std::unique_ptr<Dispatch> dispatch;
   std::function<absl::Status()> reconcile;
   if (dispatch_client) {
@@ -205,6 +230,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
   server_options.queues = options.queues;
+  if (*certificates) {
+    server_options.credentials =
+        rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));
+  }
   rpc::Server server(server_options, metrics);
   std::vector<std::string> steps;
   for (const saga::Definition& definition : kinds.all()) {
@@ -215,6 +244,20 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
   }
+  std::vector<Chore> watching;
+  if (*certificates) watching.push_back(tls::WatchChore(**certificates));
+  if (*participant_certificates) {
+    watching.push_back(tls::WatchChore(**participant_certificates, [&] {
+      for (const auto& [client, participant] : {std::pair(gateway_client.get(), &options.payment_gateway),
+                                                std::pair(dispatch_client.get(), &options.dispatch)}) {
+        if (participant->starts_with(kTlsScheme)) {
+          client->Use(ChannelsTo(*participant, participant_certificates->get()));
+        }
+      }
+    }));
+  }
+  Chores certificate_watching(std::move(watching), clock, log);
+  if (*certificates || *participant_certificates) certificate_watching.Start(loops);
   core.leases.Start(loops);
   core.housekeeping.Start(loops);
 
@@ -228,6 +271,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                          {"instance", options.instance},
                          {"payment_gateway", options.payment_gateway},
                          {"dispatch", options.dispatch}});
+    process::WarnOfPlainPort(options.exposure, options.listen, log);
     stop.Wait();
   } else {
     exit_code = process::Fail(log, "cannot serve", started);

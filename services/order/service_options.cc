@@ -16,16 +16,30 @@
 namespace waybill::order {
 namespace {
 
-constexpr std::string_view kGrpcScheme = "grpc://";
-
 CLI::Option* AddParticipant(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
   return app.add_option(name, value, help)
       ->capture_default_str()
-      ->type_name("builtin|grpc://HOST:PORT")
+      ->type_name("builtin|grpc[s]://HOST:PORT")
       ->check([](const std::string& text) {
-        const bool remote = text.compare(0, kGrpcScheme.size(), kGrpcScheme) == 0 && text.size() > kGrpcScheme.size();
-        return text == "builtin" || remote ? "" : "is neither builtin nor grpc://HOST:PORT";
+        for (const std::string_view scheme : {kPlainScheme, kTlsScheme}) {
+          if (text.starts_with(scheme) && text.size() > scheme.size()) return "";
+        }
+        return text == "builtin" ? "" : "is neither builtin nor grpc://HOST:PORT nor grpcs://HOST:PORT";
       });
+}
+
+absl::Status CheckParticipants(const ServiceOptions& options) {
+  const tls::Files& files = options.participant_tls;
+  if (files.certificate.empty() != files.key.empty()) {
+    return absl::InvalidArgumentError("--participant-certificate and --participant-key come together or not at all");
+  }
+  const bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme);
+  if (!files.empty() && !any) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} is given, and neither --payment-gateway nor --dispatch is grpcs://",
+                    files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
+  }
+  return absl::OkStatus();
 }
 
 // Stable over restarts where the port is; where it is any free one, nobody could come back as the same instance anyway.
@@ -57,6 +71,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--web-origins", options.web_origins,
                  "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
       ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
+  process::AddExposureSettings(app, options.exposure);
   app.add_option("--port-file", options.port_file,
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
   app.add_option("--instance", options.instance,
@@ -73,6 +88,13 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->envname("WAYBILL_PAYMENT_GATEWAY");
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
       ->envname("WAYBILL_DISPATCH");
+  app.add_option("--participant-ca", options.participant_tls.ca,
+                 "CAs (PEM) that vouch for participants behind grpcs:// (default: those of this machine)")
+      ->type_name("FILE");
+  app.add_option("--participant-certificate", options.participant_tls.certificate,
+                 "Certificate (PEM) to show to participants behind grpcs://")
+      ->type_name("FILE");
+  app.add_option("--participant-key", options.participant_tls.key, "Its key (PEM, not encrypted)")->type_name("FILE");
   app.add_option("--dispatch-radius-m", options.dispatch_radius_m, "How far from the pickup point builtin looks")
       ->check(process::NumberBetween(1.0, 1'000'000.0))
       ->capture_default_str();
@@ -146,6 +168,11 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
     return stores;
+  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
+      !exposed.ok()) {
+    return exposed;
+  }
+  if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

@@ -2,27 +2,35 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "edge/tls/credentials.h"
 #include "runtime/log.h"
 #include "services/order/order_api.h"
 #include "services/order/order_watch.h"
 #include "services/order/place_order.h"
+#include "services/process/exposure.h"
 
 namespace waybill::order {
+
+// What a remote participant begins with: plain, or over TLS.
+inline constexpr std::string_view kPlainScheme = "grpc://", kTlsScheme = "grpcs://";
 
 struct ServiceOptions {
   std::string listen = "127.0.0.1:7410";
   std::string side_listen = "127.0.0.1:7411";
   std::string web_origins;  // with commas between
-  std::string port_file;    // empty: none
-  std::string instance;     // empty: the host's name and the port
+  process::Exposure exposure;
+  std::string port_file;  // empty: none
+  std::string instance;   // empty: the host's name and the port
   std::string database_url = "postgresql:///waybill";
   std::string redis_url = "redis://127.0.0.1:6379/0";
-  std::string payment_gateway = "builtin";  // or grpc://host:port
-  std::string dispatch = "builtin";         // or grpc://host:port
+  std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
+  std::string dispatch = "builtin";         // the same
+  tls::Files participant_tls;               // for grpcs
   bool migrate = false;
   absl::Duration store_wait = absl::Seconds(60);
   int queues = 1;  // as for two cores: QueuesFor

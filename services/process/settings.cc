@@ -91,7 +91,7 @@ Type TypeOf(const CLI::Option& option) {
   static const std::regex range("(\\w+):\\w+ in \\[(.+) - (.+)\\]"), choice("TEXT:\\{(.+)\\}");
   const std::string said = option.get_type_name();
   if (std::smatch of; std::regex_match(said, of, choice)) {
-    return {Kind::kText, std::regex_replace(of[1].str(), std::regex(","), ", ")};
+    return {Kind::kText, (IsList(option) ? "list of " : "") + std::regex_replace(of[1].str(), std::regex(","), ", ")};
   }
   std::smatch of;
   const bool limited = std::regex_match(said, of, range);

@@ -17,9 +17,13 @@
 #include "edge/connect/server.h"
 #include "edge/http/probes.h"
 #include "edge/http/server.h"
+#include "edge/rpc/credentials.h"
+#include "edge/rpc/grpc_log.h"
 #include "edge/rpc/server.h"
+#include "edge/tls/watcher.h"
 #include "fmt/format.h"
 #include "runtime/build.h"
+#include "runtime/chores.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/metrics.h"
@@ -27,6 +31,7 @@
 #include "runtime/readiness.h"
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
+#include "services/process/exposure.h"
 #include "services/process/settings.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
@@ -61,6 +66,7 @@ absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port
 // Serves until a signal, or until the admin service asks for a restart (then `restart` is set, and `bound` says where).
 int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::function<void()>& on_hangup,
           const Clock& clock, const Logger& log, std::atomic<bool>& restart, Bound& bound) {
+  const rpc::GrpcLog grpc_log(clock, log);
   std::optional<StopWatchdog> watchdog;  // first, so that it watches until all else is gone
   Metrics metrics;
   AddProcessMetrics(metrics);
@@ -85,27 +91,40 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
     if (auto set = sandbox.SetBehaviour(target, behaviour); !set.ok()) return Fail(log, "bad behaviour", set);
   }
 
+  auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
+  if (!certificates.ok()) return Fail(log, "cannot serve over TLS", certificates.status());
+
   Readiness readiness(clock);
   readiness.Add("log", Readiness::Severity::kRequired, absl::Seconds(1), [&sandbox] {
     return sandbox.log_failing() ? absl::UnavailableError("the log cannot be written") : absl::OkStatus();
   });
+  process::AddCertificateCheck(readiness, "server", certificates->get());
   AddReadinessMetrics(metrics, readiness);
   connect::Server connect(clock, metrics, connect::ServerOptions{});
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
-  connect.ServeOn(**side_port);
+  if (process::SideTakesCalls(options.exposure)) connect.ServeOn(**side_port);
 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
+  if (*certificates) {
+    server_options.credentials =
+        rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));
+  }
   rpc::Server server(server_options, metrics);
   for (rpc::Server* edge : {&server, &connect.server()}) {
     RegisterServices(*edge, sandbox, [&restart] {
       if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
     });
   }
+  std::vector<Chore> watching;
+  if (*certificates) watching.push_back(tls::WatchChore(**certificates));
+  Chores certificate_watching(std::move(watching), clock, log);
+  if (*certificates) certificate_watching.Start(ThreadLoops());
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (!started.ok()) return Fail(log, "cannot serve", started);
@@ -115,6 +134,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   if (!started.ok()) return Fail(log, "cannot announce the ports", started);
   log.Info("listening on " + bound.listen,
            {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}, {"seed", seed}});
+  process::WarnOfPlainPort(options.exposure, options.listen, log);
 
   signals.Wait(on_hangup);
   log.Info(restart ? "restarting" : "stopping", {{"held_calls", sandbox.held()}});

@@ -101,6 +101,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--side-listen", options.side_listen, "Address of the HTTP port: probes, metrics, and calls by curl")
       ->envname("WAYBILL_SANDBOX_SIDE_LISTEN")
       ->capture_default_str();
+  process::AddExposureSettings(app, options.exposure);
   app.add_option("--port-file", options.port_file,
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT")
       ->type_name("FILE");
@@ -117,6 +118,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 
 absl::Status FinishSettings(ServiceOptions& options) {
   if (options.log.empty()) return absl::InvalidArgumentError("--log is required: the file of the books");
+  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
+      !exposed.ok()) {
+    return exposed;
+  }
   for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
                               Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
     if (mistake.has_value()) return absl::InvalidArgumentError(*mistake);

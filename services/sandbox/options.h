@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "runtime/log.h"
+#include "services/process/exposure.h"
 #include "services/sandbox/behaviour.h"
 
 namespace waybill::sandbox {
@@ -16,6 +17,7 @@ namespace waybill::sandbox {
 struct ServiceOptions {
   std::string listen = "127.0.0.1:7420";
   std::string side_listen = "127.0.0.1:7421";
+  process::Exposure exposure;
   std::string port_file;  // empty: none
   std::string log;        // the books' file
   int drivers = 1000;

@@ -205,6 +205,12 @@ class DeployTest(unittest.TestCase):
                 self.assertNotIn("--migrate", container(service)["args"])
                 self.assertEqual(container(service)["image"], f"waybill-{service}:{version}")
 
+    def test_what_is_open_and_plain_is_so_in_so_many_words(self):
+        compose = load(ROOT / "docker-compose.yml")[0]["services"]
+        for service in SERVICES:
+            for arguments in (compose[f"waybill-{service}"]["command"], container(service)["args"]):
+                self.assertIn("--expose-plain=grpc,side", arguments, service)
+
     def test_flags_are_those_of_the_binaries(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
         commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SERVICES]
@@ -216,7 +222,8 @@ class DeployTest(unittest.TestCase):
             main = ROOT / "services" / service / "main.cc"
             if not main.exists():
                 self.skipTest(f"there is no {service} service yet")
-            sources = "".join(path.read_text(encoding="utf-8") for path in main.parent.glob("*.cc"))
+            files = [*main.parent.glob("*.cc"), *(ROOT / "services/process").glob("*.cc")]
+            sources = "".join(path.read_text(encoding="utf-8") for path in files)
             for argument in arguments:
                 with self.subTest(f"{service} {argument}"):
                     self.assertIn(argument.split("=")[0], sources)

@@ -71,9 +71,8 @@ absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
     std::vector<std::pair<std::string, std::string>> settings,
     const std::vector<std::pair<std::string, std::string>>& files) {
   const auto initdb = [&](const std::filesystem::path& data) {
-    const absl::Status made =
-        RunPostgresProgram("initdb", {"-N", "-A", "trust", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8", "-U",
-                                      "postgres", "-D", data});
+    const absl::Status made = RunPostgresProgram("initdb", {"-N", "-A", "trust", "--no-instructions", "-E", "UTF8",
+                                                            "--locale=C.UTF-8", "-U", "postgres", "-D", data});
     if (made.ok()) {
       for (const auto& [file, text] : files) PutFile(data, file, text);
     }

@@ -34,7 +34,8 @@ class PostgresServer {
     kImmediate,  // as in a crash, but every process ends in good order; the next start recovers from the log
   };
 
-  // Starts with `settings` ({"max_connections", "20"}, …) on top of the defaults, and is ready when this returns. `files`
+  // Starts with `settings` ({"max_connections", "20"}, …) on top of the defaults, and is ready when this returns.
+  // `files`
   // ({"server.key", "-----BEGIN…"}, …) are in its data folder, where only the server can read them.
   static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(
       std::vector<std::pair<std::string, std::string>> settings = {},

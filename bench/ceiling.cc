@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -25,9 +27,12 @@ using storage::Statement;
 constexpr char kBegin[] = "begin";
 constexpr char kBeginSql[] = R"sql(
 INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, owner,
-                         lease_until, created_at, updated_at)
-SELECT id, 'bench', key, fingerprint, user_id, amount, $6, 'ceiling', $7::timestamptz + interval '30 s', $7, $7
+                         lease_until, created_at, updated_at{})
+SELECT id, 'bench', key, fingerprint, user_id, amount, $6, 'ceiling', $7::timestamptz + interval '30 s', $7, $7{}
 FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS o(id, key, fingerprint, user_id, amount))sql";
+// The schema may be an earlier build's, whose headers are in an index from their beginning.
+constexpr char kHasDueSql[] =
+    "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'order_sagas'::regclass AND attname = 'due_at')";
 
 constexpr char kSettle[] = "settle";
 constexpr char kSettleSql[] = R"sql(
@@ -99,8 +104,12 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenPrepared(const std::string& url)
   options.settings = {{"enable_seqscan", "off"}};
   absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(url, options);
   if (!connection.ok()) return connection.status();
-  const std::pair<const char*, const char*> statements[] = {
-      {kBegin, kBeginSql}, {kSettle, kSettleSql}, {kLog, kLogSql}, {kPay, kPaySql}, {kAssign, kAssignSql}};
+  absl::StatusOr<storage::Rows> has_due = (*connection)->Execute(kHasDueSql);
+  if (!has_due.ok()) return has_due.status();
+  const bool due = has_due->Bool(0, 0);
+  const std::string begin = fmt::format(kBeginSql, due ? ", due_at" : "", due ? ", NULL" : "");
+  const std::pair<const char*, std::string> statements[] = {
+      {kBegin, begin}, {kSettle, kSettleSql}, {kLog, kLogSql}, {kPay, kPaySql}, {kAssign, kAssignSql}};
   for (const auto& [name, sql] : statements) {
     if (const absl::Status status = (*connection)->Prepare(name, sql); !status.ok()) return status;
   }

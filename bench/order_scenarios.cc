@@ -596,9 +596,7 @@ absl::StatusOr<absl::Duration> Runner::AwaitSettled(const Set& set, absl::Durati
   if (!connection.ok()) return connection.status();
   const storage::Param until[] = {storage::Param::Time(created_until)};
   for (absl::Duration next_progress = from;;) {
-    auto rows =
-        (*connection)
-            ->Execute("SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL AND created_at <= $1", until);
+    auto rows = (*connection)->Execute("SELECT count(*) FROM leased_sagas WHERE created_at <= $1", until);
     if (!rows.ok()) return rows.status();
     const absl::Duration now = stage_.timer().Now();
     if (rows->Int(0, 0) == 0) return now - from;
@@ -645,7 +643,7 @@ absl::StatusOr<ScenarioResult> Runner::Recovery() {
   if (auto told = sandbox.LoseCharges(false); !told.ok()) return told;
   auto connection = storage::Connection::Open(set->database->url(), {});
   if (!connection.ok()) return connection.status();
-  auto rows = (*connection)->Execute("SELECT count(*) FROM order_sagas WHERE lease_until IS NOT NULL");
+  auto rows = (*connection)->Execute("SELECT count(*) FROM leased_sagas");
   if (!rows.ok()) return rows.status();
   result.figures.push_back({"unfinished at the kill", static_cast<double>(rows->Int(0, 0)), "", std::nullopt});
   if (rows->Int(0, 0) < options_.unfinished) {

@@ -5,8 +5,8 @@
 # is in that index neither before nor after the update gets new entries in all the others. A partial index over a handful of
 # rows, say of work that is due, so makes every last update of the table write all of its indexes: here four entries of an order's
 # twelve. (BRIN indexes are no way out in 15: they count as well; from 16 on they do not.)
-# For Waybill: order_sagas_unfinished and order_sagas_waiting name lease_until, which the end of each order changes. What it costs,
-# and what would do without, is in ADR 0031.
+# For Waybill: two indexes of order_sagas named lease_until, which the end of each order changes. What it cost is in ADR 0031, and
+# how it goes without in ADR 0034.
 # Needs: Debian's postgresql-15. Postgres does not run as root, so root runs it as postgres.
 set -uo pipefail
 bin=/usr/lib/postgresql/15/bin

@@ -65,6 +65,8 @@ struct UnfinishedStats {
   int64_t waiting = 0;                            // none of those above
   absl::Duration overdue = absl::ZeroDuration();  // how long one of them should have been woken; 0 when none should
   int64_t needing_attention = 0;
+  // How long the sweep of young sagas has waited for older transactions to end; as a rule less than a second.
+  absl::Duration unswept = absl::ZeroDuration();
   int64_t not_driven_here = 0;  // of those that do not wait, what is of kinds or versions that are not driven here
   // Of the oldest that does not wait, since it was created or since its newest wait ended; 0 when there is none.
   absl::Duration oldest_age = absl::ZeroDuration();

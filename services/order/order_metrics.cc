@@ -38,6 +38,8 @@ OrderMetrics::OrderMetrics(Metrics& metrics)
                                 "How long a saga that waits should have been taken up; 0 when none should.")),
       oldest_(metrics.AddGauge("waybill_saga_oldest_unfinished_seconds",
                                "Age of the oldest saga that has not come to rest.")),
+      unswept_(metrics.AddGauge("waybill_saga_sweep_waits_seconds",
+                                "How long recovery's sweep of young sagas has waited for older transactions to end.")),
       attention_(metrics.AddGauge("waybill_sagas_needing_attention",
                                   "Sagas that do not come to an end by themselves and that a person should look at.")),
       not_driven_here_(
@@ -137,6 +139,7 @@ void OrderMetrics::SetUnfinished(const storage::UnfinishedStats& stats) {
   compensating_.Set(static_cast<double>(stats.compensating));
   waiting_.Set(static_cast<double>(stats.waiting));
   overdue_.Set(absl::ToDoubleSeconds(stats.overdue));
+  unswept_.Set(absl::ToDoubleSeconds(stats.unswept));
   attention_.Set(static_cast<double>(stats.needing_attention));
   not_driven_here_.Set(static_cast<double>(stats.not_driven_here));
   oldest_.Set(absl::ToDoubleSeconds(stats.oldest_age));

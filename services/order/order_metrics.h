@@ -57,6 +57,7 @@ class OrderMetrics {
   prometheus::Gauge& waiting_;
   prometheus::Gauge& overdue_;
   prometheus::Gauge& oldest_;
+  prometheus::Gauge& unswept_;
   prometheus::Gauge& attention_;
   prometheus::Gauge& not_driven_here_;
   prometheus::Counter& recovered_;

@@ -86,6 +86,17 @@ absl::StatusOr<Rows> PostgresOrderStore::ExecutePrepared(const char* name, const
   return (*connection)->ExecutePrepared(name, params);
 }
 
+constexpr char kMarks[] = "SELECT sagas = 'order_sagas', mark FROM saga_marks WHERE sagas IN ('order_sagas', 'sagas')";
+
+// Of a moment ago: then more is taken for young than is, which is looked at for nothing.
+absl::StatusOr<PostgresOrderStore::Marks> PostgresOrderStore::ReadMarks() {
+  absl::StatusOr<Rows> rows = Execute(scans_, kMarks);
+  if (!rows.ok()) return rows.status();
+  Marks marks;
+  for (int row = 0; row < rows->size(); ++row) (rows->Bool(row, 0) ? marks.orders : marks.others) = rows->Id(row, 1);
+  return marks;
+}
+
 constexpr char kGetWhere[] = " WHERE s.order_id = $1";
 
 absl::StatusOr<OrderRecord> PostgresOrderStore::Get(const Uuid& order_id) {
@@ -107,8 +118,8 @@ absl::StatusOr<OrderRecord> PostgresOrderStore::GetByKey(const std::string& clie
 }
 
 // A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
-// Ids bound the scan of any index; lease_until and wakes_at let the small indexes of unfinished sagas serve, and
-// failure_reason the one of those that were turned back.
+// Ids bound the scan of any index; due_at and wakes_at let the small indexes of unfinished sagas serve, beside the ids
+// above the mark, where the young ones are; failure_reason the one of those that were turned back.
 constexpr char kListWhere[] =
     " WHERE s.order_id >= $1 AND s.order_id < $2"
     " AND s.created_at >= $3 AND s.created_at < $4"
@@ -117,7 +128,7 @@ constexpr char kListWhere[] =
     "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[]) AS wanted (state, cancelled)"
     "      WHERE wanted.state = s.state"
     "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))))"
-    " AND (NOT $9::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
+    " AND (NOT $9::boolean OR s.due_at IS NOT NULL OR s.wakes_at IS NOT NULL OR s.order_id > $12)"
     " AND (NOT $11::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id DESC LIMIT $10";
 
@@ -138,11 +149,13 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
     unfinished_only = unfinished_only && saga::IsUnfinished(status.state);
     turned_back_only = turned_back_only && IsTurnedBack(status.state);
   }
-  absl::StatusOr<Rows> rows =
-      Execute(scans_, SelectOrder() + kListWhere,
-              {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
-               Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
-               Param::Bool(unfinished_only), Param::Int8(query.limit), Param::Bool(turned_back_only)});
+  absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
+  if (!marks.ok()) return TooBroadOr(marks.status());
+  absl::StatusOr<Rows> rows = Execute(
+      scans_, SelectOrder() + kListWhere,
+      {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
+       Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason), Param::Bool(unfinished_only),
+       Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {
@@ -187,8 +200,8 @@ std::string SelectViews() {
 }
 
 // Each table is looked through by itself, so that its small indexes serve: over the view all_sagas the planner would
-// read by the primary keys, past all that has ended.
-std::string ListOf(std::string_view table, std::string_view id, std::string_view kind) {
+// read by the primary keys, past all that has ended. `which` besides what the query says.
+std::string ListPart(std::string_view table, std::string_view id, std::string_view kind, std::string_view which) {
   return fmt::format(
       "(SELECT s.{id} AS saga_id, {kind} AS kind, version, state, step, attempt, seq, needs_attention, failure_reason,"
       " failure_detail, owner, epoch, lease_until, waits_for, wakes_at, traceparent, created_at, updated_at, branches "
@@ -198,11 +211,21 @@ std::string ListOf(std::string_view table, std::string_view id, std::string_view
       " AND s.created_at <= now() - $2::bigint * interval '1 microsecond'"
       " AND (cardinality($3::text[]) = 0 OR s.state = ANY ($3::text[]::saga_state[]))"
       " AND (NOT $4::boolean OR s.needs_attention)"
-      " AND (NOT $5::boolean OR s.lease_until IS NOT NULL OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
+      " AND {which}"
       " AND (NOT $7::boolean OR s.failure_reason IS NOT NULL)"
       " AND (NOT $8::boolean OR (s.lease_until IS NULL AND s.wakes_at IS NOT NULL))"
       " ORDER BY s.{id} LIMIT $6)",
-      fmt::arg("table", table), fmt::arg("id", id), fmt::arg("kind", kind));
+      fmt::arg("table", table), fmt::arg("id", id), fmt::arg("kind", kind), fmt::arg("which", which));
+}
+
+// Of unfinished ones alone ($5) the young are a part by themselves, of which the constant condition leaves nothing
+// otherwise: each part is in the order of an index.
+std::string ListOf(std::string_view table, std::string_view id, std::string_view kind, std::string_view mark) {
+  return fmt::format(
+      "{} UNION ALL {}",
+      ListPart(table, id, kind, "(NOT $5::boolean OR s.due_at IS NOT NULL OR s.wakes_at IS NOT NULL)"),
+      ListPart(table, id, kind,
+               fmt::format("$5::boolean AND s.due_at IS NULL AND s.wakes_at IS NULL AND s.{} > {}::uuid", id, mark)));
 }
 
 absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQuery& query) {
@@ -217,15 +240,18 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
     turned_back_only = turned_back_only && IsTurnedBack(state);
   }
   unfinished_only = unfinished_only && !query.needs_attention;  // those have an index of their own
+  absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
+  if (!marks.ok()) return TooBroadOr(marks.status());
   absl::StatusOr<Rows> rows =
       Execute(scans_,
               fmt::format("{} FROM ({} UNION ALL {}) s ORDER BY s.saga_id LIMIT $6", SelectViews(),
-                          ListOf("order_sagas", "order_id", fmt::format("'{}'::text", domain::Order::kKind)),
-                          ListOf("sagas", "saga_id", "s.kind")),
+                          ListOf("order_sagas", "order_id", fmt::format("'{}'::text", domain::Order::kKind), "$10"),
+                          ListOf("sagas", "saga_id", "s.kind", "$11")),
               {Param::Id(query.after.value_or(Uuid{})),
                Param::Int8(absl::ToInt64Microseconds(std::min(query.min_age, kAgeMax))), states,
                Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit),
-               Param::Bool(turned_back_only), Param::Bool(query.waiting), Param::Text(query.kind)});
+               Param::Bool(turned_back_only), Param::Bool(query.waiting), Param::Text(query.kind),
+               Param::Id(marks->orders), Param::Id(marks->others)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) {
@@ -256,14 +282,14 @@ constexpr char kUnfinished[] =
     "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'closing'),"
     " count(*) FILTER (WHERE state = 'compensating'),"
     " count(*) FILTER (WHERE (kind, version) NOT IN (SELECT * FROM unnest($1::text[], $2::smallint[])))"
-    " FROM all_sagas WHERE lease_until IS NOT NULL";
+    " FROM leased_sagas";
 // One that has waited is as old as the entry that ended its newest wait; one that was just taken up has none yet. Of
 // the oldest by their beginning: those that waited for days are few at any moment.
 constexpr char kOldest[] =
     "SELECT COALESCE(extract(epoch FROM now() - min(since)), 0)::double precision FROM ("
     " SELECT CASE WHEN w.seq IS NULL THEN s.created_at ELSE COALESCE("
     "   (SELECT min(at) FROM all_saga_steps WHERE saga_id = s.saga_id AND seq > w.seq), now()) END AS since"
-    " FROM (SELECT saga_id, created_at FROM all_sagas WHERE lease_until IS NOT NULL ORDER BY created_at LIMIT 1000) s"
+    " FROM (SELECT saga_id, created_at FROM leased_sagas ORDER BY created_at LIMIT 1000) s"
     " LEFT JOIN LATERAL (SELECT max(seq) AS seq FROM all_saga_steps"
     "   WHERE saga_id = s.saga_id AND outcome = 'waiting') w ON true) AS taken_up";
 // Not all: there may be a million of them, and counting those takes a tenth of a second of a processor.
@@ -279,6 +305,9 @@ constexpr char kWaiting[] =
 // Also of those that wait.
 constexpr char kNeedingAttention[] =
     "SELECT count(*) FROM all_sagas WHERE needs_attention AND state IN ('running', 'closing', 'compensating')";
+
+constexpr char kUnswept[] =
+    "SELECT COALESCE(extract(epoch FROM max(now() - noted_at)), 0)::double precision FROM saga_marks WHERE next > mark";
 
 absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished(const saga::Kinds& here) {
   ArrayParam kinds(kOidText), versions(kOidInt2);
@@ -300,6 +329,9 @@ absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished(const saga::Kinds
   absl::StatusOr<Rows> attention = Execute(scans_, kNeedingAttention);
   if (!attention.ok()) return attention.status();
   stats.needing_attention = attention->Int(0, 0);
+  absl::StatusOr<Rows> unswept = Execute(scans_, kUnswept);
+  if (!unswept.ok()) return unswept.status();
+  stats.unswept = std::max(absl::Seconds(unswept->Double(0, 0)), absl::ZeroDuration());
   absl::StatusOr<Rows> oldest = Execute(scans_, kOldest);
   if (!oldest.ok()) return oldest.status();
   stats.oldest_age = std::max(absl::Seconds(oldest->Double(0, 0)), absl::ZeroDuration());

@@ -34,6 +34,12 @@ class PostgresOrderStore final : public OrderStore {
   absl::Status Ping() override;
 
  private:
+  // Unfinished sagas up to these ids have a due_at; others may be young.
+  struct Marks {
+    Uuid orders, others;
+  };
+  absl::StatusOr<Marks> ReadMarks();
+
   // Planned for its very parameters, each time: for queries whose best plan depends on them.
   static absl::StatusOr<Rows> Execute(Pool& pool, const std::string& sql, absl::Span<const Param> params = {});
   // Prepared once a connection: for the ones that run often and have one plan.

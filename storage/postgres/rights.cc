@@ -14,12 +14,15 @@ constexpr Rights kOrderRights[] = {
     {"saga_steps", "SELECT, INSERT"},
     {"saga_definitions", "SELECT, INSERT"},
     {"saga_signals", "SELECT, INSERT, DELETE"},
+    {"saga_marks", "SELECT, INSERT, UPDATE"},
     {"all_sagas", "SELECT"},
     {"all_saga_steps", "SELECT"},
+    {"leased_sagas", "SELECT"},
     {"payments", "SELECT, INSERT, UPDATE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},
     {"order_assignments_move_down(text)", "EXECUTE"},
+    {"waybill_id_at(timestamptz)", "EXECUTE"},
 };
 
 constexpr Rights kIngestRights[] = {

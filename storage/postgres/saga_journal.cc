@@ -84,6 +84,13 @@ PostgresSagaJournal::PostgresSagaJournal(const std::vector<const SagaTables*>& t
 
 absl::Status PostgresSagaJournal::RecordDefinitions() {
   for (const std::unique_ptr<Kind>& kind : kinds_) {
+    // Without one nothing is taken for young. From the least id on the first sweep finds whatever there is.
+    absl::Status marked =
+        Run("INSERT INTO saga_marks (sagas, mark, next) SELECT $1::text, least, least "
+            "FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid) AS ids (least) ON CONFLICT DO NOTHING",
+            {Param::Text(kind->tables.sql().sagas)})
+            .status();
+    if (!marked.ok()) return marked;
     for (const saga::Definition* definition : kind->versions) {
       ArrayParam steps(kOidText);
       ArrayParam beside(kOidBool);
@@ -157,35 +164,41 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
   const std::string instance = lease_.instance + "/";
   std::vector<std::unique_ptr<saga::Record>> claimed;
   absl::Status failed;
-  // What was claimed is ours, so it is handed out whatever becomes of the other kinds.
+  // What was claimed is ours, so it is handed out whatever becomes of the rest. False: it failed, or there is room for
+  // no more.
+  const auto take = [&](absl::StatusOr<Claims> claims) {
+    if (claims.ok()) {
+      std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
+      return claimed.size() < limit;
+    }
+    options_.on_error(claims.status());
+    failed.Update(claims.status());
+    return false;
+  };
   for (const std::unique_ptr<Kind>& kind : kinds_) {
-    if (claimed.size() >= limit) break;
     const ArrayParam versions = Versions(*kind);
-    absl::StatusOr<bool> far_too = FarLeasesStay(*kind);
-    absl::StatusOr<Claims> claims = Claims();
-    if (far_too.ok()) {
-      claims = RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
-                        {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
-                         Param::Int8(static_cast<int64_t>(limit - claimed.size())), Param::Bool(*far_too), versions});
-    } else {
-      claims = far_too.status();
-    }
-    if (!claims.ok()) {
-      options_.on_error(claims.status());
-      failed.Update(claims.status());
-      continue;
-    }
-    std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
+    const auto room = [&] { return Param::Int8(static_cast<int64_t>(limit - claimed.size())); };
     if (claimed.size() >= limit) break;
-    claims = RunClaim(
-        *kind, "claim_woken", kind->sql.claim_woken,
-        {Param::Text(owner_), LeaseMicros(), Param::Int8(static_cast<int64_t>(limit - claimed.size())), versions});
-    if (!claims.ok()) {
-      options_.on_error(claims.status());
-      failed.Update(claims.status());
+    if (absl::Status swept = Sweep(*kind); !swept.ok()) {  // what was due before still is
+      options_.on_error(swept);
+      failed.Update(swept);
+    }
+    const absl::StatusOr<bool> far_too = FarLeasesStay(*kind);
+    if (!take(!far_too.ok() ? absl::StatusOr<Claims>(far_too.status())
+                            : RunClaim(*kind, "claim_expired", kind->sql.claim_expired,
+                                       {Param::Text(owner_), LeaseMicros(), Param::Text(instance), Param::Bool(own),
+                                        room(), Param::Bool(*far_too), versions}))) {
       continue;
     }
-    std::move(claims->records.begin(), claims->records.end(), std::back_inserter(claimed));
+    if (own && !take(RunClaim(*kind, "claim_young", kind->sql.claim_young,
+                              {Param::Text(owner_), LeaseMicros(), Param::Text(instance), room(), versions}))) {
+      continue;
+    }
+    // Not while there is more to claim: it would look past that.
+    if (absl::Status postponed = RunPrepared(*kind, "postpone", kind->sql.postpone, {}).status(); !postponed.ok()) {
+      options_.on_error(postponed);
+    }
+    take(RunClaim(*kind, "claim_woken", kind->sql.claim_woken, {Param::Text(owner_), LeaseMicros(), room(), versions}));
   }
   if (claimed.empty() && !failed.ok()) return failed;
   return claimed;
@@ -214,6 +227,15 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
     return domain::ReasonError("SAGA_LEASED", fmt::format("another process drives saga {}", id.ToString()));
   }
   return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("no saga {}", id.ToString()));
+}
+
+absl::Status PostgresSagaJournal::Sweep(const Kind& kind) {
+  for (const auto& [name, sql] : {std::pair{"sweep", &kind.sql.sweep},
+                                  {"note_next", &kind.sql.note_next},
+                                  {"note_horizon", &kind.sql.note_horizon}}) {
+    if (absl::Status swept = RunPrepared(kind, name, *sql, {LeaseMicros()}).status(); !swept.ok()) return swept;
+  }
+  return absl::OkStatus();
 }
 
 // A lease that ends further ahead than leases do was given by a clock that was ahead of the one that judges it now: the
@@ -415,6 +437,15 @@ absl::StatusOr<Rows> PostgresSagaJournal::Run(const std::string& sql, const std:
   auto connection = pool_.Acquire();
   if (!connection.ok()) return connection.status();
   return (*connection)->Execute(sql, params);
+}
+
+absl::StatusOr<Rows> PostgresSagaJournal::RunPrepared(const Kind& kind, std::string_view name, const std::string& sql,
+                                                      const std::vector<Param>& params) {
+  const std::string statement = fmt::format("{}.{}", kind.tables.kind(), name);
+  auto connection = pool_.Acquire();
+  if (!connection.ok()) return connection.status();
+  if (absl::Status prepared = (*connection)->Prepare(statement, sql); !prepared.ok()) return prepared;
+  return (*connection)->ExecutePrepared(statement, params);
 }
 
 }  // namespace waybill::storage

@@ -125,7 +125,8 @@ class PostgresSagaJournal final : public saga::Journal {
 
   // With a connection of its own, and all that it writes prepared.
   absl::StatusOr<std::unique_ptr<BatchWriter<Op>>> OpenWriter(const std::string& url);
-  // Writes down the steps of each version, or finds them as they were written down before.
+  // Writes down the steps of each version, or finds them as they were written down before; and how far its table has
+  // been swept, where nothing says so.
   absl::Status RecordDefinitions();
   // Whether this process drives that version, and it has such a step.
   absl::Status CheckKnown(const saga::Header& header) const;
@@ -135,6 +136,11 @@ class PostgresSagaJournal final : public saga::Journal {
   static ArrayParam Versions(const Kind& kind);  // those that this process drives
   Param LeaseMicros() const;
   absl::StatusOr<Rows> Run(const std::string& sql, const std::vector<Param>& params);
+  // What runs with every poll.
+  absl::StatusOr<Rows> RunPrepared(const Kind& kind, std::string_view name, const std::string& sql,
+                                   const std::vector<Param>& params);
+  // A turn of it.
+  absl::Status Sweep(const Kind& kind);
   absl::StatusOr<bool> FarLeasesStay(Kind& kind);
   absl::StatusOr<Claims> RunClaim(const Kind& kind, std::string_view name, const std::string& sql,
                                   const std::vector<Param>& params);

@@ -10,6 +10,9 @@
 namespace waybill::storage {
 namespace {
 
+constexpr std::string_view kLeastId = "'00000000-0000-0000-0000-000000000000'::uuid";
+constexpr std::string_view kGreatestId = "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid";
+
 std::string ColumnNames(const std::vector<UnnestColumn>& columns) {
   std::string names;
   for (const UnnestColumn& column : columns) {
@@ -72,6 +75,15 @@ std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_v
   return values;
 }
 
+// Those with a lease and without a due_at. The bound above is for the planner, which takes a range for a small part of
+// the table.
+std::string IsYoung(const SagaTables::Sql& t) {
+  return fmt::format(
+      "due_at IS NULL AND lease_until IS NOT NULL "
+      "AND {id} > COALESCE((SELECT mark FROM saga_marks WHERE sagas = '{sagas}'), {least}) AND {id} <= {greatest}",
+      fmt::arg("id", t.id), fmt::arg("sagas", t.sagas), fmt::arg("least", kLeastId), fmt::arg("greatest", kGreatestId));
+}
+
 // The entries of the log, booked like anything else.
 Booking LogOf(const SagaTables::Sql& t) {
   Booking log;
@@ -102,10 +114,17 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
                                      {"created_at", kOidTimestamptz, ""},
                                      {"version", kOidInt2, ""}};
   begin.insert(begin.end(), t.begin.begin(), t.begin.end());
+  // Young by its id: above where the next sweep will go, and, since only that brings the sweep to it, not in the
+  // future.
   sql.begin_quick = fmt::format(
-      "INSERT INTO {} (owner, lease_until, updated_at, {}) "
-      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', i.created_at, {} FROM {}",
-      t.sagas, ColumnNames(begin), UnnestValues(begin, "i"), Unnest(begin, "i", 3, sql.begin.oids));
+      "INSERT INTO {sagas} (owner, lease_until, due_at, updated_at, {names}) "
+      "SELECT $1::text, now() + $2::bigint * interval '1 microsecond', "
+      "CASE WHEN i.{id} > (SELECT next FROM saga_marks WHERE sagas = '{sagas}') "
+      "AND i.{id} < (SELECT waybill_id_at(now() + $2::bigint / 3 * interval '1 microsecond')) THEN NULL "
+      "ELSE now() + $2::bigint * interval '1 microsecond' END, i.created_at, {values} FROM {rows}",
+      fmt::arg("sagas", t.sagas), fmt::arg("id", t.id), fmt::arg("names", ColumnNames(begin)),
+      fmt::arg("values", UnnestValues(begin, "i")), fmt::arg("rows", Unnest(begin, "i", 3, sql.begin.oids)));
+  sql.number = "SELECT pg_current_xact_id() IS NOT NULL";
   sql.begin.text = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
 
   std::vector<UnnestColumn> header = {{t.id, kOidUuid, ""},
@@ -201,8 +220,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   // What was set aside is marked, and stands for longer than a lease.
   const int64_t aside = absl::ToInt64Microseconds(kSetAside);
   const std::string far =
-      "lease_until > now() + 3 * {0}::bigint * interval '1 microsecond' AND (NOT needs_attention "
-      "OR lease_until > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond')";
+      "due_at > now() + 3 * {0}::bigint * interval '1 microsecond' AND (NOT needs_attention "
+      "OR due_at > now() + greatest(3 * {0}::bigint, {0}::bigint + {1}) * interval '1 microsecond')";
   sql.far_leases = fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {} AND version = ANY($2::smallint[]) AND {})",
                                sagas, only, fmt::format(fmt::runtime(far), "$1", aside));
   // Claims what `due` says. Passes over rows that somebody else works on.
@@ -210,16 +229,21 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
     return fmt::format(
         "WITH due AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE {only} AND {due} FOR UPDATE SKIP LOCKED), "
         "claimed AS (UPDATE {sagas} s SET owner = $1::text, epoch = s.epoch + 1, "
-        "lease_until = now() + $2::bigint * interval '1 microsecond' "
+        "lease_until = now() + $2::bigint * interval '1 microsecond', "
+        "due_at = now() + $2::bigint * interval '1 microsecond' "
         "FROM due WHERE s.{id} = due.{id} RETURNING s.{id}) {claimed}",
         fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("due", due),
         fmt::arg("claimed", claimed));
   };
-  sql.claim_expired = claim(fmt::format(
-      "version = ANY($7::smallint[]) AND lease_until IS NOT NULL AND (lease_until < now() OR ($6::bool AND ({})) "
-      "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
-      "ORDER BY lease_until LIMIT $5::bigint",
-      fmt::format(fmt::runtime(far), "$2", aside)));
+  sql.claim_expired =
+      claim(fmt::format("version = ANY($7::smallint[]) AND lease_until IS NOT NULL AND due_at IS NOT NULL "
+                        "AND ((due_at <= now() AND lease_until < now()) OR ($6::bool AND ({})) "
+                        "OR ($4::bool AND starts_with(owner, $3::text) AND owner <> $1::text)) "
+                        "ORDER BY due_at LIMIT $5::bigint",
+                        fmt::format(fmt::runtime(far), "$2", aside)));
+  sql.claim_young = claim(fmt::format(
+      "version = ANY($5::smallint[]) AND {} AND starts_with(owner, $3::text) AND owner <> $1::text LIMIT $4::bigint",
+      IsYoung(t)));
   sql.claim_woken = claim(
       "version = ANY($4::smallint[]) AND lease_until IS NULL AND wakes_at <= now() "
       "AND state IN ('running', 'closing', 'compensating') ORDER BY wakes_at LIMIT $3::bigint");
@@ -293,7 +317,52 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   sql.signal_find = "SELECT saga_id FROM saga_signals WHERE saga_id = $1::uuid AND waits_for = $2::text";
   sql.release = fmt::format(
-      "UPDATE {} SET lease_until = now() WHERE {} AND lease_until IS NOT NULL AND owner = $1::text", sagas, only);
+      "UPDATE {sagas} SET lease_until = now() WHERE {id} = ANY(ARRAY("
+      "SELECT {id} FROM {sagas} WHERE {only} AND owner = $1::text AND due_at IS NOT NULL AND lease_until IS NOT NULL "
+      "UNION ALL SELECT {id} FROM {sagas} WHERE {only} AND owner = $1::text AND {young})) "
+      "AND lease_until IS NOT NULL AND owner = $1::text",
+      fmt::arg("sagas", sagas), fmt::arg("id", id), fmt::arg("only", only), fmt::arg("young", IsYoung(t)));
+  sql.postpone = fmt::format(
+      "UPDATE {sagas} SET due_at = lease_until WHERE {id} = ANY(ARRAY(SELECT {id} FROM {sagas} WHERE {only} "
+      "AND due_at <= now() AND (lease_until IS NULL OR lease_until > now()) LIMIT 1000 FOR UPDATE SKIP LOCKED))",
+      fmt::arg("sagas", sagas), fmt::arg("id", id), fmt::arg("only", only));
+
+  // What is done with the row of saga_marks, passing over it while another process does the same.
+  const auto mark = [&](std::string_view when) {
+    return fmt::format(
+        "WITH m AS MATERIALIZED (SELECT *, waybill_id_at(now() - $1::bigint / 3 * interval '1 microsecond') AS cut, "
+        "pg_snapshot_xmin(pg_current_snapshot()) > noted AS passed FROM saga_marks WHERE sagas = '{}' AND {} "
+        "FOR UPDATE SKIP LOCKED)",
+        sagas, when);
+  };
+  // Where there is nothing new nothing is written. A mark that lies in the future is of a clock that was set back
+  // since: it may go back at any time, for all that is said of what is below it still is true.
+  sql.note_next = fmt::format(
+      "{m} UPDATE saga_marks s SET mark = LEAST(m.mark, m.cut), next = m.cut, noted = NULL, noted_at = now() FROM m "
+      "WHERE s.sagas = m.sagas AND (m.mark > waybill_id_at(now()) "
+      "OR EXISTS (SELECT FROM {sagas} WHERE {id} > (SELECT mark FROM m) AND {id} <= (SELECT cut FROM m)))",
+      fmt::arg("m", mark("next = mark")), fmt::arg("sagas", sagas), fmt::arg("id", id));
+  // A number that nobody has reached is another server's, out of a dump.
+  sql.note_horizon =
+      fmt::format("{} UPDATE saga_marks s SET noted = pg_current_xact_id() FROM m WHERE s.sagas = m.sagas",
+                  mark("next > mark AND (noted IS NULL OR noted >= pg_snapshot_xmax(pg_current_snapshot()))"));
+  // What somebody works on is passed over, and the mark stays: next time it has ended, or is given its due_at. The mark
+  // stays also while a transaction of before the horizon is open, for however long; what can be seen is swept then,
+  // too.
+  sql.sweep = fmt::format(
+      "{m}, young AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE due_at IS NULL AND lease_until IS NOT NULL "
+      "AND {id} > (SELECT mark FROM m) AND {id} <= (SELECT CASE WHEN passed THEN next ELSE GREATEST(next, cut) END "
+      "FROM m)), "
+      "held AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE {id} = ANY(ARRAY(SELECT {id} FROM young)) "
+      "AND due_at IS NULL AND lease_until IS NOT NULL FOR UPDATE SKIP LOCKED), "
+      "given AS (UPDATE {sagas} SET due_at = lease_until WHERE {id} = ANY(ARRAY(SELECT {id} FROM held)) RETURNING "
+      "{id}) "
+      "UPDATE saga_marks s SET swept_at = now(), mark = CASE WHEN m.passed "
+      "AND (SELECT count(*) FROM young) = (SELECT count(*) FROM given) THEN m.next ELSE m.mark END "
+      "FROM m WHERE s.sagas = m.sagas",
+      fmt::arg("m", mark("next > mark AND noted IS NOT NULL AND (pg_snapshot_xmin(pg_current_snapshot()) > noted "
+                         "OR swept_at NOT BETWEEN now() - $1::bigint / 3 * interval '1 microsecond' AND now())")),
+      fmt::arg("sagas", sagas), fmt::arg("id", id));
   return sql;
 }
 

@@ -30,8 +30,20 @@ struct SagaJournalSql {
   std::vector<ArrayStatement> books;
   // The careful advance is one, over the arrays of all of those in the same order.
   std::string advance;
+  // In the transaction of a begin, before it: gives the transaction its number. The sweep waits for those with lower
+  // numbers than its own, see `note_horizon`.
+  std::string number;
   std::string find_by_key, states, claim_expired, claim_woken, claim_one, far_leases, load_claimed, set_aside, renew,
       release, load, log;
+  // Young sagas have no due_at, and so are in no index of what is unfinished; they are those with an id above the mark
+  // (table saga_marks). The sweep gives a due_at to what has grown older and moves the mark, in three statements, each
+  // in a transaction of its own. ADR 0034 says why no saga ever is below the mark without a due_at.
+  //   note_next     up to where it will go: from now on who begins a saga below that gives it a due_at
+  //   note_horizon  which transactions may have begun without having seen that
+  //   sweep         once they have ended
+  std::string note_next, note_horizon, sweep;
+  std::string claim_young;   // what an earlier life of this instance has begun just now
+  std::string postpone;      // what is due though its lease was renewed, or has ended since
   std::string acted_on;      // forgets the signals that the records just written act on
   std::string said_already;  // what the records just written wait for, and has been said: those keep their leases
   std::string said_claimed;  // what has been said of what the claimed ones waited for

@@ -53,9 +53,9 @@ class BookedRows {
   virtual std::span<ArrayParam> Claim() = 0;
 };
 
-// The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, and 0012's
-// `branches`, besides the payload's own; the log table those of saga_steps. A kind that needs no tables of its own:
-// SharedSagaTables.
+// The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, 0012's
+// `branches` and 0014's `due_at`, with the default, the trigger and the indexes of the latter, besides the payload's
+// own; the log table those of saga_steps. A kind that needs no tables of its own: SharedSagaTables.
 class SagaTables {
  public:
   struct Sql {

@@ -19,6 +19,8 @@ namespace {
 // The columns of an advance's header before those of the payload.
 constexpr size_t kHeader = 15;
 
+constexpr char kNumber[] = "number";
+
 void AddOptionalText(ArrayParam& column, const std::string& text) {
   if (text.empty()) {
     column.AddNull();
@@ -41,6 +43,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
   absl::Status Prepare() {
+    if (auto status = connection_->Prepare(kNumber, parts_.front().kind.sql.number); !status.ok()) return status;
     for (const Part& part : parts_) {
       const SagaJournalSql& sql = part.kind.sql;
       std::vector<std::pair<const std::string*, const std::string*>> statements = {
@@ -251,6 +254,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     }
     for (Part& part : parts_) {
       if (part.begins.empty()) continue;
+      if (!beginning) script.Add(kNumber, {});
       FillBegin(part);
       std::vector<Param> with = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
       with.insert(with.end(), part.begin_columns.begin(), part.begin_columns.end());

@@ -19,6 +19,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
+#include "storage/postgres/saga_journal_sql.h"
 #include "tests/examples/trip_story.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
@@ -247,6 +248,26 @@ TEST_F(TripPgTest, GoesOnWithAllThatWasAnsweredBeforeTheCrash) {
   EXPECT_EQ(read.hotel_room, "");
   EXPECT_EQ((*claimed)[0]->branches[0].state, saga::Branch::State::kDone);
   EXPECT_EQ((*claimed)[0]->branches[1].token, "h-1");
+}
+
+TEST_F(TripPgTest, IsDueForRecoveryOnceItIsNoLongerYoung) {
+  auto trip = NewTrip(ids_.Next(), clock_.Now(), "b-1");
+  std::promise<bool> begun;
+  journal_->Begin(*trip, [&](auto existing) { begun.set_value(existing.ok() && *existing == nullptr); });
+  ASSERT_TRUE(begun.get_future().get());
+  EXPECT_EQ(sql().Value("SELECT due_at FROM sagas"), "NULL");
+  const storage::SagaJournalSql statements = storage::BuildSagaJournalSql(trips_.sql());
+  EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] {
+    for (const std::string* turn : {&statements.sweep, &statements.note_next, &statements.note_horizon}) {
+      sql().Exec(*turn, {"0"});
+    }
+    return sql().Value("SELECT due_at = lease_until FROM sagas") == "t";
+  }));
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM leased_sagas WHERE kind = 'book_trip'"), "1");
+  sql().Exec("UPDATE sagas SET lease_until = now() - interval '1 second'");
+  auto claimed = journal_->ClaimExpired(false, 10);
+  ASSERT_TRUE(claimed.ok() && claimed->size() == 1u) << claimed.status();
+  EXPECT_EQ((*claimed)[0]->id, trip->id);
 }
 
 TEST_F(TripPgTest, IsLeftAloneWhenItsPayloadCannotBeRead) {

@@ -137,6 +137,8 @@ constexpr Attack kAttacks[] = {
                               1) ", 'charge_payment/do/pi_1', 'unknown')"},
     {"saga_signals_outcome",
      "INSERT INTO saga_signals (saga_id, waits_for, outcome) VALUES (" ORDER(1) ", 'charge_payment/do/pi_2', 'later')"},
+    {"saga_marks_pkey", "INSERT INTO saga_marks (sagas, mark, next) SELECT sagas, mark, next FROM saga_marks"},
+    {"saga_marks_next_not_before_mark", "UPDATE saga_marks SET mark = " ORDER(2) ", next = " ORDER(1)},
     {"payments_one_an_order", "INSERT INTO payments VALUES (" ORDER(2) ", 1000, 'EUR', 'ch_3', now())"},
     {"payments_amount_positive", "INSERT INTO payments VALUES (" ORDER(1) ", 0, 'EUR', 'ch_3', now())"},
     {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 1001, refunded_at = now()"},
@@ -204,11 +206,12 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid "
            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
            "AND NOT c.relispartition "
-           // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, or an older
-           // version goes on.
+           // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
+           // version goes on, or a lease is given, cut short or ended.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
            "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
-           "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on') "
+           "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on', "
+           "'order_sagas_due_by_lease', 'sagas_due_by_lease') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);
@@ -234,6 +237,40 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
 }
 
 // As a dump of the data alone is loaded.
+// Whoever writes, an older version or a hand, recovery finds what has a lease: by due_at, or, while that is NULL,
+// because the saga is young.
+TEST_F(ConstraintsTest, WhatHasALeaseIsDueByItsEnd) {
+  const auto due = [this](const std::string& set) {
+    database_.sql().Exec("UPDATE order_sagas SET " + set + " WHERE order_id = " ORDER(1));
+    return database_.sql().Value(
+        "SELECT CASE WHEN due_at IS NULL THEN 'never' WHEN due_at = lease_until THEN 'at its end' "
+        "WHEN due_at < lease_until THEN 'earlier' ELSE 'too late' END FROM order_sagas WHERE order_id = " ORDER(1));
+  };
+  EXPECT_EQ(due("lease_until = now() + interval '1 hour'"), "earlier") << "it was written without a due_at";
+  EXPECT_EQ(due("due_at = now() + interval '2 hours'"), "at its end");
+  EXPECT_EQ(due("lease_until = now() + interval '1 minute'"), "at its end") << "cut short";
+  EXPECT_EQ(due("due_at = NULL"), "at its end") << "only the young have none";
+  EXPECT_EQ(due("lease_until = NULL, waits_for = 'charge_payment/do/t', wakes_at = now()"), "never");
+  EXPECT_EQ(due("lease_until = now() + interval '1 minute'"), "at its end") << "taken up";
+  EXPECT_EQ(due("lease_until = now() + interval '2 minutes'"), "earlier") << "renewed";
+  EXPECT_EQ(due("state = 'succeeded', seq = seq + 1, lease_until = NULL, waits_for = NULL, wakes_at = NULL"), "never");
+  EXPECT_EQ(due("state = 'compensating', failure_reason = 'X', seq = seq + 1, lease_until = now()"), "at its end");
+}
+
+TEST_F(ConstraintsTest, AYoungSagaStaysYoungWhileItsLeaseGoesOn) {
+  database_.sql().Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "lease_until, due_at, created_at, updated_at) VALUES (" ORDER(
+          8) ", 'shop', 'young', '', 'ada', 1, 'EUR', now(), NULL, now(), now())");
+  const auto due = [this](const std::string& set) {
+    database_.sql().Exec("UPDATE order_sagas SET " + set + " WHERE order_id = " ORDER(8));
+    return database_.sql().Value("SELECT due_at FROM order_sagas WHERE order_id = " ORDER(8));
+  };
+  EXPECT_EQ(due("seq = 1"), "NULL");
+  EXPECT_EQ(due("lease_until = now() + interval '1 minute'"), "NULL");
+  EXPECT_NE(due("lease_until = now()"), "NULL") << "whoever cuts it short wants others to take it up";
+}
+
 TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
   database_.sql().Exec("SET search_path = ''");
   for (const char* sql :

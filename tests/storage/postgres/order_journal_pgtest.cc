@@ -704,11 +704,325 @@ TEST_F(OrderJournalPgTest, ThoseThatWaitAreNotLookedThrough) {
   planner.Exec("PREPARE claim AS " + BuildSagaJournalSql(world_.tables.sql()).claim_woken);
   std::string claim;
   for (const auto& row : planner.Rows("EXPLAIN EXECUTE claim('b/1', 1000, 10, '{1}')")) claim += row[0] + "\n";
-  EXPECT_NE(claim.find("order_sagas_waiting"), std::string::npos) << claim;
+  EXPECT_NE(claim.find("order_sagas_wakes"), std::string::npos) << claim;
   std::string plan;
   for (const auto& row : sql().Rows("EXPLAIN SELECT count(*) FROM order_sagas WHERE needs_attention"))
     plan += row[0] + "\n";
   EXPECT_NE(plan.find("order_sagas_needing_attention"), std::string::npos) << plan;
+}
+
+// Orders that have just begun are in no index of what is unfinished; the sweep gives a due_at to what grows older.
+class YoungOrders : public OrderJournalPgTest {
+ protected:
+  // A turn of recovery's sweep, as if leases were of no length: up to this very moment.
+  void Sweep() {
+    for (const std::string* statement : {&statements_.sweep, &statements_.note_next, &statements_.note_horizon}) {
+      sql().Exec(*statement, {"0"});
+    }
+  }
+  // As soon as transactions of other tests on this server have ended.
+  bool AwaitSweep(const OrderRecord& order) {
+    return waybill::testing::Eventually(absl::Seconds(20), [&] {
+      Sweep();
+      return IsBelowTheMark(order);
+    });
+  }
+  bool IsBelowTheMark(const OrderRecord& order) {
+    return sql().Value("SELECT mark >= $1::uuid FROM saga_marks WHERE sagas = 'order_sagas'", {order.id.ToString()}) ==
+           "t";
+  }
+  std::string Due(const OrderRecord& order) {
+    return sql().Value(
+        "SELECT CASE WHEN due_at IS NULL THEN 'never' WHEN due_at = lease_until THEN 'at its end' ELSE 'else' END "
+        "FROM order_sagas WHERE order_id = $1",
+        {order.id.ToString()});
+  }
+  OrderRecord OrderOf(absl::Time time, const std::string& key) {
+    OrderRecord order = NewOrder(key);
+    const int64_t millis = absl::ToUnixMillis(time);
+    for (int i = 0; i < 6; ++i) order.id.bytes[i] = static_cast<uint8_t>(millis >> (40 - 8 * i));
+    return order;
+  }
+  // What a writer's transaction does that begins an order by what `next` was when it looked.
+  static void BeginYoung(waybill::testing::Sql& writer, const OrderRecord& order) {
+    writer.Exec(
+        "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+        "owner, lease_until, due_at, created_at, updated_at) VALUES ($1::uuid, 'shop', $1, '', 'ada', 1, 'EUR', "
+        "'dead/1', now() + interval '1 minute', NULL, now(), now())",
+        {order.id.ToString()});
+  }
+  UnfinishedStats Unfinished() {
+    auto stats = PostgresOrderStore(world_.pool).Unfinished(world_.kinds);
+    EXPECT_TRUE(stats.ok()) << stats.status();
+    return stats.ok() ? *stats : UnfinishedStats();
+  }
+
+  const SagaJournalSql statements_ = BuildSagaJournalSql(world_.tables.sql());
+};
+
+TEST_F(YoungOrders, EndWithoutAnEntryInAnyIndex) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Started(journal, "key");
+  EXPECT_EQ(Due(order), "never");
+  const saga::Held held[] = {{domain::Order::kKind, order.id, 1}};
+  ASSERT_THAT(*journal.Renew(held), ::testing::IsEmpty());
+  EXPECT_EQ(Due(order), "never");
+  auto [finished, log] = Finish(order, "ann");
+  ASSERT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+  EXPECT_EQ(Due(order), "never");
+  ASSERT_TRUE(AwaitSweep(order));
+  EXPECT_EQ(Due(order), "never") << "what has ended is never due";
+  world_.journals.clear();  // its sessions tell what they counted when they end
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    return sql().Value(
+               "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = "
+               "'order_sagas'") == "2 2";
+  })) << sql().Value("SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'order_sagas'");
+}
+
+TEST_F(YoungOrders, AreDueOnceTheyAreSwept) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord first = Started(journal, "first");
+  const OrderRecord second = Started(journal, "second");
+  ASSERT_TRUE(AwaitSweep(second));
+  EXPECT_EQ(Due(first), "at its end");
+  EXPECT_EQ(Due(second), "at its end");
+  const OrderRecord third = Started(journal, "third");
+  EXPECT_EQ(Due(third), "never");
+  auto [finished, log] = Finish(first, "ann");
+  ASSERT_EQ(*Advance(journal, finished, log, 0), saga::WriteResult::kApplied);
+  EXPECT_EQ(Due(first), "never");
+  EXPECT_EQ(Unfinished().running, 2) << "one that is due, and a young one";
+}
+
+// Without anybody touching leases: who begins and dies is found soon after its lease is over.
+TEST_F(YoungOrders, OfADeadProcessAreTakenUpWhenTheirLeaseIsOver) {
+  const auto open = [&](const std::string& instance) {
+    auto journal = PostgresSagaJournal::Open({&world_.tables}, world_.kinds, {instance, "1", absl::Milliseconds(300)},
+                                             world_.database.url(), world_.pool, ThreadLoops(), {.writers = 1});
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    return *std::move(journal);
+  };
+  const OrderRecord order = Started(*open("dead"), "key");
+  auto journal = open("lives");
+  std::vector<OrderRecord> claimed;
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    claimed = *AsOrders(journal->ClaimExpired(false, 10));
+    return !claimed.empty();
+  }));
+  ASSERT_EQ(claimed.size(), 1u);
+  EXPECT_EQ(claimed[0].id, order.id);
+}
+
+TEST_F(YoungOrders, AreTakenUpAtOnceByTheNextLifeOfTheirProcess) {
+  const OrderRecord order = Started(world_.Open("a", "1"), "key");
+  Started(world_.Open("ab", "1"), "of another");
+  EXPECT_EQ(Due(order), "never");
+  auto claimed = AsOrders(world_.Open("a", "2").ClaimExpired(true, 10));
+  ASSERT_TRUE(claimed.ok() && claimed->size() == 1u) << claimed.status();
+  EXPECT_EQ((*claimed)[0].id, order.id);
+}
+
+TEST_F(YoungOrders, OfAProcessThatEndsAreLeftToOthersAtOnce) {
+  auto& a = world_.Open("a", "1");
+  const OrderRecord old = Started(a, "old");
+  ASSERT_TRUE(AwaitSweep(old));
+  EXPECT_EQ(Due(Started(a, "young")), "never");
+  ASSERT_TRUE(a.ReleaseAll().ok());
+  EXPECT_EQ(AsOrders(world_.Open("b", "1").ClaimExpired(false, 10))->size(), 2u);
+}
+
+// Its time counts, not that of its beginning: a write may be repeated for minutes, and clocks may differ.
+TEST_F(YoungOrders, AreThoseWhoseIdIsOfNow) {
+  auto& journal = world_.Open("a", "1");
+  const absl::Time now = absl::Now();
+  const std::vector<std::pair<absl::Duration, std::string>> cases = {{-absl::Hours(1), "at its end"},
+                                                                     {absl::ZeroDuration(), "never"},
+                                                                     {absl::Seconds(10), "never"},
+                                                                     {absl::Hours(1), "at its end"}};
+  for (const auto& [ahead, due] : cases) {
+    const OrderRecord order = OrderOf(now + ahead, absl::FormatDuration(ahead));
+    ASSERT_TRUE(Begin(journal, order).ok());
+    EXPECT_EQ(Due(order), due) << ahead;
+  }
+  sql().Exec("DELETE FROM saga_marks");
+  EXPECT_EQ(Due(Started(journal, "unmarked")), "at its end");
+  world_.Open("b", "1");
+  EXPECT_EQ(Due(Started(journal, "marked")), "never");
+}
+
+// A renewal touches the lease alone; when it is due after all, recovery looks, and looks again at the lease's end.
+TEST_F(YoungOrders, WhatIsRenewedIsLookedAtLater) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Started(journal, "key");
+  ASSERT_TRUE(AwaitSweep(order));
+  sql().Exec("UPDATE order_sagas SET due_at = now() - interval '1 second'");
+  const saga::Held held[] = {{domain::Order::kKind, order.id, 1}};
+  ASSERT_THAT(*journal.Renew(held), ::testing::IsEmpty());
+  EXPECT_EQ(Due(order), "else");
+  EXPECT_TRUE(AsOrders(world_.Open("b", "1").ClaimExpired(false, 10))->empty());
+  EXPECT_EQ(Due(order), "at its end");
+  EXPECT_EQ(sql().Value("SELECT epoch FROM order_sagas"), "1");
+}
+
+// It began an order by what it saw before the sweep was announced, and has not committed. An earlier one ends
+// meanwhile, so that the newest number that has ended is not the newest that was given.
+TEST_F(YoungOrders, OfATransactionThatIsOpenAreNotPassedOver) {
+  auto& journal = world_.Open("a", "1");
+  waybill::testing::Sql earlier(world_.database.url()), writer(world_.database.url());
+  for (waybill::testing::Sql* session : {&earlier, &writer}) {
+    session->Exec("BEGIN");
+    session->Exec(statements_.number);
+  }
+  const OrderRecord late = NewOrder("late");
+  BeginYoung(writer, late);
+  const OrderRecord seen = Started(journal, "seen");
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    Sweep();
+    return Due(seen) == "at its end";
+  })) << "what can be seen is swept all the same";
+  earlier.Exec("COMMIT");
+  for (int turn = 0; turn < 3; ++turn) Sweep();
+  EXPECT_FALSE(IsBelowTheMark(late));
+  EXPECT_GT(Unfinished().unswept, absl::ZeroDuration());
+  writer.Exec("COMMIT");
+  ASSERT_TRUE(AwaitSweep(late));
+  EXPECT_EQ(Due(late), "at its end");
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM leased_sagas"), "2");
+}
+
+// Its number was given after the announcement's, and it has not seen that: when it looked, that was not committed.
+TEST_F(YoungOrders, OfATransactionThatCameBetweenAreNotPassedOver) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord late = NewOrder("late");
+  const OrderRecord seen = Started(journal, "seen");
+  waybill::testing::Sql sweeper(world_.database.url()), writer(world_.database.url());
+  sweeper.Exec("BEGIN");
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    sweeper.Exec(statements_.note_next, {"0"});
+    return sweeper.Value("SELECT next >= $1::uuid FROM saga_marks WHERE sagas = 'order_sagas'", {seen.id.ToString()}) ==
+           "t";
+  }));
+  writer.Exec("BEGIN");
+  writer.Exec(statements_.number);
+  BeginYoung(writer, late);
+  sweeper.Exec("COMMIT");
+  sql().Exec(statements_.note_horizon, {"0"});
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    sql().Exec(statements_.sweep, {"0"});
+    return Due(seen) == "at its end";
+  }));
+  EXPECT_FALSE(IsBelowTheMark(late));
+  writer.Exec("COMMIT");
+  ASSERT_TRUE(AwaitSweep(late));
+  EXPECT_EQ(Due(late), "at its end");
+}
+
+// Whoever comes later has seen how far the sweep will go.
+TEST_F(YoungOrders, OfALaterTransactionAreAboveWhatIsSwept) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord before = Started(journal, "before");
+  sql().Exec(statements_.note_next, {"0"});
+  const OrderRecord below = OrderOf(absl::Now() - absl::Milliseconds(1), "below");
+  sql().Exec("UPDATE saga_marks SET next = $1 WHERE sagas = 'order_sagas'", {below.id.ToString()});
+  ASSERT_TRUE(Begin(journal, below).ok());
+  EXPECT_EQ(Due(below), "at its end");
+  EXPECT_EQ(Due(before), "never") << "it is the sweep's";
+  sql().Exec(statements_.note_horizon, {"0"});
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    sql().Exec(statements_.sweep, {"0"});
+    return IsBelowTheMark(below);
+  }));
+  EXPECT_EQ(Due(before), "at its end");
+}
+
+TEST_F(YoungOrders, ThatSomebodyWorksOnHoldUpTheMarkAndNobody) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord locked = Started(journal, "locked");
+  const OrderRecord free = Started(journal, "free");
+  waybill::testing::Sql worker(world_.database.url());
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    sql().Exec(statements_.note_next, {"0"});
+    return sql().Value("SELECT next >= $1::uuid FROM saga_marks WHERE sagas = 'order_sagas'", {free.id.ToString()}) ==
+           "t";
+  }));
+  sql().Exec(statements_.note_horizon, {"0"});
+  worker.Exec("BEGIN");
+  worker.Exec("SELECT FROM order_sagas WHERE idempotency_key = 'locked' FOR UPDATE");
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    sql().Exec(statements_.sweep, {"0"});
+    return Due(free) == "at its end";
+  }));
+  for (int turn = 0; turn < 3; ++turn) Sweep();
+  EXPECT_FALSE(IsBelowTheMark(locked));
+  worker.Exec("COMMIT");
+  ASSERT_TRUE(AwaitSweep(locked));
+  EXPECT_EQ(Due(locked), "at its end");
+}
+
+TEST_F(YoungOrders, AreYoungAgainAfterAClockWasSetBack) {
+  auto& journal = world_.Open("a", "1");
+  sql().Exec(
+      "UPDATE saga_marks SET mark = waybill_id_at(now() + interval '1 hour'), next = waybill_id_at(now() + "
+      "interval '1 hour'), swept_at = now() + interval '1 hour' WHERE sagas = 'order_sagas'");
+  const OrderRecord order = Started(journal, "key");
+  EXPECT_EQ(Due(order), "at its end");
+  Sweep();
+  EXPECT_EQ(sql().Value("SELECT mark <= waybill_id_at(now()) FROM saga_marks WHERE sagas = 'order_sagas'"), "t");
+  const OrderRecord young = Started(journal, "young");
+  EXPECT_EQ(Due(young), "never");
+  ASSERT_TRUE(AwaitSweep(young));
+  EXPECT_EQ(Due(young), "at its end");
+}
+
+// The row came with a dump from a server whose transactions have higher numbers.
+TEST_F(YoungOrders, AreSweptAfterAServersNumbersBeganAnew) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Started(journal, "key");
+  sql().Exec(statements_.note_next, {"0"});
+  sql().Exec("UPDATE saga_marks SET noted = '999999999999'");
+  EXPECT_TRUE(AwaitSweep(order));
+  EXPECT_EQ(Due(order), "at its end");
+}
+
+// Nothing is written while there is nothing new.
+TEST_F(YoungOrders, AreNotLookedForWhereThereAreNone) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Finished(journal, "key");
+  ASSERT_TRUE(AwaitSweep(order));
+  const std::string before = sql().Value("SELECT string_agg(m::text || m.ctid || m.xmin, ' ') FROM saga_marks m");
+  for (int turn = 0; turn < 3; ++turn) Sweep();
+  EXPECT_EQ(sql().Value("SELECT string_agg(m::text || m.ctid || m.xmin, ' ') FROM saga_marks m"), before);
+}
+
+// Among many that have ended, what looks for the unfinished reads a few.
+TEST_F(YoungOrders, AndTheDueAreFoundByTheirIndexes) {
+  sql().Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "state, "
+      "created_at, updated_at, due_at) SELECT waybill_id_at(now() - n * interval '1 second'), 'shop', n::text, '', "
+      "'ada', 1, 'EUR', 'closed', now(), now(), NULL FROM generate_series(1, 20000) n");
+  sql().Exec("VACUUM ANALYZE order_sagas");
+  waybill::testing::Sql planner(world_.database.url());
+  const auto expect_indexes = [&](const std::string& statement, const std::string& arguments, bool prepared = false) {
+    planner.Exec("DEALLOCATE ALL");
+    planner.Exec("PREPARE statement AS " + statement);
+    for (const char* mode : {"force_custom_plan", "force_generic_plan"}) {
+      if (!prepared && mode != std::string_view("force_custom_plan")) continue;
+      planner.Exec(std::string("SET plan_cache_mode = ") + mode);
+      std::string plan;
+      for (const auto& row : planner.Rows("EXPLAIN EXECUTE statement" + arguments)) plan += row[0] + "\n";
+      EXPECT_EQ(plan.find("Seq Scan on order_sagas"), std::string::npos) << plan;
+    }
+  };
+  expect_indexes(statements_.sweep, "(1000000)");
+  expect_indexes(statements_.note_next, "(1000000)");
+  expect_indexes(statements_.claim_young, "('a/1', 1000000, 'a/', 10, '{1}')", true);
+  expect_indexes(statements_.release, "('a/1')");
+  expect_indexes(statements_.postpone, "");
+  expect_indexes(statements_.far_leases, "(1000000, '{1}')");
+  expect_indexes(statements_.claim_expired, "('a/1', 1000000, 'a/', false, 10, false, '{1}')", true);
+  expect_indexes("SELECT count(*) FROM leased_sagas", "");
 }
 
 }  // namespace

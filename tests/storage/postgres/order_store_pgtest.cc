@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "absl/time/clock.h"
+#include "gmock/gmock.h"
 #include "runtime/executor.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/migrate.h"
@@ -188,6 +191,58 @@ TEST_F(OrderStoreTest, RareStatusesAreFoundByAnIndex) {
   EXPECT_EQ(store_.ListSagas(sagas)->size(), 1u);
   EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] { return sql_.Value(scans) == "3"; }))
       << sql_.Value(scans);
+}
+
+// The young are in no index of what is unfinished; they are looked for above the mark, among those that have ended.
+TEST_F(OrderStoreTest, TheUnfinishedAreThoseThatAreDueAndTheYoung) {
+  sql_.Exec("UPDATE saga_marks SET mark = waybill_id_at(now() - interval '10 s'), next = waybill_id_at(now())");
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, state,"
+      " failure_reason, lease_until, due_at, waits_for, wakes_at, created_at, updated_at) "
+      "SELECT waybill_id_at(now() - age), 'c', key, '', 'u', 1, 'EUR', state::saga_state, "
+      "CASE WHEN state = 'compensating' THEN 'X' END, CASE WHEN leased THEN now() + interval '1 minute' END, "
+      "CASE WHEN due THEN now() END, CASE WHEN NOT leased AND state = 'running' THEN 'charge_payment/do/t' END, "
+      "CASE WHEN NOT leased AND state = 'running' THEN now() END, now() - age, now() "
+      "FROM (VALUES ('due', 'running', interval '1 hour', true, true), ('young', 'running', '4 s', true, false), "
+      "('waits', 'running', '3 s', false, false), ('turned back', 'compensating', '2 s', true, false), "
+      "('ended', 'closed', '1 s', false, false), ('ended long ago', 'closed', '2 hours', false, false)) "
+      "AS t (key, state, age, leased, due)");
+  sql_.Exec(
+      "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, lease_until, due_at, created_at, "
+      "updated_at) SELECT waybill_id_at(now() - age), 'book_trip', 1, age::text, '{}', state::saga_state, "
+      "CASE WHEN state = 'running' THEN now() END, CASE WHEN due THEN now() END, now() - age, now() "
+      "FROM (VALUES ('running', interval '90 minutes', true), ('running', '5 s', false), ('closed', '6 s', false)) "
+      "AS t (state, age, due)");
+  const auto keys = [this](std::vector<OrderQuery::Status> statuses) {
+    OrderQuery query;
+    query.statuses = std::move(statuses);
+    auto orders = store_.List(query);
+    EXPECT_TRUE(orders.ok()) << orders.status();
+    std::vector<std::string> found;
+    for (const OrderRecord& order : *orders) found.push_back(order.payload.idempotency_key);
+    return found;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(keys({{saga::State::kRunning, std::nullopt}}), ElementsAre("waits", "young", "due"));
+  EXPECT_THAT(keys({{saga::State::kRunning, std::nullopt}, {saga::State::kCompensating, std::nullopt}}),
+              ElementsAre("turned back", "waits", "young", "due"));
+  SagaQuery unfinished;
+  unfinished.states = {saga::State::kRunning, saga::State::kCompensating};
+  std::vector<absl::Time> created;
+  for (const SagaView& saga : *store_.ListSagas(unfinished)) created.push_back(saga.header.created_at);
+  EXPECT_EQ(created.size(), 6u);
+  EXPECT_TRUE(std::is_sorted(created.begin(), created.end())) << "oldest first";
+  unfinished.limit = 3;
+  EXPECT_EQ(store_.ListSagas(unfinished)->size(), 3u);
+  auto stats = store_.Unfinished(
+      saga::Kinds({saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}));
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->running, 4);
+  EXPECT_EQ(stats->compensating, 1);
+  EXPECT_EQ(stats->waiting, 1);
+  EXPECT_EQ(stats->not_driven_here, 2);
+  EXPECT_GE(stats->oldest_age, absl::Minutes(90));
+  EXPECT_GE(stats->unswept, absl::ZeroDuration());
 }
 
 TEST_F(OrderStoreTest, AListThatTakesTooLongSaysWhatToNarrow) {

@@ -18,8 +18,12 @@
 
 namespace waybill::storage {
 
+// Whose orders: a client's; nullopt: everybody's.
+using Owner = std::optional<std::string>;
+
 // Filters are conjunctive; an empty one does not filter.
 struct OrderQuery {
+  Owner owner;
   std::string user_id;
   struct Status {  // an order's status is derived from its saga's state and, where it was turned back, from the failure
     saga::State state;
@@ -74,12 +78,17 @@ struct UnfinishedStats {
 
 using saga::kCancelledReason;
 
+// ORDER_NOT_FOUND.
+absl::Status OrderNotFound(const Uuid& order_id);
+
 // Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer; UNREADABLE_ROW when a row is
 // of a newer version.
 class OrderStore {
  public:
   virtual ~OrderStore() = default;
   virtual absl::StatusOr<OrderRecord> Get(const Uuid& order_id) = 0;  // ORDER_NOT_FOUND
+  // An order of somebody else's is as one that is not there: ids shall tell nobody what others have ordered.
+  absl::StatusOr<OrderRecord> GetOf(const Uuid& order_id, const Owner& owner);
   virtual absl::StatusOr<OrderRecord> GetByKey(const std::string& client,
                                                const std::string& idempotency_key) = 0;  // ORDER_NOT_FOUND
   virtual absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) = 0;    // newest first

@@ -31,10 +31,10 @@ Uuid IdAt(absl::Time time, uint8_t fill) {
   return id;
 }
 
-absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
+absl::Status SagaNotFound(const Uuid& id) {
   ErrorDetail detail;
   detail.metadata.emplace_back("id", id.ToString());
-  return domain::ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+  return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("there is no saga {}", id.ToString()), std::move(detail));
 }
 
 // These have a failure's reason: a constraint of the table.
@@ -102,7 +102,7 @@ constexpr char kGetWhere[] = " WHERE s.order_id = $1";
 absl::StatusOr<OrderRecord> PostgresOrderStore::Get(const Uuid& order_id) {
   absl::StatusOr<Rows> rows = ExecutePrepared("order_get", SelectOrder() + kGetWhere, {Param::Id(order_id)});
   if (!rows.ok()) return rows.status();
-  if (rows->empty()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
+  if (rows->empty()) return OrderNotFound(order_id);
   return DecodeOrder(*rows, 0);
 }
 
@@ -124,6 +124,7 @@ constexpr char kListWhere[] =
     " WHERE s.order_id >= $1 AND s.order_id < $2"
     " AND s.created_at >= $3 AND s.created_at < $4"
     " AND ($5::text = '' OR s.user_id = $5::text)"
+    " AND ($13::text IS NULL OR s.client = $13::text)"
     " AND (cardinality($6::text[]) = 0 OR EXISTS ("
     "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[]) AS wanted (state, cancelled)"
     "      WHERE wanted.state = s.state"
@@ -155,7 +156,8 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
       scans_, SelectOrder() + kListWhere,
       {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
        Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason), Param::Bool(unfinished_only),
-       Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders)});
+       Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders),
+       query.owner ? Param::Text(*query.owner) : Param::Null(kOidText)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {
@@ -266,7 +268,7 @@ absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
   absl::StatusOr<Rows> rows =
       Execute(pool_, SelectViews() + " FROM all_sagas s WHERE s.saga_id = $1", {Param::Id(saga_id)});
   if (!rows.ok()) return rows.status();
-  if (rows->empty()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
+  if (rows->empty()) return SagaNotFound(saga_id);
   return DecodeView(*rows, 0);
 }
 

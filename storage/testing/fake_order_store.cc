@@ -10,10 +10,10 @@
 namespace waybill::storage::testing {
 namespace {
 
-absl::Status NotFound(std::string_view reason, std::string_view what, const Uuid& id) {
+absl::Status SagaNotFound(const Uuid& id) {
   ErrorDetail detail;
   detail.metadata.emplace_back("id", id.ToString());
-  return domain::ReasonError(reason, fmt::format("there is no {} {}", what, id.ToString()), std::move(detail));
+  return domain::ReasonError("SAGA_NOT_FOUND", fmt::format("there is no saga {}", id.ToString()), std::move(detail));
 }
 
 bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
@@ -24,6 +24,7 @@ bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
 
 bool Matches(const OrderQuery& query, const OrderRecord& record) {
   if (query.before && record.id >= *query.before) return false;
+  if (query.owner && record.payload.client != *query.owner) return false;
   if (!query.user_id.empty() && record.payload.user_id != query.user_id) return false;
   if (record.created_at < query.created_from || record.created_at >= query.created_to) return false;
   return query.statuses.empty() || std::any_of(query.statuses.begin(), query.statuses.end(),
@@ -81,7 +82,7 @@ absl::StatusOr<OrderRecord> FakeOrderStore::Get(const Uuid& order_id) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   auto it = book_.rows.find(order_id);
-  if (it == book_.rows.end()) return NotFound("ORDER_NOT_FOUND", "order", order_id);
+  if (it == book_.rows.end()) return OrderNotFound(order_id);
   return OrderOf(it->second);
 }
 
@@ -146,7 +147,7 @@ absl::StatusOr<SagaView> FakeOrderStore::GetSaga(const Uuid& saga_id) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   auto it = book_.rows.find(saga_id);
-  if (it == book_.rows.end()) return NotFound("SAGA_NOT_FOUND", "saga", saga_id);
+  if (it == book_.rows.end()) return SagaNotFound(saga_id);
   return View(it->second);
 }
 

@@ -122,6 +122,26 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+TEST_P(OrderStoreContract, AnOrderOfAnotherClientIsNotThere) {
+  OrderRecord mine = NewOrder(absl::Minutes(2)), other = NewOrder(absl::Minutes(1));
+  other.payload.client = "other";
+  harness_->Add(mine, {});
+  harness_->Add(other, {});
+  EXPECT_EQ(store().GetOf(mine.id, "shop")->id, mine.id);
+  EXPECT_EQ(store().GetOf(mine.id, std::nullopt)->id, mine.id);
+  EXPECT_EQ(store().GetOf(mine.id, "other").status(), OrderNotFound(mine.id));
+  const Uuid nobodys{};
+  EXPECT_EQ(store().GetOf(nobodys, "other").status(), OrderNotFound(nobodys)) << "which cannot be told from it";
+  OrderQuery query;
+  EXPECT_THAT(List(query), ElementsAre(other.id, mine.id));
+  query.owner = "shop";
+  EXPECT_THAT(List(query), ElementsAre(mine.id));
+  query.owner = "nobody";
+  EXPECT_THAT(List(query), IsEmpty());
+  query.owner = "";
+  EXPECT_THAT(List(query), IsEmpty()) << "not everybody's";
+}
+
 TEST_P(OrderStoreContract, ReadsAnOrderWithAllItsParts) {
   OrderRecord order = NewOrder(absl::Minutes(1), saga::State::kCompensating, "user'; DROP TABLE payments; --");
   order.needs_attention = true;

@@ -169,6 +169,27 @@ TEST_F(OrderStoreTest, AnOrderIsReachedByItsIdWhateverTheStatisticsSay) {
   }
 }
 
+// The index that makes idempotency keys unique begins with the client: one more index an order is not worth it.
+TEST_F(OrderStoreTest, AClientThatOrdersRarelyIsFoundByAnIndex) {
+  sql_.Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "state, created_at, updated_at) SELECT gen_random_uuid(), CASE n WHEN 1 THEN 'rare' ELSE 'c' END, 'k' || n, '', "
+      "'u', 1, 'EUR', 'closed', now(), now() FROM generate_series(1, 20000) n");
+  sql_.Exec("ANALYZE order_sagas");
+  const std::string scans =
+      "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'order_sagas_idempotency_key'";
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] { return !sql_.Value(scans).empty(); }));
+  const int before = std::stoi(sql_.Value(scans));
+  OrderQuery query;
+  query.owner = "rare";
+  auto orders = store_.List(query);
+  ASSERT_TRUE(orders.ok()) << orders.status();
+  EXPECT_EQ(orders->size(), 1u);
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] { return std::stoi(sql_.Value(scans)) > before; }));
+  query.owner = "c";
+  EXPECT_EQ(store_.List(query)->size(), 50u);
+}
+
 // A few orders that were turned back are found without looking at all the others.
 TEST_F(OrderStoreTest, RareStatusesAreFoundByAnIndex) {
   sql_.Exec(

@@ -234,8 +234,8 @@ class RightsTest : public ServerCheckTest {
 TEST_F(RightsTest, EachMissingOneIsNamed) {
   auto connection = Connect();
   EXPECT_THAT(Message(CheckRights(*connection, OrderRights())),
-              HasSubstr(fmt::format("role {} lacks SELECT on schema_migrations; SELECT, INSERT, UPDATE on order_sagas; "
-                                    "SELECT, INSERT on order_saga_steps;",
+              HasSubstr(fmt::format("role {} lacks SELECT on schema_migrations; SELECT, INSERT, UPDATE on access_keys; "
+                                    "SELECT, INSERT, UPDATE on access_key_uses;",
                                     role_)));
   sql_.Exec(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}", role_));
   EXPECT_TRUE(CheckRights(*connection, OrderRights()).ok()) << CheckRights(*connection, OrderRights());
@@ -258,6 +258,7 @@ TEST_F(RightsTest, GrantingGivesWhatIsNeededAndNoMore) {
   auto granted = GrantRights(*owner, role_);
   ASSERT_TRUE(granted.ok()) << granted.status();
   EXPECT_THAT(*granted, ::testing::Contains(fmt::format("GRANT SELECT, INSERT ON order_saga_steps TO {}", role_)));
+  EXPECT_THAT(*granted, ::testing::Contains(HasSubstr(" ON access_keys ")).Times(1)) << "though both services read it";
   auto connection = Connect();
   EXPECT_TRUE(CheckSchema(*connection).ok()) << CheckSchema(*connection);
   EXPECT_TRUE(CheckRights(*connection, OrderRights()).ok()) << CheckRights(*connection, OrderRights());

@@ -1,9 +1,11 @@
 #include "cli/context.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "absl/time/clock.h"
 #include "cli/values.h"
+#include "edge/access/key.h"
 #include "edge/rpc/credentials.h"
 #include "fmt/format.h"
 
@@ -35,6 +37,19 @@ absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded) const {
     Note(fmt::format("{}: trying again in {}", absl::StatusCodeToString(failed.code()), ShowDuration(pause)));
   };
   return Retrier(budget, {clock, random, [](absl::Duration pause) { absl::SleepFor(pause); }, on_retry});
+}
+
+absl::Status Context::ReadKey() {
+  if (!key_file.empty()) {
+    absl::StatusOr<std::string> read = access::ReadSecretFile(key_file);
+    if (!read.ok())
+      return absl::InvalidArgumentError(fmt::format("--key-file: {}", std::string(read.status().message())));
+    key = *std::move(read);
+  } else if (const char* given = std::getenv("WAYBILL_KEY"); given != nullptr && *given != '\0') {
+    if (!access::ParseSecret(given)) return absl::InvalidArgumentError("WAYBILL_KEY is no key: one begins with wb_");
+    key = given;
+  }
+  return absl::OkStatus();
 }
 
 void Context::Print(std::string_view text) const { std::fwrite(text.data(), 1, text.size(), stdout); }

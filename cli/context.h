@@ -25,6 +25,8 @@ struct Context {
   std::string sandbox = "127.0.0.1:7420";
   std::string ingest = "127.0.0.1:7430";
   std::string client;
+  std::string key_file;  // empty: none
+  std::string key;       // ReadKey sets it; empty: calls carry none
   std::string database_url = "postgresql:///waybill";
   std::string timeout;  // empty: 30 s for a call, no bound for a watch
   int retries = 5;
@@ -45,6 +47,9 @@ struct Context {
   // How the services are called. INVALID_ARGUMENT when the files of TLS are wrong.
   absl::Status PrepareCalls();
   const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
+  // The key of the file, or of WAYBILL_KEY; never of the command line, which every user of the machine can read.
+  // INVALID_ARGUMENT.
+  absl::Status ReadKey();
 
   bool bounded() const { return !timeout.empty(); }
   // INVALID_ARGUMENT when --timeout is not a duration. `unbounded`: what no --timeout means.
@@ -68,6 +73,7 @@ void AddLocationCommands(CLI::App& app, Context& context);  // further ones of d
 void AddTrackCommands(CLI::App& app, Context& context);     // track
 void AddOrderCommands(CLI::App& app, Context& context);     // order
 void AddSagaCommands(CLI::App& app, Context& context);      // saga
+void AddKeyCommands(CLI::App& app, Context& context);       // key
 void AddSandboxCommands(CLI::App& app, Context& context);   // sandbox
 
 }  // namespace waybill::cli

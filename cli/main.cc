@@ -36,8 +36,8 @@ constexpr char kFooter[] =
     "  6  order create, order watch: the order was turned back\n"
     "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
-    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_TLS, WAYBILL_TLS_CA,\n"
-    "WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL; NO_COLOR.\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_KEY or WAYBILL_KEY_FILE,\n"
+    "WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -52,6 +52,9 @@ void AddSettings(CLI::App& app, Context& context) {
   app.add_option("--client", context.client, "Who calls; idempotency keys are unique for each")
       ->envname("WAYBILL_CLIENT")
       ->type_name("NAME");
+  app.add_option("--key-file", context.key_file, "File with the key that calls show; or WAYBILL_KEY, the key itself")
+      ->envname("WAYBILL_KEY_FILE")
+      ->type_name("FILE");
   app.add_flag("--tls", context.tls, "Call the services over TLS; --tls-ca and --tls-certificate mean it, too")
       ->envname("WAYBILL_TLS");
   app.add_option("--tls-ca", context.tls_files.ca, "CAs (PEM) that vouch for them (default: those of this machine)")
@@ -145,6 +148,7 @@ int Main(int argc, char** argv) {
   AddFleetCommands(app, context);
   AddLocationCommands(app, context);
   AddTrackCommands(app, context);
+  AddKeyCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");
@@ -167,6 +171,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
   if (absl::Status prepared = context.PrepareCalls(); !prepared.ok()) return static_cast<int>(context.Fail(prepared));
+  if (absl::Status read = context.ReadKey(); !read.ok()) return static_cast<int>(context.Fail(read));
   return static_cast<int>(context.run());
 }
 

@@ -23,6 +23,7 @@ namespace waybill::cli {
 
 inline void Prepare(grpc::ClientContext& call, const Context& context, SteadyTime deadline) {
   if (!context.client.empty()) call.AddMetadata("waybill-client", context.client);
+  if (!context.key.empty()) call.AddMetadata("authorization", fmt::format("Bearer {}", context.key));
   call.set_deadline(rpc::ToGrpcDeadline(deadline));
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "absl/strings/escaping.h"
+#include "edge/rpc/call.h"
 #include "fmt/format.h"
 #include "google/protobuf/descriptor.h"
 #include "google/rpc/error_details.pb.h"
@@ -83,7 +84,7 @@ ordered_json Error(const grpc::Status& status, const Json& json) {
 bool IsForHandlers(std::string_view name) {
   constexpr std::array<std::string_view, 4> kKnown = {"authorization", "baggage", "traceparent", "tracestate"};
   if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return true;
-  return name.substr(0, 8) == "waybill-" && name != "waybill-certificate-name";
+  return name.substr(0, 8) == "waybill-" && name != rpc::kCertificateNameKey;
 }
 
 }  // namespace

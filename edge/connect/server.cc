@@ -76,8 +76,9 @@ grpc::Status NoSuchEncoding(std::string_view encoding) {
           fmt::format("unknown compression \"{}\": supported encodings are gzip", encoding)};
 }
 
-rpc::ServerOptions InProcess(size_t message_bytes_max) {
+rpc::ServerOptions InProcess(size_t message_bytes_max, const access::Gate* gate) {
   rpc::ServerOptions options;
+  options.gate = gate;
   options.address.clear();
   options.request_bytes_max = static_cast<int>(message_bytes_max);
   return options;
@@ -280,7 +281,7 @@ class Server::StreamCall final : public Call {
 Server::Server(const Clock& clock, Metrics& metrics, ServerOptions options)
     : clock_(clock),
       options_(std::move(options)),
-      server_(InProcess(options_.message_bytes_max), metrics),
+      server_(InProcess(options_.message_bytes_max, options_.gate), metrics),
       thread_([this] { rpc::ServeQueue(queue_); }) {}
 
 Server::~Server() {
@@ -511,7 +512,7 @@ void Server::Begin(const std::shared_ptr<Call>& call, const http::Request& reque
   }
   for (const auto& [name, value] : *metadata) call->context().AddMetadata(name, value);
   for (const std::string& name : request.certificate_names) {
-    call->context().AddMetadata("waybill-certificate-name", name);
+    call->context().AddMetadata(rpc::kCertificateNameKey, name);
   }
   if (*timeout != absl::InfiniteDuration()) {
     call->context().set_deadline(rpc::ToGrpcDeadline(clock_.Steady() + *timeout));

@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "edge/access/gate.h"
 #include "edge/connect/json.h"
 #include "edge/http/server.h"
 #include "edge/rpc/server.h"
@@ -39,6 +40,7 @@ struct ServerOptions {
   // Origins whose pages may call, as browsers write them ("https://console.example"); "*": all. Others, and any when
   // there are none, are refused: a page of theirs must not reach a service on somebody's own machine.
   std::vector<std::string> origins;
+  const access::Gate* gate = nullptr;  // as rpc::ServerOptions has it
 };
 
 class Server {

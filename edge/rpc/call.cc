@@ -1,11 +1,16 @@
 #include "edge/rpc/call.h"
 
+#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "edge/rpc/deadline.h"
 #include "edge/rpc/queue.h"
 #include "edge/rpc/request.h"
 #include "edge/rpc/service_table.h"
+#include "grpcpp/security/auth_context.h"
 
 namespace waybill::rpc {
 
@@ -26,6 +31,43 @@ void ServerCall::RequestBidiStream(grpc::internal::ServerAsyncStreamingInterface
   method_.service.RequestBidiStream(method_.index, &*context_, &stream, queue_.queue(), &arrived_tag_);
 }
 
+namespace {
+
+// What was sent under this key.
+std::vector<std::string_view> ValuesOf(const grpc::ServerContext& context, const char* key) {
+  const auto [first, last] = context.client_metadata().equal_range(key);
+  std::vector<std::string_view> values;
+  for (auto it = first; it != last; ++it) values.emplace_back(it->second.data(), it->second.size());
+  return values;
+}
+
+// Of a connection gRPC knows how it is secured, were it not at all; of a call from within the process it does not, nor
+// has it a name for the peer.
+bool IsFromWithin(const grpc::ServerContext& context, const grpc::AuthContext& handshake) {
+  const std::string peer = context.peer();
+  return handshake.FindPropertyValues("transport_security_type").empty() && (peer == "unknown" || peer == "inproc");
+}
+
+// Those that the handshake has found true. Of a call from within the process, those that its front end's handshake
+// has: nobody else's word counts for that.
+std::vector<std::string> CertificateNames(const grpc::ServerContext& context) {
+  std::vector<std::string> names;
+  const std::shared_ptr<const grpc::AuthContext> handshake = context.auth_context();
+  if (handshake == nullptr) return names;
+  if (IsFromWithin(context, *handshake)) {
+    for (const std::string_view name : ValuesOf(context, kCertificateNameKey)) names.emplace_back(name);
+  } else if (handshake->IsPeerAuthenticated()) {
+    for (const char* property : {"x509_subject_alternative_name", "x509_common_name"}) {
+      for (const grpc::string_ref value : handshake->FindPropertyValues(property)) {
+        names.emplace_back(value.data(), value.size());
+      }
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
 void ServerCall::Post() {
   queue_.Add();
   Request();
@@ -43,8 +85,8 @@ void ServerCall::Arrived(bool ok) {
   method_.metrics.Started();
   bool welcome = queue_.Open(*this);
   google::protobuf::Message* request = request_message();
-  absl::Status status = ShuttingDownError();
-  if (welcome) status = request == nullptr ? absl::OkStatus() : ParseRequest(payload_, *request);
+  absl::Status status = welcome ? Admit() : ShuttingDownError();
+  if (status.ok() && request != nullptr) status = ParseRequest(payload_, *request);
   payload_.Clear();
   if (!status.ok()) {
     Finish(status);
@@ -52,6 +94,18 @@ void ServerCall::Arrived(bool ok) {
   }
   refs_.store(2, std::memory_order_relaxed);
   queue_.Later(*this);
+}
+
+absl::Status ServerCall::Admit() {
+  access::Evidence evidence;
+  evidence.client = Metadata("waybill-client");
+  const std::vector<std::string_view> headers = ValuesOf(*context_, "authorization");
+  if (!headers.empty()) evidence.authorization = headers.size() == 1 ? headers.front() : "";
+  evidence.certificate_names = [this] { return CertificateNames(*context_); };
+  absl::StatusOr<access::CallerPtr> caller = queue_.gate().Admit(method_.rule, evidence);
+  if (!caller.ok()) return caller.status();
+  caller_ = *std::move(caller);
+  return absl::OkStatus();
 }
 
 void ServerCall::ServeIfWanted() {

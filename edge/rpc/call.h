@@ -18,6 +18,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "edge/access/gate.h"
 #include "edge/rpc/metrics.h"
 #include "edge/rpc/request.h"
 #include "edge/rpc/status.h"
@@ -33,6 +34,10 @@
 
 namespace waybill::rpc {
 
+// Metadata of a call from within the process: a name in the certificate that its front end's client has shown. From any
+// other peer it counts for nothing.
+inline constexpr char kCertificateNameKey[] = "waybill-certificate-name";
+
 class ServerQueue;
 class ServiceTable;
 
@@ -44,6 +49,7 @@ struct Method {
   MethodMetrics metrics;
   int slots;                               // calls posted ahead, per queue
   bool while_draining;                     // served during a drain too, and not waited for
+  access::Rule rule;                       // what it asks of its caller
   std::function<void(ServerQueue&)> post;  // makes one more slot for an arriving call
 };
 
@@ -57,6 +63,9 @@ class ServerCall {
   // Only inside the handler, before it returns. Views into the call's own buffers: copy what is kept.
   std::string_view Metadata(const std::string& key) const;  // lower-case key; empty when absent
   std::string Peer() const;                                 // "ipv4:127.0.0.1:4242"
+
+  // Who calls; of a method that anybody may call, nobody in particular. Whoever keeps it keeps it alive.
+  const access::CallerPtr& caller() const { return caller_; }
 
   // InfiniteFuture when the client set none.
   SteadyTime deadline() const { return deadline_; }
@@ -105,6 +114,7 @@ class ServerCall {
 
   void Post();  // waits for a call to arrive; owns itself from here on
   void Arrived(bool ok);
+  absl::Status Admit();  // past the gate
   void ServeIfWanted();  // or refuses, when the client no longer waits
   void FinishSent(bool ok);
   void Done(bool ok);
@@ -122,6 +132,7 @@ class ServerCall {
   std::atomic<bool> cancelled_{false};
   absl::AnyInvocable<void()> on_cancelled_;  // under mutex_
   SteadyTime deadline_ = SteadyTime::InfiniteFuture();
+  access::CallerPtr caller_;  // null: not let in
   std::chrono::steady_clock::time_point arrived_at_;
   bool finish_sent_ = false;  // these four on the queue's thread only
   bool done_ = false;

@@ -24,8 +24,9 @@ bool InFlight::AwaitNone(SteadyTime deadline) {
   return none_.wait_for(lock, absl::ToChronoNanoseconds(left), [this] { return count_ == 0; });
 }
 
-ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight)
-    : queue_(std::move(queue)), in_flight_(in_flight) {}
+ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight,
+                         const access::Gate& gate)
+    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate) {}
 
 void ServerQueue::Start() {
   thread_ = std::thread([this] { Serve(); });
@@ -89,6 +90,19 @@ void ServerQueue::Abort(bool) {
   absl::Status status = ShuttingDownError();
   // Aborting closes nothing by itself: a call leaves the list with a later completion, on this thread.
   for (ServerCall* call = open_; call != nullptr; call = call->next_) call->Abort(status);
+}
+
+void ServerQueue::CheckCallers() {
+  // The one under way has not looked yet.
+  if (!checking_.exchange(true)) check_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_MONOTONIC), &check_tag_);
+}
+
+void ServerQueue::Check(bool) {
+  checking_ = false;  // first: whoever asks from here on gets another look
+  for (ServerCall* call = open_; call != nullptr; call = call->next_) {
+    if (call->caller_ == nullptr) continue;
+    if (absl::Status still = gate_.Check(*call->caller_); !still.ok()) call->Abort(still);
+  }
 }
 
 absl::Status ShuttingDownError() {

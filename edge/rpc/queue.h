@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "edge/access/gate.h"
 #include "edge/rpc/call.h"
 #include "edge/rpc/tag.h"
 #include "grpcpp/alarm.h"
@@ -39,12 +40,14 @@ class InFlight {
 
 class ServerQueue {
  public:
-  ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight);
+  // Both outlive this.
+  ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight, const access::Gate& gate);
 
   void Start();
   // After the server has shut down: waits for the last call to end (Server::Shutdown does not), and joins.
   void Stop();
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
+  const access::Gate& gate() const { return gate_; }
 
   // By calls, on the queue's thread (or before it starts). Between Add and Remove a call, posted or under way, may use
   // the queue; the server's shutdown ends the posted ones.
@@ -57,19 +60,26 @@ class ServerQueue {
 
   // Ends every call that is still open, as if its client had gone. From any thread, once.
   void AbortAll();
+  // Ends every open call that the gate would no longer let in. From any thread, before AbortAll.
+  void CheckCallers();
 
  private:
   void Serve();
   void ServeArrived();
   void Abort(bool ok);
+  void Check(bool ok);
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   InFlight& in_flight_;
+  const access::Gate& gate_;
   int64_t calls_ = 0;  // these three on the queue's thread only
   ServerCall* open_ = nullptr;
   std::vector<ServerCall*> arrived_;  // to be served
   grpc::Alarm abort_alarm_;
   MemberTag<ServerQueue> abort_tag_{this, &ServerQueue::Abort};
+  std::atomic<bool> checking_{false};  // an alarm is under way
+  grpc::Alarm check_alarm_;
+  MemberTag<ServerQueue> check_tag_{this, &ServerQueue::Check};
   std::promise<void> empty_;  // no call is left, nor will one come
   std::thread thread_;
 };

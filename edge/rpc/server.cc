@@ -44,21 +44,22 @@ class Server::GoAway {
   grpc_completion_queue* const queue_ = grpc_completion_queue_create_for_next(nullptr);
 };
 
-Server::Server(ServerOptions options, Metrics& metrics) : options_(std::move(options)), metrics_(metrics) {
+Server::Server(ServerOptions options, Metrics& metrics)
+    : options_(std::move(options)), metrics_(metrics), gate_(options_.gate == nullptr ? open_gate_ : *options_.gate) {
   MethodOptions health;
   health.slots = 4;
   health.while_draining = true;
   Unary<Health::Request, Health::Response>(
-      "grpc.health.v1.Health/Check", [this](auto call) { health_.Check(std::move(call)); }, health);
+      "grpc.health.v1.Health/Check", access::kAnybody, [this](auto call) { health_.Check(std::move(call)); }, health);
   ServerStream<Health::Request, Health::Response>(
-      "grpc.health.v1.Health/Watch", [this](auto call) { health_.Watch(std::move(call)); }, health);
+      "grpc.health.v1.Health/Watch", access::kAnybody, [this](auto call) { health_.Watch(std::move(call)); }, health);
   health_.Set("", false);
 }
 
 Server::~Server() { Drain(SteadyTime::InfinitePast()); }
 
-Method& Server::Add(std::string_view name, RpcType type, const Descriptor* request, const Descriptor* response,
-                    const MethodOptions& options) {
+Method& Server::Add(std::string_view name, RpcType type, const access::Rule& rule, const Descriptor* request,
+                    const Descriptor* response, const MethodOptions& options) {
   size_t slash = name.find('/');
   std::string service_name(name.substr(0, slash));
   std::string method_name(slash == std::string_view::npos ? "" : name.substr(slash + 1));
@@ -74,7 +75,7 @@ Method& Server::Add(std::string_view name, RpcType type, const Descriptor* reque
   const char* kind = type == kUnary ? "unary" : type == kServerStream ? "server_stream" : "bidi_stream";
   MethodMetrics metrics(metrics_, kind, service_name, method_name);
   methods_.push_back(std::unique_ptr<Method>(
-      new Method{*descriptor, service, index, metrics, options.slots, options.while_draining, /*post=*/nullptr}));
+      new Method{*descriptor, service, index, metrics, options.slots, options.while_draining, rule, /*post=*/nullptr}));
   health_.Set(service_name, false);
   return *methods_.back();
 }
@@ -106,7 +107,7 @@ absl::Status Server::Start() {
   builder.SetResourceQuota(grpc::ResourceQuota("waybill").SetMaxThreads(kReflectionThreadsMax));
   for (auto& [name, table] : services_) builder.RegisterService(&table);
   for (int i = 0; i < options_.queues; ++i) {
-    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_));
+    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_));
   }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
@@ -135,6 +136,12 @@ std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // answers are as long as they are
   return server_->InProcessChannel(arguments);
+}
+
+void Server::CheckCallers() {
+  std::unique_lock lock(drain_mutex_, std::try_to_lock);
+  if (!lock || server_ == nullptr) return;
+  for (auto& queue : queues_) queue->CheckCallers();
 }
 
 void Server::SendAway() {

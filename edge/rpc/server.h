@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "edge/access/gate.h"
 #include "edge/rpc/call.h"
 #include "edge/rpc/health.h"
 #include "edge/rpc/queue.h"
@@ -39,6 +40,7 @@ struct ServerOptions {
   absl::Duration keepalive_time = absl::Seconds(60);  // silence after which the client is pinged
   absl::Duration keepalive_timeout = absl::Seconds(20);  // no answer for so long: the connection is dropped
   absl::Duration client_ping_min = absl::Seconds(3);     // clients that ping more often are sent away
+  const access::Gate* gate = nullptr;                    // outlives the server; null: an open one
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 
@@ -57,26 +59,28 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Before Start. `method` is "package.Service/Method"; a name or type that the compiled-in proto does not have is a
-  // bug and throws std::logic_error. Handlers run on the queues' threads, concurrently, and must not block.
+  // bug and throws std::logic_error. `rule` is what it asks of its caller, before its request is looked at. Handlers
+  // run on the queues' threads, concurrently, and must not block.
   template <typename Req, typename Resp>
-  void Unary(std::string_view method, typename UnaryCall<Req, Resp>::Handler handler, MethodOptions options = {}) {
-    Method& added = Add(method, kUnary, Req::descriptor(), Resp::descriptor(), options);
+  void Unary(std::string_view method, access::Rule rule, typename UnaryCall<Req, Resp>::Handler handler,
+             MethodOptions options = {}) {
+    Method& added = Add(method, kUnary, rule, Req::descriptor(), Resp::descriptor(), options);
     added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
       Post(new UnaryCall<Req, Resp>(added, queue, handler));
     };
   }
   template <typename Req, typename Resp>
-  void ServerStream(std::string_view method, typename ServerStreamCall<Req, Resp>::Handler handler,
+  void ServerStream(std::string_view method, access::Rule rule, typename ServerStreamCall<Req, Resp>::Handler handler,
                     MethodOptions options = {}) {
-    Method& added = Add(method, kServerStream, Req::descriptor(), Resp::descriptor(), options);
+    Method& added = Add(method, kServerStream, rule, Req::descriptor(), Resp::descriptor(), options);
     added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
       Post(new ServerStreamCall<Req, Resp>(added, queue, handler));
     };
   }
   template <typename Req, typename Resp>
-  void BidiStream(std::string_view method, typename BidiStreamCall<Req, Resp>::Handler handler,
+  void BidiStream(std::string_view method, access::Rule rule, typename BidiStreamCall<Req, Resp>::Handler handler,
                   MethodOptions options = {}) {
-    Method& added = Add(method, kBidiStream, Req::descriptor(), Resp::descriptor(), options);
+    Method& added = Add(method, kBidiStream, rule, Req::descriptor(), Resp::descriptor(), options);
     added.post = [&added, handler = std::move(handler)](ServerQueue& queue) {
       Post(new BidiStreamCall<Req, Resp>(added, queue, handler));
     };
@@ -100,6 +104,9 @@ class Server {
   // answers a bare CANCELLED. No handler sees them. Repeating it does nothing.
   void SendAway();
 
+  // Ends the open calls of callers that the gate would no longer let in, soon. During a drain they end with it.
+  void CheckCallers();
+
   // Sends the clients away. Calls under way have until `deadline`; then they are cancelled and answered UNAVAILABLE,
   // and everything stops. Returns within abort_grace after the deadline. A handler that still holds its call afterwards
   // may let go of it at any time. Repeating it does nothing.
@@ -114,12 +121,15 @@ class Server {
   class GoAway;
 
   static void Post(ServerCall* call) { call->Post(); }
-  Method& Add(std::string_view name, RpcType type, const google::protobuf::Descriptor* request,
-              const google::protobuf::Descriptor* response, const MethodOptions& options);
+  Method& Add(std::string_view name, RpcType type, const access::Rule& rule,
+              const google::protobuf::Descriptor* request, const google::protobuf::Descriptor* response,
+              const MethodOptions& options);
   void SendAwayLocked();  // under drain_mutex_
 
   const ServerOptions options_;
   Metrics& metrics_;
+  const access::Gate open_gate_;
+  const access::Gate& gate_;
   Health health_;
   InFlight in_flight_;
   std::map<std::string, ServiceTable> services_;  // by full name

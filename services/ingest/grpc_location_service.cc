@@ -53,7 +53,8 @@ class GrpcStream final : public StreamPeer, public rpc::StreamReader<pb::Locatio
 };
 
 void Stream(LocationStreams& streams, StreamCall::Ptr call) {
-  absl::StatusOr<std::shared_ptr<LocationStream>> stream = streams.Make();
+  absl::StatusOr<std::shared_ptr<LocationStream>> stream =
+      streams.Make(DriversPtr(call->caller(), &call->caller()->drivers));
   if (!stream.ok()) {
     call->Finish(stream.status());
     return;
@@ -85,15 +86,18 @@ void ReportPoints(Ingest& ingest, ReportCall::Ptr call) {
   }
   std::vector<domain::DriverPosition> points = TakePoints(*call->request().mutable_points());
   DropRequest(*call);
+  const access::CallerPtr caller = call->caller();
   auto kept = std::make_shared<ReportCall::Ptr>(std::move(call));
-  Report report =
-      ingest.Check(std::move(points), 0, [kept](const absl::Status& status, const std::vector<Rejection>& rejected) {
+  Report report = ingest.Check(
+      std::move(points), 0,
+      [kept](const absl::Status& status, const std::vector<Rejection>& rejected) {
         ReportCall::Ptr done = std::move(*kept);
         for (const Rejection& rejection : rejected) {
           Fill(rejection, *done->response().add_rejected());
         }
         done->Finish(status);
-      });
+      },
+      caller->drivers);
   if (ingest.Submit(report)) return;
   (*kept)->Finish(domain::QueueFull("too many points are waiting to be stored", absl::Milliseconds(250)));
 }
@@ -221,21 +225,26 @@ void Watch(LocationWatches& watches, WatchCall::Ptr call) {
 
 void AddLocationService(rpc::Server& server, Ingest& ingest, LocationStreams& streams, LocationApi& api,
                         LocationWatches& watches) {
+  using domain::Scope;
   const std::string service = "waybill.location.v1.LocationService/";
   server.BidiStream<pb::LocationBatch, pb::LocationAck>(
-      service + "StreamLocations", [&streams](StreamCall::Ptr call) { Stream(streams, std::move(call)); });
+      service + "StreamLocations", Scope::kLocationsWrite,
+      [&streams](StreamCall::Ptr call) { Stream(streams, std::move(call)); });
   server.Unary<pb::ReportLocationsRequest, pb::ReportLocationsResponse>(
-      service + "ReportLocations", [&ingest](ReportCall::Ptr call) { ReportPoints(ingest, std::move(call)); });
-  server.Unary<pb::GetDriverRequest, pb::DriverLocation>(service + "GetDriver",
+      service + "ReportLocations", Scope::kLocationsWrite,
+      [&ingest](ReportCall::Ptr call) { ReportPoints(ingest, std::move(call)); });
+  server.Unary<pb::GetDriverRequest, pb::DriverLocation>(service + "GetDriver", Scope::kLocationsRead,
                                                          [&api](GetCall::Ptr call) { Get(api, std::move(call)); });
   server.Unary<pb::BatchGetDriversRequest, pb::BatchGetDriversResponse>(
-      service + "BatchGetDrivers", [&api](BatchGetCall::Ptr call) { BatchGet(api, std::move(call)); });
+      service + "BatchGetDrivers", Scope::kLocationsRead,
+      [&api](BatchGetCall::Ptr call) { BatchGet(api, std::move(call)); });
   server.Unary<pb::NearbyDriversRequest, pb::NearbyDriversResponse>(
-      service + "NearbyDrivers", [&api](NearbyCall::Ptr call) { Near(api, std::move(call)); });
-  server.Unary<pb::GetTrackRequest, pb::GetTrackResponse>(service + "GetTrack",
+      service + "NearbyDrivers", Scope::kLocationsRead, [&api](NearbyCall::Ptr call) { Near(api, std::move(call)); });
+  server.Unary<pb::GetTrackRequest, pb::GetTrackResponse>(service + "GetTrack", Scope::kLocationsRead,
                                                           [&api](TrackCall::Ptr call) { Track(api, std::move(call)); });
   server.ServerStream<pb::WatchLocationsRequest, pb::WatchLocationsResponse>(
-      service + "WatchLocations", [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
+      service + "WatchLocations", Scope::kLocationsRead,
+      [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
 }
 
 }  // namespace waybill::ingest

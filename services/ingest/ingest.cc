@@ -7,21 +7,25 @@
 
 namespace waybill::ingest {
 
-Report Ingest::Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done) {
+Report Ingest::Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done,
+                     const domain::DriverPatterns& writes_for) {
   const absl::Time now = clock_.Now();
   metrics_.Received(points.size());
   const absl::Duration store_ahead = clocks_.store_ahead();
-  LookAtTimes(points, intake_.LatestAllowed(now, store_ahead));
-  Checked checked = intake_.Check(std::move(points), sequence, now, store_ahead);
+  LookAtTimes(points, intake_.LatestAllowed(now, store_ahead), writes_for);
+  Checked checked = intake_.Check(std::move(points), sequence, now, store_ahead, writes_for);
   for (const Rejection& rejection : checked.rejected) metrics_.Rejected(rejection);
   return {std::move(checked), sequence, now, clock_.Steady(), std::move(done)};
 }
 
-// Every driver of every report: those of the future are to be weighed against all the others.
-void Ingest::LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest) {
+// Every driver of every report: those of the future are to be weighed against all the others. What a caller says of
+// drivers that are not its own weighs nothing.
+void Ingest::LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest,
+                         const domain::DriverPatterns& writes_for) {
   std::vector<ClockCheck::Sighting> sightings;
   const std::string* last = nullptr;
   for (const domain::DriverPosition& point : points) {
+    if (!writes_for.Match(point.driver_id)) continue;
     const bool in_future = point.recorded_at > latest;
     // One driver's points mostly come together.
     if (last == nullptr || *last != point.driver_id || sightings.back().in_future != in_future) {

@@ -64,8 +64,10 @@ class Ingest {
         clock_(clock),
         options_(options) {}
 
-  // Checks the points. `sequence` names the report in rejections.
-  Report Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done);
+  // Checks the points, also whether they are of drivers that the caller writes for. `sequence` names the report in
+  // rejections.
+  Report Check(std::vector<domain::DriverPosition> points, int64_t sequence, Report::Done done,
+               const domain::DriverPatterns& writes_for = domain::DriverPatterns::All());
 
   // Takes the report, or leaves it and answers false: come again after `on_room` (called once, from any thread, when
   // there may be room), or shed the load. `who` names whoever waits, once at a time.
@@ -91,7 +93,8 @@ class Ingest {
     absl::AnyInvocable<void()> on_room;
   };
 
-  void LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest);
+  void LookAtTimes(const std::vector<domain::DriverPosition>& points, absl::Time latest,
+                   const domain::DriverPatterns& writes_for);
   bool Take(Report& report, size_t queue_max);
   size_t half() const { return (options_.queue_max + 1) / 2; }  // an empty queue always has room
   bool Room(size_t queue_max) const { return log_.queue_depth() < queue_max && !feeder_.Congested(); }

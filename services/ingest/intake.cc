@@ -24,6 +24,8 @@ const char* Name(RejectReason reason) {
       return "bad_measurement";
     case RejectReason::kRefusedByStore:
       return "refused_by_store";
+    case RejectReason::kNotYourDriver:
+      return "not_your_driver";
   }
   return "unknown";
 }
@@ -46,7 +48,7 @@ void TakeUnknown(domain::DriverPosition& position) {
 }  // namespace
 
 std::optional<Rejection> Intake::FindFault(const domain::DriverPosition& position, absl::Time earliest,
-                                           absl::Time latest) const {
+                                           absl::Time latest, const domain::DriverPatterns& writes_for) const {
   auto because = [](RejectReason reason, std::string_view field, std::string_view detail) {
     return Rejection{0, 0, reason, field, detail, nullptr};
   };
@@ -56,6 +58,9 @@ std::optional<Rejection> Intake::FindFault(const domain::DriverPosition& positio
                                 : fault->kind == Kind::kCoordinate ? RejectReason::kBadCoordinate
                                                                    : RejectReason::kBadMeasurement;
     return because(reason, fault->field, fault->what);
+  }
+  if (!writes_for.Match(position.driver_id)) {
+    return because(RejectReason::kNotYourDriver, "driver_id", "is not among the drivers that the caller writes for");
   }
   if (!options_.allow_zero && position.point == domain::GeoPoint{}) {
     return because(RejectReason::kZeroCoordinate, "", "0,0 is a receiver without a fix");
@@ -73,7 +78,7 @@ std::optional<Rejection> Intake::FindFault(const domain::DriverPosition& positio
 }
 
 Checked Intake::Check(std::vector<domain::DriverPosition> positions, int64_t sequence, absl::Time now,
-                      absl::Duration store_ahead) const {
+                      absl::Duration store_ahead, const domain::DriverPatterns& writes_for) const {
   const absl::Time latest = LatestAllowed(now, store_ahead);
   const absl::Time earliest = std::min(now, now + store_ahead) - options_.retention;
   Checked checked;
@@ -81,7 +86,7 @@ Checked Intake::Check(std::vector<domain::DriverPosition> positions, int64_t seq
   for (size_t i = 0; i < positions.size(); ++i) {
     domain::DriverPosition& position = positions[i];
     TakeUnknown(position);
-    if (auto rejection = FindFault(position, earliest, latest)) {
+    if (auto rejection = FindFault(position, earliest, latest, writes_for)) {
       if (checked.rejected.empty()) {
         for (size_t before = 0; before < i; ++before) checked.indices.push_back(static_cast<int>(before));
       }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "domain/access.h"
 #include "storage/location_log.h"
 
 namespace waybill::ingest {
@@ -26,8 +27,9 @@ enum class RejectReason {
   kOlderThanRetention = 6,
   kBadMeasurement = 7,
   kRefusedByStore = 8,
+  kNotYourDriver = 9,
 };
-inline constexpr int kRejectReasons = 8;
+inline constexpr int kRejectReasons = 9;
 const char* Name(RejectReason reason);  // "bad_driver_id"
 
 // Kept until a client reads it, so it is small: texts are shared.
@@ -66,17 +68,19 @@ class Intake {
   // A position whose time is missing or no time at all has recorded_at = InfinitePast. Positions are taken to the
   // microsecond, which is what identifies them. A measurement of -1 is taken for not known.
   // The store's clock is `store_ahead` of `now`: where they differ, no point is refused for its time that either clock
-  // would take, since what is refused is lost.
+  // would take, since what is refused is lost. Points of drivers that are not among `writes_for` are not the caller's
+  // to write.
   Checked Check(std::vector<domain::DriverPosition> positions, int64_t sequence, absl::Time now,
-                absl::Duration store_ahead = absl::ZeroDuration()) const;
+                absl::Duration store_ahead = absl::ZeroDuration(),
+                const domain::DriverPatterns& writes_for = domain::DriverPatterns::All()) const;
   // A point of a later time is in the future.
   absl::Time LatestAllowed(absl::Time now, absl::Duration store_ahead) const {
     return std::max(now, now + store_ahead) + options_.future_max;
   }
 
  private:
-  std::optional<Rejection> FindFault(const domain::DriverPosition& position, absl::Time earliest,
-                                     absl::Time latest) const;
+  std::optional<Rejection> FindFault(const domain::DriverPosition& position, absl::Time earliest, absl::Time latest,
+                                     const domain::DriverPatterns& writes_for) const;
 
   const IntakeOptions options_;
   const std::string too_new_, too_old_;  // what is wrong

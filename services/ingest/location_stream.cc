@@ -43,11 +43,12 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
   lock.unlock();
 
   // Without the lock: a report without a good point is answered at once, on this thread.
-  Report report =
-      ingest_.Check(std::move(points), sequence,
-                    [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
-                      self->OnDurable(sequence, status, std::move(rejected));
-                    });
+  Report report = ingest_.Check(
+      std::move(points), sequence,
+      [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
+        self->OnDurable(sequence, status, std::move(rejected));
+      },
+      writes_for_ == nullptr ? domain::DriverPatterns::All() : *writes_for_);
   const bool taken = ingest_.SubmitBehind(report);
   lock.lock();
   if (taken) reading_ = false;  // only now: until here nobody may ask for the next batch
@@ -271,8 +272,8 @@ void LocationStream::Do(Deeds deeds) {
   if (deeds.abandon) deeds.peer->Abandon();
 }
 
-absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make() {
-  auto stream = std::make_shared<LocationStream>(ingest_, *this, options_);
+absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make(DriversPtr writes_for) {
+  auto stream = std::make_shared<LocationStream>(ingest_, *this, options_, std::move(writes_for));
   std::lock_guard lock(mutex_);
   if (draining_) return domain::ReasonError("SHUTTING_DOWN", "this process is draining");
   if (open_.size() >= options_.streams_max) {

@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "domain/access.h"
 #include "domain/driver.h"
 #include "services/ingest/ingest.h"
 
@@ -50,12 +51,14 @@ struct StreamOptions {
 };
 
 class LocationStreams;
+using DriversPtr = std::shared_ptr<const domain::DriverPatterns>;
 
 // Owned by whoever may still call it; lets go of the peer when the stream is finished. Thread-safe.
 class LocationStream final : public std::enable_shared_from_this<LocationStream> {
  public:
-  LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options)
-      : ingest_(ingest), streams_(streams), options_(options) {}
+  // `writes_for`: of whose drivers' points it takes; null: of all.
+  LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options, DriversPtr writes_for)
+      : ingest_(ingest), streams_(streams), options_(options), writes_for_(std::move(writes_for)) {}
 
   uint64_t number = 0;  // in the order they were made; set by whoever makes it
 
@@ -110,6 +113,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   Ingest& ingest_;
   LocationStreams& streams_;
   const StreamOptions options_;
+  const DriversPtr writes_for_;
 
   mutable std::mutex mutex_;          // over all of these
   std::shared_ptr<StreamPeer> peer_;  // none: not open, or finished
@@ -134,7 +138,7 @@ class LocationStreams {
       : ingest_(ingest), metrics_(metrics), options_(options) {}
 
   // QUEUE_FULL when `streams_max` are open, SHUTTING_DOWN while draining.
-  absl::StatusOr<std::shared_ptr<LocationStream>> Make();
+  absl::StatusOr<std::shared_ptr<LocationStream>> Make(DriversPtr writes_for = nullptr);
   // Drains every stream.
   void Drain();
   size_t held() const;  // see StreamOptions::held_max

@@ -27,6 +27,7 @@
 #include "services/ingest/housekeeping.h"
 #include "services/ingest/service_options.h"
 #include "services/process/exposure.h"
+#include "services/process/identity.h"
 #include "services/process/startup.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
@@ -117,7 +118,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
   process::AddCertificateCheck(readiness, "server", certificates->get());
   AddReadinessMetrics(metrics, readiness);
+  auto identity = process::CallerIdentity::Open(options.identity, options.database_url, clock, log);
+  if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
   connect::ServerOptions connect_options;
+  connect_options.gate = &(*identity)->gate();
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
@@ -189,7 +193,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool catching_up(2, options.watches.watches_max);
   LocationWatches watches(view, catching_up, counts, options.watches);
   watches.Start(loops);
+  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
+    return process::Fail(log, "cannot read the keys of callers", read);
+  }
   rpc::ServerOptions server_options;
+  server_options.gate = &(*identity)->gate();
   server_options.address = options.listen;
   server_options.queues = options.queues;
   if (*certificates) {
@@ -216,6 +224,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   Chores certificate_watching(std::move(watching), clock, log);
   if (*certificates) certificate_watching.Start(loops);
+  (*identity)->OnChange([&server, &connect] {
+    server.CheckCallers();
+    connect.server().CheckCallers();
+  });
   clock_comparing.Start(loops);
   partition_keeping.Start(loops);
   sweeping.Start(loops);
@@ -223,6 +235,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   int exit_code = 0;
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
+  if (started.ok()) (*identity)->Start(loops);
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
@@ -244,6 +257,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
+  (*identity)->Stop();
   sweeping.Stop();
   clock_comparing.Stop();
   partitions.Stop();

@@ -107,6 +107,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->check(CLI::Range(size_t{2}, size_t{100'000'000}))
       ->capture_default_str();
 
+  process::AddIdentityFlags(app, options.identity);
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddLogFlags(app, options.log_level, options.log_format);
 }
@@ -118,6 +119,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
       !exposed.ok()) {
     return exposed;
   }
+  if (absl::Status fit = process::CheckIdentity(options.identity); !fit.ok()) return fit;
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

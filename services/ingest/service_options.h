@@ -15,6 +15,7 @@
 #include "services/ingest/location_stream.h"
 #include "services/ingest/location_watches.h"
 #include "services/process/exposure.h"
+#include "services/process/identity.h"
 
 namespace waybill::ingest {
 
@@ -42,6 +43,7 @@ struct ServiceOptions {
   StreamOptions streams;
   WatchOptions watches;
   HotViewOptions hot_view;
+  process::IdentityOptions identity;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;

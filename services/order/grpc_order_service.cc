@@ -67,6 +67,11 @@ void Fill(const Transition& transition, pb::OrderTransition& out) {
   rpc::SetTime(transition.entry.at, *out.mutable_time());
 }
 
+// Whose orders the caller sees.
+storage::Owner OwnerFor(const access::Caller& caller) {
+  return caller.SeesAllOrders() ? storage::Owner() : storage::Owner(caller.client);
+}
+
 // Gives the call to its pending answer, which ends when the client goes away.
 template <typename Call, typename Respond>
 OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond) {
@@ -88,7 +93,7 @@ OrderApi::Pending Expect(OrderApi& api, typename Call::Ptr call, Respond respond
 
 void Create(OrderApi& api, CreateCall::Ptr call) {
   const bool accepted = call->request().wait() == pb::CreateOrderRequest::UNTIL_ACCEPTED;
-  absl::StatusOr<domain::Order> order = TakeCreate(call->request(), call->Metadata("waybill-client"));
+  absl::StatusOr<domain::Order> order = TakeCreate(call->request(), call->caller()->client);
   if (!order.ok()) {
     call->Finish(order.status());
     return;
@@ -111,7 +116,8 @@ void Get(OrderApi& api, GetCall::Ptr call) {
     call->Finish(id.status());
     return;
   }
-  api.Get(*id, [call = std::move(call)](absl::StatusOr<OrderApi::Story> story) mutable {
+  storage::Owner owner = OwnerFor(*call->caller());
+  api.Get(*id, std::move(owner), [call = std::move(call)](absl::StatusOr<OrderApi::Story> story) mutable {
     if (!story.ok()) {
       call->Finish(story.status());
       return;
@@ -130,6 +136,7 @@ void List(OrderApi& api, ListCall::Ptr call) {
     return;
   }
   const size_t size = static_cast<size_t>(query->limit);
+  query->owner = OwnerFor(*call->caller());
   ++query->limit;  // one more says whether there is another page
   api.List(*std::move(query), [call = std::move(call), filter = std::move(filter),
                                size](absl::StatusOr<std::vector<storage::OrderRecord>> orders) mutable {
@@ -201,6 +208,7 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
     std::weak_ptr<OrderWatches::Watch> watch;
   };
   auto bridge = std::make_shared<Bridge>();
+  storage::Owner owner = OwnerFor(*call->caller());
   call->Open();
   call->OnCancelled([&watches, bridge] {
     std::shared_ptr<OrderWatches::Watch> watch;
@@ -211,7 +219,8 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
     }
     if (watch) watches.Remove(watch);
   });
-  std::shared_ptr<OrderWatches::Watch> watch = watches.Add(*id, from, std::make_unique<GrpcWatchSink>(std::move(call)));
+  std::shared_ptr<OrderWatches::Watch> watch =
+      watches.Add(*id, std::move(owner), from, std::make_unique<GrpcWatchSink>(std::move(call)));
   bool cancelled;
   {
     std::lock_guard lock(bridge->mutex);
@@ -231,12 +240,13 @@ void Cancel(OrderApi& api, CancelCall::Ptr call) {
     return;
   }
   const SteadyTime deadline = call->deadline();
+  storage::Owner owner = OwnerFor(*call->caller());
   std::string reason = std::move(*call->request().mutable_reason());
   OrderApi::Pending answer = Expect<CancelCall>(api, std::move(call), [](CancelCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("cancel.before_answer");
     done.Finish(absl::OkStatus());
   });
-  api.Cancel(*id, std::move(reason), deadline, std::move(answer));
+  api.Cancel(*id, std::move(owner), std::move(reason), deadline, std::move(answer));
 }
 
 void Complete(OrderApi& api, CompleteCall::Ptr call) {
@@ -246,30 +256,34 @@ void Complete(OrderApi& api, CompleteCall::Ptr call) {
     return;
   }
   const SteadyTime deadline = call->deadline();
+  storage::Owner owner = OwnerFor(*call->caller());
   OrderApi::Pending answer = Expect<CompleteCall>(api, std::move(call), [](CompleteCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("complete.before_answer");
     done.Finish(absl::OkStatus());
   });
-  api.Complete(*id, deadline, std::move(answer));
+  api.Complete(*id, std::move(owner), deadline, std::move(answer));
 }
 
 }  // namespace
 
 void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches) {
+  using domain::Scope;
   rpc::MethodOptions busy;
   busy.slots = 256;
   server.Unary<pb::CreateOrderRequest, pb::Order>(
-      "waybill.order.v1.OrderService/CreateOrder", [&api](CreateCall::Ptr call) { Create(api, std::move(call)); },
-      busy);
-  server.Unary<pb::GetOrderRequest, pb::Order>("waybill.order.v1.OrderService/GetOrder",
+      "waybill.order.v1.OrderService/CreateOrder", Scope::kOrdersWrite,
+      [&api](CreateCall::Ptr call) { Create(api, std::move(call)); }, busy);
+  server.Unary<pb::GetOrderRequest, pb::Order>("waybill.order.v1.OrderService/GetOrder", Scope::kOrdersRead,
                                                [&api](GetCall::Ptr call) { Get(api, std::move(call)); });
   server.Unary<pb::ListOrdersRequest, pb::ListOrdersResponse>(
-      "waybill.order.v1.OrderService/ListOrders", [&api](ListCall::Ptr call) { List(api, std::move(call)); });
+      "waybill.order.v1.OrderService/ListOrders", Scope::kOrdersRead,
+      [&api](ListCall::Ptr call) { List(api, std::move(call)); });
   server.ServerStream<pb::WatchOrderRequest, pb::OrderTransition>(
-      "waybill.order.v1.OrderService/WatchOrder", [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
-  server.Unary<pb::CancelOrderRequest, pb::Order>("waybill.order.v1.OrderService/CancelOrder",
+      "waybill.order.v1.OrderService/WatchOrder", Scope::kOrdersRead,
+      [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
+  server.Unary<pb::CancelOrderRequest, pb::Order>("waybill.order.v1.OrderService/CancelOrder", Scope::kOrdersWrite,
                                                   [&api](CancelCall::Ptr call) { Cancel(api, std::move(call)); });
-  server.Unary<pb::CompleteOrderRequest, pb::Order>("waybill.order.v1.OrderService/CompleteOrder",
+  server.Unary<pb::CompleteOrderRequest, pb::Order>("waybill.order.v1.OrderService/CompleteOrder", Scope::kOrdersWrite,
                                                     [&api](CompleteCall::Ptr call) { Complete(api, std::move(call)); });
 }
 

@@ -199,15 +199,19 @@ void SagaAdmin::Signal(SignalSagaCall::Ptr call) const {
 void AddSagaAdmin(rpc::Server& server, SagaApi& api, std::vector<std::string> steps) {
   auto admin = std::make_shared<const SagaAdmin>(api, std::move(steps));
   server.Unary<ops_pb::ListSagasRequest, ops_pb::ListSagasResponse>(
-      "waybill.ops.v1.SagaAdmin/ListSagas", [admin](ListSagasCall::Ptr call) { admin->List(std::move(call)); });
-  server.Unary<ops_pb::GetSagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga",
+      "waybill.ops.v1.SagaAdmin/ListSagas", domain::Scope::kOps,
+      [admin](ListSagasCall::Ptr call) { admin->List(std::move(call)); });
+  server.Unary<ops_pb::GetSagaRequest, ops_pb::Saga>("waybill.ops.v1.SagaAdmin/GetSaga", domain::Scope::kOps,
                                                      [admin](GetSagaCall::Ptr call) { admin->Get(std::move(call)); });
   server.Unary<ops_pb::RetrySagaRequest, ops_pb::Saga>(
-      "waybill.ops.v1.SagaAdmin/RetrySaga", [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
+      "waybill.ops.v1.SagaAdmin/RetrySaga", domain::Scope::kOps,
+      [admin](RetrySagaCall::Ptr call) { admin->Retry(std::move(call)); });
   server.Unary<ops_pb::ResolveSagaRequest, ops_pb::Saga>(
-      "waybill.ops.v1.SagaAdmin/ResolveSaga", [admin](ResolveSagaCall::Ptr call) { admin->Resolve(std::move(call)); });
+      "waybill.ops.v1.SagaAdmin/ResolveSaga", domain::Scope::kOps,
+      [admin](ResolveSagaCall::Ptr call) { admin->Resolve(std::move(call)); });
   server.Unary<ops_pb::SignalSagaRequest, ops_pb::SignalSagaResponse>(
-      "waybill.ops.v1.SagaAdmin/SignalSaga", [admin](SignalSagaCall::Ptr call) { admin->Signal(std::move(call)); });
+      "waybill.ops.v1.SagaAdmin/SignalSaga", domain::Scope::kOps,
+      [admin](SignalSagaCall::Ptr call) { admin->Signal(std::move(call)); });
 }
 
 }  // namespace waybill::order

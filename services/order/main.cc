@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "edge/access/key_admin.h"
 #include "edge/connect/protocol.h"
 #include "edge/connect/server.h"
 #include "edge/http/probes.h"
@@ -29,6 +30,7 @@
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/fleet_api.h"
+#include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
@@ -40,6 +42,7 @@
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
 #include "services/process/exposure.h"
+#include "services/process/identity.h"
 #include "services/process/startup.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
@@ -150,7 +153,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   process::AddCertificateCheck(readiness, "server", certificates->get());
   process::AddCertificateCheck(readiness, "participant", participant_certificates->get());
   AddReadinessMetrics(metrics, readiness);
+  auto identity = process::CallerIdentity::Open(options.identity, options.database_url, clock, log);
+  if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
   connect::ServerOptions connect_options;
+  connect_options.gate = &(*identity)->gate();
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
@@ -226,8 +232,13 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
-  // What callers see.
+  // What callers see, and who they are.
+  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
+    return process::Fail(log, "cannot read the keys of callers", read);
+  }
+  std::optional<access::KeyAdmin> key_admin;
   rpc::ServerOptions server_options;
+  server_options.gate = &(*identity)->gate();
   server_options.address = options.listen;
   server_options.queues = options.queues;
   if (*certificates) {
@@ -239,11 +250,20 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   for (const saga::Definition& definition : kinds.all()) {
     for (const saga::Step& step : definition.steps) steps.push_back(step.name);
   }
+  if (storage::KeyStore* keys = (*identity)->store()) {
+    key_admin.emplace(*keys, (*identity)->hash(), access::SystemEntropy, clock,
+                      [&identity] { (*identity)->Refresh(); });
+  }
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddOrderService(*edge, core.api, core.watches);
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
+    if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
+  (*identity)->OnChange([&server, &connect] {
+    server.CheckCallers();
+    connect.server().CheckCallers();
+  });
   std::vector<Chore> watching;
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
@@ -264,6 +284,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   int exit_code = 0;
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
+  if (started.ok()) (*identity)->Start(loops);
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()},
@@ -289,6 +310,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
+  (*identity)->Stop();
   core.housekeeping.Stop();
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls

@@ -192,16 +192,19 @@ void OrderApi::OnWorker(Executor::Task task, const Pending& answer) {
 
 // --- Turning back.
 
-void OrderApi::Cancel(const Uuid& order_id, std::string reason, SteadyTime deadline, Pending answer) {
+void OrderApi::Cancel(const Uuid& order_id, storage::Owner owner, std::string reason, SteadyTime deadline,
+                      Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
-  OnWorker([this, order_id, reason = std::move(reason), answer] { CancelOnWorker(order_id, reason, 1, answer); },
+  OnWorker([this, order_id, owner = std::move(owner), reason = std::move(reason),
+            answer] { CancelOnWorker(order_id, owner, reason, 1, answer); },
            answer);
 }
 
-void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, int attempt, Pending answer) {
-  absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const std::string& reason, int attempt,
+                              Pending answer) {
+  absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
   if (!record.ok()) {
     answer->Give(record.status());
     return;
@@ -234,9 +237,10 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
   }
   runner_.Direct(
       order_id, std::move(cancel), std::move(give_back),
-      [this, order_id, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
+      [this, order_id, owner, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
-          OnWorker([this, order_id, reason, attempt, answer] { CancelOnWorker(order_id, reason, attempt + 1, answer); },
+          OnWorker([this, order_id, owner, reason, attempt,
+                    answer] { CancelOnWorker(order_id, owner, reason, attempt + 1, answer); },
                    answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});
@@ -250,15 +254,16 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const std::string& reason, i
 
 // --- Completing.
 
-void OrderApi::Complete(const Uuid& order_id, SteadyTime deadline, Pending answer) {
+void OrderApi::Complete(const Uuid& order_id, storage::Owner owner, SteadyTime deadline, Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
-  OnWorker([this, order_id, answer] { CompleteOnWorker(order_id, 1, answer); }, answer);
+  OnWorker([this, order_id, owner = std::move(owner), answer] { CompleteOnWorker(order_id, owner, 1, answer); },
+           answer);
 }
 
-void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answer) {
-  absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+void OrderApi::CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, int attempt, Pending answer) {
+  absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
   if (!record.ok()) {
     answer->Give(record.status());
     return;
@@ -277,9 +282,10 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
   runner_.Direct(
       order_id, {saga::Directive::Kind::kClose, ""},
       [this, order_id](saga::Record& closed) { GiveBackDriver(dispatch_, order_id, saga::As<Order>(closed).payload); },
-      [this, order_id, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
+      [this, order_id, owner, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
-          OnWorker([this, order_id, attempt, answer] { CompleteOnWorker(order_id, attempt + 1, answer); }, answer);
+          OnWorker([this, order_id, owner, attempt, answer] { CompleteOnWorker(order_id, owner, attempt + 1, answer); },
+                   answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});
         } else if (absl::IsFailedPrecondition(settled.status()) && !IsOfAnotherVersion(settled.status())) {
@@ -292,10 +298,10 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, int attempt, Pending answe
 
 // --- Reading.
 
-void OrderApi::Get(const Uuid& order_id, absl::AnyInvocable<void(absl::StatusOr<Story>)> done) {
+void OrderApi::Get(const Uuid& order_id, storage::Owner owner, absl::AnyInvocable<void(absl::StatusOr<Story>)> done) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<Story>)>>(std::move(done));
-  Executor::Task read = [this, order_id, shared] {
-    absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+  Executor::Task read = [this, order_id, owner = std::move(owner), shared] {
+    absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
     if (!record.ok()) {
       (*shared)(record.status());
       return;

@@ -17,10 +17,12 @@ constexpr size_t kAskedAtOnce = 1'000;
 // belongs to nobody: a tick, a transition or the end of the watch takes it up again.
 class OrderWatches::Watch {
  public:
-  Watch(const Uuid& order_id, int64_t from_seq, std::unique_ptr<WatchSink> to, absl::Duration first_pause)
-      : id(order_id), next(from_seq), sink(std::move(to)), pause(first_pause) {}
+  Watch(const Uuid& order_id, storage::Owner whose, int64_t from_seq, std::unique_ptr<WatchSink> to,
+        absl::Duration first_pause)
+      : id(order_id), owner(std::move(whose)), next(from_seq), sink(std::move(to)), pause(first_pause) {}
 
   const Uuid id;
+  const storage::Owner owner;
   int64_t next;
   std::unique_ptr<WatchSink> sink;
   bool known = false;     // the order is there, and was not terminal before `next`
@@ -35,9 +37,9 @@ class OrderWatches::Watch {
   SteadyTime beat;                     // at rest: to be sent a heartbeat
 };
 
-std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, int64_t from_seq,
+std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, storage::Owner owner, int64_t from_seq,
                                                        std::unique_ptr<WatchSink> sink) {
-  auto watch = std::make_shared<Watch>(order_id, from_seq, std::move(sink), options_.poll_initial);
+  auto watch = std::make_shared<Watch>(order_id, std::move(owner), from_seq, std::move(sink), options_.poll_initial);
   absl::Status refused;
   {
     std::lock_guard lock(mutex_);
@@ -76,7 +78,7 @@ void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(w.id, std::max<int64_t>(w.next, 1));
   if (log.ok() && log->empty() && w.known) return Rest(watch);
   // After the log, so that it knows why the last entry stands there.
-  absl::StatusOr<storage::OrderRecord> record = store_.Get(w.id);
+  absl::StatusOr<storage::OrderRecord> record = store_.GetOf(w.id, w.owner);
   absl::Status status = log.ok() ? record.status() : log.status();
   if (!status.ok()) {
     return absl::IsUnavailable(status) ? Rest(watch) : End(watch, status);

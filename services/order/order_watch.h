@@ -48,8 +48,10 @@ class OrderWatches {
 
   class Watch;
   // Sends the transitions from `from_seq` on, and ends with OK after the one that leaves the order terminal.
-  // ORDER_NOT_FOUND, UNREADABLE_ROW, QUEUE_FULL. While the store does not answer, the watch waits.
-  std::shared_ptr<Watch> Add(const Uuid& order_id, int64_t from_seq, std::unique_ptr<WatchSink> sink);
+  // ORDER_NOT_FOUND (also of somebody else's than `owner`), UNREADABLE_ROW, QUEUE_FULL. While the store does not
+  // answer, the watch waits.
+  std::shared_ptr<Watch> Add(const Uuid& order_id, storage::Owner owner, int64_t from_seq,
+                             std::unique_ptr<WatchSink> sink);
   // The client went away; the sink is let go of as soon as it is not in use.
   void Remove(const std::shared_ptr<Watch>& watch);
 

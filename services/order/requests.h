@@ -20,7 +20,7 @@
 
 namespace waybill::order {
 
-// `client` is the metadata "waybill-client". Takes the request's strings away. BAD_REQUEST, as do the others.
+// `client` is the caller's. Takes the request's strings away. BAD_REQUEST, as do the others.
 absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client);
 
 absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request);

@@ -155,6 +155,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
+  process::AddIdentityFlags(app, options.identity);
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
@@ -173,6 +174,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
     return exposed;
   }
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckIdentity(options.identity); !fit.ok()) return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

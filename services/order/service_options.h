@@ -13,6 +13,7 @@
 #include "services/order/order_watch.h"
 #include "services/order/place_order.h"
 #include "services/process/exposure.h"
+#include "services/process/identity.h"
 
 namespace waybill::order {
 
@@ -45,6 +46,7 @@ struct ServiceOptions {
   PlaceOrderOptions saga;
   OrderApiOptions api;
   WatchOptions watches;
+  process::IdentityOptions identity;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;

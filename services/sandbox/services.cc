@@ -37,17 +37,19 @@ constexpr std::string_view kLook = "GetPayment";  // the one that changes nothin
 template <typename Req, typename Resp, typename Execute>
 void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::string& service,
               const std::string& method, Execute execute, void (*decline)(Resp&) = nullptr) {
-  server.Unary<Req, Resp>(service + "/" + method, [&sandbox, target, method, execute,
-                                                   decline](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
-    auto* call = owned.get();
-    Sandbox::Call asked;
-    if (method != kLook) asked.key = call->request().idempotency_key();
-    asked.execute = [call, execute](Books& books, const Verdict& fresh, absl::Time now, std::optional<Record>& effect) {
-      return execute(books, call->request(), call->response(), fresh, now, effect);
-    };
-    if (decline != nullptr) asked.decline = [call, decline] { decline(call->response()); };
-    sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)), std::move(asked));
-  });
+  server.Unary<Req, Resp>(service + "/" + method, access::kAnybody,
+                          [&sandbox, target, method, execute, decline](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
+                            auto* call = owned.get();
+                            Sandbox::Call asked;
+                            if (method != kLook) asked.key = call->request().idempotency_key();
+                            asked.execute = [call, execute](Books& books, const Verdict& fresh, absl::Time now,
+                                                            std::optional<Record>& effect) {
+                              return execute(books, call->request(), call->response(), fresh, now, effect);
+                            };
+                            if (decline != nullptr) asked.decline = [call, decline] { decline(call->response()); };
+                            sandbox.Serve(target, method, std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)),
+                                          std::move(asked));
+                          });
 }
 
 void SetTime(absl::Time time, google::protobuf::Timestamp& to) {
@@ -257,27 +259,28 @@ void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> 
   const std::string service = "waybill.sandbox.v1.SandboxAdmin";
   using SetCall = rpc::UnaryCall<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>;
   server.Unary<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>(
-      service + "/SetBehaviour", [&sandbox](SetCall::Ptr call) {
+      service + "/SetBehaviour", access::kAnybody, [&sandbox](SetCall::Ptr call) {
         absl::Status status = SetBehaviour(sandbox, call->request());
         if (status.ok()) ToWire(sandbox, call->response());
         call->Finish(status);
       });
   using GetCall = rpc::UnaryCall<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>;
-  server.Unary<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>(service + "/GetBehaviours",
+  server.Unary<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>(service + "/GetBehaviours", access::kAnybody,
                                                                          [&sandbox](GetCall::Ptr call) {
                                                                            ToWire(sandbox, call->response());
                                                                            call->Finish(absl::OkStatus());
                                                                          });
   using BooksCall = rpc::UnaryCall<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
-  server.Unary<sandbox_pb::GetBooksRequest, sandbox_pb::Books>(service + "/GetBooks", [&sandbox](BooksCall::Ptr owned) {
-    auto* call = owned.get();
-    using BooksCaller = RpcCaller<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
-    sandbox.Read(std::make_unique<BooksCaller>(std::move(owned)),
-                 [call](const Books& books) { ToWire(books, call->request().order_id(), call->response()); });
-  });
+  server.Unary<sandbox_pb::GetBooksRequest, sandbox_pb::Books>(
+      service + "/GetBooks", access::kAnybody, [&sandbox](BooksCall::Ptr owned) {
+        auto* call = owned.get();
+        using BooksCaller = RpcCaller<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
+        sandbox.Read(std::make_unique<BooksCaller>(std::move(owned)),
+                     [call](const Books& books) { ToWire(books, call->request().order_id(), call->response()); });
+      });
   using DecideCall = rpc::UnaryCall<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
   server.Unary<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>(
-      service + "/DecidePayment", [&sandbox](DecideCall::Ptr owned) {
+      service + "/DecidePayment", access::kAnybody, [&sandbox](DecideCall::Ptr owned) {
         auto* call = owned.get();
         using DecideCaller = RpcCaller<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
         sandbox.Decide(std::make_unique<DecideCaller>(std::move(owned)),
@@ -287,7 +290,7 @@ void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> 
       });
   using RestartCall = rpc::UnaryCall<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>;
   server.Unary<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>(
-      service + "/Restart", [restart = std::move(restart)](RestartCall::Ptr call) {
+      service + "/Restart", access::kAnybody, [restart = std::move(restart)](RestartCall::Ptr call) {
         call->Finish(absl::OkStatus());
         restart();
       });

@@ -151,8 +151,8 @@ void Clients::Direct(Client& client, const Act& act) {
   auto errand = std::make_shared<Errand>(Errand{fmt::format("{} order {}", cancel ? "cancel" : "complete", act.number),
                                                 Chance(plan_.seed, {6, act.chance}), nullptr, nullptr, 12});
   errand->request = [id = *client.id, cancel](OrderProcess& process, SteadyTime deadline, OrderApi::Pending answer) {
-    if (cancel) return process.api().Cancel(id, "a change of mind", deadline, std::move(answer));
-    process.api().Complete(id, deadline, std::move(answer));
+    if (cancel) return process.api().Cancel(id, std::nullopt, "a change of mind", deadline, std::move(answer));
+    process.api().Complete(id, std::nullopt, deadline, std::move(answer));
   };
   errand->settled = [this, &client, cancel](const auto& told) {
     return cancel ? Cancelled(client, told) : Completed(client, told);
@@ -319,7 +319,7 @@ void Clients::Watch(std::shared_ptr<Watcher> watcher) {
   auto sink = std::make_unique<Sink>(*this, watcher, *process);
   process->host.After(absl::Milliseconds(1), [watcher, process, sink = std::move(sink)]() mutable {
     watcher->at = process;
-    watcher->watch = process->watches().Add(watcher->id, watcher->next, std::move(sink));
+    watcher->watch = process->watches().Add(watcher->id, std::nullopt, watcher->next, std::move(sink));
   });
 }
 

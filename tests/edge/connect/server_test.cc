@@ -64,7 +64,7 @@ class ConnectTest : public ::testing::Test {
   void Open() {
     rpc::Server& server = connect_.server();
     server.Unary<pb::CreateOrderRequest, pb::Order>(
-        "waybill.order.v1.OrderService/CreateOrder", [this](CreateCall::Ptr call) {
+        "waybill.order.v1.OrderService/CreateOrder", access::kAnybody, [this](CreateCall::Ptr call) {
           call->response().set_idempotency_key(call->request().idempotency_key());
           *call->response().mutable_amount() = call->request().amount();
           *call->response().mutable_metadata() = call->request().metadata();
@@ -73,10 +73,11 @@ class ConnectTest : public ::testing::Test {
           call->AddInitialMetadata("idempotency-replayed", "true");
           call->Finish(absl::OkStatus());
         });
-    server.Unary<pb::GetOrderRequest, pb::Order>("waybill.order.v1.OrderService/GetOrder",
+    server.Unary<pb::GetOrderRequest, pb::Order>("waybill.order.v1.OrderService/GetOrder", access::kAnybody,
                                                  [this](GetCall::Ptr call) { get_(std::move(call)); });
     server.ServerStream<pb::WatchOrderRequest, pb::OrderTransition>(
-        "waybill.order.v1.OrderService/WatchOrder", [this](WatchCall::Ptr call) { watch_(std::move(call)); });
+        "waybill.order.v1.OrderService/WatchOrder", access::kAnybody,
+        [this](WatchCall::Ptr call) { watch_(std::move(call)); });
     ASSERT_TRUE(connect_.Start().ok());
   }
 

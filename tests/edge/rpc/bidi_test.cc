@@ -56,7 +56,7 @@ class Echo final : public StreamReader<LocationBatch> {
 class BidiStreamTest : public ::testing::Test {
  protected:
   BidiStreamTest() {
-    server_.BidiStream<LocationBatch, LocationAck>(kMethod, [this](Call::Ptr call) {
+    server_.BidiStream<LocationBatch, LocationAck>(kMethod, access::kAnybody, [this](Call::Ptr call) {
       Call& kept = *call;
       auto echo = std::make_shared<Echo>(std::move(call));
       std::weak_ptr<Echo> weak = echo;

@@ -89,8 +89,8 @@ class RpcServerTest : public ::testing::Test {
       ChargeCall::Handler charge, WatchCall::Handler watch = [](WatchCall::Ptr) {}) {
     options_.queues = 2;
     server_ = std::make_unique<Server>(options_, metrics_);
-    server_->Unary<ChargeRequest, ChargeResponse>(kCharge, std::move(charge));
-    server_->ServerStream<WatchOrderRequest, OrderTransition>(kWatch, std::move(watch));
+    server_->Unary<ChargeRequest, ChargeResponse>(kCharge, access::kAnybody, std::move(charge));
+    server_->ServerStream<WatchOrderRequest, OrderTransition>(kWatch, access::kAnybody, std::move(watch));
     ASSERT_TRUE(server_->Start().ok());
     ASSERT_GT(server_->port(), 0);
     channel_ = MakeChannel(address());
@@ -413,7 +413,7 @@ TEST_F(RpcServerTest, ADrainSendsClientsToTheOtherServerWhileTheirCallsGoOn) {
   Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
   Metrics metrics;
   Server other(options_, metrics);
-  other.Unary<ChargeRequest, ChargeResponse>(kCharge, [](ChargeCall::Ptr call) {
+  other.Unary<ChargeRequest, ChargeResponse>(kCharge, access::kAnybody, [](ChargeCall::Ptr call) {
     call->response().mutable_approved()->set_reference("other");
     call->Finish(absl::OkStatus());
   });
@@ -675,11 +675,13 @@ TEST_F(RpcServerTest, APortThatIsTakenIsAnError) {
 TEST_F(RpcServerTest, RegisteringAMethodThatIsNotInTheProtoThrows) {
   Server server(options_, metrics_);
   auto wrong_name = [&] {
-    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Pay", [](ChargeCall::Ptr) {});
+    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Pay", access::kAnybody,
+                                                [](ChargeCall::Ptr) {});
   };
   EXPECT_THROW(wrong_name(), std::logic_error);
   auto wrong_type = [&] {
-    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Refund", [](ChargeCall::Ptr) {});
+    server.Unary<ChargeRequest, ChargeResponse>("waybill.payment.v1.PaymentGateway/Refund", access::kAnybody,
+                                                [](ChargeCall::Ptr) {});
   };
   EXPECT_THROW(wrong_type(), std::logic_error);
 }

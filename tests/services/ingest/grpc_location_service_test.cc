@@ -20,6 +20,7 @@
 #include "runtime/executor.h"
 #include "runtime/status.h"
 #include "runtime/worker_pool.h"
+#include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/support/eventually.h"
 #include "waybill/location/v1/location.grpc.pb.h"
@@ -34,12 +35,13 @@ constexpr absl::Duration kLongEnough = absl::Seconds(10);
 
 class GrpcLocationServiceTest : public ::testing::Test {
  protected:
-  GrpcLocationServiceTest() {
+  GrpcLocationServiceTest() : GrpcLocationServiceTest(rpc::ServerOptions{}) {}
+  explicit GrpcLocationServiceTest(const rpc::ServerOptions& options) {
     EXPECT_TRUE(world_.Publish());
     watch_options_.poll = absl::Milliseconds(1);
     watches_.emplace(world_.fleet, workers_, world_.metrics, watch_options_);
     watches_->Start(ThreadLoops());
-    server_.emplace(rpc::ServerOptions{}, world_.registry);
+    server_.emplace(options, world_.registry);
     AddLocationService(*server_, world_.ingest, world_.streams, api_, *watches_);
     EXPECT_TRUE(server_->Start().ok());
     channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(server_->port()), grpc::InsecureChannelCredentials());
@@ -101,6 +103,58 @@ class GrpcLocationServiceTest : public ::testing::Test {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<pb::LocationService::Stub> stub_;
 };
+
+// Where identity is required, of a key that writes for ann and for drivers of the north.
+class LocationWriterTest : private access::KeyWorld, public GrpcLocationServiceTest {
+ protected:
+  LocationWriterTest() : GrpcLocationServiceTest(Options(required)) {}
+  static rpc::ServerOptions Options(const access::Gate& gate) {
+    rpc::ServerOptions options;
+    options.gate = &gate;
+    return options;
+  }
+  void ShowKey(grpc::ClientContext& context) { context.AddMetadata("authorization", Bearer(secret_)); }
+
+  const std::string secret_ = Make("north", {"locations:write"}, {"ann", "north-*"}).secret;
+};
+
+TEST_F(LocationWriterTest, PointsOfOthersAreRejectedOneByOne) {
+  std::thread store([this] { Commit(1); });
+  Context context;
+  ShowKey(context);
+  pb::ReportLocationsRequest request;
+  for (const char* id : {"ann", "bob", "north-7", "south-1"}) Fill(*request.add_points(), id);
+  pb::ReportLocationsResponse response;
+  const grpc::Status status = stub_->ReportLocations(&context, request, &response);
+  store.join();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.rejected_size(), 2);
+  for (const auto& rejected : response.rejected()) {
+    EXPECT_EQ(rejected.reason(), pb::NOT_YOUR_DRIVER);
+    EXPECT_EQ(rejected.field(), "driver_id");
+  }
+  EXPECT_EQ(response.rejected(0).index(), 1);
+  EXPECT_EQ(response.rejected(1).index(), 3);
+  EXPECT_TRUE(world_.Durable("north-7"));
+  EXPECT_FALSE(world_.Durable("bob"));
+}
+
+TEST_F(LocationWriterTest, AndSoInStreams) {
+  std::thread store([this] { Commit(1); });
+  Context context;
+  ShowKey(context);
+  auto stream = stub_->StreamLocations(&context);
+  ASSERT_TRUE(stream->Write(Batch(1, {"bob", "ann"})));
+  pb::LocationAck ack;
+  ASSERT_TRUE(stream->Read(&ack));
+  store.join();
+  EXPECT_EQ(ack.durable_sequence(), 1);
+  ASSERT_EQ(ack.rejected_size(), 1);
+  EXPECT_EQ(ack.rejected(0).reason(), pb::NOT_YOUR_DRIVER);
+  EXPECT_EQ(ack.rejected(0).index(), 0);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
 
 TEST_F(GrpcLocationServiceTest, AStreamIsAckedAndEndsWithOk) {
   Context context;

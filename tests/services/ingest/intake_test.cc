@@ -163,6 +163,24 @@ TEST_F(IntakeTest, NoPointsAreNoneAtAll) {
   EXPECT_THAT(checked.rejected, IsEmpty());
 }
 
+TEST(Intake, APointOfADriverThatTheCallerDoesNotWriteForIsNotTaken) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  const Intake intake({});
+  std::vector<domain::DriverPosition> positions(3);
+  for (size_t i = 0; i < positions.size(); ++i) {
+    positions[i].driver_id = std::vector<std::string>{"bob", "ann", "north-7"}[i];
+    positions[i].point = {52.5, 13.4};
+    positions[i].recorded_at = now;
+  }
+  const domain::DriverPatterns patterns({"ann", "north-*"});
+  const Checked checked = intake.Check(positions, 1, now, absl::ZeroDuration(), patterns);
+  EXPECT_EQ(checked.accepted.size(), 2u);
+  ASSERT_EQ(checked.rejected.size(), 1u);
+  EXPECT_EQ(checked.rejected[0].reason, RejectReason::kNotYourDriver);
+  EXPECT_EQ(checked.rejected[0].index, 0);
+  EXPECT_EQ(checked.rejected[0].field, "driver_id");
+}
+
 TEST(IntakeProperty, EveryPointKeepsItsPlace) {
   EXPECT_TRUE(rc::check([] {
     Intake intake(IntakeOptions{});

@@ -693,7 +693,7 @@ TEST_F(OrderApiTest, ASlowListHoldsUpNothingElse) {
   std::promise<size_t> listed;
   a_.api.List({}, [&](auto orders) { listed.set_value(orders->size()); });
   std::promise<absl::Status> got;
-  a_.api.Get(id, [&](auto story) { got.set_value(story.status()); });
+  a_.api.Get(id, std::nullopt, [&](auto story) { got.set_value(story.status()); });
   EXPECT_TRUE(got.get_future().get().ok());
   EXPECT_TRUE(a_.Cancel(id).Get().status.ok());
   read.set_value();
@@ -812,7 +812,7 @@ TEST_F(OrderApiTest, TellsAnOrdersStoryFromItsAcceptance) {
   world_.PutDrivers({"ann"});
   const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
   std::promise<absl::StatusOr<OrderApi::Story>> answer;
-  a_.api.Get(id, [&](absl::StatusOr<OrderApi::Story> story) { answer.set_value(std::move(story)); });
+  a_.api.Get(id, std::nullopt, [&](absl::StatusOr<OrderApi::Story> story) { answer.set_value(std::move(story)); });
   auto story = answer.get_future().get();
   ASSERT_TRUE(story.ok());
   std::vector<std::string> lines;

@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
+#include "tests/edge/access/key_world.h"
 #include "tests/services/order/order_world.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
 #include "waybill/order/v1/order.grpc.pb.h"
@@ -95,6 +96,135 @@ class OrderServiceTest : public ::testing::Test {
   std::unique_ptr<pb::OrderService::Stub> orders_;
   std::unique_ptr<ops::SagaAdmin::Stub> sagas_;
 };
+
+// Where identity is required.
+class OrderOwnershipTest : public ::testing::Test {
+ protected:
+  OrderOwnershipTest() {
+    AddOrderService(server_, replica_.api, replica_.watches);
+    EXPECT_TRUE(server_.Start().ok());
+    orders_ = pb::OrderService::NewStub(
+        grpc::CreateChannel("127.0.0.1:" + std::to_string(server_.port()), grpc::InsecureChannelCredentials()));
+    world_.PutDrivers({"ann", "bob"});
+  }
+  ~OrderOwnershipTest() override {
+    replica_.watches.Stop();
+    replica_.workers.Stop();
+    server_.Drain(SteadyTime::InfinitePast());
+  }
+  rpc::ServerOptions Options() const {
+    rpc::ServerOptions options;
+    options.gate = &keys_.required;
+    return options;
+  }
+
+  struct As : grpc::ClientContext {
+    explicit As(const std::string& secret) {
+      set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+      AddMetadata("authorization", access::KeyWorld::Bearer(secret));
+    }
+  };
+  std::string Create(const std::string& secret, const std::string& key) {
+    As as(secret);
+    pb::CreateOrderRequest request;
+    request.set_idempotency_key(key);
+    request.set_user_id("user-1");
+    request.mutable_amount()->set_minor_units(1250);
+    request.mutable_amount()->set_currency("EUR");
+    pb::Order order;
+    const grpc::Status status = orders_->CreateOrder(&as, request, &order);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return order.order_id();
+  }
+  // What each of the four methods that name an order answers, its id taken out.
+  std::vector<std::string> Touch(const std::string& secret, const std::string& id) {
+    std::vector<grpc::Status> answers;
+    pb::Order order;
+    {
+      As as(secret);
+      pb::GetOrderRequest request;
+      request.set_order_id(id);
+      answers.push_back(orders_->GetOrder(&as, request, &order));
+    }
+    {
+      As as(secret);
+      pb::WatchOrderRequest request;
+      request.set_order_id(id);
+      auto stream = orders_->WatchOrder(&as, request);
+      pb::OrderTransition first;
+      if (stream->Read(&first)) as.TryCancel();
+      const grpc::Status end = stream->Finish();
+      answers.push_back(end.error_code() == grpc::StatusCode::CANCELLED ? grpc::Status::OK : end);
+    }
+    {
+      As as(secret);
+      pb::CompleteOrderRequest request;
+      request.set_order_id(id);
+      answers.push_back(orders_->CompleteOrder(&as, request, &order));
+    }
+    {
+      As as(secret);
+      pb::CancelOrderRequest request;
+      request.set_order_id(id);
+      answers.push_back(orders_->CancelOrder(&as, request, &order));
+    }
+    std::vector<std::string> texts;
+    for (const grpc::Status& answer : answers) {
+      const absl::Status status = rpc::FromGrpcStatus(answer);
+      std::string text = GetErrorDetail(status).reason + " " + std::string(status.message());
+      if (const size_t at = text.find(id); at != std::string::npos) text.erase(at, id.size());
+      for (const auto& [key, value] : GetErrorDetail(status).metadata) text += value == id ? " " + key : "";
+      texts.push_back(answer.ok() ? "OK" : text);
+    }
+    return texts;
+  }
+  std::vector<std::string> List(const std::string& secret) {
+    As as(secret);
+    pb::ListOrdersResponse response;
+    EXPECT_TRUE(orders_->ListOrders(&as, {}, &response).ok());
+    std::vector<std::string> ids;
+    for (const pb::Order& order : response.orders()) ids.push_back(order.order_id());
+    return ids;
+  }
+
+  access::KeyWorld keys_;
+  const std::string shop_ = keys_.Make("shop", {"orders:write", "orders:read"}).secret;
+  const std::string other_ = keys_.Make("other", {"orders:write", "orders:read"}).secret;
+  const std::string ops_ = keys_.Make("desk", {"orders:write", "ops"}).secret;
+  SharedWorld world_;
+  Metrics metrics_;
+  rpc::Server server_{Options(), metrics_};
+  Replica replica_{world_};
+  std::unique_ptr<pb::OrderService::Stub> orders_;
+};
+
+TEST_F(OrderOwnershipTest, AnotherClientsOrderIsAsOneThatIsNotThere) {
+  const std::string id = Create(shop_, "k-1");
+  const std::string nobodys = "0190163d-8694-739b-aea5-966c26f8ad91";
+  EXPECT_EQ(Touch(other_, id), Touch(other_, nobodys));
+  EXPECT_EQ(Touch(other_, id).at(0), "ORDER_NOT_FOUND there is no order  id");
+  EXPECT_TRUE(List(other_).empty());
+  EXPECT_THAT(List(shop_), ElementsAre(id));
+  EXPECT_THAT(Touch(shop_, id), ElementsAre("OK", "OK", "OK", ::testing::HasSubstr("ORDER_NOT_CANCELLABLE")))
+      << "nobody else has completed or cancelled it";
+}
+
+TEST_F(OrderOwnershipTest, WhoHasOpsSeesEverybodys) {
+  const std::string id = Create(shop_, "k-1");
+  EXPECT_THAT(List(ops_), ElementsAre(id));
+  EXPECT_THAT(Touch(ops_, id), ElementsAre("OK", "OK", "OK", ::testing::HasSubstr("ORDER_NOT_CANCELLABLE")));
+}
+
+TEST_F(OrderOwnershipTest, IdempotencyKeysAreOfTheKeysClient) {
+  const std::string first = Create(shop_, "k-1");
+  EXPECT_NE(Create(other_, "k-1"), first);
+  EXPECT_EQ(Create(keys_.Make("shop", {"orders:write"}).secret, "k-1"), first) << "another key of the same client";
+  EXPECT_EQ(world_.book.rows.size(), 2u);
+  for (const auto& [id, row] : world_.book.rows) {
+    const std::string& client = saga::As<domain::Order>(*row.record).payload.client;
+    EXPECT_EQ(client, id.ToString() == first ? "shop" : "other");
+  }
+}
 
 TEST_F(OrderServiceTest, CreatesAnOrderAndRepeatsItsAnswer) {
   world_.PutDrivers({"ann"});

@@ -75,7 +75,7 @@ class OrderWatchTest : public ::testing::Test {
  protected:
   std::shared_ptr<Seen> Watch(Replica& replica, const Uuid& id, int64_t from = 0) {
     auto seen = std::make_shared<Seen>();
-    watch_ = replica.watches.Add(id, from, std::make_unique<RecordingSink>(seen));
+    watch_ = replica.watches.Add(id, std::nullopt, from, std::make_unique<RecordingSink>(seen));
     replica.Settle();
     return seen;
   }
@@ -145,7 +145,7 @@ TEST_F(OrderWatchTest, DoesNotEndBeforeAnEntryThatWasWrittenWhileItLooked) {
   Replica b(world_, "b");
   OrderWatches watches(store, b.workers, world_.time, world_.time, WatchOptions{});
   auto seen = std::make_shared<Seen>();
-  watches.Add(id, 3, std::make_unique<RecordingSink>(seen));
+  watches.Add(id, std::nullopt, 3, std::make_unique<RecordingSink>(seen));
   b.Settle();
   b.Pass(absl::Seconds(1));
   EXPECT_THAT(seen->Lines(), ElementsAre("3 closed COMPLETED"));
@@ -188,7 +188,7 @@ TEST_F(OrderWatchTest, NoMoreAreOpenThanAllowed) {
   std::vector<std::shared_ptr<OrderWatches::Watch>> open;
   for (int i = 0; i < 3; ++i) {
     seen.push_back(std::make_shared<Seen>());
-    open.push_back(watches.Add(id, 0, std::make_unique<RecordingSink>(seen.back())));
+    open.push_back(watches.Add(id, std::nullopt, 0, std::make_unique<RecordingSink>(seen.back())));
   }
   a_.Settle();
   EXPECT_EQ(seen[1]->End(), std::nullopt);
@@ -200,7 +200,7 @@ TEST_F(OrderWatchTest, NoMoreAreOpenThanAllowed) {
   watches.Remove(open[0]);  // makes room
   a_.Settle();
   seen.push_back(std::make_shared<Seen>());
-  watches.Add(id, 0, std::make_unique<RecordingSink>(seen.back()));
+  watches.Add(id, std::nullopt, 0, std::make_unique<RecordingSink>(seen.back()));
   a_.Settle();
   EXPECT_EQ(seen.back()->Lines().size(), 3u);
   watches.Stop();
@@ -248,7 +248,7 @@ TEST_F(OrderWatchTest, LetsGoOfAClientThatWentAway) {
 
   auto sending = std::make_shared<Seen>();
   sending->gone = true;  // found out at the first write
-  a_.watches.Add(id, 0, std::make_unique<RecordingSink>(sending));
+  a_.watches.Add(id, std::nullopt, 0, std::make_unique<RecordingSink>(sending));
   a_.Settle();
   EXPECT_TRUE(sending->destroyed);
   EXPECT_EQ(a_.watches.size(), 0u);

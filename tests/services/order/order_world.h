@@ -152,12 +152,12 @@ class Replica {
   }
   Call Cancel(const Uuid& id, std::string reason = "", absl::Duration timeout = absl::InfiniteDuration()) {
     Call call;
-    api.Cancel(id, std::move(reason), world.time.Steady() + timeout, call.Expect(api));
+    api.Cancel(id, std::nullopt, std::move(reason), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
   Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration()) {
     Call call;
-    api.Complete(id, world.time.Steady() + timeout, call.Expect(api));
+    api.Complete(id, std::nullopt, world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
 

@@ -134,9 +134,10 @@ class ScriptedGateway {
  public:
   explicit ScriptedGateway(std::function<void(ChargeCall&)> charge) {
     server_.Unary<payment::ChargeRequest, payment::ChargeResponse>("waybill.payment.v1.PaymentGateway/Charge",
+                                                                   access::kAnybody,
                                                                    [charge](ChargeCall::Ptr call) { charge(*call); });
     server_.Unary<payment::RefundRequest, payment::RefundResponse>(
-        "waybill.payment.v1.PaymentGateway/Refund",
+        "waybill.payment.v1.PaymentGateway/Refund", access::kAnybody,
         [](RefundCall::Ptr call) { call->Finish(absl::InvalidArgumentError("no")); });
     EXPECT_TRUE(server_.Start().ok());
     client_ = std::make_unique<rpc::Client>(

@@ -1,0 +1,136 @@
+#include "services/order/grpc_access_admin.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "edge/rpc/proto_time.h"
+#include "fmt/format.h"
+#include "services/order/intake.h"
+#include "services/order/order_api.h"
+#include "waybill/access/v1/access.pb.h"
+
+namespace waybill::order {
+namespace {
+
+namespace access_pb = waybill::access::v1;
+using access::KeyAdmin;
+using domain::Scope;
+using storage::AccessKey;
+
+using CreateKeyCall = rpc::UnaryCall<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>;
+using ListKeysCall = rpc::UnaryCall<access_pb::ListKeysRequest, access_pb::ListKeysResponse>;
+using RotateKeyCall = rpc::UnaryCall<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>;
+using RevokeKeyCall = rpc::UnaryCall<access_pb::RevokeKeyRequest, access_pb::Key>;
+
+void Fill(const AccessKey& key, access_pb::Key& out) {
+  out.set_key_id(key.id);
+  out.set_name(key.name);
+  out.set_client(key.client);
+  for (const std::string& scope : key.scopes.Names()) out.add_scopes(scope);
+  for (const std::string& pattern : key.drivers) out.add_drivers(pattern);
+  out.set_certificate(key.certificate);
+  rpc::SetTime(key.created_at, *out.mutable_create_time());
+  out.set_created_by(key.created_by);
+  if (key.expires_at != absl::InfiniteFuture()) rpc::SetTime(key.expires_at, *out.mutable_expire_time());
+  if (key.revoked_at != absl::InfiniteFuture()) rpc::SetTime(key.revoked_at, *out.mutable_revoke_time());
+  if (key.used_at) rpc::SetTime(*key.used_at, *out.mutable_last_use_time());
+}
+
+// InfiniteFuture where there is none.
+template <typename Request>
+absl::StatusOr<absl::Time> TakeExpiry(const Request& request) {
+  if (!request.has_expire_time()) return absl::InfiniteFuture();
+  const std::optional<absl::Time> time = rpc::TakeTime(request.expire_time());
+  if (!time) return domain::BadField("expire_time", "is not a valid timestamp");
+  return *time;
+}
+
+// Who makes a key, for its row.
+std::string NameOf(const access::Caller& caller) {
+  return caller.key_id == caller.client ? caller.client : fmt::format("{} ({})", caller.client, caller.key_id);
+}
+
+// Does it on a worker and answers the call.
+template <typename Call, typename Work>
+void OnWorker(Executor& workers, std::unique_ptr<Call, rpc::ReleaseCall> owned, Work work) {
+  auto call = std::make_shared<std::unique_ptr<Call, rpc::ReleaseCall>>(std::move(owned));
+  Executor::Task task = [call, work = std::move(work)] { (*call)->Finish(work(**call)); };
+  if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
+}
+
+absl::Status CreateKey(KeyAdmin& keys, CreateKeyCall& call) {
+  const access_pb::CreateKeyRequest& request = call.request();
+  absl::StatusOr<absl::Time> expires_at = TakeExpiry(request);
+  if (!expires_at.ok()) return expires_at.status();
+  KeyAdmin::Wanted wanted;
+  wanted.name = request.name();
+  wanted.client = request.client();
+  wanted.scopes.assign(request.scopes().begin(), request.scopes().end());
+  wanted.drivers.assign(request.drivers().begin(), request.drivers().end());
+  wanted.certificate = request.certificate();
+  wanted.expires_at = *expires_at;
+  absl::StatusOr<KeyAdmin::Made> made = keys.Create(wanted, NameOf(*call.caller()));
+  if (!made.ok()) return made.status();
+  Fill(made->key, *call.response().mutable_key());
+  call.response().set_secret(made->secret);
+  return absl::OkStatus();
+}
+
+absl::Status ListKeys(KeyAdmin& keys, ListKeysCall& call) {
+  Violations violations;
+  const int size = TakePageSize(call.request().page_size(), violations);
+  if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
+  // One more says whether there is another page.
+  absl::StatusOr<std::vector<AccessKey>> found = keys.List(call.request().page_token(), size + 1);
+  if (!found.ok()) return found.status();
+  if (found->size() > static_cast<size_t>(size)) {
+    found->resize(static_cast<size_t>(size));
+    call.response().set_next_page_token(found->back().id);
+  }
+  for (const AccessKey& key : *found) Fill(key, *call.response().add_keys());
+  return absl::OkStatus();
+}
+
+absl::Status RotateKey(KeyAdmin& keys, RotateKeyCall& call) {
+  const access_pb::RotateKeyRequest& request = call.request();
+  absl::StatusOr<absl::Time> expires_at = TakeExpiry(request);
+  if (!expires_at.ok()) return expires_at.status();
+  const absl::Duration overlap =
+      absl::Seconds(request.overlap().seconds()) + absl::Nanoseconds(request.overlap().nanos());
+  absl::StatusOr<KeyAdmin::Made> made = keys.Rotate(request.key_id(), overlap, *expires_at, NameOf(*call.caller()));
+  if (!made.ok()) return made.status();
+  Fill(made->key, *call.response().mutable_key());
+  call.response().set_secret(made->secret);
+  return absl::OkStatus();
+}
+
+absl::Status RevokeKey(KeyAdmin& keys, RevokeKeyCall& call) {
+  absl::StatusOr<AccessKey> revoked = keys.Revoke(call.request().key_id());
+  if (revoked.ok()) Fill(*revoked, call.response());
+  return revoked.status();
+}
+
+}  // namespace
+
+void AddAccessAdmin(rpc::Server& server, KeyAdmin& keys, Executor& workers) {
+  const std::string service = "waybill.access.v1.AccessAdmin/";
+  server.Unary<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>(
+      service + "CreateKey", Scope::kAdmin, [&keys, &workers](CreateKeyCall::Ptr owned) {
+        OnWorker(workers, std::move(owned), [&keys](CreateKeyCall& call) { return CreateKey(keys, call); });
+      });
+  server.Unary<access_pb::ListKeysRequest, access_pb::ListKeysResponse>(
+      service + "ListKeys", Scope::kAdmin, [&keys, &workers](ListKeysCall::Ptr owned) {
+        OnWorker(workers, std::move(owned), [&keys](ListKeysCall& call) { return ListKeys(keys, call); });
+      });
+  server.Unary<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>(
+      service + "RotateKey", Scope::kAdmin, [&keys, &workers](RotateKeyCall::Ptr owned) {
+        OnWorker(workers, std::move(owned), [&keys](RotateKeyCall& call) { return RotateKey(keys, call); });
+      });
+  server.Unary<access_pb::RevokeKeyRequest, access_pb::Key>(
+      service + "RevokeKey", Scope::kAdmin, [&keys, &workers](RevokeKeyCall::Ptr owned) {
+        OnWorker(workers, std::move(owned), [&keys](RevokeKeyCall& call) { return RevokeKey(keys, call); });
+      });
+}
+
+}  // namespace waybill::order

@@ -103,7 +103,8 @@ void AddFleetService(rpc::Server& server, FleetApi& api) {
       "waybill.fleet.v1.FleetService/PutDrivers", domain::Scope::kOps,
       [&api](PutDriversCall::Ptr call) { PutDrivers(api, std::move(call)); });
   server.Unary<fleet_pb::GetDriverRequest, fleet_pb::Driver>(
-      "waybill.fleet.v1.FleetService/GetDriver", domain::Scope::kOps, [&api](GetDriverCall::Ptr call) { GetDriver(api, std::move(call)); });
+      "waybill.fleet.v1.FleetService/GetDriver", domain::Scope::kOps,
+      [&api](GetDriverCall::Ptr call) { GetDriver(api, std::move(call)); });
   server.Unary<fleet_pb::ListDriversRequest, fleet_pb::ListDriversResponse>(
       "waybill.fleet.v1.FleetService/ListDrivers", domain::Scope::kOps,
       [&api](ListDriversCall::Ptr call) { ListDrivers(api, std::move(call)); });
@@ -111,7 +112,8 @@ void AddFleetService(rpc::Server& server, FleetApi& api) {
       "waybill.fleet.v1.FleetService/SetCapacity", domain::Scope::kOps,
       [&api](SetCapacityCall::Ptr call) { SetCapacity(api, std::move(call)); });
   server.Unary<fleet_pb::SetDutyRequest, fleet_pb::Driver>(
-      "waybill.fleet.v1.FleetService/SetDuty", domain::Scope::kOps, [&api](SetDutyCall::Ptr call) { SetDuty(api, std::move(call)); });
+      "waybill.fleet.v1.FleetService/SetDuty", domain::Scope::kOps,
+      [&api](SetDutyCall::Ptr call) { SetDuty(api, std::move(call)); });
 }
 
 }  // namespace waybill::order

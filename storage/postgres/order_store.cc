@@ -152,12 +152,12 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
   }
   absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
   if (!marks.ok()) return TooBroadOr(marks.status());
-  absl::StatusOr<Rows> rows = Execute(
-      scans_, SelectOrder() + kListWhere,
-      {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
-       Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason), Param::Bool(unfinished_only),
-       Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders),
-       query.owner ? Param::Text(*query.owner) : Param::Null(kOidText)});
+  absl::StatusOr<Rows> rows =
+      Execute(scans_, SelectOrder() + kListWhere,
+              {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
+               Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
+               Param::Bool(unfinished_only), Param::Int8(query.limit), Param::Bool(turned_back_only),
+               Param::Id(marks->orders), query.owner ? Param::Text(*query.owner) : Param::Null(kOidText)});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {

@@ -41,22 +41,16 @@ std::vector<std::string_view> ValuesOf(const grpc::ServerContext& context, const
   return values;
 }
 
-// Of a connection gRPC knows how it is secured, were it not at all; of a call from within the process it does not, nor
-// has it a name for the peer.
-bool IsFromWithin(const grpc::ServerContext& context, const grpc::AuthContext& handshake) {
-  const std::string peer = context.peer();
-  return handshake.FindPropertyValues("transport_security_type").empty() && (peer == "unknown" || peer == "inproc");
-}
-
-// Those that the handshake has found true. Of a call from within the process, those that its front end's handshake
-// has: nobody else's word counts for that.
-std::vector<std::string> CertificateNames(const grpc::ServerContext& context) {
+// Those that the handshake has found true. `within` the process, those that its front end's handshake has: nobody
+// else's word counts for that.
+std::vector<std::string> CertificateNames(const grpc::ServerContext& context, bool within) {
   std::vector<std::string> names;
-  const std::shared_ptr<const grpc::AuthContext> handshake = context.auth_context();
-  if (handshake == nullptr) return names;
-  if (IsFromWithin(context, *handshake)) {
+  if (within) {
     for (const std::string_view name : ValuesOf(context, kCertificateNameKey)) names.emplace_back(name);
-  } else if (handshake->IsPeerAuthenticated()) {
+    return names;
+  }
+  const std::shared_ptr<const grpc::AuthContext> handshake = context.auth_context();
+  if (handshake != nullptr && handshake->IsPeerAuthenticated()) {
     for (const char* property : {"x509_subject_alternative_name", "x509_common_name"}) {
       for (const grpc::string_ref value : handshake->FindPropertyValues(property)) {
         names.emplace_back(value.data(), value.size());
@@ -101,7 +95,7 @@ absl::Status ServerCall::Admit() {
   evidence.client = Metadata("waybill-client");
   const std::vector<std::string_view> headers = ValuesOf(*context_, "authorization");
   if (!headers.empty()) evidence.authorization = headers.size() == 1 ? headers.front() : "";
-  evidence.certificate_names = [this] { return CertificateNames(*context_); };
+  evidence.certificate_names = [this] { return CertificateNames(*context_, queue_.within()); };
   absl::StatusOr<access::CallerPtr> caller = queue_.gate().Admit(method_.rule, evidence);
   if (!caller.ok()) return caller.status();
   caller_ = *std::move(caller);

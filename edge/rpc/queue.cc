@@ -25,8 +25,8 @@ bool InFlight::AwaitNone(SteadyTime deadline) {
 }
 
 ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight,
-                         const access::Gate& gate)
-    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate) {}
+                         const access::Gate& gate, bool within)
+    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate), within_(within) {}
 
 void ServerQueue::Start() {
   thread_ = std::thread([this] { Serve(); });

@@ -40,14 +40,16 @@ class InFlight {
 
 class ServerQueue {
  public:
-  // Both outlive this.
-  ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight, const access::Gate& gate);
+  // Both outlive this. `within`: all calls come from within the process.
+  ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight, const access::Gate& gate,
+              bool within);
 
   void Start();
   // After the server has shut down: waits for the last call to end (Server::Shutdown does not), and joins.
   void Stop();
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
   const access::Gate& gate() const { return gate_; }
+  bool within() const { return within_; }
 
   // By calls, on the queue's thread (or before it starts). Between Add and Remove a call, posted or under way, may use
   // the queue; the server's shutdown ends the posted ones.
@@ -72,6 +74,7 @@ class ServerQueue {
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   InFlight& in_flight_;
   const access::Gate& gate_;
+  const bool within_;
   int64_t calls_ = 0;  // these three on the queue's thread only
   ServerCall* open_ = nullptr;
   std::vector<ServerCall*> arrived_;  // to be served

@@ -107,7 +107,8 @@ absl::Status Server::Start() {
   builder.SetResourceQuota(grpc::ResourceQuota("waybill").SetMaxThreads(kReflectionThreadsMax));
   for (auto& [name, table] : services_) builder.RegisterService(&table);
   for (int i = 0; i < options_.queues; ++i) {
-    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_));
+    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_,
+                                                    /*within=*/options_.address.empty()));
   }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {

@@ -119,7 +119,8 @@ absl::Status FinishSettings(ServiceOptions& options) {
       !exposed.ok()) {
     return exposed;
   }
-  if (absl::Status fit = process::CheckIdentity(options.identity); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
+    return fit;
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

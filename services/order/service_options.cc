@@ -174,7 +174,8 @@ absl::Status FinishSettings(ServiceOptions& options) {
     return exposed;
   }
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
-  if (absl::Status fit = process::CheckIdentity(options.identity); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
+    return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "services/process/exposure.h"
 
 namespace waybill::process {
 namespace {
@@ -22,9 +23,13 @@ storage::ConnectionOptions KeyConnectionOptions() {
 
 void AddIdentityFlags(CLI::App& app, IdentityOptions& options) {
   app.add_option_function<std::string>(
-         "--identity", [&options](const std::string& text) { options.required = text == "required"; },
+         "--identity",
+         [&options](const std::string& text) {
+           options.required = text == "required";
+           options.said = true;
+         },
          "Whether a caller has to show a key or a certificate; open: whoever reaches the port is let in and taken at "
-         "their word")
+         "their word. Has to be said where other machines reach it")
       ->envname("WAYBILL_IDENTITY")
       ->check(CLI::IsMember({"open", "required"}))
       ->default_str("open");
@@ -37,7 +42,14 @@ void AddIdentityFlags(CLI::App& app, IdentityOptions& options) {
       ->envname("WAYBILL_ADMIN_KEY_FILE");
 }
 
-absl::Status CheckIdentity(const IdentityOptions& options) {
+absl::Status CheckIdentity(const IdentityOptions& options, const std::string& listen, const std::string& side_listen) {
+  for (const auto& [setting, address] : {std::pair("--listen", &listen), std::pair("--side-listen", &side_listen)}) {
+    if (options.said || IsLocal(*address)) continue;
+    return absl::InvalidArgumentError(fmt::format(
+        "{} {} can be reached from other machines: say --identity required, or --identity open where somebody "
+        "else keeps strangers away",
+        setting, *address));
+  }
   if (!options.key_hash_file.empty()) return absl::OkStatus();
   if (options.required) return absl::InvalidArgumentError("--identity required needs --key-hash-file");
   if (!options.admin_key_file.empty()) return absl::InvalidArgumentError("--admin-key-file needs --key-hash-file");

@@ -23,14 +23,16 @@ namespace waybill::process {
 
 struct IdentityOptions {
   bool required = false;
+  bool said = false;           // --identity was given
   std::string key_hash_file;   // empty: the service knows no keys
   std::string admin_key_file;  // empty: there is no key but those in the store
 };
 
 // --identity, --key-hash-file and --admin-key-file.
 void AddIdentityFlags(CLI::App& app, IdentityOptions& options);
-// INVALID_ARGUMENT when one lacks that another needs.
-absl::Status CheckIdentity(const IdentityOptions& options);
+// INVALID_ARGUMENT when one lacks that another needs, or when other machines reach `listen` or `side_listen` and nobody
+// has said whether strangers are let in.
+absl::Status CheckIdentity(const IdentityOptions& options, const std::string& listen, const std::string& side_listen);
 
 class CallerIdentity {
  public:

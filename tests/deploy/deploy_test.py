@@ -210,6 +210,7 @@ class DeployTest(unittest.TestCase):
         for service in SERVICES:
             for arguments in (compose[f"waybill-{service}"]["command"], container(service)["args"]):
                 self.assertIn("--expose-plain=grpc,side", arguments, service)
+                self.assertIn("--identity=open", arguments, service)
 
     def test_flags_are_those_of_the_binaries(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "runtime/executor.h"
 #include "storage/postgres/driver_store.h"
+#include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/saga_journal_sql.h"

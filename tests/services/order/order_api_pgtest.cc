@@ -105,11 +105,14 @@ class PostgresReplica {
     });
   }
   std::future<Result> Cancel(const Uuid& id) {
-    return Ask(
-        [&](OrderApi::Pending answer) { api_->Cancel(id, "", SteadyTime::InfiniteFuture(), std::move(answer)); });
+    return Ask([&](OrderApi::Pending answer) {
+      api_->Cancel(id, std::nullopt, "", SteadyTime::InfiniteFuture(), std::move(answer));
+    });
   }
   std::future<Result> Complete(const Uuid& id) {
-    return Ask([&](OrderApi::Pending answer) { api_->Complete(id, SteadyTime::InfiniteFuture(), std::move(answer)); });
+    return Ask([&](OrderApi::Pending answer) {
+      api_->Complete(id, std::nullopt, SteadyTime::InfiniteFuture(), std::move(answer));
+    });
   }
 
   storage::PostgresOrderStore& store() { return store_; }

@@ -10,6 +10,7 @@
 #include "edge/rpc/status.h"
 #include "edge/rpc/tag.h"
 #include "fmt/format.h"
+#include "grpc/grpc.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/byte_buffer.h"
 
@@ -74,6 +75,13 @@ ContentType ContentTypeOf(std::string_view text) {
 grpc::Status NoSuchEncoding(std::string_view encoding) {
   return {grpc::StatusCode::UNIMPLEMENTED,
           fmt::format("unknown compression \"{}\": supported encodings are gzip", encoding)};
+}
+
+// Nothing is to be polled for calls within the process (see rpc::Expected).
+grpc_completion_queue* NonPollingQueue() {
+  const grpc_completion_queue_attributes attributes = {GRPC_CQ_CURRENT_VERSION, GRPC_CQ_NEXT, GRPC_CQ_NON_POLLING,
+                                                       nullptr};
+  return grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes), &attributes, nullptr);
 }
 
 rpc::ServerOptions InProcess(size_t message_bytes_max, const access::Gate* gate) {
@@ -282,6 +290,7 @@ Server::Server(const Clock& clock, Metrics& metrics, ServerOptions options)
     : clock_(clock),
       options_(std::move(options)),
       server_(InProcess(options_.message_bytes_max, options_.gate), metrics),
+      queue_(NonPollingQueue()),
       thread_([this] { rpc::ServeQueue(queue_); }) {}
 
 Server::~Server() {
@@ -326,6 +335,7 @@ void Server::Drain(SteadyTime deadline) {
 void Server::Leave(const std::shared_ptr<Call>& call) {
   std::lock_guard lock(mutex_);
   in_flight_.erase(call);
+  server_.expected().End();
   if (draining_ && in_flight_.empty()) none_in_flight_.notify_all();
 }
 
@@ -521,6 +531,7 @@ void Server::Begin(const std::shared_ptr<Call>& call, const http::Request& reque
     std::lock_guard lock(mutex_);  // until it has begun, so that none begins while the server drains
     if (!draining_) {
       in_flight_.insert(call);
+      server_.expected().Begin();
       call->Start(*stub_, path, BufferOf(std::move(message)));
     }
     if (draining_) {

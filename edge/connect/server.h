@@ -29,6 +29,7 @@
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/impl/grpc_library.h"
 #include "grpcpp/support/status.h"
 #include "runtime/clock.h"
 
@@ -89,6 +90,7 @@ class Server {
   std::map<std::string, Method, std::less<>> methods_;  // by path; complete before `started_` is set
   std::unique_ptr<grpc::GenericStub> stub_;
   std::atomic<bool> started_{false};
+  const grpc::GrpcLibraryCodegen library_;  // has gRPC ready before the queue is made
   grpc::CompletionQueue queue_;
   std::mutex mutex_;
   std::condition_variable none_in_flight_;

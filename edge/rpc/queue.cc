@@ -24,9 +24,24 @@ bool InFlight::AwaitNone(SteadyTime deadline) {
   return none_.wait_for(lock, absl::ToChronoNanoseconds(left), [this] { return count_ == 0; });
 }
 
+void Expected::Begin() {
+  std::lock_guard lock(mutex_);
+  if (++calls_ == 1) begun_.notify_all();
+}
+
+void Expected::End() {
+  std::lock_guard lock(mutex_);
+  --calls_;
+}
+
+void Expected::Await() {
+  std::unique_lock lock(mutex_);
+  begun_.wait(lock, [this] { return calls_ > 0; });
+}
+
 ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight,
-                         const access::Gate& gate, bool within)
-    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate), within_(within) {}
+                         const access::Gate& gate, Expected* expected)
+    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate), expected_(expected) {}
 
 void ServerQueue::Start() {
   thread_ = std::thread([this] { Serve(); });
@@ -40,13 +55,29 @@ void ServerQueue::Serve() {
   bool ok;
   while (true) {
     if (arrived_.empty()) {
-      if (!queue_->Next(&tag, &ok)) return;
+      if (!Next(&tag, &ok)) return;
     } else if (arrived_.size() >= kArrivedMax ||
                queue_->AsyncNext(&tag, &ok, at_once) != grpc::CompletionQueue::GOT_EVENT) {
       ServeArrived();
       continue;
     }
     static_cast<Tag*>(tag)->Proceed(ok);
+  }
+}
+
+bool ServerQueue::Next(void** tag, bool* ok) {
+  if (expected_ == nullptr) return queue_->Next(tag, ok);
+  // What is left of a call that has ended comes soon after.
+  const gpr_timespec soon = gpr_time_from_millis(10, GPR_TIMESPAN);
+  while (true) {
+    switch (queue_->AsyncNext(tag, ok, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), soon))) {
+      case grpc::CompletionQueue::GOT_EVENT:
+        return true;
+      case grpc::CompletionQueue::SHUTDOWN:
+        return false;
+      case grpc::CompletionQueue::TIMEOUT:
+        expected_->Await();
+    }
   }
 }
 

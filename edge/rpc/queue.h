@@ -38,18 +38,34 @@ class InFlight {
   std::condition_variable none_;
 };
 
+// Calls from within the process that are under way, as those who make them say. While there are none, the thread of
+// their queue waits here and not in gRPC: there, whoever waits takes turns at polling the sockets of all queues of the
+// process, and hands what it reads to the thread whose it is. For a queue that is nearly always idle that would be a
+// burden to all others.
+class Expected {
+ public:
+  void Begin();
+  void End();
+  void Await();  // until there is one
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable begun_;
+  int64_t calls_ = 0;
+};
+
 class ServerQueue {
  public:
-  // Both outlive this. `within`: all calls come from within the process.
+  // All outlive this. `expected`: calls come from within the process, and when; null: from elsewhere.
   ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight, const access::Gate& gate,
-              bool within);
+              Expected* expected);
 
   void Start();
   // After the server has shut down: waits for the last call to end (Server::Shutdown does not), and joins.
   void Stop();
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
   const access::Gate& gate() const { return gate_; }
-  bool within() const { return within_; }
+  bool within() const { return expected_ != nullptr; }
 
   // By calls, on the queue's thread (or before it starts). Between Add and Remove a call, posted or under way, may use
   // the queue; the server's shutdown ends the posted ones.
@@ -67,6 +83,7 @@ class ServerQueue {
 
  private:
   void Serve();
+  bool Next(void** tag, bool* ok);  // as CompletionQueue::Next
   void ServeArrived();
   void Abort(bool ok);
   void Check(bool ok);
@@ -74,7 +91,7 @@ class ServerQueue {
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   InFlight& in_flight_;
   const access::Gate& gate_;
-  const bool within_;
+  Expected* const expected_;
   int64_t calls_ = 0;  // these three on the queue's thread only
   ServerCall* open_ = nullptr;
   std::vector<ServerCall*> arrived_;  // to be served

@@ -108,7 +108,7 @@ absl::Status Server::Start() {
   for (auto& [name, table] : services_) builder.RegisterService(&table);
   for (int i = 0; i < options_.queues; ++i) {
     queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_,
-                                                    /*within=*/options_.address.empty()));
+                                                    options_.address.empty() ? &expected_ : nullptr));
   }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
@@ -161,6 +161,7 @@ void Server::Drain(SteadyTime deadline) {
   std::lock_guard lock(drain_mutex_);
   if (server_ == nullptr) return;
   SendAwayLocked();
+  expected_.Begin();  // for good: what comes to the queues from here on has to be seen
   in_flight_.AwaitNone(deadline);
   // Server::Shutdown waits for ever for a call that nobody finishes, so whatever is left is finished here.
   for (auto& queue : queues_) queue->AbortAll();

@@ -95,7 +95,9 @@ class Server {
   // To this server without a network, once it has started: its calls are calls like any other. gRPC 1.51 does not bear
   // a call that begins while, or after, the server drains; and sending clients away would cut off those under way, so
   // that a server that listens has none of these.
+  // Calls are made while they are expected: between Begin and End.
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  Expected& expected() { return expected_; }
   Health& health() { return health_; }
 
   // Sends the clients away: health turns NOT_SERVING, no connection is taken any more, and each client is told (GOAWAY)
@@ -132,6 +134,7 @@ class Server {
   const access::Gate& gate_;
   Health health_;
   InFlight in_flight_;
+  Expected expected_;
   std::map<std::string, ServiceTable> services_;  // by full name
   std::vector<std::unique_ptr<Method>> methods_;
   std::vector<std::unique_ptr<ServerQueue>> queues_;

@@ -42,8 +42,8 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   EXPECT_EQ(json["books_balance"], true);
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
-  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "replicas", "recovery",
-                                 "waiting"));
+  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "reads", "replicas",
+                                 "recovery", "waiting"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
   EXPECT_THAT(bench->Output(), HasSubstr("--against compares with an earlier build"));
 }

@@ -97,6 +97,7 @@ class AllServices {
     }
     remote_ = rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()));
     within_ = within_server_.InProcessChannel();
+    within_server_.expected().Begin();
   }
   ~AllServices() {
     locations_.streams.Drain();

@@ -120,6 +120,7 @@ TEST_F(IdentityTest, OnlyAFrontEndWithinTheProcessMayNameACertificate) {
   keys_.Make("billing", {"orders:read"}, {}, absl::InfiniteFuture(), "billing.internal");
   const Headers named = {{kCertificateNameKey, "other.internal"}, {kCertificateNameKey, "billing.internal"}};
   EXPECT_EQ(Get(named).reason(), "NO_IDENTITY");
+  within_.expected().Begin();
   const Answer within = Get(named, within_.InProcessChannel());
   EXPECT_TRUE(within.status.ok()) << within.status;
   EXPECT_EQ(within.client, "billing");

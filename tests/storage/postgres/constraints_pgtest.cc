@@ -36,6 +36,10 @@ CREATE TABLE some_day PARTITION OF driver_locations DEFAULT;
 INSERT INTO saga_signals (saga_id, waits_for, outcome)
     VALUES ('00000000-0000-7000-8000-000000000001', 'charge_payment/do/pi_1', 'succeeded');
 INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES ('2026-05-28 12:00+00', now(), 1, 1, 'ada');
+INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by)
+    VALUES ('k1', 'a key', 'shop', '{ops}', repeat('h', 32)::bytea, NULL, now(), 'root'),
+           ('k2', 'a certificate', 'shop', '{ops}', NULL, 'shop.example', now(), 'root');
+INSERT INTO access_key_uses VALUES ('k1', now());
 )sql";
 
 struct Attack {
@@ -58,6 +62,10 @@ struct Attack {
 #define LOCATION(time, place, driver)                                                                             \
   "INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES (" time ", now(), " place \
   ", " driver ")"
+
+#define INSERT_KEY(id, client, scopes, hash, certificate)                                                            \
+  "INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by) VALUES " \
+  "(" id ", 'a key', " client ", " scopes ", " hash ", " certificate ", now(), 'root')"
 
 constexpr Attack kAttacks[] = {
     {"order_sagas_pkey", INSERT_SAGA(ORDER(1), "'new'", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
@@ -171,6 +179,17 @@ constexpr Attack kAttacks[] = {
      "'van', 2, now(), true)"},
     {"order_assignments_off_duty_keeper",
      "INSERT INTO drivers VALUES ('bob', 0, 1); UPDATE order_assignments SET driver_id = 'eve' WHERE off_duty"},
+    {"access_keys_pkey", INSERT_KEY("'k1'", "'shop'", "'{ops}'", "repeat('h', 32)::bytea", "NULL")},
+    {"access_keys_secret_or_certificate", INSERT_KEY("'k9'", "'shop'", "'{ops}'", "NULL", "NULL")},
+    {"access_keys_secret_or_certificate", INSERT_KEY("'k9'", "'shop'", "'{ops}'", "repeat('h', 32)::bytea", "'a.b'")},
+    {"access_keys_hash_length", INSERT_KEY("'k9'", "'shop'", "'{ops}'", "repeat('h', 31)::bytea", "NULL")},
+    {"access_keys_client_length", INSERT_KEY("'k9'", "''", "'{ops}'", "repeat('h', 32)::bytea", "NULL")},
+    {"access_keys_client_length", INSERT_KEY("'k9'", "repeat('x', 129)", "'{ops}'", "repeat('h', 32)::bytea", "NULL")},
+    {"access_keys_some_scope", INSERT_KEY("'k9'", "'shop'", "'{}'", "repeat('h', 32)::bytea", "NULL")},
+    {"access_keys_certificate_in_use", INSERT_KEY("'k9'", "'shop'", "'{ops}'", "NULL", "'shop.example'")},
+    {"access_key_uses_pkey", "INSERT INTO access_key_uses VALUES ('k1', now())"},
+    {"access_version_pkey", "INSERT INTO access_version VALUES (true, 7)"},
+    {"access_version_one_row", "INSERT INTO access_version VALUES (false, 7)"},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},
@@ -207,11 +226,11 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
            "AND NOT c.relispartition "
            // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
-           // version goes on, or a lease is given, cut short or ended.
+           // version goes on, a lease is given, cut short or ended, or a key changes.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
            "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
            "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on', "
-           "'order_sagas_due_by_lease', 'sagas_due_by_lease') "
+           "'order_sagas_due_by_lease', 'sagas_due_by_lease', 'access_keys_changed') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);

@@ -223,7 +223,7 @@ class Server::StreamCall final : public Call {
  public:
   using Call::Call;
   void Start(grpc::GenericStub& stub, const std::string& path, grpc::ByteBuffer request) override {
-    request_ = std::move(request);
+    request_.Swap(&request);
     stream_ = stub.PrepareCall(&context_, path, &server_.queue_);
     stream_->StartCall(Tagged(started_tag_));
   }

@@ -52,7 +52,7 @@ std::vector<std::string> CertificateNames(const grpc::ServerContext& context, bo
   const std::shared_ptr<const grpc::AuthContext> handshake = context.auth_context();
   if (handshake != nullptr && handshake->IsPeerAuthenticated()) {
     for (const char* property : {"x509_subject_alternative_name", "x509_common_name"}) {
-      for (const grpc::string_ref value : handshake->FindPropertyValues(property)) {
+      for (const grpc::string_ref& value : handshake->FindPropertyValues(property)) {
         names.emplace_back(value.data(), value.size());
       }
     }

@@ -250,7 +250,8 @@ TEST_F(OrderStoreTest, TheUnfinishedAreThoseThatAreDueAndTheYoung) {
   SagaQuery unfinished;
   unfinished.states = {saga::State::kRunning, saga::State::kCompensating};
   std::vector<absl::Time> created;
-  for (const SagaView& saga : *store_.ListSagas(unfinished)) created.push_back(saga.header.created_at);
+  const auto sagas = store_.ListSagas(unfinished);
+  for (const SagaView& saga : *sagas) created.push_back(saga.header.created_at);
   EXPECT_EQ(created.size(), 6u);
   EXPECT_TRUE(std::is_sorted(created.begin(), created.end())) << "oldest first";
   unfinished.limit = 3;

@@ -1,5 +1,6 @@
 #include "edge/connect/gzip.h"
 
+#include <cstdint>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -9,7 +10,7 @@ namespace {
 
 TEST(Gzip, ComesBackAsItWas) {
   std::string mixed;
-  for (int i = 0; i < 300'000; ++i) mixed.push_back(static_cast<char>(i * i % 251));
+  for (int64_t i = 0; i < 300'000; ++i) mixed.push_back(static_cast<char>(i * i % 251));
   for (const std::string& plain : {std::string(), std::string("a"), std::string(1 << 20, 'x'), mixed}) {
     const std::string packed = Gzip(plain);
     const auto back = Gunzip(packed, plain.size());

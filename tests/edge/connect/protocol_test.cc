@@ -37,7 +37,7 @@ TEST(ConnectCodes, AreThoseThatClientsKnow) {
       {grpc::StatusCode::UNAVAILABLE, {"unavailable", 503}},
       {grpc::StatusCode::DATA_LOSS, {"data_loss", 500}},
       {grpc::StatusCode::UNAUTHENTICATED, {"unauthenticated", 401}},
-      {static_cast<grpc::StatusCode>(77), {"unknown", 500}}};
+      {static_cast<grpc::StatusCode>(20), {"unknown", 500}}};
   for (const auto& [code, expected] : codes) {
     EXPECT_EQ(CodeName(code), expected.first);
     EXPECT_EQ(HttpStatus(code), expected.second);

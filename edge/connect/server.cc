@@ -176,6 +176,8 @@ class Server::Call : public std::enable_shared_from_this<Call> {
 
   virtual void Start(grpc::GenericStub& stub, const std::string& path, grpc::ByteBuffer request) = 0;
   grpc::ClientContext& context() { return context_; }
+  // Waits no longer for a client that does not read.
+  virtual void CutOff() {}
   const Answering& answering() const { return answering_; }
 
  protected:
@@ -227,6 +229,10 @@ class Server::StreamCall final : public Call {
     stream_ = stub.PrepareCall(&context_, path, &server_.queue_);
     stream_->StartCall(Tagged(started_tag_));
   }
+  void CutOff() override {
+    cut_off_ = true;
+    if (writing_) answering_.exchange->Abort();
+  }
 
  private:
   static rpc::Tag* Tagged(rpc::Tag& tag) { return &tag; }
@@ -258,7 +264,9 @@ class Server::StreamCall final : public Call {
       Finish();
       return;
     }
+    writing_ = true;
     answering_.exchange->Write(answering_.Packed(0, *encoded), [self = shared_from_this(), this](bool sent) {
+      writing_ = false;
       if (sent) {
         stream_->Read(&message_, Tagged(read_tag_));
         return;
@@ -266,6 +274,7 @@ class Server::StreamCall final : public Call {
       context_.TryCancel();
       Finish();
     });
+    if (cut_off_) answering_.exchange->Abort();  // meanwhile
   }
   void Finish() { stream_->Finish(&status_, Tagged(finished_tag_)); }
   void Finished(bool) {
@@ -282,6 +291,8 @@ class Server::StreamCall final : public Call {
   rpc::MemberTag<StreamCall> finished_tag_{this, &StreamCall::Finished};
   grpc::ByteBuffer request_;
   grpc::ByteBuffer message_;
+  std::atomic<bool> writing_{false};
+  std::atomic<bool> cut_off_{false};
   absl::Status broken_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
 };
@@ -328,8 +339,12 @@ void Server::SendAway() {
 void Server::Drain(SteadyTime deadline) {
   SendAway();
   server_.Drain(deadline);
+  const auto none = [this] { return in_flight_.empty(); };
+  const absl::Duration left = std::max(deadline - clock_.Steady(), absl::ZeroDuration());
   std::unique_lock lock(mutex_);
-  none_in_flight_.wait(lock, [this] { return in_flight_.empty(); });
+  if (none_in_flight_.wait_for(lock, absl::ToChronoNanoseconds(left), none)) return;
+  for (const auto& call : in_flight_) call->CutOff();
+  none_in_flight_.wait(lock, none);
 }
 
 void Server::Leave(const std::shared_ptr<Call>& call) {

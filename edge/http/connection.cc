@@ -130,12 +130,25 @@ void Connection::Expired() {
 }
 
 void Connection::Drop() {
-  if (state_ != State::kAnswering) End();
+  if (state_ != State::kAnswering) {
+    End();
+  } else if (pumping_) {
+    Arm(host_.answer_timeout());
+  }
 }
+
+// A timer that is cancelled may have expired already, and its handler be on its way.
+void Connection::Disarm() { timer_.expires_at(std::chrono::steady_clock::time_point::max()); }
 
 void Connection::Post(uint64_t number, absl::AnyInvocable<void(Connection*)> task) {
   asio::post(host_.executor(), [self = shared_from_this(), number, task = std::move(task)]() mutable {
     task(self->state_ == State::kAnswering && self->number_ == number && !self->whole_ ? self.get() : nullptr);
+  });
+}
+
+void Connection::Abort(uint64_t number) {
+  asio::post(host_.executor(), [self = shared_from_this(), number] {
+    if (self->number_ == number && self->state_ == State::kAnswering) self->End();
   });
 }
 
@@ -303,7 +316,7 @@ void Connection::HeaderRead() {
 void Connection::Serve() {
   auto message = parser_->release();
   parser_.reset();
-  timer_.cancel();
+  Disarm();
   Enter(State::kAnswering);
   keep_alive_ = message.keep_alive();
   chunked_ = whole_ = false;
@@ -389,7 +402,7 @@ void Connection::Send(std::string text) {
   }
   if (pumping_) return;
   pumping_ = true;
-  Arm(host_.options().answer_timeout);
+  Arm(host_.answer_timeout());
   Pump();
 }
 
@@ -417,7 +430,7 @@ void Connection::Sent() {
   pumping_ = false;
   out_ = std::string();
   out_sent_ = 0;
-  timer_.cancel();
+  Disarm();
   if (auto sent = std::exchange(sent_, nullptr)) sent(true);
   if (!whole_ || pumping_ || state_ != State::kAnswering) return;
   exchange_.reset();
@@ -457,7 +470,7 @@ void Connection::End() {
   if (state_ == State::kEnded) return;
   const auto self = shared_from_this();
   Enter(State::kEnded);
-  timer_.cancel();
+  Disarm();
   stream_.Close();
   if (auto sent = std::exchange(sent_, nullptr)) sent(false);
   if (auto exchange = exchange_.lock()) exchange->Gone();

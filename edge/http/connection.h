@@ -34,6 +34,7 @@ class ConnectionHost {
   virtual const Served* Find(std::string_view path) const = 0;  // null: none
   virtual std::string Paths() const = 0;                        // for people
   virtual bool draining() const = 0;
+  virtual absl::Duration answer_timeout() const = 0;  // as it is now
   virtual void Answered(const std::string& route, unsigned code) = 0;
   // Whether the connection waits for its client, and may be closed to make room.
   virtual void Waiting(Connection& connection, bool waiting) = 0;
@@ -45,13 +46,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(ConnectionHost& host, boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls);
 
   void Start();
-  // Ends it unless an answer is under way.
+  // Ends it; one whose answer is under way when that is sent, or not taken in time.
   void Drop();
 
   // From any thread: runs `task` on the server's, with this connection while it still answers request `number`, and
   // with null when that is over.
   void Post(uint64_t number, absl::AnyInvocable<void(Connection*)> task);
-  // Then:
+  // Ends the connection, whatever is under way; from any thread.
+  void Abort(uint64_t number);
+  // By such a task:
   void Answer(const Response& response);
   void Begin(const Response& head);
   void Write(const std::string& piece, absl::AnyInvocable<void(bool)> sent);
@@ -74,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void Enter(State state);
   void Arm(absl::Duration timeout);
+  void Disarm();
   void Expired();
   void ShakeHands();
   void WaitToRead();

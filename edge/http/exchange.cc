@@ -90,6 +90,10 @@ void Exchange::End() {
   }
 }
 
+void Exchange::Abort() {
+  if (auto connection = connection_.lock()) connection->Abort(number_);
+}
+
 void Exchange::OnGone(absl::AnyInvocable<void()> callback) {
   {
     std::lock_guard lock(mutex_);

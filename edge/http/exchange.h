@@ -59,6 +59,9 @@ class Exchange {
   void Write(std::string piece, absl::AnyInvocable<void(bool)> sent);
   void End();
 
+  // Ends the client's connection, and with it this exchange, whatever has been sent: for those who do not read on.
+  void Abort();
+
   // Runs `callback` once, on the server's thread, when the client goes away before it has its answer; at once, on this
   // thread, when it is already gone.
   void OnGone(absl::AnyInvocable<void()> callback);

@@ -100,6 +100,9 @@ class Server::Impl final : public ConnectionHost {
   const ServerOptions& options() const override { return options_; }
   asio::any_io_executor executor() override { return io_.get_executor(); }
   bool draining() const override { return draining_; }
+  absl::Duration answer_timeout() const override {
+    return stopping_ ? std::min(options_.stop_timeout, options_.answer_timeout) : options_.answer_timeout;
+  }
 
   const Served* Find(std::string_view path) const override {
     if (auto exact = routes_.find(path); exact != routes_.end()) return &exact->second;

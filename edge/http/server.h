@@ -34,6 +34,7 @@ struct ServerOptions {
   absl::Duration header_timeout = absl::Seconds(10);  // from a connection's beginning, or a request's first byte
   absl::Duration body_timeout = absl::Seconds(30);    // from the end of the headers
   absl::Duration answer_timeout = absl::Seconds(30);  // for what is ready to be sent to be taken
+  absl::Duration stop_timeout = absl::Seconds(2);     // the same, once the server stops
   // The certificate for the next connection; null, or nothing set: plain.
   std::function<std::shared_ptr<boost::asio::ssl::context>()> tls;
 };
@@ -48,7 +49,7 @@ class Server {
   // INVALID_ARGUMENT: `listen` is no address; UNAVAILABLE: it cannot be bound. Metrics and log outlive the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, Metrics& metrics,
                                                        const Logger& log);
-  ~Server();  // after the answers under way
+  ~Server();  // after the answers under way, and stop_timeout at most once they are given
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 

@@ -53,7 +53,9 @@ struct Answer {
 class ConnectTest : public ::testing::Test {
  protected:
   ConnectTest() {
-    http_ = *http::Server::Start({}, metrics_, log_);
+    http::ServerOptions options;
+    options.answer_timeout = absl::Hours(1);  // no test shall pass because somebody was cut off in the end
+    http_ = *http::Server::Start(options, metrics_, log_);
     connect_.ServeOn(*http_);
   }
   ~ConnectTest() override {
@@ -469,6 +471,19 @@ TEST_F(ConnectTest, ADrainRefusesCallsAndAwaitsThoseUnderWay) {
   EXPECT_THAT(client.ReadUntil("}"), HasSubstr("under way"));
   drain.join();
   EXPECT_EQ(Post(kGet, "{}").code, 503u);
+}
+
+TEST_F(ConnectTest, AClientThatDoesNotReadHoldsUpNoDrain) {
+  watch_ = [](WatchCall::Ptr call) {
+    WriteOn(std::make_shared<WatchCall::Ptr>(std::move(call)), 1, 1'000'000, absl::OkStatus());
+  };
+  Open();
+  http::RawClient client(http_->port());
+  const std::string body = Envelope(0, "{}");
+  client.Send(fmt::format("POST {} HTTP/1.1\r\nhost: x\r\n{}content-length: {}\r\n\r\n{}", kWatch, kStreamJson,
+                          body.size(), body));
+  client.ReadUntil("\"sequence\":\"3\"");
+  connect_.Drain(SteadyTime::InfinitePast());
 }
 
 TEST_F(ConnectTest, WhatIsNotDoneAtTheEndOfTheDrainIsCutOff) {

@@ -426,6 +426,17 @@ TEST_F(HttpServerTest, StopsAfterTheAnswersUnderWay) {
   stop.join();
 }
 
+TEST_F(HttpServerTest, StopsAlthoughAClientTakesNoAnswer) {
+  ServerOptions options;
+  options.answer_timeout = absl::Hours(1);
+  options.stop_timeout = absl::Milliseconds(20);
+  Start(options);
+  RawClient hanging(server_->port());
+  hanging.Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  hanging.ReadUntil("\r\n\r\n");
+  server_.reset();
+}
+
 TEST_F(HttpServerTest, SendsItsClientsAwayWhileItDrains) {
   Start();
   RawClient client(server_->port());

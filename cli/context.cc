@@ -8,6 +8,7 @@
 #include "edge/access/key.h"
 #include "edge/rpc/credentials.h"
 #include "fmt/format.h"
+#include "runtime/local_address.h"
 
 namespace waybill::cli {
 
@@ -48,6 +49,14 @@ absl::Status Context::ReadKey() {
   } else if (const char* given = std::getenv("WAYBILL_KEY"); given != nullptr && *given != '\0') {
     if (!access::ParseSecret(given)) return absl::InvalidArgumentError("WAYBILL_KEY is no key: one begins with wb_");
     key = given;
+  }
+  if (key.empty() || tls || !tls_files.empty() || key_over_plain) return absl::OkStatus();
+  for (const auto& [option, address] : {std::pair("--server", &server), std::pair("--ingest", &ingest)}) {
+    if (IsLocal(*address)) continue;
+    return absl::InvalidArgumentError(fmt::format(
+        "{} {} is another machine, and the key would be readable on the way: add --tls, or --key-over-plain "
+        "where nobody else reads it",
+        option, *address));
   }
   return absl::OkStatus();
 }

@@ -27,6 +27,7 @@ struct Context {
   std::string client;
   std::string key_file;  // empty: none
   std::string key;       // ReadKey sets it; empty: calls carry none
+  bool key_over_plain = false;
   std::string database_url = "postgresql:///waybill";
   std::string timeout;  // empty: 30 s for a call, no bound for a watch
   int retries = 5;
@@ -48,7 +49,7 @@ struct Context {
   absl::Status PrepareCalls();
   const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
   // The key of the file, or of WAYBILL_KEY; never of the command line, which every user of the machine can read.
-  // INVALID_ARGUMENT.
+  // INVALID_ARGUMENT, also when it would be readable on the way to another machine and nobody has said that it may be.
   absl::Status ReadKey();
 
   bool bounded() const { return !timeout.empty(); }

@@ -60,6 +60,23 @@ absl::Status TakeExpiry(const Context& context, const std::string& expires_in, g
   return absl::OkStatus();
 }
 
+// A call whose repetition would make another key, or find the old one over.
+Context Once(const Context& context) {
+  Context once = context;
+  once.retries = 0;
+  return once;
+}
+
+ExitCode FailMade(const Context& context, const absl::Status& status) {
+  const ExitCode code = FailServer(context, status);
+  if (IsRetryable(status) || status.code() == absl::StatusCode::kDeadlineExceeded) {
+    context.Note(
+        "Whether it was done is not known: `waybill key list` says. A key whose secret nobody has seen can be "
+        "revoked.");
+  }
+  return code;
+}
+
 struct CreateKeyArgs {
   std::string name, client, certificate, expires_in;
   std::vector<std::string> scopes, drivers;
@@ -77,8 +94,8 @@ ExitCode CreateKey(const Context& context, const CreateKeyArgs& args) {
     if (!taken.ok()) return context.Fail(taken);
   }
   absl::StatusOr<access_v1::CreateKeyResponse> made =
-      Call<access_v1::AccessAdmin>(context, context.server, &Keys::CreateKey, request);
-  return made.ok() ? ShowMade(context, *made) : FailServer(context, made.status());
+      Call<access_v1::AccessAdmin>(Once(context), context.server, &Keys::CreateKey, request);
+  return made.ok() ? ShowMade(context, *made) : FailMade(context, made.status());
 }
 
 ExitCode ListKeys(const Context& context, bool all) {
@@ -141,8 +158,8 @@ ExitCode RotateKey(const Context& context, const RotateKeyArgs& args) {
     if (!taken.ok()) return context.Fail(taken);
   }
   absl::StatusOr<access_v1::RotateKeyResponse> made =
-      Call<access_v1::AccessAdmin>(context, context.server, &Keys::RotateKey, request);
-  return made.ok() ? ShowMade(context, *made) : FailServer(context, made.status());
+      Call<access_v1::AccessAdmin>(Once(context), context.server, &Keys::RotateKey, request);
+  return made.ok() ? ShowMade(context, *made) : FailMade(context, made.status());
 }
 
 ExitCode RevokeKey(const Context& context, const std::string& id) {

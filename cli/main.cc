@@ -37,7 +37,8 @@ constexpr char kFooter[] =
     "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
     "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_KEY or WAYBILL_KEY_FILE,\n"
-    "WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL; NO_COLOR.\n"
+    "WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL;\n"
+    "NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -55,6 +56,9 @@ void AddSettings(CLI::App& app, Context& context) {
   app.add_option("--key-file", context.key_file, "File with the key that calls show; or WAYBILL_KEY, the key itself")
       ->envname("WAYBILL_KEY_FILE")
       ->type_name("FILE");
+  app.add_flag("--key-over-plain", context.key_over_plain,
+               "Show the key without TLS, too, also to other machines: on a way that is closed to others")
+      ->envname("WAYBILL_KEY_OVER_PLAIN");
   app.add_flag("--tls", context.tls, "Call the services over TLS; --tls-ca and --tls-certificate mean it, too")
       ->envname("WAYBILL_TLS");
   app.add_option("--tls-ca", context.tls_files.ca, "CAs (PEM) that vouch for them (default: those of this machine)")

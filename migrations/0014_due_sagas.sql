@@ -34,7 +34,7 @@ DROP INDEX order_sagas_unfinished, order_sagas_waiting, sagas_unfinished, sagas_
 ALTER TABLE order_sagas SET (fillfactor = 50);
 ALTER TABLE sagas SET (fillfactor = 50);
 
--- What the sweep counts on, whoever writes, an older version or a hand: what has a due_at keeps one while it has a lease, a lease
+-- What the sweep counts on, whoever updates, an older version or a hand: what has a due_at keeps one while it has a lease, a lease
 -- that is given anew or cut short has one, and none is later than its lease. A young saga that goes on or ends meets none of it.
 CREATE FUNCTION sagas_due_by_lease() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -59,10 +59,11 @@ CREATE TABLE saga_marks (
     noted     xid8,
     noted_at  timestamptz NOT NULL DEFAULT now(),
     swept_at  timestamptz NOT NULL DEFAULT now(),
+    swept_to  uuid,
     CONSTRAINT saga_marks_pkey PRIMARY KEY (sagas),
     CONSTRAINT saga_marks_next_not_before_mark CHECK (next >= mark)
 );
-COMMENT ON TABLE saga_marks IS 'How far recovery has swept each table of sagas: every one that has a lease and an id up to `mark` has a due_at. The next sweep goes up to `next`, once all transactions up to `noted` have ended.';
+COMMENT ON TABLE saga_marks IS 'How far recovery has swept each table of sagas: every one that has a lease and an id up to `mark` has a due_at. The next sweep goes up to `next`, once all transactions up to `noted` have ended; while one is open, what can be seen is swept from `swept_to` on.';
 INSERT INTO saga_marks (sagas, mark, next)
     SELECT sagas, waybill_id_at(now()), waybill_id_at(now()) FROM (VALUES ('order_sagas'), ('sagas')) AS t (sagas);
 

@@ -51,7 +51,8 @@ class KeyStore {
   virtual absl::StatusOr<std::vector<AccessKey>> List(const std::string& after, int limit) = 0;
   virtual absl::StatusOr<AccessKey> Get(const std::string& id) = 0;  // KEY_NOT_FOUND
   // Adds a key for the same client, name, scopes and drivers as that of `id`, which expires at `old_expires_at` if not
-  // before. Of `fresh` counts the rest. Answers the new one. KEY_NOT_FOUND for one that is no secret, or over at `now`.
+  // before; one that has no time left is revoked, so that it is over whatever other hosts' clocks say. Of `fresh`
+  // counts the rest. Answers the new one. KEY_NOT_FOUND for one that is no secret, or over at `now`.
   virtual absl::StatusOr<AccessKey> Rotate(const std::string& id, const AccessKey& fresh, absl::Time now,
                                            absl::Time old_expires_at) = 0;
   // One that was revoked before stays as it is. KEY_NOT_FOUND.

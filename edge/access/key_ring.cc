@@ -100,10 +100,14 @@ absl::Status KeyRing::Refresh() {
   std::shared_ptr<const Keys> read;
   absl::StatusOr<int64_t> version = store_.Version();
   absl::Status failed = version.status();
-  if (version.ok() && *version != before->version) {
+  // And now and then without a reason: a failover that lost changes may count up to the same number again.
+  if (version.ok() && (*version != before->version || asked_at - read_at_ > kReread)) {
     absl::StatusOr<std::vector<storage::AccessKey>> found = store_.Recent(clock_.Now(), kRemembered);
     failed = found.status();
-    if (found.ok()) read = Read(*version, *std::move(found));
+    if (found.ok()) {
+      read = Read(*version, *std::move(found));
+      read_at_ = asked_at;
+    }
   }
   bool changed = read != nullptr;
   {
@@ -146,7 +150,8 @@ absl::Status KeyRing::WriteUses() {
 
 absl::Status KeyRing::CheckEntry(const Entry& entry) const {
   const absl::Time now = clock_.Now();
-  if (entry.key.revoked_at <= now) return ReasonError("KEY_REVOKED", "the key was revoked");
+  // Whatever this host's clock says: the time is that of the process that revoked it.
+  if (entry.key.revoked_at != absl::InfiniteFuture()) return ReasonError("KEY_REVOKED", "the key was revoked");
   if (entry.key.expires_at <= now) return ReasonError("KEY_EXPIRED", "the key has expired");
   return absl::OkStatus();
 }
@@ -187,7 +192,12 @@ absl::Status KeyRing::Check(const Caller& caller) const {
   if (absl::Status fresh = CheckFresh(); !fresh.ok()) return fresh;
   const std::shared_ptr<const Keys> current = keys();
   const auto found = current->by_id.find(caller.key_id);
-  return found == current->by_id.end() ? Unknown() : CheckEntry(found->second);
+  if (found == current->by_id.end()) return Unknown();
+  if (absl::Status over = CheckEntry(found->second); !over.ok()) return over;
+  if (found->second.caller.get() != &caller) {
+    return ReasonError("KEY_UNKNOWN", "the key has been changed; a new call goes by what it may do now");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace waybill::access

@@ -40,6 +40,8 @@ class KeyRing {
   static constexpr absl::Duration kTrust = absl::Seconds(60);
   // So long it is said of a key that it is over; later it is unknown.
   static constexpr absl::Duration kRemembered = absl::Hours(24 * 30);
+  // How often they are read although none seems to have changed.
+  static constexpr absl::Duration kReread = absl::Minutes(1);
   static constexpr char kAdmin[] = "admin";  // id and client of the administrator's key
 
   // `store` and `clock` outlive this.
@@ -106,6 +108,7 @@ class KeyRing {
   std::mutex refreshing_;  // one at a time
   bool told_stale_ = false;
   absl::Time looked_at_ = absl::InfinitePast();
+  SteadyTime read_at_ = SteadyTime::InfinitePast();
 
   mutable std::mutex mutex_;  // over these, which are swapped
   std::shared_ptr<const Keys> keys_ = std::make_shared<Keys>();

@@ -192,6 +192,7 @@ bool Accepts(std::string_view accept_encoding, std::string_view name) {
     std::string_view one = accept_encoding.substr(0, accept_encoding.find(','));
     accept_encoding.remove_prefix(std::min(accept_encoding.size(), one.size() + 1));
     while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+    while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
     const std::string_view coding = one.substr(0, one.find_first_of("; "));
     const size_t weight = one.find("q=0");
     const bool refused =

@@ -9,7 +9,9 @@
 #include "edge/rpc/deadline.h"
 #include "edge/rpc/status.h"
 #include "edge/rpc/tag.h"
+#include "edge/tls/server_context.h"
 #include "fmt/format.h"
+#include "google/rpc/error_details.pb.h"
 #include "grpc/grpc.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -21,7 +23,7 @@ using google::protobuf::MethodDescriptor;
 using google::protobuf::MethodOptions;
 
 constexpr char kJsonType[] = "application/json";
-constexpr absl::Duration kStartingRetry = absl::Seconds(1);
+constexpr absl::Duration kDrainMax = absl::Hours(24);  // a condition variable bears no infinity
 
 // Asked for by pages before they call; answers are remembered for so long.
 constexpr char kPreflightSeconds[] = "7200";
@@ -90,6 +92,18 @@ rpc::ServerOptions InProcess(size_t message_bytes_max, const access::Gate* gate)
   options.address.clear();
   options.request_bytes_max = static_cast<int>(message_bytes_max);
   return options;
+}
+
+// Of a page that may call; nothing for others.
+http::Fields CorsOf(const http::Request& request) {
+  const std::string_view origin = request.Field("origin");
+  if (origin.empty()) return {};
+  return {{"access-control-allow-origin", std::string(origin)}, {"access-control-expose-headers", "*"}};
+}
+
+absl::Status CheckVersion(std::string_view version) {
+  if (version.empty() || version == "1") return absl::OkStatus();
+  return absl::InvalidArgumentError(fmt::format("Connect-Protocol-Version must be \"1\": got \"{}\"", version));
 }
 
 absl::StatusOr<std::string> Unpack(std::string_view message, std::string_view encoding, size_t bytes_max) {
@@ -166,6 +180,12 @@ struct Server::Answering {
     }
   }
   void Refuse(const absl::Status& status) const { Refuse(rpc::ToGrpcStatus(status)); }
+  void RefuseType(const std::string& types) const {
+    const grpc::Status status(grpc::StatusCode::UNKNOWN, fmt::format("the content-type is none of {}", types));
+    http::Fields fields = cors;
+    fields.emplace_back("accept-post", types);
+    exchange->Answer({415, kJsonType, ErrorJson(status, json), std::move(fields)});
+  }
 };
 
 // Of gRPC's, within this process. The server keeps it until its last completion.
@@ -201,7 +221,6 @@ class Server::UnaryCall final : public Call {
  private:
   void Finished(bool) {
     const auto self = shared_from_this();
-    Leave();
     std::string body;
     if (status_.ok()) {
       absl::StatusOr<std::string> encoded = answering_.Encode(BytesOf(response_));
@@ -213,6 +232,7 @@ class Server::UnaryCall final : public Call {
     }
     answering_.Unary(status_, std::move(body), Own(context_.GetServerInitialMetadata()),
                      Own(context_.GetServerTrailingMetadata()));
+    Leave();  // last: who drains may take the HTTP server away then
   }
 
   rpc::MemberTag<UnaryCall> finished_tag_{this, &UnaryCall::Finished};
@@ -279,9 +299,9 @@ class Server::StreamCall final : public Call {
   void Finish() { stream_->Finish(&status_, Tagged(finished_tag_)); }
   void Finished(bool) {
     const auto self = shared_from_this();
-    Leave();
     if (!broken_.ok()) status_ = rpc::ToGrpcStatus(broken_);
     answering_.EndStream(status_, Own(context_.GetServerTrailingMetadata()));
+    Leave();
   }
 
   rpc::MemberTag<StreamCall> started_tag_{this, &StreamCall::Started};
@@ -317,6 +337,10 @@ void Server::ServeOn(http::Server& http) {
 
 absl::Status Server::Start() {
   if (absl::Status status = server_.Start(); !status.ok()) return status;
+  for (const auto* detail : {google::rpc::ErrorInfo::descriptor(), google::rpc::BadRequest::descriptor(),
+                             google::rpc::RetryInfo::descriptor()}) {
+    json_.Add(*detail);
+  }
   for (const MethodDescriptor* descriptor : server_.methods()) {
     std::string path = fmt::format("/{}/{}", descriptor->service()->full_name(), descriptor->name());
     methods_.emplace(path, Method{*descriptor, path});
@@ -340,7 +364,7 @@ void Server::Drain(SteadyTime deadline) {
   SendAway();
   server_.Drain(deadline);
   const auto none = [this] { return in_flight_.empty(); };
-  const absl::Duration left = std::max(deadline - clock_.Steady(), absl::ZeroDuration());
+  const absl::Duration left = std::clamp(deadline - clock_.Steady(), absl::ZeroDuration(), kDrainMax);
   std::unique_lock lock(mutex_);
   if (none_in_flight_.wait_for(lock, absl::ToChronoNanoseconds(left), none)) return;
   for (const auto& call : in_flight_) call->CutOff();
@@ -381,14 +405,17 @@ void Server::Serve(const http::ExchangePtr& exchange) {
     AnswerPreflight(exchange);
     return;
   }
-  auto refuse = [&](unsigned code, const grpc::Status& status) {
-    exchange->Answer({code, kJsonType, ErrorJson(status, json_), {}});
-  };
   const std::string_view origin = request.Field("origin");
   if (!origin.empty() && !Allows(origin)) {
-    refuse(403, {grpc::StatusCode::PERMISSION_DENIED, "pages of this origin may not call"});
+    const grpc::Status status(grpc::StatusCode::PERMISSION_DENIED, "pages of this origin may not call");
+    exchange->Answer({403, kJsonType, ErrorJson(status, json_), {}});
     return;
   }
+  const http::Fields cors = CorsOf(request);
+  const auto refuse = [&](unsigned code, const grpc::Status& status, http::Fields fields = {}) {
+    fields.insert(fields.end(), cors.begin(), cors.end());
+    exchange->Answer({code, kJsonType, ErrorJson(status, json_), std::move(fields)});
+  };
   if (!started_) {
     refuse(503, {grpc::StatusCode::UNAVAILABLE, "the service is starting"});
     return;
@@ -403,10 +430,7 @@ void Server::Serve(const http::ExchangePtr& exchange) {
   const MethodDescriptor& descriptor = method->second.descriptor;
   const bool reads = descriptor.options().idempotency_level() == MethodOptions::NO_SIDE_EFFECTS;
   if (request.method == "GET" && (!reads || descriptor.server_streaming() || descriptor.client_streaming())) {
-    exchange->Answer({405,
-                      kJsonType,
-                      ErrorJson({grpc::StatusCode::UNIMPLEMENTED, "this method takes POST only"}, json_),
-                      {{"Allow", "POST"}}});
+    refuse(405, {grpc::StatusCode::UNIMPLEMENTED, "this method takes POST only"}, {{"Allow", "POST"}});
     return;
   }
   if (descriptor.server_streaming() || descriptor.client_streaming()) {
@@ -421,9 +445,7 @@ void Server::ServeUnary(const http::ExchangePtr& exchange, const Method& method)
   Answering answering{exchange, json_, method.descriptor};
   answering.gzip_from = options_.gzip_from;
   answering.gzip = Accepts(request.Field("accept-encoding"), "gzip");
-  if (const std::string_view origin = request.Field("origin"); !origin.empty()) {
-    answering.cors = {{"access-control-allow-origin", std::string(origin)}, {"access-control-expose-headers", "*"}};
-  }
+  answering.cors = CorsOf(request);
   const bool get = request.method == "GET";
   std::string message;
   std::string encoding(request.Field("content-encoding"));
@@ -453,17 +475,13 @@ void Server::ServeUnary(const http::ExchangePtr& exchange, const Method& method)
     const ContentType type = ContentTypeOf(request.Field("content-type"));
     answering.as_json = type.json;
     if (!type.known || type.stream) {
-      const grpc::Status status(grpc::StatusCode::UNKNOWN,
-                                "the content-type is none of application/json, application/proto");
-      exchange->Answer(
-          {415, kJsonType, ErrorJson(status, json_), {{"Accept-Post", "application/json, application/proto"}}});
+      answering.RefuseType("application/json, application/proto");
       return;
     }
     message = std::move(exchange->request().body);
   }
-  if (!version.empty() && version != "1") {
-    answering.Refuse(
-        absl::InvalidArgumentError(fmt::format("Connect-Protocol-Version must be \"1\": got \"{}\"", version)));
+  if (const absl::Status known = CheckVersion(version); !known.ok()) {
+    answering.Refuse(known);
     return;
   }
   auto plain = Unpack(message, encoding, options_.message_bytes_max);
@@ -480,17 +498,10 @@ void Server::ServeStream(const http::ExchangePtr& exchange, const Method& method
   Answering answering{exchange, json_, method.descriptor};
   answering.gzip_from = options_.gzip_from;
   answering.gzip = Accepts(request.Field("connect-accept-encoding"), "gzip");
-  if (const std::string_view origin = request.Field("origin"); !origin.empty()) {
-    answering.cors = {{"access-control-allow-origin", std::string(origin)}, {"access-control-expose-headers", "*"}};
-  }
+  answering.cors = CorsOf(request);
   const ContentType type = ContentTypeOf(request.Field("content-type"));
   if (!type.known || !type.stream) {
-    const grpc::Status status(grpc::StatusCode::UNKNOWN,
-                              "the content-type is none of application/connect+json, application/connect+proto");
-    exchange->Answer({415,
-                      kJsonType,
-                      ErrorJson(status, json_),
-                      {{"Accept-Post", "application/connect+json, application/connect+proto"}}});
+    answering.RefuseType("application/connect+json, application/connect+proto");
     return;
   }
   answering.as_json = type.json;
@@ -500,9 +511,8 @@ void Server::ServeStream(const http::ExchangePtr& exchange, const Method& method
     return;
   }
   const std::string_view version = request.Field("connect-protocol-version");
-  if (!version.empty() && version != "1") {
-    answering.Refuse(
-        absl::InvalidArgumentError(fmt::format("Connect-Protocol-Version must be \"1\": got \"{}\"", version)));
+  if (const absl::Status known = CheckVersion(version); !known.ok()) {
+    answering.Refuse(known);
     return;
   }
   const auto envelope = OnlyEnvelope(request.body);
@@ -537,6 +547,7 @@ void Server::Begin(const std::shared_ptr<Call>& call, const http::Request& reque
   }
   for (const auto& [name, value] : *metadata) call->context().AddMetadata(name, value);
   for (const std::string& name : request.certificate_names) {
+    if (!tls::IsNameOfAKey(name)) continue;  // gRPC would end the process
     call->context().AddMetadata(rpc::kCertificateNameKey, name);
   }
   if (*timeout != absl::InfiniteDuration()) {

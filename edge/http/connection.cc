@@ -1,8 +1,5 @@
 #include "edge/http/connection.h"
 
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include <algorithm>
 #include <cctype>
 #include <chrono>
@@ -13,6 +10,7 @@
 #include "boost/asio/post.hpp"
 #include "boost/beast/http/error.hpp"
 #include "boost/beast/http/status.hpp"
+#include "edge/tls/server_context.h"
 #include "fmt/format.h"
 
 namespace waybill::http {
@@ -24,7 +22,9 @@ namespace bhttp = boost::beast::http;
 using beast::error_code;
 using Next = Stream::Next;
 
-constexpr size_t kReadMax = 16 << 10;
+constexpr size_t kReadMax = 16 << 10;  // a record of TLS, so that nothing stays behind in OpenSSL
+constexpr int kReadsInATurn = 8;
+constexpr size_t kLingerBytesMax = 1 << 20;
 constexpr absl::Duration kLingerMax = absl::Seconds(1);
 
 std::string Lower(std::string_view text) {
@@ -54,38 +54,13 @@ std::string_view Target(const Message& message) {
   return !target.empty() && target[0] == '/' ? target : std::string_view();
 }
 
-std::string NameOf(const GENERAL_NAME& name) {
-  if (name.type != GEN_URI && name.type != GEN_DNS) return {};
-  const ASN1_IA5STRING& text = *name.d.ia5;
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(&text)), static_cast<size_t>(ASN1_STRING_length(&text))};
-}
-
-std::vector<std::string> CertificateNames(SSL* ssl) {
-  std::vector<std::string> names;
-  if (ssl == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return names;
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl), X509_free);
-  if (certificate == nullptr) return names;
-  auto* alternatives =
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; alternatives != nullptr && i < sk_GENERAL_NAME_num(alternatives); ++i) {
-    std::string name = NameOf(*sk_GENERAL_NAME_value(alternatives, i));
-    if (!name.empty()) names.push_back(std::move(name));
-  }
-  GENERAL_NAMES_free(alternatives);
-  if (!names.empty()) return names;
-  char common[256];
-  const int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, common,
-                                               static_cast<int>(sizeof common));
-  if (length > 0) names.emplace_back(common, static_cast<size_t>(length));
-  return names;
-}
-
 }  // namespace
 
 Connection::Connection(ConnectionHost& host, asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls)
     : host_(host),
+      io_(host.io()),
       stream_(std::move(socket), std::move(tls)),
-      timer_(host.executor()),
+      timer_(*io_),
       buffer_(host.options().header_bytes_max + kReadMax) {}
 
 void Connection::Start() {
@@ -111,6 +86,13 @@ void Connection::ShakeHands() {
 void Connection::Enter(State state) {
   state_ = state;
   host_.Waiting(*this, state != State::kAnswering && state != State::kEnded);
+  // The server does not end before an answer that is still to come.
+  if (state == State::kAnswering) {
+    work_.emplace(io_->get_executor());
+  } else {
+    work_.reset();
+  }
+  if (!reading() && state != State::kAnswering) host_.GiveRoom(std::exchange(body_room_, 0));
 }
 
 void Connection::Arm(absl::Duration timeout) {
@@ -141,13 +123,13 @@ void Connection::Drop() {
 void Connection::Disarm() { timer_.expires_at(std::chrono::steady_clock::time_point::max()); }
 
 void Connection::Post(uint64_t number, absl::AnyInvocable<void(Connection*)> task) {
-  asio::post(host_.executor(), [self = shared_from_this(), number, task = std::move(task)]() mutable {
+  asio::post(*io_, [self = shared_from_this(), number, task = std::move(task)]() mutable {
     task(self->state_ == State::kAnswering && self->number_ == number && !self->whole_ ? self.get() : nullptr);
   });
 }
 
 void Connection::Abort(uint64_t number) {
-  asio::post(host_.executor(), [self = shared_from_this(), number] {
+  asio::post(*io_, [self = shared_from_this(), number] {
     if (self->number_ == number && self->state_ == State::kAnswering) self->End();
   });
 }
@@ -172,51 +154,66 @@ void Connection::WaitToRead() {
   });
 }
 
+// Reads and parses until the request is whole, or nothing more is here. So many reads a turn, so that who keeps the
+// socket full holds up nobody else.
 void Connection::Pull() {
-  const Stream::Result result = [&] {
-    const auto room = buffer_.prepare(std::min(kReadMax, buffer_.max_size() - buffer_.size()));
-    return stream_.Read(room.data(), room.size());
-  }();
-  switch (result.next) {
-    case Next::kDone:
-      buffer_.commit(result.bytes);
-      Feed();
-      return;
-    case Next::kEnd:
-    case Next::kFailed:
-      End();
-      return;
-    default:
-      if (buffer_.size() == 0) buffer_.shrink_to_fit();
-      WaitToRead();
+  for (int reads = 0; reads < kReadsInATurn; ++reads) {
+    const size_t room = std::min(kReadMax, buffer_.max_size() - buffer_.size());
+    // A chunk's extension, or a trailer, which the parser does not bound.
+    if (room == 0) return Refuse(431, "the chunks are more than what is in them");
+    const Stream::Result result = stream_.Read(buffer_.prepare(room).data(), room);
+    switch (result.next) {
+      case Next::kDone:
+        buffer_.commit(result.bytes);
+        if (!Feed()) return;
+        break;
+      case Next::kEnd:
+      case Next::kFailed:
+        End();
+        return;
+      default:
+        if (buffer_.size() == 0) buffer_.shrink_to_fit();
+        WaitToRead();
+        return;
+    }
   }
+  asio::post(*io_, [self = shared_from_this()] {
+    if (self->reading()) self->Pull();
+  });
 }
 
-// Whoever closes, or half-closes, waits for no answer. What it sends already is its next request: kept, and then the
-// end of the connection is not seen before the answer.
+// Whoever closes, or half-closes, waits for no answer. What it sends already is its next request, and kept; with more
+// than a turn's of that the end of the connection is not seen any more, which an answer in pieces may wait for without
+// end.
 void Connection::Watch() {
-  if (buffer_.size() > 0) return;
-  const auto room = buffer_.prepare(kReadMax);
-  const Stream::Result result = stream_.Read(room.data(), room.size());
-  switch (result.next) {
-    case Next::kDone:
-      buffer_.commit(result.bytes);
-      return;
-    case Next::kEnd:
-    case Next::kFailed:
-      End();
-      return;
-    default:
-      buffer_.shrink_to_fit();
-      WaitToRead();
+  while (buffer_.size() < kReadMax) {
+    const size_t room = kReadMax - buffer_.size();
+    const Stream::Result result = stream_.Read(buffer_.prepare(room).data(), room);
+    switch (result.next) {
+      case Next::kDone:
+        buffer_.commit(result.bytes);
+        break;
+      case Next::kEnd:
+      case Next::kFailed:
+        End();
+        return;
+      default:
+        if (buffer_.size() == 0) buffer_.shrink_to_fit();
+        WaitToRead();
+        return;
+    }
   }
+  if (in_pieces_) End();
 }
 
-void Connection::Feed() {
+// False when the request is whole, refused or gone; otherwise more is needed.
+bool Connection::Feed() {
   if (!parser_.has_value()) {
     parser_.emplace();
     parser_->header_limit(host_.options().header_bytes_max);
     parser_->body_limit(host_.options().body_bytes_max);
+    served_ = nullptr;  // nothing of the request before
+    head_only_ = http_1_0_ = false;
     if (state_ == State::kIdle) {
       Enter(State::kHeader);
       Arm(host_.options().header_timeout);
@@ -226,27 +223,28 @@ void Connection::Feed() {
     error_code error;
     const size_t used = parser_->put(buffer_.data(), error);
     buffer_.consume(used);
-    if (error == bhttp::error::need_more) {
-      Pull();
-      return;
+    if (error == bhttp::error::need_more) return true;
+    if (error) {
+      RefuseBytes(error);
+      return false;
     }
-    if (error == bhttp::error::header_limit) return Refuse(431, "the headers are too long");
-    if (error == bhttp::error::body_limit) return Refuse(413, "the body is too long");
-    if (error == bhttp::error::bad_version) return Refuse(505, "HTTP/1.1 is spoken here");
-    if (error) return Refuse(400, error.message());
     if (state_ == State::kHeader && parser_->is_header_done()) {
       HeaderRead();
-      if (state_ != State::kBody) return;
+      if (state_ != State::kBody) return false;
     }
     if (parser_->is_done()) {
       Serve();
-      return;
+      return false;
     }
-    if (buffer_.size() == 0) {
-      Pull();
-      return;
-    }
+    if (buffer_.size() == 0) return true;
   }
+}
+
+void Connection::RefuseBytes(error_code error) {
+  if (error == bhttp::error::header_limit) return Refuse(431, "the headers are too long");
+  if (error == bhttp::error::body_limit) return Refuse(413, "the body is too long");
+  if (error == bhttp::error::bad_version) return Refuse(505, "HTTP/1.1 is spoken here");
+  Refuse(400, error.message());
 }
 
 // What another reader of the same bytes might take for something else is refused, and so is what would have to be
@@ -273,7 +271,8 @@ std::optional<std::pair<unsigned, std::string_view>> Connection::Fault() const {
   if (const auto length = parser_->content_length(); length && *length > host_.options().body_bytes_max) {
     return {{413, "the body is too long"}};
   }
-  if (auto expect = View(request[bhttp::field::expect]); !expect.empty() && Lower(expect) != "100-continue") {
+  if (auto expect = View(request[bhttp::field::expect]);
+      !expect.empty() && request.version() == 11 && Lower(expect) != "100-continue") {
     return {{417, "of expectations only 100-continue is known"}};
   }
   if (Target(request).empty()) return {{400, "the target is no path"}};
@@ -295,18 +294,32 @@ bool Connection::Accept(std::string_view path) {
   return true;
 }
 
+// All that counts of the headers is taken here: what comes behind the body (trailers) is no part of them.
 void Connection::HeaderRead() {
-  const auto& request = parser_->get();
-  http_1_0_ = request.version() == 10;
-  head_only_ = request.method() == bhttp::verb::head;
-  served_ = nullptr;
+  const auto& message = parser_->get();
+  http_1_0_ = message.version() == 10;
+  head_only_ = message.method() == bhttp::verb::head;
   if (const auto fault = Fault()) return Refuse(fault->first, fault->second);
-  const std::string_view target = Target(request);
-  if (!Accept(target.substr(0, target.find('?')))) return;
+  const std::string_view target = Target(message);
+  const size_t mark = target.find('?');
+  if (!Accept(target.substr(0, mark))) return;
+  body_room_ = parser_->content_length().value_or(parser_->chunked() ? host_.options().body_bytes_max : 0);
+  if (!host_.TakeRoom(body_room_)) {
+    body_room_ = 0;
+    return Refuse(503, "others are sending too much", {{"Retry-After", "1"}});
+  }
+  request_ = Request();
+  request_.method = std::string(View(message.method_string()));
+  request_.path = std::string(target.substr(0, mark));
+  if (mark != std::string_view::npos) request_.query = std::string(target.substr(mark + 1));
+  for (const auto& field : message) {
+    request_.fields.emplace_back(Lower(View(field.name_string())), std::string(View(field.value())));
+  }
   Enter(State::kBody);
   Arm(host_.options().body_timeout);
   parser_->eager(true);
-  if (!parser_->is_done() && !View(request[bhttp::field::expect]).empty() && buffer_.size() == 0) {
+  const bool asks_first = !http_1_0_ && !View(message[bhttp::field::expect]).empty();
+  if (asks_first && !parser_->is_done() && buffer_.size() == 0) {
     // In the way of no other answer: nothing else is being sent.
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     if (stream_.Write(kContinue.data(), kContinue.size()).bytes != kContinue.size()) End();
@@ -319,22 +332,11 @@ void Connection::Serve() {
   Disarm();
   Enter(State::kAnswering);
   keep_alive_ = message.keep_alive();
-  chunked_ = whole_ = false;
-
-  Request request;
-  request.method = std::string(View(message.method_string()));
-  const std::string_view target = Target(message);
-  const size_t mark = target.find('?');
-  request.path = std::string(target.substr(0, mark));
-  if (mark != std::string_view::npos) request.query = std::string(target.substr(mark + 1));
-  for (const auto& field : message) {
-    request.fields.emplace_back(Lower(View(field.name_string())), std::string(View(field.value())));
-  }
-  request.body = std::move(message.body());
-  request.peer = stream_.Peer();
-  if (stream_.secure()) request.certificate_names = CertificateNames(stream_.ssl());
-
-  auto exchange = std::make_shared<Exchange>(weak_from_this(), ++number_, std::move(request));
+  chunked_ = in_pieces_ = whole_ = false;
+  request_.body = std::move(message.body());
+  request_.peer = stream_.Peer();
+  if (stream_.secure()) request_.certificate_names = tls::VerifiedNames(stream_.ssl());
+  auto exchange = std::make_shared<Exchange>(weak_from_this(), ++number_, std::exchange(request_, Request()));
   exchange_ = exchange;
   served_->handler(std::move(exchange));
   if (state_ == State::kAnswering && !whole_) WaitToRead();
@@ -343,7 +345,7 @@ void Connection::Serve() {
 void Connection::Refuse(unsigned code, std::string_view why, Fields fields) {
   parser_.reset();
   Enter(State::kAnswering);
-  keep_alive_ = chunked_ = whole_ = false;
+  keep_alive_ = chunked_ = in_pieces_ = whole_ = false;
   Answer({code, "text/plain; charset=utf-8", fmt::format("{}\n", why), std::move(fields)});
 }
 
@@ -381,6 +383,7 @@ void Connection::Answer(const Response& response) {
 void Connection::Begin(const Response& head) {
   std::string text = Head(head, /*in_pieces=*/true);
   chunked_ = !http_1_0_;
+  in_pieces_ = true;
   Send(std::move(text));
 }
 
@@ -444,8 +447,8 @@ void Connection::Sent() {
   Enter(State::kIdle);
   Arm(host_.options().idle_timeout);
   if (buffer_.size() > 0) {
-    asio::post(host_.executor(), [self] {
-      if (self->state_ == State::kIdle) self->Feed();
+    asio::post(*io_, [self] {
+      if (self->state_ == State::kIdle && self->Feed()) self->Pull();
     });
   } else {
     WaitToRead();
@@ -454,15 +457,25 @@ void Connection::Sent() {
 
 // Closing at once, with input unread, would reset the connection, and the answer might be lost with it.
 void Connection::Linger() {
-  char unread[1024];
-  Stream::Result result;
-  do {
-    result = stream_.Read(unread, sizeof unread);
-  } while (result.next == Next::kDone);
-  if (result.next == Next::kWaitToRead || result.next == Next::kWaitToWrite) {
-    WaitToRead();
-  } else {
-    End();
+  char unread[kReadMax];
+  const Stream::Result result = stream_.Read(unread, sizeof unread);
+  switch (result.next) {
+    case Next::kDone:
+      lingered_ += result.bytes;
+      if (lingered_ > kLingerBytesMax) {
+        End();
+      } else {
+        asio::post(*io_, [self = shared_from_this()] {
+          if (self->state_ == State::kClosing) self->Linger();
+        });
+      }
+      return;
+    case Next::kEnd:
+    case Next::kFailed:
+      End();
+      return;
+    default:
+      WaitToRead();
   }
 }
 

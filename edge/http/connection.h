@@ -10,6 +10,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "boost/asio/executor_work_guard.hpp"
+#include "boost/asio/io_context.hpp"
 #include "boost/asio/steady_timer.hpp"
 #include "boost/beast/core/flat_buffer.hpp"
 #include "boost/beast/http/parser.hpp"
@@ -30,7 +32,10 @@ class ConnectionHost {
  public:
   virtual ~ConnectionHost() = default;
   virtual const ServerOptions& options() const = 0;
-  virtual boost::asio::any_io_executor executor() = 0;
+  virtual std::shared_ptr<boost::asio::io_context> io() = 0;
+  // For a body of so many bytes, of what all bodies may have; given back when its request has been answered.
+  virtual bool TakeRoom(uint64_t bytes) = 0;
+  virtual void GiveRoom(uint64_t bytes) = 0;
   virtual const Served* Find(std::string_view path) const = 0;  // null: none
   virtual std::string Paths() const = 0;                        // for people
   virtual bool draining() const = 0;
@@ -83,7 +88,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void WaitToRead();
   void Pull();   // reads what is there
   void Watch();  // the same, while the handler has the request
-  void Feed();   // parses what was read
+  bool Feed();   // parses what was read
+  void RefuseBytes(boost::system::error_code error);
+  bool reading() const { return state_ == State::kIdle || state_ == State::kHeader || state_ == State::kBody; }
   void HeaderRead();
   void Serve();
   void Refuse(unsigned code, std::string_view why, Fields fields = {});
@@ -97,12 +104,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void End();
 
   ConnectionHost& host_;
+  const std::shared_ptr<boost::asio::io_context> io_;  // an exchange may post to it when the server is gone
   Stream stream_;
   boost::asio::steady_timer timer_;
   State state_ = State::kHandshake;
   bool waiting_to_read_ = false;
   boost::beast::flat_buffer buffer_;  // read, and not parsed
   std::optional<Parser> parser_;
+  Request request_;         // its headers
+  uint64_t body_room_ = 0;  // taken of the server
+  size_t lingered_ = 0;     // bytes
 
   // Of the request that is answered.
   uint64_t number_ = 0;
@@ -112,6 +123,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool http_1_0_ = false;
   bool keep_alive_ = false;
   bool chunked_ = false;
+  bool in_pieces_ = false;
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
   bool whole_ = false;  // nothing of the answer comes any more
   std::string out_;     // what is being sent
   size_t out_sent_ = 0;

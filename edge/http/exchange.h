@@ -23,7 +23,7 @@ struct Request {
   Fields fields;
   std::string body;                            // without its transfer coding
   std::string peer;                            // "ipv4:127.0.0.1:4242"
-  std::vector<std::string> certificate_names;  // of the client's verified certificate: URIs and DNS names, else the CN
+  std::vector<std::string> certificate_names;  // see tls::VerifiedNames
 
   // The first of that name (lower case); empty when absent.
   std::string_view Field(std::string_view name) const;

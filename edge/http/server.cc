@@ -58,7 +58,7 @@ class Server::Impl final : public ConnectionHost {
                                     "Connections that were closed to make room for others.")) {}
 
   absl::Status Start() {
-    absl::StatusOr<tcp::endpoint> endpoint = ParseListen(io_, options_.listen);
+    absl::StatusOr<tcp::endpoint> endpoint = ParseListen(*io_, options_.listen);
     if (!endpoint.ok()) return endpoint.status();
     error_code error = Listen(*endpoint);
     // Where the kernel has no IPv6 at all, everything is IPv4.
@@ -70,12 +70,12 @@ class Server::Impl final : public ConnectionHost {
     }
     port_ = acceptor_.local_endpoint().port();
     Accept();
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] { io_->run(); });
     return absl::OkStatus();
   }
 
   ~Impl() override {
-    asio::post(io_, [this] {
+    asio::post(*io_, [this] {
       draining_ = stopping_ = true;
       error_code ignored;
       acceptor_.close(ignored);
@@ -83,22 +83,30 @@ class Server::Impl final : public ConnectionHost {
       for (const auto& connection : Connections()) connection->Drop();
     });
     if (thread_.joinable()) thread_.join();  // nothing is left to do
+    io_->restart();
+    io_->poll();  // but for what an exchange has said meanwhile, which reaches nobody
   }
 
   int port() const { return port_; }
 
   void Serve(const std::string& path, Route route, Handler handler) {
-    asio::post(io_, [this, path, served = Served{std::move(route), std::move(handler)}]() mutable {
+    asio::post(*io_, [this, path, served = Served{std::move(route), std::move(handler)}]() mutable {
       routes_.insert_or_assign(path, std::move(served));
     });
   }
 
   void SetDraining() {
-    asio::post(io_, [this] { draining_ = true; });
+    asio::post(*io_, [this] { draining_ = true; });
   }
 
   const ServerOptions& options() const override { return options_; }
-  asio::any_io_executor executor() override { return io_.get_executor(); }
+  std::shared_ptr<asio::io_context> io() override { return io_; }
+  bool TakeRoom(uint64_t bytes) override {
+    if (bytes > 0 && room_taken_ + bytes > options_.all_bodies_bytes_max) return false;
+    room_taken_ += bytes;
+    return true;
+  }
+  void GiveRoom(uint64_t bytes) override { room_taken_ -= bytes; }
   bool draining() const override { return draining_; }
   absl::Duration answer_timeout() const override {
     return stopping_ ? std::min(options_.stop_timeout, options_.answer_timeout) : options_.answer_timeout;
@@ -195,13 +203,14 @@ class Server::Impl final : public ConnectionHost {
   prometheus::Counter& dropped_;
   int port_ = 0;
   // The rest on the server's thread only.
-  asio::io_context io_{1};
-  tcp::acceptor acceptor_{io_};
-  asio::steady_timer retry_{io_};
+  const std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>(1);
+  tcp::acceptor acceptor_{*io_};
+  asio::steady_timer retry_{*io_};
   std::map<std::string, Served, std::less<>> routes_;
   std::map<std::pair<std::string, unsigned>, prometheus::Counter*> answered_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
   std::list<Connection*> waiting_;  // those that wait for their clients, since longest first
+  uint64_t room_taken_ = 0;
   bool accepting_ = false;
   bool draining_ = false;
   bool stopping_ = false;

@@ -26,10 +26,11 @@ class context;
 namespace waybill::http {
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";    // host:port or [IPv6]:port; port 0 takes a free one; [::] takes IPv4 too
-  size_t connections_max = 10'000;       // at once
-  uint32_t header_bytes_max = 32 << 10;  // of the first line and all fields: 431
-  uint64_t body_bytes_max = 1 << 20;     // 413
+  std::string listen = "127.0.0.1:0";          // host:port or [IPv6]:port; port 0 takes a free one; [::] takes IPv4 too
+  size_t connections_max = 10'000;             // at once
+  uint32_t header_bytes_max = 32 << 10;        // of the first line and all fields: 431
+  uint64_t body_bytes_max = (1 << 20) + 1024;  // 413; a message of a MiB with what a protocol puts around it
+  uint64_t all_bodies_bytes_max = 256 << 20;   // of all requests that are under way: 503
   absl::Duration idle_timeout = absl::Seconds(75);    // between requests of a connection
   absl::Duration header_timeout = absl::Seconds(10);  // from a connection's beginning, or a request's first byte
   absl::Duration body_timeout = absl::Seconds(30);    // from the end of the headers

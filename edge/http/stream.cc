@@ -1,8 +1,10 @@
 #include "edge/http/stream.h"
 
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <new>
 #include <utility>
 
 #include "boost/asio/buffer.hpp"
@@ -20,8 +22,14 @@ Stream::Stream(tcp::socket socket, std::shared_ptr<asio::ssl::context> tls)
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
+  // Who is gone without a word is noticed after two minutes, also where nothing is sent for longer.
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  for (const auto& [option, value] : {std::pair(TCP_KEEPIDLE, 60), {TCP_KEEPINTVL, 15}, {TCP_KEEPCNT, 4}}) {
+    setsockopt(socket_.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
+  }
   if (tls_ == nullptr) return;
   ssl_.reset(SSL_new(tls_->native_handle()));
+  if (ssl_ == nullptr) throw std::bad_alloc();
   SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle()));
   SSL_set_mode(ssl_.get(),
                SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -10,6 +10,8 @@
 #include "edge/rpc/queue.h"
 #include "edge/rpc/request.h"
 #include "edge/rpc/service_table.h"
+#include "edge/tls/server_context.h"
+#include "grpc/grpc_security_constants.h"
 #include "grpcpp/security/auth_context.h"
 
 namespace waybill::rpc {
@@ -49,12 +51,17 @@ std::vector<std::string> CertificateNames(const grpc::ServerContext& context, bo
     for (const std::string_view name : ValuesOf(context, kCertificateNameKey)) names.emplace_back(name);
     return names;
   }
+  // The same as tls::VerifiedNames says of the HTTP port.
   const std::shared_ptr<const grpc::AuthContext> handshake = context.auth_context();
-  if (handshake != nullptr && handshake->IsPeerAuthenticated()) {
-    for (const char* property : {"x509_subject_alternative_name", "x509_common_name"}) {
-      for (const grpc::string_ref& value : handshake->FindPropertyValues(property)) {
-        names.emplace_back(value.data(), value.size());
-      }
+  if (handshake == nullptr || !handshake->IsPeerAuthenticated()) return names;
+  const bool has_alternatives = !handshake->FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME).empty();
+  const std::vector<const char*> properties =
+      has_alternatives ? std::vector<const char*>{GRPC_PEER_URI_PROPERTY_NAME, GRPC_PEER_DNS_PROPERTY_NAME}
+                       : std::vector<const char*>{GRPC_X509_CN_PROPERTY_NAME};
+  for (const char* property : properties) {
+    for (const grpc::string_ref& value : handshake->FindPropertyValues(property)) {
+      std::string name(value.data(), value.size());
+      if (tls::IsNameOfAKey(name)) names.push_back(std::move(name));
     }
   }
   return names;

@@ -19,7 +19,8 @@ void InFlight::Leave() {
 }
 
 bool InFlight::AwaitNone(SteadyTime deadline) {
-  const absl::Duration left = std::max(deadline - SystemClock().Steady(), absl::ZeroDuration());
+  // A condition variable bears no infinity.
+  const absl::Duration left = std::clamp(deadline - SystemClock().Steady(), absl::ZeroDuration(), absl::Hours(24));
   std::unique_lock lock(mutex_);
   return none_.wait_for(lock, absl::ToChronoNanoseconds(left), [this] { return count_ == 0; });
 }
@@ -32,6 +33,11 @@ void Expected::Begin() {
 void Expected::End() {
   std::lock_guard lock(mutex_);
   --calls_;
+}
+
+bool Expected::Any() {
+  std::lock_guard lock(mutex_);
+  return calls_ > 0;
 }
 
 void Expected::Await() {
@@ -67,10 +73,10 @@ void ServerQueue::Serve() {
 
 bool ServerQueue::Next(void** tag, bool* ok) {
   if (expected_ == nullptr) return queue_->Next(tag, ok);
-  // What is left of a call that has ended comes soon after.
-  const gpr_timespec soon = gpr_time_from_millis(10, GPR_TIMESPAN);
   while (true) {
-    switch (queue_->AsyncNext(tag, ok, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), soon))) {
+    // What is left of a call that has ended comes soon after; or, where its handler keeps it, with the next call.
+    const gpr_timespec patience = gpr_time_from_millis(expected_->Any() ? 1'000 : 10, GPR_TIMESPAN);
+    switch (queue_->AsyncNext(tag, ok, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), patience))) {
       case grpc::CompletionQueue::GOT_EVENT:
         return true;
       case grpc::CompletionQueue::SHUTDOWN:

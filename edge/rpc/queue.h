@@ -46,6 +46,7 @@ class Expected {
  public:
   void Begin();
   void End();
+  bool Any();
   void Await();  // until there is one
 
  private:

@@ -122,6 +122,10 @@ absl::Status Server::Start() {
     }
     queue->Start();
   }
+  {
+    std::lock_guard lock(serving_mutex_);
+    serving_ = true;
+  }
   health_.SetAll(true);
   return absl::OkStatus();
 }
@@ -140,8 +144,8 @@ std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
 }
 
 void Server::CheckCallers() {
-  std::unique_lock lock(drain_mutex_, std::try_to_lock);
-  if (!lock || server_ == nullptr) return;
+  std::lock_guard lock(serving_mutex_);
+  if (!serving_) return;
   for (auto& queue : queues_) queue->CheckCallers();
 }
 
@@ -165,6 +169,10 @@ void Server::Drain(SteadyTime deadline) {
   in_flight_.AwaitNone(deadline);
   // Server::Shutdown waits for ever for a call that nobody finishes, so whatever is left is finished here.
   for (auto& queue : queues_) queue->AbortAll();
+  {
+    std::lock_guard serving(serving_mutex_);
+    serving_ = false;
+  }
   server_->Shutdown(ToGrpcDeadline(SystemClock().Steady() + options_.abort_grace));
   go_away_.reset();
   for (auto& queue : queues_) queue->Stop();

@@ -143,6 +143,8 @@ class Server {
   std::unique_ptr<GoAway> go_away_;  // then
   int port_ = 0;
   std::mutex drain_mutex_;
+  std::mutex serving_mutex_;  // held for a moment only, also while the server drains
+  bool serving_ = false;      // under serving_mutex_; the queues are there
 };
 
 }  // namespace waybill::rpc

@@ -28,11 +28,14 @@ int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* chosen_siz
 void AddName(const ASN1_STRING* name, std::vector<std::string>& names) {
   std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name)),
                    static_cast<size_t>(ASN1_STRING_length(name)));
-  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  if (!text.empty() && std::none_of(text.begin(), text.end(), is_control)) names.push_back(std::move(text));
+  if (IsNameOfAKey(text)) names.push_back(std::move(text));
 }
 
 }  // namespace
+
+bool IsNameOfAKey(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= ' ' && c <= '~'; });
+}
 
 std::shared_ptr<boost::asio::ssl::context> ServerContext::current() {
   std::shared_ptr<const Credentials> credentials = watcher_.current();
@@ -59,7 +62,7 @@ std::vector<std::string> VerifiedNames(const SSL* connection) {
       if (name->type == type) AddName(name->d.ia5, names);
     }
   }
-  if (!names.empty()) return names;
+  if (alternative != nullptr) return names;  // who issues by those may not have looked at the common name
   const X509_NAME* subject = X509_get_subject_name(certificate);
   for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
     AddName(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), names);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "boost/asio/ssl/context.hpp"
@@ -31,8 +32,12 @@ class ServerContext {
   std::shared_ptr<boost::asio::ssl::context> context_;
 };
 
-// The names in the certificate that the other side has shown: its URIs, then its DNS names, or else its common name.
-// Empty when it has shown none, or none of our CA. Names with a control character in them, or a NUL, are left out.
+// Whether a certificate's name can be that of a key: printable ASCII. Others are passed over: what carries names on, or
+// logs them, may not bear a control character, a NUL, or bytes of another encoding.
+bool IsNameOfAKey(std::string_view name);
+
+// The names in the certificate that the other side has shown: its URIs, then its DNS names; or, where it has no
+// alternative names of any kind, its common name. Empty when it has shown none, or none of our CA.
 std::vector<std::string> VerifiedNames(const SSL* connection);
 
 }  // namespace waybill::tls

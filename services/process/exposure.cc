@@ -1,26 +1,14 @@
 #include "services/process/exposure.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "edge/tls/server_context.h"
 #include "fmt/format.h"
+#include "runtime/local_address.h"
 
 namespace waybill::process {
 namespace {
-
-bool IsLoopback(const sockaddr& address) {
-  if (address.sa_family == AF_INET) {
-    return ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == 127;
-  }
-  if (address.sa_family != AF_INET6) return false;
-  const in6_addr& six = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
-  return IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127);
-}
 
 bool MayBePlain(const Exposure& exposure, std::string_view port) {
   return std::find(exposure.expose_plain.begin(), exposure.expose_plain.end(), port) != exposure.expose_plain.end();
@@ -94,24 +82,6 @@ void WarnOfPlainPort(const Exposure& exposure, const std::string& listen, const 
   log.Warn(IsLocal(listen) ? "the gRPC port is plain: whoever is on this machine can call and listen in"
                            : "the gRPC port is plain: whoever reaches it can call and listen in",
            {{"listen", listen}, {"instead", "--tls-certificate and --tls-key"}});
-}
-
-bool IsLocal(const std::string& listen) {
-  if (listen.starts_with("unix:") || listen.starts_with("unix-abstract:")) return true;
-  const size_t colon = listen.rfind(':');
-  std::string host = listen.substr(0, colon == std::string::npos ? 0 : colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  if (host.empty() || (!bracketed && host.find(':') != std::string::npos)) return false;
-  addrinfo hints = {};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return false;
-  bool local = found != nullptr;
-  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) local = local && IsLoopback(*one->ai_addr);
-  freeaddrinfo(found);
-  return local;
 }
 
 absl::StatusOr<std::unique_ptr<tls::Watcher>> WatchCertificates(const std::string& use, const tls::Files& files,

@@ -49,9 +49,6 @@ bool SideTakesCalls(const Exposure& exposure);
 // Warns once if the gRPC port is plain.
 void WarnOfPlainPort(const Exposure& exposure, const std::string& listen, const Logger& log);
 
-// Whether only this machine can reach "host:port", or a Unix socket. False when nobody knows.
-bool IsLocal(const std::string& listen);
-
 // As tls::Watcher::Start; null where there are no files.
 absl::StatusOr<std::unique_ptr<tls::Watcher>> WatchCertificates(const std::string& use, const tls::Files& files,
                                                                 const Clock& clock, const Logger& log,

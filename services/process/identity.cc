@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "fmt/format.h"
-#include "services/process/exposure.h"
+#include "runtime/local_address.h"
 
 namespace waybill::process {
 namespace {

@@ -123,7 +123,8 @@ absl::StatusOr<AccessKey> PostgresKeyStore::Rotate(const std::string& id, const 
   return ExecuteForOne(
       id,
       fmt::format(
-          "WITH old AS (UPDATE access_keys SET expires_at = LEAST(expires_at, $3)"
+          "WITH old AS (UPDATE access_keys SET expires_at = LEAST(expires_at, $3),"
+          " revoked_at = CASE WHEN $3 > $2 THEN revoked_at ELSE $2 END"
           " WHERE key_id = $1 AND secret_hash IS NOT NULL AND LEAST(expires_at, revoked_at) > $2"
           " RETURNING name, client, scopes, drivers),"
           " k AS (INSERT INTO access_keys (key_id, name, client, scopes, drivers, secret_hash, created_at, created_by,"

@@ -308,8 +308,11 @@ constexpr char kWaiting[] =
 constexpr char kNeedingAttention[] =
     "SELECT count(*) FROM all_sagas WHERE needs_attention AND state IN ('running', 'closing', 'compensating')";
 
+// Since when the sweep has waited for others, or has not come to what is there.
 constexpr char kUnswept[] =
-    "SELECT COALESCE(extract(epoch FROM max(now() - noted_at)), 0)::double precision FROM saga_marks WHERE next > mark";
+    "SELECT GREATEST((SELECT extract(epoch FROM max(now() - noted_at)) FROM saga_marks WHERE next > mark),"
+    " (SELECT extract(epoch FROM max(now() - created_at)) FROM leased_sagas WHERE due_at IS NULL), 0)::double "
+    "precision";
 
 absl::StatusOr<UnfinishedStats> PostgresOrderStore::Unfinished(const saga::Kinds& here) {
   ArrayParam kinds(kOidText), versions(kOidInt2);

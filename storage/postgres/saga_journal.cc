@@ -230,7 +230,8 @@ absl::StatusOr<std::unique_ptr<saga::Record>> PostgresSagaJournal::Claim(const U
 }
 
 absl::Status PostgresSagaJournal::Sweep(const Kind& kind) {
-  for (const auto& [name, sql] : {std::pair{"sweep", &kind.sql.sweep},
+  for (const auto& [name, sql] : {std::pair{"sweep_ahead", &kind.sql.sweep_ahead},
+                                  {"sweep", &kind.sql.sweep},
                                   {"note_next", &kind.sql.note_next},
                                   {"note_horizon", &kind.sql.note_horizon}}) {
     if (absl::Status swept = RunPrepared(kind, name, *sql, {LeaseMicros()}).status(); !swept.ok()) return swept;

@@ -75,6 +75,9 @@ std::string UnnestValues(const std::vector<UnnestColumn>& columns, std::string_v
   return values;
 }
 
+// Half a second's reading of headers, about, from memory.
+constexpr int kSweptInATurn = 200'000;
+
 // Those with a lease and without a due_at. The bound above is for the planner, which takes a range for a small part of
 // the table.
 std::string IsYoung(const SagaTables::Sql& t) {
@@ -346,22 +349,34 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   sql.note_horizon =
       fmt::format("{} UPDATE saga_marks s SET noted = pg_current_xact_id() FROM m WHERE s.sagas = m.sagas",
                   mark("next > mark AND (noted IS NULL OR noted >= pg_snapshot_xmax(pg_current_snapshot()))"));
-  // What somebody works on is passed over, and the mark stays: next time it has ended, or is given its due_at. The mark
-  // stays also while a transaction of before the horizon is open, for however long; what can be seen is swept then,
-  // too.
+  // What somebody works on is passed over, and the mark stays: next time it has ended, or is given its due_at. A turn
+  // looks at so many headers and no more, so that it ends in time however far there is to go; what was noted holds for
+  // any part of the way. The mark stays also while a transaction of before the horizon is open, for however long; what
+  // can be seen is swept then, too, round and round.
   sql.sweep = fmt::format(
-      "{m}, young AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE due_at IS NULL AND lease_until IS NOT NULL "
-      "AND {id} > (SELECT mark FROM m) AND {id} <= (SELECT CASE WHEN passed THEN next ELSE GREATEST(next, cut) END "
-      "FROM m)), "
-      "held AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE {id} = ANY(ARRAY(SELECT {id} FROM young)) "
+      "{m}, headers AS MATERIALIZED (SELECT {id}, due_at IS NULL AND lease_until IS NOT NULL AS young FROM {sagas} "
+      "WHERE {id} > (SELECT CASE WHEN passed THEN mark ELSE GREATEST(mark, swept_to) END FROM m) "
+      "AND {id} <= (SELECT CASE WHEN passed THEN next ELSE GREATEST(next, cut) END FROM m) ORDER BY {id} LIMIT "
+      "{turn}), "
+      "looked AS MATERIALIZED (SELECT count(*) FILTER (WHERE young) AS young, CASE WHEN count(*) = {turn} "
+      "THEN (SELECT {id} FROM headers ORDER BY {id} DESC LIMIT 1) END AS up_to FROM headers), "
+      "held AS MATERIALIZED (SELECT {id} FROM {sagas} WHERE {id} = ANY(ARRAY(SELECT {id} FROM headers WHERE young)) "
       "AND due_at IS NULL AND lease_until IS NOT NULL FOR UPDATE SKIP LOCKED), "
       "given AS (UPDATE {sagas} SET due_at = lease_until WHERE {id} = ANY(ARRAY(SELECT {id} FROM held)) RETURNING "
       "{id}) "
-      "UPDATE saga_marks s SET swept_at = now(), mark = CASE WHEN m.passed "
-      "AND (SELECT count(*) FROM young) = (SELECT count(*) FROM given) THEN m.next ELSE m.mark END "
-      "FROM m WHERE s.sagas = m.sagas",
+      "UPDATE saga_marks s SET swept_at = now(), swept_to = CASE WHEN m.passed THEN NULL ELSE looked.up_to END, "
+      "mark = CASE WHEN m.passed AND looked.young = (SELECT count(*) FROM given) "
+      "THEN COALESCE(looked.up_to, m.next) ELSE m.mark END "
+      "FROM m, looked WHERE s.sagas = m.sagas",
       fmt::arg("m", mark("next > mark AND noted IS NOT NULL AND (pg_snapshot_xmin(pg_current_snapshot()) > noted "
                          "OR swept_at NOT BETWEEN now() - $1::bigint / 3 * interval '1 microsecond' AND now())")),
+      fmt::arg("sagas", sagas), fmt::arg("id", id), fmt::arg("turn", kSweptInATurn));
+  // Nobody begins a young saga whose id is in the future: the clock was set back since, or is another server's, and the
+  // sweep would come there only when this one has caught up.
+  sql.sweep_ahead = fmt::format(
+      "UPDATE {sagas} SET due_at = lease_until WHERE {id} = ANY(ARRAY(SELECT {id} FROM {sagas} WHERE "
+      "{id} > (SELECT waybill_id_at(now() + $1::bigint / 3 * interval '1 microsecond')) AND due_at IS NULL "
+      "AND lease_until IS NOT NULL ORDER BY {id} LIMIT 1000 FOR UPDATE SKIP LOCKED))",
       fmt::arg("sagas", sagas), fmt::arg("id", id));
   return sql;
 }

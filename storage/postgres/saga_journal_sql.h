@@ -41,7 +41,8 @@ struct SagaJournalSql {
   //   note_next     up to where it will go: from now on who begins a saga below that gives it a due_at
   //   note_horizon  which transactions may have begun without having seen that
   //   sweep         once they have ended
-  std::string note_next, note_horizon, sweep;
+  // and, before them, sweep_ahead: what has an id that no clock has reached.
+  std::string note_next, note_horizon, sweep, sweep_ahead;
   std::string claim_young;   // what an earlier life of this instance has begun just now
   std::string postpone;      // what is due though its lease was renewed, or has ended since
   std::string acted_on;      // forgets the signals that the records just written act on

@@ -16,6 +16,12 @@ void FakeKeyStore::set_error(absl::Status error) {
   error_ = std::move(error);
 }
 
+void FakeKeyStore::Change(const AccessKey& key, bool counted) {
+  std::lock_guard lock(mutex_);
+  keys_[key.id] = key;
+  if (counted) ++version_;
+}
+
 absl::StatusOr<int64_t> FakeKeyStore::Version() {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
@@ -78,6 +84,7 @@ absl::StatusOr<AccessKey> FakeKeyStore::Rotate(const std::string& id, const Acce
   rotated.drivers = old.drivers;
   rotated.used_at.reset();
   old.expires_at = std::min(old.expires_at, old_expires_at);
+  if (old_expires_at <= now) old.revoked_at = now;
   keys_[rotated.id] = rotated;
   ++version_;
   return rotated;

@@ -17,6 +17,9 @@ class FakeKeyStore final : public KeyStore {
   // Every call answers this until it is OK again.
   void set_error(absl::Status error);
 
+  // As somebody's hand does, or (not `counted`) a failover that lost as many changes as have been made since.
+  void Change(const AccessKey& key, bool counted);
+
   absl::StatusOr<int64_t> Version() override;
   absl::StatusOr<std::vector<AccessKey>> Recent(absl::Time now, absl::Duration over_for) override;
   absl::Status Add(const AccessKey& key) override;

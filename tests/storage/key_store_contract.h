@@ -152,6 +152,13 @@ TEST_P(KeyStoreContract, RotatesInOneStep) {
   EXPECT_EQ(store().Get("a")->expires_at, now_ + absl::Hours(1));
 }
 
+TEST_P(KeyStoreContract, RotatingWithoutAnOverlapRevokesTheFirst) {
+  Added("a");
+  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_).ok());
+  EXPECT_EQ(store().Get("a")->revoked_at, now_);
+  EXPECT_EQ(store().Get("b")->revoked_at, absl::InfiniteFuture());
+}
+
 TEST_P(KeyStoreContract, RotatesOnlySecretsThatAreNotOver) {
   AccessKey certificate = Key("certificate");
   certificate.secret_hash.clear();

@@ -125,6 +125,46 @@ TEST_F(KeyRingTest, ReadsKeysOnlyWhenOneHasChanged) {
   EXPECT_EQ(*ring_.FindSecret("Bearer " + made.secret), caller) << "one that has not changed is the same caller";
 }
 
+TEST_F(KeyRingTest, ARevokedKeyIsRefusedWhateverTheClockSays) {
+  const KeyAdmin::Made made = Make("shop");
+  ASSERT_TRUE(store_.Revoke(made.key.id, time_.Now() + absl::Minutes(1)).ok()) << "by a process whose clock is ahead";
+  Refresh();
+  EXPECT_EQ(Why(made.secret), "KEY_REVOKED");
+  const KeyAdmin::Made other = Make("other");
+  ASSERT_TRUE(admin_.Rotate(other.key.id, absl::ZeroDuration(), absl::InfiniteFuture(), "admin").ok());
+  Refresh();
+  time_.SetWall(time_.Now() - absl::Minutes(1));
+  EXPECT_EQ(Why(other.secret), "KEY_REVOKED");
+}
+
+TEST_F(KeyRingTest, AChangeThatNobodyCountedIsSeenAfterAWhile) {
+  const KeyAdmin::Made made = Make("shop");
+  Refresh();
+  storage::AccessKey key = *store_.Get(made.key.id);
+  key.revoked_at = time_.Now();
+  store_.Change(key, /*counted=*/false);
+  Refresh();
+  EXPECT_EQ(Why(made.secret), "");
+  time_.Advance(KeyRing::kReread + absl::Milliseconds(1));
+  Refresh();
+  EXPECT_EQ(Why(made.secret), "KEY_REVOKED");
+}
+
+TEST_F(KeyRingTest, AnOpenCallOfAChangedKeyEnds) {
+  const KeyAdmin::Made made = Make("shop");
+  Refresh();
+  const CallerPtr caller = *ring_.FindSecret("Bearer " + made.secret);
+  storage::AccessKey key = *store_.Get(made.key.id);
+  key.scopes = domain::Scopes({domain::Scope::kOrdersRead, domain::Scope::kLocationsRead});
+  store_.Change(key, /*counted=*/true);
+  const int before = changes_;
+  Refresh();
+  EXPECT_EQ(changes_, before + 1);
+  EXPECT_EQ(ReasonOf(ring_.Check(*caller)), "KEY_UNKNOWN");
+  EXPECT_EQ(Why(made.secret), "");
+  EXPECT_TRUE(ring_.Check(**ring_.FindSecret("Bearer " + made.secret)).ok());
+}
+
 TEST_F(KeyRingTest, RotatedSecretsGoOnBesideEachOther) {
   const KeyAdmin::Made first = Make("shop");
   auto second = admin_.Rotate(first.key.id, absl::Hours(1), absl::InfiniteFuture(), "admin");

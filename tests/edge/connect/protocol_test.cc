@@ -161,7 +161,7 @@ TEST(AcceptEncoding, NamesGzipAmongOthers) {
        {"gzip", "gzip,br", "gzip, deflate, br, zstd", "br, gzip", "br;q=1.0, gzip;q=0.8", "gzip;q=0.001"}) {
     EXPECT_TRUE(Accepts(yes, "gzip")) << yes;
   }
-  for (const char* no : {"", "br", "x-gzip", "identity", "gzip;q=0", "gzip; q=0.000", "br, gzip;q=0"}) {
+  for (const char* no : {"", "br", "x-gzip", "identity", "gzip;q=0", "gzip; q=0.000", "gzip;q=0 ", "br, gzip;q=0"}) {
     EXPECT_FALSE(Accepts(no, "gzip")) << no;
   }
 }

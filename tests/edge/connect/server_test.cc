@@ -520,6 +520,16 @@ TEST_F(ConnectTest, PagesOfAllowedOriginsMayCall) {
               HasSubstr("access-control-allow-origin: https://console.example\r\n"));
 }
 
+TEST_F(ConnectTest, PagesReadWhyTheyAreRefused) {
+  const std::string origin = "origin: https://console.example\r\n";
+  const auto allowed = HasSubstr("access-control-allow-origin: https://console.example\r\n");
+  EXPECT_THAT(Post(kGet, "{}", kJson + origin).head, AllOf(StartsWith("HTTP/1.1 503 "), allowed));
+  Open();
+  EXPECT_THAT(Post("/nothing", "{}", kJson + origin).head, AllOf(StartsWith("HTTP/1.1 404 "), allowed));
+  EXPECT_THAT(Post(kGet, "{}", origin).head, AllOf(StartsWith("HTTP/1.1 415 "), allowed));
+  EXPECT_THAT(Ask("GET", kCreate, origin, "").head, AllOf(StartsWith("HTTP/1.1 405 "), allowed));
+}
+
 TEST_F(ConnectTest, PagesOfOtherOriginsReachNothing) {
   int served = 0;
   get_ = [&](GetCall::Ptr call) {

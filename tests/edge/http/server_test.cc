@@ -47,6 +47,9 @@ class HttpServerTest : public ::testing::Test {
       exchange->Answer({200, "text/plain", std::string(8 << 20, 'x'), {}});
     });
     server_->Serve("/later", {"later"}, [this](ExchangePtr exchange) { kept_.set_value(std::move(exchange)); });
+    server_->Serve("/authorized", {"authorized", {"POST"}}, [](const ExchangePtr& exchange) {
+      exchange->Answer({200, "text/plain", fmt::format("[{}]", exchange->request().Field("authorization")), {}});
+    });
     server_->Serve("/dropped", {"dropped"}, [](const ExchangePtr&) {});
     server_->Serve("/under/", {"under"}, [](const ExchangePtr& exchange) {
       exchange->Answer({200, "text/plain", exchange->request().path, {}});
@@ -113,6 +116,19 @@ TEST_F(HttpServerTest, ReadsABodyInChunks) {
               EndsWith("POST /echo? [abcde]"));
 }
 
+TEST_F(HttpServerTest, WhatComesBehindTheBodyIsNoHeader) {
+  Start();
+  EXPECT_THAT(Ask("POST /authorized HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "0\r\nAuthorization: forged\r\n\r\n"),
+              EndsWith("\r\n\r\n[]"));
+}
+
+TEST_F(HttpServerTest, AnOldClientIsNotToldToGoOn) {
+  Start();
+  EXPECT_THAT(Ask("POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody"),
+              AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), EndsWith("[body]")));
+}
+
 TEST_F(HttpServerTest, ReadsWhatComesByteByByte) {
   Start();
   RawClient client(server_->port());
@@ -148,7 +164,8 @@ TEST_F(HttpServerTest, HeadHasTheHeadersAndNoBody) {
 TEST_F(HttpServerTest, UnknownPathsAre404AndNameTheOthers) {
   Start();
   for (const char* path : {"/", "/ech", "/echo/x", "/echo/", "/../etc/passwd", "/under"}) {
-    EXPECT_THAT(Get(path), AllOf(StartsWith("HTTP/1.1 404 Not Found\r\n"), HasSubstr("try /dropped, /echo, "))) << path;
+    EXPECT_THAT(Get(path), AllOf(StartsWith("HTTP/1.1 404 Not Found\r\n"), HasSubstr("try /authorized, /dropped, ")))
+        << path;
   }
 }
 
@@ -240,6 +257,36 @@ TEST_F(HttpServerTest, SaysThatTheClientIsGone) {
   }
 }
 
+TEST_F(HttpServerTest, SaysThatTheClientIsGoneAlsoWhenItHasSentMore) {
+  Start();
+  for (const std::string& more : {std::string("G"), std::string("\r\n"), std::string(9'000, 'a')}) {
+    kept_ = {};
+    auto client = std::make_unique<RawClient>(server_->port());
+    client->Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    const ExchangePtr exchange = kept_.get_future().get();
+    std::promise<void> gone;
+    exchange->OnGone([&] { gone.set_value(); });
+    exchange->Begin({200, "text/plain", "", {}});
+    client->ReadUntil("\r\n\r\n");
+    client->Send(more);
+    client.reset();
+    gone.get_future().get();
+  }
+}
+
+TEST_F(HttpServerTest, WhoSendsOnBeneathAnAnswerInPiecesIsCutOff) {
+  Start();
+  RawClient client(server_->port());
+  client.Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  const ExchangePtr exchange = kept_.get_future().get();
+  std::promise<void> gone;
+  exchange->OnGone([&] { gone.set_value(); });
+  exchange->Begin({200, "text/plain", "", {}});
+  client.ReadUntil("\r\n\r\n");
+  client.Send(std::string(100'000, 'a'));
+  gone.get_future().get();
+}
+
 TEST_F(HttpServerTest, WhatAnEarlierExchangeSaysLateReachesNoOther) {
   Start();
   RawClient client(server_->port());
@@ -322,10 +369,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "417"},
         Refusal{"LongHeaders", "GET /echo HTTP/1.1\r\nHost: x\r\nX: " + std::string(40'000, 'a') + "\r\n\r\n", "431"},
         Refusal{"LongTarget", "GET /echo?" + std::string(40'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n", "431"},
-        Refusal{"LongBody", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", "413"},
+        Refusal{"LongBody", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1049601\r\n\r\n", "413"},
+        Refusal{"LongChunkExtension",
+                "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2;a=" + std::string(200'000, 'a'),
+                "431"},
+        Refusal{"LongTrailer",
+                "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nA: " +
+                    std::string(200'000, 'a'),
+                "431"},
         Refusal{"LongChunks",
-                "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n" +
-                    std::string(0x100001, 'a') + "\r\n0\r\n\r\n",
+                "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100401\r\n" +
+                    std::string(0x100401, 'a') + "\r\n0\r\n\r\n",
                 "413"}),
     [](const auto& param) { return param.param.name; });
 
@@ -338,7 +392,35 @@ TEST_F(HttpServerTest, GarbageIsRefusedAndTheNextRequestServed) {
   EXPECT_THAT(Get("/echo"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST_F(HttpServerTest, WhatIsRefusedHasNothingOfTheRequestBefore) {
+  Start();
+  RawClient client(server_->port());
+  client.Send("HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.ReadUntil("\r\n\r\n");
+  client.Send("garbage\r\n\r\n");
+  const std::string refusal = client.ReadAll();
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 400 "));
+  EXPECT_NE(Body(refusal), "");
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_http_requests_total{code=\"400\",route=\"other\"} 1\n"));
+}
+
 // --- what clients can hold ---
+
+TEST_F(HttpServerTest, AllBodiesTogetherAreBounded) {
+  ServerOptions options;
+  options.all_bodies_bytes_max = 10;
+  Start(options);
+  const std::string request = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 8\r\n\r\n";
+  RawClient slow(server_->port());
+  slow.Send(request + "1234");
+  std::string refused;
+  while (refused.find(" 503 ") == std::string::npos)
+    refused = Ask(request + "12345678");  // once the server has seen it
+  EXPECT_THAT(refused, HasSubstr("Retry-After: 1\r\n"));
+  slow.Send("5678");
+  EXPECT_THAT(slow.ReadAll(), EndsWith("[12345678]"));
+  EXPECT_THAT(Ask(request + "12345678"), EndsWith("[12345678]"));
+}
 
 TEST_F(HttpServerTest, WhoHasSentNoRequestForLongestMakesRoom) {
   ServerOptions options;
@@ -417,9 +499,11 @@ TEST_F(HttpServerTest, StopsAlthoughClientsHang) {
 TEST_F(HttpServerTest, StopsAfterTheAnswersUnderWay) {
   Start();
   RawClient client(server_->port());
-  client.Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\nG");
   ExchangePtr exchange = kept_.get_future().get();
+  const int port = server_->port();
   std::thread stop([this] { server_.reset(); });
+  while (RawClient::Connects(port)) std::this_thread::yield();  // so it has begun to stop
   exchange->Answer({200, "text/plain", "before the end", {}});
   exchange.reset();
   EXPECT_THAT(client.ReadAll(), EndsWith("before the end"));

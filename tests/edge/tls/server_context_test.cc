@@ -162,11 +162,26 @@ TEST_F(ServerContextTest, AnswersTheNamesInTheClientsCertificate) {
   EXPECT_THAT(VerifiedNames(server_.get()), ElementsAre("the partner"));
 }
 
-TEST_F(ServerContextTest, LeavesOutNamesWithControlCharacters) {
+TEST_F(ServerContextTest, LeavesOutNamesThatAreNotPrintableAscii) {
+  ServerContext context(*watcher_, ClientCertificates::kRequire);
+  for (const char* name : {"admin\x01",
+                           "B\xc3\xa4"
+                           "cker",
+                           "\x7f"}) {
+    CertificateRequest request;
+    request.common_name = name;
+    request.names = {};
+    Show(ca_.Issue(request));
+    ASSERT_TRUE(Handshake(context));
+    EXPECT_THAT(VerifiedNames(server_.get()), IsEmpty()) << name;
+  }
+}
+
+TEST_F(ServerContextTest, TheCommonNameCountsOnlyWhereThereIsNoAlternativeOfAnyKind) {
   ServerContext context(*watcher_, ClientCertificates::kRequire);
   CertificateRequest request;
-  request.common_name = "admin\x01";
-  request.names = {};
+  request.common_name = "billing.internal";
+  request.names = {"email:x@example"};
   Show(ca_.Issue(request));
   ASSERT_TRUE(Handshake(context));
   EXPECT_THAT(VerifiedNames(server_.get()), IsEmpty());

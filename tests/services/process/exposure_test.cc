@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/local_address.h"
 #include "spdlog/sinks/ostream_sink.h"
 
 namespace waybill::process {

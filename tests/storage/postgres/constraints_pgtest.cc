@@ -255,7 +255,6 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
   }
 }
 
-// As a dump of the data alone is loaded.
 // Whoever writes, an older version or a hand, recovery finds what has a lease: by due_at, or, while that is NULL,
 // because the saga is young.
 TEST_F(ConstraintsTest, WhatHasALeaseIsDueByItsEnd) {
@@ -290,6 +289,7 @@ TEST_F(ConstraintsTest, AYoungSagaStaysYoungWhileItsLeaseGoesOn) {
   EXPECT_NE(due("lease_until = now()"), "NULL") << "whoever cuts it short wants others to take it up";
 }
 
+// As a dump of the data alone is loaded.
 TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
   database_.sql().Exec("SET search_path = ''");
   for (const char* sql :

@@ -717,6 +717,7 @@ class YoungOrders : public OrderJournalPgTest {
  protected:
   // A turn of recovery's sweep, as if leases were of no length: up to this very moment.
   void Sweep() {
+    sql().Exec(statements_.sweep_ahead, {"10000000"});
     for (const std::string* statement : {&statements_.sweep, &statements_.note_next, &statements_.note_horizon}) {
       sql().Exec(*statement, {"0"});
     }
@@ -974,6 +975,38 @@ TEST_F(YoungOrders, AreYoungAgainAfterAClockWasSetBack) {
   EXPECT_EQ(Due(young), "never");
   ASSERT_TRUE(AwaitSweep(young));
   EXPECT_EQ(Due(young), "at its end");
+}
+
+// Who began it died, and nobody else has an index to find it by: not until the clock has caught up, were it not for its
+// id.
+TEST_F(YoungOrders, OfAClockThatWasSetBackSinceAreFound) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Started(journal, "key");
+  ASSERT_EQ(Due(order), "never");
+  sql().Exec(
+      "UPDATE saga_marks SET mark = waybill_id_at(now() + interval '59 minutes'), next = waybill_id_at(now() + "
+      "interval '59 minutes'), swept_at = now() + interval '59 minutes' WHERE sagas = 'order_sagas'");
+  const std::string ahead = sql().Value(
+      "UPDATE order_sagas SET order_id = overlay(waybill_id_at(now() + interval '1 hour')::text placing '7abc' from 15 "
+      "for 4)"
+      "::uuid, lease_until = now() + interval '1 hour' RETURNING order_id");
+  Sweep();
+  EXPECT_EQ(sql().Value("SELECT due_at = lease_until FROM order_sagas WHERE order_id = $1", {ahead}), "t");
+}
+
+// A turn ends in time, however far there is to go, and the next one goes on where it ended.
+TEST_F(YoungOrders, AreReachedBehindMoreThanATurnLooksAt) {
+  auto& journal = world_.Open("a", "1");
+  const OrderRecord order = Started(journal, "key");
+  sql().Exec(
+      "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+      "state, created_at, updated_at, due_at) SELECT waybill_id_at(now() - interval '1 day' + n * interval '1 "
+      "millisecond'), 'shop', n::text, '', 'ada', 1, 'EUR', 'closed', now(), now(), NULL FROM generate_series(1, "
+      "450000) n");
+  sql().Exec(
+      "UPDATE saga_marks SET mark = waybill_id_at('epoch'), next = waybill_id_at('epoch') WHERE sagas = 'order_sagas'");
+  ASSERT_TRUE(AwaitSweep(order));
+  EXPECT_EQ(Due(order), "at its end");
 }
 
 // The row came with a dump from a server whose transactions have higher numbers.

@@ -67,8 +67,13 @@ Context Once(const Context& context) {
   return once;
 }
 
+ExitCode FailKeys(const Context& context, const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kUnimplemented) return FailServer(context, status);
+  return context.Fail(status, fmt::format("{} knows no keys: start it with --key-hash-file.", context.server));
+}
+
 ExitCode FailMade(const Context& context, const absl::Status& status) {
-  const ExitCode code = FailServer(context, status);
+  const ExitCode code = FailKeys(context, status);
   if (IsRetryable(status) || status.code() == absl::StatusCode::kDeadlineExceeded) {
     context.Note(
         "Whether it was done is not known: `waybill key list` says. A key whose secret nobody has seen can be "
@@ -110,7 +115,7 @@ ExitCode ListKeys(const Context& context, bool all) {
         next = response->next_page_token();
         return absl::OkStatus();
       });
-  if (!found.ok()) return FailServer(context, found.status());
+  if (!found.ok()) return FailKeys(context, found.status());
   const absl::Time now = context.clock.Now();
   if (!all) std::erase_if(*found, [&](const access_v1::Key& key) { return IsOver(key, now); });
   std::sort(found->begin(), found->end(), [](const access_v1::Key& a, const access_v1::Key& b) {
@@ -167,7 +172,7 @@ ExitCode RevokeKey(const Context& context, const std::string& id) {
   request.set_key_id(id);
   absl::StatusOr<access_v1::Key> revoked =
       Call<access_v1::AccessAdmin>(context, context.server, &Keys::RevokeKey, request);
-  if (!revoked.ok()) return FailServer(context, revoked.status());
+  if (!revoked.ok()) return FailKeys(context, revoked.status());
   context.PrintLine(context.json ? ToJson(*revoked)
                                  : Printable(fmt::format("{} of client {}: {}", revoked->key_id(), revoked->client(),
                                                          State(*revoked, context.clock.Now()))));
@@ -214,7 +219,7 @@ void AddRotateKey(CLI::App& group, Context& context) {
       ->type_name("DURATION");
   command->add_option("--expires-in", args->expires_in, "When the new one ends by itself (default: never)")
       ->type_name("DURATION");
-  command->footer("Example:\n  waybill key rotate k3jx2m7qaaaa --overlap 7d >shop.key");
+  command->footer("Example:\n  waybill key rotate k3jx2m7qaaaa --overlap 7d >shop.key.new && mv shop.key.new shop.key");
   command->callback([&context, args] { context.run = [&context, args] { return RotateKey(context, *args); }; });
 }
 

@@ -250,6 +250,9 @@ absl::StatusOr<PutRequest> TakePut(const fleet::v1::PutDriversRequest& request) 
     if (from.has_speed_mps()) driver.position.speed_mps = from.speed_mps();
     if (from.has_capacity()) driver.capacity = from.capacity();
     const std::string within = fmt::format("drivers[{}].", i);
+    // Elsewhere in a message they would be a place, and not here: JSON passes over fields that we do not know.
+    if (!from.has_latitude()) violations.Add(within + "latitude", "is required");
+    if (!from.has_longitude()) violations.Add(within + "longitude", "is required");
     CheckPlace(driver.position, within, violations);
     if (driver.capacity.has_value()) CheckCapacity(*driver.capacity, within, violations);
   }

@@ -228,5 +228,22 @@ TEST_F(KeySessionTest, MistakesAreNamed) {
   EXPECT_THAT(no_secret.output, Not(HasSubstr("hunter2")));
 }
 
+// 192.0.2.1 is nobody's.
+TEST_F(KeySessionTest, AKeyIsNotShownToAnotherMachineInClear) {
+  for (const char* option : {"--server", "--ingest"}) {
+    const Ran ran = RunBinary(WAYBILL_BINARY,
+                              {"order", "list", "--retries", "0", "--timeout", "200ms", "--key-file", Path("admin.key"),
+                               option, "192.0.2.1:7410"},
+                              {});
+    EXPECT_EQ(ran.code, 2) << ran.output;
+    EXPECT_THAT(ran.output, AllOf(HasSubstr(option), HasSubstr("--tls"), HasSubstr("--key-over-plain")));
+  }
+  const Ran told = RunBinary(WAYBILL_BINARY,
+                             {"order", "list", "--retries", "0", "--timeout", "200ms", "--key-file", Path("admin.key"),
+                              "--key-over-plain", "--server", "192.0.2.1:7410"},
+                             {});
+  EXPECT_THAT(told.output, Not(HasSubstr("--key-over-plain")));
+}
+
 }  // namespace
 }  // namespace waybill::cli

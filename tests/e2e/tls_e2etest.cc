@@ -153,6 +153,66 @@ TEST_F(TlsTest, TheHttpPortIsServedOverMutualTlsTooUnlessItIsToStayPlain) {
   EXPECT_NE(curl({at + "/livez"}).code, 0) << "without a certificate";
 }
 
+TEST_F(TlsTest, ACertificateIsAKeyOnEitherPortByTheSameNames) {
+  ReplaceFile(File("hash.key"), std::string(48, 'h'));
+  ReplaceFile(File("admin.key"), "wb_admin_" + std::string(40, 'a'));
+  std::vector<std::string> arguments = ServerArguments("order");
+  arguments.resize(arguments.size() - 2);
+  arguments.insert(arguments.end(),
+                   {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--port-file", File("ports"),
+                    "--database-url", database_.url(), "--migrate", "--dispatch", "grpc://127.0.0.1:1", "--identity",
+                    "required", "--key-hash-file", File("hash.key"), "--admin-key-file", File("admin.key")});
+  auto order = Process::Start(WAYBILL_ORDER_BINARY, {arguments});
+  ASSERT_TRUE(order.ok()) << order.status();
+  ASSERT_TRUE((*order)->WaitForLine("\"serving\"", kSoon)) << (*order)->Output();
+  auto ports = ReadPortFile(File("ports"));
+  const auto waybill = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"--server",          fmt::format("localhost:{}", ports["grpc"]),
+                                    "--retries",         "0",
+                                    "--tls-ca",          File("ca.crt"),
+                                    "--tls-certificate", File("client/tls.crt"),
+                                    "--tls-key",         File("client/tls.key")};
+    all.insert(all.end(), more.begin(), more.end());
+    return cli::RunBinary(WAYBILL_BINARY, all, {}).output;
+  };
+  const auto curl = [&] {
+    return cli::RunBinary("curl",
+                          {"-sS", "--max-time", "20", "--cacert", File("ca.crt"), "--cert", File("client/tls.crt"),
+                           "--key", File("client/tls.key"), "-H", "content-type: application/json", "-d", "{}",
+                           fmt::format("https://localhost:{}/waybill.order.v1.OrderService/ListOrders", ports["side"])},
+                          {})
+        .output;
+  };
+  const auto show = [&](const std::string& common_name, std::vector<std::string> names) {
+    CertificateRequest request;
+    request.common_name = common_name;
+    request.names = std::move(names);
+    Renew("client", ca_.Issue(request));
+  };
+  EXPECT_THAT(waybill({"--key-file", File("admin.key"), "key", "create", "--for", "billing", "--scope", "orders:read",
+                       "--certificate", "billing.internal"}),
+              HasSubstr("billing"));
+
+  show("somebody", {"DNS:billing.internal"});
+  EXPECT_THAT(waybill({"order", "list"}), Not(HasSubstr("KEY_UNKNOWN")));
+  EXPECT_EQ(curl(), "{}");
+  show("billing.internal", {});
+  EXPECT_THAT(waybill({"order", "list"}), Not(HasSubstr("KEY_UNKNOWN")));
+  EXPECT_EQ(curl(), "{}");
+  // A common name beside other names may be anything; so may what is no ASCII.
+  show("billing.internal", {"DNS:evil.internal"});
+  EXPECT_THAT(waybill({"order", "list"}), HasSubstr("KEY_UNKNOWN"));
+  EXPECT_THAT(curl(), HasSubstr("KEY_UNKNOWN"));
+  for (const char* name : {"B\xc3\xa4"
+                           "cker GmbH",
+                           "a\x01"}) {
+    show(name, {});
+    EXPECT_THAT(waybill({"order", "list"}), HasSubstr("NO_IDENTITY")) << name;
+    EXPECT_THAT(curl(), HasSubstr("NO_IDENTITY")) << name;
+  }
+  EXPECT_TRUE((*order)->Running());
+}
+
 TEST_F(TlsTest, CertificatesAreRenewedWhileCallsGoOn) {
   StartAll();
   std::atomic<bool> stop{false};

@@ -153,6 +153,15 @@ TEST_F(FleetServiceTest, ListsPageByPage) {
   EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 7u);
 }
 
+TEST_F(FleetServiceTest, ADriverIsNotPutWhereNobodySaid) {
+  fleet_pb::PutDriversRequest put;
+  fleet_pb::PutDriversResponse done;
+  put.add_drivers()->set_driver_id("ann");
+  EXPECT_THAT(Wrong(Call(&Stub::PutDrivers, put, done)),
+              ElementsAre("drivers[0].latitude is required", "drivers[0].longitude is required"));
+  EXPECT_FALSE(fleet_.Get({"ann"})->front().has_value());
+}
+
 TEST_F(FleetServiceTest, NamesEachFieldThatIsWrongAndDoesNothing) {
   fleet_pb::PutDriversRequest put;
   fleet_pb::PutDriversResponse done;

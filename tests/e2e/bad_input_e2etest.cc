@@ -301,6 +301,8 @@ TEST_F(BadInputTest, Fleet) {
   using P = fleet::v1::PutDriversRequest;
   P put;
   put.add_drivers()->set_driver_id("ann");
+  put.mutable_drivers(0)->set_latitude(41.15);
+  put.mutable_drivers(0)->set_longitude(-8.61);
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   const std::vector<std::string> bad_ids = {"",
                                             std::string(129, 'x'),
@@ -316,6 +318,8 @@ TEST_F(BadInputTest, Fleet) {
        [](P& r) {
          for (int i = 0; i < 1'000; ++i) *r.add_drivers() = r.drivers(0);
        }},
+      {"not said", "drivers[0].latitude", [](P& r) { r.mutable_drivers(0)->clear_latitude(); }},
+      {"not said", "drivers[0].longitude", [](P& r) { r.mutable_drivers(0)->clear_longitude(); }},
       {"NaN", "drivers[0].latitude", [nan](P& r) { r.mutable_drivers(0)->set_latitude(nan); }},
       {"90.1", "drivers[0].latitude", [](P& r) { r.mutable_drivers(0)->set_latitude(90.1); }},
       {"-180.1", "drivers[0].longitude", [](P& r) { r.mutable_drivers(0)->set_longitude(-180.1); }},

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <regex>
-#include <system_error>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -15,9 +13,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/text.h"
-// Debian's CMake target would link a shared library; the headers do without.
-#define TOML_HEADER_ONLY 1
-#include "toml++/toml.h"
+#include "runtime/toml.h"
 
 namespace waybill::process {
 namespace {
@@ -217,18 +213,10 @@ void Settings::Adopt(CLI::App& group, const std::string& prefix) {
 }
 
 std::vector<std::string> Settings::ReadFile(const std::string& path, const std::vector<std::string>& flags) {
-  if (std::error_code unknown; std::filesystem::is_directory(path, unknown)) {
-    throw CLI::FileError(path + " is a directory");
-  }
-  toml::table file;
-  try {
-    file = toml::parse_file(path);
-  } catch (const toml::parse_error& error) {
-    const auto line = error.source().begin.line;
-    throw CLI::FileError(fmt::format("{}{}: {}", path, line > 0 ? fmt::format(":{}", line) : "", error.description()));
-  }
+  const absl::StatusOr<toml::table> file = ReadToml(path);
+  if (!file.ok()) throw CLI::FileError(std::string(file.status().message()));
   std::vector<std::string> read;
-  for (const auto& [key, node] : file) {
+  for (const auto& [key, node] : *file) {
     const std::string name(key.str());
     const std::string place = fmt::format("{}:{}", path, key.source().begin.line);
     const auto setting =

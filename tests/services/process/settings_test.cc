@@ -213,6 +213,7 @@ TEST_F(SettingsTest, WhoAsksForHelpAboutAFileThatIsWrongGetsIt) {
 TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
   EXPECT_THAT(Mistake("writers = 3\nwriters = 4\n"), HasSubstr(path() + ":2: "));
   EXPECT_THAT(Mistake("writers: 3\n"), HasSubstr(path() + ":1: "));
+  EXPECT_THAT(Mistake("migrate = tru\nwriters = 3\n"), HasSubstr(path() + ":1: "));  // which is one line, too
   EXPECT_EQ(Read({"--config", "/nowhere/test.toml"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("/nowhere/test.toml"));
   EXPECT_EQ(Read({"--config", folder_.path()}), 2);

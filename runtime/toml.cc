@@ -1,0 +1,41 @@
+#include "runtime/toml.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include "fmt/format.h"
+#include "runtime/text.h"
+
+namespace waybill {
+namespace {
+
+absl::Status WrongAt(std::string_view source, std::ptrdiff_t line, std::string_view why) {
+  return absl::InvalidArgumentError(fmt::format("{}{}: {}", source, line > 0 ? fmt::format(":{}", line) : "", why));
+}
+
+}  // namespace
+
+absl::StatusOr<toml::table> ParseToml(std::string_view text, std::string_view source) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    // It quotes what it saw, line breaks included.
+    return WrongAt(source, error.source().begin.line, CleanText(std::string(error.description()), 500));
+  }
+}
+
+absl::StatusOr<toml::table> ReadToml(const std::string& path) {
+  if (std::error_code unknown; std::filesystem::is_directory(path, unknown)) {
+    return absl::InvalidArgumentError(path + " is a directory");
+  }
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) return absl::InvalidArgumentError(fmt::format("{}: {}", path, std::strerror(errno)));
+  return ParseToml(text, path);
+}
+
+}  // namespace waybill

@@ -64,12 +64,16 @@ void Child::Kill() {
 
 absl::Status Child::Stop(absl::Duration timeout) {
   if (Running()) kill(pid_, SIGTERM);
+  return Join(timeout);
+}
+
+absl::Status Child::Join(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   while (Running()) {
     if (absl::Now() > deadline) {
       Kill();
       return absl::DeadlineExceededError(
-          fmt::format("{} did not stop within {}\n{}", name_, absl::FormatDuration(timeout), LogTail()));
+          fmt::format("{} did not end within {}\n{}", name_, absl::FormatDuration(timeout), LogTail()));
     }
     absl::SleepFor(kPollInterval);
   }

@@ -28,8 +28,9 @@ class Child {
   pid_t pid() const { return pid_; }
   bool Running();
   void Kill();  // SIGKILL, and reaps it
-  // SIGTERM, then waits for the end. INTERNAL when its exit code is not 0; DEADLINE_EXCEEDED when it had to be killed.
-  absl::Status Stop(absl::Duration timeout);
+  // Waits for the end. INTERNAL when its exit code is not 0; DEADLINE_EXCEEDED when it had to be killed.
+  absl::Status Join(absl::Duration timeout);
+  absl::Status Stop(absl::Duration timeout);  // SIGTERM, then as Join
 
   // Waits for `file` to hold text, which is what it says. INTERNAL with the log's end when the child exits before that.
   absl::StatusOr<std::string> WaitForFile(const std::filesystem::path& file, absl::Duration timeout);

@@ -49,7 +49,7 @@ class LocationLoad::Stream {
         options_(load.options_),
         window_(window),
         message_(options_.run, first_driver, options_.drivers, options_.points, absl::ToUnixMicros(options_.epoch)),
-        call_(stub.PrepareCall(&context_, kMethod, &queue)) {}
+        call_((options_.pass.Show(context_), stub.PrepareCall(&context_, kMethod, &queue))) {}
 
   void Open() { call_->StartCall(&opened_tag_); }
 
@@ -256,8 +256,7 @@ class LocationLoad::Worker {
   void Connect() {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or all channels would share one connection
-    channels_.push_back(
-        grpc::CreateCustomChannel(load_.options_.target, grpc::InsecureChannelCredentials(), arguments));
+    channels_.push_back(grpc::CreateCustomChannel(load_.options_.target, load_.options_.pass.credentials, arguments));
     stubs_.push_back(std::make_unique<Stub>(channels_.back()));
     // A server that cannot be reached shows in how the streams end.
     channels_.back()->WaitForConnected(std::chrono::system_clock::now() +

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "bench/guard.h"
 #include "bench/histogram.h"
 #include "bench/location_message.h"
 #include "bench/pacer.h"
@@ -21,7 +22,8 @@ namespace waybill::bench {
 
 struct LocationLoadOptions {
   std::string target;  // host:port
-  std::string run;     // prefix of the driver ids, see LocationMessage
+  Pass pass;
+  std::string run;  // prefix of the driver ids, see LocationMessage
   int streams = 64;
   int connections = 8;                   // the streams are spread over
   int threads = 1;                       // that serve them

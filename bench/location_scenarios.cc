@@ -9,6 +9,7 @@
 #include "absl/time/civil_time.h"
 #include "absl/time/clock.h"
 #include "bench/fleet.h"
+#include "bench/guard.h"
 #include "bench/location_books.h"
 #include "bench/location_ceiling.h"
 #include "bench/location_history.h"
@@ -34,6 +35,7 @@ constexpr double kKibi = 1024;
 struct Set {
   std::string name;
   Build build = Build::kToday;
+  Pass pass;  // of callers
   std::unique_ptr<FreshDatabase> database;
   Server ingest;
 };
@@ -113,6 +115,7 @@ class Runner {
 
   absl::StatusOr<ScenarioResult> Batches();
   absl::StatusOr<ScenarioResult> Singles();
+  absl::StatusOr<ScenarioResult> Guarded();
   absl::StatusOr<ScenarioResult> Open();
   absl::StatusOr<ScenarioResult> Streams();
   absl::StatusOr<ScenarioResult> Idle();
@@ -121,8 +124,9 @@ class Runner {
 
  private:
   absl::Status EmptyRedis() const;
-  absl::StatusOr<Set> SetUp(const std::string& name, Build build = Build::kToday) const;
-  absl::Status StartIngest(Set& set) const;
+  // `guard` null: the service runs open.
+  absl::StatusOr<Set> SetUp(const std::string& name, Build build = Build::kToday, const Guard* guard = nullptr) const;
+  absl::Status StartIngest(Set& set, const std::vector<std::string>& more_args) const;
   LocationLoadOptions DefaultLoad(const Set& set) const;
   absl::StatusOr<Measured> Measure(const Set& set, const LocationLoadOptions& options) const;
   // Today's build and the earlier one in turns, each on a fresh database, under the default load as `change` leaves it.
@@ -154,23 +158,31 @@ absl::Status Runner::EmptyRedis() const {
   return storage::RedisConnection(*url, redis).Run({"FLUSHDB"}).status();
 }
 
-absl::StatusOr<Set> Runner::SetUp(const std::string& name, Build build) const {
+absl::StatusOr<Set> Runner::SetUp(const std::string& name, Build build, const Guard* guard) const {
   Set set;
   set.name = build == Build::kToday ? name : name + "_earlier";
   set.build = build;
-  auto database = stage_.EmptyDatabase(set.name);
+  auto database = guard == nullptr ? stage_.EmptyDatabase(set.name) : stage_.MigratedDatabase(set.name);
   if (!database.ok()) return database.status();
   set.database = *std::move(database);
   if (const absl::Status emptied = EmptyRedis(); !emptied.ok()) return emptied;
-  if (const absl::Status started = StartIngest(set); !started.ok()) return started;
+  std::vector<std::string> more_args;
+  if (guard != nullptr) {
+    auto pass = guard->IssuePass(set.database->url());
+    if (!pass.ok()) return pass.status();
+    set.pass = *std::move(pass);
+    more_args = guard->flags();
+  }
+  if (const absl::Status started = StartIngest(set, more_args); !started.ok()) return started;
   return set;
 }
 
-absl::Status Runner::StartIngest(Set& set) const {
+absl::Status Runner::StartIngest(Set& set, const std::vector<std::string>& more_args) const {
   // Flags that the earlier build knows, too.
-  auto ingest = stage_.StartService(
-      set.build, set.name, "ingest",
-      {"--side-listen", "127.0.0.1:0", "--database-url", set.database->url(), "--redis-url", redis_url_, "--migrate"});
+  std::vector<std::string> args = {"--side-listen", "127.0.0.1:0", "--database-url", set.database->url(),
+                                   "--redis-url",   redis_url_,    "--migrate"};
+  args.insert(args.end(), more_args.begin(), more_args.end());
+  auto ingest = stage_.StartService(set.build, set.name, "ingest", args);
   if (!ingest.ok()) return ingest.status();
   set.ingest = *std::move(ingest);
   return absl::OkStatus();
@@ -179,6 +191,7 @@ absl::Status Runner::StartIngest(Set& set) const {
 LocationLoadOptions Runner::DefaultLoad(const Set& set) const {
   LocationLoadOptions load;
   load.target = set.ingest.address;
+  load.pass = set.pass;
   load.run = set.name;
   load.streams = kStreams;
   load.drivers = kDriversAStream;
@@ -330,6 +343,38 @@ absl::StatusOr<ScenarioResult> Runner::Singles() {
   return result;
 }
 
+absl::StatusOr<ScenarioResult> Runner::Guarded() {
+  ScenarioResult result;
+  auto guard = Guard::Make(options_.folder);
+  if (!guard.ok()) return guard.status();
+  std::optional<Measured> open, guarded;
+  for (int round = 1; round <= options_.rounds; ++round) {
+    for (std::optional<Measured>* sum : {&open, &guarded}) {
+      const bool with = sum == &guarded;
+      auto set = SetUp(with ? "guarded_edge" : "open_edge", Build::kToday, with ? &*guard : nullptr);
+      if (!set.ok()) return set.status();
+      LocationLoadOptions load = DefaultLoad(*set);
+      load.points = 50;
+      load.window = options_.batches_window;
+      auto measured = Measure(*set, load);
+      if (!measured.ok()) return measured.status();
+      if (auto closed = CloseBooks(*set, measured->load, measured->epoch, result); !closed.ok()) return closed;
+      if (*sum) {
+        (*sum)->Add(*measured);
+      } else {
+        *sum = *std::move(measured);
+      }
+    }
+  }
+  AddGuarded("points/s", open->load.PointsPerSecond(), guarded->load.PointsPerSecond(), "1/s", AtLeast(0.90), result);
+  const auto cpu = [](const Measured& measured) {
+    const auto points = static_cast<double>(measured.load.latency.count() * measured.load.points_a_message);
+    return absl::ToDoubleSeconds(measured.usage.service) / points * kMega;
+  };
+  AddGuarded("CPU per million points, service", cpu(*open), cpu(*guarded), "s", std::nullopt, result);
+  return result;
+}
+
 absl::StatusOr<ScenarioResult> Runner::Open() {
   ScenarioResult result;
   const auto change = [](LocationLoadOptions& load) {
@@ -469,7 +514,7 @@ absl::StatusOr<ScenarioResult> Runner::Track() {
   history.day = absl::ToCivilDay(absl::Now(), absl::UTCTimeZone()) - 1;
   auto drivers = FillHistory(history, [&](const std::string& line) { stage_.Tell("track: " + line); });
   if (!drivers.ok()) return drivers.status();
-  if (const absl::Status started = StartIngest(set); !started.ok()) return started;
+  if (const absl::Status started = StartIngest(set, {}); !started.ok()) return started;
 
   TrackOptions options;
   options.target = set.ingest.address;
@@ -498,6 +543,7 @@ struct LocationScenario {
 const LocationScenario kScenarios[] = {
     {{"batches", "64 streams of 8 drivers each, 50 points a message, a window of unacked messages"}, &Runner::Batches},
     {{"singles", "the same, one point a message"}, &Runner::Singles},
+    {{"guarded", "the batches over TLS with a key, beside the same service open, in turns"}, &Runner::Guarded},
     {{"open", "20,000 points/s whatever happens, 10 a message; latency from the intended start to the ack"},
      &Runner::Open},
     {{"streams", "10,000 open streams, one point a second each"}, &Runner::Streams},

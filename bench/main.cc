@@ -196,6 +196,9 @@ int main(int argc, char** argv) {
   waybill::process::AddInteger(*orders, "--waiting", bench.waiting, "Sagas that wait for a signal (waiting)")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000'000));
+  waybill::process::AddInteger(*orders, "--idle-connections", bench.idle_connections, "Over TLS (connections)")
+      ->capture_default_str()
+      ->check(CLI::Range(11, 10'000));
 
   CLI::App* locations = app.add_subcommand(
       "locations", "Starts waybill-ingest per scenario on a fresh database and an emptied Redis, and measures them");

@@ -62,7 +62,7 @@ class OrderLoad::Worker {
       : load_(load), options_(load.options_), timer_(load.timer_), window_(window), in_flight_max_(in_flight_max) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or all workers would share one connection
-    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    channel_ = grpc::CreateCustomChannel(target, options_.pass.credentials, arguments);
     stub_ = v1::OrderService::NewStub(channel_);
     // A server that cannot be reached shows in the outcomes of the calls.
     channel_->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options_.connect_timeout));
@@ -113,6 +113,7 @@ class OrderLoad::Worker {
     call.request.set_wait(options_.until_accepted ? v1::CreateOrderRequest::UNTIL_ACCEPTED
                                                   : v1::CreateOrderRequest::UNTIL_SETTLED);
     call.context.emplace();
+    options_.pass.Show(*call.context);
     call.context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options_.call_deadline));
     call.due = due;
     call.reader = stub_->AsyncCreateOrder(&*call.context, call.request, &queue_);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "bench/guard.h"
 #include "bench/histogram.h"
 #include "bench/pacer.h"
 
@@ -16,10 +17,11 @@ namespace waybill::bench {
 struct LoadOptions {
   std::string target;        // host:port
   std::string other_target;  // every second thread's, if not empty
-  std::string run;           // prefix of the idempotency keys, see OrderNumber
-  int callers = 256;         // closed loop: calls in flight; open loop: at most that many
-  double rate = 0;           // calls a second; 0: closed loop
-  int threads = 1;           // that complete calls, each with a channel of its own
+  Pass pass;
+  std::string run;    // prefix of the idempotency keys, see OrderNumber
+  int callers = 256;  // closed loop: calls in flight; open loop: at most that many
+  double rate = 0;    // calls a second; 0: closed loop
+  int threads = 1;    // that complete calls, each with a channel of its own
   absl::Duration warm_up = absl::ZeroDuration();
   absl::Duration duration = absl::InfiniteDuration();  // of the measured window, which follows the warm-up
   int64_t orders_max = INT64_MAX;                      // ends the run when that many were started

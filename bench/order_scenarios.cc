@@ -14,6 +14,8 @@
 #include "bench/books.h"
 #include "bench/ceiling.h"
 #include "bench/fleet.h"
+#include "bench/guard.h"
+#include "bench/idle_connections.h"
 #include "bench/order_load.h"
 #include "bench/read_load.h"
 #include "bench/saga_client.h"
@@ -32,15 +34,28 @@ namespace fs = std::filesystem;
 constexpr absl::Duration kRecoveryTimeout = absl::Seconds(180);
 constexpr double kOrdersPerSecondMax = 40'000;      // more than a small machine confirms …
 constexpr double kOrdersPerSecondMaxACore = 6'000;  // … and a large one for each of its cores
+constexpr int kFirstConnections = 10;
+constexpr absl::Duration kMemorySettles = absl::Seconds(2);
+constexpr double kKibi = 1024;
 constexpr int kManyCores = 8;  // from here on a second process finds cores that the first leaves idle
 
 enum class Fleet { kSeeded, kEmpty };
 enum class Payments { kBuiltin, kSandbox };
 
+// What makes a scenario's set.
+struct SetOptions {
+  Payments payments = Payments::kBuiltin;
+  Fleet fleet = Fleet::kSeeded;
+  std::vector<std::string> order_args = {};  // for the service, besides the usual ones
+  Build build = Build::kToday;
+  const Guard* guard = nullptr;  // null: the service runs open
+};
+
 // What a scenario runs on. Destroyed in reverse order: the services, the sandbox, the database.
 struct Set {
   std::string name;
   Build build = Build::kToday;
+  Pass pass;  // of callers
   std::unique_ptr<FreshDatabase> database;
   Server sandbox;  // today's, whatever the build: what a service is measured with is the same for both
   std::vector<std::string> order_args;
@@ -146,14 +161,14 @@ class Runner {
   absl::StatusOr<ScenarioResult> Idle();
   absl::StatusOr<ScenarioResult> Open();
   absl::StatusOr<ScenarioResult> Reads();
+  absl::StatusOr<ScenarioResult> Guarded();
+  absl::StatusOr<ScenarioResult> Connections();
   absl::StatusOr<ScenarioResult> Replicas();
   absl::StatusOr<ScenarioResult> Recovery();
   absl::StatusOr<ScenarioResult> Waiting();
 
  private:
-  // `order_args`: for the service, besides the usual ones.
-  absl::StatusOr<Set> SetUp(const std::string& name, Payments payments, Fleet fleet,
-                            const std::vector<std::string>& order_args = {}, Build build = Build::kToday);
+  absl::StatusOr<Set> SetUp(const std::string& name, const SetOptions& options);
   absl::Status StartOrder(Set& set, const std::vector<std::string>& order_args = {});
   absl::Status StartReplica(Set& set);
   LoadOptions DefaultLoad(const Set& set) const;
@@ -171,6 +186,9 @@ class Runner {
   // As many as today's service has connections that write sagas, or as were asked for.
   absl::StatusOr<int> CeilingConnections();
   absl::StatusOr<double> Ceiling(const std::string& name, ScenarioResult& result);
+  absl::Status AddIdleConnections(const Guard& guard, Protocol protocol, ScenarioResult& result);
+  // Orders/s of a service that runs open, or is guarded.
+  absl::StatusOr<Measured> MeasureGuarded(const Guard* guard, ScenarioResult& result);
   // Orders/s by one process or by two on a database of their own. The claims they lost are added up.
   absl::StatusOr<Measured> MeasureProcesses(int processes, double& lost_claims, ScenarioResult& result);
   absl::StatusOr<absl::Duration> AwaitSettled(const Set& set, absl::Duration from, absl::Time created_until);
@@ -188,17 +206,23 @@ absl::Status Runner::SeedFleet() {
   return bench::SeedFleet(WithDatabase(options_.redis_url, "0"), drivers);
 }
 
-absl::StatusOr<Set> Runner::SetUp(const std::string& name, Payments payments, Fleet fleet,
-                                  const std::vector<std::string>& order_args, Build build) {
+absl::StatusOr<Set> Runner::SetUp(const std::string& name, const SetOptions& options) {
   Set set;
-  set.name = build == Build::kToday ? name : name + "_earlier";
-  set.build = build;
-  auto database = stage_.EmptyDatabase(set.name);
+  set.name = options.build == Build::kToday ? name : name + "_earlier";
+  set.build = options.build;
+  auto database = options.guard == nullptr ? stage_.EmptyDatabase(set.name) : stage_.MigratedDatabase(set.name);
   if (!database.ok()) return database.status();
   set.database = *std::move(database);
+  std::vector<std::string> order_args = options.order_args;
+  if (options.guard != nullptr) {
+    auto pass = options.guard->IssuePass(set.database->url());
+    if (!pass.ok()) return pass.status();
+    set.pass = *std::move(pass);
+    order_args.insert(order_args.end(), options.guard->flags().begin(), options.guard->flags().end());
+  }
 
   std::string gateway = "builtin";
-  if (payments == Payments::kSandbox) {
+  if (options.payments == Payments::kSandbox) {
     const fs::path log = options_.folder / (set.name + ".gateway.log");
     fs::remove(log);
     auto sandbox = stage_.Start("waybill-sandbox", set.name, "sandbox", {"--log", log});
@@ -206,7 +230,7 @@ absl::StatusOr<Set> Runner::SetUp(const std::string& name, Payments payments, Fl
     set.sandbox = *std::move(sandbox);
     gateway = "grpc://" + set.sandbox.address;
   }
-  const std::string redis_url = WithDatabase(options_.redis_url, fleet == Fleet::kSeeded ? "0" : "1");
+  const std::string redis_url = WithDatabase(options_.redis_url, options.fleet == Fleet::kSeeded ? "0" : "1");
   // Flags that the earlier build knows, too.
   set.order_args = {"--side-listen", "127.0.0.1:0", "--database-url", set.database->url(), "--redis-url", redis_url,
                     "--dispatch",    "builtin",     "--migrate",      "--payment-gateway", gateway};
@@ -237,6 +261,7 @@ absl::Status Runner::StartReplica(Set& set) {
 LoadOptions Runner::DefaultLoad(const Set& set) const {
   LoadOptions load;
   load.target = set.order.address;
+  load.pass = set.pass;
   load.run = fmt::format("{}-{}", set.name, absl::ToUnixMillis(absl::Now()));
   load.callers = options_.callers;
   load.threads = options_.connections;
@@ -316,7 +341,7 @@ absl::StatusOr<std::vector<Compared>> Runner::InTurns(const Plan& plan, Scenario
 }
 
 absl::StatusOr<std::vector<Measured>> Runner::MeasureRound(const Plan& plan, Build build, ScenarioResult& result) {
-  auto set = SetUp(plan.name, plan.payments, plan.fleet, {}, build);
+  auto set = SetUp(plan.name, {.payments = plan.payments, .fleet = plan.fleet, .build = build});
   if (!set.ok()) return set.status();
   std::vector<Measured> measured;
   LoadResult all;
@@ -362,7 +387,7 @@ absl::Status Runner::CloseBooks(Set& set, int64_t orders, const std::map<std::st
 
 absl::StatusOr<std::unique_ptr<FreshDatabase>> Runner::CeilingDatabase() {
   if (options_.against.empty()) return stage_.MigratedDatabase("ceiling");
-  auto set = SetUp("ceiling", Payments::kBuiltin, Fleet::kEmpty, {}, Build::kEarlier);
+  auto set = SetUp("ceiling", {.fleet = Fleet::kEmpty, .build = Build::kEarlier});
   if (!set.ok()) return set.status();
   if (const absl::Status stopped = set->order.process->Stop(kStopTimeout); !stopped.ok()) return stopped;
   return std::move(set->database);
@@ -372,7 +397,7 @@ absl::StatusOr<int> Runner::CeilingConnections() {
   if (options_.ceiling_connections > 0) return options_.ceiling_connections;
   if (ceiling_connections_ > 0) return ceiling_connections_;
   // Asked of Postgres: so it does not matter whether a flag, a variable or the machine decided.
-  auto set = SetUp("writers", Payments::kBuiltin, Fleet::kEmpty);
+  auto set = SetUp("writers", {.fleet = Fleet::kEmpty});
   if (!set.ok()) return set.status();
   auto connection = storage::Connection::Open(set->database->url(), {});
   if (!connection.ok()) return connection.status();
@@ -509,7 +534,7 @@ absl::StatusOr<ScenarioResult> Runner::Open() {
 
 absl::StatusOr<ScenarioResult> Runner::Reads() {
   ScenarioResult result;
-  auto set = SetUp("reads", Payments::kBuiltin, Fleet::kSeeded);
+  auto set = SetUp("reads", {});
   if (!set.ok()) return set.status();
   const auto order = MakeOrder(set->order.address);
   if (!order.ok()) return order.status();
@@ -536,8 +561,91 @@ absl::StatusOr<ScenarioResult> Runner::Reads() {
   return result;
 }
 
+absl::StatusOr<Measured> Runner::MeasureGuarded(const Guard* guard, ScenarioResult& result) {
+  auto set = SetUp(guard == nullptr ? "open_edge" : "guarded_edge", {.guard = guard});
+  if (!set.ok()) return set.status();
+  auto measured = Measure(*set, DefaultLoad(*set));
+  if (!measured.ok()) return measured.status();
+  ExpectFate(measured->load, "CONFIRMED", result);
+  if (auto closed = CloseBooks(*set, measured->load.answered, &measured->load.outcomes, result); !closed.ok()) {
+    return closed;
+  }
+  return measured;
+}
+
+absl::StatusOr<ScenarioResult> Runner::Guarded() {
+  ScenarioResult result;
+  auto guard = Guard::Make(options_.folder);
+  if (!guard.ok()) return guard.status();
+  Measured open, guarded;
+  for (int round = 1; round <= options_.rounds; ++round) {
+    for (const bool with : {false, true}) {
+      auto measured = MeasureGuarded(with ? &*guard : nullptr, result);
+      if (!measured.ok()) return measured.status();
+      (with ? guarded : open).Add(*measured);
+    }
+  }
+  AddGuarded("orders/s", open.load.PerSecond(), guarded.load.PerSecond(), "1/s", AtLeast(0.85), result);
+  const auto cpu = [](const Measured& measured) {
+    return measured.AnOrder(absl::ToDoubleSeconds(measured.usage.service) * 1000);
+  };
+  AddGuarded("CPU per 1,000 orders, service", cpu(open), cpu(guarded), "s", std::nullopt, result);
+  const auto p99 = [](const Measured& measured) {
+    return absl::ToDoubleMilliseconds(measured.load.latency.Quantile(0.99));
+  };
+  AddGuarded("p99", p99(open), p99(guarded), "ms", std::nullopt, result);
+  return result;
+}
+
+absl::Status Runner::AddIdleConnections(const Guard& guard, Protocol protocol, ScenarioResult& result) {
+  const bool http = protocol == Protocol::kHttp;
+  const std::string name = http ? "HTTP" : "gRPC";
+  auto set = SetUp(http ? "idle_http" : "idle_grpc", {.guard = &guard});
+  if (!set.ok()) return set.status();
+  const std::string& target = http ? set->order.side_address : set->order.address;
+  const auto open = [&](int count) { return IdleConnections::Open(target, protocol, count, guard.certificate_file()); };
+  const auto memory = [&]() -> absl::StatusOr<double> {
+    stage_.timer().SleepUntil(stage_.timer().Now() + kMemorySettles);
+    auto resident = stage_.ResidentMemory(set->order.process->pid());
+    if (!resident.ok()) return resident.status();
+    return static_cast<double>(resident->resident_bytes);
+  };
+  auto first = open(kFirstConnections);  // what the service makes for these is not the others' doing
+  if (!first.ok()) return first.status();
+  auto before = memory();
+  if (!before.ok()) return before.status();
+  const absl::Duration start = stage_.timer().Now();
+  auto connections = open(options_.idle_connections - kFirstConnections);
+  if (!connections.ok()) return connections.status();
+  const absl::Duration took = stage_.timer().Now() - start;
+  auto after = memory();
+  if (!after.ok()) return after.status();
+  const int standing = first->CountOpen() + connections->CountOpen();
+  if (standing != options_.idle_connections) {
+    result.failures.push_back(
+        fmt::format("of {} connections by {} {} are open", options_.idle_connections, name, standing));
+  }
+  const double opened = options_.idle_connections - kFirstConnections;
+  result.figures.push_back(
+      {fmt::format("resident memory a connection, {}", name), (*after - *before) / opened / kKibi, "KiB", AtMost(30)});
+  result.figures.push_back(
+      {fmt::format("handshakes/s, {}, one at a time", name), opened / absl::ToDoubleSeconds(took), "1/s", {}});
+  return CloseBooks(*set, 0, nullptr, result);
+}
+
+absl::StatusOr<ScenarioResult> Runner::Connections() {
+  ScenarioResult result;
+  auto guard = Guard::Make(options_.folder);
+  if (!guard.ok()) return guard.status();
+  result.figures.push_back({"connections", static_cast<double>(options_.idle_connections), "", std::nullopt});
+  for (const Protocol protocol : {Protocol::kHttp, Protocol::kGrpc}) {
+    if (const absl::Status added = AddIdleConnections(*guard, protocol, result); !added.ok()) return added;
+  }
+  return result;
+}
+
 absl::StatusOr<Measured> Runner::MeasureProcesses(int processes, double& lost_claims, ScenarioResult& result) {
-  auto set = SetUp(processes == 1 ? "one_process" : "two_processes", Payments::kBuiltin, Fleet::kSeeded);
+  auto set = SetUp(processes == 1 ? "one_process" : "two_processes", {});
   if (!set.ok()) return set.status();
   LoadOptions load = DefaultLoad(*set);
   load.threads = 2 * ((options_.connections + 1) / 2);  // so that either process can have as many
@@ -616,7 +724,7 @@ absl::StatusOr<absl::Duration> Runner::AwaitSettled(const Set& set, absl::Durati
 absl::StatusOr<ScenarioResult> Runner::Recovery() {
   ScenarioResult result;
   // Charges that hang instead of being tried again and again, so that every saga is still at its first attempt when …
-  auto set = SetUp("recovery", Payments::kSandbox, Fleet::kSeeded, {"--attempt-timeout", "600s"});
+  auto set = SetUp("recovery", {.payments = Payments::kSandbox, .order_args = {"--attempt-timeout", "600s"}});
   if (!set.ok()) return set.status();
   SandboxClient sandbox(set->sandbox.address);
 
@@ -707,7 +815,7 @@ constexpr const char* kTidyUp[] = {"VACUUM ANALYZE order_sagas", "VACUUM ANALYZE
 
 absl::StatusOr<ScenarioResult> Runner::Waiting() {
   ScenarioResult result;
-  auto set = SetUp("waiting", Payments::kBuiltin, Fleet::kSeeded);
+  auto set = SetUp("waiting", {});
   if (!set.ok()) return set.status();
   storage::ConnectionOptions patient;
   patient.statement_timeout = absl::Minutes(10);
@@ -815,6 +923,9 @@ const OrderScenario kScenarios[] = {
      &Runner::Open},
     {{"reads", "one order read by 64 callers, by gRPC and by the Connect protocol with JSON, in turns"},
      &Runner::Reads},
+    {{"guarded", "confirmed orders over TLS with a key, beside the same service open, in turns; --callers"},
+     &Runner::Guarded},
+    {{"connections", "idle connections over TLS, by HTTP and by gRPC; --idle-connections"}, &Runner::Connections},
     {{"replicas", "two services on one database beside one, in turns; --callers in all"}, &Runner::Replicas},
     {{"recovery", "unfinished sagas after a kill -9, with 200 new orders/s meanwhile"}, &Runner::Recovery},
     {{"waiting", "many sagas that wait for a signal; 200 signals/s"}, &Runner::Waiting},

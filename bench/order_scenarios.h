@@ -17,12 +17,13 @@ namespace waybill::bench {
 // waybill-sandbox.
 struct OrderBenchOptions : StageOptions {
   absl::Duration idle_duration = absl::Seconds(60);
-  int callers = 256;             // confirmed, gateway, compensated, replicas and recovery
-  int connections = 1;           // of the load, each with a thread
-  int ceiling_connections = 0;   // 0: as many as the service has that write sagas
-  int64_t drivers = 0;           // seeded; each takes one order; 0: enough for any machine
-  int64_t unfinished = 100'000;  // sagas in flight at the kill -9
-  int64_t waiting = 1'000'000;   // sagas that wait for a signal
+  int callers = 256;              // confirmed, gateway, compensated, replicas and recovery
+  int connections = 1;            // of the load, each with a thread
+  int ceiling_connections = 0;    // 0: as many as the service has that write sagas
+  int64_t drivers = 0;            // seeded; each takes one order; 0: enough for any machine
+  int64_t unfinished = 100'000;   // sagas in flight at the kill -9
+  int64_t waiting = 1'000'000;    // sagas that wait for a signal
+  int idle_connections = 10'000;  // over TLS
 };
 
 // In the order in which they run.

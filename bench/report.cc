@@ -69,6 +69,13 @@ void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::o
   add("max", today.max());
 }
 
+void AddGuarded(const std::string& name, double open, double guarded, const std::string& unit,
+                std::optional<Target> ratio, ScenarioResult& result) {
+  result.figures.push_back({name + ", open", open, unit, std::nullopt});
+  result.figures.push_back({name + ", guarded", guarded, unit, std::nullopt});
+  result.figures.push_back({name + ", guarded times open", guarded / open, "", ratio});
+}
+
 bool Report::BooksBalance() const {
   return std::all_of(scenarios.begin(), scenarios.end(),
                      [](const auto& scenario) { return scenario.failures.empty(); });

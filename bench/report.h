@@ -45,6 +45,10 @@ void AddCompared(const std::string& name, double today, std::optional<double> ea
 void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::optional<Target> p50_ratio,
                         std::optional<Target> p99_ratio, ScenarioResult& result);
 
+// "NAME, open" and "NAME, guarded", and how many times the first the second is, of which the target is.
+void AddGuarded(const std::string& name, double open, double guarded, const std::string& unit,
+                std::optional<Target> ratio, ScenarioResult& result);
+
 struct Report {
   std::string version;  // of Waybill
   std::string machine;  // "2 x AMD EPYC, 23 GiB, Linux 6.1"

@@ -1,0 +1,74 @@
+#include "bench/guard.h"
+
+#include <fstream>
+
+#include "absl/strings/escaping.h"
+#include "absl/time/time.h"
+#include "bench/child.h"
+#include "domain/access.h"
+#include "edge/access/key.h"
+#include "edge/access/key_admin.h"
+#include "edge/rpc/credentials.h"
+#include "fmt/format.h"
+#include "runtime/clock.h"
+#include "storage/postgres/key_store.h"
+#include "storage/postgres/pool.h"
+
+namespace waybill::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr absl::Duration kMakeTimeout = absl::Seconds(30);
+constexpr size_t kHashKeyBytes = 32;
+
+absl::Status MakeCertificate(const fs::path& certificate, const fs::path& key, const fs::path& log) {
+  auto openssl = Child::Start(
+      "/usr/bin/openssl",
+      {"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+       "/CN=waybill-bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate},
+      log);
+  if (!openssl.ok()) return openssl.status();
+  return (*openssl)->Join(kMakeTimeout);
+}
+
+}  // namespace
+
+absl::StatusOr<Guard> Guard::Make(const fs::path& folder) {
+  const fs::path certificate = folder / "guard.pem", key = folder / "guard.key", hash = folder / "guard.hash";
+  if (const absl::Status made = MakeCertificate(certificate, key, folder / "guard.log"); !made.ok()) return made;
+  std::ofstream hash_file(hash, std::ios::binary);
+  hash_file << absl::BytesToHexString(access::SystemEntropy(kHashKeyBytes)) << std::flush;
+  if (!hash_file) return absl::InternalError(fmt::format("cannot write {}", hash.string()));
+  Guard guard;
+  guard.certificate_file_ = certificate;
+  guard.hash_file_ = hash;
+  guard.flags_ = {"--tls-certificate", certificate, "--tls-key",       key,
+                  "--identity",        "required",  "--key-hash-file", hash};
+  return guard;
+}
+
+absl::StatusOr<Pass> Guard::IssuePass(const std::string& database_url) const {
+  auto hash = access::KeyHash::FromFile(hash_file_);
+  if (!hash.ok()) return hash.status();
+  storage::Pool pool(database_url, {}, storage::PoolOptions{1});
+  storage::PostgresKeyStore store(pool);
+  const SystemClock clock;
+  access::KeyAdmin admin(store, *hash, access::SystemEntropy, clock, [] {});
+  access::KeyAdmin::Wanted wanted;
+  wanted.name = wanted.client = "bench";
+  for (const domain::Scope scope : {domain::Scope::kOrdersWrite, domain::Scope::kOrdersRead,
+                                    domain::Scope::kLocationsWrite, domain::Scope::kLocationsRead}) {
+    wanted.scopes.emplace_back(domain::Name(scope));
+  }
+  wanted.drivers = {"*"};
+  auto made = admin.Create(wanted, "waybill-bench");
+  if (!made.ok()) return made.status();
+  tls::Files believed;
+  believed.ca = certificate_file_;
+  auto credentials = tls::ReadCredentials(believed);
+  if (!credentials.ok()) return credentials.status();
+  return Pass{rpc::MakeChannelCredentials(*credentials), "Bearer " + made->secret};
+}
+
+}  // namespace waybill::bench

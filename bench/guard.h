@@ -1,0 +1,44 @@
+// What stands before a service that strangers reach, and what its callers show to pass it: TLS, and a key. For
+// measuring what that costs beside the same service on its own.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/security/credentials.h"
+
+namespace waybill::bench {
+
+// What a caller shows; of a service that runs open: nothing.
+struct Pass {
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  std::string authorization;  // the header's value; "": none
+
+  void Show(grpc::ClientContext& context) const {
+    if (!authorization.empty()) context.AddMetadata("authorization", authorization);
+  }
+};
+
+class Guard {
+ public:
+  // Writes a certificate for 127.0.0.1, made by openssl's command line, and what keys are hashed under, into `folder`.
+  static absl::StatusOr<Guard> Make(const std::filesystem::path& folder);
+
+  // For the service.
+  const std::vector<std::string>& flags() const { return flags_; }
+  const std::string& certificate_file() const { return certificate_file_; }  // PEM, signed by itself
+  // Of whoever may write and read orders and locations, of any driver. `database_url`: of the service, which starts
+  // afterwards; migrated.
+  absl::StatusOr<Pass> IssuePass(const std::string& database_url) const;
+
+ private:
+  std::vector<std::string> flags_;
+  std::string certificate_file_;
+  std::string hash_file_;
+};
+
+}  // namespace waybill::bench

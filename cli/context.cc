@@ -2,8 +2,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
-#include "absl/time/clock.h"
 #include "cli/values.h"
 #include "edge/access/key.h"
 #include "edge/rpc/credentials.h"
@@ -24,7 +24,8 @@ absl::Status Context::PrepareCalls() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded) const {
+absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded,
+                                             std::function<void(absl::Duration)> sleep) const {
   RetryBudget budget;
   budget.retries = retries;
   budget.timeout = unbounded;
@@ -37,7 +38,7 @@ absl::StatusOr<Retrier> Context::MakeRetrier(absl::Duration unbounded) const {
   auto on_retry = [this](const absl::Status& failed, absl::Duration pause) {
     Note(fmt::format("{}: trying again in {}", absl::StatusCodeToString(failed.code()), ShowDuration(pause)));
   };
-  return Retrier(budget, {clock, random, [](absl::Duration pause) { absl::SleepFor(pause); }, on_retry});
+  return Retrier(budget, {clock, random, std::move(sleep), on_retry});
 }
 
 absl::Status Context::ReadKey() {

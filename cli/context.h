@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/failure.h"
 #include "cli/retry.h"
@@ -53,8 +54,9 @@ struct Context {
   absl::Status ReadKey();
 
   bool bounded() const { return !timeout.empty(); }
-  // INVALID_ARGUMENT when --timeout is not a duration. `unbounded`: what no --timeout means.
-  absl::StatusOr<Retrier> MakeRetrier(absl::Duration unbounded = absl::Seconds(30)) const;
+  // INVALID_ARGUMENT when --timeout is not a duration. `unbounded`: what no --timeout means. `sleep`: between tries.
+  absl::StatusOr<Retrier> MakeRetrier(absl::Duration unbounded = absl::Seconds(30),
+                                      std::function<void(absl::Duration)> sleep = absl::SleepFor) const;
 
   void Print(std::string_view text) const;      // to standard output
   void PrintLine(std::string_view text) const;  // the same, with the end of the line, at once

@@ -1,5 +1,7 @@
 #include "cli/failure.h"
 
+#include <utility>
+
 #include "cli/terminal.h"
 #include "cli/values.h"
 #include "domain/reasons.h"
@@ -10,8 +12,17 @@
 namespace waybill::cli {
 namespace {
 
+// What callers of the API do by metadata is done by options here.
+constexpr std::pair<std::string_view, std::string_view> kByOptions[] = {
+    {"NO_IDENTITY", "Give a key by --key-file or WAYBILL_KEY, or a certificate by --tls-certificate and --tls-key."},
+    {"CLIENT_MISMATCH", "Leave --client out, or use that client's key. Nothing was done."},
+};
+
 // Empty for a reason that this build's table does not have: servers may be newer, and other domains have their own.
 std::string_view WhatToDo(std::string_view reason, std::string_view hint) {
+  for (const auto& [name, what_to_do] : kByOptions) {
+    if (name == reason) return what_to_do;
+  }
   for (const domain::Reason& row : domain::kReasons) {
     if (row.name == reason) return row.what_to_do;
   }

@@ -157,21 +157,6 @@ std::string ShowLoad(const fleet_v1::Driver& driver) {
   return fmt::format("{} of {}", driver.orders_held(), driver.capacity());
 }
 
-nlohmann::ordered_json ListedJson(const fleet_v1::Driver& driver) {
-  const fleet_v1::Position& position = driver.position();
-  nlohmann::ordered_json row{{"driver_id", driver.driver_id()},
-                             {"latitude", position.latitude()},
-                             {"longitude", position.longitude()},
-                             {"recorded_time", ShowTime(ToTime(position.recorded_at()))}};
-  if (position.has_accuracy_m()) row["accuracy_m"] = position.accuracy_m();
-  if (position.has_heading_deg()) row["heading_deg"] = position.heading_deg();
-  if (position.has_speed_mps()) row["speed_mps"] = position.speed_mps();
-  row["duty"] = fleet_v1::Duty_Name(driver.duty());
-  row["capacity"] = driver.capacity();
-  row["orders_held"] = driver.orders_held();
-  return row;
-}
-
 ExitCode ListDrivers(const Context& context, size_t limit) {
   absl::StatusOr<std::vector<fleet_v1::Driver>> drivers = FetchDrivers(context, limit);
   if (!drivers.ok()) return FailServer(context, drivers.status());
@@ -186,7 +171,7 @@ ExitCode ListDrivers(const Context& context, size_t limit) {
                {"orders", Column::Align::kRight}});
   for (const fleet_v1::Driver& driver : *drivers) {
     if (context.json) {
-      context.PrintLine(ListedJson(driver).dump());
+      context.PrintLine(ToJson(driver));
       continue;
     }
     const fleet_v1::Position& position = driver.position();

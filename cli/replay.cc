@@ -55,6 +55,12 @@ std::string ReasonName(location_v1::RejectReason reason) {
                                                    : fmt::format("REASON_{}", static_cast<int>(reason));
 }
 
+absl::Status Interrupted() { return absl::CancelledError("interrupted before everything that was sent was acked"); }
+
+void SleepUnlessInterrupted(absl::Duration pause) {
+  for (; pause > absl::ZeroDuration() && !interrupted; pause -= kTick) absl::SleepFor(std::min(pause, kTick));
+}
+
 // "12,345"
 std::string Grouped(int64_t number) {
   std::string text = std::to_string(number);
@@ -68,12 +74,12 @@ Replay::Replay(const Context& context, tracks::TrackReader& reader, ReplayOption
     : context_(context), reader_(reader), options_(std::move(options)), number_(options_.done) {}
 
 absl::Status Replay::Run() {
-  absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration());
+  absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration(), SleepUnlessInterrupted);
   if (!retrier.ok()) return retrier.status();
   Interrupts interrupts;
   started_ = progress_shown_ = context_.clock.Steady();
   const SteadyTime deadline = context_.bounded() ? started_ + retrier->timeout() : SteadyTime::InfiniteFuture();
-  absl::Status status;
+  absl::Status status, broken;
   {
     // A file without a point, or that is no track file, is none of the service's business.
     Lock lock(mutex_);
@@ -84,12 +90,13 @@ absl::Status Replay::Run() {
   while (!through) {
     // A stream that got something acked is no failed try: the next one starts with a fresh budget.
     status = retrier->Run([&](SteadyTime) {
-      absl::Status broken = Stream(deadline);
-      through = !IsRetryable(broken) || (interrupted && broken.code() == absl::StatusCode::kCancelled);
-      if (through) return broken;
+      broken = interrupted ? Interrupted() : Stream(deadline);  // during the pause
+      through = interrupted || !IsRetryable(broken);
+      if (through) return absl::OkStatus();
       ++report_.reconnects;
       return moved_ ? absl::OkStatus() : broken;
     });
+    if (through) status = broken;
     through = through || !status.ok();
   }
   ClearProgress();
@@ -141,7 +148,7 @@ absl::Status Replay::Stream(SteadyTime deadline) {
   acks.join();
   absl::Status status = rpc::FromGrpcStatus(stream->Finish());
   ClearProgress();
-  if (interrupted) return absl::CancelledError("interrupted before everything that was sent was acked");
+  if (interrupted) return Interrupted();
   if (status.ok() && (!window_.empty() || !exhausted_)) {
     return absl::UnavailableError("the service ended the stream before everything was acked");
   }

@@ -50,8 +50,9 @@ void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
 }
 
 void CheckCoordinate(double degrees, double max, std::string_view field, Violations& violations) {
-  // Written so that NaN fails.
-  if (!(degrees >= -max && degrees <= max)) {
+  if (std::isnan(degrees)) {
+    violations.Add(std::string(field), "is required, and a number");
+  } else if (degrees < -max || degrees > max) {
     violations.Add(std::string(field), fmt::format("is {}; must be {} to {}", degrees, -max, max));
   }
 }

@@ -50,7 +50,7 @@ struct OrderRequest {
   std::string idempotency_key;
   std::string user_id;
   std::optional<Money> amount;
-  std::optional<domain::GeoPoint> pickup;
+  std::optional<domain::GeoPoint> pickup;  // NaN: was not said
   std::map<std::string, std::string> metadata;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -47,7 +48,12 @@ absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::s
   if (request.has_amount()) {
     taken.amount = Money{request.amount().minor_units(), std::move(*request.mutable_amount()->mutable_currency())};
   }
-  if (request.has_pickup()) taken.pickup = domain::GeoPoint{request.pickup().latitude(), request.pickup().longitude()};
+  if (request.has_pickup()) {
+    constexpr double kNotSaid = std::numeric_limits<double>::quiet_NaN();
+    const v1::GeoPoint& pickup = request.pickup();
+    taken.pickup = domain::GeoPoint{pickup.has_latitude() ? pickup.latitude() : kNotSaid,
+                                    pickup.has_longitude() ? pickup.longitude() : kNotSaid};
+  }
   for (auto& [key, value] : *request.mutable_metadata()) taken.metadata.emplace(key, std::move(value));
   return TakeOrder(std::move(taken));
 }

@@ -1,5 +1,7 @@
 #include "services/process/startup.h"
 
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -39,6 +41,14 @@ absl::Status CheckDatabase(const std::string& url, std::span<const storage::Righ
   return absl::OkStatus();
 }
 
+// A connection is an open file. The usual soft limit of 1,024 is for programs that still use select(2).
+void AllowOpenFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 bool PrepareProcess(const char* name) {
@@ -48,6 +58,7 @@ bool PrepareProcess(const char* name) {
   }
   // Debian's build of Abseil looks for deadlocks at every lock, also in what ships.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  AllowOpenFiles();
   return true;
 }
 

@@ -17,8 +17,8 @@
 
 namespace waybill::process {
 
-// Arms the failpoints of the environment and quiets libraries. False: the environment is wrong, which was told on
-// stderr.
+// Arms the failpoints of the environment, quiets libraries, and lets as many files be open as the machine allows.
+// False: the environment is wrong, which was told on stderr.
 bool PrepareProcess(const char* name);
 
 // Whether these can be such URLs; INVALID_ARGUMENT names the flag.

@@ -38,9 +38,10 @@ TEST_F(FleetCommandsTest, PutShowsUpInList) {
   Ran list = Run({"driver", "list", "--json"});
   ASSERT_EQ(list.json.size(), 1u) << list.output;
   EXPECT_EQ(list.json[0]["driver_id"], "d-7");
-  EXPECT_EQ(list.json[0]["latitude"], 52.52);
-  EXPECT_EQ(list.json[0]["heading_deg"], 90);
-  EXPECT_EQ(list.json[0]["speed_mps"], 8.5);
+  const auto& position = list.json[0]["position"];  // by the contract's names, as driver show has them
+  EXPECT_EQ(position["latitude"], 52.52);
+  EXPECT_EQ(position["heading_deg"], 90);
+  EXPECT_EQ(position["speed_mps"], 8.5);
   EXPECT_EQ(list.json[0]["duty"], "ON_DUTY");
   EXPECT_EQ(list.json[0]["capacity"], 3);
   EXPECT_EQ(list.json[0]["orders_held"], 0);

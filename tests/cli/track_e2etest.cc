@@ -369,6 +369,15 @@ TEST_F(TrackReplay, NoMoreThanTheWindowGoesOutWithoutAnAck) {
   EXPECT_EQ(received(), 320u);
 }
 
+TEST_F(TrackReplay, CtrlCEndsItAlsoWhileThereIsNobodyToTalkTo) {
+  auto process = Start({"track", "replay", WriteTrack(10), "--ingest", "127.0.0.1:1", "--retries", "1000"});
+  ASSERT_TRUE(testing::Eventually(
+      absl::Seconds(30), [&] { return process->Output().find("UNAVAILABLE: trying again") != std::string::npos; }));
+  ASSERT_TRUE(process->Signal(SIGINT));
+  EXPECT_EQ(process->Wait(absl::Seconds(10)), 1) << process->Output();
+  EXPECT_THAT(process->Output(), HasSubstr("interrupted before everything that was sent was acked"));
+}
+
 TEST_F(TrackReplay, CtrlCEndsItInOrderAndItGoesOnLater) {
   auto writer = tracks::TrackWriter::Create(Path("day.csv"));
   ASSERT_TRUE(writer.ok());

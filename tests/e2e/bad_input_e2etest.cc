@@ -34,6 +34,11 @@ std::string OnTheWire(const google::protobuf::Message& message) {
   return bytes;
 }
 
+void PickUpAt(pb::CreateOrderRequest& request, double latitude, double longitude) {
+  request.mutable_pickup()->set_latitude(latitude);
+  request.mutable_pickup()->set_longitude(longitude);
+}
+
 class BadInputTest : public ::testing::Test {
  protected:
   BadInputTest()
@@ -166,13 +171,14 @@ TEST_F(BadInputTest, CreateOrder) {
         [currency](R& r) { r.mutable_amount()->set_currency(currency); });
   }
   for (double latitude : {kNan, kInfinity, -kInfinity, 90.000001, -90.000001, 1e308}) {
-    add(fmt::format("latitude {}", latitude), "pickup.latitude",
-        [latitude](R& r) { r.mutable_pickup()->set_latitude(latitude); });
+    add(fmt::format("latitude {}", latitude), "pickup.latitude", [latitude](R& r) { PickUpAt(r, latitude, 13.40); });
   }
   for (double longitude : {kNan, kInfinity, -kInfinity, 180.000001, -180.000001, -1e308}) {
     add(fmt::format("longitude {}", longitude), "pickup.longitude",
-        [longitude](R& r) { r.mutable_pickup()->set_longitude(longitude); });
+        [longitude](R& r) { PickUpAt(r, 52.52, longitude); });
   }
+  add("a longitude alone", "pickup.latitude", [](R& r) { r.mutable_pickup()->set_longitude(13.40); });
+  add("a latitude alone", "pickup.longitude", [](R& r) { r.mutable_pickup()->set_latitude(52.52); });
   add("33 entries", "metadata", [](R& r) {
     for (int i = 0; i < 33; ++i) (*r.mutable_metadata())[fmt::format("key-{}", i)] = "value";
   });
@@ -199,7 +205,7 @@ TEST_F(BadInputTest, CreateOrder) {
   R all = good;
   all.set_user_id("");
   all.mutable_amount()->set_minor_units(0);
-  all.mutable_pickup()->set_latitude(91);
+  PickUpAt(all, 91, 13.40);
   EXPECT_EQ(GetErrorDetail(Send(method, all.SerializeAsString())).violations.size(), 3u);
 
   // Bytes that are no message at all.

@@ -2,6 +2,8 @@
 // wrong, or expire while all of them run.
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -99,6 +101,43 @@ TEST_F(TlsTest, AnOrderGoesItsWholeWayOverMutualTls) {
   EXPECT_THAT(Verbose(), AllOf(HasSubstr("[+] certificate_server ok"), HasSubstr("[+] certificate_participant ok")));
   EXPECT_THAT(order_->process().Output(), Not(HasSubstr("is plain")));
   EXPECT_NE(Order(ConnectTo(order_->port())), "CONFIRMED") << "a plain client";
+}
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+// With a database and ports of the test's own, and the service started by the test with the flags that stand there.
+TEST_F(TlsTest, TheExampleOfTheDocumentWorks) {
+  std::ifstream file(WAYBILL_OPERATIONS);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const size_t begin = text.find("```sh\numask 077\nopenssl req -x509");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string block = text.substr(begin + 6, text.find("```", begin + 6) - begin - 6);
+  const size_t service = block.find("waybill-order "), calls = block.find("\n", service) + 1;
+  const std::string enter = "set -eu; cd " + folder_.path().string() + "\n";
+  const auto run = [&](const std::string& commands) { return cli::RunBinary("/bin/sh", {"-c", enter + commands}, {}); };
+  const cli::Ran made = run(block.substr(0, service));
+  ASSERT_EQ(made.code, 0) << made.output;
+
+  const std::string flags = "--tls-certificate tls.pem --tls-key tls.key";
+  ASSERT_THAT(block.substr(service, calls - service), HasSubstr(flags));
+  auto order = Process::Start(WAYBILL_ORDER_BINARY,
+                              {{"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--port-file", File("ports"),
+                                "--tls-certificate", File("tls.pem"), "--tls-key", File("tls.key"), "--database-url",
+                                database_.url(), "--migrate", "--dispatch", "grpc://127.0.0.1:1"}});
+  ASSERT_TRUE(order.ok()) << order.status();
+  ASSERT_TRUE((*order)->WaitForLine("\"serving\"", kSoon)) << (*order)->Output();
+  auto ports = ReadPortFile(File("ports"));
+  std::string commands = Replaced(block.substr(calls), "127.0.0.1:7510", fmt::format("127.0.0.1:{}", ports["grpc"]));
+  commands = Replaced(commands, "127.0.0.1:7511", fmt::format("127.0.0.1:{}", ports["side"]));
+  const cli::Ran called =
+      run(fmt::format("PATH={}:$PATH\n", std::filesystem::path(WAYBILL_BINARY).parent_path().string()) + commands);
+  EXPECT_EQ(called.code, 0) << called.output;
+  EXPECT_THAT(called.output, AllOf(HasSubstr("no such orders"), HasSubstr("\n{}\n")));
 }
 
 TEST_F(TlsTest, TheCommandLineNeedsTheCaAndACertificate) {

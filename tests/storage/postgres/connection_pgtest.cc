@@ -789,12 +789,12 @@ TEST(PoolTest, AFailureToConnectFreesItsPlace) {
 
 // What libpq says of a connection string holds parts of it, and with luck not those of the password.
 TEST(CheckConnectionString, SaysWhatIsWrongWithoutAnyOfIt) {
-  for (const std::string& good :
+  for (const std::string good :
        {"", "waybill", "a database of ours", "postgresql:///waybill", "host=/tmp user=me password='a b'"}) {
     EXPECT_EQ(CheckConnectionString(good), absl::OkStatus()) << good;
   }
-  for (const std::string& bad : {"postgresql://me:secret@[::1/orders", "postgresql://me:secret%zz@h/d", "host=h secret",
-                                 "postgresql://h/d?secret=1", "password='secret"}) {
+  for (const std::string bad : {"postgresql://me:secret@[::1/orders", "postgresql://me:secret%zz@h/d", "host=h secret",
+                                "postgresql://h/d?secret=1", "password='secret"}) {
     const absl::Status status = CheckConnectionString(bad);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_THAT(std::string(status.message()), ::testing::AllOf(::testing::StartsWith("is no connection string: "),

@@ -83,7 +83,9 @@ TEST(RedisConnection, WhatWasMadeForAConnectionThatWasClosedIsSentOverTheNext) {
   RedisConnection connection(RedisUrl::Parse(server->Url()).value(), {});
   ASSERT_TRUE(connection.Run({"PING"}).ok());
   const auto replies = PushNumbers(connection, [&](int pushed) {
-    if (pushed == 0) ASSERT_TRUE(RedisCommand(server->Url(), {"CLIENT", "KILL", "TYPE", "normal"}).ok());
+    if (pushed == 0) {
+      ASSERT_TRUE(RedisCommand(server->Url(), {"CLIENT", "KILL", "TYPE", "normal"}).ok());
+    }
   });
   ASSERT_TRUE(replies.ok()) << replies.status();
   EXPECT_EQ(replies->size(), 9);

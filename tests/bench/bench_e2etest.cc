@@ -33,7 +33,7 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   const std::string json_file = folder.path() / "figures.json";
   auto bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
                          folder.path(), "--seconds", "1", "--warm-up", "0.2", "--idle-seconds", "2", "--unfinished",
-                         "500", "--waiting", "2000", "--json", json_file});
+                         "500", "--waiting", "2000", "--idle-connections", "50", "--json", json_file});
   const std::optional<int> exit_code = bench->Wait(absl::Seconds(240));
   ASSERT_EQ(exit_code, 0) << bench->Output();
 
@@ -42,8 +42,8 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   EXPECT_EQ(json["books_balance"], true);
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
-  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "reads", "replicas",
-                                 "recovery", "waiting"));
+  EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "reads", "guarded",
+                                 "connections", "replicas", "recovery", "waiting"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
   EXPECT_THAT(bench->Output(), HasSubstr("--against compares with an earlier build"));
 }
@@ -121,7 +121,7 @@ TEST(Bench, EveryScenarioOfLocationsRunsAndItsBooksBalance) {
   EXPECT_EQ(json["books_balance"], true);
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
-  EXPECT_THAT(names, ElementsAre("batches", "singles", "open", "streams", "idle", "near", "track"));
+  EXPECT_THAT(names, ElementsAre("batches", "singles", "guarded", "open", "streams", "idle", "near", "track"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
   EXPECT_THAT(bench->Output(), HasSubstr("CPU per million points, Redis"));
 }

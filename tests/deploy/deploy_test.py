@@ -147,6 +147,11 @@ class DeployTest(unittest.TestCase):
                 self.assertIn("healthcheck", compose[dependency], dependency)
             for port in service.get("ports", []):
                 self.assertTrue(port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world")
+        made = dockerfile.split("FROM debian:12-slim")[0]
+        self.assertIn("deploy/debian/sbom.py build/release build/release/bin/$program /out/$program/share/doc/$program/sbom.spdx.json", made)
+        for target in targets - {"builder", "runtime"}:
+            self.assertIn(f"COPY --from=builder /out/{target}/ /usr/local/\n", dockerfile, "a program with what it is made of")
+            self.assertRegex(made, rf"for program in [^;]*\b{target}\b[^;]*;", target)
         scraped = {
             job["job_name"]: job["static_configs"][0]["targets"] for job in load(DEPLOY / "prometheus.yml")[0]["scrape_configs"]
         }

@@ -83,9 +83,13 @@ inline constexpr Reason kReasons[] = {
      "A queue, the number of unfinished sagas, of open streams, or of signals that are kept for one saga, is at its "
      "limit.",
      "Retry after the delay in RetryInfo, with the same key."},
+    {"RATE_LIMITED", absl::StatusCode::kResourceExhausted,
+     "The client calls more often than a limit allows; metadata `rule` names the limit, QuotaFailure says what it is.",
+     "Retry after the delay in RetryInfo, with the same key; call less often, or ask for a higher limit. Nothing was "
+     "done."},
     {"STORE_UNAVAILABLE", absl::StatusCode::kUnavailable,
      "Postgres or Redis does not answer, or takes no writes; the message says which and why. Or the keys of callers "
-     "could not be read for a minute.",
+     "could not be read for a minute. Or a limit cannot be checked, and lets nobody pass then; metadata `rule`.",
      "Retry with backoff and the same key; an order may or may not exist."},
     {"STORE_REFUSED", absl::StatusCode::kInternal,
      "The database refused the data; metadata names SQLSTATE and constraint.",

@@ -56,6 +56,7 @@ absl::Status MakeError(absl::StatusCode code, std::string_view message, const Er
   Put(payload, detail.reason);
   PutPairs(payload, detail.metadata);
   PutPairs(payload, detail.violations);
+  PutPairs(payload, detail.quotas);
   Put(payload, std::to_string(absl::ToInt64Nanoseconds(detail.retry_after)));
   absl::Status status(code, std::string(message));
   status.SetPayload(kPayloadUrl, absl::Cord(payload));
@@ -71,6 +72,7 @@ ErrorDetail GetErrorDetail(const absl::Status& status) {
   detail.reason = Take(in);
   detail.metadata = TakePairs(in);
   detail.violations = TakePairs(in);
+  detail.quotas = TakePairs(in);
   detail.retry_after = absl::Nanoseconds(ToNumber(Take(in)));
   return detail;
 }

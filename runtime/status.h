@@ -12,13 +12,14 @@
 
 namespace waybill {
 
-// What travels with an error besides code and message. Becomes google.rpc.ErrorInfo, BadRequest and RetryInfo at the
-// edge.
+// What travels with an error besides code and message. Becomes google.rpc.ErrorInfo, BadRequest, QuotaFailure and
+// RetryInfo at the edge.
 struct ErrorDetail {
-  std::string reason;                                           // UPPER_SNAKE_CASE, stable
-  std::vector<std::pair<std::string, std::string>> metadata;    // e.g. {"order_id", "0190…"}
-  std::vector<std::pair<std::string, std::string>> violations;  // bad fields: {field, what is wrong}
-  absl::Duration retry_after = absl::ZeroDuration();            // > 0: a retry helps, after this long
+  std::string reason;                                            // UPPER_SNAKE_CASE, stable
+  std::vector<std::pair<std::string, std::string>> metadata;     // e.g. {"order_id", "0190…"}
+  std::vector<std::pair<std::string, std::string>> violations;   // bad fields: {field, what is wrong}
+  std::vector<std::pair<std::string, std::string>> quotas = {};  // used up: {"client:shop", which and how much}
+  absl::Duration retry_after = absl::ZeroDuration();             // > 0: a retry helps, after this long
 };
 
 absl::Status MakeError(absl::StatusCode code, std::string_view message, const ErrorDetail& detail);

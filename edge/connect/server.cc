@@ -86,11 +86,12 @@ grpc_completion_queue* NonPollingQueue() {
   return grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes), &attributes, nullptr);
 }
 
-rpc::ServerOptions InProcess(size_t message_bytes_max, const access::Gate* gate) {
+rpc::ServerOptions InProcess(const ServerOptions& of) {
   rpc::ServerOptions options;
-  options.gate = gate;
+  options.gate = of.gate;
+  options.limiter = of.limiter;
   options.address.clear();
-  options.request_bytes_max = static_cast<int>(message_bytes_max);
+  options.request_bytes_max = static_cast<int>(of.message_bytes_max);
   return options;
 }
 
@@ -320,7 +321,7 @@ class Server::StreamCall final : public Call {
 Server::Server(const Clock& clock, Metrics& metrics, ServerOptions options)
     : clock_(clock),
       options_(std::move(options)),
-      server_(InProcess(options_.message_bytes_max, options_.gate), metrics),
+      server_(InProcess(options_), metrics),
       queue_(NonPollingQueue()),
       thread_([this] { rpc::ServeQueue(queue_); }) {}
 
@@ -338,7 +339,7 @@ void Server::ServeOn(http::Server& http) {
 absl::Status Server::Start() {
   if (absl::Status status = server_.Start(); !status.ok()) return status;
   for (const auto* detail : {google::rpc::ErrorInfo::descriptor(), google::rpc::BadRequest::descriptor(),
-                             google::rpc::RetryInfo::descriptor()}) {
+                             google::rpc::RetryInfo::descriptor(), google::rpc::QuotaFailure::descriptor()}) {
     json_.Add(*detail);
   }
   for (const MethodDescriptor* descriptor : server_.methods()) {

@@ -25,6 +25,7 @@
 #include "edge/access/gate.h"
 #include "edge/connect/json.h"
 #include "edge/http/server.h"
+#include "edge/limits/limiter.h"
 #include "edge/rpc/server.h"
 #include "google/protobuf/descriptor.h"
 #include "grpcpp/completion_queue.h"
@@ -41,7 +42,8 @@ struct ServerOptions {
   // Origins whose pages may call, as browsers write them ("https://console.example"); "*": all. Others, and any when
   // there are none, are refused: a page of theirs must not reach a service on somebody's own machine.
   std::vector<std::string> origins;
-  const access::Gate* gate = nullptr;  // as rpc::ServerOptions has it
+  const access::Gate* gate = nullptr;  // these two as rpc::ServerOptions has them
+  limits::Limiter* limiter = nullptr;
 };
 
 class Server {

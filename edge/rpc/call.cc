@@ -85,8 +85,48 @@ void ServerCall::Arrived(bool ok) {
   deadline_ = FromGrpcDeadline(context_->raw_deadline());
   method_.metrics.Started();
   bool welcome = queue_.Open(*this);
-  google::protobuf::Message* request = request_message();
   absl::Status status = welcome ? Admit() : ShuttingDownError();
+  if (!status.ok() || Limit(status)) Proceed(std::move(status));
+}
+
+bool ServerCall::Limit(absl::Status& status) {
+  limits::Limiter* limiter = queue_.limiter();
+  if (limiter == nullptr || !method_.rule) return true;  // what anybody may call, as health, is never limited
+  const std::optional<limits::Verdict> verdict = limiter->Admit(
+      method_.name, caller_->client, [this](limits::Verdict later) { queue_.Resume(*this, std::move(later)); });
+  if (verdict) {
+    status = Heed(*verdict);
+    return true;
+  }
+  // Whatever becomes of the call meanwhile, it is there when the verdict comes, and so is its queue.
+  refs_.store(2, std::memory_order_relaxed);
+  queue_.Add();
+  return false;
+}
+
+void ServerCall::Resumed(const limits::Verdict& verdict) {
+  ServerQueue& queue = queue_;
+  bool finished;
+  {
+    std::lock_guard lock(mutex_);
+    finished = finished_;
+  }
+  Unref();
+  if (!finished) Proceed(Heed(verdict));
+  queue.Remove();
+}
+
+// Whoever calls by HTTP is told where it stands.
+absl::Status ServerCall::Heed(const limits::Verdict& verdict) {
+  if (verdict.rule != nullptr && queue_.within()) {
+    AddInitialMetadata("ratelimit", limits::RateLimitField(verdict));
+    AddInitialMetadata("ratelimit-policy", limits::RateLimitPolicyField(verdict));
+  }
+  return verdict.status;
+}
+
+void ServerCall::Proceed(absl::Status status) {
+  google::protobuf::Message* request = request_message();
   if (status.ok() && request != nullptr) status = ParseRequest(payload_, *request);
   payload_.Clear();
   if (!status.ok()) {

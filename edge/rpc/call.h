@@ -19,6 +19,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "edge/access/gate.h"
+#include "edge/limits/limiter.h"
 #include "edge/rpc/metrics.h"
 #include "edge/rpc/request.h"
 #include "edge/rpc/status.h"
@@ -44,6 +45,7 @@ class ServiceTable;
 // A registered method. Lives as long as the server.
 struct Method {
   const google::protobuf::MethodDescriptor& descriptor;
+  std::string name;  // "package.Service/Method"
   ServiceTable& service;
   int index;  // within the service table
   MethodMetrics metrics;
@@ -115,7 +117,12 @@ class ServerCall {
   void Post();  // waits for a call to arrive; owns itself from here on
   void Arrived(bool ok);
   absl::Status Admit();  // past the gate
-  void ServeIfWanted();  // or refuses, when the client no longer waits
+  // Past the limits; false: the verdict comes later, and the call goes on by Resumed.
+  bool Limit(absl::Status& status);
+  void Resumed(const limits::Verdict& verdict);  // on the queue's thread
+  absl::Status Heed(const limits::Verdict& verdict);
+  void Proceed(absl::Status status);  // to the handler, or refused
+  void ServeIfWanted();               // or refuses, when the client no longer waits
   void FinishSent(bool ok);
   void Done(bool ok);
   absl::AnyInvocable<void()> TakeCancelled();  // turns cancelled; what is to run because of it

@@ -46,8 +46,8 @@ void Expected::Await() {
 }
 
 ServerQueue::ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight,
-                         const access::Gate& gate, Expected* expected)
-    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate), expected_(expected) {}
+                         const access::Gate& gate, limits::Limiter* limiter, Expected* expected)
+    : queue_(std::move(queue)), in_flight_(in_flight), gate_(gate), limiter_(limiter), expected_(expected) {}
 
 void ServerQueue::Start() {
   thread_ = std::thread([this] { Serve(); });
@@ -92,6 +92,21 @@ void ServerQueue::ServeArrived() {
 }
 
 void ServerQueue::Later(ServerCall& call) { arrived_.push_back(&call); }
+
+void ServerQueue::Resume(ServerCall& call, limits::Verdict verdict) {
+  std::lock_guard lock(resumed_mutex_);
+  resumed_.emplace_back(&call, std::move(verdict));
+  if (resumed_.size() == 1) resume_alarm_.Set(queue_.get(), gpr_now(GPR_CLOCK_MONOTONIC), &resume_tag_);
+}
+
+void ServerQueue::ResumeAll(bool) {
+  std::vector<std::pair<ServerCall*, limits::Verdict>> resumed;
+  {
+    std::lock_guard lock(resumed_mutex_);
+    resumed.swap(resumed_);
+  }
+  for (const auto& [call, verdict] : resumed) call->Resumed(verdict);
+}
 
 void ServerQueue::Stop() {
   if (thread_.joinable()) {

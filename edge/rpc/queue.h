@@ -8,10 +8,12 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "edge/access/gate.h"
+#include "edge/limits/limiter.h"
 #include "edge/rpc/call.h"
 #include "edge/rpc/tag.h"
 #include "grpcpp/alarm.h"
@@ -57,15 +59,17 @@ class Expected {
 
 class ServerQueue {
  public:
-  // All outlive this. `expected`: calls come from within the process, and when; null: from elsewhere.
+  // All outlive this. `limiter` null: calls are not limited. `expected`: calls come from within the process, and when;
+  // null: from elsewhere.
   ServerQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue, InFlight& in_flight, const access::Gate& gate,
-              Expected* expected);
+              limits::Limiter* limiter, Expected* expected);
 
   void Start();
   // After the server has shut down: waits for the last call to end (Server::Shutdown does not), and joins.
   void Stop();
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
   const access::Gate& gate() const { return gate_; }
+  limits::Limiter* limiter() const { return limiter_; }
   bool within() const { return expected_ != nullptr; }
 
   // By calls, on the queue's thread (or before it starts). Between Add and Remove a call, posted or under way, may use
@@ -76,6 +80,8 @@ class ServerQueue {
   // Serves the call once all that is ready now was taken from the queue, among it that this call was cancelled.
   void Later(ServerCall& call);
   void Close(ServerCall& call);
+  // The call that waits for this verdict goes on, on the queue's thread. From any thread.
+  void Resume(ServerCall& call, limits::Verdict verdict);
 
   // Ends every call that is still open, as if its client had gone. From any thread, once.
   void AbortAll();
@@ -88,10 +94,12 @@ class ServerQueue {
   void ServeArrived();
   void Abort(bool ok);
   void Check(bool ok);
+  void ResumeAll(bool ok);
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   InFlight& in_flight_;
   const access::Gate& gate_;
+  limits::Limiter* const limiter_;
   Expected* const expected_;
   int64_t calls_ = 0;  // these three on the queue's thread only
   ServerCall* open_ = nullptr;
@@ -101,6 +109,11 @@ class ServerQueue {
   std::atomic<bool> checking_{false};  // an alarm is under way
   grpc::Alarm check_alarm_;
   MemberTag<ServerQueue> check_tag_{this, &ServerQueue::Check};
+  std::mutex resumed_mutex_;
+  std::vector<std::pair<ServerCall*, limits::Verdict>>
+      resumed_;  // under resumed_mutex_; not empty: an alarm is under way
+  grpc::Alarm resume_alarm_;
+  MemberTag<ServerQueue> resume_tag_{this, &ServerQueue::ResumeAll};
   std::promise<void> empty_;  // no call is left, nor will one come
   std::thread thread_;
 };

@@ -74,8 +74,9 @@ Method& Server::Add(std::string_view name, RpcType type, const access::Rule& rul
   int index = service.Add(path, type);
   const char* kind = type == kUnary ? "unary" : type == kServerStream ? "server_stream" : "bidi_stream";
   MethodMetrics metrics(metrics_, kind, service_name, method_name);
-  methods_.push_back(std::unique_ptr<Method>(
-      new Method{*descriptor, service, index, metrics, options.slots, options.while_draining, rule, /*post=*/nullptr}));
+  methods_.push_back(
+      std::unique_ptr<Method>(new Method{*descriptor, std::string(name), service, index, metrics, options.slots,
+                                         options.while_draining, rule, /*post=*/nullptr}));
   health_.Set(service_name, false);
   return *methods_.back();
 }
@@ -107,7 +108,7 @@ absl::Status Server::Start() {
   builder.SetResourceQuota(grpc::ResourceQuota("waybill").SetMaxThreads(kReflectionThreadsMax));
   for (auto& [name, table] : services_) builder.RegisterService(&table);
   for (int i = 0; i < options_.queues; ++i) {
-    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_,
+    queues_.push_back(std::make_unique<ServerQueue>(builder.AddCompletionQueue(), in_flight_, gate_, options_.limiter,
                                                     options_.address.empty() ? &expected_ : nullptr));
   }
   server_ = builder.BuildAndStart();

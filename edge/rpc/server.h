@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "edge/access/gate.h"
+#include "edge/limits/limiter.h"
 #include "edge/rpc/call.h"
 #include "edge/rpc/health.h"
 #include "edge/rpc/queue.h"
@@ -41,6 +42,7 @@ struct ServerOptions {
   absl::Duration keepalive_timeout = absl::Seconds(20);  // no answer for so long: the connection is dropped
   absl::Duration client_ping_min = absl::Seconds(3);     // clients that ping more often are sent away
   const access::Gate* gate = nullptr;                    // outlives the server; null: an open one
+  limits::Limiter* limiter = nullptr;                    // outlives the server; null: no limits
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 

@@ -59,6 +59,15 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     wire.add_details()->PackFrom(info);
   }
   if (!detail.violations.empty()) wire.add_details()->PackFrom(ToBadRequest(detail));
+  if (!detail.quotas.empty()) {
+    google::rpc::QuotaFailure quota;
+    for (const auto& [subject, description] : detail.quotas) {
+      auto& violation = *quota.add_violations();
+      violation.set_subject(Cut(subject, kMessageBytesMax));
+      violation.set_description(Cut(description, kMessageBytesMax));
+    }
+    wire.add_details()->PackFrom(quota);
+  }
   if (detail.retry_after > absl::ZeroDuration()) {
     google::rpc::RetryInfo retry;
     SetDuration(detail.retry_after, *retry.mutable_retry_delay());
@@ -78,6 +87,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (!status.error_details().empty() && wire.ParseFromString(status.error_details())) {
     google::rpc::ErrorInfo info;
     google::rpc::BadRequest bad;
+    google::rpc::QuotaFailure quota;
     google::rpc::RetryInfo retry;
     for (const google::protobuf::Any& any : wire.details()) {
       if (any.UnpackTo(&info)) {
@@ -88,12 +98,17 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
         for (const auto& violation : bad.field_violations()) {
           detail.violations.emplace_back(violation.field(), violation.description());
         }
+      } else if (any.UnpackTo(&quota)) {
+        for (const auto& violation : quota.violations()) {
+          detail.quotas.emplace_back(violation.subject(), violation.description());
+        }
       } else if (any.UnpackTo(&retry)) {
         detail.retry_after = ToDuration(retry.retry_delay());
       }
     }
   }
-  if (detail.reason.empty() && detail.violations.empty() && detail.retry_after == absl::ZeroDuration()) {
+  if (detail.reason.empty() && detail.violations.empty() && detail.quotas.empty() &&
+      detail.retry_after == absl::ZeroDuration()) {
     return absl::Status(code, status.error_message());
   }
   return MakeError(code, status.error_message(), detail);

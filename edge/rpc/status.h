@@ -9,8 +9,8 @@ namespace waybill::rpc {
 
 inline constexpr char kErrorDomain[] = "waybill";
 
-// The detail becomes ErrorInfo (domain "waybill"), BadRequest and RetryInfo, each only when it says something. Message
-// and violations are cut so that all of it fits a client's 8 KiB of metadata.
+// The detail becomes ErrorInfo (domain "waybill"), BadRequest, QuotaFailure and RetryInfo, each only when it says
+// something. Message and violations are cut so that all of it fits a client's 8 KiB of metadata.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The reverse, for clients. Details of other domains and types are dropped.

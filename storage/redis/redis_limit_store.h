@@ -1,0 +1,26 @@
+// Limits in Redis: one key for each rule and client, the time at which it would be whole again. One script grants, by
+// Redis' own clock.
+#pragma once
+
+#include <vector>
+
+#include "storage/limit_store.h"
+#include "storage/redis/pool.h"
+
+namespace waybill::storage {
+
+// What every key begins with.
+inline constexpr char kLimitKeyPrefix[] = "waybill:limit:";
+
+class RedisLimitStore final : public LimitStore {
+ public:
+  // Does not connect yet.
+  RedisLimitStore(const RedisUrl& url, const RedisOptions& options) : pool_(url, options) {}
+
+  absl::StatusOr<std::vector<CellGrant>> Take(const std::vector<CellRequest>& requests) override;
+
+ private:
+  RedisPool pool_;
+};
+
+}  // namespace waybill::storage

@@ -38,7 +38,11 @@ class StopRequest {
   explicit StopRequest(
       ShutdownSignals& signals, std::function<void()> on_hangup = [] {})
       : thread_([this, &signals, on_hangup = std::move(on_hangup)] {
-          signals.Wait(on_hangup);
+          signals.Wait([&] {
+            on_hangup();
+            std::lock_guard lock(hangup_mutex_);
+            if (also_on_hangup_) also_on_hangup_();
+          });
           Set();
         }) {}
   ~StopRequest() { thread_.join(); }
@@ -51,6 +55,11 @@ class StopRequest {
   void Wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return stopped_; });
+  }
+  // What else is done at each SIGHUP from now on; null: nothing, and what was is not under way any more.
+  void AlsoOnHangup(std::function<void()> also) {
+    std::lock_guard lock(hangup_mutex_);
+    also_on_hangup_ = std::move(also);
   }
   // Ends the thread as the signal would.
   void Raise() { kill(getpid(), SIGTERM); }
@@ -65,6 +74,8 @@ class StopRequest {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopped_ = false;
+  std::mutex hangup_mutex_;
+  std::function<void()> also_on_hangup_;  // under hangup_mutex_
   std::thread thread_;
 };
 

@@ -73,6 +73,7 @@ void Connection::ShakeHands() {
   if (state_ != State::kHandshake) return;
   const Stream::Result result = stream_.Handshake();
   if (result.next == Next::kDone) {
+    host_.ShookHands(*this);
     state_ = State::kHeader;  // its time began with the connection
     Pull();
   } else if (result.next == Next::kWaitToRead || result.next == Next::kWaitToWrite) {

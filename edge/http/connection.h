@@ -43,6 +43,7 @@ class ConnectionHost {
   virtual void Answered(const std::string& route, unsigned code) = 0;
   // Whether the connection waits for its client, and may be closed to make room.
   virtual void Waiting(Connection& connection, bool waiting) = 0;
+  virtual void ShookHands(Connection& connection) = 0;
   virtual void Ended(Connection& connection) = 0;  // may be its end
 };
 
@@ -67,6 +68,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::list<Connection*>::iterator place;  // the server's, among those that wait
   bool placed = false;
+  std::list<Connection*>::iterator handshake_place;  // the same, among those at their handshake
+  bool shaking_hands = false;
+  std::string address;  // that it is counted for; "": for none
 
  private:
   enum class State {

@@ -45,6 +45,20 @@ absl::StatusOr<tcp::endpoint> ParseListen(asio::io_context& io, const std::strin
   return found.begin()->endpoint();
 }
 
+// What connections are counted by: the address, of IPv6 what one customer has of it.
+std::string AddressOf(const tcp::socket& socket, bool count_loopback) {
+  error_code error;
+  asio::ip::address address = socket.remote_endpoint(error).address();
+  if (error) return "";
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  if (address.is_loopback() && !count_loopback) return "";
+  if (address.is_v4()) return address.to_string();
+  const auto bytes = address.to_v6().to_bytes();
+  return std::string(bytes.begin(), bytes.begin() + 8);
+}
+
 }  // namespace
 
 class Server::Impl final : public ConnectionHost {
@@ -55,7 +69,9 @@ class Server::Impl final : public ConnectionHost {
         log_(log),
         open_(metrics.AddGauge("waybill_http_connections", "Connections to the HTTP port.")),
         dropped_(metrics.AddCounter("waybill_http_connections_dropped_total",
-                                    "Connections that were closed to make room for others.")) {}
+                                    "Connections that were closed to make room for others.")),
+        refused_(metrics.AddCounter("waybill_http_connections_refused_total",
+                                    "Connections that were closed because too many are open from their address.")) {}
 
   absl::Status Start() {
     absl::StatusOr<tcp::endpoint> endpoint = ParseListen(*io_, options_.listen);
@@ -142,7 +158,13 @@ class Server::Impl final : public ConnectionHost {
     if (waiting) connection.place = waiting_.insert(waiting_.end(), &connection);
   }
 
+  void ShookHands(Connection& connection) override {
+    if (std::exchange(connection.shaking_hands, false)) shaking_hands_.erase(connection.handshake_place);
+  }
+
   void Ended(Connection& connection) override {
+    ShookHands(connection);
+    if (auto from = from_.find(connection.address); from != from_.end() && --from->second == 0) from_.erase(from);
     connections_.erase(&connection);
     open_.Set(static_cast<double>(connections_.size()));
     Accept();
@@ -181,13 +203,32 @@ class Server::Impl final : public ConnectionHost {
         });
         return;
       }
+      std::string address = AddressOf(socket, options_.count_loopback);
+      if (auto from = from_.find(address);
+          from != from_.end() && from->second >= options_.connections_per_address_max) {
+        refused_.Increment();
+        socket.close(error);
+        Accept();
+        return;
+      }
       accepting_ = true;  // also while room is made
       if (connections_.size() >= options_.connections_max && !waiting_.empty()) {
         dropped_.Increment();
         const auto longest = connections_.at(waiting_.front());
         longest->Drop();
       }
+      if (shaking_hands_.size() >= options_.handshakes_max) {
+        dropped_.Increment();
+        const auto first = connections_.at(shaking_hands_.front());
+        first->Drop();
+      }
       auto connection = std::make_shared<Connection>(*this, std::move(socket), options_.tls ? options_.tls() : nullptr);
+      if (!address.empty()) ++from_[address];
+      connection->address = std::move(address);
+      if (options_.tls) {
+        connection->handshake_place = shaking_hands_.insert(shaking_hands_.end(), connection.get());
+        connection->shaking_hands = true;
+      }
       connections_.emplace(connection.get(), connection);
       open_.Set(static_cast<double>(connections_.size()));
       connection->Start();
@@ -201,6 +242,7 @@ class Server::Impl final : public ConnectionHost {
   const Logger& log_;
   prometheus::Gauge& open_;
   prometheus::Counter& dropped_;
+  prometheus::Counter& refused_;
   int port_ = 0;
   // The rest on the server's thread only.
   const std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>(1);
@@ -209,7 +251,9 @@ class Server::Impl final : public ConnectionHost {
   std::map<std::string, Served, std::less<>> routes_;
   std::map<std::pair<std::string, unsigned>, prometheus::Counter*> answered_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
-  std::list<Connection*> waiting_;  // those that wait for their clients, since longest first
+  std::list<Connection*> waiting_;                // those that wait for their clients, since longest first
+  std::list<Connection*> shaking_hands_;          // over TLS, in the order in which they began
+  std::unordered_map<std::string, size_t> from_;  // connections by address
   uint64_t room_taken_ = 0;
   bool accepting_ = false;
   bool draining_ = false;

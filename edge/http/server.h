@@ -3,7 +3,8 @@
 // thread.
 //
 // What a client can hold is bounded: the number of connections, the size of its headers and of its body, and the time
-// each of them may take. When all connections are taken, the one that has sent no request for longest makes room.
+// each of them may take; and how many connections come from one address, and are at their handshake. When all
+// connections are taken, the one that has sent no request for longest makes room.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +29,9 @@ namespace waybill::http {
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";          // host:port or [IPv6]:port; port 0 takes a free one; [::] takes IPv4 too
   size_t connections_max = 10'000;             // at once
+  size_t connections_per_address_max = 1'000;  // of one address, or one /64 of IPv6; more are closed at once
+  bool count_loopback = false;                 // whether that goes for loopback, too
+  size_t handshakes_max = 256;                 // of TLS, at once; for more, the one that began first makes room
   uint32_t header_bytes_max = 32 << 10;        // of the first line and all fields: 431
   uint64_t body_bytes_max = (1 << 20) + 1024;  // 413; a message of a MiB with what a protocol puts around it
   uint64_t all_bodies_bytes_max = 256 << 20;   // of all requests that are under way: 503

@@ -415,6 +415,7 @@ std::optional<SteadyTime> Limiter::FetchTurn() {
   }
   exchanges_.Increment();
   const absl::StatusOr<std::vector<storage::CellGrant>> grants = store_.Take(requests);
+  if (std::exchange(store_failed_, !grants.ok()) == grants.ok()) options_.on_store(grants.status());
   Told told;
   std::optional<SteadyTime> due;
   {

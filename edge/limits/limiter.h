@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +35,8 @@ struct LimiterOptions {
   absl::Duration wait_max = absl::Milliseconds(100);     // of a call for the store; then it counts as away
   absl::Duration retry_store = absl::Milliseconds(250);  // while it is away, it is asked so often
   size_t clients_max = 10'000;                           // of one rule that are kept in mind
+  // That the store does not answer any more, and why; OK: that it does again. On a thread of the limiter's.
+  std::function<void(const absl::Status&)> on_store = [](const absl::Status&) {};
 };
 
 // What a call is told.
@@ -111,6 +114,7 @@ class Limiter {
   prometheus::Counter& exchanges_;
   prometheus::Gauge& away_gauge_;
   std::atomic<bool> has_rules_{false};
+  bool store_failed_ = false;  // as was told; in turns of fetching_ only
 
   std::mutex mutex_;  // over all below
   std::vector<std::unique_ptr<Limit>> limits_;

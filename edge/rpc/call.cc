@@ -122,6 +122,7 @@ absl::Status ServerCall::Heed(const limits::Verdict& verdict) {
     AddInitialMetadata("ratelimit", limits::RateLimitField(verdict));
     AddInitialMetadata("ratelimit-policy", limits::RateLimitPolicyField(verdict));
   }
+  if (verdict.status.code() == absl::StatusCode::kResourceExhausted) method_.metrics.Limited();
   return verdict.status;
 }
 

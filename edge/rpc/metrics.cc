@@ -23,6 +23,8 @@ MethodMetrics::MethodMetrics(Metrics& metrics, const std::string& type, const st
                              const std::string& method)
     : started_(metrics.AddCounter("grpc_server_started_total", "RPCs started on the server.",
                                   {{"grpc_type", type}, {"grpc_service", service}, {"grpc_method", method}})),
+      limited_(metrics.AddCounter("waybill_calls_limited_total", "RPCs refused because their client was over a limit.",
+                                  {{"grpc_type", type}, {"grpc_service", service}, {"grpc_method", method}})),
       seconds_(metrics.AddHistogram("grpc_server_handling_seconds",
                                     "Time from an RPC's arrival until its status was handed to gRPC.", LatencyBuckets(),
                                     {{"grpc_type", type}, {"grpc_service", service}, {"grpc_method", method}})) {

@@ -20,9 +20,11 @@ class MethodMetrics {
 
   void Started() const { started_.Increment(); }
   void Handled(absl::StatusCode code, absl::Duration took) const;
+  void Limited() const { limited_.Increment(); }
 
  private:
   prometheus::Counter& started_;
+  prometheus::Counter& limited_;
   prometheus::Histogram& seconds_;
   std::array<prometheus::Counter*, 17> handled_;  // by code
 };

@@ -24,6 +24,18 @@ int Millis(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milli
 
 }  // namespace
 
+std::vector<std::string> MethodsOf(const std::vector<std::string>& services) {
+  std::vector<std::string> methods;
+  for (const std::string& name : services) {
+    const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    if (service == nullptr) throw std::logic_error(fmt::format("no such service: {}", name));
+    for (int i = 0; i < service->method_count(); ++i) {
+      methods.push_back(fmt::format("{}/{}", name, service->method(i)->name()));
+    }
+  }
+  return methods;
+}
+
 // The first half of grpc::Server::Shutdown, which as a whole would wait: closes the listener and tells every client to
 // go. gRPC allows both for one server, and tells this queue, too, when the server is gone.
 class Server::GoAway {

@@ -46,6 +46,9 @@ struct ServerOptions {
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 
+// "package.Service/Method" of each method of these services, which have to be compiled in.
+std::vector<std::string> MethodsOf(const std::vector<std::string>& services);
+
 struct MethodOptions {
   // Calls posted ahead, per queue. gRPC keeps what arrives beyond them waiting, and each arrival posts the next.
   int slots = 32;

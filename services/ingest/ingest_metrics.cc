@@ -29,6 +29,8 @@ IngestMetrics::IngestMetrics(Metrics& metrics)
       streams_(metrics.AddGauge("waybill_location_streams_open", "StreamLocations calls that are open.")),
       shed_(metrics.AddCounter("waybill_location_streams_shed_total",
                                "Streams that were ended, because too much was held for all of them.")),
+      slowed_(metrics.AddCounter("waybill_location_streams_slowed_total",
+                                 "Times that a stream was not read from, because it sent more than --stream-points.")),
       paused_(metrics.AddCounter("waybill_location_reading_paused_total",
                                  "How often a stream was not read from, because a queue was full.")),
       published_(metrics.AddCounter("waybill_hot_view_moves_total", "Moves published to Redis.")),

@@ -23,6 +23,7 @@ class IngestMetrics {
   void StreamOpened() { streams_.Increment(); }
   void StreamClosed() { streams_.Decrement(); }
   void StreamShed() { shed_.Increment(); }
+  void StreamSlowed() { slowed_.Increment(); }
   void Paused() { paused_.Increment(); }
   void Published(size_t moves, absl::Duration lag);
   void MovesDropped(size_t moves) { moves_dropped_.Increment(static_cast<double>(moves)); }
@@ -49,6 +50,7 @@ class IngestMetrics {
   prometheus::Histogram& durable_seconds_;
   prometheus::Gauge& streams_;
   prometheus::Counter& shed_;
+  prometheus::Counter& slowed_;
   prometheus::Counter& paused_;
   prometheus::Counter& published_;
   prometheus::Histogram& lag_seconds_;

@@ -40,6 +40,10 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
   last_sequence_ = sequence;
   unacked_ += size;
   batches_.push_back({sequence, size, false, {}});
+  if (options_.points_per_second > 0) {
+    through_at_ = std::max(through_at_, streams_.clock_.Steady()) +
+                  absl::Seconds(1) / options_.points_per_second * static_cast<int64_t>(size);
+  }
   lock.unlock();
 
   // Without the lock: a report without a good point is answered at once, on this thread.
@@ -172,6 +176,16 @@ void LocationStream::OnDrain() {
   Do(std::move(deeds));
 }
 
+void LocationStream::OnTime() {
+  Deeds deeds;
+  {
+    std::lock_guard lock(mutex_);
+    timed_ = false;
+    deeds = Next();
+  }
+  Do(std::move(deeds));
+}
+
 void LocationStream::OnShed() {
   Deeds deeds;
   {
@@ -243,6 +257,16 @@ LocationStream::Deeds LocationStream::Next() {
   }
   if (unacked_ >= options_.unacked_max) paused_ = true;
   if (unacked_ <= options_.unacked_max / 2) paused_ = false;
+  if (!reading_ && !paused_ && options_.points_per_second > 0) {
+    if (timed_) return deeds;
+    const SteadyTime go_on = through_at_ - absl::Seconds(1);
+    if (go_on > streams_.clock_.Steady()) {
+      timed_ = true;
+      deeds.timer = go_on;
+      streams_.metrics_.StreamSlowed();
+      return deeds;
+    }
+  }
   if (!reading_ && !paused_) {
     reading_ = true;
     deeds.read = true;
@@ -268,6 +292,11 @@ void LocationStream::Do(Deeds deeds) {
         *deeds.ack, [self = shared_from_this(), points, rejections](bool ok) { self->OnSent(ok, points, rejections); });
   }
   if (deeds.read) deeds.peer->Read();
+  if (deeds.timer) {
+    streams_.scheduler_.At(*deeds.timer, [weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->OnTime();
+    });
+  }
   if (deeds.finish) deeds.peer->Finish(*deeds.finish);
   if (deeds.abandon) deeds.peer->Abandon();
 }

@@ -16,6 +16,8 @@
 #include "absl/status/statusor.h"
 #include "domain/access.h"
 #include "domain/driver.h"
+#include "runtime/clock.h"
+#include "runtime/scheduler.h"
 #include "services/ingest/ingest.h"
 
 namespace waybill::ingest {
@@ -44,6 +46,8 @@ struct StreamOptions {
   // Points a client may have sent whose ack it has not been handed. At the limit it is not read from; reading goes on
   // at half. So a client that never reads its acks holds that much and no more.
   size_t unacked_max = 5'000;
+  // Points a second that a stream may send, after as many at once; beyond, it is not read from. 0: as many as it likes.
+  int64_t points_per_second = 0;
   size_t streams_max = 20'000;  // open at the same time
   // Of all streams together: points that are parked, and rejections in acks that were not handed over. Beyond, the
   // stream that has not read such an ack for longest is ended; when there is none, the one that would park.
@@ -70,6 +74,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   void OnGone();  // the client went away
   // Too much is held for all streams, for this one longest.
   void OnShed();
+  void OnTime();  // points_per_second lets it go on
   // The server goes: what was read is made durable and acked, then the client is sent elsewhere with SHUTTING_DOWN.
   void OnDrain();
   // Batches whose ack was not handed over; those that are durable one after the other count as one.
@@ -90,6 +95,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
     std::shared_ptr<StreamPeer> peer;
     bool read = false;
     std::optional<Ack> ack;
+    std::optional<SteadyTime> timer;
     size_t ack_points = 0;
     std::optional<absl::Status> finish;
     bool abandon = false;
@@ -125,6 +131,10 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   size_t parked_points_ = 0;
   bool reading_ = false;  // a batch was asked for, is being taken or is parked
   bool paused_ = false;   // by unacked_max
+  // By points_per_second: what was sent is through at that rate (GCRA's theoretical arrival time, one for each stream
+  // and by this process's clock). While it is more than a second ahead, a timer says when to go on.
+  SteadyTime through_at_ = SteadyTime::InfinitePast();
+  bool timed_ = false;
   bool writing_ = false;
   bool ended_ = false;  // nothing is read any more: all that is left is to ack
   absl::Status end_;    // and to finish with this
@@ -134,8 +144,9 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
 class LocationStreams {
  public:
   // All outlive this, and this outlives every stream.
-  LocationStreams(Ingest& ingest, IngestMetrics& metrics, StreamOptions options)
-      : ingest_(ingest), metrics_(metrics), options_(options) {}
+  LocationStreams(Ingest& ingest, IngestMetrics& metrics, const Clock& clock, Scheduler& scheduler,
+                  StreamOptions options)
+      : ingest_(ingest), metrics_(metrics), clock_(clock), scheduler_(scheduler), options_(options) {}
 
   // QUEUE_FULL when `streams_max` are open, SHUTTING_DOWN while draining.
   absl::StatusOr<std::shared_ptr<LocationStream>> Make(DriversPtr writes_for = nullptr);
@@ -159,6 +170,8 @@ class LocationStreams {
 
   Ingest& ingest_;
   IngestMetrics& metrics_;
+  const Clock& clock_;
+  Scheduler& scheduler_;
   const StreamOptions options_;
   mutable std::mutex mutex_;
   bool draining_ = false;

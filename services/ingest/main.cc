@@ -20,6 +20,7 @@
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/readiness.h"
+#include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
 #include "runtime/worker_pool.h"
 #include "services/ingest/clock_check.h"
@@ -28,6 +29,7 @@
 #include "services/ingest/service_options.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
+#include "services/process/limits.h"
 #include "services/process/startup.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
@@ -109,6 +111,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::Pool part_reads(options.database_url, part_connection, storage::PoolOptions{1});
   storage::PostgresLocationHistory rebuild_history(part_reads);
 
+  auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
+  if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
   if (!certificates.ok()) return process::Fail(log, "cannot serve over TLS", certificates.status());
 
@@ -116,16 +120,19 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   Readiness readiness(clock);
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
+  (*limits)->AddCheck(readiness);
   process::AddCertificateCheck(readiness, "server", certificates->get());
   AddReadinessMetrics(metrics, readiness);
   auto identity = process::CallerIdentity::Open(options.identity, options.database_url, clock, log);
   if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
+  connect_options.limiter = (*limits)->limiter();
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.connections_per_address_max = options.exposure.side_connections_per_address;
   http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
@@ -187,7 +194,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   // What callers see.
   WorkerPool view_workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool history_workers(static_cast<size_t>(options.workers), 10'000);
-  LocationStreams streams(*ingest, counts, options.streams);
+  ThreadScheduler scheduler(clock);
+  LocationStreams streams(*ingest, counts, clock, scheduler, options.streams);
   LocationApi api(view, *fleet, history, feeder, view_workers, history_workers, clock);
   // Of their own: watches that are behind read page after page, and GetDriver does not wait for that.
   WorkerPool catching_up(2, options.watches.watches_max);
@@ -198,6 +206,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
+  server_options.limiter = (*limits)->limiter();
   server_options.address = options.listen;
   server_options.queues = options.queues;
   if (*certificates) {
@@ -233,6 +242,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   sweeping.Start(loops);
 
   int exit_code = 0;
+  (*limits)->Start(loops, stop);
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);
@@ -257,6 +267,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
+  scheduler.Stop();
+  (*limits)->Stop();
   (*identity)->Stop();
   sweeping.Stop();
   clock_comparing.Stop();

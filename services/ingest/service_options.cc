@@ -4,6 +4,7 @@
 
 #include "CLI/CLI.hpp"
 #include "edge/connect/protocol.h"
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
@@ -13,6 +14,8 @@ namespace waybill::ingest {
 int QueuesFor(int cores) { return std::clamp(cores / 4, 1, 4); }
 
 int WritersFor(int cores) { return std::clamp(cores * 3 / 8, 2, 6); }
+
+std::vector<std::string> ServedMethods() { return rpc::MethodsOf({"waybill.location.v1.LocationService"}); }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description(
@@ -92,6 +95,12 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                       "Points of one stream whose ack was not handed over; beyond, it is not read from")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
+  process::AddInteger(
+      app, "--stream-points", options.streams.points_per_second,
+      "Points a second that one stream may send, after as many at once; beyond, it is not read from. 0: "
+      "as many as it likes")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
+      ->capture_default_str();
   process::AddInteger(app, "--streams-max", options.streams.streams_max, "Streams open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
@@ -108,6 +117,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->capture_default_str();
 
   process::AddIdentityFlags(app, options.identity);
+  process::AddLimitsFlag(app, options.limits);
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddLogFlags(app, options.log_level, options.log_format);
 }
@@ -121,6 +131,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
   }
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
+  if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -16,6 +17,7 @@
 #include "services/ingest/location_watches.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
+#include "services/process/limits.h"
 
 namespace waybill::ingest {
 
@@ -44,6 +46,7 @@ struct ServiceOptions {
   WatchOptions watches;
   HotViewOptions hot_view;
   process::IdentityOptions identity;
+  process::LimitsOptions limits;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;
@@ -53,6 +56,9 @@ struct ServiceOptions {
 // thread, is the limit before Postgres is; one point a message keeps queues busier (docs/performance.md).
 int QueuesFor(int cores);
 int WritersFor(int cores);
+
+// "package.Service/Method" of all that a limit can be about.
+std::vector<std::string> ServedMethods();
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);

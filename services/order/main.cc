@@ -43,6 +43,7 @@
 #include "services/order/service_options.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
+#include "services/process/limits.h"
 #include "services/process/startup.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
@@ -134,6 +135,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   driver_pool.size = 2;
   storage::Pool drivers(options.database_url, storage::WriteConnectionOptions(), driver_pool);
   storage::PostgresDriverStore driver_store(drivers);
+  auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
+  if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
 
   // TLS: our own certificate, and what participants are shown and believed by.
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
@@ -150,6 +153,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (options.dispatch == "builtin") {
     readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
   }
+  (*limits)->AddCheck(readiness);
   process::AddCertificateCheck(readiness, "server", certificates->get());
   process::AddCertificateCheck(readiness, "participant", participant_certificates->get());
   AddReadinessMetrics(metrics, readiness);
@@ -157,10 +161,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
+  connect_options.limiter = (*limits)->limiter();
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.connections_per_address_max = options.exposure.side_connections_per_address;
   http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
@@ -239,6 +245,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   std::optional<access::KeyAdmin> key_admin;
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
+  server_options.limiter = (*limits)->limiter();
   server_options.address = options.listen;
   server_options.queues = options.queues;
   if (*certificates) {
@@ -282,6 +289,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.housekeeping.Start(loops);
 
   int exit_code = 0;
+  (*limits)->Start(loops, stop);
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);
@@ -310,6 +318,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
+  (*limits)->Stop();
   (*identity)->Stop();
   core.housekeeping.Stop();
 

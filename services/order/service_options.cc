@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "edge/connect/protocol.h"
+#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
@@ -58,6 +59,11 @@ int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
 int JournalWritersFor(int cores) { return std::clamp(cores * 3 / 4, 3, 8); }
 
 bool JournalCompletersFor(int cores) { return cores >= 8; }
+
+std::vector<std::string> ServedMethods() {
+  return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
+                         "waybill.access.v1.AccessAdmin"});
+}
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description("waybill-order charges an order and gives it a driver, or gives the money back.");
@@ -156,6 +162,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->capture_default_str();
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
   process::AddIdentityFlags(app, options.identity);
+  process::AddLimitsFlag(app, options.limits);
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
@@ -176,6 +183,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
+  if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

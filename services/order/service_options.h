@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -14,6 +15,7 @@
 #include "services/order/place_order.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
+#include "services/process/limits.h"
 
 namespace waybill::order {
 
@@ -47,6 +49,7 @@ struct ServiceOptions {
   OrderApiOptions api;
   WatchOptions watches;
   process::IdentityOptions identity;
+  process::LimitsOptions limits;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;
@@ -58,6 +61,9 @@ struct ServiceOptions {
 int QueuesFor(int cores);
 int JournalWritersFor(int cores);
 bool JournalCompletersFor(int cores);
+
+// "package.Service/Method" of all that a limit can be about.
+std::vector<std::string> ServedMethods();
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);

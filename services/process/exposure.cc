@@ -6,6 +6,7 @@
 #include "edge/tls/server_context.h"
 #include "fmt/format.h"
 #include "runtime/local_address.h"
+#include "services/process/flags.h"
 
 namespace waybill::process {
 namespace {
@@ -39,6 +40,12 @@ void AddExposureSettings(CLI::App& app, Exposure& exposure) {
                  "Ports that are plain although other machines may reach them, or there is a certificate: grpc, side")
       ->check(CLI::IsMember({"grpc", "side"}))
       ->delimiter(',');
+  AddInteger(
+      app, "--side-connections-per-address", exposure.side_connections_per_address,
+      "Connections to the HTTP port from one address, or from one /64 of IPv6; more are closed at once. Loopback "
+      "is not counted; behind a proxy, which is one address, give it more")
+      ->check(CLI::Range(size_t{1}, size_t{10'000}))
+      ->capture_default_str();
 }
 
 absl::Status CheckExposure(const Exposure& exposure, const std::string& listen, const std::string& side_listen) {

@@ -25,9 +25,11 @@ struct Exposure {
   tls::Files tls;                         // none: plain
   std::string client_certificates;        // "require" or "accept"; "": require, where there is a CA
   std::vector<std::string> expose_plain;  // of "grpc" and "side", the HTTP port
+  size_t side_connections_per_address = 1'000;
 };
 
-// --tls-certificate, --tls-key, --tls-client-ca, --tls-client-certificates and --expose-plain.
+// --tls-certificate, --tls-key, --tls-client-ca, --tls-client-certificates, --expose-plain and
+// --side-connections-per-address.
 void AddExposureSettings(CLI::App& app, Exposure& exposure);
 
 // INVALID_ARGUMENT names the settings that contradict each other, or the address that others can reach although it is

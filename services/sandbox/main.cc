@@ -103,6 +103,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   connect::Server connect(clock, metrics, connect::ServerOptions{});
   http::ServerOptions http_options;
   http_options.listen = options.side_listen;
+  http_options.connections_per_address_max = options.exposure.side_connections_per_address;
   http_options.tls = process::SideTls(options.exposure, certificates->get());
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());

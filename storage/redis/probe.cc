@@ -6,6 +6,7 @@
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "storage/redis/fleet_script.h"
+#include "storage/redis/redis_limit_store.h"
 
 namespace waybill::storage {
 namespace {
@@ -66,6 +67,14 @@ std::vector<RedisProbe> FeedProbes() {
     probes.push_back({{"ZREM", key, ""}, key});
   }
   return probes;
+}
+
+std::vector<RedisProbe> LimitProbes() {
+  return {{{"EVAL", "return 0", "0"}, ""},
+          {{"EVALSHA", "0000000000000000000000000000000000000000", "0"}, "", "NOSCRIPT"},
+          {{"TIME"}, ""},
+          {{"GET", kLimitKeyPrefix}, kLimitKeyPrefix},
+          {{"SET", kLimitKeyPrefix, "", "EX", "0"}, kLimitKeyPrefix, "invalid expire time"}};
 }
 
 absl::Status Probe(RedisConnection& connection, const std::vector<RedisProbe>& probes, RefusedWrites refused_writes) {

@@ -22,6 +22,8 @@ struct RedisProbe {
 std::vector<RedisProbe> SearchProbes();
 // All that keeps the hot view: putting positions, rebuilding, and the stream of moves.
 std::vector<RedisProbe> FeedProbes();
+// Granting of limits.
+std::vector<RedisProbe> LimitProbes();
 
 enum class RefusedWrites { kFail, kPass };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "storage/redis/fleet_script.h"
+#include "storage/redis/probe.h"
 
 namespace waybill::storage {
 namespace {
@@ -84,5 +85,7 @@ absl::StatusOr<std::vector<CellGrant>> RedisLimitStore::Take(const std::vector<C
   }
   return grants;
 }
+
+absl::Status RedisLimitStore::Ping() { return Probe(*pool_.Borrow(), LimitProbes(), RefusedWrites::kFail); }
 
 }  // namespace waybill::storage

@@ -18,6 +18,8 @@ class RedisLimitStore final : public LimitStore {
   RedisLimitStore(const RedisUrl& url, const RedisOptions& options) : pool_(url, options) {}
 
   absl::StatusOr<std::vector<CellGrant>> Take(const std::vector<CellRequest>& requests) override;
+  // Whether it would grant: Redis answers, takes writes, and its user may all that is needed.
+  absl::Status Ping();
 
  private:
   RedisPool pool_;

@@ -26,7 +26,7 @@ class IngestProcess {
         feeder(view_, history_, counts_, host, log_, FeederOptions(), [this] { Wake(); }),
         location_log_(store, host, outages, loops_, [this] { Wake(); }),
         ingest_(location_log_, feeder, intake_, front_, clocks_, counts_, host, IngestOptions()),
-        streams(ingest_, counts_, ingest::StreamOptions{.unacked_max = 60}),
+        streams(ingest_, counts_, host, host, ingest::StreamOptions{.unacked_max = 60}),
         watches(view_, catching_up_, counts_, ingest::WatchOptions{.window_max = 200, .page_max = 20}) {
     feeder.Start(loops_);
     watches.Start(loops_);

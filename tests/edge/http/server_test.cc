@@ -5,18 +5,21 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "boost/asio/ssl/context.hpp"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/testing/manual_time.h"
 #include "spdlog/sinks/ostream_sink.h"
 #include "tests/edge/http/http_client.h"
+#include "tests/support/eventually.h"
 
 namespace waybill::http {
 namespace {
@@ -436,6 +439,46 @@ TEST_F(HttpServerTest, WhoHasSentNoRequestForLongestMakesRoom) {
   served.Send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(served.ReadUntil("[]"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_http_connections_dropped_total 1\n"));
+}
+
+TEST_F(HttpServerTest, OneAddressHasSoManyConnectionsAndNoMore) {
+  ServerOptions options;
+  options.connections_per_address_max = 2;
+  options.count_loopback = true;
+  Start(options);
+  RawClient first(server_->port());
+  std::optional<RawClient> second(std::in_place, server_->port());
+  for (RawClient* client : {&first, &*second}) {
+    client->Send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    client->ReadUntil("[]");
+  }
+  EXPECT_EQ(RawClient(server_->port()).ReadAll(), "");
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_http_connections_refused_total 1\n"));
+  second.reset();
+  EXPECT_TRUE(testing::Eventually(
+      absl::Seconds(10), [&] { return metrics_.ToText().find("waybill_http_connections 1\n") != std::string::npos; }));
+  EXPECT_THAT(Get("/echo"), StartsWith("HTTP/1.1 200"));
+}
+
+// Of those that are at their handshake, who began first makes room: an honest one needs milliseconds.
+TEST_F(HttpServerTest, HandshakesThatDoNotEndMakeRoomForOthers) {
+  ServerOptions options;
+  options.handshakes_max = 2;
+  options.tls = [] { return std::make_shared<boost::asio::ssl::context>(boost::asio::ssl::context::tls_server); };
+  Start(options);
+  RawClient first(server_->port()), second(server_->port());
+  EXPECT_TRUE(waybill::testing::Eventually(
+      absl::Seconds(10), [&] { return metrics_.ToText().find("waybill_http_connections 2\n") != std::string::npos; }));
+  RawClient third(server_->port());
+  EXPECT_EQ(first.ReadAll(), "");
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_http_connections_dropped_total 1\n"));
+}
+
+TEST_F(HttpServerTest, LoopbackIsNotCounted) {
+  ServerOptions options;
+  options.connections_per_address_max = 0;
+  Start(options);
+  EXPECT_THAT(Get("/echo"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpServerTest, WhoWaitsForAnAnswerMakesNoRoom) {

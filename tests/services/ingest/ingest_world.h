@@ -117,7 +117,7 @@ struct World {
         intake(options.intake),
         feeder(fleet, store, metrics, time, log, options.hot_view, [] {}),
         ingest(positions, feeder, intake, front, clocks, metrics, time, options.ingest),
-        streams(ingest, metrics, options.streams) {}
+        streams(ingest, metrics, time, time, options.streams) {}
 
   domain::DriverPosition At(const std::string& driver_id, int64_t millis = 0, double latitude = 52.5,
                             double longitude = 13.4) const {

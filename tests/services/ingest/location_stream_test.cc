@@ -1011,5 +1011,62 @@ TEST(LocationStreamThreads, ClientsAndStoreEachOnTheirOwn) {
   EXPECT_EQ(world.store.size(), kClients * kBatches * 3);
 }
 
+// A stream that sends more than it may is not read from until it may again; what it has sent is taken and acked.
+TEST(LocationStreamRateTest, AStreamThatSendsTooMuchIsNotReadFromForAWhile) {
+  WorldOptions options;
+  options.streams.points_per_second = 100;
+  World world(options);
+  Client client;
+  ASSERT_TRUE(client.Open(world.streams));
+  const auto points = [&](int count) {
+    std::vector<DriverPosition> some;
+    for (int i = 0; i < count; ++i) some.push_back(world.At("ann", -i));
+    return some;
+  };
+  client.Write(1, points(100));  // what may come at once
+  ASSERT_TRUE(client.asked);
+  client.Write(2, points(50));
+  EXPECT_FALSE(client.asked);
+  EXPECT_EQ(world.Metric("waybill_location_streams_slowed_total"), 1);
+  const auto store_all = [&] {
+    while (world.Commit()) client.TakeAcks();
+  };
+  store_all();
+  EXPECT_THAT(client.Acked(), ElementsAre(1, 2));
+  EXPECT_FALSE(client.asked);
+  world.time.Advance(absl::Milliseconds(499));
+  EXPECT_FALSE(client.asked);
+  world.time.Advance(absl::Milliseconds(1));
+  ASSERT_TRUE(client.asked);
+
+  client.Write(3, points(1));  // a batch is taken as a whole, and waited for afterwards
+  EXPECT_FALSE(client.asked);
+  world.time.Advance(absl::Milliseconds(10));
+  ASSERT_TRUE(client.asked);
+  client.Write(4, points(200));
+  EXPECT_FALSE(client.asked);
+  world.streams.Drain();
+  store_all();
+  EXPECT_EQ(client.EndReason(), "SHUTTING_DOWN");
+  client.Release();
+  world.time.Advance(absl::Hours(1));  // the timer finds nobody
+}
+
+TEST(LocationStreamRateTest, WhoIsBelowTheRateNeverWaits) {
+  WorldOptions options;
+  options.streams.points_per_second = 100;
+  World world(options);
+  Client client;
+  ASSERT_TRUE(client.Open(world.streams));
+  for (int i = 1; i <= 50; ++i) {
+    ASSERT_TRUE(client.asked) << i;
+    client.Write(i, {world.At("ann", i)});
+    world.Commit();
+    client.TakeAcks();
+    world.time.Advance(absl::Milliseconds(10));
+  }
+  EXPECT_EQ(world.Metric("waybill_location_streams_slowed_total"), 0);
+}
+
 }  // namespace
 }  // namespace waybill::ingest

@@ -8,6 +8,7 @@
 #include "storage/redis/probe.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
+#include "storage/redis/redis_limit_store.h"
 #include "tests/storage/fleet_contract.h"
 #include "tests/storage/hot_view_contract.h"
 #include "tests/support/redis.h"
@@ -101,6 +102,7 @@ INSTANTIATE_TEST_SUITE_P(RestrictedRedis, HotViewContract,
 // As the message names it: a command in capitals, or a key.
 std::string Named(const std::string& right) {
   if (right == "~driver:*") return "driver:";
+  if (right == "~waybill:limit:*") return "waybill:limit:";
   std::string name = right.substr(1);
   if (right[0] == '+') std::transform(name.begin(), name.end(), name.begin(), ::toupper);
   return name;
@@ -109,7 +111,7 @@ std::string Named(const std::string& right) {
 void ExpectEachRightIsMissed(const std::string& user, const std::function<absl::Status(const RedisUrl&)>& ping) {
   TestRedis redis(Server().Url());
   const std::vector<std::string> rule = DocumentedRule(user);
-  ASSERT_GT(rule.size(), 8u);
+  ASSERT_GT(rule.size(), 6u);
   absl::Status whole = ping(RedisUrl::Parse(UserOf(redis.url(), user, rule)).value());
   EXPECT_TRUE(whole.ok()) << whole;
   for (size_t i = 0; i < rule.size(); ++i) {
@@ -136,6 +138,19 @@ TEST(RedisRights, ReadinessOfTheHotViewNamesWhatIsMissing) {
 TEST(RedisRights, ReadinessOfTheFleetNamesWhatIsMissing) {
   ExpectEachRightIsMissed("waybill-order",
                           [](const RedisUrl& url) { return RedisFleet(url, {}, ThreadLoops()).Ping(); });
+}
+
+TEST(RedisRights, ReadinessOfLimitsNamesWhatIsMissing) {
+  ExpectEachRightIsMissed("waybill-limits", [](const RedisUrl& url) { return RedisLimitStore(url, {}).Ping(); });
+}
+
+TEST(RedisRights, LimitsNeedNoMoreThanTheirRule) {
+  TestRedis redis(Server().Url());
+  const std::string url = UserOf(redis.url(), "waybill-limits", DocumentedRule("waybill-limits"));
+  const auto grants =
+      RedisLimitStore(RedisUrl::Parse(url).value(), {}).Take({{"rule:shop", {1, absl::Hours(1), 5}, 3}});
+  ASSERT_TRUE(grants.ok()) << grants.status();
+  EXPECT_EQ(grants->front().granted, 3);
 }
 
 TEST(RedisRights, AllThatIsMissingIsNamedAtOnce) {

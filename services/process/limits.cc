@@ -1,0 +1,86 @@
+#include "services/process/limits.h"
+
+#include <utility>
+
+#include "edge/limits/rules.h"
+#include "fmt/format.h"
+
+namespace waybill::process {
+namespace {
+
+// Calls wait for this connection: it is given up soon.
+storage::RedisOptions LimitRedisOptions() {
+  storage::RedisOptions options;
+  options.connect_timeout = absl::Milliseconds(250);
+  options.timeout = absl::Milliseconds(250);
+  return options;
+}
+
+}  // namespace
+
+void AddLimitsFlag(CLI::App& app, LimitsOptions& options) {
+  app.add_option(
+         "--limits-file", options.file,
+         "TOML file with rules of how often whom may call what; its rules are read again at SIGHUP (default: no "
+         "limits)")
+      ->type_name("FILE");
+}
+
+absl::Status CheckLimits(const LimitsOptions& options, const std::vector<std::string>& methods) {
+  if (options.file.empty()) return absl::OkStatus();
+  const absl::Status read = limits::ReadRules(options.file, methods).status();
+  if (read.ok()) return read;
+  return absl::InvalidArgumentError(fmt::format("--limits-file: {}", std::string(read.message())));
+}
+
+absl::StatusOr<std::unique_ptr<CallLimits>> CallLimits::Open(const LimitsOptions& options,
+                                                             std::vector<std::string> methods,
+                                                             const storage::RedisUrl& redis, const Clock& clock,
+                                                             Metrics& metrics, const Logger& log) {
+  std::unique_ptr<CallLimits> limits(new CallLimits(options, std::move(methods), log));
+  limits->store_ = std::make_unique<storage::RedisLimitStore>(redis, LimitRedisOptions());
+  limits::LimiterOptions limiter_options;
+  limiter_options.on_store = [&log](const absl::Status& answers) {
+    if (answers.ok()) {
+      log.Info("limits are held by Redis again", {});
+    } else {
+      log.Warn("limits are held without Redis", {{"error", std::string(answers.message())}});
+    }
+  };
+  limits->limiter_ = std::make_unique<limits::Limiter>(*limits->store_, clock, metrics, limiter_options);
+  if (options.file.empty()) return limits;
+  if (absl::Status read = limits->Read(); !read.ok()) return read;
+  return limits;
+}
+
+absl::Status CallLimits::Read() {
+  absl::StatusOr<std::vector<limits::Rule>> rules = limits::ReadRules(options_.file, methods_);
+  if (!rules.ok()) return rules.status();
+  limiter_->Use(*rules);
+  log_.Info("limits are in force", {{"file", options_.file}, {"rules", rules->size()}});
+  return absl::OkStatus();
+}
+
+void CallLimits::AddCheck(Readiness& readiness) {
+  if (options_.file.empty()) return;
+  readiness.Add("limits", Readiness::Severity::kDegraded, absl::Seconds(1), [this] { return store_->Ping(); });
+}
+
+void CallLimits::Start(const Loops& loops, StopRequest& stop) {
+  if (options_.file.empty()) return;
+  limiter_->Start(loops);
+  stop_ = &stop;
+  stop.AlsoOnHangup([this] {
+    if (absl::Status read = Read(); !read.ok()) {
+      log_.Error("limits are as before: they could not be read", {{"error", std::string(read.message())}});
+    }
+  });
+}
+
+void CallLimits::Stop() {
+  if (stop_ == nullptr) return;
+  stop_->AlsoOnHangup(nullptr);
+  limiter_->Stop();
+}
+
+}  // namespace waybill::process

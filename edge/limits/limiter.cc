@@ -1,6 +1,7 @@
 #include "edge/limits/limiter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "absl/container/inlined_vector.h"
@@ -404,7 +405,7 @@ std::optional<SteadyTime> Limiter::FetchTurn() {
       const double coming =
           static_cast<double>(bucket->arrived) * absl::FDivDuration(policy.hold / 2, now - bucket->asked_at);
       bucket->ahead = std::min(policy.lease_max, 2 * bucket->ahead + 1);
-      if (coming < static_cast<double>(bucket->ahead)) bucket->ahead = static_cast<int64_t>(coming);
+      if (coming < static_cast<double>(bucket->ahead)) bucket->ahead = std::lround(coming);
       const int64_t due = static_cast<int64_t>(bucket->waiters.size()) + bucket->unseen;
       bucket->asked = std::min(due + std::max<int64_t>(bucket->ahead - bucket->held, 0), policy.store_rate.burst);
       bucket->asked_unseen = bucket->unseen;

@@ -382,9 +382,9 @@ TEST(LimiterThreadsTest, DISABLED_CostOfACall) {
   Metrics metrics;
   Limiter limiter(store, clock, metrics);
   limiter.Start(loops);
-  Rule creating = RuleOf("creating", 1'000'000, absl::Seconds(1), 1'000'000);
+  Rule creating = RuleOf("creating", 100'000'000, absl::Seconds(1), 100'000'000);
   creating.method = kCreate;
-  const Rule all = RuleOf("all", 1'000'000, absl::Seconds(1), 1'000'000);
+  const Rule all = RuleOf("all", 100'000'000, absl::Seconds(1), 100'000'000);
   for (const std::vector<Rule>& rules : {std::vector<Rule>(), {all}, {all, creating}}) {
     limiter.Use(rules);
     int waited = 0;

@@ -64,7 +64,8 @@ class Replica {
   const ThreadLoops loops_;
   Metrics metrics_;
   RedisLimitStore store_;
-  Limiter limiter_{store_, clock_, metrics_};
+  // Patient, so that a busy machine is not taken for a Redis that is away.
+  Limiter limiter_{store_, clock_, metrics_, {absl::Seconds(10)}};
 };
 
 class LimitStoreTest : public ::testing::Test {

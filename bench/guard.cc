@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kMakeTimeout = absl::Seconds(30);
 constexpr size_t kHashKeyBytes = 32;
+constexpr char kLimits[] =
+    "[[limit]]\nname = \"all\"\nclient = \"*\"\nmethod = \"*\"\nlimit = 1000000\nperiod = \"1s\"\n";
 
 absl::Status MakeCertificate(const fs::path& certificate, const fs::path& key, const fs::path& log) {
   auto openssl = Child::Start(
@@ -36,15 +38,19 @@ absl::Status MakeCertificate(const fs::path& certificate, const fs::path& key, c
 
 absl::StatusOr<Guard> Guard::Make(const fs::path& folder) {
   const fs::path certificate = folder / "guard.pem", key = folder / "guard.key", hash = folder / "guard.hash";
+  const fs::path limits = folder / "guard.toml";
   if (const absl::Status made = MakeCertificate(certificate, key, folder / "guard.log"); !made.ok()) return made;
   std::ofstream hash_file(hash, std::ios::binary);
   hash_file << absl::BytesToHexString(access::SystemEntropy(kHashKeyBytes)) << std::flush;
   if (!hash_file) return absl::InternalError(fmt::format("cannot write {}", hash.string()));
+  std::ofstream limits_file(limits);
+  limits_file << kLimits << std::flush;
+  if (!limits_file) return absl::InternalError(fmt::format("cannot write {}", limits.string()));
   Guard guard;
   guard.certificate_file_ = certificate;
   guard.hash_file_ = hash;
-  guard.flags_ = {"--tls-certificate", certificate, "--tls-key",       key,
-                  "--identity",        "required",  "--key-hash-file", hash};
+  guard.flags_ = {"--tls-certificate", certificate, "--tls-key",     key,   "--identity", "required",
+                  "--key-hash-file",   hash,        "--limits-file", limits};
   return guard;
 }
 

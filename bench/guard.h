@@ -1,5 +1,5 @@
-// What stands before a service that strangers reach, and what its callers show to pass it: TLS, and a key. For
-// measuring what that costs beside the same service on its own.
+// What stands before a service that strangers reach, and what its callers show to pass it: TLS, a key, and a limit that
+// is never reached. For measuring what that costs beside the same service on its own.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +25,8 @@ struct Pass {
 
 class Guard {
  public:
-  // Writes a certificate for 127.0.0.1, made by openssl's command line, and what keys are hashed under, into `folder`.
+  // Writes a certificate for 127.0.0.1, made by openssl's command line, what keys are hashed under, and the limit, into
+  // `folder`.
   static absl::StatusOr<Guard> Make(const std::filesystem::path& folder);
 
   // For the service.

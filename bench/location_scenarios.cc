@@ -543,7 +543,8 @@ struct LocationScenario {
 const LocationScenario kScenarios[] = {
     {{"batches", "64 streams of 8 drivers each, 50 points a message, a window of unacked messages"}, &Runner::Batches},
     {{"singles", "the same, one point a message"}, &Runner::Singles},
-    {{"guarded", "the batches over TLS with a key, beside the same service open, in turns"}, &Runner::Guarded},
+    {{"guarded", "the batches over TLS with a key and a limit, beside the same service open, in turns"},
+     &Runner::Guarded},
     {{"open", "20,000 points/s whatever happens, 10 a message; latency from the intended start to the ack"},
      &Runner::Open},
     {{"streams", "10,000 open streams, one point a second each"}, &Runner::Streams},

@@ -923,7 +923,7 @@ const OrderScenario kScenarios[] = {
      &Runner::Open},
     {{"reads", "one order read by 64 callers, by gRPC and by the Connect protocol with JSON, in turns"},
      &Runner::Reads},
-    {{"guarded", "confirmed orders over TLS with a key, beside the same service open, in turns; --callers"},
+    {{"guarded", "confirmed orders over TLS with a key and a limit, beside the same service open, in turns; --callers"},
      &Runner::Guarded},
     {{"connections", "idle connections over TLS, by HTTP and by gRPC; --idle-connections"}, &Runner::Connections},
     {{"replicas", "two services on one database beside one, in turns; --callers in all"}, &Runner::Replicas},

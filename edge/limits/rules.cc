@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "fmt/format.h"
-// Debian's CMake target would link a shared library; the headers do without.
-#define TOML_HEADER_ONLY 1
-#include "toml++/toml.h"
+#include "runtime/text.h"
+#include "runtime/toml.h"
 
 namespace waybill::limits {
 namespace {
@@ -24,6 +19,9 @@ constexpr absl::Duration kPeriodMax = absl::Hours(24 * 366);
 constexpr size_t kNameMax = 64, kClientMax = 200;
 constexpr size_t kRulesMax = 1'000;
 
+// It quotes what the file says, line breaks included.
+absl::Status Mistake(std::string message) { return absl::InvalidArgumentError(CleanText(std::move(message), 2'000)); }
+
 // One [[limit]], and where its mistakes are told.
 class Table {
  public:
@@ -32,7 +30,7 @@ class Table {
   absl::Status Wrong(std::string_view field, std::string_view why) const {
     const toml::node* node = table_.get(field);
     const auto line = (node != nullptr ? node->source() : table_.source()).begin.line;
-    return absl::InvalidArgumentError(fmt::format("{}:{}: {} {}", source_, line, field, why));
+    return Mistake(fmt::format("{}:{}: {} {}", source_, line, field, why));
   }
 
   absl::Status CheckFields() const {
@@ -145,6 +143,34 @@ absl::StatusOr<Rule> ParseRule(const Table& table, const std::vector<std::string
   return rule;
 }
 
+absl::StatusOr<std::vector<Rule>> RulesOf(const toml::table& file, const std::vector<std::string>& methods,
+                                          std::string_view source) {
+  const auto wrong = [&](const toml::node& node, std::string_view why) {
+    return Mistake(fmt::format("{}:{}: {}", source, node.source().begin.line, why));
+  };
+  std::vector<Rule> rules;
+  for (const auto& [key, node] : file) {
+    const auto* tables = node.as_array();
+    if (key.str() != "limit" || tables == nullptr) {
+      return wrong(node, fmt::format("{} is unknown: each rule is a table [[limit]]", std::string(key.str())));
+    }
+    std::set<std::string> names;
+    for (const toml::node& one : *tables) {
+      const auto* fields = one.as_table();
+      if (fields == nullptr) return wrong(one, "limit holds what is no table: each rule is a table [[limit]]");
+      const Table table(*fields, source);
+      absl::StatusOr<Rule> rule = ParseRule(table, methods);
+      if (!rule.ok()) return rule.status();
+      if (!names.insert(rule->name).second) {
+        return table.Wrong("name", fmt::format("\"{}\" is another rule's already", rule->name));
+      }
+      rules.push_back(*std::move(rule));
+    }
+    if (rules.size() > kRulesMax) return wrong(node, fmt::format("there are more than {} rules", kRulesMax));
+  }
+  return rules;
+}
+
 }  // namespace
 
 bool Rule::operator==(const Rule& other) const {
@@ -167,45 +193,13 @@ std::string Describe(const storage::CellRate& rate) {
 
 absl::StatusOr<std::vector<Rule>> ParseRules(std::string_view text, const std::vector<std::string>& methods,
                                              std::string_view source) {
-  toml::table root;
-  try {
-    root = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}:{}: {}", source, error.source().begin.line, std::string(error.description())));
-  }
-  const auto wrong = [&](const toml::node& node, std::string_view why) {
-    return absl::InvalidArgumentError(fmt::format("{}:{}: {}", source, node.source().begin.line, why));
-  };
-  std::vector<Rule> rules;
-  for (const auto& [key, node] : root) {
-    const auto* tables = node.as_array();
-    if (key.str() != "limit" || tables == nullptr) {
-      return wrong(node, fmt::format("{} is unknown: each rule is a table [[limit]]", std::string(key.str())));
-    }
-    std::set<std::string> names;
-    for (const toml::node& one : *tables) {
-      const auto* fields = one.as_table();
-      if (fields == nullptr) return wrong(one, "limit holds what is no table: each rule is a table [[limit]]");
-      const Table table(*fields, source);
-      absl::StatusOr<Rule> rule = ParseRule(table, methods);
-      if (!rule.ok()) return rule.status();
-      if (!names.insert(rule->name).second) {
-        return table.Wrong("name", fmt::format("\"{}\" is another rule's already", rule->name));
-      }
-      rules.push_back(*std::move(rule));
-    }
-    if (rules.size() > kRulesMax) return wrong(node, fmt::format("there are more than {} rules", kRulesMax));
-  }
-  return rules;
+  const absl::StatusOr<toml::table> file = ParseToml(text, source);
+  return file.ok() ? RulesOf(*file, methods, source) : file.status();
 }
 
 absl::StatusOr<std::vector<Rule>> ReadRules(const std::string& path, const std::vector<std::string>& methods) {
-  std::ifstream file(path);
-  if (!file) return absl::InvalidArgumentError(fmt::format("{}: {}", path, std::strerror(errno)));
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) return absl::InvalidArgumentError(fmt::format("{} cannot be read", path));
-  return ParseRules(text, methods, path);
+  const absl::StatusOr<toml::table> file = ReadToml(path);
+  return file.ok() ? RulesOf(*file, methods, path) : file.status();
 }
 
 }  // namespace waybill::limits

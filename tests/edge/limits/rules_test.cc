@@ -109,6 +109,8 @@ TEST(RulesTest, AFileThatIsNotThereIsAMistake) {
   const testing::TempDirectory directory;
   EXPECT_THAT(std::string(ReadRules((directory.path() / "none.toml").string(), kMethods).status().message()),
               HasSubstr("No such file"));
+  EXPECT_THAT(std::string(ReadRules(directory.path().string(), kMethods).status().message()),
+              HasSubstr("is a directory"));
 }
 
 TEST(RulesTest, AServiceIsNamedByAStar) {

@@ -77,6 +77,7 @@ void AddTrackCommands(CLI::App& app, Context& context);     // track
 void AddOrderCommands(CLI::App& app, Context& context);     // order
 void AddSagaCommands(CLI::App& app, Context& context);      // saga
 void AddKeyCommands(CLI::App& app, Context& context);       // key
+void AddAuditCommands(CLI::App& app, Context& context);     // audit
 void AddSandboxCommands(CLI::App& app, Context& context);   // sandbox
 
 }  // namespace waybill::cli

@@ -153,6 +153,7 @@ int Main(int argc, char** argv) {
   AddLocationCommands(app, context);
   AddTrackCommands(app, context);
   AddKeyCommands(app, context);
+  AddAuditCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");

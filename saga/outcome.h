@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "domain/deed.h"
 
 namespace waybill::saga {
 
@@ -59,7 +60,8 @@ struct Signal {
   std::string step;
   Direction direction = Direction::kDo;
   std::string token;
-  Outcome outcome;  // succeeded, rejected or unknown; the latter two have a reason
+  Outcome outcome;                 // succeeded, rejected or unknown; the latter two have a reason
+  domain::DeedPtr deed = nullptr;  // goes to the audit when it is kept
 };
 
 // What becomes of a signal.

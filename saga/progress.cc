@@ -233,7 +233,7 @@ absl::Status Progress::Apply(const Directive& directive) {
         at.step = static_cast<int>(definition_.steps.size()) - 1;
       }
       at.failure = {std::string(kCancelledReason), directive.detail};
-      AddLog(LogOutcome::kCancelled, directive.detail);
+      AddLog(LogOutcome::kCancelled, directive);
       TurnBack(Event::kCancelRequested);
       break;
     case Directive::Kind::kClose:
@@ -242,7 +242,7 @@ absl::Status Progress::Apply(const Directive& directive) {
       at.branches.clear();
       at.step = 0;
       at.attempt = 1;
-      AddLog(LogOutcome::kClosed, directive.detail);
+      AddLog(LogOutcome::kClosed, directive);
       Move(Event::kCloseRequested);
       break;
     case Directive::Kind::kRetry:
@@ -252,7 +252,7 @@ absl::Status Progress::Apply(const Directive& directive) {
       if (!FindTransition(state, Event::kResolveRequested) || !at.needs_attention) {
         return refuse("only one that is compensating or closing, and needs attention, can be resolved");
       }
-      AddLog(LogOutcome::kResolved, directive.detail);
+      AddLog(LogOutcome::kResolved, directive);
       at.branches.clear();
       at.needs_attention = false;
       Move(Event::kResolveRequested);
@@ -670,6 +670,11 @@ Command Progress::Move(Event event) {
 }
 
 void Progress::AddLog(LogOutcome outcome, std::string detail) { AddLog(outcome, "", 0, std::move(detail)); }
+
+void Progress::AddLog(LogOutcome outcome, const Directive& directive) {
+  AddLog(outcome, directive.detail);
+  log_.back().deed = directive.deed;
+}
 
 void Progress::AddLog(LogOutcome outcome, int at, std::string detail) {
   const int attempt = direction() == Direction::kDo ? BranchOf(at).attempt : record_->attempt;

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "domain/deed.h"
 #include "domain/reasons.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
@@ -35,7 +36,8 @@ struct Directive {
     kResolve,  // end one that needs attention
   };
   Kind kind = Kind::kCancel;
-  std::string detail;  // goes to the log
+  std::string detail;              // goes to the log
+  domain::DeedPtr deed = nullptr;  // goes to the audit with what it does; nothing of it when it does nothing
 };
 
 // The reason of a directive that is refused: the saga's state, which metadata `state` names, does not allow it.
@@ -179,6 +181,7 @@ class Progress {
 
   Command Move(Event event);
   void AddLog(LogOutcome outcome, std::string detail);  // of the saga
+  void AddLog(LogOutcome outcome, const Directive& directive);
   void AddLog(LogOutcome outcome, int at, std::string detail);
   void AddLog(LogOutcome outcome, std::string_view step, int attempt, std::string detail);
 

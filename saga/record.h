@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "domain/deed.h"
 #include "runtime/ids.h"
 #include "saga/outcome.h"
 #include "saga/state.h"
@@ -160,6 +161,8 @@ struct LogEntry {
   State state = State::kRunning;  // after the write that carried the entry
   std::string detail;
   absl::Time at;
+  // What this was done by, where that is audited: the journal makes both durable together. Not part of the log.
+  domain::DeedPtr deed = nullptr;
 };
 
 }  // namespace waybill::saga

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "domain/deed.h"
 #include "domain/driver.h"
 #include "runtime/ids.h"
 
@@ -32,12 +33,14 @@ class DriverStore {
   // The active orders it holds, by id: the oldest first.
   virtual absl::StatusOr<std::vector<Uuid>> OrdersOf(const std::string& driver_id) = 0;
 
+  // What changes drivers takes a deed, which is in the audit exactly when something has changed.
+
   // {driver_id, capacity}, each driver once; all of them, or none. BAD_REQUEST when one is not within 1 and
   // kDriverCapacityMax. Active orders beyond a lowered capacity stay; no new one comes until there are fewer. Of a
   // driver who is off duty: what holds when he is on duty again.
-  virtual absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities) = 0;
+  virtual absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities, const domain::Deed& deed) = 0;
   // Off duty, a driver is given no order; those it holds stay its. Repeating it is harmless.
-  virtual absl::Status SetDuty(const std::string& driver_id, bool on_duty) = 0;
+  virtual absl::Status SetDuty(const std::string& driver_id, bool on_duty, const domain::Deed& deed) = 0;
 };
 
 }  // namespace waybill::storage

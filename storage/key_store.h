@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/access.h"
+#include "domain/deed.h"
 
 namespace waybill::storage {
 
@@ -45,8 +46,10 @@ class KeyStore {
   // Those that are not over, and those that have been for less than `over_for`, so that it can be said of them.
   virtual absl::StatusOr<std::vector<AccessKey>> Recent(absl::Time now, absl::Duration over_for) = 0;
 
+  // What changes keys takes a deed, which is in the audit exactly when something has changed.
+
   // `used_at` is not written. CERTIFICATE_IN_USE.
-  virtual absl::Status Add(const AccessKey& key) = 0;
+  virtual absl::Status Add(const AccessKey& key, const domain::Deed& deed) = 0;
   // At most `limit`, by their ids, which begin behind `after`.
   virtual absl::StatusOr<std::vector<AccessKey>> List(const std::string& after, int limit) = 0;
   virtual absl::StatusOr<AccessKey> Get(const std::string& id) = 0;  // KEY_NOT_FOUND
@@ -54,9 +57,9 @@ class KeyStore {
   // before; one that has no time left is revoked, so that it is over whatever other hosts' clocks say. Of `fresh`
   // counts the rest. Answers the new one. KEY_NOT_FOUND for one that is no secret, or over at `now`.
   virtual absl::StatusOr<AccessKey> Rotate(const std::string& id, const AccessKey& fresh, absl::Time now,
-                                           absl::Time old_expires_at) = 0;
+                                           absl::Time old_expires_at, const domain::Deed& deed) = 0;
   // One that was revoked before stays as it is. KEY_NOT_FOUND.
-  virtual absl::StatusOr<AccessKey> Revoke(const std::string& id, absl::Time now) = 0;
+  virtual absl::StatusOr<AccessKey> Revoke(const std::string& id, absl::Time now, const domain::Deed& deed) = 0;
 
   // Of each key the latest use that anybody has written counts. Unknown ids are passed over.
   virtual absl::Status WriteUses(const std::vector<std::pair<std::string, absl::Time>>& uses) = 0;

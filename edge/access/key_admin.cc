@@ -25,6 +25,30 @@ void CheckExpiry(absl::Time expires_at, absl::Time now, Violations& violations) 
   if (expires_at <= now) violations.Add("expire_time", "is not in the future");
 }
 
+// Who makes a key, for its row.
+std::string NameOf(const domain::Actor& by) {
+  return by.key_id.empty() || by.key_id == by.client ? by.client : fmt::format("{} ({})", by.client, by.key_id);
+}
+
+std::string Joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
+
+std::string ShowExpiry(absl::Time time) {
+  return time == absl::InfiniteFuture() ? "never" : absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone());
+}
+
+domain::Deed CreateDeed(const AccessKey& key, const domain::Actor& by) {
+  return {by,
+          "key.create",
+          "key",
+          key.id,
+          {{"name", key.name},
+           {"client", key.client},
+           {"scopes", Joined(key.scopes.Names())},
+           {"drivers", Joined(key.drivers)},
+           {"certificate", key.certificate},
+           {"expires", ShowExpiry(key.expires_at)}}};
+}
+
 std::string DigestText(const KeyHash::Digest& digest) { return {digest.data(), digest.size()}; }
 
 absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
@@ -65,7 +89,7 @@ absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
 
 }  // namespace
 
-absl::StatusOr<KeyAdmin::Made> KeyAdmin::Create(const Wanted& wanted, const std::string& by) {
+absl::StatusOr<KeyAdmin::Made> KeyAdmin::Create(const Wanted& wanted, const domain::Actor& by) {
   const absl::Time now = clock_.Now();
   if (absl::Status wrong = Check(wanted, now); !wrong.ok()) return wrong;
   Made made;
@@ -77,19 +101,19 @@ absl::StatusOr<KeyAdmin::Made> KeyAdmin::Create(const Wanted& wanted, const std:
   key.drivers = wanted.drivers;
   key.certificate = wanted.certificate;
   key.created_at = now;
-  key.created_by = by;
+  key.created_by = NameOf(by);
   key.expires_at = wanted.expires_at;
   if (key.certificate.empty()) {
     made.secret = MakeSecret(key.id, entropy_);
     key.secret_hash = DigestText(hash_.Of(made.secret));
   }
-  if (absl::Status added = store_.Add(key); !added.ok()) return added;
+  if (absl::Status added = store_.Add(key, CreateDeed(key, by)); !added.ok()) return added;
   changed_();
   return made;
 }
 
 absl::StatusOr<KeyAdmin::Made> KeyAdmin::Rotate(const std::string& id, absl::Duration overlap, absl::Time expires_at,
-                                                const std::string& by) {
+                                                const domain::Actor& by) {
   const absl::Time now = clock_.Now();
   if (!IsKeyId(id)) return storage::KeyNotFound(id);
   absl::StatusOr<AccessKey> old = store_.Get(id);
@@ -104,11 +128,19 @@ absl::StatusOr<KeyAdmin::Made> KeyAdmin::Rotate(const std::string& id, absl::Dur
   AccessKey fresh;
   fresh.id = MakeKeyId(entropy_);
   fresh.created_at = now;
-  fresh.created_by = by;
+  fresh.created_by = NameOf(by);
   fresh.expires_at = expires_at;
   std::string secret = MakeSecret(fresh.id, entropy_);
   fresh.secret_hash = DigestText(hash_.Of(secret));
-  absl::StatusOr<AccessKey> rotated = store_.Rotate(id, fresh, now, now + overlap);
+  const domain::Deed deed = {by,
+                             "key.rotate",
+                             "key",
+                             id,
+                             {{"fresh", fresh.id},
+                              {"client", old->client},
+                              {"overlap", absl::FormatDuration(overlap)},
+                              {"expires", ShowExpiry(expires_at)}}};
+  absl::StatusOr<AccessKey> rotated = store_.Rotate(id, fresh, now, now + overlap, deed);
   if (!rotated.ok()) return rotated.status();
   changed_();
   return Made{*std::move(rotated), std::move(secret)};
@@ -119,9 +151,9 @@ absl::StatusOr<std::vector<AccessKey>> KeyAdmin::List(const std::string& after, 
   return store_.List(after, limit);
 }
 
-absl::StatusOr<AccessKey> KeyAdmin::Revoke(const std::string& id) {
+absl::StatusOr<AccessKey> KeyAdmin::Revoke(const std::string& id, const domain::Actor& by) {
   if (!IsKeyId(id)) return storage::KeyNotFound(id);
-  absl::StatusOr<AccessKey> revoked = store_.Revoke(id, clock_.Now());
+  absl::StatusOr<AccessKey> revoked = store_.Revoke(id, clock_.Now(), {by, "key.revoke", "key", id});
   if (revoked.ok()) changed_();
   return revoked;
 }

@@ -39,13 +39,13 @@ class KeyAdmin {
         clock_(clock),
         changed_(std::move(changed)) {}
 
-  // `by`: who makes it. BAD_REQUEST naming each wrong field, CERTIFICATE_IN_USE.
-  absl::StatusOr<Made> Create(const Wanted& wanted, const std::string& by);
+  // `by`: who does it. BAD_REQUEST naming each wrong field, CERTIFICATE_IN_USE.
+  absl::StatusOr<Made> Create(const Wanted& wanted, const domain::Actor& by);
   // A second secret for the same client, scopes and drivers; the first one ends after `overlap`. BAD_REQUEST,
   // KEY_NOT_FOUND.
   absl::StatusOr<Made> Rotate(const std::string& id, absl::Duration overlap, absl::Time expires_at,
-                              const std::string& by);
-  absl::StatusOr<storage::AccessKey> Revoke(const std::string& id);
+                              const domain::Actor& by);
+  absl::StatusOr<storage::AccessKey> Revoke(const std::string& id, const domain::Actor& by);
   // At most `limit`, by their ids, from behind `after` on; "": from the first. BAD_REQUEST.
   absl::StatusOr<std::vector<storage::AccessKey>> List(const std::string& after, int limit);
 

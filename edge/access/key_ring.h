@@ -10,12 +10,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/access.h"
+#include "domain/deed.h"
 #include "edge/access/key.h"
 #include "runtime/clock.h"
 #include "storage/key_store.h"
@@ -33,6 +35,11 @@ struct Caller {
   bool SeesAllOrders() const { return scopes.Has(domain::Scope::kOps); }
 };
 using CallerPtr = std::shared_ptr<const Caller>;
+
+// For the audit. `operator_name`: who the request says does it, where it says so.
+inline domain::Actor ActorOf(const Caller& caller, std::string operator_name = "") {
+  return {caller.client, caller.key_id, std::move(operator_name)};
+}
 
 class KeyRing {
  public:

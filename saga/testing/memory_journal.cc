@@ -99,6 +99,7 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
     return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
   }
   if (first) row.signals[waits_for] = {++book_.last_signal_id, signal.outcome, waits_for};
+  if (first && signal.deed != nullptr) book_.deeds.push_back(*signal.deed);
   if (!first) return SignalResult::kRepeated;
   if (!row.waiting || !awaited) return SignalResult::kKept;
   row.record->wakes_at = std::min(row.record->wakes_at, clock_.Now());
@@ -255,7 +256,10 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
   row.record = write.record->Clone();
   row.record->set_effects({});
   row.write_id = write_id;
-  row.log.insert(row.log.end(), write.log.begin(), write.log.end());
+  for (LogEntry entry : write.log) {
+    if (const domain::DeedPtr deed = std::move(entry.deed)) book_.deeds.push_back(*deed);
+    row.log.push_back(std::move(entry));
+  }
   row.waiting = !row.record->waits_for.empty();
   const bool held = IsUnfinished(row.record->state) && !row.waiting;
   row.lease_until = held ? clock_.Now() + lease_.duration : absl::InfinitePast();

@@ -55,7 +55,8 @@ struct MemoryBook {
   std::map<Uuid, Row> rows;
   uint64_t last_write_id = 0;
   int64_t last_signal_id = 0;
-  int writes = 0;  // Begin and Advance that were applied: the durable commits
+  std::vector<domain::Deed> deeds;  // of what was written, as the audit has them
+  int writes = 0;                   // Begin and Advance that were applied: the durable commits
   // Sees the row after each of them, under the mutex.
   std::function<void(const Row&)> on_write = [](const Row&) {};
 };

@@ -27,10 +27,12 @@
 #include "services/ingest/grpc_location_service.h"
 #include "services/ingest/housekeeping.h"
 #include "services/ingest/service_options.h"
+#include "services/process/audit.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
 #include "services/process/startup.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
@@ -82,7 +84,9 @@ Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
   return {"looking at the settings of Redis", look, absl::Seconds(30)};
 }
 
-int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop,
+          process::ProcessAudit& process_audit) {
+  process_audit.SetInstance(options.listen);
   const rpc::GrpcLog grpc_log(clock, log);
   Metrics metrics;
   AddProcessMetrics(metrics);
@@ -217,6 +221,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   for (rpc::Server* edge : {&server, &connect.server()}) AddLocationService(*edge, *ingest, streams, api, watches);
   AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers, reads);
 
+  storage::Pool audits(options.database_url, storage::WriteConnectionOptions(), storage::PoolOptions{1});
+  storage::PostgresAuditLog audit(audits);
   PartitionOptions partition_options;
   partition_options.ahead = options.partitions_ahead;
   partition_options.retention = options.intake.retention;
@@ -229,10 +235,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   Chores clock_comparing({compare_clocks}, clock, log);  // not behind a drop that waits
   Chores partition_keeping({KeepPartitionsChore(partitions, {})}, clock, log);
   Chores sweeping({SweepChore(*fleet, {}), LookAtRedisChore(*redis_url, log)}, clock, log);
-  std::vector<Chore> watching;
+  std::vector<Chore> watching = {process_audit.WriteChore(audit)};
+  process::AddMetrics(metrics, process_audit);
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
-  Chores certificate_watching(std::move(watching), clock, log);
-  if (*certificates) certificate_watching.Start(loops);
+  Chores beside(std::move(watching), clock, log);
+  beside.Start(loops);
   (*identity)->OnChange([&server, &connect] {
     server.CheckCallers();
     connect.server().CheckCallers();
@@ -272,6 +279,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*identity)->Stop();
   sweeping.Stop();
   clock_comparing.Stop();
+  beside.Stop();
   partitions.Stop();
   partition_keeping.Stop();
   location_log.Stop();

@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "fmt/format.h"
 #include "services/order/order_api.h"
 
 namespace waybill::order {
@@ -17,14 +18,27 @@ void AnswerOn(Executor& workers, absl::AnyInvocable<void(Answer)> done, Work wor
   if (!workers.Submit(task)) (*shared)(TooBusyError());
 }
 
-}  // namespace
-
-void FleetApi::Put(std::vector<PlacedDriver> drivers, absl::Duration ttl, absl::AnyInvocable<void(absl::Status)> done) {
-  AnswerOn(workers_, std::move(done),
-           [this, drivers = std::move(drivers), ttl]() mutable { return PutNow(std::move(drivers), ttl); });
+// How many there are, and who the first ones are: an entry has a bound.
+template <typename Drivers, typename IdOf>
+std::vector<std::pair<std::string, std::string>> NamesOf(const Drivers& drivers, IdOf id_of) {
+  constexpr size_t kNamed = 20;
+  std::string names;
+  for (size_t i = 0; i < drivers.size() && i < kNamed; ++i)
+    names += fmt::format("{}{}", i == 0 ? "" : " ", id_of(drivers[i]));
+  return {{"count", fmt::format("{}", drivers.size())},
+          {drivers.size() > kNamed ? "first" : "drivers", std::move(names)}};
 }
 
-absl::Status FleetApi::PutNow(std::vector<PlacedDriver> drivers, absl::Duration ttl) {
+}  // namespace
+
+void FleetApi::Put(std::vector<PlacedDriver> drivers, absl::Duration ttl, domain::Actor by,
+                   absl::AnyInvocable<void(absl::Status)> done) {
+  AnswerOn(workers_, std::move(done), [this, drivers = std::move(drivers), ttl, by = std::move(by)]() mutable {
+    return PutNow(std::move(drivers), ttl, by);
+  });
+}
+
+absl::Status FleetApi::PutNow(std::vector<PlacedDriver> drivers, absl::Duration ttl, const domain::Actor& by) {
   const absl::Time now = clock_.Now();
   std::vector<domain::DriverPosition> positions;
   std::vector<domain::DriverSlot> capacities;
@@ -40,8 +54,21 @@ absl::Status FleetApi::PutNow(std::vector<PlacedDriver> drivers, absl::Duration 
   }
   // Capacities first: a driver that is seen may be given an order.
   if (!capacities.empty()) {
-    if (absl::Status set = store_.SetCapacities(capacities); !set.ok()) return set;
+    const bool one = capacities.size() == 1;
+    domain::Deed deed{by, "driver.capacity", "driver", one ? capacities.front().driver_id : ""};
+    if (one) {
+      deed.detail = {{"capacity", fmt::format("{}", capacities.front().slot)}};
+    } else {
+      deed.detail = NamesOf(capacities, [](const domain::DriverSlot& slot) { return slot.driver_id; });
+    }
+    if (absl::Status set = store_.SetCapacities(capacities, deed); !set.ok()) return set;
   }
+  domain::Deed deed{by, "driver.put", "driver", positions.size() == 1 ? positions.front().driver_id : ""};
+  if (positions.size() != 1) {
+    deed.detail = NamesOf(positions, [](const domain::DriverPosition& position) { return position.driver_id; });
+  }
+  deed.detail.emplace_back("ttl", absl::FormatDuration(ttl));
+  if (absl::Status audited = audit_.Append(deed); !audited.ok()) return audited;
   return fleet_.Put(positions, ttl);
 }
 
@@ -85,18 +112,22 @@ absl::StatusOr<FleetApi::Page> FleetApi::ListNow(uint64_t cursor, int count) {
   return page;
 }
 
-void FleetApi::SetCapacity(std::string driver_id, int capacity, Done done) {
-  AnswerOn(workers_, std::move(done), [this, driver_id = std::move(driver_id), capacity]() -> absl::StatusOr<Driver> {
-    if (absl::Status set = store_.SetCapacities({{driver_id, capacity}}); !set.ok()) return set;
-    return InTheBooks(driver_id);
-  });
+void FleetApi::SetCapacity(std::string driver_id, int capacity, domain::Actor by, Done done) {
+  domain::Deed deed{std::move(by), "driver.capacity", "driver", driver_id, {{"capacity", fmt::format("{}", capacity)}}};
+  AnswerOn(workers_, std::move(done),
+           [this, driver_id = std::move(driver_id), capacity, deed = std::move(deed)]() -> absl::StatusOr<Driver> {
+             if (absl::Status set = store_.SetCapacities({{driver_id, capacity}}, deed); !set.ok()) return set;
+             return InTheBooks(driver_id);
+           });
 }
 
-void FleetApi::SetDuty(std::string driver_id, bool on_duty, Done done) {
-  AnswerOn(workers_, std::move(done), [this, driver_id = std::move(driver_id), on_duty]() -> absl::StatusOr<Driver> {
-    if (absl::Status set = store_.SetDuty(driver_id, on_duty); !set.ok()) return set;
-    return InTheBooks(driver_id);
-  });
+void FleetApi::SetDuty(std::string driver_id, bool on_duty, domain::Actor by, Done done) {
+  domain::Deed deed{std::move(by), "driver.duty", "driver", driver_id, {{"duty", on_duty ? "on" : "off"}}};
+  AnswerOn(workers_, std::move(done),
+           [this, driver_id = std::move(driver_id), on_duty, deed = std::move(deed)]() -> absl::StatusOr<Driver> {
+             if (absl::Status set = store_.SetDuty(driver_id, on_duty, deed); !set.ok()) return set;
+             return InTheBooks(driver_id);
+           });
 }
 
 }  // namespace waybill::order

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "edge/rpc/proto_time.h"
-#include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/order_api.h"
 #include "waybill/access/v1/access.pb.h"
@@ -46,11 +45,6 @@ absl::StatusOr<absl::Time> TakeExpiry(const Request& request) {
   return *time;
 }
 
-// Who makes a key, for its row.
-std::string NameOf(const access::Caller& caller) {
-  return caller.key_id == caller.client ? caller.client : fmt::format("{} ({})", caller.client, caller.key_id);
-}
-
 // Does it on a worker and answers the call.
 template <typename Call, typename Work>
 void OnWorker(Executor& workers, std::unique_ptr<Call, rpc::ReleaseCall> owned, Work work) {
@@ -70,7 +64,7 @@ absl::Status CreateKey(KeyAdmin& keys, CreateKeyCall& call) {
   wanted.drivers.assign(request.drivers().begin(), request.drivers().end());
   wanted.certificate = request.certificate();
   wanted.expires_at = *expires_at;
-  absl::StatusOr<KeyAdmin::Made> made = keys.Create(wanted, NameOf(*call.caller()));
+  absl::StatusOr<KeyAdmin::Made> made = keys.Create(wanted, access::ActorOf(*call.caller()));
   if (!made.ok()) return made.status();
   Fill(made->key, *call.response().mutable_key());
   call.response().set_secret(made->secret);
@@ -98,7 +92,8 @@ absl::Status RotateKey(KeyAdmin& keys, RotateKeyCall& call) {
   if (!expires_at.ok()) return expires_at.status();
   const absl::Duration overlap =
       absl::Seconds(request.overlap().seconds()) + absl::Nanoseconds(request.overlap().nanos());
-  absl::StatusOr<KeyAdmin::Made> made = keys.Rotate(request.key_id(), overlap, *expires_at, NameOf(*call.caller()));
+  absl::StatusOr<KeyAdmin::Made> made =
+      keys.Rotate(request.key_id(), overlap, *expires_at, access::ActorOf(*call.caller()));
   if (!made.ok()) return made.status();
   Fill(made->key, *call.response().mutable_key());
   call.response().set_secret(made->secret);
@@ -106,7 +101,7 @@ absl::Status RotateKey(KeyAdmin& keys, RotateKeyCall& call) {
 }
 
 absl::Status RevokeKey(KeyAdmin& keys, RevokeKeyCall& call) {
-  absl::StatusOr<AccessKey> revoked = keys.Revoke(call.request().key_id());
+  absl::StatusOr<AccessKey> revoked = keys.Revoke(call.request().key_id(), access::ActorOf(*call.caller()));
   if (revoked.ok()) Fill(*revoked, call.response());
   return revoked.status();
 }

@@ -50,7 +50,8 @@ void PutDrivers(FleetApi& api, PutDriversCall::Ptr call) {
     call->Finish(request.status());
     return;
   }
-  api.Put(std::move(request->drivers), request->ttl,
+  domain::Actor by = access::ActorOf(*call->caller());
+  api.Put(std::move(request->drivers), request->ttl, std::move(by),
           [call = std::move(call)](const absl::Status& put) mutable { call->Finish(put); });
 }
 
@@ -84,7 +85,9 @@ void SetCapacity(FleetApi& api, SetCapacityCall::Ptr call) {
     call->Finish(capacity.status());
     return;
   }
-  api.SetCapacity(std::move(capacity->driver_id), capacity->slot, AnsweringDriver<SetCapacityCall>(std::move(call)));
+  domain::Actor by = access::ActorOf(*call->caller());
+  api.SetCapacity(std::move(capacity->driver_id), capacity->slot, std::move(by),
+                  AnsweringDriver<SetCapacityCall>(std::move(call)));
 }
 
 void SetDuty(FleetApi& api, SetDutyCall::Ptr call) {
@@ -93,7 +96,8 @@ void SetDuty(FleetApi& api, SetDutyCall::Ptr call) {
     call->Finish(duty.status());
     return;
   }
-  api.SetDuty(std::move(duty->driver_id), duty->on_duty, AnsweringDriver<SetDutyCall>(std::move(call)));
+  domain::Actor by = access::ActorOf(*call->caller());
+  api.SetDuty(std::move(duty->driver_id), duty->on_duty, std::move(by), AnsweringDriver<SetDutyCall>(std::move(call)));
 }
 
 }  // namespace

@@ -241,12 +241,13 @@ void Cancel(OrderApi& api, CancelCall::Ptr call) {
   }
   const SteadyTime deadline = call->deadline();
   storage::Owner owner = OwnerFor(*call->caller());
+  domain::Actor by = access::ActorOf(*call->caller());
   std::string reason = std::move(*call->request().mutable_reason());
   OrderApi::Pending answer = Expect<CancelCall>(api, std::move(call), [](CancelCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("cancel.before_answer");
     done.Finish(absl::OkStatus());
   });
-  api.Cancel(*id, std::move(owner), std::move(reason), deadline, std::move(answer));
+  api.Cancel(*id, std::move(owner), std::move(by), std::move(reason), deadline, std::move(answer));
 }
 
 void Complete(OrderApi& api, CompleteCall::Ptr call) {
@@ -257,11 +258,12 @@ void Complete(OrderApi& api, CompleteCall::Ptr call) {
   }
   const SteadyTime deadline = call->deadline();
   storage::Owner owner = OwnerFor(*call->caller());
+  domain::Actor by = access::ActorOf(*call->caller());
   OrderApi::Pending answer = Expect<CompleteCall>(api, std::move(call), [](CompleteCall& done, OrderApi::Answer&) {
     WAYBILL_FAILPOINT("complete.before_answer");
     done.Finish(absl::OkStatus());
   });
-  api.Complete(*id, std::move(owner), deadline, std::move(answer));
+  api.Complete(*id, std::move(owner), std::move(by), deadline, std::move(answer));
 }
 
 }  // namespace

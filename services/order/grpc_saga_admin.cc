@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "edge/rpc/proto_time.h"
-#include "fmt/format.h"
 #include "services/order/intake.h"
 #include "services/order/requests.h"
 #include "waybill/ops/v1/ops.pb.h"
@@ -58,7 +57,8 @@ class SagaAdmin {
       return;
     }
     const SteadyTime deadline = call->deadline();
-    api_.Retry(*id, deadline, Answering<RetrySagaCall>(std::move(call)));
+    domain::Actor by = access::ActorOf(*call->caller());
+    api_.Retry(*id, std::move(by), deadline, Answering<RetrySagaCall>(std::move(call)));
   }
   void Resolve(ResolveSagaCall::Ptr call) const;
   void Signal(SignalSagaCall::Ptr call) const;
@@ -171,9 +171,10 @@ void SagaAdmin::Resolve(ResolveSagaCall::Ptr call) const {
     call->Finish(wrong);
     return;
   }
-  std::string reason = fmt::format("{}: {}", request.operator_(), request.reason());
+  std::string reason = request.reason();
+  domain::Actor by = access::ActorOf(*call->caller(), request.operator_());
   const SteadyTime deadline = call->deadline();
-  api_.Resolve(*id, std::move(reason), deadline, Answering<ResolveSagaCall>(std::move(call)));
+  api_.Resolve(*id, std::move(by), std::move(reason), deadline, Answering<ResolveSagaCall>(std::move(call)));
 }
 
 void SagaAdmin::Signal(SignalSagaCall::Ptr call) const {
@@ -182,7 +183,8 @@ void SagaAdmin::Signal(SignalSagaCall::Ptr call) const {
     call->Finish(request.status());
     return;
   }
-  api_.Signal(request->saga_id, std::move(request->signal),
+  domain::Actor by = access::ActorOf(*call->caller(), call->request().operator_());
+  api_.Signal(request->saga_id, std::move(by), std::move(request->signal),
               [this, call = std::move(call)](absl::StatusOr<SagaApi::SignalAnswer> answer) mutable {
                 if (!answer.ok()) {
                   call->Finish(answer.status());

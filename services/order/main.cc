@@ -1,4 +1,5 @@
 // waybill-order: reading this shows the whole service. Everything is built here and handed to the next.
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@
 #include "services/order/builtin_gateway.h"
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
+#include "services/order/grpc_audit_admin.h"
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
@@ -41,10 +43,12 @@
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
+#include "services/process/audit.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
 #include "services/process/startup.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
@@ -101,7 +105,9 @@ void AddStoreMetrics(Metrics& metrics, std::vector<std::pair<std::string, const 
                             });
 }
 
-int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop) {
+int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop,
+          process::ProcessAudit& process_audit) {
+  process_audit.SetInstance(options.instance);
   const rpc::GrpcLog grpc_log(clock, log);
   SeededRandom random(EntropySeed());
   IdGenerator ids(clock, random);
@@ -137,6 +143,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::PostgresDriverStore driver_store(drivers);
   auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
+  storage::PostgresAuditLog audit(drivers);
 
   // TLS: our own certificate, and what participants are shown and believed by.
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
@@ -229,14 +236,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core_options.housekeeping.recovery_in_flight = options.recovery_in_flight;
   core_options.api = options.api;
   core_options.watches = options.watches;
-  OrderCore core(
-      {kinds, **journal, *dispatch, store, workers, list_workers, scheduler, clock, random, ids, order_metrics, log},
-      reconcile, core_options);
+  OrderCore core({kinds, **journal, *dispatch, store, audit, workers, list_workers, scheduler, clock, random, ids,
+                  order_metrics, log},
+                 reconcile, core_options);
   saga::Runner& runner = core.runner;
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
-  FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
+  FleetApi fleet_api(*fleet, driver_store, audit, workers, list_workers, clock);
 
   // What callers see, and who they are.
   if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
@@ -265,13 +272,23 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddOrderService(*edge, core.api, core.watches);
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
+    AddAuditAdmin(*edge, audit, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {
     server.CheckCallers();
     connect.server().CheckCallers();
   });
-  std::vector<Chore> watching;
+  std::atomic<int64_t> audit_entries{0};
+  std::vector<Chore> watching = {process_audit.WriteChore(audit),
+                                 EveryChore(absl::Seconds(15), "counting the audit", [&audit, &audit_entries] {
+                                   absl::StatusOr<storage::AuditHead> head = audit.Head();
+                                   if (head.ok()) audit_entries = head->sequence;
+                                   return head.status();
+                                 })};
+  metrics.AddCallbackGauge("waybill_audit_entries", "Entries of the audit, by the number of the newest.",
+                           [&audit_entries] { return static_cast<double>(audit_entries); });
+  process::AddMetrics(metrics, process_audit);
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
     watching.push_back(tls::WatchChore(**participant_certificates, [&] {
@@ -283,8 +300,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
       }
     }));
   }
-  Chores certificate_watching(std::move(watching), clock, log);
-  if (*certificates || *participant_certificates) certificate_watching.Start(loops);
+  Chores beside(std::move(watching), clock, log);
+  beside.Start(loops);
   core.leases.Start(loops);
   core.housekeeping.Start(loops);
 
@@ -321,6 +338,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*limits)->Stop();
   (*identity)->Stop();
   core.housekeeping.Stop();
+  beside.Stop();
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so

@@ -25,6 +25,15 @@ absl::Status WithOrder(std::string_view reason, std::string_view message, const 
   return ReasonError(reason, message, std::move(detail));
 }
 
+// Null for a client's own order, of which as much happens as there are orders: its log says it.
+domain::DeedPtr DeedOn(const OrderRecord& order, const domain::Actor& by, std::string action,
+                       std::vector<std::pair<std::string, std::string>> detail) {
+  if (by.client == order.payload.client) return nullptr;
+  detail.emplace_back("of_client", order.payload.client);
+  return std::make_shared<domain::Deed>(
+      domain::Deed{by, std::move(action), "order", order.id.ToString(), std::move(detail)});
+}
+
 bool IsOfAnotherVersion(const absl::Status& status) { return GetErrorDetail(status).reason == saga::kNotDrivenHere; }
 
 bool WorthAnotherLook(const absl::Status& status) {
@@ -192,18 +201,18 @@ void OrderApi::OnWorker(Executor::Task task, const Pending& answer) {
 
 // --- Turning back.
 
-void OrderApi::Cancel(const Uuid& order_id, storage::Owner owner, std::string reason, SteadyTime deadline,
-                      Pending answer) {
+void OrderApi::Cancel(const Uuid& order_id, storage::Owner owner, domain::Actor by, std::string reason,
+                      SteadyTime deadline, Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
-  OnWorker([this, order_id, owner = std::move(owner), reason = std::move(reason),
-            answer] { CancelOnWorker(order_id, owner, reason, 1, answer); },
+  OnWorker([this, order_id, owner = std::move(owner), by = std::move(by), reason = std::move(reason),
+            answer] { CancelOnWorker(order_id, owner, by, reason, 1, answer); },
            answer);
 }
 
-void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const std::string& reason, int attempt,
-                              Pending answer) {
+void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
+                              const std::string& reason, int attempt, Pending answer) {
   absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
   if (!record.ok()) {
     answer->Give(record.status());
@@ -226,7 +235,8 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner,
     case saga::State::kSucceeded:
       break;
   }
-  saga::Directive cancel{saga::Directive::Kind::kCancel, reason};
+  saga::Directive cancel{saga::Directive::Kind::kCancel, reason,
+                         DeedOn(*record, by, "order.cancel", {{"reason", reason}})};
   // As in CompleteOnWorker: our books free the driver before a remote dispatcher is told. A journaled dispatch frees
   // him in one commit with the release itself.
   saga::Runner::Prepare give_back;
@@ -237,10 +247,10 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner,
   }
   runner_.Direct(
       order_id, std::move(cancel), std::move(give_back),
-      [this, order_id, owner, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
+      [this, order_id, owner, by, reason, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
-          OnWorker([this, order_id, owner, reason, attempt,
-                    answer] { CancelOnWorker(order_id, owner, reason, attempt + 1, answer); },
+          OnWorker([this, order_id, owner, by, reason, attempt,
+                    answer] { CancelOnWorker(order_id, owner, by, reason, attempt + 1, answer); },
                    answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});
@@ -254,15 +264,18 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner,
 
 // --- Completing.
 
-void OrderApi::Complete(const Uuid& order_id, storage::Owner owner, SteadyTime deadline, Pending answer) {
+void OrderApi::Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline,
+                        Pending answer) {
   auto waited = std::make_shared<Waited>();
   waited->Name(order_id);
   BoundWait(std::move(waited), deadline, answer);
-  OnWorker([this, order_id, owner = std::move(owner), answer] { CompleteOnWorker(order_id, owner, 1, answer); },
+  OnWorker([this, order_id, owner = std::move(owner), by = std::move(by),
+            answer] { CompleteOnWorker(order_id, owner, by, 1, answer); },
            answer);
 }
 
-void OrderApi::CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, int attempt, Pending answer) {
+void OrderApi::CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by, int attempt,
+                                Pending answer) {
   absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
   if (!record.ok()) {
     answer->Give(record.status());
@@ -280,11 +293,12 @@ void OrderApi::CompleteOnWorker(const Uuid& order_id, const storage::Owner& owne
   // Our books free the driver in the commit that closes; a remote dispatcher is told after it, and so cannot give him
   // to an order that our books would refuse.
   runner_.Direct(
-      order_id, {saga::Directive::Kind::kClose, ""},
+      order_id, {saga::Directive::Kind::kClose, "", DeedOn(*record, by, "order.complete", {})},
       [this, order_id](saga::Record& closed) { GiveBackDriver(dispatch_, order_id, saga::As<Order>(closed).payload); },
-      [this, order_id, owner, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
+      [this, order_id, owner, by, attempt, answer](absl::StatusOr<const saga::Record*> settled) {
         if (WorthAnotherLook(settled.status()) && attempt < kDirectAttemptsMax) {
-          OnWorker([this, order_id, owner, attempt, answer] { CompleteOnWorker(order_id, owner, attempt + 1, answer); },
+          OnWorker([this, order_id, owner, by, attempt,
+                    answer] { CompleteOnWorker(order_id, owner, by, attempt + 1, answer); },
                    answer);
         } else if (settled.ok()) {
           answer->Give(Answer{&saga::As<Order>(**settled)});

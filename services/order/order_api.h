@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/deed.h"
 #include "domain/order.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -59,15 +60,17 @@ class OrderApi {
   // ORDER_STILL_RUNNING (it is durable and goes on), SHUTTING_DOWN.
   void Create(domain::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
 
-  // Here and below: an order of somebody else's than `owner` is ORDER_NOT_FOUND.
+  // Here and below: an order of somebody else's than `owner` is ORDER_NOT_FOUND. What `by` does to an order of another
+  // client's is in the audit; what a client does to its own, in the order's log alone.
 
   // Turns the order back and waits until that is done. A failed order is answered as it is: the money is back.
   // ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE, and as Create.
-  void Cancel(const Uuid& order_id, storage::Owner owner, std::string reason, SteadyTime deadline, Pending answer);
+  void Cancel(const Uuid& order_id, storage::Owner owner, domain::Actor by, std::string reason, SteadyTime deadline,
+              Pending answer);
 
   // Answers when it is durable that the order cannot be turned back any more. ORDER_NOT_FOUND, ORDER_NOT_CONFIRMED, and
   // as Create.
-  void Complete(const Uuid& order_id, storage::Owner owner, SteadyTime deadline, Pending answer);
+  void Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline, Pending answer);
 
   struct Story {
     storage::OrderRecord order;
@@ -112,9 +115,10 @@ class OrderApi {
              Pending answer);
   void Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Duration pause, Pending answer);
   void OnWorker(Executor::Task task, const Pending& answer);
-  void CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const std::string& reason, int attempt,
-                      Pending answer);
-  void CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, int attempt, Pending answer);
+  void CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
+                      const std::string& reason, int attempt, Pending answer);
+  void CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by, int attempt,
+                        Pending answer);
 
   saga::Runner& runner_;
   Dispatch& dispatch_;

@@ -21,6 +21,7 @@
 #include "services/order/order_observer.h"
 #include "services/order/order_watch.h"
 #include "services/order/saga_api.h"
+#include "storage/audit_log.h"
 #include "storage/order_store.h"
 
 namespace waybill::order {
@@ -39,6 +40,7 @@ struct OrderBase {
   saga::Journal& journal;
   Dispatch& dispatch;
   storage::OrderStore& store;
+  storage::AuditLog& audit;
   Executor& workers;
   Executor& list_workers;
   Scheduler& scheduler;
@@ -56,7 +58,8 @@ struct OrderCore {
         observer(on.metrics, on.dispatch, watches, on.log),
         runner(on.kinds, on.journal, on.clock, on.scheduler, on.random, observer, RunnerOptionsOf(options)),
         api(runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.ids, options.api),
-        sagas(on.kinds, runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.metrics),
+        sagas(on.kinds, runner, on.dispatch, on.store, on.audit, on.workers, on.list_workers, on.scheduler, on.clock,
+              on.metrics),
         recovery(runner, on.log, options.housekeeping),
         housekeeping(
             HousekeepingChores(on.store, on.kinds, on.metrics, recovery, std::move(reconcile), options.housekeeping),

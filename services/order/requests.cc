@@ -115,6 +115,34 @@ absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& re
   return query;
 }
 
+absl::StatusOr<storage::AuditQuery> TakeQuery(const ops::v1::ListEntriesRequest& request) {
+  Violations violations;
+  storage::AuditQuery query;
+  query.limit = TakePageSize(request.page_size(), violations);
+  constexpr int kFilterMax = 256;
+  for (const auto& [field, text] :
+       {std::pair("client", &request.client()), std::pair("action", &request.action()),
+        std::pair("subject_kind", &request.subject_kind()), std::pair("subject", &request.subject())}) {
+    CheckText(*text, 0, kFilterMax, field, violations);
+  }
+  query.client = request.client();
+  query.action = request.action();
+  query.subject_kind = request.subject_kind();
+  query.subject = request.subject();
+  TakeTimeField(request.has_from(), request.from(), "from", query.from, violations);
+  TakeTimeField(request.has_to(), request.to(), "to", query.to, violations);
+  query.oldest_first = request.oldest_first();
+  if (!request.page_token().empty()) {
+    query.beyond = static_cast<int64_t>(TakePageCursor(request.page_token(), FilterOfPage(request), violations));
+  }
+  if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
+  return query;
+}
+
+std::string MakeAuditToken(int64_t sequence, const ops::v1::ListEntriesRequest& request) {
+  return MakePageToken(static_cast<uint64_t>(sequence), FilterOfPage(request));
+}
+
 namespace {
 
 using NamedAction = std::pair<saga::Direction, ops::v1::SagaAction>;

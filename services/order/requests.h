@@ -13,6 +13,7 @@
 #include "runtime/ids.h"
 #include "saga/outcome.h"
 #include "services/order/fleet_api.h"
+#include "storage/audit_log.h"
 #include "storage/order_store.h"
 #include "waybill/fleet/v1/fleet.pb.h"
 #include "waybill/ops/v1/ops.pb.h"
@@ -25,6 +26,8 @@ absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::s
 
 absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request);
 absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request);
+absl::StatusOr<storage::AuditQuery> TakeQuery(const ops::v1::ListEntriesRequest& request);
+std::string MakeAuditToken(int64_t sequence, const ops::v1::ListEntriesRequest& request);  // of the page behind it
 
 struct SignalRequest {
   Uuid saga_id;

@@ -20,6 +20,12 @@ absl::Status Refuse(std::string_view reason, std::string_view why, const SagaVie
   return domain::ReasonError(reason, why, std::move(detail));
 }
 
+domain::DeedPtr DeedOnSaga(const Uuid& saga_id, domain::Actor by, std::string action,
+                           std::vector<std::pair<std::string, std::string>> detail) {
+  return std::make_shared<domain::Deed>(
+      domain::Deed{std::move(by), std::move(action), "saga", saga_id.ToString(), std::move(detail)});
+}
+
 absl::Status CheckUnfinished(const SagaView& saga) {
   if (saga::IsUnfinished(saga.header.state)) return absl::OkStatus();
   return Refuse("SAGA_FINISHED", "the saga has ended; there is nothing to retry", saga);
@@ -54,21 +60,31 @@ void SagaApi::Get(const Uuid& saga_id, Done done) {
   if (!workers_.Submit(read)) (*shared)(TooBusyError());
 }
 
-void SagaApi::Retry(const Uuid& saga_id, SteadyTime deadline, Done done) {
-  Direct(saga_id, {saga::Directive::Kind::kRetry, ""}, nullptr, deadline, CheckUnfinished, std::move(done));
+void SagaApi::Retry(const Uuid& saga_id, domain::Actor by, SteadyTime deadline, Done done) {
+  saga::Directive retry{saga::Directive::Kind::kRetry, "", DeedOnSaga(saga_id, std::move(by), "saga.retry", {})};
+  Direct(saga_id, std::move(retry), nullptr, deadline, CheckUnfinished, std::move(done));
 }
 
-void SagaApi::Resolve(const Uuid& saga_id, std::string reason, SteadyTime deadline, Done done) {
+void SagaApi::Resolve(const Uuid& saga_id, domain::Actor by, std::string reason, SteadyTime deadline, Done done) {
   auto prepare = [this, saga_id](saga::Record& record) {
     if (record.kind != domain::Order::kKind) return;
     domain::Order& order = saga::As<domain::Order>(record).payload;
     if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will
   };
-  Direct(saga_id, {saga::Directive::Kind::kResolve, std::move(reason)}, prepare, deadline, CheckStuck, std::move(done));
+  saga::Directive resolve{saga::Directive::Kind::kResolve, fmt::format("{}: {}", by.operator_name, reason)};
+  resolve.deed = DeedOnSaga(saga_id, std::move(by), "saga.resolve", {{"reason", std::move(reason)}});
+  Direct(saga_id, std::move(resolve), prepare, deadline, CheckStuck, std::move(done));
 }
 
-void SagaApi::Signal(const Uuid& saga_id, saga::Signal signal,
+void SagaApi::Signal(const Uuid& saga_id, domain::Actor by, saga::Signal signal,
                      absl::AnyInvocable<void(absl::StatusOr<SignalAnswer>)> done) {
+  signal.deed = DeedOnSaga(saga_id, std::move(by), "saga.signal",
+                           {{"step", signal.step},
+                            {"action", std::string(saga::Name(signal.direction))},
+                            {"token", signal.token},
+                            {"outcome", std::string(saga::Name(signal.outcome.kind))},
+                            {"reason", signal.outcome.reason},
+                            {"detail", signal.outcome.detail}});
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   Executor::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
     absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
@@ -99,6 +115,7 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
     absl::StatusOr<SagaView> saga = store_.GetSaga(saga_id);
     absl::Status allowed = saga.ok() ? kinds_.CheckDriven(saga->header) : saga.status();
     if (allowed.ok()) allowed = check(*saga);
+    if (allowed.ok() && directive.kind == saga::Directive::Kind::kRetry) allowed = audit_.Append(*directive.deed);
     if (!allowed.ok()) {
       answer->Give(allowed);
       return;

@@ -356,7 +356,8 @@ std::vector<Setting> Settings::InForce() const {
 
 bool CanChange(std::string_view setting) { return setting == "log-level"; }
 
-void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log) {
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
+              const OnSettingChange& changed) {
   const LogLevel before = log.level();
   log.SetLevel(std::min(before, level));  // so that a change of the level is told, too
   for (size_t i = 0; i < read.size(); ++i) {
@@ -365,7 +366,9 @@ void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, 
     log.Log(std::max(taken ? LogLevel::kInfo : LogLevel::kWarn, log.level()),
             taken ? "a setting has changed" : "a setting has changed, which takes a restart",
             {{"setting", read[i].name}, {"value", WithoutPasswords(read[i].value)}, {"from", read[i].from}});
-    if (taken) in_force[i] = read[i];
+    if (!taken) continue;
+    if (changed) changed(in_force[i], read[i]);
+    in_force[i] = read[i];
   }
   log.SetLevel(level);
 }

@@ -90,20 +90,22 @@ std::optional<int> ReadSettings(const Service<Options>& service, int argc, const
 }
 
 // Of what was read again takes over what can change; the log says of all that has changed whether it is. `level` is
-// that of `read`.
-void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log);
+// that of `read`. `changed` is told of each that is taken over.
+using OnSettingChange = std::function<void(const Setting& before, const Setting& after)>;
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
+              const OnSettingChange& changed = {});
 
 // At SIGHUP.
 template <typename Options>
 void ReadSettingsAgain(const Service<Options>& service, int argc, const char* const* argv,
-                       std::vector<Setting>& in_force, Logger& log) {
+                       std::vector<Setting>& in_force, Logger& log, const OnSettingChange& changed = {}) {
   Options fresh;
   std::vector<Setting> read;
   std::ostringstream told;
   if (ReadSettings(service, argc, argv, fresh, read, told, told)) {
     log.Error("settings are as before: they could not be read", {{"error", told.str()}});
   } else {
-    TakeOver(in_force, read, fresh.log_level, log);
+    TakeOver(in_force, read, fresh.log_level, log, changed);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/shutdown.h"
+#include "services/process/audit.h"
 #include "services/process/settings.h"
 #include "storage/postgres/rights.h"
 
@@ -41,7 +42,7 @@ int Fail(const Logger& log, std::string_view what, const absl::Status& status);
 // until `serve` answers the exit code.
 template <typename Options>
 int RunService(const Service<Options>& service, int argc, char** argv,
-               int (*serve)(const Options&, const Clock&, const Logger&, StopRequest&)) {
+               int (*serve)(const Options&, const Clock&, const Logger&, StopRequest&, ProcessAudit&)) {
   if (!PrepareProcess(service.name.c_str())) return 2;
   Options options;
   std::vector<Setting> in_force;
@@ -49,8 +50,10 @@ int RunService(const Service<Options>& service, int argc, char** argv,
   ShutdownSignals signals;
   SystemClock clock;
   Logger log(options.log_format, options.log_level, clock);
-  StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, in_force, log); });
-  const int exit_code = serve(options, clock, log, stop);
+  ProcessAudit audit(service.name, service.build, in_force);
+  const auto changed = [&audit](const Setting& before, const Setting& after) { audit.Changed(before, after); };
+  StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, in_force, log, changed); });
+  const int exit_code = serve(options, clock, log, stop, audit);
   if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
   return exit_code;
 }

@@ -1,6 +1,8 @@
 #include "storage/postgres/driver_store.h"
 
 #include "domain/driver.h"
+#include "fmt/format.h"
+#include "storage/postgres/audit_log.h"
 
 namespace waybill::storage {
 
@@ -50,31 +52,41 @@ absl::StatusOr<std::vector<Uuid>> PostgresDriverStore::OrdersOf(const std::strin
 
 // In the order of the key, so that two calls never wait for each other in a circle.
 constexpr char kSetCapacities[] =
-    "INSERT INTO drivers (driver_id, capacity) SELECT i.driver_id, i.capacity "
+    "WITH changed AS (INSERT INTO drivers (driver_id, capacity) SELECT i.driver_id, i.capacity "
     "FROM unnest($1::text[], $2::smallint[]) AS i (driver_id, capacity) ORDER BY i.driver_id "
     "ON CONFLICT (driver_id) DO UPDATE SET"
     " capacity = CASE WHEN drivers.capacity = 0 THEN 0 ELSE EXCLUDED.capacity END,"
-    " capacity_on_duty = CASE WHEN drivers.capacity = 0 THEN EXCLUDED.capacity END";
+    " capacity_on_duty = CASE WHEN drivers.capacity = 0 THEN EXCLUDED.capacity END"
+    " WHERE EXCLUDED.capacity <> COALESCE(drivers.capacity_on_duty, drivers.capacity) RETURNING 1) "
+    "{}FROM (SELECT FROM changed LIMIT 1) AS any_change";
 
-absl::Status PostgresDriverStore::SetCapacities(const std::vector<domain::DriverSlot>& capacities) {
+absl::Status PostgresDriverStore::SetCapacities(const std::vector<domain::DriverSlot>& capacities,
+                                                const domain::Deed& deed) {
   ArrayParam driver_ids(kOidText), each(kOidInt2);
   for (const domain::DriverSlot& one : capacities) {
     if (absl::Status fits = domain::CheckCapacity(one.slot); !fits.ok()) return fits;
     driver_ids.AddText(one.driver_id);
     each.AddInt(one.slot);
   }
-  return Execute(kSetCapacities, {driver_ids, each}).status();
+  const DeedRow row(deed);
+  std::vector<Param> params = {driver_ids, each};
+  row.AddTo(params);
+  return Execute(fmt::format(kSetCapacities, InsertDeed(3)), params).status();
 }
 
 constexpr char kOffDuty[] =
-    "INSERT INTO drivers (driver_id, capacity, capacity_on_duty) VALUES ($1, 0, 1) "
+    "WITH changed AS (INSERT INTO drivers (driver_id, capacity, capacity_on_duty) VALUES ($1, 0, 1) "
     "ON CONFLICT (driver_id) DO UPDATE SET capacity = 0, capacity_on_duty = drivers.capacity "
-    "WHERE drivers.capacity > 0";
+    "WHERE drivers.capacity > 0 RETURNING 1) {}FROM changed";
 constexpr char kOnDuty[] =
-    "UPDATE drivers SET capacity = capacity_on_duty, capacity_on_duty = NULL WHERE driver_id = $1 AND capacity = 0";
+    "WITH changed AS (UPDATE drivers SET capacity = capacity_on_duty, capacity_on_duty = NULL "
+    "WHERE driver_id = $1 AND capacity = 0 RETURNING 1) {}FROM changed";
 
-absl::Status PostgresDriverStore::SetDuty(const std::string& driver_id, bool on_duty) {
-  return Execute(on_duty ? kOnDuty : kOffDuty, {Param::Text(driver_id)}).status();
+absl::Status PostgresDriverStore::SetDuty(const std::string& driver_id, bool on_duty, const domain::Deed& deed) {
+  const DeedRow row(deed);
+  std::vector<Param> params = {Param::Text(driver_id)};
+  row.AddTo(params);
+  return Execute(fmt::format(fmt::runtime(on_duty ? kOnDuty : kOffDuty), InsertDeed(2)), params).status();
 }
 
 }  // namespace waybill::storage

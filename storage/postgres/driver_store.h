@@ -16,8 +16,8 @@ class PostgresDriverStore final : public DriverStore {
 
   absl::StatusOr<std::vector<DriverStanding>> Standings(const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<std::vector<Uuid>> OrdersOf(const std::string& driver_id) override;
-  absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities) override;
-  absl::Status SetDuty(const std::string& driver_id, bool on_duty) override;
+  absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities, const domain::Deed& deed) override;
+  absl::Status SetDuty(const std::string& driver_id, bool on_duty, const domain::Deed& deed) override;
 
  private:
   absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params);

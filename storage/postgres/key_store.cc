@@ -3,6 +3,7 @@
 #include "absl/strings/str_split.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/sqlstate.h"
 
 namespace waybill::storage {
@@ -95,15 +96,26 @@ absl::StatusOr<std::vector<AccessKey>> PostgresKeyStore::Recent(absl::Time now, 
   return DecodeKeys(Execute(SelectKeys("WHERE LEAST(k.expires_at, k.revoked_at) > $1"), {Param::Time(now - over_for)}));
 }
 
-absl::Status PostgresKeyStore::Add(const AccessKey& key) {
+absl::Status PostgresKeyStore::Add(const AccessKey& key, const domain::Deed& deed) {
   const ArrayParam scopes = Texts(key.scopes.Names()), drivers = Texts(key.drivers);
+  const DeedRow row(deed);
+  std::vector<Param> params = {Param::Text(key.id),
+                               Param::Text(key.name),
+                               Param::Text(key.client),
+                               scopes,
+                               drivers,
+                               BytesOrNull(key.secret_hash),
+                               TextOrNull(key.certificate),
+                               Param::Time(key.created_at),
+                               Param::Text(key.created_by),
+                               Param::Time(key.expires_at)};
+  row.AddTo(params);
   const absl::Status added =
       Execute(
-          "INSERT INTO access_keys (key_id, name, client, scopes, drivers, secret_hash, certificate, created_at, "
-          "created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-          {Param::Text(key.id), Param::Text(key.name), Param::Text(key.client), scopes, drivers,
-           BytesOrNull(key.secret_hash), TextOrNull(key.certificate), Param::Time(key.created_at),
-           Param::Text(key.created_by), Param::Time(key.expires_at)})
+          "WITH added AS (INSERT INTO access_keys (key_id, name, client, scopes, drivers, secret_hash, certificate, "
+          "created_at, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING 1) " +
+              InsertDeed(11) + "FROM added",
+          params)
           .status();
   if (IsUniqueViolation(added) && !key.certificate.empty()) return CertificateInUse(key.certificate);
   return added;
@@ -119,7 +131,17 @@ absl::StatusOr<AccessKey> PostgresKeyStore::Get(const std::string& id) {
 }
 
 absl::StatusOr<AccessKey> PostgresKeyStore::Rotate(const std::string& id, const AccessKey& fresh, absl::Time now,
-                                                   absl::Time old_expires_at) {
+                                                   absl::Time old_expires_at, const domain::Deed& deed) {
+  const DeedRow row(deed);
+  std::vector<Param> params = {Param::Text(id),
+                               Param::Time(now),
+                               Param::Time(old_expires_at),
+                               Param::Text(fresh.id),
+                               Param::Bytes(fresh.secret_hash),
+                               Param::Time(fresh.created_at),
+                               Param::Text(fresh.created_by),
+                               Param::Time(fresh.expires_at)};
+  row.AddTo(params);
   return ExecuteForOne(
       id,
       fmt::format(
@@ -128,21 +150,25 @@ absl::StatusOr<AccessKey> PostgresKeyStore::Rotate(const std::string& id, const 
           " WHERE key_id = $1 AND secret_hash IS NOT NULL AND LEAST(expires_at, revoked_at) > $2"
           " RETURNING name, client, scopes, drivers),"
           " k AS (INSERT INTO access_keys (key_id, name, client, scopes, drivers, secret_hash, created_at, created_by,"
-          " expires_at) SELECT $4, name, client, scopes, drivers, $5, $6, $7, $8 FROM old RETURNING *)"
-          " SELECT {} FROM k LEFT JOIN access_key_uses u USING (key_id)",
-          kKeyColumns),
-      {Param::Text(id), Param::Time(now), Param::Time(old_expires_at), Param::Text(fresh.id),
-       Param::Bytes(fresh.secret_hash), Param::Time(fresh.created_at), Param::Text(fresh.created_by),
-       Param::Time(fresh.expires_at)});
+          " expires_at) SELECT $4, name, client, scopes, drivers, $5, $6, $7, $8 FROM old RETURNING *),"
+          " audited AS ({}FROM k) SELECT {} FROM k LEFT JOIN access_key_uses u USING (key_id)",
+          InsertDeed(9), kKeyColumns),
+      params);
 }
 
-absl::StatusOr<AccessKey> PostgresKeyStore::Revoke(const std::string& id, absl::Time now) {
-  return ExecuteForOne(id,
-                       fmt::format("WITH k AS (UPDATE access_keys SET revoked_at = LEAST(revoked_at, $2)"
-                                   " WHERE key_id = $1 RETURNING *)"
-                                   " SELECT {} FROM k LEFT JOIN access_key_uses u USING (key_id)",
-                                   kKeyColumns),
-                       {Param::Text(id), Param::Time(now)});
+absl::StatusOr<AccessKey> PostgresKeyStore::Revoke(const std::string& id, absl::Time now, const domain::Deed& deed) {
+  const DeedRow row(deed);
+  std::vector<Param> params = {Param::Text(id), Param::Time(now)};
+  row.AddTo(params);
+  return ExecuteForOne(
+      id,
+      fmt::format("WITH old AS (SELECT key_id, revoked_at FROM access_keys WHERE key_id = $1 FOR UPDATE),"
+                  " k AS (UPDATE access_keys a SET revoked_at = LEAST(old.revoked_at, $2) FROM old"
+                  " WHERE a.key_id = old.key_id RETURNING a.*, old.revoked_at AS before),"
+                  " audited AS ({}FROM k WHERE before > revoked_at)"
+                  " SELECT {} FROM k LEFT JOIN access_key_uses u USING (key_id)",
+                  InsertDeed(3), kKeyColumns),
+      params);
 }
 
 absl::Status PostgresKeyStore::WriteUses(const std::vector<std::pair<std::string, absl::Time>>& uses) {

@@ -16,12 +16,12 @@ class PostgresKeyStore final : public KeyStore {
 
   absl::StatusOr<int64_t> Version() override;
   absl::StatusOr<std::vector<AccessKey>> Recent(absl::Time now, absl::Duration over_for) override;
-  absl::Status Add(const AccessKey& key) override;
+  absl::Status Add(const AccessKey& key, const domain::Deed& deed) override;
   absl::StatusOr<std::vector<AccessKey>> List(const std::string& after, int limit) override;
   absl::StatusOr<AccessKey> Get(const std::string& id) override;
   absl::StatusOr<AccessKey> Rotate(const std::string& id, const AccessKey& fresh, absl::Time now,
-                                   absl::Time old_expires_at) override;
-  absl::StatusOr<AccessKey> Revoke(const std::string& id, absl::Time now) override;
+                                   absl::Time old_expires_at, const domain::Deed& deed) override;
+  absl::StatusOr<AccessKey> Revoke(const std::string& id, absl::Time now, const domain::Deed& deed) override;
   absl::Status WriteUses(const std::vector<std::pair<std::string, absl::Time>>& uses) override;
 
  private:

@@ -14,6 +14,9 @@ constexpr Rights kOrderRights[] = {
     {"access_keys", "SELECT, INSERT, UPDATE"},
     {"access_key_uses", "SELECT, INSERT, UPDATE"},
     {"access_version", "SELECT, UPDATE"},
+    {"audit_deeds", "INSERT"},
+    {"audit_entries", "SELECT"},
+    {"audit_head", "SELECT"},
     {"order_sagas", "SELECT, INSERT, UPDATE"},
     {"order_saga_steps", "SELECT, INSERT"},
     {"sagas", "SELECT, INSERT, UPDATE"},
@@ -36,6 +39,7 @@ constexpr Rights kIngestRights[] = {
     {"access_keys", "SELECT"},
     {"access_key_uses", "SELECT, INSERT, UPDATE"},
     {"access_version", "SELECT"},
+    {"audit_deeds", "INSERT"},
     {"driver_locations", "SELECT, INSERT, DELETE"},
     // They ask for INSERT and DELETE themselves.
     {"waybill_attach_day(date)", "EXECUTE"},

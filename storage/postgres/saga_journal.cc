@@ -13,6 +13,7 @@
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/sqlstate.h"
 
@@ -341,12 +342,19 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
                                    optional_text(signal.outcome.detail),
                                    Param::Int4(saga::kSignalsMax)};
   const std::vector<Param> wait = {Param::Id(id), Param::Text(waits_for)};
+  std::optional<DeedRow> deed;
+  if (signal.deed != nullptr) deed.emplace(*signal.deed);
   for (const std::unique_ptr<Kind>& kind : kinds_) {
     const std::string name(kind->tables.kind());
     const ArrayParam versions = Versions(*kind);
     const std::vector<Param> key = {Param::Id(id), versions};
     std::vector<Param> said_here = said;
     said_here.push_back(versions);
+    if (deed) {
+      deed->AddTo(said_here);
+    } else {
+      said_here.insert(said_here.end(), std::size(kDeedColumns), Param::Null(kOidText));
+    }
     absl::StatusOr<std::vector<Rows>> results = std::vector<Rows>();
     {
       auto connection = pool_.Acquire();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/saga_rows.h"
 
 namespace waybill::storage {
@@ -102,6 +103,15 @@ Booking LogOf(const SagaTables::Sql& t) {
   return log;
 }
 
+// What the audit keeps of some of them; without rows as a rule, and then left out of the quick form.
+Booking DeedsOf() {
+  Booking deeds;
+  for (const std::string_view column : kDeedColumns) deeds.columns.push_back({std::string(column), kOidText, ""});
+  deeds.text = fmt::format("INSERT INTO audit_deeds ({}) SELECT {} FROM {{rows}} WHERE {{allowed}}",
+                           ColumnNames(deeds.columns), UnnestValues(deeds.columns, "i"));
+  return deeds;
+}
+
 }  // namespace
 
 SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
@@ -195,7 +205,8 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   for (size_t n = 0; n < t.bookings.size(); ++n) {
     booked += fmt::format("booked{} AS ({}), ", n, book(t.bookings[n], done, ""));
   }
-  booked += fmt::format("logged AS ({}) ", book(LogOf(t), done, ""));
+  booked += fmt::format("logged AS ({}), ", book(LogOf(t), done, ""));
+  booked += fmt::format("audited AS ({}) ", book(DeedsOf(), done, ""));
   // `ok` locks the headers before anything is claimed: a claim must not be booked for a saga that is not ours. The
   // update finds them by key again: where they stand may be newer than what the statement can see.
   sql.advance = fmt::format(
@@ -302,14 +313,15 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
   // What it waits for is kept whatever else is.
   sql.signal_keep = fmt::format(
-      "INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
+      "WITH kept AS (INSERT INTO saga_signals (saga_id, waits_for, outcome, reason, detail) "
       "SELECT s.{id}, $2::text, $3::text, $4::text, $5::text FROM {sagas} s WHERE s.{id} = $1::uuid "
       "AND {only} AND s.version = ANY($7::smallint[]) "
       "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND ($2::text = "
       "ANY(string_to_array(s.waits_for, ' ')) "
       "OR (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer) "
-      "ON CONFLICT DO NOTHING RETURNING saga_id",
-      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only));
+      "ON CONFLICT DO NOTHING RETURNING saga_id), "
+      "audited AS ({deed}FROM kept WHERE $8::text IS NOT NULL) SELECT saga_id FROM kept",
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("deed", InsertDeed(8)));
   // Said once more, it does not become younger.
   sql.signal_wake = fmt::format(
       "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND $2::text = "

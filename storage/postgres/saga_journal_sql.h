@@ -25,7 +25,8 @@ struct SagaJournalSql {
   ArrayStatement begin;
   std::string begin_quick;
   // The quick advance is several statements in one transaction: the headers move on, and then what is booked with them:
-  // the claim, if the kind has one, its bookings, and the entries of the log. Those without rows are left out.
+  // the claim, if the kind has one, its bookings, the entries of the log, and deeds for the audit. Those without rows
+  // are left out.
   ArrayStatement move;
   std::vector<ArrayStatement> books;
   // The careful advance is one, over the arrays of all of those in the same order.

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/sqlstate.h"
@@ -26,6 +27,15 @@ void AddOptionalText(ArrayParam& column, const std::string& text) {
     column.AddNull();
   } else {
     column.AddText(text);
+  }
+}
+
+void AddDeed(const domain::Deed& deed, std::span<ArrayParam> columns) {
+  const std::string detail = DeedDetail(deed);
+  size_t n = 0;
+  for (const std::string* text : {&deed.by.client, &deed.by.key_id, &deed.by.operator_name, &deed.action,
+                                  &deed.subject_kind, &deed.subject, &detail}) {
+    columns[n++].AddText(*text);
   }
 }
 
@@ -142,13 +152,14 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       if (kind.tables.sql().claim.text.empty()) std::abort();  // a bug
       return Add(books.front());
     }
-    std::span<ArrayParam> Log() { return Add(books.back()); }
+    std::span<ArrayParam> Log() { return Add(books[books.size() - 2]); }
+    std::span<ArrayParam> Audit() { return Add(books.back()); }
 
     const Kind& kind;
     // Names of the prepared statements.
     std::string begin, begin_quick, advance, move, acted_on, said_already;
     std::vector<ArrayParam> begin_columns, header;
-    std::vector<Booked> books;  // the claim, if this kind has one, then its bookings, then the log
+    std::vector<Booked> books;  // the claim, if this kind has one, then its bookings, the log and the audit
     Uuid saga;                  // whose rows are added
     size_t move_result = 0, said_result = 0, begin_result = 0;          // their places among the script's
     std::vector<std::pair<std::vector<std::string>, BeginOp*>> begins;  // with their keys
@@ -368,6 +379,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
         log[4].AddText(saga::Name(entry.state));
         AddOptionalText(log[5], entry.detail);
         log[6].AddTime(entry.at);
+        if (entry.deed != nullptr) AddDeed(*entry.deed, part.Audit());
       }
     }
     for (const Booked& book : part.books) {

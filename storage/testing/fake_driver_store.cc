@@ -44,20 +44,23 @@ absl::StatusOr<std::vector<Uuid>> FakeDriverStore::OrdersOf(const std::string& d
   return HeldBy(driver_id);
 }
 
-absl::Status FakeDriverStore::SetCapacities(const std::vector<domain::DriverSlot>& capacities) {
+absl::Status FakeDriverStore::SetCapacities(const std::vector<domain::DriverSlot>& capacities,
+                                            const domain::Deed& deed) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   for (const domain::DriverSlot& one : capacities) {
     if (absl::Status fits = domain::CheckCapacity(one.slot); !fits.ok()) return fits;
   }
+  bool changed = false;
   for (const domain::DriverSlot& one : capacities) {
     auto off = off_duty_.find(one.driver_id);
-    (off == off_duty_.end() ? book_.capacities[one.driver_id] : off->second) = one.slot;
+    int& capacity = off == off_duty_.end() ? book_.capacities[one.driver_id] : off->second;
+    changed = std::exchange(capacity, one.slot) != one.slot || changed;
   }
-  return absl::OkStatus();
+  return changed ? audit.Append(deed) : absl::OkStatus();
 }
 
-absl::Status FakeDriverStore::SetDuty(const std::string& driver_id, bool on_duty) {
+absl::Status FakeDriverStore::SetDuty(const std::string& driver_id, bool on_duty, const domain::Deed& deed) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   auto off = off_duty_.find(driver_id);
@@ -69,7 +72,7 @@ absl::Status FakeDriverStore::SetDuty(const std::string& driver_id, bool on_duty
   } else {
     off_duty_[driver_id] = std::exchange(capacity, 0);
   }
-  return absl::OkStatus();
+  return audit.Append(deed);
 }
 
 }  // namespace waybill::storage::testing

@@ -7,12 +7,15 @@
 
 #include "absl/status/status.h"
 #include "storage/driver_store.h"
+#include "storage/testing/fake_audit_log.h"
 #include "storage/testing/memory_order_book.h"
 
 namespace waybill::storage::testing {
 
 class FakeDriverStore final : public DriverStore {
  public:
+  FakeAuditLog audit;
+
   explicit FakeDriverStore(MemoryOrderBook& book) : book_(book) {}
 
   // Every call answers this until it is OK again.
@@ -20,8 +23,8 @@ class FakeDriverStore final : public DriverStore {
 
   absl::StatusOr<std::vector<DriverStanding>> Standings(const std::vector<std::string>& driver_ids) override;
   absl::StatusOr<std::vector<Uuid>> OrdersOf(const std::string& driver_id) override;
-  absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities) override;
-  absl::Status SetDuty(const std::string& driver_id, bool on_duty) override;
+  absl::Status SetCapacities(const std::vector<domain::DriverSlot>& capacities, const domain::Deed& deed) override;
+  absl::Status SetDuty(const std::string& driver_id, bool on_duty, const domain::Deed& deed) override;
 
  private:
   std::vector<Uuid> HeldBy(const std::string& driver_id) const;

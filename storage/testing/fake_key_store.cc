@@ -38,7 +38,7 @@ absl::StatusOr<std::vector<AccessKey>> FakeKeyStore::Recent(absl::Time now, absl
   return recent;
 }
 
-absl::Status FakeKeyStore::Add(const AccessKey& key) {
+absl::Status FakeKeyStore::Add(const AccessKey& key, const domain::Deed& deed) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   const bool in_use = std::any_of(keys_.begin(), keys_.end(), [&](const auto& other) {
@@ -49,7 +49,7 @@ absl::Status FakeKeyStore::Add(const AccessKey& key) {
   AccessKey& added = keys_[key.id] = key;
   added.used_at.reset();
   ++version_;
-  return absl::OkStatus();
+  return audit.Append(deed);
 }
 
 absl::StatusOr<std::vector<AccessKey>> FakeKeyStore::List(const std::string& after, int limit) {
@@ -71,7 +71,7 @@ absl::StatusOr<AccessKey> FakeKeyStore::Get(const std::string& id) {
 }
 
 absl::StatusOr<AccessKey> FakeKeyStore::Rotate(const std::string& id, const AccessKey& fresh, absl::Time now,
-                                               absl::Time old_expires_at) {
+                                               absl::Time old_expires_at, const domain::Deed& deed) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   const auto it = keys_.find(id);
@@ -87,15 +87,19 @@ absl::StatusOr<AccessKey> FakeKeyStore::Rotate(const std::string& id, const Acce
   if (old_expires_at <= now) old.revoked_at = now;
   keys_[rotated.id] = rotated;
   ++version_;
+  if (absl::Status audited = audit.Append(deed); !audited.ok()) return audited;
   return rotated;
 }
 
-absl::StatusOr<AccessKey> FakeKeyStore::Revoke(const std::string& id, absl::Time now) {
+absl::StatusOr<AccessKey> FakeKeyStore::Revoke(const std::string& id, absl::Time now, const domain::Deed& deed) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   const auto it = keys_.find(id);
   if (it == keys_.end()) return KeyNotFound(id);
-  it->second.revoked_at = std::min(it->second.revoked_at, now);
+  if (it->second.revoked_at > now) {
+    if (absl::Status audited = audit.Append(deed); !audited.ok()) return audited;
+    it->second.revoked_at = now;
+  }
   ++version_;
   return it->second;
 }

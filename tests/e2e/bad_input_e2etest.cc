@@ -501,6 +501,20 @@ TEST_F(BadInputTest, Lists) {
     sagas.push_back({"token " + bad.substr(0, 40), "page_token", [bad](S& r) { r.set_page_token(bad); }});
   }
   ExpectAllRefused<S>("waybill.ops.v1.SagaAdmin/ListSagas", S(), sagas);
+
+  using E = ops::v1::ListEntriesRequest;
+  std::vector<Case<E>> entries = {
+      {"-1", "page_size", [](E& r) { r.set_page_size(-1); }},
+      {"too long", "subject", [](E& r) { r.set_subject(std::string(257, 'x')); }},
+      {"a NUL", "client", [](E& r) { r.set_client(std::string("a\0b", 3)); }},
+      {"no time", "from", [](E& r) { r.mutable_from()->set_nanos(-1); }},
+      {"no time", "to", [](E& r) { r.mutable_to()->set_seconds(std::numeric_limits<int64_t>::max()); }},
+      {"token of another list", "page_token", [token](E& r) { r.set_page_token(token); }},
+  };
+  for (const std::string& bad : bad_tokens) {
+    entries.push_back({"token " + bad.substr(0, 40), "page_token", [bad](E& r) { r.set_page_token(bad); }});
+  }
+  ExpectAllRefused<E>("waybill.ops.v1.AuditAdmin/ListEntries", E(), entries);
 }
 
 TEST_F(BadInputTest, SqlIsData) {

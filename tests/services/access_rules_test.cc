@@ -24,6 +24,7 @@
 #include "services/ingest/grpc_location_service.h"
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
+#include "services/order/grpc_audit_admin.h"
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
@@ -91,6 +92,7 @@ class AllServices {
       AddOrderService(*server, orders_.api, orders_.watches);
       AddSagaAdmin(*server, orders_.sagas, {});
       AddFleetService(*server, fleet_api_);
+      order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
@@ -142,7 +144,8 @@ class AllServices {
   order::SharedWorld order_world_;
   order::Replica orders_{order_world_};
   storage::testing::FakeDriverStore drivers_{order_world_.book};
-  order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
+  order::FleetApi fleet_api_{order_world_.fleet, drivers_,        order_world_.audit,
+                             orders_.workers,    orders_.workers, order_world_.time};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};
   ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,
@@ -170,7 +173,7 @@ TEST(AccessRules, LetInWhoHasTheScopeAndNobodyElse) {
   };
   const auto soon = keys.time.Now() + absl::Seconds(1);
   const access::KeyAdmin::Made expired = keys.Make("late", {"admin"}, {}, soon), revoked = keys.Make("gone", {"admin"});
-  ASSERT_TRUE(keys.admin.Revoke(revoked.key.id).ok());
+  ASSERT_TRUE(keys.admin.Revoke(revoked.key.id, {"admin"}).ok());
   keys.time.Advance(absl::Seconds(1));
   ASSERT_TRUE(keys.ring.Refresh().ok());
 

@@ -151,8 +151,8 @@ void Clients::Direct(Client& client, const Act& act) {
   auto errand = std::make_shared<Errand>(Errand{fmt::format("{} order {}", cancel ? "cancel" : "complete", act.number),
                                                 Chance(plan_.seed, {6, act.chance}), nullptr, nullptr, 12});
   errand->request = [id = *client.id, cancel](OrderProcess& process, SteadyTime deadline, OrderApi::Pending answer) {
-    if (cancel) return process.api().Cancel(id, std::nullopt, "a change of mind", deadline, std::move(answer));
-    process.api().Complete(id, std::nullopt, deadline, std::move(answer));
+    if (cancel) return process.api().Cancel(id, std::nullopt, {}, "a change of mind", deadline, std::move(answer));
+    process.api().Complete(id, std::nullopt, {}, deadline, std::move(answer));
   };
   errand->settled = [this, &client, cancel](const auto& told) {
     return cancel ? Cancelled(client, told) : Completed(client, told);
@@ -199,8 +199,8 @@ void Clients::Operate(Client& client, const Act& act) {
   process->host.After(chance.Milliseconds(0, 3), [process, id = *client.id, kind = act.kind] {
     const SteadyTime deadline = process->host.Steady() + absl::Seconds(5);
     auto done = [](const absl::StatusOr<order::SagaApi::Answer>&) {};
-    if (kind == Act::Kind::kRetry) return process->sagas().Retry(id, deadline, done);
-    process->sagas().Resolve(id, "by hand", deadline, done);
+    if (kind == Act::Kind::kRetry) return process->sagas().Retry(id, {}, deadline, done);
+    process->sagas().Resolve(id, {}, "by hand", deadline, done);
   });
 }
 
@@ -214,8 +214,9 @@ void Clients::Say(const std::string& key, const std::string& token, bool approve
       if (process == nullptr) return;
       process->host.After(absl::Milliseconds(1), [process, id, token, approved] {
         saga::Outcome outcome = approved ? saga::Outcome::Succeeded() : saga::Outcome::Rejected("CARD_DECLINED");
-        process->sagas().Signal(
-            *id, {std::string(order::kChargePayment), saga::Direction::kDo, token, std::move(outcome)}, [](auto) {});
+        process->sagas().Signal(*id, {},
+                                {std::string(order::kChargePayment), saga::Direction::kDo, token, std::move(outcome)},
+                                [](auto) {});
       });
     });
   }

@@ -12,6 +12,7 @@
 #include "services/order/nearest_driver_dispatch.h"
 #include "services/order/order_core.h"
 #include "services/order/place_order.h"
+#include "storage/testing/fake_audit_log.h"
 #include "storage/testing/memory_order_book.h"
 #include "tests/simulation/participants.h"
 #include "tests/simulation/plan.h"
@@ -47,7 +48,8 @@ class OrderProcess {
         random_(shared.plan.seed, {3, static_cast<uint64_t>(life)}),
         dispatch_(MakeDispatch(shared)),
         kinds_({order::PlaceOrder(gateway_, *dispatch_, host, SagaOptions())}),
-        core_({kinds_, journal_, *dispatch_, store, workers_, list_workers_, host, host, random_, ids_, metrics_, log_},
+        core_({kinds_, journal_, *dispatch_, store, audit_, workers_, list_workers_, host, host, random_, ids_,
+               metrics_, log_},
               reconcile_, CoreOptions()) {
     metrics_.AddSteps(kinds_);
     store.fake().RecordDefinitions(kinds_);
@@ -131,6 +133,7 @@ class OrderProcess {
   std::function<absl::Status()> reconcile_;
   std::unique_ptr<order::Dispatch> dispatch_;
   const saga::Kinds kinds_;
+  storage::testing::FakeAuditLog audit_;
   order::OrderCore core_;
 };
 

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "runtime/ids.h"
 #include "runtime/status.h"
+#include "storage/audit_log.h"
 #include "storage/driver_store.h"
 
 namespace waybill::storage {
@@ -19,12 +20,23 @@ class DriverStoreHarness {
  public:
   virtual ~DriverStoreHarness() = default;
   virtual DriverStore& store() = 0;
+  virtual AuditLog& audit() = 0;  // of what is done to it
   virtual void Give(const domain::DriverSlot& slot, const Uuid& order_id) = 0;
 };
 
 class DriverStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<DriverStoreHarness>()>> {
  protected:
   DriverStore& store() { return harness_->store(); }
+  static domain::Deed Deed(std::string action) { return {{"me", "k1"}, std::move(action), "driver", "some"}; }
+  // What was done, the oldest first.
+  std::vector<std::string> Audited() {
+    AuditQuery all;
+    all.oldest_first = true;
+    std::vector<std::string> actions;
+    const auto entries = harness_->audit().List(all);
+    for (const AuditEntry& entry : *entries) actions.push_back(entry.action);
+    return actions;
+  }
   DriverStanding StandingOf(const std::string& driver_id) {
     auto standings = store().Standings({driver_id});
     EXPECT_TRUE(standings.ok()) << standings.status();
@@ -48,8 +60,8 @@ TEST_P(DriverStoreContract, ADriverOfWhomNothingWasSaidIsOnDutyForOneOrder) {
 }
 
 TEST_P(DriverStoreContract, TellsOfEachThatItIsAskedFor) {
-  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 2}}).ok());
-  ASSERT_TRUE(store().SetDuty("bike", false).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 2}}, Deed("driver.capacity")).ok());
+  ASSERT_TRUE(store().SetDuty("bike", false, Deed("driver.duty")).ok());
   harness_->Give({"van", 3}, Order(2));
   harness_->Give({"van", 1}, Order(1));
   harness_->Give({"ada", 1}, Order(3));
@@ -63,16 +75,16 @@ TEST_P(DriverStoreContract, TellsOfEachThatItIsAskedFor) {
 }
 
 TEST_P(DriverStoreContract, DutyLeavesTheCapacityAndTheOrdersAsTheyAre) {
-  ASSERT_TRUE(store().SetCapacities({{"van", 8}}).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}}, Deed("driver.capacity")).ok());
   harness_->Give({"van", 1}, Order(1));
   for (const std::string driver : {"van", "nobody"}) {
     const DriverStanding before = StandingOf(driver);
     for (int twice = 0; twice < 2; ++twice) {
-      ASSERT_TRUE(store().SetDuty(driver, false).ok());
+      ASSERT_TRUE(store().SetDuty(driver, false, Deed("driver.duty")).ok());
       EXPECT_EQ(StandingOf(driver), (DriverStanding{before.capacity, false, before.orders_held}));
     }
     for (int twice = 0; twice < 2; ++twice) {
-      ASSERT_TRUE(store().SetDuty(driver, true).ok());
+      ASSERT_TRUE(store().SetDuty(driver, true, Deed("driver.duty")).ok());
       EXPECT_EQ(StandingOf(driver), before);
     }
   }
@@ -80,23 +92,37 @@ TEST_P(DriverStoreContract, DutyLeavesTheCapacityAndTheOrdersAsTheyAre) {
 }
 
 TEST_P(DriverStoreContract, ACapacityThatIsSetOffDutyHoldsOnDutyAgain) {
-  ASSERT_TRUE(store().SetDuty("van", false).ok());
-  ASSERT_TRUE(store().SetCapacities({{"van", 5}}).ok());
+  ASSERT_TRUE(store().SetDuty("van", false, Deed("driver.duty")).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 5}}, Deed("driver.capacity")).ok());
   EXPECT_EQ(StandingOf("van"), (DriverStanding{5, false, 0}));
-  ASSERT_TRUE(store().SetDuty("van", true).ok());
+  ASSERT_TRUE(store().SetDuty("van", true, Deed("driver.duty")).ok());
   EXPECT_EQ(StandingOf("van"), (DriverStanding{5, true, 0}));
 }
 
 TEST_P(DriverStoreContract, SetsAllCapacitiesOrNone) {
   for (int bad : {0, -1, domain::kDriverCapacityMax + 1, 70'000}) {
-    absl::Status status = store().SetCapacities({{"van", 2}, {"bike", bad}});
+    absl::Status status = store().SetCapacities({{"van", 2}, {"bike", bad}}, Deed("driver.capacity"));
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_EQ(GetErrorDetail(status).reason, "BAD_REQUEST");
     EXPECT_EQ(StandingOf("van").capacity, 1);
   }
-  EXPECT_TRUE(store().SetCapacities({{"van", 1}, {"bike", domain::kDriverCapacityMax}}).ok());
+  EXPECT_TRUE(store().SetCapacities({{"van", 1}, {"bike", domain::kDriverCapacityMax}}, Deed("driver.capacity")).ok());
   EXPECT_EQ(StandingOf("bike").capacity, domain::kDriverCapacityMax);
-  EXPECT_TRUE(store().SetCapacities({}).ok());
+  EXPECT_TRUE(store().SetCapacities({}, Deed("driver.capacity")).ok());
+}
+
+TEST_P(DriverStoreContract, TheAuditHasWhatWasChangedAndNothingElse) {
+  ASSERT_TRUE(store().SetDuty("van", true, Deed("on")).ok()) << "it is";
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 2}}, Deed("eight and two")).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 2}}, Deed("the same")).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}, {"bike", 3}}, Deed("three")).ok());
+  ASSERT_TRUE(store().SetDuty("van", false, Deed("off")).ok());
+  ASSERT_TRUE(store().SetDuty("van", false, Deed("off again")).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 8}}, Deed("the same while off duty")).ok());
+  ASSERT_TRUE(store().SetCapacities({{"van", 7}}, Deed("seven")).ok());
+  ASSERT_TRUE(store().SetDuty("van", true, Deed("on again")).ok());
+  EXPECT_FALSE(store().SetCapacities({{"van", 0}}, Deed("wrong")).ok());
+  EXPECT_THAT(Audited(), ElementsAre("eight and two", "three", "off", "seven", "on again"));
 }
 
 }  // namespace waybill::storage

@@ -7,6 +7,7 @@ namespace {
 class FakeDriverStoreHarness final : public DriverStoreHarness {
  public:
   DriverStore& store() override { return store_; }
+  AuditLog& audit() override { return store_.audit; }
   void Give(const domain::DriverSlot& slot, const Uuid& order_id) override {
     book_.taken_slots[{slot.driver_id, slot.slot}] = order_id;
   }
@@ -23,9 +24,9 @@ TEST(FakeDriverStore, AnswersTheErrorItWasGiven) {
   testing::MemoryOrderBook book;
   testing::FakeDriverStore store(book);
   store.set_error(absl::UnavailableError("down"));
-  EXPECT_EQ(store.SetDuty("ada", false).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(store.SetDuty("ada", false, {}).code(), absl::StatusCode::kUnavailable);
   store.set_error(absl::OkStatus());
-  EXPECT_TRUE(store.SetDuty("ada", false).ok());
+  EXPECT_TRUE(store.SetDuty("ada", false, {}).ok());
 }
 
 }  // namespace

@@ -898,8 +898,41 @@ TYPED_TEST_P(JournalContract, NoSignalIsLostWhileItsWaitIsWritten) {
   }
 }
 
+TYPED_TEST_P(JournalContract, ADeedIsAuditedExactlyWhenItIsWritten) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  const auto deed = [](const std::string& action) {
+    return std::make_shared<domain::Deed>(
+        domain::Deed{{"console", "k1", "ann"}, action, "order", "some", {{"a", "b"}}});
+  };
+  OrderRecord order = this->Finished(a, "key");
+  auto [turned, turning] = this->TurnBack(order);
+  turning.front().deed = deed("lost its answer");
+  this->Once(
+      saga::Gap::kAfterAdvance, [] {}, true);
+  EXPECT_EQ(*this->Advance(a, turned, turning, 2), saga::WriteResult::kApplied);
+  turning.front().deed = deed("repeated");
+  EXPECT_EQ(*this->Advance(b, turned, turning, 2), saga::WriteResult::kFenced);
+
+  auto [robbed, robbed_log] = this->Finish(this->Started(a, "robbed"), "cy");
+  this->Holding(b, "holds", {"cy", 1});
+  robbed_log.front().deed = deed("lost its claim");
+  EXPECT_EQ(*this->Advance(a, robbed, robbed_log, 0), saga::WriteResult::kConflict);
+
+  auto [closed, closing] = this->Close(this->Finished(a, "another"));
+  closing.front().deed = deed("closed");
+  EXPECT_EQ(*this->Advance(a, closed, closing, 2), saga::WriteResult::kApplied);
+
+  saga::Signal signal{"charge_payment", saga::Direction::kDo, "t-1", saga::Outcome::Succeeded(), deed("signalled")};
+  const Uuid waits = this->Started(a, "waits").id;
+  EXPECT_EQ(*a.AddSignal(waits, signal), saga::SignalResult::kKept);
+  EXPECT_EQ(*a.AddSignal(waits, signal), saga::SignalResult::kRepeated);
+  EXPECT_EQ(*a.AddSignal(closed.id, signal), saga::SignalResult::kLate);
+  EXPECT_THAT(this->world_.Audited(), ::testing::ElementsAre("lost its answer", "closed", "signalled"));
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
-    JournalContract, ASagaMayWaitForSeveralAndWhatWasSaidFirstCountsFirst,
+    JournalContract, ADeedIsAuditedExactlyWhenItIsWritten, ASagaMayWaitForSeveralAndWhatWasSaidFirstCountsFirst,
     LeavesAloneWhatIsOfAVersionThatItDoesNotDrive, ASignalLeavesWithTheWriteThatActsOnIt, KeepsSoManySignalsAndNoMore,
     WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce, ASignalThatIsThereAlreadyIsHandedToTheWrite,
     ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp,

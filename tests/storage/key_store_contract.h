@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
+#include "storage/audit_log.h"
 #include "storage/key_store.h"
 
 namespace waybill::storage {
@@ -18,11 +19,23 @@ class KeyStoreHarness {
  public:
   virtual ~KeyStoreHarness() = default;
   virtual KeyStore& store() = 0;  // empty
+  virtual AuditLog& audit() = 0;  // of what is done to it
 };
 
 class KeyStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<KeyStoreHarness>()>> {
  protected:
   KeyStore& store() { return harness_->store(); }
+
+  static domain::Deed Deed(std::string action) { return {{"me", "k1", "ann"}, std::move(action), "key", "some"}; }
+  // What was done, the oldest first.
+  std::vector<std::string> Audited() {
+    AuditQuery all;
+    all.oldest_first = true;
+    std::vector<std::string> actions;
+    const auto entries = harness_->audit().List(all);
+    for (const AuditEntry& entry : *entries) actions.push_back(entry.action);
+    return actions;
+  }
 
   AccessKey Key(const std::string& id) const {
     AccessKey key;
@@ -38,7 +51,7 @@ class KeyStoreContract : public ::testing::TestWithParam<std::function<std::uniq
   }
   AccessKey Added(const std::string& id) {
     AccessKey key = Key(id);
-    EXPECT_TRUE(store().Add(key).ok());
+    EXPECT_TRUE(store().Add(key, Deed("key.create")).ok());
     return key;
   }
   std::vector<std::string> Recent(absl::Time now, absl::Duration over_for = absl::Hours(1)) {
@@ -67,7 +80,7 @@ TEST_P(KeyStoreContract, KeepsAKeyAsItIs) {
   certificate.drivers.clear();
   certificate.scopes = domain::Scopes::All();
   certificate.expires_at = now_ + absl::Hours(1);
-  ASSERT_TRUE(store().Add(certificate).ok());
+  ASSERT_TRUE(store().Add(certificate, Deed("key.create")).ok());
   EXPECT_EQ(*store().Get("b"), certificate);
   EXPECT_EQ(ReasonOf(store().Get("c").status()), "KEY_NOT_FOUND");
 }
@@ -82,9 +95,9 @@ TEST_P(KeyStoreContract, TheVersionGrowsWithEachChangeAndWithNoUse) {
   EXPECT_FALSE(changed());
   Added("a");
   EXPECT_TRUE(changed());
-  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_).ok());
+  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_, Deed("key.rotate")).ok());
   EXPECT_TRUE(changed());
-  ASSERT_TRUE(store().Revoke("a", now_).ok());
+  ASSERT_TRUE(store().Revoke("a", now_, Deed("key.revoke")).ok());
   EXPECT_TRUE(changed());
   ASSERT_TRUE(store().WriteUses({{"b", now_}}).ok());
   ASSERT_TRUE(store().List("", 10).ok());
@@ -95,9 +108,9 @@ TEST_P(KeyStoreContract, RecentAreThoseThatAreNotOverForLong) {
   Added("lasting");
   AccessKey expiring = Key("expiring");
   expiring.expires_at = now_ + absl::Minutes(10);
-  ASSERT_TRUE(store().Add(expiring).ok());
+  ASSERT_TRUE(store().Add(expiring, Deed("key.create")).ok());
   Added("revoked");
-  ASSERT_TRUE(store().Revoke("revoked", now_ + absl::Minutes(20)).ok());
+  ASSERT_TRUE(store().Revoke("revoked", now_ + absl::Minutes(20), Deed("key.revoke")).ok());
   EXPECT_THAT(Recent(now_), UnorderedElementsAre("lasting", "expiring", "revoked"));
   EXPECT_THAT(Recent(now_ + absl::Minutes(69)), UnorderedElementsAre("lasting", "expiring", "revoked"));
   EXPECT_THAT(Recent(now_ + absl::Minutes(70)), UnorderedElementsAre("lasting", "revoked"));
@@ -121,13 +134,13 @@ TEST_P(KeyStoreContract, ACertificateIsOneClients) {
   AccessKey key = Key("a");
   key.secret_hash.clear();
   key.certificate = "a.internal";
-  ASSERT_TRUE(store().Add(key).ok());
+  ASSERT_TRUE(store().Add(key, Deed("key.create")).ok());
   key.id = "b";
-  const absl::Status in_use = store().Add(key);
+  const absl::Status in_use = store().Add(key, Deed("key.create"));
   EXPECT_EQ(in_use.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReasonOf(in_use), "CERTIFICATE_IN_USE");
-  ASSERT_TRUE(store().Revoke("a", now_).ok());
-  EXPECT_TRUE(store().Add(key).ok());
+  ASSERT_TRUE(store().Revoke("a", now_, Deed("key.revoke")).ok());
+  EXPECT_TRUE(store().Add(key, Deed("key.create")).ok());
 }
 
 TEST_P(KeyStoreContract, RotatesInOneStep) {
@@ -138,7 +151,7 @@ TEST_P(KeyStoreContract, RotatesInOneStep) {
   fresh.created_at = now_ + absl::Minutes(1);
   fresh.created_by = "ada";
   fresh.expires_at = now_ + absl::Hours(5);
-  auto rotated = store().Rotate("a", fresh, now_, now_ + absl::Hours(1));
+  auto rotated = store().Rotate("a", fresh, now_, now_ + absl::Hours(1), Deed("key.rotate"));
   ASSERT_TRUE(rotated.ok()) << rotated.status();
   AccessKey expected = fresh;
   expected.name = old.name;
@@ -148,13 +161,13 @@ TEST_P(KeyStoreContract, RotatesInOneStep) {
   EXPECT_EQ(store().Get("a")->expires_at, now_ + absl::Hours(1));
   // Once more: the first one does not live longer than it did.
   fresh.id = "c";
-  ASSERT_TRUE(store().Rotate("a", fresh, now_, now_ + absl::Hours(2)).ok());
+  ASSERT_TRUE(store().Rotate("a", fresh, now_, now_ + absl::Hours(2), Deed("key.rotate")).ok());
   EXPECT_EQ(store().Get("a")->expires_at, now_ + absl::Hours(1));
 }
 
 TEST_P(KeyStoreContract, RotatingWithoutAnOverlapRevokesTheFirst) {
   Added("a");
-  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_).ok());
+  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_, Deed("key.rotate")).ok());
   EXPECT_EQ(store().Get("a")->revoked_at, now_);
   EXPECT_EQ(store().Get("b")->revoked_at, absl::InfiniteFuture());
 }
@@ -163,23 +176,23 @@ TEST_P(KeyStoreContract, RotatesOnlySecretsThatAreNotOver) {
   AccessKey certificate = Key("certificate");
   certificate.secret_hash.clear();
   certificate.certificate = "a.internal";
-  ASSERT_TRUE(store().Add(certificate).ok());
+  ASSERT_TRUE(store().Add(certificate, Deed("key.create")).ok());
   AccessKey expired = Key("expired");
   expired.expires_at = now_;
-  ASSERT_TRUE(store().Add(expired).ok());
+  ASSERT_TRUE(store().Add(expired, Deed("key.create")).ok());
   Added("revoked");
-  ASSERT_TRUE(store().Revoke("revoked", now_).ok());
+  ASSERT_TRUE(store().Revoke("revoked", now_, Deed("key.revoke")).ok());
   for (const char* id : {"nobody", "certificate", "expired", "revoked"}) {
-    EXPECT_EQ(ReasonOf(store().Rotate(id, Key("b"), now_, now_).status()), "KEY_NOT_FOUND") << id;
+    EXPECT_EQ(ReasonOf(store().Rotate(id, Key("b"), now_, now_, Deed("key.rotate")).status()), "KEY_NOT_FOUND") << id;
   }
   EXPECT_EQ(ReasonOf(store().Get("b").status()), "KEY_NOT_FOUND");
 }
 
 TEST_P(KeyStoreContract, RevokesOnce) {
   Added("a");
-  EXPECT_EQ(store().Revoke("a", now_)->revoked_at, now_);
-  EXPECT_EQ(store().Revoke("a", now_ + absl::Hours(1))->revoked_at, now_);
-  EXPECT_EQ(ReasonOf(store().Revoke("b", now_).status()), "KEY_NOT_FOUND");
+  EXPECT_EQ(store().Revoke("a", now_, Deed("key.revoke"))->revoked_at, now_);
+  EXPECT_EQ(store().Revoke("a", now_ + absl::Hours(1), Deed("key.revoke"))->revoked_at, now_);
+  EXPECT_EQ(ReasonOf(store().Revoke("b", now_, Deed("key.revoke")).status()), "KEY_NOT_FOUND");
 }
 
 TEST_P(KeyStoreContract, TheLatestUseCounts) {
@@ -190,6 +203,16 @@ TEST_P(KeyStoreContract, TheLatestUseCounts) {
   EXPECT_EQ(store().Get("a")->used_at, now_);
   EXPECT_EQ(store().Get("b")->used_at, now_ + absl::Hours(1));
   EXPECT_TRUE(store().WriteUses({}).ok());
+}
+
+TEST_P(KeyStoreContract, TheAuditHasWhatWasChangedAndNothingElse) {
+  Added("a");
+  ASSERT_TRUE(store().Rotate("a", Key("b"), now_, now_ + absl::Hours(1), Deed("key.rotate")).ok());
+  EXPECT_FALSE(store().Rotate("c", Key("d"), now_, now_ + absl::Hours(1), Deed("key.rotate")).ok());
+  ASSERT_TRUE(store().Revoke("a", now_, Deed("key.revoke")).ok());
+  ASSERT_TRUE(store().Revoke("a", now_ + absl::Hours(1), Deed("key.revoke")).ok()) << "changes nothing";
+  EXPECT_FALSE(store().Revoke("c", now_, Deed("key.revoke")).ok());
+  EXPECT_THAT(Audited(), ElementsAre("key.create", "key.rotate", "key.revoke"));
 }
 
 }  // namespace waybill::storage

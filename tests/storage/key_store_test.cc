@@ -7,6 +7,7 @@ namespace {
 class FakeKeyStoreHarness final : public KeyStoreHarness {
  public:
   KeyStore& store() override { return store_; }
+  AuditLog& audit() override { return store_.audit; }
 
  private:
   testing::FakeKeyStore store_;

@@ -25,6 +25,12 @@ struct MemoryWorld {
 
   void SetCapacity(const std::string& driver, int capacity) { book.capacities[driver] = capacity; }
 
+  std::vector<std::string> Audited() const {
+    std::vector<std::string> actions;
+    for (const domain::Deed& deed : book.deeds) actions.push_back(deed.action);
+    return actions;
+  }
+
   saga::GapHook in_gap;  // of every journal
   saga::Kinds kinds{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
   waybill::testing::ManualTime time;

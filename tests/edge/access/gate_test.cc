@@ -26,10 +26,10 @@ class GateTest : public ::testing::Test {
     KeyAdmin::Wanted wanted;
     wanted.name = wanted.client = "shop";
     wanted.scopes = {"orders:read"};
-    made_ = *admin_.Create(wanted, "admin");
+    made_ = *admin_.Create(wanted, {"admin"});
     wanted.client = "billing";
     wanted.certificate = "billing.internal";
-    EXPECT_TRUE(admin_.Create(wanted, "admin").ok());
+    EXPECT_TRUE(admin_.Create(wanted, {"admin"}).ok());
     EXPECT_TRUE(ring_.Refresh().ok());
   }
 
@@ -124,11 +124,11 @@ TEST_F(GateTest, ManyAreLetInWhileKeysChange) {
     KeyAdmin::Wanted wanted;
     wanted.name = wanted.client = "other";
     wanted.scopes = {"ops"};
-    ASSERT_TRUE(admin_.Create(wanted, "admin").ok());
+    ASSERT_TRUE(admin_.Create(wanted, {"admin"}).ok());
     ASSERT_TRUE(ring_.Refresh().ok());
     ASSERT_TRUE(ring_.WriteUses().ok());
   }
-  ASSERT_TRUE(admin_.Revoke(made_.key.id).ok());
+  ASSERT_TRUE(admin_.Revoke(made_.key.id, {"admin"}).ok());
   ASSERT_TRUE(ring_.Refresh().ok());
   over = true;
   for (std::thread& caller : callers) caller.join();

@@ -29,7 +29,7 @@ class KeyAdminTest : public ::testing::Test {
   }
   std::vector<std::string> Wrong(const KeyAdmin::Wanted& wanted) {
     std::vector<std::string> fields;
-    const absl::Status status = admin_.Create(wanted, "admin").status();
+    const absl::Status status = admin_.Create(wanted, {"admin"}).status();
     for (const auto& [field, what] : GetErrorDetail(status).violations) fields.push_back(field);
     return fields;
   }
@@ -42,7 +42,7 @@ class KeyAdminTest : public ::testing::Test {
 };
 
 TEST_F(KeyAdminTest, MakesAKeyOfWhichOnlyAHashIsKept) {
-  auto made = admin_.Create(Fleet(), "admin");
+  auto made = admin_.Create(Fleet(), {"admin"});
   ASSERT_TRUE(made.ok()) << made.status();
   const storage::AccessKey kept = *store_.Get(made->key.id);
   EXPECT_EQ(kept, made->key);
@@ -85,17 +85,17 @@ TEST_F(KeyAdminTest, NamesEachFieldThatIsWrong) {
 TEST_F(KeyAdminTest, ACertificateHasNoSecretAndBelongsToOne) {
   KeyAdmin::Wanted wanted = Fleet();
   wanted.certificate = "north.internal";
-  auto made = admin_.Create(wanted, "admin");
+  auto made = admin_.Create(wanted, {"admin"});
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_EQ(made->secret, "");
-  EXPECT_EQ(GetErrorDetail(admin_.Create(wanted, "admin").status()).reason, "CERTIFICATE_IN_USE");
-  const absl::Status rotated = admin_.Rotate(made->key.id, absl::Hours(1), absl::InfiniteFuture(), "admin").status();
+  EXPECT_EQ(GetErrorDetail(admin_.Create(wanted, {"admin"}).status()).reason, "CERTIFICATE_IN_USE");
+  const absl::Status rotated = admin_.Rotate(made->key.id, absl::Hours(1), absl::InfiniteFuture(), {"admin"}).status();
   EXPECT_EQ(GetErrorDetail(rotated).violations.at(0).first, "key_id");
 }
 
 TEST_F(KeyAdminTest, RotatesWithAnOverlap) {
-  const KeyAdmin::Made first = *admin_.Create(Fleet(), "admin");
-  auto second = admin_.Rotate(first.key.id, absl::Minutes(10), time_.Now() + absl::Hours(2), "ops");
+  const KeyAdmin::Made first = *admin_.Create(Fleet(), {"admin"});
+  auto second = admin_.Rotate(first.key.id, absl::Minutes(10), time_.Now() + absl::Hours(2), {"ops"});
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_NE(second->secret, first.secret);
   EXPECT_EQ(second->key.client, "north");
@@ -104,32 +104,32 @@ TEST_F(KeyAdminTest, RotatesWithAnOverlap) {
   EXPECT_EQ(second->key.expires_at, time_.Now() + absl::Hours(2));
   EXPECT_EQ(store_.Get(first.key.id)->expires_at, time_.Now() + absl::Minutes(10));
   // Not longer than it would have lived anyway.
-  ASSERT_TRUE(admin_.Rotate(first.key.id, absl::Hours(1), absl::InfiniteFuture(), "ops").ok());
+  ASSERT_TRUE(admin_.Rotate(first.key.id, absl::Hours(1), absl::InfiniteFuture(), {"ops"}).ok());
   EXPECT_EQ(store_.Get(first.key.id)->expires_at, time_.Now() + absl::Minutes(10));
   EXPECT_EQ(changes_, 3);
 }
 
 TEST_F(KeyAdminTest, RotatesNothingThatIsOverOrNotThere) {
   const auto why = [&](const std::string& id, absl::Duration overlap = absl::Hours(1)) {
-    return GetErrorDetail(admin_.Rotate(id, overlap, absl::InfiniteFuture(), "admin").status()).reason;
+    return GetErrorDetail(admin_.Rotate(id, overlap, absl::InfiniteFuture(), {"admin"}).status()).reason;
   };
-  const KeyAdmin::Made made = *admin_.Create(Fleet(), "admin");
+  const KeyAdmin::Made made = *admin_.Create(Fleet(), {"admin"});
   EXPECT_EQ(why("nobody"), "KEY_NOT_FOUND");
   EXPECT_EQ(why(std::string("no\0id", 5)), "KEY_NOT_FOUND");
   EXPECT_EQ(why(made.key.id, absl::Seconds(-1)), "BAD_REQUEST");
   EXPECT_EQ(why(made.key.id, absl::Hours(24 * 31)), "BAD_REQUEST");
-  ASSERT_TRUE(admin_.Revoke(made.key.id).ok());
+  ASSERT_TRUE(admin_.Revoke(made.key.id, {"admin"}).ok());
   EXPECT_EQ(why(made.key.id), "KEY_NOT_FOUND");
 }
 
 TEST_F(KeyAdminTest, RevokesOnce) {
-  const KeyAdmin::Made made = *admin_.Create(Fleet(), "admin");
+  const KeyAdmin::Made made = *admin_.Create(Fleet(), {"admin"});
   const absl::Time at = time_.Now();
-  EXPECT_EQ(admin_.Revoke(made.key.id)->revoked_at, at);
+  EXPECT_EQ(admin_.Revoke(made.key.id, {"admin"})->revoked_at, at);
   time_.Advance(absl::Minutes(1));
-  EXPECT_EQ(admin_.Revoke(made.key.id)->revoked_at, at);
-  EXPECT_EQ(GetErrorDetail(admin_.Revoke("nobody").status()).reason, "KEY_NOT_FOUND");
-  EXPECT_EQ(GetErrorDetail(admin_.Revoke("No Id").status()).reason, "KEY_NOT_FOUND");
+  EXPECT_EQ(admin_.Revoke(made.key.id, {"admin"})->revoked_at, at);
+  EXPECT_EQ(GetErrorDetail(admin_.Revoke("nobody", {"admin"}).status()).reason, "KEY_NOT_FOUND");
+  EXPECT_EQ(GetErrorDetail(admin_.Revoke("No Id", {"admin"}).status()).reason, "KEY_NOT_FOUND");
   EXPECT_EQ(admin_.List("", 10)->size(), 1u);
   EXPECT_EQ(GetErrorDetail(admin_.List("No Id", 10).status()).reason, "BAD_REQUEST");
 }

@@ -29,7 +29,7 @@ class KeyRingTest : public ::testing::Test {
     wanted.name = wanted.client = client;
     wanted.scopes = {"orders:read"};
     wanted.expires_at = expires_at;
-    auto made = admin_.Create(wanted, "admin");
+    auto made = admin_.Create(wanted, {"admin"});
     EXPECT_TRUE(made.ok()) << made.status();
     return *std::move(made);
   }
@@ -38,7 +38,7 @@ class KeyRingTest : public ::testing::Test {
     wanted.name = wanted.client = client;
     wanted.scopes = {"orders:read"};
     wanted.certificate = name;
-    ASSERT_TRUE(admin_.Create(wanted, "admin").ok());
+    ASSERT_TRUE(admin_.Create(wanted, {"admin"}).ok());
   }
   std::string Why(const std::string& secret) { return ReasonOf(ring_.FindSecret("Bearer " + secret).status()); }
   void Refresh() { EXPECT_TRUE(ring_.Refresh().ok()); }
@@ -97,7 +97,7 @@ TEST_F(KeyRingTest, ARevokedKeyIsRefusedAfterTheNextLook) {
   const CallerPtr caller = *ring_.FindSecret("Bearer " + made.secret);
   const CallerPtr unaffected = *ring_.FindSecret("Bearer " + other.secret);
   const int before = changes_;
-  ASSERT_TRUE(admin_.Revoke(made.key.id).ok());
+  ASSERT_TRUE(admin_.Revoke(made.key.id, {"admin"}).ok());
   Refresh();
   EXPECT_EQ(Why(made.secret), "KEY_REVOKED");
   EXPECT_EQ(ReasonOf(ring_.Check(*caller)), "KEY_REVOKED");
@@ -127,11 +127,12 @@ TEST_F(KeyRingTest, ReadsKeysOnlyWhenOneHasChanged) {
 
 TEST_F(KeyRingTest, ARevokedKeyIsRefusedWhateverTheClockSays) {
   const KeyAdmin::Made made = Make("shop");
-  ASSERT_TRUE(store_.Revoke(made.key.id, time_.Now() + absl::Minutes(1)).ok()) << "by a process whose clock is ahead";
+  ASSERT_TRUE(store_.Revoke(made.key.id, time_.Now() + absl::Minutes(1), {}).ok())
+      << "by a process whose clock is ahead";
   Refresh();
   EXPECT_EQ(Why(made.secret), "KEY_REVOKED");
   const KeyAdmin::Made other = Make("other");
-  ASSERT_TRUE(admin_.Rotate(other.key.id, absl::ZeroDuration(), absl::InfiniteFuture(), "admin").ok());
+  ASSERT_TRUE(admin_.Rotate(other.key.id, absl::ZeroDuration(), absl::InfiniteFuture(), {"admin"}).ok());
   Refresh();
   time_.SetWall(time_.Now() - absl::Minutes(1));
   EXPECT_EQ(Why(other.secret), "KEY_REVOKED");
@@ -167,7 +168,7 @@ TEST_F(KeyRingTest, AnOpenCallOfAChangedKeyEnds) {
 
 TEST_F(KeyRingTest, RotatedSecretsGoOnBesideEachOther) {
   const KeyAdmin::Made first = Make("shop");
-  auto second = admin_.Rotate(first.key.id, absl::Hours(1), absl::InfiniteFuture(), "admin");
+  auto second = admin_.Rotate(first.key.id, absl::Hours(1), absl::InfiniteFuture(), {"admin"});
   ASSERT_TRUE(second.ok()) << second.status();
   Refresh();
   EXPECT_EQ((*ring_.FindSecret("Bearer " + first.secret))->client, "shop");
@@ -186,7 +187,7 @@ TEST_F(KeyRingTest, KnowsTheNamesOfCertificates) {
   EXPECT_EQ(ReasonOf(find({"other.internal"}).status()), "KEY_UNKNOWN");
   const std::string id = (*find({"billing.internal"}))->key_id;
   EXPECT_EQ(Why("wb_" + id + "_" + std::string(52, 'a')), "KEY_UNKNOWN") << "it has no secret";
-  ASSERT_TRUE(admin_.Revoke(id).ok());
+  ASSERT_TRUE(admin_.Revoke(id, {"admin"}).ok());
   Refresh();
   EXPECT_EQ(ReasonOf(find({"billing.internal"}).status()), "KEY_REVOKED");
   MakeCertificate("accounting", "billing.internal");

@@ -33,7 +33,7 @@ struct KeyWorld {
     wanted.drivers = std::move(drivers);
     wanted.expires_at = expires_at;
     wanted.certificate = certificate;
-    absl::StatusOr<KeyAdmin::Made> made = admin.Create(wanted, "test");
+    absl::StatusOr<KeyAdmin::Made> made = admin.Create(wanted, {"test"});
     EXPECT_TRUE(made.ok()) << made.status();
     return *std::move(made);
   }

@@ -138,7 +138,7 @@ TEST_F(IdentityTest, OpenCallsOfARevokedKeyEnd) {
     streams[i] = OrderService::NewStub(channel_)->WatchOrder(&contexts[i], {});
     streams[i]->WaitForInitialMetadata();
   }
-  ASSERT_TRUE(keys_.admin.Revoke(revoked.key.id).ok());
+  ASSERT_TRUE(keys_.admin.Revoke(revoked.key.id, {"admin"}).ok());
   const absl::Status end = FromGrpcStatus(streams[0]->Finish());
   EXPECT_EQ(end.code(), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(GetErrorDetail(end).reason, "KEY_REVOKED");

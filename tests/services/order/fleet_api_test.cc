@@ -40,18 +40,18 @@ class FleetApiTest : public ::testing::Test {
     return absl::DeadlineExceededError("not answered");
   }
   absl::Status Put(std::vector<PlacedDriver> drivers, absl::Duration ttl = absl::Minutes(5)) {
-    return AnswerOf<absl::Status>([&](auto done) { api_.Put(std::move(drivers), ttl, std::move(done)); });
+    return AnswerOf<absl::Status>([&](auto done) { api_.Put(std::move(drivers), ttl, by_, std::move(done)); });
   }
   absl::StatusOr<FleetApi::Driver> Get(const std::string& driver_id) {
     return AnswerOf<absl::StatusOr<FleetApi::Driver>>([&](auto done) { api_.Get(driver_id, std::move(done)); });
   }
   absl::StatusOr<FleetApi::Driver> SetCapacity(const std::string& driver_id, int capacity) {
     return AnswerOf<absl::StatusOr<FleetApi::Driver>>(
-        [&](auto done) { api_.SetCapacity(driver_id, capacity, std::move(done)); });
+        [&](auto done) { api_.SetCapacity(driver_id, capacity, by_, std::move(done)); });
   }
   absl::StatusOr<FleetApi::Driver> SetDuty(const std::string& driver_id, bool on_duty) {
     return AnswerOf<absl::StatusOr<FleetApi::Driver>>(
-        [&](auto done) { api_.SetDuty(driver_id, on_duty, std::move(done)); });
+        [&](auto done) { api_.SetDuty(driver_id, on_duty, by_, std::move(done)); });
   }
   absl::StatusOr<FleetApi::Page> List(uint64_t cursor, int count) {
     return AnswerOf<absl::StatusOr<FleetApi::Page>>([&](auto done) { api_.List(cursor, count, std::move(done)); });
@@ -62,13 +62,14 @@ class FleetApiTest : public ::testing::Test {
     return id;
   }
 
+  const domain::Actor by_{"console", "k1"};
   waybill::testing::ManualTime time_;
   storage::testing::FakeFleet fleet_{time_};
   storage::testing::MemoryOrderBook book_;
   storage::testing::FakeDriverStore store_{book_};
   WorkerPool workers_{2, 100};
   WorkerPool list_workers_{1, 100};
-  FleetApi api_{fleet_, store_, workers_, list_workers_, time_};
+  FleetApi api_{fleet_, store_, store_.audit, workers_, list_workers_, time_};
 };
 
 TEST_F(FleetApiTest, PutsPositionsOfNowThatAreFreshForSoLong) {
@@ -173,6 +174,40 @@ TEST_F(FleetApiTest, RefusesWhatNoWorkerTakes) {
   EXPECT_EQ(GetErrorDetail(SetDuty("ann", false).status()).reason, "QUEUE_FULL");
   EXPECT_EQ(GetErrorDetail(SetCapacity("ann", 2).status()).reason, "QUEUE_FULL");
   EXPECT_EQ(GetErrorDetail(List(0, 10).status()).reason, "QUEUE_FULL");
+}
+
+TEST_F(FleetApiTest, WhoDidWhatIsInTheAudit) {
+  ASSERT_TRUE(Put({At("ann", 52.5, 3)}).ok());
+  ASSERT_TRUE(Put({At("bob", 52.5, 2), At("cy", 52.6, 2)}, absl::Seconds(90)).ok());
+  ASSERT_TRUE(SetCapacity("ann", 4).ok());
+  ASSERT_TRUE(SetCapacity("ann", 4).ok()) << "changes nothing";
+  ASSERT_TRUE(SetDuty("ann", false).ok());
+  using Detail = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_THAT(
+      store_.audit.deeds(),
+      ElementsAre(domain::Deed{by_, "driver.capacity", "driver", "ann", Detail{{"capacity", "3"}}},
+                  domain::Deed{by_, "driver.put", "driver", "ann", Detail{{"ttl", "5m"}}},
+                  domain::Deed{by_, "driver.capacity", "driver", "", Detail{{"count", "2"}, {"drivers", "cy bob"}}},
+                  domain::Deed{by_, "driver.put", "driver", "",
+                               Detail{{"count", "2"}, {"drivers", "cy bob"}, {"ttl", "1m30s"}}},
+                  domain::Deed{by_, "driver.capacity", "driver", "ann", Detail{{"capacity", "4"}}},
+                  domain::Deed{by_, "driver.duty", "driver", "ann", Detail{{"duty", "off"}}}));
+}
+
+TEST_F(FleetApiTest, AnEntryNamesAFewOfManyDrivers) {
+  std::vector<PlacedDriver> drivers;
+  for (int i = 0; i < 1'000; ++i) drivers.push_back(At("driver-" + std::to_string(i), 52.5));
+  ASSERT_TRUE(Put(std::move(drivers)).ok());
+  const domain::Deed deed = store_.audit.deeds().front();
+  EXPECT_EQ(deed.detail.front(), (std::pair<std::string, std::string>("count", "1000")));
+  EXPECT_EQ(deed.detail[1].first, "first");
+  EXPECT_LT(deed.detail[1].second.size(), 400u);
+}
+
+TEST_F(FleetApiTest, WhatCannotBeAuditedIsNotDone) {
+  store_.audit.set_error(absl::UnavailableError("down"));
+  EXPECT_FALSE(Put({At("ann", 52.5)}).ok());
+  EXPECT_FALSE(Get("ann")->position.has_value());
 }
 
 }  // namespace

@@ -524,7 +524,7 @@ TEST_F(PendingPaymentTest, IsAskedForByAnOperatorsRetry) {
   const Uuid id = CreatePending();
   world_.gateway.Decide(KeyOf(id), true);
   std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-  a_.sagas.Retry(id, world_.time.Steady() + absl::Seconds(5),
+  a_.sagas.Retry(id, {}, world_.time.Steady() + absl::Seconds(5),
                  [&](absl::StatusOr<SagaApi::Answer> given) { answer.set_value(std::move(given)); });
   auto given = answer.get_future().get();
   ASSERT_TRUE(given.ok()) << given.status();
@@ -534,7 +534,7 @@ TEST_F(PendingPaymentTest, IsAskedForByAnOperatorsRetry) {
 TEST_F(PendingPaymentTest, ARetryThatChangesNothingIsAnsweredWithAnOrderThatWaits) {
   const Uuid id = CreatePending();
   std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-  a_.sagas.Retry(id, world_.time.Steady() + absl::Seconds(5),
+  a_.sagas.Retry(id, {}, world_.time.Steady() + absl::Seconds(5),
                  [&](absl::StatusOr<SagaApi::Answer> given) { answer.set_value(std::move(given)); });
   auto given = answer.get_future().get();
   ASSERT_TRUE(given.ok()) << given.status();
@@ -828,20 +828,22 @@ TEST_F(OrderApiTest, TellsAnOrdersStoryFromItsAcceptance) {
 
 class SagaApiTest : public OrderApiTest {
  protected:
+  const domain::Actor by_{"console", "k1", "ops"};
+
   absl::StatusOr<SagaApi::Answer> Retry(const Uuid& id) {
     std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-    a_.sagas.Retry(id, SteadyTime::InfiniteFuture(), [&](auto result) { answer.set_value(std::move(result)); });
+    a_.sagas.Retry(id, by_, SteadyTime::InfiniteFuture(), [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
   absl::StatusOr<SagaApi::Answer> Resolve(const Uuid& id) {
     std::promise<absl::StatusOr<SagaApi::Answer>> answer;
-    a_.sagas.Resolve(id, "ops: paid back by hand", SteadyTime::InfiniteFuture(),
+    a_.sagas.Resolve(id, by_, "paid back by hand", SteadyTime::InfiniteFuture(),
                      [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
   absl::StatusOr<SagaApi::SignalAnswer> Signal(const Uuid& id, saga::Signal signal) {
     std::promise<absl::StatusOr<SagaApi::SignalAnswer>> answer;
-    a_.sagas.Signal(id, std::move(signal), [&](auto result) { answer.set_value(std::move(result)); });
+    a_.sagas.Signal(id, by_, std::move(signal), [&](auto result) { answer.set_value(std::move(result)); });
     return answer.get_future().get();
   }
   static saga::Signal Charge(const std::string& token, saga::Outcome outcome) {
@@ -877,6 +879,7 @@ TEST_F(SagaApiTest, RetriesAtOnceWhatIsBackingOff) {
   EXPECT_EQ(answer->saga.header.state, saga::State::kCompensated);
   EXPECT_EQ(world_.gateway.NetMinor(), 0);
   EXPECT_EQ(ReasonOf(Retry(id)), "SAGA_FINISHED");
+  EXPECT_THAT(world_.audit.deeds(), ElementsAre(domain::Deed{by_, "saga.retry", "saga", id.ToString()}));
 }
 
 TEST_F(SagaApiTest, EndsAStuckSagaWithAWrittenReason) {
@@ -887,6 +890,8 @@ TEST_F(SagaApiTest, EndsAStuckSagaWithAWrittenReason) {
   EXPECT_EQ(answer->log.back().outcome, saga::LogOutcome::kResolved);
   EXPECT_EQ(answer->log.back().detail, "ops: paid back by hand");
   EXPECT_EQ(ReasonOf(Resolve(id)), "SAGA_NOT_STUCK");
+  EXPECT_THAT(world_.book.deeds,
+              ElementsAre(domain::Deed{by_, "saga.resolve", "saga", id.ToString(), {{"reason", "paid back by hand"}}}));
   EXPECT_EQ(a_.Cancel(id).Get().reason(), "ORDER_NOT_CANCELLABLE");
 }
 
@@ -950,6 +955,9 @@ TEST_F(SagaApiTest, ASignalThatIsNotWaitedForIsKeptAndTheFirstCounts) {
   const saga::Outcome& kept = world_.book.rows.at(id).signals.at("charge_payment/do/pi_1").outcome;
   EXPECT_EQ(kept.kind, saga::Outcome::Kind::kSucceeded);
   EXPECT_EQ(kept.detail, "ada");
+  ASSERT_EQ(world_.book.deeds.size(), 1u);
+  EXPECT_EQ(world_.book.deeds.front().action, "saga.signal");
+  EXPECT_EQ(world_.book.deeds.front().by, by_);
   EXPECT_EQ(Signals("kept"), "1");
   EXPECT_EQ(Signals("repeated"), "1");
 }
@@ -966,6 +974,14 @@ TEST_F(SagaApiTest, ASignalToWhatHasEndedIsLate) {
   EXPECT_EQ(Signals("late"), "1") << "what is refused is no signal";
 }
 
+TEST_F(SagaApiTest, ARetryThatCannotBeAuditedIsNotMade) {
+  const Uuid id = Stuck();
+  world_.gateway.set_fate(Fate::kAnswered);
+  world_.audit.set_error(absl::UnavailableError("down"));
+  EXPECT_EQ(Retry(id).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(a_.store.Get(id)->state, saga::State::kCompensated);
+}
+
 TEST_F(SagaApiTest, ASignalIsAnsweredEvenWhenTheSagaCannotBeRead) {
   const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
   a_.store.set_error(absl::UnavailableError("down"));
@@ -973,6 +989,35 @@ TEST_F(SagaApiTest, ASignalIsAnsweredEvenWhenTheSagaCannotBeRead) {
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_EQ(answer->result, saga::SignalResult::kKept);
   EXPECT_FALSE(answer->saga.has_value());
+}
+
+// --- The audit.
+
+TEST_F(OrderApiTest, WhatIsDoneToAnothersOrderIsAudited) {
+  world_.PutDrivers({"ann", "bob"});
+  domain::Order order = a_.NewOrder("k");
+  order.client = "shop";
+  const Uuid cancelled = a_.Create(order).Get().order.id;
+  order.idempotency_key = "l";
+  const Uuid completed = a_.Create(order).Get().order.id;
+  const domain::Actor by{"console", "k1"};
+  ASSERT_TRUE(a_.Cancel(cancelled, "a storm", absl::InfiniteDuration(), by).Get().status.ok());
+  ASSERT_TRUE(a_.Cancel(cancelled, "again", absl::InfiniteDuration(), by).Get().status.ok()) << "changes nothing";
+  ASSERT_TRUE(a_.Complete(completed, absl::InfiniteDuration(), by).Get().status.ok());
+  using Detail = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_THAT(world_.book.deeds, ElementsAre(domain::Deed{by, "order.cancel", "order", cancelled.ToString(),
+                                                          Detail{{"reason", "a storm"}, {"of_client", "shop"}}},
+                                             domain::Deed{by, "order.complete", "order", completed.ToString(),
+                                                          Detail{{"of_client", "shop"}}}));
+}
+
+TEST_F(OrderApiTest, WhatAClientDoesToItsOwnOrderIsInTheOrdersLogAlone) {
+  world_.PutDrivers({"ann"});
+  domain::Order order = a_.NewOrder("k");
+  order.client = "shop";
+  const Uuid id = a_.Create(order).Get().order.id;
+  ASSERT_TRUE(a_.Cancel(id, "a change of mind", absl::InfiniteDuration(), {"shop", "k2"}).Get().status.ok());
+  EXPECT_TRUE(world_.book.deeds.empty());
 }
 
 }  // namespace

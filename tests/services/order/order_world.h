@@ -27,6 +27,7 @@
 #include "services/order/place_order.h"
 #include "services/order/saga_api.h"
 #include "services/order/testing/fake_payment_gateway.h"
+#include "storage/testing/fake_audit_log.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/fake_order_store.h"
 #include "storage/testing/memory_order_book.h"
@@ -40,6 +41,7 @@ struct SharedWorld {
   storage::testing::MemoryOrderBook book;
   storage::testing::FakeFleet fleet{store_clock};
   testing::FakePaymentGateway gateway;
+  storage::testing::FakeAuditLog audit;
 
   void PutDrivers(std::vector<std::string> ids) {
     std::vector<domain::DriverPosition> positions;
@@ -150,14 +152,15 @@ class Replica {
     api.Create(std::move(order), wait, world.time.Steady() + timeout, "", call.Expect(api));
     return call;
   }
-  Call Cancel(const Uuid& id, std::string reason = "", absl::Duration timeout = absl::InfiniteDuration()) {
+  Call Cancel(const Uuid& id, std::string reason = "", absl::Duration timeout = absl::InfiniteDuration(),
+              domain::Actor by = {}) {
     Call call;
-    api.Cancel(id, std::nullopt, std::move(reason), world.time.Steady() + timeout, call.Expect(api));
+    api.Cancel(id, std::nullopt, std::move(by), std::move(reason), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
-  Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration()) {
+  Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration(), domain::Actor by = {}) {
     Call call;
-    api.Complete(id, std::nullopt, world.time.Steady() + timeout, call.Expect(api));
+    api.Complete(id, std::nullopt, std::move(by), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
 
@@ -204,7 +207,8 @@ class Replica {
   saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};
   saga::Runner runner{kinds, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
   OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
-  SagaApi sagas{kinds, runner, dispatch, store, workers, list_workers, world.time, world.time, order_metrics};
+  SagaApi sagas{kinds,   runner,       dispatch,   store,      world.audit,
+                workers, list_workers, world.time, world.time, order_metrics};
 };
 
 }  // namespace waybill::order

@@ -36,6 +36,8 @@ CREATE TABLE some_day PARTITION OF driver_locations DEFAULT;
 INSERT INTO saga_signals (saga_id, waits_for, outcome)
     VALUES ('00000000-0000-7000-8000-000000000001', 'charge_payment/do/pi_1', 'succeeded');
 INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES ('2026-05-28 12:00+00', now(), 1, 1, 'ada');
+INSERT INTO audit_deeds (client, key_id, operator_name, action, subject_kind, subject, detail)
+    VALUES ('shop', 'k1', '', 'key.revoke', 'key', 'k2', '{}');
 INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by)
     VALUES ('k1', 'a key', 'shop', '{ops}', repeat('h', 32)::bytea, NULL, now(), 'root'),
            ('k2', 'a certificate', 'shop', '{ops}', NULL, 'shop.example', now(), 'root');
@@ -63,6 +65,9 @@ struct Attack {
   "INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES (" time ", now(), " place \
   ", " driver ")"
 
+#define INSERT_ENTRY(sequence, action, hash)                                                  \
+  "INSERT INTO audit_entries SELECT " sequence ", at, client, key_id, operator_name, " action \
+  ", subject_kind, subject, detail, hash, " hash " FROM audit_entries"
 #define INSERT_KEY(id, client, scopes, hash, certificate)                                                            \
   "INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by) VALUES " \
   "(" id ", 'a key', " client ", " scopes ", " hash ", " certificate ", now(), 'root')"
@@ -190,6 +195,19 @@ constexpr Attack kAttacks[] = {
     {"access_key_uses_pkey", "INSERT INTO access_key_uses VALUES ('k1', now())"},
     {"access_version_pkey", "INSERT INTO access_version VALUES (true, 7)"},
     {"access_version_one_row", "INSERT INTO access_version VALUES (false, 7)"},
+    {"audit_deeds_pkey",
+     "INSERT INTO audit_deeds OVERRIDING SYSTEM VALUE SELECT 9, client, key_id, operator_name, action, subject_kind, "
+     "subject, detail FROM audit_entries, generate_series(1, 2)"},
+    {"audit_entries_pkey", "INSERT INTO audit_entries SELECT * FROM audit_entries"},
+    {"audit_entries_sequence_positive", INSERT_ENTRY("0", "action", "hash")},
+    {"audit_entries_action_named", INSERT_ENTRY("2", "''", "hash")},
+    {"audit_entries_hash_lengths", INSERT_ENTRY("2", "action", "'x'")},
+    {"audit_entries_unchanged", "UPDATE audit_entries SET client = 'nobody'"},
+    {"audit_entries_unchanged", "DELETE FROM audit_entries"},
+    {"audit_entries_untruncated", "TRUNCATE audit_entries"},
+    {"audit_head_pkey", "INSERT INTO audit_head SELECT * FROM audit_head"},
+    {"audit_head_one_row", "INSERT INTO audit_head SELECT false, sequence, hash FROM audit_head"},
+    {"audit_head_hash_length", "UPDATE audit_head SET hash = ''"},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},
@@ -226,11 +244,11 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
            "AND NOT c.relispartition "
            // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
-           // version goes on, a lease is given, cut short or ended, or a key changes.
+           // version goes on, a lease is given, cut short or ended, or a key changes, and make entries of deeds.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
            "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
            "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on', "
-           "'order_sagas_due_by_lease', 'sagas_due_by_lease', 'access_keys_changed') "
+           "'order_sagas_due_by_lease', 'sagas_due_by_lease', 'access_keys_changed', 'audit_deeds_become_entries') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);

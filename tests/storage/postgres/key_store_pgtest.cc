@@ -1,3 +1,4 @@
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/key_store.h"
 #include "storage/postgres/rights.h"
 #include "tests/storage/key_store_contract.h"
@@ -9,11 +10,13 @@ namespace {
 class PostgresKeyHarness final : public KeyStoreHarness {
  public:
   KeyStore& store() override { return store_; }
+  AuditLog& audit() override { return audit_; }
 
  private:
   waybill::testing::MigratedDatabase database_;
   Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
   PostgresKeyStore store_{pool_};
+  PostgresAuditLog audit_{pool_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Postgres, KeyStoreContract,
@@ -87,7 +90,8 @@ TEST_F(PostgresKeyStoreTest, AServiceThatOnlyReadsKeysNeedsNoRightToWriteThem) {
     EXPECT_TRUE(store.Version().ok());
     EXPECT_EQ(store.Recent(absl::Now(), absl::Hours(1))->size(), 1u);
     EXPECT_TRUE(store.WriteUses({{"a", absl::Now()}}).ok());
-    EXPECT_EQ(GetErrorDetail(store.Revoke("a", absl::Now()).status()).reason, "RIGHTS_MISSING");
+    EXPECT_EQ(GetErrorDetail(store.Revoke("a", absl::Now(), {{"me"}, "key.revoke", "key", "a"}).status()).reason,
+              "RIGHTS_MISSING");
   }
   database_.sql().Exec("DROP OWNED BY " + role);
   database_.sql().Exec("DROP ROLE " + role);

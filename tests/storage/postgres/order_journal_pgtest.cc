@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_split.h"
 #include "runtime/executor.h"
+#include "storage/postgres/audit_log.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
@@ -40,8 +41,18 @@ struct JournalWorld {
 
   void SetCapacity(const std::string& driver, int capacity) {
     PostgresDriverStore drivers(pool);
-    EXPECT_TRUE(drivers.SetDuty(driver, capacity > 0).ok());
-    if (capacity > 0) EXPECT_TRUE(drivers.SetCapacities({{driver, capacity}}).ok());
+    const domain::Deed deed{{"me"}, "driver.capacity", "driver", driver};
+    EXPECT_TRUE(drivers.SetDuty(driver, capacity > 0, deed).ok());
+    if (capacity > 0) EXPECT_TRUE(drivers.SetCapacities({{driver, capacity}}, deed).ok());
+  }
+
+  std::vector<std::string> Audited() {
+    AuditQuery all;
+    all.oldest_first = true;
+    std::vector<std::string> actions;
+    const auto entries = PostgresAuditLog(pool).List(all);
+    for (const AuditEntry& entry : *entries) actions.push_back(entry.action);
+    return actions;
   }
 
   int writers = SagaJournalOptions().writers;

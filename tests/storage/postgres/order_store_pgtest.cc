@@ -101,8 +101,9 @@ class PostgresHarness final : public OrderStoreHarness {
   }
   void SetCapacity(const std::string& driver_id, int capacity) override {
     PostgresDriverStore drivers(pool_);
+    const domain::Deed deed{{"me"}, "driver.capacity", "driver", driver_id};
     absl::Status set =
-        capacity == 0 ? drivers.SetDuty(driver_id, false) : drivers.SetCapacities({{driver_id, capacity}});
+        capacity == 0 ? drivers.SetDuty(driver_id, false, deed) : drivers.SetCapacities({{driver_id, capacity}}, deed);
     EXPECT_TRUE(set.ok()) << set;
   }
 

@@ -50,6 +50,21 @@ std::shared_ptr<const KeyRing::Admin> KeyRing::admin() const {
   return admin_;
 }
 
+absl::Time KeyRing::NextLapse() const {
+  const std::shared_ptr<const Keys> current = keys();
+  const absl::Time now = clock_.Now();
+  absl::flat_hash_map<std::pair<std::string_view, std::string_view>, absl::Time> last;  // of each client and name
+  for (const auto& [id, entry] : current->by_id) {
+    const absl::Time over = OverAt(entry.key);
+    if (over <= now) continue;
+    absl::Time& latest = last.try_emplace({entry.key.client, entry.key.name}, over).first->second;
+    latest = std::max(latest, over);
+  }
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [name, over] : last) next = std::min(next, over);
+  return next;
+}
+
 bool KeyRing::Stale() const {
   std::lock_guard lock(mutex_);
   return clock_.Steady() - fresh_at_ > kTrust;

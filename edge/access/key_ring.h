@@ -72,6 +72,9 @@ class KeyRing {
   absl::StatusOr<CallerPtr> FindSecret(std::string_view authorization) const;
   // By the names in a client's certificate: the first that is a key.
   absl::StatusOr<CallerPtr> FindCertificate(std::span<const std::string> names) const;
+  // When the first client is left without a key of one name, unless it gets another; InfiniteFuture: never. A key that
+  // was rotated has another beside it.
+  absl::Time NextLapse() const;
   // Whether one that was found still is a caller; the same errors.
   absl::Status Check(const Caller& caller) const;
 

@@ -47,7 +47,7 @@ namespace {
 
 void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, const HotViewFeeder& feeder,
                const Ingest& ingest, const LocationStreams& streams, const WorkerPool& view_workers,
-               const WorkerPool& history_workers, const storage::Pool& reads) {
+               const WorkerPool& history_workers) {
   metrics.AddCallbackGauge("waybill_location_queue_depth", "Points waiting for the next commit.",
                            [&history] { return static_cast<double>(history.queue_depth()); });
   metrics.AddCallbackGauge("waybill_location_log_stalled", "1 while Postgres does not take what is written.",
@@ -66,11 +66,6 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
                            [&view_workers, &history_workers] {
                              return static_cast<double>(view_workers.queue_depth() + history_workers.queue_depth());
                            });
-  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.", [&reads] {
-    const storage::Pool::Use use = reads.use();
-    return std::vector<Metrics::Sample>{{{{"pool", "read"}, {"state", "in_use"}}, double(use.in_use)},
-                                        {{{"pool", "read"}, {"state", "idle"}}, double(use.idle)}};
-  });
 }
 
 Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
@@ -129,6 +124,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddReadinessMetrics(metrics, readiness);
   auto identity = process::CallerIdentity::Open(options.identity, options.database_url, clock, log);
   if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
+  (*identity)->AddMetrics(metrics);
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
   connect_options.limiter = (*limits)->limiter();
@@ -219,7 +215,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   rpc::Server server(server_options, metrics);
   for (rpc::Server* edge : {&server, &connect.server()}) AddLocationService(*edge, *ingest, streams, api, watches);
-  AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers, reads);
+  AddGauges(metrics, location_log, feeder, *ingest, streams, view_workers, history_workers);
+  process::AddPoolMetrics(metrics, {{"read", &reads}});
 
   storage::Pool audits(options.database_url, storage::WriteConnectionOptions(), storage::PoolOptions{1});
   storage::PostgresAuditLog audit(audits);

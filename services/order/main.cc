@@ -89,22 +89,6 @@ std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant, const tls
   return std::make_unique<rpc::Client>(ChannelsTo(participant, certificates));
 }
 
-void AddStoreMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools,
-                     const storage::PostgresSagaJournal& journal) {
-  metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
-                           [&journal] { return static_cast<double>(journal.queue_depth()); });
-  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.",
-                            [pools = std::move(pools)] {
-                              std::vector<Metrics::Sample> samples;
-                              for (const auto& [name, pool] : pools) {
-                                storage::Pool::Use use = pool->use();
-                                samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
-                                samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
-                              }
-                              return samples;
-                            });
-}
-
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop,
           process::ProcessAudit& process_audit) {
   process_audit.SetInstance(options.instance);
@@ -166,6 +150,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddReadinessMetrics(metrics, readiness);
   auto identity = process::CallerIdentity::Open(options.identity, options.database_url, clock, log);
   if (!identity.ok()) return process::Fail(log, "cannot know callers", identity.status());
+  (*identity)->AddMetrics(metrics);
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
   connect_options.limiter = (*limits)->limiter();
@@ -229,7 +214,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
   }
-  AddStoreMetrics(metrics, {{"read", &reads}, {"scan", &scans}, {"journal", &claims}, {"driver", &drivers}}, **journal);
+  process::AddPoolMetrics(metrics, {{"read", &reads}, {"scan", &scans}, {"journal", &claims}, {"driver", &drivers}});
+  metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
+                           [&journal] { return static_cast<double>((*journal)->queue_depth()); });
   OrderCoreOptions core_options;
   core_options.lease = options.lease;
   core_options.live_max = options.live_max;

@@ -99,6 +99,15 @@ absl::StatusOr<std::unique_ptr<CallerIdentity>> CallerIdentity::Open(const Ident
   return identity;
 }
 
+void CallerIdentity::AddMetrics(Metrics& metrics) const {
+  metrics.AddCallbackGauge("waybill_access_keys_lapse_timestamp_seconds",
+                           "When the first client is left without a key of one name, in Unix time; +Inf: never.",
+                           [this] {
+                             const absl::Time next = keys_ ? keys_->ring.NextLapse() : absl::InfiniteFuture();
+                             return absl::ToDoubleSeconds(next - absl::UnixEpoch());
+                           });
+}
+
 absl::Status CallerIdentity::ReadKeys() { return options_.required ? keys_->ring.Refresh() : absl::OkStatus(); }
 
 // A file that is gone, or wrong, is a key that is ended.

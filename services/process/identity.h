@@ -16,6 +16,7 @@
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/log.h"
+#include "runtime/metrics.h"
 #include "storage/postgres/key_store.h"
 #include "storage/postgres/pool.h"
 
@@ -46,6 +47,9 @@ class CallerIdentity {
   CallerIdentity& operator=(const CallerIdentity&) = delete;
 
   const access::Gate& gate() const { return gate_; }
+
+  // This outlives the use of `metrics`.
+  void AddMetrics(Metrics& metrics) const;
 
   // Where they are required: before callers come. STORE_UNAVAILABLE.
   absl::Status ReadKeys();

@@ -12,7 +12,6 @@
 #include "runtime/status.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/migrate.h"
-#include "storage/postgres/pool.h"
 #include "storage/postgres/server_check.h"
 #include "storage/redis/connection.h"
 
@@ -70,6 +69,24 @@ absl::Status CheckStoreUrls(const std::string& database_url, const std::string& 
     return absl::InvalidArgumentError(fmt::format("--redis-url: {}", std::string(taken.message())));
   }
   return absl::OkStatus();
+}
+
+void AddPoolMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools) {
+  for (const auto& [name, pool] : pools) {
+    metrics.AddCallbackCounter("waybill_postgres_pool_exhausted_total",
+                               "Times that no connection of a pool became free in time.",
+                               [pool = pool] { return static_cast<double>(pool->use().exhausted); }, {{"pool", name}});
+  }
+  metrics.AddCallbackGauges("waybill_postgres_connections", "Connections to Postgres, by pool and state.",
+                            [pools = std::move(pools)] {
+                              std::vector<Metrics::Sample> samples;
+                              for (const auto& [name, pool] : pools) {
+                                const storage::Pool::Use use = pool->use();
+                                samples.push_back({{{"pool", name}, {"state", "in_use"}}, double(use.in_use)});
+                                samples.push_back({{{"pool", name}, {"state", "idle"}}, double(use.idle)});
+                              }
+                              return samples;
+                            });
 }
 
 int Fail(const Logger& log, std::string_view what, const absl::Status& status) {

@@ -5,15 +5,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/metrics.h"
 #include "runtime/shutdown.h"
 #include "services/process/audit.h"
 #include "services/process/settings.h"
+#include "storage/postgres/pool.h"
 #include "storage/postgres/rights.h"
 
 namespace waybill::process {
@@ -34,6 +37,9 @@ absl::Status AwaitDatabase(const std::string& database_url, std::span<const stor
 // Writes "grpc=PORT" and "side=PORT", whole or not at all: whoever waits for the file may read it at once. An empty
 // path writes nothing.
 absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port);
+
+// Of these pools, by name; they outlive `metrics`' use.
+void AddPoolMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools);
 
 // Logs what went wrong; the exit code.
 int Fail(const Logger& log, std::string_view what, const absl::Status& status);

@@ -31,6 +31,7 @@ absl::StatusOr<Pool::Lease> Pool::Acquire() {
     bool free = returned_.wait_for(lock, absl::ToChronoNanoseconds(options_.wait_max),
                                    [this] { return in_use_ < options_.size; });
     if (!free) {
+      ++exhausted_;
       return ConnectionError(fmt::format("all {} connections of the pool are in use", options_.size));
     }
     if (!idle_.empty()) {
@@ -73,7 +74,7 @@ void Pool::Forget() {
 
 Pool::Use Pool::use() const {
   std::lock_guard lock(mutex_);
-  return {in_use_, idle_.size()};
+  return {in_use_, idle_.size(), exhausted_};
 }
 
 }  // namespace waybill::storage

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -54,6 +55,7 @@ class Pool {
   struct Use {
     size_t in_use = 0;
     size_t idle = 0;
+    uint64_t exhausted = 0;  // how often none became free in time
   };
   Use use() const;
 
@@ -68,6 +70,7 @@ class Pool {
   std::condition_variable returned_;
   std::vector<std::unique_ptr<Connection>> idle_;
   size_t in_use_ = 0;
+  uint64_t exhausted_ = 0;
 };
 
 }  // namespace waybill::storage

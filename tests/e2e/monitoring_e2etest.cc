@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -301,6 +302,28 @@ TEST_F(AlertTest, Postgres) {
   monitoring_->ExpectEnds("WaybillNotReady waybill-order");
   monitoring_->ExpectEnds("WaybillNotReady waybill-ingest");
   monitoring_->ExpectEnds("WaybillErrorRateHigh waybill-order");
+}
+
+// Two connections set what is said of drivers; somebody has locked the table, and goes home.
+TEST_F(AlertTest, APoolThatSomethingHolds) {
+  Sql other(stack_->database_url());
+  other.Exec("BEGIN");
+  other.Exec("LOCK TABLE drivers");
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([this] {
+      fleet::v1::SetDutyRequest request;
+      request.set_driver_id("ann");
+      request.set_duty(fleet::v1::OFF_DUTY);
+      fleet::v1::Driver response;
+      auto context = Deadline(absl::Seconds(20));
+      static_cast<void>(order_->Fleet()->SetDuty(context.get(), request, &response));
+    });
+  }
+  monitoring_->ExpectFires("WaybillPoolExhausted waybill-order");
+  other.Exec("COMMIT");
+  for (std::thread& caller : callers) caller.join();
+  monitoring_->ExpectEnds("WaybillPoolExhausted waybill-order");
 }
 
 TEST_F(AlertTest, Redis) {

@@ -51,6 +51,21 @@ class KeyRingTest : public ::testing::Test {
   int changes_ = 0;
 };
 
+TEST_F(KeyRingTest, KnowsWhenAClientIsLeftWithoutAKey) {
+  EXPECT_EQ(ring_.NextLapse(), absl::InfiniteFuture());
+  const absl::Time soon = time_.Now() + absl::Hours(1), later = time_.Now() + absl::Hours(5);
+  Make("always");
+  const KeyAdmin::Made shop = Make("shop", soon);
+  Make("other", later);
+  Refresh();
+  EXPECT_EQ(ring_.NextLapse(), soon);
+  ASSERT_TRUE(admin_.Rotate(shop.key.id, absl::Minutes(10), later + absl::Hours(1), {"admin"}).ok());
+  Refresh();
+  EXPECT_EQ(ring_.NextLapse(), later) << "shop has a second one";
+  time_.Advance(absl::Hours(5));
+  EXPECT_EQ(ring_.NextLapse(), later + absl::Hours(1)) << "what is over is over";
+}
+
 TEST_F(KeyRingTest, KnowsWhoHasTheSecretOnceItHasReadTheKeys) {
   const KeyAdmin::Made made = Make("shop");
   EXPECT_EQ(Why(made.secret), "STORE_UNAVAILABLE") << "nothing was read yet";

@@ -20,6 +20,14 @@ using google::protobuf::MethodDescriptor;
 // Of the whole process: only reflection runs on threads of gRPC's own, one per open stream.
 constexpr int kReflectionThreadsMax = 8;
 
+// gRPC's own switch is for all servers of the process.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) { return plugin->name() == "proto_server_reflection"; });
+  }
+};
+
 int Millis(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
 }  // namespace
@@ -104,6 +112,7 @@ absl::Status Server::Start() {
   IgnoreLockOrder();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
+  if (!options_.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   for (const std::string& address : *addresses) {  // one that cannot be had is an error, of a name it would not be
     builder.AddListeningPort(address, options_.credentials, &port_);
   }

@@ -43,6 +43,7 @@ struct ServerOptions {
   absl::Duration client_ping_min = absl::Seconds(3);     // clients that ping more often are sent away
   const access::Gate* gate = nullptr;                    // outlives the server; null: an open one
   limits::Limiter* limiter = nullptr;                    // outlives the server; null: no limits
+  bool reflection = true;                                // tells anybody what methods there are
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 

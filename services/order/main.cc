@@ -242,6 +242,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server_options.limiter = (*limits)->limiter();
   server_options.address = options.listen;
   server_options.queues = options.queues;
+  server_options.reflection = process::HasReflection(options.exposure, options.listen);
   if (*certificates) {
     server_options.credentials =
         rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));

@@ -46,6 +46,11 @@ void AddExposureSettings(CLI::App& app, Exposure& exposure) {
       "is not counted; behind a proxy, which is one address, give it more")
       ->check(CLI::Range(size_t{1}, size_t{10'000}))
       ->capture_default_str();
+  app.add_option(
+         "--reflection", exposure.reflection,
+         "Whether anybody is told over gRPC what methods there are: on, off (default: on where no other machine "
+         "reaches the port)")
+      ->check(CLI::IsMember({"on", "off"}));
 }
 
 absl::Status CheckExposure(const Exposure& exposure, const std::string& listen, const std::string& side_listen) {
@@ -82,6 +87,10 @@ tls::ClientCertificates ClientCertificatesOf(const Exposure& exposure) {
   if (exposure.tls.ca.empty()) return tls::ClientCertificates::kNone;
   return exposure.client_certificates == "accept" ? tls::ClientCertificates::kAccept
                                                   : tls::ClientCertificates::kRequire;
+}
+
+bool HasReflection(const Exposure& exposure, const std::string& listen) {
+  return exposure.reflection.empty() ? IsLocal(listen) : exposure.reflection == "on";
 }
 
 void WarnOfPlainPort(const Exposure& exposure, const std::string& listen, const Logger& log) {

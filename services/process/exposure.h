@@ -26,10 +26,11 @@ struct Exposure {
   std::string client_certificates;        // "require" or "accept"; "": require, where there is a CA
   std::vector<std::string> expose_plain;  // of "grpc" and "side", the HTTP port
   size_t side_connections_per_address = 1'000;
+  std::string reflection;  // "on" or "off"; "": on where only this machine reaches the port
 };
 
-// --tls-certificate, --tls-key, --tls-client-ca, --tls-client-certificates, --expose-plain and
-// --side-connections-per-address.
+// --tls-certificate, --tls-key, --tls-client-ca, --tls-client-certificates, --expose-plain,
+// --side-connections-per-address and --reflection.
 void AddExposureSettings(CLI::App& app, Exposure& exposure);
 
 // INVALID_ARGUMENT names the settings that contradict each other, or the address that others can reach although it is
@@ -47,6 +48,9 @@ std::function<std::shared_ptr<boost::asio::ssl::context>()> SideTls(const Exposu
                                                                     const tls::Watcher* watcher);
 // Not where it is plain beside a gRPC port that is not: who may call has to show a certificate there, perhaps.
 bool SideTakesCalls(const Exposure& exposure);
+
+// Whether the gRPC port at `listen` tells anybody what methods there are.
+bool HasReflection(const Exposure& exposure, const std::string& listen);
 
 // Warns once if the gRPC port is plain.
 void WarnOfPlainPort(const Exposure& exposure, const std::string& listen, const Logger& log);

@@ -112,6 +112,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
+  server_options.reflection = process::HasReflection(options.exposure, options.listen);
   if (*certificates) {
     server_options.credentials =
         rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));

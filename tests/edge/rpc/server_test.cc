@@ -661,6 +661,18 @@ TEST_F(RpcServerTest, ReflectionListsTheServices) {
   EXPECT_THAT(response, HasSubstr("grpc.health.v1.Health"));
 }
 
+TEST_F(RpcServerTest, WithoutReflectionNobodyIsToldOfTheServices) {
+  Server with(ServerOptions(), metrics_);  // in the same process, and before
+  ASSERT_TRUE(with.Start().ok());
+  options_.reflection = false;
+  Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
+  std::string response;
+  const grpc::Status status =
+      Raw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*", response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_TRUE(Charge().ok());
+}
+
 TEST_F(RpcServerTest, APortThatIsTakenIsAnError) {
   Serve([](ChargeCall::Ptr) {});
   ServerOptions options;

@@ -57,6 +57,16 @@ TEST(Exposure, NothingIsOpenToTheWorldUnlessSomebodyHasSaidSo) {
   EXPECT_EQ(Complaint(WithTls(), kEverywhere, kEverywhere), "");
 }
 
+TEST(Exposure, ReflectionIsForThisMachineUnlessSomebodyHasSaidMore) {
+  Exposure exposure;
+  EXPECT_TRUE(HasReflection(exposure, kHere));
+  EXPECT_FALSE(HasReflection(exposure, kEverywhere));
+  exposure.reflection = "on";
+  EXPECT_TRUE(HasReflection(exposure, kEverywhere));
+  exposure.reflection = "off";
+  EXPECT_FALSE(HasReflection(exposure, kHere));
+}
+
 TEST(Exposure, NamesTheSettingThatLacks) {
   Exposure exposure;
   exposure.tls.certificate = "tls.crt";

@@ -125,6 +125,7 @@ Attempt Progress::AttemptAt(int at) const {
   attempt.conflicts = Claims(at) ? conflicts_ : 0;
   attempt.deadline = clock_.Steady() + step(at).retry.attempt_timeout;
   attempt.traceparent = record_->traceparent;
+  attempt.tracestate = record_->tracestate;
   return attempt;
 }
 

@@ -71,6 +71,7 @@ struct Header {
   bool needs_attention = false;
   Failure failure;
   std::string traceparent;  // W3C trace context of the call that started it; may be empty
+  std::string tracestate;   // goes with it; known only to the process that began the saga
   // What it waits for (JoinWaitNames), and until when; empty: nothing. Nobody drives it meanwhile. It stays until the
   // next write, so that whoever claims it knows what was waited for.
   std::string waits_for;

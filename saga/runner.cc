@@ -40,7 +40,7 @@ Runner::Runner(const Kinds& kinds, Journal& journal, const Clock& clock, Schedul
 Runner::ExecutionPtr Runner::Claimed(std::unique_ptr<Record> record) {
   const Definition* definition = kinds_.Find(record->kind, record->version);
   if (definition == nullptr) std::abort();  // a journal hands out none: a bug
-  return std::make_shared<Execution>(*definition, std::move(record), clock_, observer_);
+  return std::make_shared<Execution>(*definition, std::move(record), clock_, observer_, options_.tracer);
 }
 
 void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) {
@@ -51,13 +51,15 @@ void Runner::Start(std::unique_ptr<Record> fresh, Begun begun, Settled settled) 
   const Definition* definition = kinds_.Newest(fresh->kind);
   if (definition == nullptr) std::abort();  // a bug of the caller's
   fresh->version = definition->version;
-  auto execution = std::make_shared<Execution>(*definition, std::move(fresh), clock_, observer_);
+  auto execution = std::make_shared<Execution>(*definition, std::move(fresh), clock_, observer_, options_.tracer);
   Execution& e = *execution;
   e.began = e.asked_at = clock_.Steady();
   Insert(execution);
   journal_.Begin(e.progress.record(), [this, execution = std::move(execution), begun = std::move(begun),
-                                       settled = std::move(settled)](
+                                       settled = std::move(settled), span = e.trace.Begin("journal begin")](
                                           absl::StatusOr<std::unique_ptr<Record>> existing) mutable {
+    if (!existing.ok()) span.Fail(std::string(existing.status().message()));
+    span.End();
     if (!existing.ok() || *existing != nullptr) {
       LetGo(execution, existing.ok() ? TakenOver() : existing.status());  // who found it in the books, and waits here
       begun(std::move(existing));
@@ -374,15 +376,31 @@ void Runner::Call(ExecutionPtr execution, const Progress::Steps& steps) {
     actions.push_back(&e.progress.ActionOf(at));
     e.answers.push_back({at, {}});
   }
+  absl::InlinedVector<Span, 4> spans;
+  e.traceparents.clear();
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    spans.push_back(e.trace.Attempt(steps[i], attempts[i], direction, actions[i]->journaled, e.definition));
+    if (spans[i].recording()) e.traceparents.push_back(spans[i].context().Traceparent());
+  }
+  // All are sampled or none is.
+  for (size_t i = 0; i < e.traceparents.size(); ++i) attempts[i].traceparent = e.traceparents[i];
   // Whoever answers last drives on, perhaps while the last call has not returned: nothing is looked at after it.
   e.unanswered = static_cast<int>(steps.size());
   Record& record = e.progress.record();
   for (size_t i = 0; i < attempts.size(); ++i) {
     actions[i]->call(attempts[i], record,
-                     [this, execution, i, direction, started, step = attempts[i].step](Outcome outcome) mutable {
+                     [this, execution, i, direction, started, step = attempts[i].step,
+                      span = std::move(spans[i])](Outcome outcome) mutable {
+                       if (outcome.kind == Outcome::Kind::kUnknown) span.Fail(outcome.reason);
+                       if (span.recording()) {
+                         span.Set("waybill.saga.outcome", std::string(Name(outcome.kind)));
+                         if (!outcome.reason.empty()) span.Set("waybill.saga.reason", outcome.reason);
+                         span.End();
+                       }
                        observer_.OnAttempt(step, direction, outcome.kind, clock_.Steady() - started);
                        execution->answers[i].outcome = std::move(outcome);
                        if (--execution->unanswered > 0) return;
+                       execution->trace.Answered(execution->answers);
                        const Command command = execution->progress.Answered(absl::MakeSpan(execution->answers));
                        Drive(std::move(execution), command);
                      });
@@ -395,10 +413,12 @@ void Runner::Flush(ExecutionPtr execution, Command command) {
   e.asked_at = clock_.Steady();
   e.signal.reset();
   const Write write = e.progress.ToWrite(command == Command::kWait ? &e.signal : nullptr);
-  journal_.Advance(write,
-                   [this, execution = std::move(execution), command](absl::StatusOr<WriteResult> result) mutable {
-                     OnFlushed(std::move(execution), command, std::move(result));
-                   });
+  journal_.Advance(write, [this, execution = std::move(execution), command,
+                           span = e.trace.Part("journal advance")](absl::StatusOr<WriteResult> result) mutable {
+    if (!result.ok()) span.Fail(std::string(result.status().message()));
+    span.End();
+    OnFlushed(std::move(execution), command, std::move(result));
+  });
 }
 
 void Runner::OnFlushed(ExecutionPtr execution, Command command, absl::StatusOr<WriteResult> result) {
@@ -536,6 +556,7 @@ void Runner::Settle(ExecutionPtr execution, Command command) {
     settled.swap(e.settled);
   }
   Remove(execution);
+  e.trace.Rested(e.progress.record());
   if (command == Command::kWait) {
     observer_.OnWaiting(e.progress.record());
   } else if (e.wrote) {
@@ -550,6 +571,7 @@ absl::Duration Runner::Age(const Execution& e) const {
 }
 
 void Runner::LetGo(const ExecutionPtr& execution, const absl::Status& why) {
+  execution->trace.Lost(std::string(why.message()));
   std::vector<Settled> settled;
   std::vector<Pending> pending;
   {

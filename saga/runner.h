@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,6 +35,7 @@
 #include "saga/progress.h"
 #include "saga/record.h"
 #include "saga/state.h"
+#include "saga/trace.h"
 
 namespace waybill::saga {
 
@@ -41,6 +43,7 @@ struct RunnerOptions {
   absl::Duration lease = absl::Seconds(10);  // as the journal's; renewed after a third of it
   int conflicts_max = 16;                    // lost claims in a row, after which the step counts as unknown
   size_t live_max = 20'000;  // sagas driven at a time; Start and Direct refuse more (RESOURCE_EXHAUSTED QUEUE_FULL)
+  Tracer* tracer = nullptr;  // outlives the runner; null: nothing is traced
 };
 
 class Runner {
@@ -116,16 +119,24 @@ class Runner {
   // One saga being driven. The first group belongs to whoever drives: at any time that is one thread, the calls in
   // flight, one journal write or one timer, and it hands them on to the next.
   struct Execution {
-    Execution(const Definition& definition, std::unique_ptr<Record> of, const Clock& clock, Observer& observer)
-        : held{definition.kind, of->id, of->epoch}, progress(definition, std::move(of), clock, observer) {}
+    Execution(const Definition& of, std::unique_ptr<Record> record, const Clock& clock, Observer& observer,
+              Tracer* tracer)
+        : definition(of),
+          held{of.kind, record->id, record->epoch},
+          trace(tracer, *record),
+          progress(of, std::move(record), clock, observer) {}
+
+    const Definition& definition;
 
     // What renewals look at while somebody drives: never changes.
     const Held held;
 
+    Trace trace;
     Progress progress;
     std::vector<Progress::Answer> answers;  // of the calls in flight, each in its place
     std::atomic<int> unanswered{0};
-    std::optional<KeptSignal> signal;  // of what it is about to wait for, known since that was written
+    absl::InlinedVector<std::string, 1> traceparents;  // of the calls in flight that are sampled
+    std::optional<KeptSignal> signal;                  // of what it is about to wait for, known since that was written
     std::vector<Pending> after_claim;  // directives since the claim that may be lost: they take effect again
     bool wrote = false;
     SteadyTime asked_at;  // when the write that is under way was handed to the journal: its lease runs from then on

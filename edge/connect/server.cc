@@ -91,6 +91,7 @@ rpc::ServerOptions InProcess(const ServerOptions& of) {
   options.gate = of.gate;
   options.limiter = of.limiter;
   options.reflection = false;  // nobody could ask it
+  options.tracer = of.tracer;
   options.address.clear();
   options.request_bytes_max = static_cast<int>(of.message_bytes_max);
   return options;

@@ -42,8 +42,9 @@ struct ServerOptions {
   // Origins whose pages may call, as browsers write them ("https://console.example"); "*": all. Others, and any when
   // there are none, are refused: a page of theirs must not reach a service on somebody's own machine.
   std::vector<std::string> origins;
-  const access::Gate* gate = nullptr;  // these two as rpc::ServerOptions has them
+  const access::Gate* gate = nullptr;  // these three as rpc::ServerOptions has them
   limits::Limiter* limiter = nullptr;
+  Tracer* tracer = nullptr;
 };
 
 class Server {

@@ -67,6 +67,33 @@ std::vector<std::string> CertificateNames(const grpc::ServerContext& context, bo
   return names;
 }
 
+// As OpenTelemetry's conventions for gRPC have it: what the client is to blame for is no error of the server's.
+bool IsServersFault(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDataLoss:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void EndSpan(Span& span, const Method& method, const access::Caller* caller, const absl::Status& status) {
+  if (IsServersFault(status.code())) span.Fail(std::string(status.message()));
+  if (span.recording()) {
+    span.Set("rpc.system", "grpc");
+    span.Set("rpc.service", method.descriptor.service()->full_name());
+    span.Set("rpc.method", method.descriptor.name());
+    span.Set("rpc.grpc.status_code", static_cast<int64_t>(status.code()));
+    if (caller != nullptr) span.Set("waybill.client", caller->client);
+  }
+  span.End();
+}
+
 }  // namespace
 
 void ServerCall::Post() {
@@ -84,6 +111,7 @@ void ServerCall::Arrived(bool ok) {
   arrived_at_ = std::chrono::steady_clock::now();
   deadline_ = FromGrpcDeadline(context_->raw_deadline());
   method_.metrics.Started();
+  Trace();
   bool welcome = queue_.Open(*this);
   absl::Status status = welcome ? Admit() : ShuttingDownError();
   if (!status.ok() || Limit(status)) Proceed(std::move(status));
@@ -136,6 +164,20 @@ void ServerCall::Proceed(absl::Status status) {
   }
   refs_.store(2, std::memory_order_relaxed);
   queue_.Later(*this);
+}
+
+void ServerCall::Trace() {
+  // Two traceparents are none, as the specification has it.
+  const std::vector<std::string_view> parents = ValuesOf(*context_, "traceparent");
+  if (parents.size() == 1) {
+    if (std::optional<TraceContext> caller = ParseTraceparent(parents.front())) {
+      trace_ = *std::move(caller);
+      trace_.state = JoinTracestate(ValuesOf(*context_, "tracestate"));
+    }
+  }
+  if (method_.tracer == nullptr) return;
+  span_ = method_.tracer->Enter(method_.name, SpanKind::kServer, trace_);
+  trace_ = span_.context();
 }
 
 absl::Status ServerCall::Admit() {
@@ -195,6 +237,7 @@ bool ServerCall::Finish(const absl::Status& status) {
   finished_ = true;
   dropped = std::move(on_cancelled_);
   method_.metrics.Handled(status.code(), absl::FromChrono(std::chrono::steady_clock::now() - arrived_at_));
+  EndSpan(span_, method_, caller_.get(), status);
   SendStatus(status);
   return true;
 }

@@ -32,6 +32,7 @@
 #include "grpcpp/support/async_unary_call.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "runtime/clock.h"
+#include "runtime/trace.h"
 
 namespace waybill::rpc {
 
@@ -53,6 +54,7 @@ struct Method {
   bool while_draining;                     // served during a drain too, and not waited for
   access::Rule rule;                       // what it asks of its caller
   std::function<void(ServerQueue&)> post;  // makes one more slot for an arriving call
+  Tracer* tracer;                          // null: its calls are not traced
 };
 
 // What unary and streaming calls share. Everything but the three marked functions may be used from any thread, until
@@ -68,6 +70,9 @@ class ServerCall {
 
   // Who calls; of a method that anybody may call, nobody in particular. Whoever keeps it keeps it alive.
   const access::CallerPtr& caller() const { return caller_; }
+
+  // Its span, or, where nothing is traced, its caller's; invalid when there is none.
+  const TraceContext& trace() const { return trace_; }
 
   // InfiniteFuture when the client set none.
   SteadyTime deadline() const { return deadline_; }
@@ -116,6 +121,7 @@ class ServerCall {
 
   void Post();  // waits for a call to arrive; owns itself from here on
   void Arrived(bool ok);
+  void Trace();          // begins its span
   absl::Status Admit();  // past the gate
   // Past the limits; false: the verdict comes later, and the call goes on by Resumed.
   bool Limit(absl::Status& status);
@@ -140,6 +146,8 @@ class ServerCall {
   absl::AnyInvocable<void()> on_cancelled_;  // under mutex_
   SteadyTime deadline_ = SteadyTime::InfiniteFuture();
   access::CallerPtr caller_;  // null: not let in
+  TraceContext trace_;
+  Span span_;  // ends under mutex_
   std::chrono::steady_clock::time_point arrived_at_;
   bool finish_sent_ = false;  // these four on the queue's thread only
   bool done_ = false;

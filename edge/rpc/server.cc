@@ -96,7 +96,7 @@ Method& Server::Add(std::string_view name, RpcType type, const access::Rule& rul
   MethodMetrics metrics(metrics_, kind, service_name, method_name);
   methods_.push_back(
       std::unique_ptr<Method>(new Method{*descriptor, std::string(name), service, index, metrics, options.slots,
-                                         options.while_draining, rule, /*post=*/nullptr}));
+                                         options.while_draining, rule, /*post=*/nullptr, options_.tracer}));
   health_.Set(service_name, false);
   return *methods_.back();
 }

@@ -44,6 +44,7 @@ struct ServerOptions {
   const access::Gate* gate = nullptr;                    // outlives the server; null: an open one
   limits::Limiter* limiter = nullptr;                    // outlives the server; null: no limits
   bool reflection = true;                                // tells anybody what methods there are
+  Tracer* tracer = nullptr;                              // the same; null: calls are not traced
   absl::Duration abort_grace = absl::Milliseconds(500);  // end of a drain: to tell the clients of aborted calls
 };
 

@@ -54,7 +54,7 @@ class GrpcStream final : public StreamPeer, public rpc::StreamReader<pb::Locatio
 
 void Stream(LocationStreams& streams, StreamCall::Ptr call) {
   absl::StatusOr<std::shared_ptr<LocationStream>> stream =
-      streams.Make(DriversPtr(call->caller(), &call->caller()->drivers));
+      streams.Make(DriversPtr(call->caller(), &call->caller()->drivers), call->trace());
   if (!stream.ok()) {
     call->Finish(stream.status());
     return;

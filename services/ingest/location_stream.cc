@@ -49,7 +49,11 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
   // Without the lock: a report without a good point is answered at once, on this thread.
   Report report = ingest_.Check(
       std::move(points), sequence,
-      [self = shared_from_this(), sequence](const absl::Status& status, std::vector<Rejection> rejected) {
+      [self = shared_from_this(), sequence, span = Trace(sequence, size)](const absl::Status& status,
+                                                                          std::vector<Rejection> rejected) mutable {
+        if (!status.ok()) span.Fail(std::string(status.message()));
+        span.Set("waybill.locations.rejected", static_cast<int64_t>(rejected.size()));
+        span.End();
         self->OnDurable(sequence, status, std::move(rejected));
       },
       writes_for_ == nullptr ? domain::DriverPatterns::All() : *writes_for_);
@@ -68,6 +72,15 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
   if (!wait) return;
   AwaitRoom();
   streams_.Shed(*this);
+}
+
+Span LocationStream::Trace(int64_t sequence, size_t points) const {
+  if (options_.tracer == nullptr) return {};
+  Span span = options_.tracer->Enter("location batch", SpanKind::kConsumer, {});
+  if (call_.valid()) span.Link(call_);
+  span.Set("waybill.locations.sequence", sequence);
+  span.Set("waybill.locations.points", static_cast<int64_t>(points));
+  return span;
 }
 
 void LocationStream::AwaitRoom() {
@@ -301,8 +314,8 @@ void LocationStream::Do(Deeds deeds) {
   if (deeds.abandon) deeds.peer->Abandon();
 }
 
-absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make(DriversPtr writes_for) {
-  auto stream = std::make_shared<LocationStream>(ingest_, *this, options_, std::move(writes_for));
+absl::StatusOr<std::shared_ptr<LocationStream>> LocationStreams::Make(DriversPtr writes_for, const TraceContext& call) {
+  auto stream = std::make_shared<LocationStream>(ingest_, *this, options_, std::move(writes_for), call);
   std::lock_guard lock(mutex_);
   if (draining_) return domain::ReasonError("SHUTTING_DOWN", "this process is draining");
   if (open_.size() >= options_.streams_max) {

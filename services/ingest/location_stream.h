@@ -18,6 +18,7 @@
 #include "domain/driver.h"
 #include "runtime/clock.h"
 #include "runtime/scheduler.h"
+#include "runtime/trace.h"
 #include "services/ingest/ingest.h"
 
 namespace waybill::ingest {
@@ -52,6 +53,9 @@ struct StreamOptions {
   // Of all streams together: points that are parked, and rejections in acks that were not handed over. Beyond, the
   // stream that has not read such an ack for longest is ended; when there is none, the one that would park.
   size_t held_max = 200'000;
+  // Each batch is a trace of its own, from its arrival until it is durable, linked to its call: streams live for hours.
+  // Outlives them; null: batches are not traced.
+  Tracer* tracer = nullptr;
 };
 
 class LocationStreams;
@@ -60,9 +64,14 @@ using DriversPtr = std::shared_ptr<const domain::DriverPatterns>;
 // Owned by whoever may still call it; lets go of the peer when the stream is finished. Thread-safe.
 class LocationStream final : public std::enable_shared_from_this<LocationStream> {
  public:
-  // `writes_for`: of whose drivers' points it takes; null: of all.
-  LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options, DriversPtr writes_for)
-      : ingest_(ingest), streams_(streams), options_(options), writes_for_(std::move(writes_for)) {}
+  // `writes_for`: of whose drivers' points it takes; null: of all. `call` may be invalid.
+  LocationStream(Ingest& ingest, LocationStreams& streams, StreamOptions options, DriversPtr writes_for,
+                 TraceContext call)
+      : ingest_(ingest),
+        streams_(streams),
+        options_(options),
+        writes_for_(std::move(writes_for)),
+        call_(std::move(call)) {}
 
   uint64_t number = 0;  // in the order they were made; set by whoever makes it
 
@@ -101,6 +110,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
     bool abandon = false;
   };
 
+  Span Trace(int64_t sequence, size_t points) const;
   void OnDurable(int64_t sequence, const absl::Status& status, std::vector<Rejection> rejected);
   void OnSent(bool ok, size_t points, size_t rejections);
   void AwaitRoom();
@@ -120,6 +130,7 @@ class LocationStream final : public std::enable_shared_from_this<LocationStream>
   LocationStreams& streams_;
   const StreamOptions options_;
   const DriversPtr writes_for_;
+  const TraceContext call_;
 
   mutable std::mutex mutex_;          // over all of these
   std::shared_ptr<StreamPeer> peer_;  // none: not open, or finished
@@ -149,7 +160,7 @@ class LocationStreams {
       : ingest_(ingest), metrics_(metrics), clock_(clock), scheduler_(scheduler), options_(options) {}
 
   // QUEUE_FULL when `streams_max` are open, SHUTTING_DOWN while draining.
-  absl::StatusOr<std::shared_ptr<LocationStream>> Make(DriversPtr writes_for = nullptr);
+  absl::StatusOr<std::shared_ptr<LocationStream>> Make(DriversPtr writes_for = nullptr, const TraceContext& call = {});
   // Drains every stream.
   void Drain();
   size_t held() const;  // see StreamOptions::held_max

@@ -19,6 +19,7 @@
 #include "runtime/executor.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
+#include "runtime/random.h"
 #include "runtime/readiness.h"
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
@@ -33,6 +34,7 @@
 #include "services/process/limits.h"
 #include "services/process/startup.h"
 #include "storage/postgres/audit_log.h"
+#include "services/process/tracing.h"
 #include "storage/postgres/location_history.h"
 #include "storage/postgres/location_log.h"
 #include "storage/postgres/location_partitions.h"
@@ -88,14 +90,23 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   AddBuildInfo(metrics, "waybill-ingest", ThisBuild());
   IngestMetrics counts(metrics);
   const ThreadLoops loops;
+  SeededRandom random(EntropySeed());
+
+  auto tracing = process::Tracing::Open(options.tracing, "waybill-ingest", options.listen, ThisBuild(), clock, random,
+                                        metrics, log);
+  if (!tracing.ok()) return process::Fail(log, "cannot trace", tracing.status());
+  Tracer* const tracer = (*tracing)->tracer();
+  (*tracing)->Start(loops);
 
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
   if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
   storage::RedisHotViewOptions view_options;
   view_options.stream_max = options.stream_max;
+  view_options.redis.tracer = tracer;
   storage::RedisHotView view(*redis_url, view_options);
   storage::RedisFleetOptions fleet_options;
+  fleet_options.redis.tracer = tracer;
   auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options, loops);
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // one for readiness
@@ -128,6 +139,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
   connect_options.limiter = (*limits)->limiter();
+  connect_options.tracer = tracer;
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
@@ -153,6 +165,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::LocationLogOptions log_options;
   log_options.writers = options.writers;
   log_options.batch_max = options.batch_max;
+  log_options.tracer = tracer;
   log_options.on_commit = [&counts, wake](const storage::LocationCommit& commit) {
     counts.Committed(commit);
     wake();
@@ -195,7 +208,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool view_workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool history_workers(static_cast<size_t>(options.workers), 10'000);
   ThreadScheduler scheduler(clock);
-  LocationStreams streams(*ingest, counts, clock, scheduler, options.streams);
+  StreamOptions stream_options = options.streams;
+  stream_options.tracer = tracer;
+  LocationStreams streams(*ingest, counts, clock, scheduler, stream_options);
   LocationApi api(view, *fleet, history, feeder, view_workers, history_workers, clock);
   // Of their own: watches that are behind read page after page, and GetDriver does not wait for that.
   WorkerPool catching_up(2, options.watches.watches_max);
@@ -207,6 +222,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
   server_options.limiter = (*limits)->limiter();
+  server_options.tracer = tracer;
   server_options.address = options.listen;
   server_options.queues = options.queues;
   server_options.reflection = process::HasReflection(options.exposure, options.listen);
@@ -285,6 +301,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   catching_up.Stop();
   view_workers.Stop();  // first: they hand on to the others
   history_workers.Stop();
+  (*tracing)->Stop(deadline);
   side_port->reset();  // scrapes read what is about to go
   readiness.Stop();
   fleet.reset();

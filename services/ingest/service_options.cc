@@ -119,6 +119,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
+  process::AddTracingSettings(app, options.tracing);
   process::AddLogFlags(app, options.log_level, options.log_format);
 }
 
@@ -132,6 +133,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

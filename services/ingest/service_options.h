@@ -18,6 +18,7 @@
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
+#include "services/process/tracing.h"
 
 namespace waybill::ingest {
 
@@ -47,6 +48,7 @@ struct ServiceOptions {
   HotViewOptions hot_view;
   process::IdentityOptions identity;
   process::LimitsOptions limits;
+  process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;

@@ -98,7 +98,8 @@ void Create(OrderApi& api, CreateCall::Ptr call) {
     call->Finish(order.status());
     return;
   }
-  std::string traceparent = TakeTraceparent(call->Metadata("traceparent"));
+  OrderApi::Trace trace;
+  if (call->trace().valid()) trace = {call->trace().Traceparent(), call->trace().state};
   const SteadyTime deadline = call->deadline();
   OrderApi::Pending answer = Expect<CreateCall>(api, std::move(call), [](CreateCall& done, OrderApi::Answer& given) {
     if (given.replayed) done.AddInitialMetadata("idempotency-replayed", "true");
@@ -107,7 +108,7 @@ void Create(OrderApi& api, CreateCall::Ptr call) {
     WAYBILL_FAILPOINT("create.after_answer");
   });
   api.Create(*std::move(order), accepted ? OrderApi::Wait::kUntilAccepted : OrderApi::Wait::kUntilSettled, deadline,
-             std::move(traceparent), std::move(answer));
+             std::move(trace), std::move(answer));
 }
 
 void Get(OrderApi& api, GetCall::Ptr call) {

@@ -304,16 +304,4 @@ uint64_t TakePageCursor(const std::string& token, std::string_view filter, Viola
   return cursor;
 }
 
-std::string TakeTraceparent(std::string_view metadata) {
-  // version "-" trace-id "-" parent-id "-" flags, W3C Trace Context level 1, section 3.2.
-  constexpr std::string_view kShape = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
-  if (metadata.size() != kShape.size()) return "";
-  for (size_t i = 0; i < kShape.size(); ++i) {
-    char c = metadata[i];
-    bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    if (kShape[i] == 'x' ? !hex : c != kShape[i]) return "";
-  }
-  return std::string(metadata);
-}
-
 }  // namespace waybill::order

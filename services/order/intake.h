@@ -91,7 +91,4 @@ std::optional<Uuid> TakePageToken(const std::string& token, std::string_view fil
 uint64_t TakePageCursor(const std::string& token, std::string_view filter,
                         Violations& violations);  // 0: the first page
 
-// A W3C traceparent as it is, or "" when it is none.
-std::string TakeTraceparent(std::string_view metadata);
-
 }  // namespace waybill::order

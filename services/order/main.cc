@@ -49,6 +49,7 @@
 #include "services/process/limits.h"
 #include "services/process/startup.h"
 #include "storage/postgres/audit_log.h"
+#include "services/process/tracing.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
@@ -107,10 +108,18 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool list_workers(kListWorkers, 1'000);
   WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
 
+  auto tracing = process::Tracing::Open(options.tracing, "waybill-order", options.instance, ThisBuild(), clock, random,
+                                        metrics, log);
+  if (!tracing.ok()) return process::Fail(log, "cannot trace", tracing.status());
+  Tracer* const tracer = (*tracing)->tracer();
+  (*tracing)->Start(loops);
+
   // Stores. Nothing connects yet.
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
   if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
-  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, storage::RedisFleetOptions{}, loops);
+  storage::RedisFleetOptions fleet_options;
+  fleet_options.redis.tracer = tracer;
+  auto fleet = std::make_unique<storage::RedisFleet>(*redis_url, fleet_options, loops);
   storage::PoolOptions read_pool;
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // and the dispatch's questions
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
@@ -154,6 +163,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   connect::ServerOptions connect_options;
   connect_options.gate = &(*identity)->gate();
   connect_options.limiter = (*limits)->limiter();
+  connect_options.tracer = tracer;
   connect_options.origins = *connect::ParseOrigins(options.web_origins);
   connect::Server connect(clock, metrics, connect_options);
   http::ServerOptions http_options;
@@ -197,6 +207,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
   journal_options.queue_max = options.journal_queue_max;
+  journal_options.tracer = tracer;
   journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {
     order_metrics.Committed(items, took);
   };
@@ -224,7 +235,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core_options.api = options.api;
   core_options.watches = options.watches;
   OrderCore core({kinds, **journal, *dispatch, store, audit, workers, list_workers, scheduler, clock, random, ids,
-                  order_metrics, log},
+                  order_metrics, log, tracer},
                  reconcile, core_options);
   saga::Runner& runner = core.runner;
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
@@ -240,6 +251,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
   server_options.limiter = (*limits)->limiter();
+  server_options.tracer = tracer;
   server_options.address = options.listen;
   server_options.queues = options.queues;
   server_options.reflection = process::HasReflection(options.exposure, options.listen);
@@ -345,6 +357,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     log.Warn("leases were not released", {{"error", std::string(released.message())}});
   }
 
+  (*tracing)->Stop(deadline);
   // Whoever looks at what goes now goes first; then everything, in the reverse of the order it was built in.
   side_port->reset();
   readiness.Stop();

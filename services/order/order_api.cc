@@ -62,7 +62,7 @@ OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore
 
 // --- Creating.
 
-void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer) {
+void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, Trace trace, Pending answer) {
   if (draining_) {
     answer->Give(ReasonError("SHUTTING_DOWN", "this process is draining"));
     return;
@@ -75,7 +75,8 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, std::string t
   fresh->id = ids_.Next();
   fresh->created_at = clock_.Now();
   fresh->updated_at = fresh->created_at;
-  fresh->traceparent = std::move(traceparent);
+  fresh->traceparent = std::move(trace.parent);
+  fresh->tracestate = std::move(trace.state);
   fresh->payload = std::move(order);
 
   const Uuid id = fresh->id;

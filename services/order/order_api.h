@@ -43,6 +43,10 @@ class OrderApi {
     bool replayed = false;              // the order was there before
   };
   using Pending = std::shared_ptr<PendingAnswer<Answer>>;
+  // Of the call, as metadata carry it; either may be empty.
+  struct Trace {
+    std::string parent, state;
+  };
   enum class Wait { kUntilSettled, kUntilAccepted };
 
   // All outlive this; no callback is in flight when it is destroyed. Lists have workers of their own: a slow one shall
@@ -58,7 +62,7 @@ class OrderApi {
   // `order` is from TakeOrder. An order that comes to wait is answered as it is, PENDING. BAD_REQUEST (the currency's
   // tender has ended, and no order has the key), IDEMPOTENCY_KEY_REUSED, QUEUE_FULL, STORE_UNAVAILABLE,
   // ORDER_STILL_RUNNING (it is durable and goes on), SHUTTING_DOWN.
-  void Create(domain::Order order, Wait wait, SteadyTime deadline, std::string traceparent, Pending answer);
+  void Create(domain::Order order, Wait wait, SteadyTime deadline, Trace trace, Pending answer);
 
   // Here and below: an order of somebody else's than `owner` is ORDER_NOT_FOUND. What `by` does to an order of another
   // client's is in the audit; what a client does to its own, in the order's log alone.

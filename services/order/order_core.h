@@ -49,6 +49,7 @@ struct OrderBase {
   IdGenerator& ids;
   OrderMetrics& metrics;
   const Logger& log;
+  Tracer* tracer = nullptr;  // null: nothing is traced
 };
 
 struct OrderCore {
@@ -56,7 +57,7 @@ struct OrderCore {
   OrderCore(const OrderBase& on, std::function<absl::Status()> reconcile, const OrderCoreOptions& options)
       : watches(on.store, on.workers, on.scheduler, on.clock, options.watches),
         observer(on.metrics, on.dispatch, watches, on.log),
-        runner(on.kinds, on.journal, on.clock, on.scheduler, on.random, observer, RunnerOptionsOf(options)),
+        runner(on.kinds, on.journal, on.clock, on.scheduler, on.random, observer, RunnerOptionsOf(options, on.tracer)),
         api(runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.ids, options.api),
         sagas(on.kinds, runner, on.dispatch, on.store, on.audit, on.workers, on.list_workers, on.scheduler, on.clock,
               on.metrics),
@@ -76,9 +77,10 @@ struct OrderCore {
   Chores leases;
 
  private:
-  static saga::RunnerOptions RunnerOptionsOf(const OrderCoreOptions& options) {
+  static saga::RunnerOptions RunnerOptionsOf(const OrderCoreOptions& options, Tracer* tracer) {
     saga::RunnerOptions runner_options;
     runner_options.lease = options.lease;
+    runner_options.tracer = tracer;
     runner_options.live_max = options.live_max;
     return runner_options;
   }

@@ -1,8 +1,21 @@
 #include "services/order/order_observer.h"
 
+#include <string>
+#include <string_view>
+
+#include "runtime/trace.h"
 #include "services/order/order_status.h"
 
 namespace waybill::order {
+namespace {
+
+// As saga::SagaContext has it.
+std::string TraceIdOf(const saga::Header& header) {
+  const std::string_view began = waybill::TraceIdOf(header.traceparent);
+  return began.empty() ? TraceId{header.id.bytes}.ToString() : std::string(began);
+}
+
+}  // namespace
 
 void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
   metrics_.Settled(header, age);
@@ -11,7 +24,7 @@ void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
                                {"status", Name(StatusOf(header))},
                                {"reason", header.failure.reason},
                                {"age_seconds", absl::ToDoubleSeconds(age)},
-                               {"traceparent", header.traceparent}});
+                               {"trace_id", TraceIdOf(header)}});
 }
 
 void OrderObserver::OnWaiting(const saga::Header& header) {
@@ -19,7 +32,7 @@ void OrderObserver::OnWaiting(const saga::Header& header) {
   log_.Debug("order waits", {{"order_id", header.id.ToString()},
                              {"waits_for", header.waits_for},
                              {"until", absl::FormatTime(header.wakes_at, absl::UTCTimeZone())},
-                             {"traceparent", header.traceparent}});
+                             {"trace_id", TraceIdOf(header)}});
 }
 
 void OrderObserver::OnNeedsAttention(const saga::Header& header) {
@@ -27,7 +40,7 @@ void OrderObserver::OnNeedsAttention(const saga::Header& header) {
                                                                                  {"step", header.step},
                                                                                  {"attempt", header.attempt},
                                                                                  {"reason", header.failure.reason},
-                                                                                 {"traceparent", header.traceparent}});
+                                                                                 {"trace_id", TraceIdOf(header)}});
 }
 
 void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& why) {
@@ -37,7 +50,7 @@ void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& wh
               {"step", header.step},
               {"attempt", header.attempt},
               {"error", std::string(why.message())},
-              {"traceparent", header.traceparent}});
+              {"trace_id", TraceIdOf(header)}});
 }
 
 void OrderObserver::OnFenced(const saga::Header& header) {

@@ -23,6 +23,7 @@ struct ParticipantCall {
   std::string order_id;
   SteadyTime deadline;
   std::string_view traceparent;  // may be empty
+  std::string_view tracestate = {};
 };
 
 // One of three. Nothing said is a decline without a reason, so that no mistake takes it for money.

@@ -21,7 +21,7 @@ using saga::Outcome;
 constexpr absl::Duration kPendingMax = absl::Hours(24 * 30);
 
 ParticipantCall CallOf(const Attempt& attempt) {
-  return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent};
+  return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent, attempt.tracestate};
 }
 
 Outcome Unknown(std::string_view reason, const absl::Status& status) {

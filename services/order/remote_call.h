@@ -12,6 +12,7 @@ inline rpc::CallOptions OptionsOf(const ParticipantCall& call) {
   rpc::CallOptions options;
   options.deadline = call.deadline;
   if (!call.traceparent.empty()) options.metadata.emplace_back("traceparent", std::string(call.traceparent));
+  if (!call.tracestate.empty()) options.metadata.emplace_back("tracestate", std::string(call.tracestate));
   return options;
 }
 

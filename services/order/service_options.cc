@@ -170,6 +170,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->configurable(false)
       ->check(process::NumberBetween(0.0, 3'600.0));
 
+  process::AddTracingSettings(app, options.tracing);
   process::AddLogFlags(app, options.log_level, options.log_format);
 }
 
@@ -184,6 +185,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

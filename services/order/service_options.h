@@ -16,6 +16,7 @@
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
+#include "services/process/tracing.h"
 
 namespace waybill::order {
 
@@ -50,6 +51,7 @@ struct ServiceOptions {
   WatchOptions watches;
   process::IdentityOptions identity;
   process::LimitsOptions limits;
+  process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kJson;

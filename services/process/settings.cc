@@ -354,7 +354,7 @@ std::vector<Setting> Settings::InForce() const {
   return settings;
 }
 
-bool CanChange(std::string_view setting) { return setting == "log-level"; }
+bool CanChange(std::string_view setting) { return setting == "log-level" || setting == "trace-ratio"; }
 
 void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
               const OnSettingChange& changed) {

@@ -63,7 +63,7 @@ class Settings {
   bool list_ = false;
 };
 
-// Those that a running service takes over from a changed file: log-level.
+// Those that a running service takes over from a changed file: log-level, trace-ratio.
 bool CanChange(std::string_view setting);
 
 // A service as its settings need it. Options is a struct of the service's own, with a log_level and a log_format.
@@ -95,9 +95,9 @@ using OnSettingChange = std::function<void(const Setting& before, const Setting&
 void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
               const OnSettingChange& changed = {});
 
-// At SIGHUP.
+// At SIGHUP. Of `options`, which the service is reading, only what is shared and atomic changes.
 template <typename Options>
-void ReadSettingsAgain(const Service<Options>& service, int argc, const char* const* argv,
+void ReadSettingsAgain(const Service<Options>& service, int argc, const char* const* argv, Options& options,
                        std::vector<Setting>& in_force, Logger& log, const OnSettingChange& changed = {}) {
   Options fresh;
   std::vector<Setting> read;
@@ -105,7 +105,8 @@ void ReadSettingsAgain(const Service<Options>& service, int argc, const char* co
   if (ReadSettings(service, argc, argv, fresh, read, told, told)) {
     log.Error("settings are as before: they could not be read", {{"error", told.str()}});
   } else {
-    TakeOver(in_force, read, fresh.log_level, log, changed);
+    if constexpr (requires { options.tracing; }) options.tracing.ratio->store(fresh.tracing.ratio->load());
+    TakeOver(in_force, read, fresh.log_level, log, changed);  // last: it tells
   }
 }
 

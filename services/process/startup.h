@@ -58,7 +58,7 @@ int RunService(const Service<Options>& service, int argc, char** argv,
   Logger log(options.log_format, options.log_level, clock);
   ProcessAudit audit(service.name, service.build, in_force);
   const auto changed = [&audit](const Setting& before, const Setting& after) { audit.Changed(before, after); };
-  StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, in_force, log, changed); });
+  StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, options, in_force, log, changed); });
   const int exit_code = serve(options, clock, log, stop, audit);
   if (!stop.WaitFor(absl::ZeroDuration())) stop.Raise();
   return exit_code;

@@ -165,7 +165,7 @@ int Main(int argc, char** argv) {
   Logger log(options.log_format, options.log_level, clock);
   std::atomic<bool> restart{false};
   Bound bound;
-  const auto read_again = [&] { process::ReadSettingsAgain(service, argc, argv, in_force, log); };
+  const auto read_again = [&] { process::ReadSettingsAgain(service, argc, argv, options, in_force, log); };
   int exit_code = Serve(options, signals, read_again, clock, log, restart, bound);
   if (exit_code != 0 || !restart) return exit_code;
 

@@ -213,12 +213,18 @@ class PostgresLocationLog::Writer final : public BatchWriter<LocationAppend> {
       return order != 0 ? order < 0 : a.location->position.recorded_at < b.location->position.recorded_at;
     });
     const auto start = std::chrono::steady_clock::now();
+    Span span;
+    if (options_.tracer != nullptr) span = options_.tracer->Enter("history commit", SpanKind::kClient, {});
     absl::Status written = Insert(rows_);
     if (written.ok()) {
       ForgetBadDays();
     } else if (++failures_ > kFailuresMax || !MayPass(written) || InTheWay(written)) {
       written = InsertByDay(written);
     }
+    if (!written.ok()) span.Fail(std::string(written.message()));
+    span.Set("db.system", "postgresql");
+    span.Set("waybill.history.points", static_cast<int64_t>(rows_.size()));
+    span.End();
     if (!written.ok()) {
       options_.on_error(written);
       return BatchResult::kTryAgain;

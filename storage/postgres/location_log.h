@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "runtime/batcher.h"
 #include "runtime/executor.h"
+#include "runtime/trace.h"
 #include "storage/location_log.h"
 #include "storage/postgres/connection.h"
 
@@ -42,6 +43,7 @@ struct LocationLogOptions {
   std::function<void(const absl::Status&)> on_error = [](const absl::Status&) {};  // what is tried again
   // A day begins to be bad, and is good again (`why` is OK).
   std::function<void(const BadDay&)> on_bad_day = [](const BadDay&) {};
+  Tracer* tracer = nullptr;  // outlives the log; null: commits are not traced
   // A bad day is forgotten. Called by any thread.
   std::function<void(absl::CivilDay)> on_day_forgotten = [](absl::CivilDay) {};
 };

@@ -22,6 +22,7 @@
 #include "runtime/executor.h"
 #include "runtime/ids.h"
 #include "runtime/random.h"
+#include "runtime/trace.h"
 #include "saga/definition.h"
 #include "saga/journal.h"
 #include "storage/postgres/connection.h"
@@ -53,6 +54,9 @@ struct SagaJournalOptions {
   std::function<void(const absl::Status& why, bool marked)> on_unreadable = [](const absl::Status&, bool) {};
   // Each write gets a number of its own, from here on; a random start keeps processes apart.
   uint64_t first_write_id = EntropySeed();
+  // Each commit that carries a sampled saga is a trace of its own, linked to the spans of those that drive them; null:
+  // not. Outlives the journal.
+  Tracer* tracer = nullptr;
   saga::GapHook in_gap = [](saga::Gap) { return absl::OkStatus(); };
 };
 

@@ -10,6 +10,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "storage/postgres/audit_log.h"
+#include "saga/trace.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/saga_rows.h"
 #include "storage/postgres/sqlstate.h"
@@ -74,6 +75,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     const auto started = std::chrono::steady_clock::now();
     if (absl::Status connected = connection_->EnsureConnected(); !connected.ok()) return Fail(connected);
     Split(batch);
+    Span span = Trace(batch);
     const bool quick = careful_batches_ == 0;
     absl::Status written = WriteOnce(quick);
     if (quick && (IsUniqueViolation(written) || IsDivisionByZero(written))) {
@@ -81,7 +83,10 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       written = WriteOnce(false);
     }
     if (!quick) --careful_batches_;
-    if (!written.ok()) return Fail(written);
+    if (!written.ok()) {
+      span.Fail(std::string(written.message()));
+      return Fail(written);
+    }
     journal_.options_.on_commit(batch.size(), absl::FromChrono(std::chrono::steady_clock::now() - started));
     return BatchResult::kWritten;
   }
@@ -109,6 +114,26 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
  private:
+  // Of a commit, linked to whom it is for.
+  Span Trace(std::span<const Op> batch) {
+    constexpr size_t kLinksMax = 128;
+    if (journal_.options_.tracer == nullptr) return {};
+    Tracer& tracer = *journal_.options_.tracer;
+    Span span;
+    size_t links = 0;
+    for (const Op& op : batch) {
+      const auto* begin = std::get_if<BeginOp>(&op.what);
+      const saga::Header& header = begin != nullptr ? *begin->record : *std::get<AdvanceOp>(op.what).write.record;
+      const TraceContext saga = saga::SagaContext(header, tracer);
+      if (!saga.sampled || links == kLinksMax) continue;
+      if (links++ == 0) span = tracer.Begin("journal commit", SpanKind::kClient);
+      span.Link(saga::DriverContext(saga, header.epoch));
+    }
+    span.Set("db.system", "postgresql");
+    span.Set("waybill.journal.writes", static_cast<int64_t>(batch.size()));
+    return span;
+  }
+
   // Repeated keys and lost claims come in crowds (clients that retry, replicas short of drivers), and a quick batch
   // that fails is written twice: so many batches are written carefully after one.
   static constexpr int64_t kCarefulBatches = 1'000;

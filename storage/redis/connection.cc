@@ -204,7 +204,18 @@ absl::StatusOr<RedisReplies> RedisConnection::Run(std::initializer_list<std::str
   return Run(pipeline);
 }
 
+// A trace of its own: it is of many callers, of whom the connection knows nothing.
 absl::StatusOr<RedisReplies> RedisConnection::Run(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more) {
+  if (options_.tracer == nullptr) return RunOnce(pipeline, more);
+  Span span = options_.tracer->Enter("redis pipeline", SpanKind::kClient, {});
+  absl::StatusOr<RedisReplies> replies = RunOnce(pipeline, more);
+  if (!replies.ok()) span.Fail(std::string(replies.status().message()));
+  span.Set("db.system", "redis");
+  span.Set("waybill.redis.commands", static_cast<int64_t>(pipeline.size()));
+  return replies;
+}
+
+absl::StatusOr<RedisReplies> RedisConnection::RunOnce(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more) {
   bool others = true;
   const auto rest = [&] { return others = others && more(); };  // what was made for the first try stays
   const bool was_connected = connected();

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "runtime/trace.h"
 
 struct redisContext;
 struct redisReply;
@@ -86,6 +87,7 @@ struct RedisOptions {
   // After a failure no new attempt is made for this long, doubling up to the maximum; calls fail at once meanwhile.
   absl::Duration backoff_initial = absl::Milliseconds(20);
   absl::Duration backoff_max = absl::Milliseconds(500);
+  Tracer* tracer = nullptr;  // outlives connections; null: pipelines are not traced
 };
 
 // Used by one thread at a time. Connects when it is first needed, and anew after a failure.
@@ -110,6 +112,7 @@ class RedisConnection {
   int64_t times_connected() const { return times_connected_; }
 
  private:
+  absl::StatusOr<RedisReplies> RunOnce(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more);
   absl::Status Connect();
   static bool NoMore() { return false; }
   absl::StatusOr<RedisReplies> Exchange(const RedisPipeline& pipeline, absl::FunctionRef<bool()> more);

@@ -132,8 +132,6 @@ void FuzzText(const std::string& bytes) {
   CheckText(bytes, 1, kReasonMax, "reason", violations);
   absl::StatusOr<Uuid> taken = TakeId(bytes, "order_id");
   Check(!taken.ok() || bytes.size() == 36, "an id has 36 characters");
-  std::string trace = TakeTraceparent(bytes);
-  Check(trace.empty() || trace == bytes, "a trace is taken as it is");
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ void FakePaymentGateway::Land() {
 Fate FakePaymentGateway::Next(const ParticipantCall& call) {
   last_call_ = call;
   last_call_.traceparent = {};
+  last_call_.tracestate = {};
   if (fates_.empty()) return fate_;
   Fate fate = fates_.front();
   fates_.pop_front();

@@ -277,14 +277,5 @@ TEST(PageToken, ContinuesAfterItsIdUnderItsOwnFilterOnly) {
   EXPECT_FALSE(foreign.empty());
 }
 
-TEST(Traceparent, IsTakenWhenItIsOneAndDroppedOtherwise) {
-  const std::string good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  EXPECT_EQ(TakeTraceparent(good), good);
-  for (std::string bad : {"", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-                          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", "ff-x", "'; DROP TABLE"}) {
-    EXPECT_EQ(TakeTraceparent(bad), "") << bad;
-  }
-}
-
 }  // namespace
 }  // namespace waybill::order

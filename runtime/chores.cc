@@ -14,7 +14,8 @@ Chore EveryChore(absl::Duration every, std::string what, std::function<absl::Sta
   return {std::move(what), std::move(paced), every};
 }
 
-Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log) : clock_(clock), log_(log) {
+Chores::Chores(std::vector<Chore> chores, const Clock& clock, const Logger& log)
+    : clock_(clock), log_(log.For("runtime.chores")) {
   for (Chore& chore : chores) entries_.push_back({std::move(chore)});
 }
 

@@ -48,7 +48,7 @@ class Chores {
   };
 
   const Clock& clock_;
-  const Logger& log_;
+  const Logger log_;
   std::vector<Entry> entries_;
   std::atomic<bool> stopping_{false};
   std::unique_ptr<Loop> loop_;  // once started

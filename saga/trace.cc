@@ -38,12 +38,11 @@ void Describe(const Header& header, SpanRecord& span) {
   if (!header.failure.reason.empty()) span.attributes.emplace_back("waybill.saga.failure", header.failure.reason);
 }
 
-}  // namespace
-
-TraceContext SagaContext(const Header& header, const Tracer& tracer) {
+// `began`: what its traceparent names.
+TraceContext ContextOf(const Header& header, const TraceContext& began, const Tracer& tracer) {
   TraceContext context;
-  if (std::optional<TraceContext> began = ParseTraceparent(header.traceparent)) {
-    context = *std::move(began);
+  if (began.valid()) {
+    context = began;
     context.state = header.tracestate;
   } else {
     context.trace_id.bytes = header.id.bytes;
@@ -51,6 +50,12 @@ TraceContext SagaContext(const Header& header, const Tracer& tracer) {
   }
   std::copy(header.id.bytes.begin() + 8, header.id.bytes.end(), context.span_id.bytes.begin());
   return context;
+}
+
+}  // namespace
+
+TraceContext SagaContext(const Header& header, const Tracer& tracer) {
+  return ContextOf(header, ParseTraceparent(header.traceparent).value_or(TraceContext()), tracer);
 }
 
 TraceContext DriverContext(const TraceContext& saga, int64_t epoch) {
@@ -62,7 +67,7 @@ TraceContext DriverContext(const TraceContext& saga, int64_t epoch) {
 Trace::Trace(Tracer* tracer, const Header& header) : tracer_(tracer) {
   if (tracer == nullptr) return;
   began_ = ParseTraceparent(header.traceparent).value_or(TraceContext());
-  saga_ = SagaContext(header, *tracer);
+  saga_ = ContextOf(header, began_, *tracer);
   context_ = DriverContext(saga_, header.epoch);
   owed_ = !IsDecided(header.state);
   if (header.epoch == 1) return;

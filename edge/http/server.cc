@@ -66,7 +66,7 @@ class Server::Impl final : public ConnectionHost {
   Impl(const ServerOptions& options, Metrics& metrics, const Logger& log)
       : options_(options),
         metrics_(metrics),
-        log_(log),
+        log_(log.For("edge.http")),
         open_(metrics.AddGauge("waybill_http_connections", "Connections to the HTTP port.")),
         dropped_(metrics.AddCounter("waybill_http_connections_dropped_total",
                                     "Connections that were closed to make room for others.")),
@@ -239,7 +239,7 @@ class Server::Impl final : public ConnectionHost {
 
   const ServerOptions options_;
   Metrics& metrics_;
-  const Logger& log_;
+  const Logger log_;
   prometheus::Gauge& open_;
   prometheus::Counter& dropped_;
   prometheus::Counter& refused_;

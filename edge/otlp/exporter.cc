@@ -79,19 +79,22 @@ pb::ExportTraceServiceRequest Encode(const std::vector<SpanRecord>& spans, const
   return request;
 }
 
+SpanCounters::SpanCounters(Metrics& metrics)
+    : exported(metrics.AddCounter("waybill_trace_spans_exported_total", "Spans that a collector has taken.")),
+      failures(metrics.AddCounter("waybill_trace_export_failures_total",
+                                  "Requests to the collector that failed; most are repeated.")),
+      queue_full(Dropped(metrics, "queue_full")),
+      unreachable(Dropped(metrics, "unreachable")),
+      rejected(Dropped(metrics, "rejected")),
+      stopped(Dropped(metrics, "stopped")) {}
+
 Exporter::Exporter(std::unique_ptr<Transport> transport, ExporterOptions options, const Clock& clock, Metrics& metrics,
                    const Logger& log)
     : transport_(std::move(transport)),
       options_(std::move(options)),
       clock_(clock),
-      log_(log),
-      exported_(metrics.AddCounter("waybill_trace_spans_exported_total", "Spans that a collector has taken.")),
-      failures_(metrics.AddCounter("waybill_trace_export_failures_total",
-                                   "Requests to the collector that failed; most are repeated.")),
-      queue_full_(Dropped(metrics, "queue_full")),
-      unreachable_(Dropped(metrics, "unreachable")),
-      rejected_(Dropped(metrics, "rejected")),
-      stopped_(Dropped(metrics, "stopped")) {
+      log_(log.For("edge.otlp")),
+      counters_(metrics) {
   metrics.AddCallbackGauge("waybill_trace_queue_depth", "Spans that wait to be sent.", [this] {
     std::lock_guard lock(mutex_);
     return static_cast<double>(queue_.size());
@@ -103,11 +106,11 @@ void Exporter::Take(SpanRecord record) {
   {
     std::lock_guard lock(mutex_);
     if (stop_by_) {
-      stopped_.Increment();
+      counters_.stopped.Increment();
       return;
     }
     if (queue_.size() >= options_.queue_max) {
-      queue_full_.Increment();
+      counters_.queue_full.Increment();
       return;
     }
     queue_.push_back(std::move(record));
@@ -150,7 +153,7 @@ std::optional<SteadyTime> Exporter::TakeTurn() {
   const absl::Duration left = stop_by ? *stop_by - now : absl::InfiniteDuration();
   if (left > absl::ZeroDuration()) Send(std::min(options_.timeout, left));
   if (!stop_by || batch_.empty()) return batch_.empty() ? Loop::kAtOnce : again_at_;
-  DropBatch(stopped_);  // there is no time for another try, nor to ask one that fails for the rest
+  DropBatch(counters_.stopped);  // there is no time for another try, nor to ask one that fails for the rest
   DropAll();
   return std::nullopt;
 }
@@ -177,18 +180,18 @@ void Exporter::Send(absl::Duration timeout) {
   const Sent sent = transport_->Send(request_, timeout);
   if (sent.status.ok()) {
     const auto rejected = std::clamp<int64_t>(sent.rejected, 0, static_cast<int64_t>(batch_.size()));
-    rejected_.Increment(static_cast<double>(rejected));
-    exported_.Increment(static_cast<double>(batch_.size()) - static_cast<double>(rejected));
+    counters_.rejected.Increment(static_cast<double>(rejected));
+    counters_.exported.Increment(static_cast<double>(batch_.size()) - static_cast<double>(rejected));
     batch_.clear();
     if (std::exchange(failing_, false)) log_.Info("the collector takes spans again");
     return;
   }
-  failures_.Increment();
+  counters_.failures.Increment();
   if (!std::exchange(failing_, true)) {
     log_.Warn("the collector takes no spans", {{"error", std::string(sent.status.message())}});
   }
-  if (!sent.again) return DropBatch(rejected_);
-  if (attempts_ >= options_.attempts_max) return DropBatch(unreachable_);
+  if (!sent.again) return DropBatch(counters_.rejected);
+  if (attempts_ >= options_.attempts_max) return DropBatch(counters_.unreachable);
   const absl::Duration pause = std::max(sent.after, options_.backoff * (1 << (attempts_ - 1)));
   again_at_ = clock_.Steady() + std::min(pause, options_.backoff_max);
 }
@@ -200,7 +203,7 @@ void Exporter::DropBatch(prometheus::Counter& why) {
 
 void Exporter::DropAll() {
   std::lock_guard lock(mutex_);
-  stopped_.Increment(static_cast<double>(queue_.size()));
+  counters_.stopped.Increment(static_cast<double>(queue_.size()));
   queue_.clear();
 }
 

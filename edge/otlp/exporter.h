@@ -25,7 +25,7 @@ struct ExporterOptions {
   size_t queue_max = 8'192;                        // spans that wait, besides those that are being sent
   size_t batch_max = 512;                          // spans of a request
   absl::Duration interval = absl::Seconds(1);      // after which fewer are sent, too
-  absl::Duration timeout = absl::Seconds(10);      // of a request
+  absl::Duration timeout = absl::Seconds(3);       // of a request, and what a stop waits for one that is under way
   absl::Duration backoff = absl::Seconds(1);       // after a request that failed; twice as long each time
   absl::Duration backoff_max = absl::Seconds(16);  // whatever the collector says, too
   int attempts_max = 6;                            // then the batch is dropped
@@ -36,6 +36,18 @@ struct ExporterOptions {
 
 // The message that these are sent in. Texts are made fit for protobuf, and bounded.
 pb::ExportTraceServiceRequest Encode(const std::vector<SpanRecord>& spans, const ExporterOptions& options);
+
+// What became of spans. They are there, and 0, also where nothing is traced, so that rules over them find something.
+struct SpanCounters {
+  explicit SpanCounters(Metrics& metrics);
+
+  prometheus::Counter& exported;
+  prometheus::Counter& failures;
+  prometheus::Counter& queue_full;
+  prometheus::Counter& unreachable;
+  prometheus::Counter& rejected;
+  prometheus::Counter& stopped;
+};
 
 class Exporter final : public SpanSink {
  public:
@@ -65,13 +77,8 @@ class Exporter final : public SpanSink {
   const std::unique_ptr<Transport> transport_;
   const ExporterOptions options_;
   const Clock& clock_;
-  const Logger& log_;
-  prometheus::Counter& exported_;
-  prometheus::Counter& failures_;
-  prometheus::Counter& queue_full_;
-  prometheus::Counter& unreachable_;
-  prometheus::Counter& rejected_;
-  prometheus::Counter& stopped_;
+  const Logger log_;
+  const SpanCounters counters_;
 
   mutable std::mutex mutex_;
   std::deque<SpanRecord> queue_;  // these under mutex_

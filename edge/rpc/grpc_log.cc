@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 
 #include "grpc/support/log.h"
 
@@ -17,7 +18,7 @@ constexpr absl::Duration kPause = absl::Seconds(1);
 struct GrpcLog::Throttled {
   std::mutex mutex;
   const Clock* clock = nullptr;  // these four under mutex
-  const Logger* log = nullptr;
+  std::optional<Logger> log;
   SteadyTime next = SteadyTime::InfinitePast();
   uint64_t left_out = 0;
 
@@ -32,7 +33,7 @@ GrpcLog::GrpcLog(const Clock& clock, const Logger& log) {
   {
     std::lock_guard lock(throttled.mutex);
     throttled.clock = &clock;
-    throttled.log = &log;
+    throttled.log.emplace(log.For("edge.rpc"));
     throttled.next = SteadyTime::InfinitePast();
     throttled.left_out = 0;
   }
@@ -47,14 +48,14 @@ GrpcLog::~GrpcLog() {
   gpr_set_log_function(nullptr);
   Throttled& throttled = Throttled::Get();
   std::lock_guard lock(throttled.mutex);
-  throttled.log = nullptr;
+  throttled.log.reset();
 }
 
 void GrpcLog::Write(gpr_log_func_args* args) {
   if (args->severity != GPR_LOG_SEVERITY_ERROR) return;
   Throttled& throttled = Throttled::Get();
   std::lock_guard lock(throttled.mutex);
-  if (throttled.log == nullptr) return;
+  if (!throttled.log) return;
   const SteadyTime now = throttled.clock->Steady();
   if (now < throttled.next) {
     ++throttled.left_out;

@@ -34,7 +34,7 @@ Watcher::Watcher(std::string use, Files files, const Clock& clock, const Logger&
     : use_(std::move(use)),
       files_(std::move(files)),
       clock_(clock),
-      log_(log),
+      log_(log.For("edge.tls")),
       taken_(metrics.AddCounter(kReloads, kReloadsHelp, {{"use", use_}, {"outcome", "taken"}})),
       refused_(metrics.AddCounter(kReloads, kReloadsHelp, {{"use", use_}, {"outcome", "refused"}})) {}
 

@@ -44,7 +44,7 @@ class Watcher {
   const std::string use_;
   const Files files_;
   const Clock& clock_;
-  const Logger& log_;
+  const Logger log_;
   prometheus::Counter& taken_;
   prometheus::Counter& refused_;
   mutable std::mutex mutex_;

@@ -30,7 +30,7 @@ struct ClockCheckOptions {
 class ClockCheck {
  public:
   ClockCheck(const Clock& clock, const Logger& log, ClockCheckOptions options = {})
-      : clock_(clock), log_(log), options_(options), window_began_(clock.Steady()) {}
+      : clock_(clock), log_(log.For("services.ingest")), options_(options), window_began_(clock.Steady()) {}
 
   // The store said that it was `store_now` when this clock said `now`.
   void Compare(absl::Time now, absl::Time store_now);
@@ -56,7 +56,7 @@ class ClockCheck {
   void Judge(size_t in_present);
 
   const Clock& clock_;
-  const Logger& log_;
+  const Logger log_;
   const ClockCheckOptions options_;
   std::atomic<int64_t> store_ahead_us_{0};
   std::atomic<bool> fleet_ahead_{false};

@@ -23,7 +23,7 @@ HotViewFeeder::HotViewFeeder(storage::HotView& view, storage::LocationHistory& h
       history_(history),
       metrics_(metrics),
       clock_(clock),
-      log_(log),
+      log_(log.For("services.ingest")),
       options_(options),
       on_room_(std::move(on_room)),
       floors_(options.drivers_max) {

@@ -107,7 +107,7 @@ class HotViewFeeder {
   storage::LocationHistory& history_;
   IngestMetrics& metrics_;
   const Clock& clock_;
-  const Logger& log_;
+  const Logger log_;
   const HotViewOptions options_;
   const std::function<void()> on_room_;
 

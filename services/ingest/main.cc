@@ -71,7 +71,7 @@ void AddGauges(Metrics& metrics, const storage::PostgresLocationLog& history, co
 }
 
 Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
-  auto look = [&url, &log]() -> absl::StatusOr<absl::Duration> {
+  auto look = [&url, log = log.For("storage.redis")]() -> absl::StatusOr<absl::Duration> {
     storage::RedisConnection connection(url, storage::RedisOptions());
     auto settings = storage::SettingsThatLoseDrivers(connection);
     if (!settings.ok()) return settings.status();
@@ -170,20 +170,21 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     counts.Committed(commit);
     wake();
   };
-  log_options.on_error = [&log](const absl::Status& status) {
-    log.Warn("history was not written", {{"error", std::string(status.message())}});
+  const Logger history_log = log.For("storage.postgres");
+  log_options.on_error = [&history_log](const absl::Status& status) {
+    history_log.Warn("history was not written", {{"error", std::string(status.message())}});
   };
-  log_options.on_bad_day = [&log](const storage::BadDay& bad) {
+  log_options.on_bad_day = [&history_log](const storage::BadDay& bad) {
     const std::string day = storage::DayText(bad.day);
     if (bad.why.ok()) {
-      log.Info("a day of history is written again", {{"day", day}});
+      history_log.Info("a day of history is written again", {{"day", day}});
     } else {
-      log.Warn(bad.refused ? "points of a day are refused" : "points of a day are sent back",
-               {{"day", day}, {"error", std::string(bad.why.message())}});
+      history_log.Warn(bad.refused ? "points of a day are refused" : "points of a day are sent back",
+                       {{"day", day}, {"error", std::string(bad.why.message())}});
     }
   };
-  log_options.on_day_forgotten = [&log](absl::CivilDay day) {
-    log.Info("points of a bad day do not come any more", {{"day", storage::DayText(day)}});
+  log_options.on_day_forgotten = [&history_log](absl::CivilDay day) {
+    history_log.Info("points of a bad day do not come any more", {{"day", storage::DayText(day)}});
   };
   storage::PostgresLocationLog location_log(options.database_url, log_options, loops);
   ClockCheck clocks(clock, log);

@@ -29,7 +29,11 @@ class PartitionKeeper {
   // All outlive this.
   PartitionKeeper(std::string database_url, const Clock& clock, const Logger& log, IngestMetrics& metrics,
                   PartitionOptions options)
-      : database_url_(std::move(database_url)), clock_(clock), log_(log), metrics_(metrics), options_(options) {}
+      : database_url_(std::move(database_url)),
+        clock_(clock),
+        log_(log.For("services.ingest")),
+        metrics_(metrics),
+        options_(options) {}
 
   // Does what there is to do. The error names all that failed. That somebody detached a day by hand, or added a DEFAULT
   // partition, is no error; it is told once.
@@ -40,7 +44,7 @@ class PartitionKeeper {
  private:
   const std::string database_url_;
   const Clock& clock_;
-  const Logger& log_;
+  const Logger log_;
   IngestMetrics& metrics_;
   const PartitionOptions options_;
   std::atomic<bool> stopping_{false};

@@ -120,7 +120,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddLimitsFlag(app, options.limits);
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddTracingSettings(app, options.tracing);
-  process::AddLogFlags(app, options.log_level, options.log_format);
+  process::AddLogFlags(app, options.log_levels, options.log_format);
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {

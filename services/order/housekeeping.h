@@ -28,14 +28,14 @@ struct HousekeepingOptions {
 class Recovery {
  public:
   Recovery(saga::Runner& runner, const Logger& log, HousekeepingOptions options)
-      : runner_(runner), log_(log), options_(options) {}
+      : runner_(runner), log_(log.For("services.order")), options_(options) {}
 
   // Claims what there is room for; how long to pause before the next look.
   absl::StatusOr<absl::Duration> Run();
 
  private:
   saga::Runner& runner_;
-  const Logger& log_;
+  const Logger log_;
   const HousekeepingOptions options_;
   bool own_ = true;  // orders of this instance's earlier life may be left
 };

@@ -211,14 +211,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {
     order_metrics.Committed(items, took);
   };
-  journal_options.on_error = [&log](const absl::Status& status) {
-    log.Warn("journal write failed", {{"error", std::string(status.message())}});
+  const Logger journal_log = log.For("storage.postgres");
+  journal_options.on_error = [&journal_log](const absl::Status& status) {
+    journal_log.Warn("journal write failed", {{"error", std::string(status.message())}});
   };
   journal_options.on_repeated = [&order_metrics](size_t writes) { order_metrics.Repeated(writes); };
   journal_options.on_refused = [&order_metrics](const absl::Status& why) { order_metrics.Refused(why); };
-  journal_options.on_unreadable = [&log, &order_metrics](const absl::Status& why, bool marked) {
+  journal_options.on_unreadable = [&journal_log, &order_metrics](const absl::Status& why, bool marked) {
     order_metrics.Unreadable();
-    if (!marked) log.Error("a saga is left alone", {{"error", std::string(why.message())}});
+    if (!marked) journal_log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
   auto journal = OpenJournal(options, {&order_tables}, kinds, claims, loops, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {

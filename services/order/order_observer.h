@@ -13,7 +13,7 @@ class OrderObserver final : public saga::Observer {
  public:
   // All outlive this.
   OrderObserver(OrderMetrics& metrics, Dispatch& dispatch, OrderWatches& watches, const Logger& log)
-      : metrics_(metrics), dispatch_(dispatch), watches_(watches), log_(log) {}
+      : metrics_(metrics), dispatch_(dispatch), watches_(watches), log_(log.For("services.order")) {}
 
   void OnAttempt(std::string_view step, saga::Direction direction, saga::Outcome::Kind outcome,
                  absl::Duration) override {
@@ -36,7 +36,7 @@ class OrderObserver final : public saga::Observer {
   OrderMetrics& metrics_;
   Dispatch& dispatch_;
   OrderWatches& watches_;
-  const Logger& log_;
+  const Logger log_;
 };
 
 }  // namespace waybill::order

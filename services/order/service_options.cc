@@ -171,7 +171,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->check(process::NumberBetween(0.0, 3'600.0));
 
   process::AddTracingSettings(app, options.tracing);
-  process::AddLogFlags(app, options.log_level, options.log_format);
+  process::AddLogFlags(app, options.log_levels, options.log_format);
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {

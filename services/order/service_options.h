@@ -53,7 +53,7 @@ struct ServiceOptions {
   process::LimitsOptions limits;
   process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
-  LogLevel log_level = LogLevel::kInfo;
+  LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;
 };
 

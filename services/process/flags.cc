@@ -88,12 +88,18 @@ int Cores() {
   }
 }
 
-void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format) {
+void AddLogFlags(CLI::App& app, LogLevels& levels, LogFormat& format) {
   app.add_option_function<std::string>(
-         "--log-level", [&level](const std::string& text) { level = *ParseLogLevel(text); }, "Of what goes to stderr")
+         "--log-level", [&levels](const std::string& text) { levels.level = *ParseLogLevel(text); },
+         "Of what goes to stderr")
       ->envname("WAYBILL_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->default_str("info");
+  app.add_option_function<std::string>(
+         "--log-levels", [&levels](const std::string& text) { levels.packages = *ParsePackageLevels(text); },
+         "Other levels for some packages, with commas between: services.order=debug,edge=warn (default: none)")
+      ->envname("WAYBILL_LOG_LEVELS")
+      ->check([](const std::string& text) { return std::string(ParsePackageLevels(text).status().message()); });
   app.add_option_function<std::string>(
          "--log-format", [&format](const std::string& text) { format = *ParseLogFormat(text); },
          "Of what goes to stderr")

@@ -45,7 +45,7 @@ int Cores();
 // cores count; at least 1.
 int CoresOf(unsigned runnable, std::string_view cpu_max);
 
-// --log-level and --log-format.
-void AddLogFlags(CLI::App& app, LogLevel& level, LogFormat& format);
+// --log-level, --log-levels and --log-format.
+void AddLogFlags(CLI::App& app, LogLevels& levels, LogFormat& format);
 
 }  // namespace waybill::process

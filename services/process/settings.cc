@@ -354,12 +354,14 @@ std::vector<Setting> Settings::InForce() const {
   return settings;
 }
 
-bool CanChange(std::string_view setting) { return setting == "log-level" || setting == "trace-ratio"; }
+bool CanChange(std::string_view setting) {
+  return setting == "log-level" || setting == "log-levels" || setting == "trace-ratio";
+}
 
-void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, const LogLevels& levels, Logger& log,
               const OnSettingChange& changed) {
   const LogLevel before = log.level();
-  log.SetLevel(std::min(before, level));  // so that a change of the level is told, too
+  log.SetLevel(std::min(before, levels.level));  // so that a change of the level is told, too
   for (size_t i = 0; i < read.size(); ++i) {
     if (in_force[i].value == read[i].value) continue;
     const bool taken = CanChange(read[i].name);
@@ -370,7 +372,7 @@ void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, 
     if (changed) changed(in_force[i], read[i]);
     in_force[i] = read[i];
   }
-  log.SetLevel(level);
+  log.SetLevels(levels);
 }
 
 void Settings::Print(std::ostream& out) const {

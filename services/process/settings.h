@@ -63,10 +63,10 @@ class Settings {
   bool list_ = false;
 };
 
-// Those that a running service takes over from a changed file: log-level, trace-ratio.
+// Those that a running service takes over from a changed file: log-level, log-levels, trace-ratio.
 bool CanChange(std::string_view setting);
 
-// A service as its settings need it. Options is a struct of the service's own, with a log_level and a log_format.
+// A service as its settings need it. Options is a struct of the service's own, with log_levels and a log_format.
 template <typename Options>
 struct Service {
   std::string name;    // waybill-order
@@ -89,10 +89,10 @@ std::optional<int> ReadSettings(const Service<Options>& service, int argc, const
   return exit_code;
 }
 
-// Of what was read again takes over what can change; the log says of all that has changed whether it is. `level` is
-// that of `read`. `changed` is told of each that is taken over.
+// Of what was read again takes over what can change; the log says of all that has changed whether it is. `levels` are
+// those of `read`. `changed` is told of each that is taken over.
 using OnSettingChange = std::function<void(const Setting& before, const Setting& after)>;
-void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, LogLevel level, Logger& log,
+void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, const LogLevels& levels, Logger& log,
               const OnSettingChange& changed = {});
 
 // At SIGHUP. Of `options`, which the service is reading, only what is shared and atomic changes.
@@ -106,7 +106,7 @@ void ReadSettingsAgain(const Service<Options>& service, int argc, const char* co
     log.Error("settings are as before: they could not be read", {{"error", told.str()}});
   } else {
     if constexpr (requires { options.tracing; }) options.tracing.ratio->store(fresh.tracing.ratio->load());
-    TakeOver(in_force, read, fresh.log_level, log, changed);  // last: it tells
+    TakeOver(in_force, read, fresh.log_levels, log, changed);  // last: it tells
   }
 }
 

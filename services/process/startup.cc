@@ -50,6 +50,21 @@ void AllowOpenFiles() {
 
 }  // namespace
 
+RepeatedLines::RepeatedLines(Logger& log) : log_(log) {
+  log_.CountRepeated(absl::Seconds(10));
+  loop_ = ThreadLoops().Start([this](const Clock& clock) -> std::optional<SteadyTime> {
+    log_.SayRepeated();
+    if (stopping_) return std::nullopt;
+    return clock.Steady() + absl::Seconds(1);
+  });
+}
+
+RepeatedLines::~RepeatedLines() {
+  stopping_ = true;
+  loop_->Join();
+  log_.SayRepeated(/*all=*/true);
+}
+
 bool PrepareProcess(const char* name) {
   if (absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) {
     std::cerr << name << ": " << std::string(armed.message()) << '\n';

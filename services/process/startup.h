@@ -1,7 +1,9 @@
 // What the main of every service that lives on Postgres does besides building its objects.
 #pragma once
 
+#include <atomic>
 #include <iostream>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
+#include "runtime/executor.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/shutdown.h"
@@ -44,6 +47,20 @@ void AddPoolMetrics(Metrics& metrics, std::vector<std::pair<std::string, const s
 // Logs what went wrong; the exit code.
 int Fail(const Logger& log, std::string_view what, const absl::Status& status);
 
+// While it lives, lines of `log` that repeat are counted, and said on a thread of its own.
+class RepeatedLines {
+ public:
+  explicit RepeatedLines(Logger& log);
+  ~RepeatedLines();
+  RepeatedLines(const RepeatedLines&) = delete;
+  RepeatedLines& operator=(const RepeatedLines&) = delete;
+
+ private:
+  Logger& log_;
+  std::atomic<bool> stopping_{false};
+  std::unique_ptr<Loop> loop_;
+};
+
 // main() of a service: arms failpoints, reads the settings, blocks the signals before any thread starts, and serves
 // until `serve` answers the exit code.
 template <typename Options>
@@ -55,7 +72,9 @@ int RunService(const Service<Options>& service, int argc, char** argv,
   if (auto exit_code = ReadSettings(service, argc, argv, options, in_force, std::cout, std::cerr)) return *exit_code;
   ShutdownSignals signals;
   SystemClock clock;
-  Logger log(options.log_format, options.log_level, clock);
+  Logger log(options.log_format, options.log_levels.level, clock);
+  log.SetLevels(options.log_levels);
+  const RepeatedLines repeated(log);
   ProcessAudit audit(service.name, service.build, in_force);
   const auto changed = [&audit](const Setting& before, const Setting& after) { audit.Changed(before, after); };
   StopRequest stop(signals, [&] { ReadSettingsAgain(service, argc, argv, options, in_force, log, changed); });

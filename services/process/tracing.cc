@@ -19,7 +19,6 @@ void AddTracingSettings(CLI::App& app, TracingOptions& options) {
   app.add_option_function<double>(
          "--trace-ratio", [ratio = options.ratio](double value) { *ratio = value; },
          "Share of the traces that begin here which is sampled; who calls with a traceparent has decided for his")
-      ->type_name("SHARE")
       ->check(NumberBetween(0, 1))
       ->default_str("0.01");
 }
@@ -35,7 +34,10 @@ absl::StatusOr<std::unique_ptr<Tracing>> Tracing::Open(const TracingOptions& opt
                                                        const Clock& clock, Random& random, Metrics& metrics,
                                                        const Logger& log) {
   auto tracing = std::make_unique<Tracing>();
-  if (options.endpoint.empty()) return tracing;
+  if (options.endpoint.empty()) {
+    const otlp::SpanCounters none(metrics);
+    return tracing;
+  }
   absl::StatusOr<otlp::Endpoint> endpoint = otlp::ParseEndpoint(options.endpoint);
   if (!endpoint.ok()) return endpoint.status();
   absl::StatusOr<tls::Credentials> trust = tls::Credentials();

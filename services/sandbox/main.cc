@@ -162,7 +162,8 @@ int Main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ShutdownSignals signals;  // before any thread
   SystemClock clock;
-  Logger log(options.log_format, options.log_level, clock);
+  Logger log(options.log_format, options.log_levels.level, clock);
+  log.SetLevels(options.log_levels);
   std::atomic<bool> restart{false};
   Bound bound;
   const auto read_again = [&] { process::ReadSettingsAgain(service, argc, argv, options, in_force, log); };

@@ -113,7 +113,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                       "Of the random draws (default: a new one each start, which is logged)");
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
-  process::AddLogFlags(app, options.log_level, options.log_format);
+  process::AddLogFlags(app, options.log_levels, options.log_format);
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {

@@ -24,7 +24,7 @@ struct ServiceOptions {
   std::optional<uint64_t> seed;  // none: a new one each start
   Behaviour gateway;
   Behaviour dispatcher;
-  LogLevel log_level = LogLevel::kInfo;
+  LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;
 };
 

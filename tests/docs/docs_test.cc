@@ -221,7 +221,8 @@ TEST(Operations, ListEveryMetric) {
   const std::string shared = OperationsOf("Of waybill-order");
   const std::string ingest = OperationsOf("Of waybill-ingest");
   const std::set<std::string> metrics = FindAll(
-      SourcesUnder("services/order") + SourcesUnder("edge/rpc") + SourcesUnder("edge/limits") + SourcesUnder("runtime"),
+      SourcesUnder("services/order") + SourcesUnder("edge/rpc") + SourcesUnder("edge/limits") +
+          SourcesUnder("edge/otlp") + SourcesUnder("runtime"),
       kMetric);
   EXPECT_THAT(metrics, Not(IsEmpty()));
   for (const std::string& metric : metrics) EXPECT_THAT(shared, HasSubstr(fmt::format("| `{}` |", metric)));

@@ -1,4 +1,5 @@
 // Spans of real processes at a collector of the test's own: one order's whole trace put together, over a crash.
+#include <csignal>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -220,6 +221,32 @@ TEST_P(TraceTest, WhileNoCollectorAnswersOrdersGoOnAndWhatIsDroppedIsCounted) {
   EXPECT_THAT(replica.process().Output(), HasSubstr("the collector takes no spans"));
   EXPECT_EQ(replica.Stop(), 0);
   EXPECT_THAT(receiver_.spans(), IsEmpty());
+}
+
+TEST(OutcomeLine, IsOneOfJsonForEachOrderWithItsTrace) {
+  TempDirectory folder;
+  const std::string config = folder.path() / "order.toml";
+  std::ofstream(config) << "log-level = \"warn\"\n";
+  StackOptions options;
+  options.builtin_gateway = true;
+  options.order_args = {"--config", config};
+  Stack stack(options);
+  stack.PutDrivers(5);
+  OrderReplica& replica = stack.AddReplica("only");
+  replica.Start();
+  std::ofstream(config) << "log-level = \"warn\"\nlog-levels = \"services.order=debug\"\n";
+  ASSERT_TRUE(replica.process().Signal(SIGHUP));
+  ASSERT_TRUE(replica.process().WaitForLine("a setting has changed", absl::Seconds(20)).has_value());
+  const auto context = Deadline(absl::Seconds(30));
+  context->AddMetadata("traceparent", std::string("00-") + kTrace + "-" + kCaller + "-00");
+  order::v1::Order order;
+  ASSERT_TRUE(replica.Orders()->CreateOrder(context.get(), OrderRequestFor("k"), &order).ok());
+  const auto line = replica.process().WaitForLine("order settled", absl::Seconds(20));
+  ASSERT_TRUE(line.has_value());
+  EXPECT_THAT(*line, HasSubstr("\"level\":\"debug\",\"msg\":\"order settled\",\"package\":\"services.order\""));
+  EXPECT_THAT(*line, HasSubstr("\"order_id\":\"" + order.order_id() + "\",\"status\":\"CONFIRMED\""));
+  EXPECT_THAT(*line, HasSubstr(std::string("\"trace_id\":\"") + kTrace + "\""));
+  EXPECT_EQ(replica.Stop(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Protocols, TraceTest, ::testing::Values(false, true),

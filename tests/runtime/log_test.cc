@@ -140,5 +140,87 @@ TEST(LogParse, KnowsItsNamesAndNoOthers) {
   EXPECT_EQ(ParseLogFormat("xml"), std::nullopt);
 }
 
+TEST_F(LogTest, APackageSaysItsNameAndMayHaveALevelOfItsOwn) {
+  Logger log = Make(LogFormat::kJson);
+  const Logger http = log.For("edge.http"), tls = log.For("edge.tls"), order = log.For("services.order");
+  log.SetLevels({LogLevel::kWarn, *ParsePackageLevels("edge=info,edge.tls=off,services.order=debug")});
+  http.Debug("no");
+  tls.Error("no");
+  log.Info("no");
+  EXPECT_EQ(out_.str(), "");
+  http.Info("a");
+  EXPECT_THAT(Line(), HasSubstr(R"("level":"info","msg":"a","package":"edge.http"})"));
+  order.With({{"n", 1}}).Debug("a");
+  EXPECT_THAT(Line(), HasSubstr(R"("msg":"a","package":"services.order","n":1})"));
+  log.SetLevels({LogLevel::kWarn, {}});
+  http.Info("no");
+  EXPECT_EQ(out_.str(), "");
+  log.For("edge.tls").Warn("one that is made later has the level of its package");
+  Line();
+}
+
+TEST_F(LogTest, LevelsOfPackagesAreRefusedWithTheReason) {
+  EXPECT_EQ(ParsePackageLevels("")->size(), 0u);
+  EXPECT_EQ(ParsePackageLevels("edge=warn,edge.http=debug")->size(), 2u);
+  EXPECT_THAT(std::string(ParsePackageLevels("edge.htp=warn").status().message()), HasSubstr("edge.http, "));
+  for (const char* wrong : {"edge.http", "edge.http=", "edge.http=loud", "=warn", "edg=warn", "edge.=warn",
+                            "edge.http=warn;", "edge=warn,,", "edge.http.more=warn"}) {
+    EXPECT_FALSE(ParsePackageLevels(wrong).ok()) << wrong;
+  }
+}
+
+TEST_F(LogTest, WhatRepeatsIsCountedAndSaidOnce) {
+  Logger log = Make(LogFormat::kJson);
+  log.CountRepeated(absl::Seconds(10));
+  const Logger bound = log.For("edge.http");
+  log.Warn("away", {{"n", 1}});
+  Line();
+  for (int i = 0; i < 4; ++i) log.Warn("away", {{"n", 1}});
+  EXPECT_EQ(out_.str(), "");
+  log.Warn("away", {{"n", 2}});
+  Line();  // it says something else
+  bound.Warn("away", {{"n", 1}});
+  Line();  // somebody else says it
+  time_.Advance(absl::Milliseconds(9'999));
+  log.SayRepeated();
+  EXPECT_EQ(out_.str(), "");
+  time_.Advance(absl::Milliseconds(1));
+  log.SayRepeated();
+  EXPECT_EQ(Line(), R"({"ts":"2026-01-02T03:04:15.678901Z","level":"warn","msg":"away","n":1,"repeated":4})");
+  log.Warn("away", {{"n", 1}});
+  EXPECT_THAT(Line(), ::testing::Not(HasSubstr("repeated"))) << "it is news again";
+}
+
+TEST_F(LogTest, TheCountIsSaidBeforeTheNextLineTooAndAtTheEnd) {
+  Logger log = Make(LogFormat::kText);
+  log.CountRepeated(absl::Seconds(10));
+  for (int i = 0; i < 3; ++i) log.Info("a");
+  time_.Advance(absl::Seconds(10));
+  log.Info("b");
+  EXPECT_THAT(
+      out_.str(),
+      HasSubstr(" info  a\n2026-01-02T03:04:15.678901Z info  a repeated=2\n2026-01-02T03:04:15.678901Z info  b\n"));
+  log.Info("b");
+  out_.str("");
+  log.SayRepeated(/*all=*/true);
+  EXPECT_THAT(Line(), HasSubstr("b repeated=1"));
+  log.SayRepeated(/*all=*/true);
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST_F(LogTest, LinesThatAreKeptInMindAreBounded) {
+  Logger log = Make(LogFormat::kText);
+  log.CountRepeated(absl::Seconds(10));
+  log.Info("first");
+  log.Info("first");
+  for (int i = 0; i < 600; ++i) log.Info("other", {{"i", i}});
+  EXPECT_THAT(out_.str(), HasSubstr("first repeated=1\n")) << "it was said when it was forgotten";
+  out_.str("");
+  const std::string long_text(5'000, 'x');
+  log.Info(long_text);
+  log.Info(long_text);
+  EXPECT_EQ(out_.str().size(), 2 * (long_text.size() + std::string("2026-01-02T03:04:05.678901Z info  \n").size()));
+}
+
 }  // namespace
 }  // namespace waybill

@@ -119,7 +119,7 @@ void Clients::Create(Client& client, const Act& act, int64_t amount_minor) {
   auto errand = std::make_shared<Errand>(Errand{fmt::format("create order {}", act.number), chance, nullptr, nullptr});
   errand->request = [order = NewOrder(client, amount_minor), wait](OrderProcess& process, SteadyTime deadline,
                                                                    OrderApi::Pending answer) {
-    process.api().Create(order, wait, deadline, "", std::move(answer));
+    process.api().Create(order, wait, deadline, {}, std::move(answer));
   };
   errand->settled = [this, &client, altered](const auto& told) { return Created(client, told, altered); };
   Run(std::move(errand));

@@ -25,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "runtime/metrics.h"
 #include "runtime/status.h"
+#include "runtime/testing/span_box.h"
 #include "tests/edge/rpc/raw_http2.h"
 #include "tests/support/eventually.h"
 #include "tests/support/long_forms.h"
@@ -36,7 +37,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Pair;
+using ::testing::SizeIs;
 
 using order::v1::OrderService;
 using order::v1::OrderTransition;
@@ -696,6 +699,101 @@ TEST_F(RpcServerTest, RegisteringAMethodThatIsNotInTheProtoThrows) {
                                                 [](ChargeCall::Ptr) {});
   };
   EXPECT_THROW(wrong_type(), std::logic_error);
+}
+
+// The calls' spans, and what handlers are told of them.
+class RpcTraceTest : public RpcServerTest {
+ protected:
+  RpcTraceTest() { options_.tracer = &tracer_; }
+  void ServeAnswering(const absl::Status& status) {
+    Serve([this, status](ChargeCall::Ptr call) {
+      told_.Put(call->trace());
+      call->Finish(status);
+    });
+  }
+  void Call(const std::vector<std::pair<std::string, std::string>>& metadata) {
+    grpc::ClientContext context;
+    for (const auto& [key, value] : metadata) context.AddMetadata(key, value);
+    ChargeResponse response;
+    PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response);
+  }
+  static std::string Text(const SpanRecord& span, std::string_view key) {
+    for (const auto& [name, value] : span.attributes) {
+      if (name != key) continue;
+      const auto* text = std::get_if<std::string>(&value);
+      return text != nullptr ? *text : fmt::format("{}", std::get<int64_t>(value));
+    }
+    return "none";
+  }
+
+  static constexpr char kParent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  SystemClock clock_;
+  SeededRandom random_{1};
+  testing::SpanBox box_;
+  std::atomic<double> ratio_{0};
+  Tracer tracer_{clock_, random_, box_, ratio_};
+  Box<TraceContext> told_;
+};
+
+TEST_F(RpcTraceTest, ACallIsItsCallersChildAndTheHandlersParent) {
+  ServeAnswering(absl::OkStatus());
+  Call({{"traceparent", kParent}, {"tracestate", "a=1"}, {"tracestate", "b=2"}});
+  ASSERT_THAT(box_.spans(), SizeIs(1));
+  const SpanRecord span = box_.spans()[0];
+  EXPECT_EQ(span.name, kCharge);
+  EXPECT_EQ(span.kind, SpanKind::kServer);
+  EXPECT_EQ(span.parent, ParseTraceparent(kParent)->span_id);
+  EXPECT_EQ(span.context, told_.Take());
+  EXPECT_EQ(span.context.state, "a=1,b=2");
+  EXPECT_EQ(Text(span, "rpc.service"), "waybill.payment.v1.PaymentGateway");
+  EXPECT_EQ(Text(span, "rpc.method"), "Charge");
+  EXPECT_EQ(Text(span, "rpc.grpc.status_code"), "0");
+  EXPECT_FALSE(span.failed);
+}
+
+TEST_F(RpcTraceTest, TwoTraceparentsOrABrokenOneAreNone) {
+  ratio_ = 1;
+  ServeAnswering(absl::OkStatus());
+  Call({{"traceparent", kParent}, {"traceparent", kParent}, {"tracestate", "a=1"}});
+  Call({{"traceparent", "00-x"}, {"tracestate", "a=1"}});
+  ASSERT_THAT(box_.spans(), SizeIs(2));
+  for (const SpanRecord& span : box_.spans()) {
+    EXPECT_FALSE(span.parent.valid());
+    EXPECT_EQ(span.context.state, "");
+  }
+}
+
+TEST_F(RpcTraceTest, WhatIsTheServersFaultIsAnErrorAndSentThoughNotSampled) {
+  ServeAnswering(absl::InternalError("broken"));
+  Call({});
+  ASSERT_THAT(box_.spans(), SizeIs(1));
+  EXPECT_TRUE(box_.spans()[0].failed);
+  EXPECT_EQ(box_.spans()[0].failure, "broken");
+  EXPECT_EQ(Text(box_.spans()[0], "rpc.grpc.status_code"), "13");
+}
+
+TEST_F(RpcTraceTest, WhatIsTheClientsFaultIsNone) {
+  ServeAnswering(absl::InvalidArgumentError("no"));
+  Call({});
+  EXPECT_THAT(box_.spans(), IsEmpty());
+  Call({{"traceparent", kParent}});
+  ASSERT_THAT(box_.spans(), SizeIs(1));
+  EXPECT_FALSE(box_.spans()[0].failed);
+}
+
+TEST_F(RpcServerTest, WhereNothingIsTracedHandlersSeeTheirCallersTrace) {
+  Box<TraceContext> told;
+  Serve([&](ChargeCall::Ptr call) {
+    told.Put(call->trace());
+    call->Finish(absl::OkStatus());
+  });
+  EXPECT_TRUE(Charge().ok());
+  EXPECT_FALSE(told.Take().valid());
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+  ChargeResponse response;
+  EXPECT_TRUE(PaymentGateway::NewStub(channel_)->Charge(&context, {}, &response).ok());
+  EXPECT_EQ(told.Take().Traceparent(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
 }
 
 TEST_F(RpcServerTest, TheClientPassesMetadataAndDeadlineOn) {

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "runtime/random.h"
 #include "runtime/status.h"
+#include "runtime/testing/span_box.h"
 #include "tests/services/ingest/ingest_world.h"
 
 namespace waybill::ingest {
@@ -38,8 +39,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   // Whether the server took the stream.
-  bool Open(LocationStreams& streams) {
-    auto stream = streams.Make();
+  bool Open(LocationStreams& streams, const TraceContext& call = {}) {
+    auto stream = streams.Make(nullptr, call);
     if (!stream.ok()) {
       end = stream.status();
       return false;
@@ -708,6 +709,36 @@ TEST_F(LocationStreamTest, AStoreThatGivesUpEndsTheStreamWithItsError) {
   EXPECT_THAT(client_.acks, IsEmpty());
   world_.Commit();
   client_.Release();
+}
+
+TEST_F(LocationStreamTest, ABatchIsATraceOfItsOwnUntilItIsDurableLinkedToItsCall) {
+  SeededRandom random(1);
+  testing::SpanBox box;
+  const std::atomic<double> ratio{1};
+  Tracer tracer(world_.time, random, box, ratio);
+  WorldOptions options = SmallQueues();
+  options.streams.tracer = &tracer;
+  World world(options);
+  const TraceContext call = *ParseTraceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+  Client client;
+  ASSERT_TRUE(client.Open(world.streams, call));
+  client.Write(7, Points("ann"));
+  client.Write(8, Points("bob"));
+  EXPECT_THAT(box.spans(), IsEmpty());
+  world_.time.Advance(absl::Milliseconds(3));
+  world.Commit(1, domain::ReasonError("STORE_UNAVAILABLE", "away"));
+  world.Commit();
+  client.Release();
+  ASSERT_THAT(box.spans(), SizeIs(2));
+  const SpanRecord failed = box.spans()[0], stored = box.spans()[1];
+  EXPECT_EQ(stored.name, "location batch");
+  EXPECT_FALSE(stored.parent.valid());
+  EXPECT_NE(stored.context.trace_id, failed.context.trace_id);
+  ASSERT_THAT(stored.links, SizeIs(1));
+  EXPECT_EQ(stored.links[0], call);
+  EXPECT_EQ(stored.end - stored.start, absl::Milliseconds(3));
+  EXPECT_FALSE(stored.failed);
+  EXPECT_EQ(failed.failure, "away");
 }
 
 TEST_F(LocationStreamTest, AStoreThatTakesNoMoreEndsTheStream) {

@@ -149,7 +149,7 @@ class Replica {
   Call Create(domain::Order order, absl::Duration timeout = absl::InfiniteDuration(),
               OrderApi::Wait wait = OrderApi::Wait::kUntilSettled) {
     Call call;
-    api.Create(std::move(order), wait, world.time.Steady() + timeout, "", call.Expect(api));
+    api.Create(std::move(order), wait, world.time.Steady() + timeout, {}, call.Expect(api));
     return call;
   }
   Call Cancel(const Uuid& id, std::string reason = "", absl::Duration timeout = absl::InfiniteDuration(),

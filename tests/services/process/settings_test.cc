@@ -35,7 +35,7 @@ struct TestOptions {
   absl::Duration drain = absl::Seconds(10), drain_max = absl::Hours(1);
   bool migrate = false;
   std::vector<std::string> methods;
-  LogLevel log_level = LogLevel::kInfo;
+  LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;
 };
 
@@ -49,7 +49,7 @@ void Declare(CLI::App& app, TestOptions& options) {
   app.add_flag("--migrate", options.migrate, "Whether it migrates");
   CLI::App* group = app.add_option_group("few");
   group->add_option("--methods", options.methods, "Which")->type_name("a|b")->delimiter(',');
-  AddLogFlags(app, options.log_level, options.log_format);
+  AddLogFlags(app, options.log_levels, options.log_format);
 }
 
 absl::Status Finish(TestOptions& options) {
@@ -115,12 +115,13 @@ TEST_F(SettingsTest, AFlagWinsOverAVariableAndThatOverTheFile) {
 TEST_F(SettingsTest, KnowsWhereEachComesFrom) {
   SetVariable("TEST_AT", "[::1]:5");
   ASSERT_EQ(ReadFile("# ours\nradius = 70\nmigrate = true\n", {"--drain=1s"}), std::nullopt) << err_.str();
-  EXPECT_THAT(in_force_, ElementsAre(Setting{"listen", "[::1]:5", "TEST_AT"},
-                                     Setting{"store-url", "postgresql:///test", "default"},
-                                     Setting{"writers", "3", "default"}, Setting{"radius", "70", path() + ":2"},
-                                     Setting{"drain", "1s", "flag"}, Setting{"drain-max", "1h", "default"},
-                                     Setting{"migrate", "true", path() + ":3"}, Setting{"log-level", "info", "default"},
-                                     Setting{"log-format", "json", "default"}, Setting{"methods", "", "default"}));
+  EXPECT_THAT(in_force_,
+              ElementsAre(Setting{"listen", "[::1]:5", "TEST_AT"},
+                          Setting{"store-url", "postgresql:///test", "default"}, Setting{"writers", "3", "default"},
+                          Setting{"radius", "70", path() + ":2"}, Setting{"drain", "1s", "flag"},
+                          Setting{"drain-max", "1h", "default"}, Setting{"migrate", "true", path() + ":3"},
+                          Setting{"log-level", "info", "default"}, Setting{"log-levels", "", "default"},
+                          Setting{"log-format", "json", "default"}, Setting{"methods", "", "default"}));
   EXPECT_TRUE(options_.migrate);
 }
 
@@ -272,6 +273,7 @@ TEST_F(SettingsTest, PrintsWhatIsInForceWithoutPasswords) {
                                     "drain-max = \"1h\"  # default\n"
                                     "migrate = false  # default\n"
                                     "log-level = \"info\"  # default\n"
+                                    "# log-levels = \"\"  # default\n"
                                     "log-format = \"json\"  # default\n"
                                     "# methods = [\"\"]  # default\n",
                                     path()));
@@ -309,7 +311,7 @@ class TakeOverTest : public ::testing::Test {
  protected:
   std::string Take(const std::vector<Setting>& read, LogLevel level) {
     lines_->str("");
-    TakeOver(in_force_, read, level, log_);
+    TakeOver(in_force_, read, {level, {}}, log_);
     return lines_->str();
   }
 

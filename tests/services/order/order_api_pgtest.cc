@@ -106,12 +106,12 @@ class PostgresReplica {
   }
   std::future<Result> Cancel(const Uuid& id) {
     return Ask([&](OrderApi::Pending answer) {
-      api_->Cancel(id, std::nullopt, "", SteadyTime::InfiniteFuture(), std::move(answer));
+      api_->Cancel(id, std::nullopt, {}, "", SteadyTime::InfiniteFuture(), std::move(answer));
     });
   }
   std::future<Result> Complete(const Uuid& id) {
     return Ask([&](OrderApi::Pending answer) {
-      api_->Complete(id, std::nullopt, SteadyTime::InfiniteFuture(), std::move(answer));
+      api_->Complete(id, std::nullopt, {}, SteadyTime::InfiniteFuture(), std::move(answer));
     });
   }
 

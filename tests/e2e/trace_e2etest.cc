@@ -223,6 +223,38 @@ TEST_P(TraceTest, WhileNoCollectorAnswersOrdersGoOnAndWhatIsDroppedIsCounted) {
   EXPECT_THAT(receiver_.spans(), IsEmpty());
 }
 
+TEST(IngestTrace, HasCallsBatchesCommitsAndPipelines) {
+  OtlpReceiver receiver;
+  IngestStack stack({.args = {"--otlp-endpoint", receiver.GrpcUrl(), "--trace-ratio", "1"}});
+  IngestReplica& replica = stack.AddReplica("a");
+  replica.Start();
+  const auto context = Deadline(absl::Seconds(30));
+  context->AddMetadata("traceparent", std::string("00-") + kTrace + "-" + kCaller + "-01");
+  const auto stream = replica.Locations()->StreamLocations(context.get());
+  location::v1::LocationBatch batch;
+  batch.set_sequence(1);
+  *batch.add_points() = PointOf("ann", {52.5, 13.4}, absl::Now());
+  ASSERT_TRUE(stream->Write(batch));
+  location::v1::LocationAck ack;
+  ASSERT_TRUE(stream->Read(&ack));
+  stream->WritesDone();
+  EXPECT_FALSE(stream->Read(&ack));
+  EXPECT_TRUE(stream->Finish().ok());
+  for (const char* name :
+       {"waybill.location.v1.LocationService/StreamLocations", "location batch", "history commit", "redis pipeline"}) {
+    EXPECT_TRUE(Eventually(kPatience, [&] { return !receiver.Named(name).empty(); })) << name;
+  }
+  EXPECT_EQ(replica.Stop(), 0);
+  const ReceivedSpan call = receiver.Named("waybill.location.v1.LocationService/StreamLocations").at(0);
+  const ReceivedSpan stored = receiver.Named("location batch").at(0);
+  EXPECT_EQ(call.service, "waybill-ingest");
+  EXPECT_EQ(call.trace, kTrace);
+  EXPECT_EQ(call.parent, kCaller);
+  EXPECT_TRUE(LinksTo(stored, call));
+  EXPECT_EQ(stored.Attribute("waybill.locations.points"), "1");
+  EXPECT_THAT(receiver.complaints(), IsEmpty());
+}
+
 TEST(OutcomeLine, IsOneOfJsonForEachOrderWithItsTrace) {
   TempDirectory folder;
   const std::string config = folder.path() / "order.toml";

@@ -100,7 +100,7 @@ class PostgresReplica {
     request.user_id = "user-1";
     request.amount = Money{1250, "EUR"};
     return Ask([&](OrderApi::Pending answer) {
-      api_->Create(*TakeOrder(std::move(request)), OrderApi::Wait::kUntilSettled, SteadyTime::InfiniteFuture(), "",
+      api_->Create(*TakeOrder(std::move(request)), OrderApi::Wait::kUntilSettled, SteadyTime::InfiniteFuture(), {},
                    std::move(answer));
     });
   }

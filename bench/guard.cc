@@ -1,5 +1,6 @@
 #include "bench/guard.h"
 
+#include <atomic>
 #include <fstream>
 
 #include "absl/strings/escaping.h"
@@ -10,6 +11,9 @@
 #include "edge/access/key_admin.h"
 #include "edge/rpc/credentials.h"
 #include "fmt/format.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "opentelemetry/proto/collector/trace/v1/trace_service.grpc.pb.h"
 #include "runtime/clock.h"
 #include "storage/postgres/key_store.h"
 #include "storage/postgres/pool.h"
@@ -18,6 +22,7 @@ namespace waybill::bench {
 namespace {
 
 namespace fs = std::filesystem;
+namespace otlp = opentelemetry::proto::collector::trace::v1;
 
 constexpr absl::Duration kMakeTimeout = absl::Seconds(30);
 constexpr size_t kHashKeyBytes = 32;
@@ -36,6 +41,37 @@ absl::Status MakeCertificate(const fs::path& certificate, const fs::path& key, c
 
 }  // namespace
 
+// Takes what it is sent, and counts it.
+class Guard::Collector final : public otlp::TraceService::Service {
+ public:
+  Collector() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~Collector() override {
+    if (server_ != nullptr) server_->Shutdown();
+  }
+  int port() const { return port_; }  // 0: there is none
+  int64_t spans() const { return spans_; }
+
+ private:
+  grpc::Status Export(grpc::ServerContext*, const otlp::ExportTraceServiceRequest* request,
+                      otlp::ExportTraceServiceResponse*) override {
+    for (const auto& resource : request->resource_spans()) {
+      for (const auto& scope : resource.scope_spans()) spans_ += scope.spans_size();
+    }
+    return grpc::Status::OK;
+  }
+
+  std::atomic<int64_t> spans_{0};
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+int64_t Guard::spans() const { return collector_->spans(); }
+
 absl::StatusOr<Guard> Guard::Make(const fs::path& folder) {
   const fs::path certificate = folder / "guard.pem", key = folder / "guard.key", hash = folder / "guard.hash";
   const fs::path limits = folder / "guard.toml";
@@ -49,8 +85,13 @@ absl::StatusOr<Guard> Guard::Make(const fs::path& folder) {
   Guard guard;
   guard.certificate_file_ = certificate;
   guard.hash_file_ = hash;
-  guard.flags_ = {"--tls-certificate", certificate, "--tls-key",     key,   "--identity", "required",
-                  "--key-hash-file",   hash,        "--limits-file", limits};
+  guard.collector_ = std::make_shared<Collector>();
+  if (guard.collector_->port() == 0) return absl::UnavailableError("no port for a collector of traces");
+  guard.flags_ = {
+      "--tls-certificate", certificate, "--tls-key",       key,
+      "--identity",        "required",  "--key-hash-file", hash,
+      "--limits-file",     limits,      "--otlp-endpoint", fmt::format("grpc://127.0.0.1:{}", guard.collector_->port()),
+      "--trace-ratio",     "0.01"};
   return guard;
 }
 
@@ -68,7 +109,7 @@ absl::StatusOr<Pass> Guard::IssuePass(const std::string& database_url) const {
     wanted.scopes.emplace_back(domain::Name(scope));
   }
   wanted.drivers = {"*"};
-  auto made = admin.Create(wanted, "waybill-bench");
+  auto made = admin.Create(wanted, {"waybill-bench"});
   if (!made.ok()) return made.status();
   tls::Files believed;
   believed.ca = certificate_file_;

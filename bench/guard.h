@@ -2,6 +2,7 @@
 // is never reached. For measuring what that costs beside the same service on its own.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -32,12 +33,16 @@ class Guard {
   // For the service.
   const std::vector<std::string>& flags() const { return flags_; }
   const std::string& certificate_file() const { return certificate_file_; }  // PEM, signed by itself
+  int64_t spans() const;                                                     // that the collector has
   // Of whoever may write and read orders and locations, of any driver. `database_url`: of the service, which starts
   // afterwards; migrated.
   absl::StatusOr<Pass> IssuePass(const std::string& database_url) const;
 
  private:
+  class Collector;
+
   std::vector<std::string> flags_;
+  std::shared_ptr<Collector> collector_;
   std::string certificate_file_;
   std::string hash_file_;
 };

@@ -366,6 +366,7 @@ absl::StatusOr<ScenarioResult> Runner::Guarded() {
       }
     }
   }
+  if (guard->spans() == 0) result.failures.push_back("the collector was sent no span");
   AddGuarded("points/s", open->load.PointsPerSecond(), guarded->load.PointsPerSecond(), "1/s", AtLeast(0.90), result);
   const auto cpu = [](const Measured& measured) {
     const auto points = static_cast<double>(measured.load.latency.count() * measured.load.points_a_message);
@@ -543,7 +544,7 @@ struct LocationScenario {
 const LocationScenario kScenarios[] = {
     {{"batches", "64 streams of 8 drivers each, 50 points a message, a window of unacked messages"}, &Runner::Batches},
     {{"singles", "the same, one point a message"}, &Runner::Singles},
-    {{"guarded", "the batches over TLS with a key and a limit, beside the same service open, in turns"},
+    {{"guarded", "the batches over TLS with a key, a limit and 1 % traced, beside the same service open, in turns"},
      &Runner::Guarded},
     {{"open", "20,000 points/s whatever happens, 10 a message; latency from the intended start to the ack"},
      &Runner::Open},

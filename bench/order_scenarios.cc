@@ -585,6 +585,7 @@ absl::StatusOr<ScenarioResult> Runner::Guarded() {
       (with ? guarded : open).Add(*measured);
     }
   }
+  if (guard->spans() == 0) result.failures.push_back("the collector was sent no span");
   AddGuarded("orders/s", open.load.PerSecond(), guarded.load.PerSecond(), "1/s", AtLeast(0.85), result);
   const auto cpu = [](const Measured& measured) {
     return measured.AnOrder(absl::ToDoubleSeconds(measured.usage.service) * 1000);
@@ -923,7 +924,9 @@ const OrderScenario kScenarios[] = {
      &Runner::Open},
     {{"reads", "one order read by 64 callers, by gRPC and by the Connect protocol with JSON, in turns"},
      &Runner::Reads},
-    {{"guarded", "confirmed orders over TLS with a key and a limit, beside the same service open, in turns; --callers"},
+    {{"guarded",
+      "confirmed orders over TLS with a key, a limit and 1 % traced, beside the same service open, in turns; "
+      "--callers"},
      &Runner::Guarded},
     {{"connections", "idle connections over TLS, by HTTP and by gRPC; --idle-connections"}, &Runner::Connections},
     {{"replicas", "two services on one database beside one, in turns; --callers in all"}, &Runner::Replicas},

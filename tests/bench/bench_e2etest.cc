@@ -31,9 +31,27 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   ASSERT_TRUE(redis.ok()) << redis.status();
   const TempDirectory folder;
   const std::string json_file = folder.path() / "figures.json";
-  auto bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
-                         folder.path(), "--seconds", "1", "--warm-up", "0.2", "--idle-seconds", "2", "--unfinished",
-                         "500", "--waiting", "2000", "--idle-connections", "50", "--json", json_file});
+  auto bench = RunBench({"orders",
+                         "--database-url",
+                         SharedPostgresUrl(),
+                         "--redis-url",
+                         (*redis)->Url(),
+                         "--folder",
+                         folder.path(),
+                         "--seconds",
+                         "1",
+                         "--warm-up",
+                         "0.2",
+                         "--idle-seconds",
+                         "2",
+                         "--unfinished",
+                         "500",
+                         "--waiting",
+                         "2000",
+                         "--idle-connections",
+                         "50",
+                         "--json",
+                         json_file});
   const std::optional<int> exit_code = bench->Wait(absl::Seconds(240));
   ASSERT_EQ(exit_code, 0) << bench->Output();
 

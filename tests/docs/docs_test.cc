@@ -220,10 +220,10 @@ TEST(Operations, ListEveryMetric) {
   constexpr char kMetric[] = "\"((waybill|grpc_server|process)_[a-z_]+)\"";
   const std::string shared = OperationsOf("Of waybill-order");
   const std::string ingest = OperationsOf("Of waybill-ingest");
-  const std::set<std::string> metrics = FindAll(
-      SourcesUnder("services/order") + SourcesUnder("edge/rpc") + SourcesUnder("edge/limits") +
-          SourcesUnder("edge/otlp") + SourcesUnder("runtime"),
-      kMetric);
+  const std::set<std::string> metrics =
+      FindAll(SourcesUnder("services/order") + SourcesUnder("edge/rpc") + SourcesUnder("edge/limits") +
+                  SourcesUnder("edge/otlp") + SourcesUnder("runtime"),
+              kMetric);
   EXPECT_THAT(metrics, Not(IsEmpty()));
   for (const std::string& metric : metrics) EXPECT_THAT(shared, HasSubstr(fmt::format("| `{}` |", metric)));
   const std::set<std::string> own = FindAll(SourcesUnder("services/ingest"), kMetric);

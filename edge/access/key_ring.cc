@@ -147,7 +147,7 @@ absl::Status KeyRing::Refresh() {
 }
 
 absl::Status KeyRing::WriteUses() {
-  std::lock_guard turn(refreshing_);
+  std::lock_guard turn(writing_);
   const std::shared_ptr<const Keys> current = keys();
   std::vector<std::pair<std::string, absl::Time>> uses;
   std::vector<std::pair<LastUse*, int64_t>> written;

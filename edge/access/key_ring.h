@@ -81,7 +81,7 @@ class KeyRing {
  private:
   struct LastUse {
     std::atomic<int64_t> at_us{0};  // Unix time; 0: not used since the start
-    int64_t written_us = 0;         // under refreshing_
+    int64_t written_us = 0;         // under writing_
   };
   struct Entry {
     storage::AccessKey key;
@@ -115,6 +115,7 @@ class KeyRing {
   const Clock& clock_;
   std::function<void()> on_change_;
 
+  std::mutex writing_;     // of uses, one at a time; never held up by it: a refresh
   std::mutex refreshing_;  // one at a time
   bool told_stale_ = false;
   absl::Time looked_at_ = absl::InfinitePast();

@@ -12,6 +12,7 @@ namespace {
 constexpr absl::Duration kPoll = absl::Milliseconds(250);  // a key that was revoked is refused within a second
 constexpr absl::Duration kReadFile = absl::Seconds(1);
 constexpr absl::Duration kWriteUses = absl::Minutes(1);
+constexpr size_t kConnections = 4;  // one to read, one to write uses, and for two administrators
 
 storage::ConnectionOptions KeyConnectionOptions() {
   storage::ConnectionOptions options = storage::WriteConnectionOptions();
@@ -57,7 +58,7 @@ absl::Status CheckIdentity(const IdentityOptions& options, const std::string& li
 }
 
 CallerIdentity::Keys::Keys(const std::string& database_url, const access::KeyHash& hash, const Clock& clock)
-    : pool(database_url, KeyConnectionOptions(), storage::PoolOptions{2}), store(pool), ring(store, hash, clock) {}
+    : pool(database_url, KeyConnectionOptions(), storage::PoolOptions{kConnections}), store(pool), ring(store, hash, clock) {}
 
 CallerIdentity::CallerIdentity(const IdentityOptions& options, std::optional<access::KeyHash> hash,
                                const std::string& database_url, const Clock& clock, const Logger& log)
@@ -70,12 +71,19 @@ CallerIdentity::CallerIdentity(const IdentityOptions& options, std::optional<acc
             std::vector<Chore> chores;
             if (keys_ == nullptr) return chores;
             chores.push_back(EveryChore(kPoll, "reading keys", [this] { return keys_->ring.Refresh(); }));
-            chores.push_back(
-                EveryChore(kWriteUses, "writing uses of keys", [this] { return keys_->ring.WriteUses(); }));
             if (!options_.admin_key_file.empty()) {
               chores.push_back(
                   EveryChore(kReadFile, "reading the administrator's key", [this] { return ReadAdminKey(); }));
             }
+            return chores;
+          }(),
+          clock, log),
+      writing_uses_(
+          [this] {
+            std::vector<Chore> chores;
+            if (keys_ == nullptr) return chores;
+            chores.push_back(
+                EveryChore(kWriteUses, "writing uses of keys", [this] { return keys_->ring.WriteUses(); }));
             return chores;
           }(),
           clock, log) {}
@@ -124,10 +132,15 @@ void CallerIdentity::OnChange(std::function<void()> on_change) {
 }
 
 void CallerIdentity::Start(const Loops& loops) {
-  if (keys_ != nullptr) chores_.Start(loops);
+  if (keys_ == nullptr) return;
+  chores_.Start(loops);
+  writing_uses_.Start(loops);
 }
 
-void CallerIdentity::Stop() { chores_.Stop(); }
+void CallerIdentity::Stop() {
+  chores_.Stop();
+  writing_uses_.Stop();
+}
 
 void CallerIdentity::Refresh() {
   if (keys_ != nullptr) (void)keys_->ring.Refresh();  // else the next look finds it

@@ -82,7 +82,8 @@ class CallerIdentity {
   const std::optional<access::KeyHash> hash_;
   const std::unique_ptr<Keys> keys_;  // null: no hash
   const access::Gate gate_;
-  Chores chores_;
+  Chores chores_;        // what a revocation waits for
+  Chores writing_uses_;  // beside it, for a statement that waits for a lock of another replica's
 };
 
 }  // namespace waybill::process

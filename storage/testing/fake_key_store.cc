@@ -105,6 +105,7 @@ absl::StatusOr<AccessKey> FakeKeyStore::Revoke(const std::string& id, absl::Time
 }
 
 absl::Status FakeKeyStore::WriteUses(const std::vector<std::pair<std::string, absl::Time>>& uses) {
+  before_write_uses();
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   for (const auto& [id, time] : uses) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -22,6 +23,9 @@ class FakeKeyStore final : public KeyStore {
 
   // As somebody's hand does, or (not `counted`) a failover that lost as many changes as have been made since.
   void Change(const AccessKey& key, bool counted);
+
+  // Called by WriteUses before it does anything; set before there are threads.
+  std::function<void()> before_write_uses = [] {};
 
   absl::StatusOr<int64_t> Version() override;
   absl::StatusOr<std::vector<AccessKey>> Recent(absl::Time now, absl::Duration over_for) override;

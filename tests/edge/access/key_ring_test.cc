@@ -1,7 +1,10 @@
 #include "edge/access/key_ring.h"
 
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "edge/access/key_admin.h"
@@ -50,6 +53,25 @@ class KeyRingTest : public ::testing::Test {
   KeyAdmin admin_{store_, hash_, SystemEntropy, time_, [] {}};
   int changes_ = 0;
 };
+
+TEST_F(KeyRingTest, AWriteOfUsesThatHangsHoldsUpNoRevocation) {
+  const KeyAdmin::Made shop = Make("shop");
+  Refresh();
+  ASSERT_EQ(Why(shop.secret), "");
+  std::promise<void> begun, let_go;
+  store_.before_write_uses = [&] {
+    begun.set_value();
+    let_go.get_future().wait();
+  };
+  std::thread writing([&] { EXPECT_TRUE(ring_.WriteUses().ok()); });
+  begun.get_future().wait();
+  ASSERT_TRUE(admin_.Revoke(shop.key.id, {"admin"}).ok());
+  std::future<void> refreshed = std::async(std::launch::async, [&] { Refresh(); });
+  EXPECT_EQ(refreshed.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(Why(shop.secret), "KEY_REVOKED");
+  let_go.set_value();
+  writing.join();
+}
 
 TEST_F(KeyRingTest, KnowsWhenAClientIsLeftWithoutAKey) {
   EXPECT_EQ(ring_.NextLapse(), absl::InfiniteFuture());

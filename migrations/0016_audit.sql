@@ -1,6 +1,6 @@
 -- Who did what: entries that are only ever added, each with the hash of the one before. Whoever does something writes a
 -- row of audit_deeds in the same transaction; at its commit the row becomes the next entry. Only then is the head locked,
--- behind whatever else the transaction has locked, so that nobody who has it waits for anything but the disk.
+-- behind whatever else the transaction has locked, so that none of our writers who has it waits for anything but the disk.
 CREATE TABLE audit_deeds (
     deed_id        bigint  GENERATED ALWAYS AS IDENTITY,
     client         text    NOT NULL,
@@ -54,7 +54,7 @@ INSERT INTO audit_head (sequence, hash) VALUES (0, decode(repeat('00', 32), 'hex
 -- SHA-256 over the fields, each behind its length in four bytes, numbers in eight; storage/audit_log.cc says the same.
 CREATE FUNCTION audit_field(field bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$ SELECT int4send(length(field)) || field $$;
 CREATE FUNCTION audit_hash(entry audit_entries) RETURNS bytea LANGUAGE sql STABLE AS $$
-    SELECT sha256(audit_field('waybill.audit.1')
+    SELECT sha256(audit_field('waybill.audit.1'::bytea)
         || audit_field(int8send(entry.sequence))
         || audit_field(int8send((extract(epoch FROM entry.at) * 1000000)::bigint))
         || audit_field(convert_to(entry.client, 'UTF8'))
@@ -87,10 +87,12 @@ BEGIN
     RAISE EXCEPTION 'entries of the audit are neither changed nor removed'
         USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME;
 END $$;
--- Temporary tables of a caller's must not be taken for ours.
+-- Temporary tables of a caller's must not be taken for ours. And a commit has no statement_timeout: whoever holds the head
+-- must not hold up for long what is locked by those who commit.
 DO $$
 BEGIN
     EXECUTE format('ALTER FUNCTION audit_chain() SET search_path = %I, pg_temp', current_schema());
+    ALTER FUNCTION audit_chain() SET lock_timeout = '1s';
 END $$;
 
 CREATE CONSTRAINT TRIGGER audit_deeds_become_entries AFTER INSERT ON audit_deeds

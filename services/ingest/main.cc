@@ -237,7 +237,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   process::AddPoolMetrics(metrics, {{"read", &reads}});
 
   storage::Pool audits(options.database_url, storage::WriteConnectionOptions(), storage::PoolOptions{1});
-  storage::PostgresAuditLog audit(audits);
+  storage::PostgresAuditLog audit(audits, audits);
   PartitionOptions partition_options;
   partition_options.ahead = options.partitions_ahead;
   partition_options.retention = options.intake.retention;
@@ -295,6 +295,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   sweeping.Stop();
   clock_comparing.Stop();
   beside.Stop();
+  process_audit.WriteLast(audit, log);
   partitions.Stop();
   partition_keeping.Stop();
   location_log.Stop();

@@ -63,12 +63,6 @@ absl::Status FleetApi::PutNow(std::vector<PlacedDriver> drivers, absl::Duration 
     }
     if (absl::Status set = store_.SetCapacities(capacities, deed); !set.ok()) return set;
   }
-  domain::Deed deed{by, "driver.put", "driver", positions.size() == 1 ? positions.front().driver_id : ""};
-  if (positions.size() != 1) {
-    deed.detail = NamesOf(positions, [](const domain::DriverPosition& position) { return position.driver_id; });
-  }
-  deed.detail.emplace_back("ttl", absl::FormatDuration(ttl));
-  if (absl::Status audited = audit_.Append(deed); !audited.ok()) return audited;
   return fleet_.Put(positions, ttl);
 }
 

@@ -15,7 +15,6 @@
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/ids.h"
-#include "storage/audit_log.h"
 #include "storage/driver_store.h"
 #include "storage/fleet.h"
 
@@ -43,9 +42,9 @@ class FleetApi {
 
   // All outlive this; no callback is in flight when it is destroyed. Every `done` is called exactly once, on a worker;
   // QUEUE_FULL, at once, when too many calls wait. STORE_UNAVAILABLE.
-  FleetApi(storage::Fleet& fleet, storage::DriverStore& store, storage::AuditLog& audit, Executor& workers,
+  FleetApi(storage::Fleet& fleet, storage::DriverStore& store, Executor& workers,
            Executor& list_workers, const Clock& clock)
-      : fleet_(fleet), store_(store), audit_(audit), workers_(workers), list_workers_(list_workers), clock_(clock) {}
+      : fleet_(fleet), store_(store), workers_(workers), list_workers_(list_workers), clock_(clock) {}
 
   // What `by` does is in the audit: capacities and duty in the commit that sets them, positions before they are put.
 
@@ -66,7 +65,6 @@ class FleetApi {
 
   storage::Fleet& fleet_;
   storage::DriverStore& store_;
-  storage::AuditLog& audit_;
   Executor& workers_;
   Executor& list_workers_;
   const Clock& clock_;

@@ -136,7 +136,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::PostgresDriverStore driver_store(drivers);
   auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
-  storage::PostgresAuditLog audit(drivers);
+  storage::PostgresAuditLog audit(drivers, scans);
 
   // TLS: our own certificate, and what participants are shown and believed by.
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
@@ -242,7 +242,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
-  FleetApi fleet_api(*fleet, driver_store, audit, workers, list_workers, clock);
+  FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
   if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
@@ -340,6 +340,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*identity)->Stop();
   core.housekeeping.Stop();
   beside.Stop();
+  process_audit.WriteLast(audit, log);
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so

@@ -88,6 +88,15 @@ Chore ProcessAudit::WriteChore(storage::AuditLog& audit) {
   return EveryChore(absl::Seconds(1), "writing the audit", [this, &audit] { return Write(audit); });
 }
 
+void ProcessAudit::WriteLast(storage::AuditLog& audit, const Logger& log) {
+  const absl::Status written = Write(audit);
+  if (written.ok()) return;
+  std::lock_guard lock(mutex_);
+  for (const domain::Deed& deed : pending_) {
+    log.Error("not in the audit", {{"action", deed.action}, {"subject", deed.subject}, {"error", std::string(written.message())}});
+  }
+}
+
 void AddMetrics(Metrics& metrics, const ProcessAudit& audit) {
   metrics.AddCallbackGauge("waybill_audit_pending",
                            "What this process has to say in the audit and has not written yet.",

@@ -12,6 +12,7 @@
 #include "domain/deed.h"
 #include "runtime/build.h"
 #include "runtime/chores.h"
+#include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "services/process/settings.h"
 #include "storage/audit_log.h"
@@ -31,6 +32,8 @@ class ProcessAudit {
 
   // Writes what waits, the oldest first. `audit` and this outlive it.
   Chore WriteChore(storage::AuditLog& audit);
+  // One more time, once that chore has ended. What the store does not take even then is in the log.
+  void WriteLast(storage::AuditLog& audit, const Logger& log);
   size_t pending() const { return pending_count_; }
 
   static constexpr size_t kPendingMax = 1'000;

@@ -9,6 +9,16 @@
 
 namespace waybill::storage {
 
+namespace {
+
+absl::StatusOr<Rows> ExecuteIn(Pool& pool, const std::string& sql, absl::Span<const Param> params) {
+  absl::StatusOr<Pool::Lease> connection = pool.Acquire();
+  if (!connection.ok()) return connection.status();
+  return (*connection)->Execute(sql, params);
+}
+
+}  // namespace
+
 std::string InsertDeed(int first_parameter) {
   std::string values;
   for (size_t n = 0; n < std::size(kDeedColumns); ++n) {
@@ -31,17 +41,11 @@ void DeedRow::AddTo(std::vector<Param>& params) const {
   }
 }
 
-absl::StatusOr<Rows> PostgresAuditLog::Execute(const std::string& sql, absl::Span<const Param> params) {
-  absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
-  if (!connection.ok()) return connection.status();
-  return (*connection)->Execute(sql, params);
-}
-
 absl::Status PostgresAuditLog::Append(const domain::Deed& deed) {
   const DeedRow row(deed);
   std::vector<Param> params;
   row.AddTo(params);
-  return Execute(InsertDeed(1), params).status();
+  return ExecuteIn(writes_, InsertDeed(1), params).status();
 }
 
 // A filter that is not set becomes a constant true when the query is planned, so each combination gets its own plan.
@@ -57,7 +61,7 @@ absl::StatusOr<std::vector<AuditEntry>> PostgresAuditLog::List(const AuditQuery&
   const std::string sql = fmt::format(kListEntries, query.oldest_first ? "sequence > $7" : "sequence < $7",
                                       query.oldest_first ? "" : "DESC");
   absl::StatusOr<Rows> rows =
-      Execute(sql, {Param::Text(query.client), Param::Text(query.action), Param::Text(query.subject_kind),
+      ExecuteIn(reads_, sql, {Param::Text(query.client), Param::Text(query.action), Param::Text(query.subject_kind),
                     Param::Text(query.subject), Param::Time(query.from), Param::Time(query.to),
                     query.beyond ? Param::Int8(*query.beyond) : Param::Null(kOidInt8), Param::Int8(query.limit)});
   if (Sqlstate(rows.status()) == "57014") {
@@ -81,7 +85,7 @@ absl::StatusOr<std::vector<AuditEntry>> PostgresAuditLog::List(const AuditQuery&
 }
 
 absl::StatusOr<AuditHead> PostgresAuditLog::Head() {
-  absl::StatusOr<Rows> rows = Execute("SELECT sequence, hash FROM audit_head", {});
+  absl::StatusOr<Rows> rows = ExecuteIn(reads_, "SELECT sequence, hash FROM audit_head", {});
   if (!rows.ok()) return rows.status();
   if (rows->empty()) return ConnectionError("audit_head has lost its row");
   return AuditHead{rows->Int(0, 0), std::string(rows->Bytes(0, 1))};

@@ -34,17 +34,17 @@ class DeedRow {
 
 class PostgresAuditLog final : public AuditLog {
  public:
-  // What is appended is promised, so `pool` has connections that commit (WriteConnectionOptions).
-  explicit PostgresAuditLog(Pool& pool) : pool_(pool) {}
+  // What is appended is promised, so `writes` has connections that commit (WriteConnectionOptions). Lists may look
+  // through many entries, so `reads` are better not what others wait for.
+  PostgresAuditLog(Pool& writes, Pool& reads) : writes_(writes), reads_(reads) {}
 
   absl::Status Append(const domain::Deed& deed) override;
   absl::StatusOr<std::vector<AuditEntry>> List(const AuditQuery& query) override;
   absl::StatusOr<AuditHead> Head() override;
 
  private:
-  absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params);
-
-  Pool& pool_;
+  Pool& writes_;
+  Pool& reads_;
 };
 
 }  // namespace waybill::storage

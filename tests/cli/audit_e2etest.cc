@@ -87,18 +87,18 @@ TEST_F(AuditSessionTest, SaysWhoDidWhat) {
   const std::string id = key["key"]["key_id"];
   ASSERT_EQ(Run({"key", "revoke", id}).code, 0);
   ASSERT_EQ(Run({"key", "revoke", id}).code, 0) << "changes nothing";
-  ASSERT_EQ(Run({"driver", "put", "ann", "--at", "52.52,13.405", "--ttl", "1h"}).code, 0);
+  ASSERT_EQ(Run({"driver", "put", "ann", "--at", "52.52,13.405", "--ttl", "1h", "--capacity", "3"}).code, 0);
   ASSERT_EQ(Run({"driver", "duty", "ann", "off"}).code, 0);
   Write("order.toml", "log-level = \"debug\"\n");
   orders_->Signal(SIGHUP);
   EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] { return !Listed({"--kind", "setting"}).empty(); }));
   EXPECT_THAT(Listed(),
               ElementsAre("waybill-order process.start order-1", "admin key.create " + id, "admin key.revoke " + id,
-                          "admin driver.put ann", "admin driver.duty ann", "waybill-order setting.change log-level"));
+                          "admin driver.capacity ann", "admin driver.duty ann", "waybill-order setting.change log-level"));
   EXPECT_THAT(Listed({"--of", "admin", "--action", "key."}),
               ElementsAre("admin key.create " + id, "admin key.revoke " + id));
   EXPECT_THAT(Listed({"--subject", "ann", "--from", "1h"}),
-              ElementsAre("admin driver.put ann", "admin driver.duty ann"));
+              ElementsAre("admin driver.capacity ann", "admin driver.duty ann"));
   EXPECT_THAT(Listed({"--to", "1h"}), ElementsAre());
 
   const Ran table = Run({"audit", "list", "--limit", "2"});
@@ -181,7 +181,7 @@ TEST_P(AuditCrashTest, ADeedAndItsEntryAreBothThereOrNeither) {
   const auto& [failpoint, done] = GetParam();
   ASSERT_EQ(Run({"migrate"}).code, 0);
   auto service = Start(nullptr);
-  ASSERT_EQ(Run({"driver", "put", "ann", "--at", "52.52,13.405", "--ttl", "1h"}).code, 0);
+  ASSERT_EQ(Run({"driver", "put", "ann", "--at", "52.52,13.405", "--ttl", "1h", "--capacity", "3"}).code, 0);
   const Ran created = Run({"order", "create", "--client", "shop", "--user", "u", "--amount", "12.50", "--currency",
                            "EUR", "--pickup", "52.52,13.405", "--json"});
   ASSERT_EQ(created.code, 0) << created.output;

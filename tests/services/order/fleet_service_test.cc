@@ -70,7 +70,7 @@ class FleetServiceTest : public ::testing::Test {
   storage::testing::FakeDriverStore store_{book_};
   WorkerPool workers_{1, 100};
   WorkerPool list_workers_{1, 100};
-  FleetApi api_{fleet_, store_, store_.audit, workers_, list_workers_, time_};
+  FleetApi api_{fleet_, store_, workers_, list_workers_, time_};
   Metrics metrics_;
   rpc::Server server_{rpc::ServerOptions{}, metrics_};
   std::unique_ptr<Stub> stub_;

@@ -58,13 +58,13 @@ class AuditPgTest : public ::testing::Test {
 
   waybill::testing::MigratedDatabase database_;
   Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
-  PostgresAuditLog audit_{pool_};
+  PostgresAuditLog audit_{pool_, pool_};
 };
 
 TEST_F(AuditPgTest, AnEntrySaysWhatTheDeedSaid) {
   const absl::Time before = absl::Now() - absl::Minutes(1);
   ASSERT_TRUE(audit_.Append(SomeDeed("s-1")).ok());
-  ASSERT_TRUE(audit_.Append({{"shop"}, "driver.put", "driver", ""}).ok());
+  ASSERT_TRUE(audit_.Append({{"shop"}, "driver.capacity", "driver", ""}).ok());
   const std::vector<AuditEntry> entries = AllEntries(audit_);
   ASSERT_EQ(entries.size(), 2u);
   EXPECT_EQ(entries[0].sequence, 1);
@@ -138,7 +138,7 @@ TEST_F(AuditPgTest, WhatWasDoneBehindTheTriggersBackIsFound) {
 // Several processes at once, each with several sessions.
 TEST_F(AuditPgTest, ManyWritersKeepOneChain) {
   Pool other_pool(database_.url(), WriteConnectionOptions(), PoolOptions());
-  PostgresAuditLog other(other_pool);
+  PostgresAuditLog other(other_pool, other_pool);
   PostgresDriverStore drivers(other_pool);
   std::vector<std::thread> threads;
   constexpr int kEach = 30;
@@ -179,6 +179,18 @@ TEST_F(AuditPgTest, WhoWaitsForARowDoesNotHoldUpTheAudit) {
   waits.join();
   EXPECT_EQ(Fault(), "");
   EXPECT_EQ(audit_.Head()->sequence, 5);
+}
+
+TEST_F(AuditPgTest, WhoHoldsTheHeadHoldsUpADeedForASecondAndNoMore) {
+  sql().Exec("BEGIN");
+  sql().Exec("SELECT FROM audit_head FOR UPDATE");
+  const absl::Status late = audit_.Append(SomeDeed("s-1"));
+  EXPECT_EQ(GetErrorDetail(late).reason, "STORE_UNAVAILABLE") << late;
+  sql().Exec("COMMIT");
+  EXPECT_TRUE(audit_.Append(SomeDeed("s-2")).ok());
+  const std::vector<AuditEntry> entries = AllEntries(audit_);
+  ASSERT_EQ(entries.size(), 1u) << "what was answered late was not done later either";
+  EXPECT_EQ(entries[0].subject, "s-2");
 }
 
 TEST_F(AuditPgTest, WhatIsRolledBackWasNotDone) {
@@ -247,7 +259,7 @@ TEST_F(AuditPgTest, ADumpIsRestoredWithItsChain) {
       waybill::testing::RunPostgresProgram("pg_restore", {"--exit-on-error", "--dbname=" + restored.url(), dump});
   ASSERT_TRUE(done.ok()) << done;
   Pool pool(restored.url(), WriteConnectionOptions(), PoolOptions());
-  PostgresAuditLog audit(pool);
+  PostgresAuditLog audit(pool, pool);
   EXPECT_EQ(*audit.Head(), head);
   ASSERT_TRUE(audit.Append(SomeDeed("after")).ok());
   AuditChain chain;

@@ -19,7 +19,7 @@ class PostgresDriverStoreHarness final : public DriverStoreHarness {
   waybill::testing::MigratedDatabase database_;
   Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
   PostgresDriverStore store_{pool_};
-  PostgresAuditLog audit_{pool_};
+  PostgresAuditLog audit_{pool_, pool_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Postgres, DriverStoreContract,

@@ -16,7 +16,7 @@ class PostgresKeyHarness final : public KeyStoreHarness {
   waybill::testing::MigratedDatabase database_;
   Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
   PostgresKeyStore store_{pool_};
-  PostgresAuditLog audit_{pool_};
+  PostgresAuditLog audit_{pool_, pool_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Postgres, KeyStoreContract,

@@ -50,7 +50,7 @@ struct JournalWorld {
     AuditQuery all;
     all.oldest_first = true;
     std::vector<std::string> actions;
-    const auto entries = PostgresAuditLog(pool).List(all);
+    const auto entries = PostgresAuditLog(pool, pool).List(all);
     for (const AuditEntry& entry : *entries) actions.push_back(entry.action);
     return actions;
   }

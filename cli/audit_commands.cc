@@ -189,6 +189,11 @@ void AddAuditCommands(CLI::App& app, Context& context) {
   auto head = std::make_shared<std::string>();
   CLI::App* verify = group->add_subcommand("verify", "Read all entries, and check that none is missing or changed");
   verify->add_option("--head", *head, "What it printed an earlier time, which the chain still has to have")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return storage::ParseHead(text).ok() ? "" : "is not NO:HASH, as it was printed";
+          },
+          ""))
       ->type_name("NO:HASH");
   verify->footer(
       "Example:\n"

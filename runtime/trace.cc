@@ -170,7 +170,7 @@ void Span::Link(const TraceContext& to) {
 void Span::Fail(std::string why) {
   if (tracer_ == nullptr) return;
   if (!record_) {
-    if (name_.empty()) return;  // a part of something that is not sampled
+    if (name_.empty() || !tracer_->TakesFailure()) return;  // a part of something that is not sampled, or one of many
     record_ = std::make_unique<SpanRecord>();
     record_->parent = parent_;
     record_->name = name_;
@@ -189,6 +189,17 @@ void Span::End() {
   record_->context = context_;
   tracer->sink_.Take(std::move(*record_));
   record_.reset();
+}
+
+void Span::Drop() {
+  record_.reset();
+  tracer_ = nullptr;
+}
+
+bool Tracer::TakesFailure() {
+  const int64_t second = absl::ToUnixSeconds(clock_.Now());
+  if (second_.exchange(second, std::memory_order_relaxed) != second) failures_.store(0, std::memory_order_relaxed);
+  return failures_.fetch_add(1, std::memory_order_relaxed) < kFailuresASecond;
 }
 
 Span Tracer::Enter(std::string_view name, SpanKind kind, const TraceContext& caller) {

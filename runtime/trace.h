@@ -107,6 +107,8 @@ class Span {
   // It has failed. One that may be sent alone is recorded from here on.
   void Fail(std::string why);
   void End();
+  // As End, and nothing is sent, whatever was said: for callers who may not make us.
+  void Drop();
 
  private:
   friend class Tracer;
@@ -128,7 +130,7 @@ class Tracer {
       : clock_(clock), random_(random), sink_(sink), ratio_(ratio) {}
 
   // Where a trace enters this process, or begins: a child of `caller`, sampled as that is, or a new trace if that is
-  // invalid. Sent alone if it fails. `name` outlives it.
+  // invalid. Sent alone if it fails, as long as no more than kFailuresASecond do, about. `name` outlives it.
   Span Enter(std::string_view name, SpanKind kind, const TraceContext& caller);
   // A sampled trace of its own, for what is done for several others at once: it links to them.
   Span Begin(std::string_view name, SpanKind kind);
@@ -147,8 +149,13 @@ class Tracer {
  private:
   friend class Span;
 
-  SpanId NewSpanId();
+  static constexpr int64_t kFailuresASecond = 100;  // when all fails, a few say it as well
 
+  SpanId NewSpanId();
+  bool TakesFailure();
+
+  std::atomic<int64_t> second_{0};  // of failures_
+  std::atomic<int64_t> failures_{0};
   const Clock& clock_;
   Random& random_;
   SpanSink& sink_;

@@ -37,8 +37,16 @@ absl::StatusOr<CallerPtr> Gate::Find(const Evidence& evidence) const {
   return keys_->FindCertificate(names);
 }
 
+// Whoever shows a key that is one and names nobody is that key's client: what he makes is still his when keys are
+// required.
+std::string Gate::NameOf(const Rule& rule, const Evidence& evidence) const {
+  if (!rule || keys_ == nullptr || !evidence.client.empty()) return std::string(evidence.client);
+  const absl::StatusOr<CallerPtr> caller = Find(evidence);
+  return caller.ok() ? (*caller)->client : std::string();
+}
+
 absl::StatusOr<CallerPtr> Gate::Admit(const Rule& rule, const Evidence& evidence) const {
-  if (!rule || (identity_ == Identity::kOpen && *rule != Scope::kAdmin)) return Anybody(evidence.client);
+  if (!rule || (identity_ == Identity::kOpen && *rule != Scope::kAdmin)) return Anybody(NameOf(rule, evidence));
   absl::StatusOr<CallerPtr> caller = Find(evidence);
   if (!caller.ok()) return caller;
   if (!(*caller)->scopes.Has(*rule)) return ScopeMissing(*rule);

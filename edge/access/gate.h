@@ -15,7 +15,7 @@
 namespace waybill::access {
 
 enum class Identity {
-  kOpen,      // everybody is let in and taken at their word
+  kOpen,      // everybody is let in and taken at their word; a key says who, where nothing else does
   kRequired,  // by a key or a certificate
 };
 
@@ -45,6 +45,7 @@ class Gate {
 
  private:
   absl::StatusOr<CallerPtr> Find(const Evidence& evidence) const;
+  std::string NameOf(const Rule& rule, const Evidence& evidence) const;  // while open
 
   Identity identity_ = Identity::kOpen;
   const KeyRing* keys_ = nullptr;

@@ -230,6 +230,14 @@ std::optional<Verdict> Limiter::Admit(std::string_view method, std::string_view 
 }
 
 Limiter::Taken Limiter::Go(Progress& progress, SteadyTime now) {
+  // Who is known to be over one of them uses nothing of the others.
+  for (size_t i = progress.next; i < progress.steps.size(); ++i) {
+    Bucket& bucket = *progress.steps[i].bucket;
+    bucket.DropStale(now);
+    if (bucket.policy->rule->shadow || bucket.held > 0 || now >= bucket.empty_until) continue;
+    GiveBack(progress, now);
+    return Refuse(bucket, bucket.empty_until - now, progress.verdict);
+  }
   for (; progress.next < progress.steps.size(); ++progress.next) {
     Progress::Step& step = progress.steps[progress.next];
     const Taken taken = Take(step.bucket, now, progress.patient, step.until, progress.verdict);
@@ -313,7 +321,8 @@ void Limiter::GiveBack(Progress& progress, SteadyTime now) {
 }
 
 void Limiter::Fetch(const BucketPtr& bucket) {
-  if (stopping_ || std::exchange(bucket->fetching, true)) return;
+  // While the store is away one question without a bucket tries it: those who ask then may be any number.
+  if (stopping_ || away_ || std::exchange(bucket->fetching, true)) return;
   wanted_.push_back(bucket);
   if (fetching_ != nullptr) fetching_->Wake();
 }

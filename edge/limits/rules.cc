@@ -15,6 +15,7 @@ namespace waybill::limits {
 namespace {
 
 constexpr int64_t kCellsMax = 1'000'000;
+constexpr absl::Duration kWholeAgainMax = absl::Hours(24 * 365 * 100);
 constexpr absl::Duration kPeriodMax = absl::Hours(24 * 366);
 constexpr size_t kNameMax = 64, kClientMax = 200;
 constexpr size_t kRulesMax = 1'000;
@@ -132,6 +133,10 @@ absl::StatusOr<Rule> ParseRule(const Table& table, const std::vector<std::string
   if (!absl::ParseDuration(*period, &rule.rate.period) || rule.rate.period < absl::Milliseconds(1) ||
       rule.rate.period > kPeriodMax || rule.rate.period % absl::Microseconds(1) != absl::ZeroDuration()) {
     return table.Wrong("period", "is not a duration such as 1s, 15m or 24h, from 1ms to a year");
+  }
+  if (absl::FDivDuration(rule.rate.period, kWholeAgainMax) * static_cast<double>(rule.rate.burst) >
+      static_cast<double>(rule.rate.count)) {
+    return table.Wrong("burst", "takes more than a hundred years to be whole again");
   }
 
   absl::StatusOr<bool> open = table.IsFirst("when_redis_is_away", "open", "closed");

@@ -57,6 +57,7 @@ class Exchange {
     resolver_.async_resolve(
         endpoint_.host, fmt::format("{}", endpoint_.port),
         [this](error_code error, const tcp::resolver::results_type& found) {
+          if (error_) return;  // the time was over; nothing is begun any more
           if (error) return Finish(error);
           asio::async_connect(plain_, found, [this](error_code failed, const tcp::endpoint&) { Connected(failed); });
         });
@@ -67,6 +68,7 @@ class Exchange {
 
  private:
   void Connected(error_code error) {
+    if (error_) return;
     if (error || !tls_) return error ? Finish(error) : Talk(plain_);
     tls_->async_handshake(asio::ssl::stream_base::client,
                           [this](error_code failed) { failed ? Finish(failed) : Talk(*tls_); });

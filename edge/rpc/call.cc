@@ -13,6 +13,7 @@
 #include "edge/tls/server_context.h"
 #include "grpc/grpc_security_constants.h"
 #include "grpcpp/security/auth_context.h"
+#include "runtime/status.h"
 
 namespace waybill::rpc {
 
@@ -68,22 +69,23 @@ std::vector<std::string> CertificateNames(const grpc::ServerContext& context, bo
 }
 
 // As OpenTelemetry's conventions for gRPC have it: what the client is to blame for is no error of the server's.
-bool IsServersFault(absl::StatusCode code) {
-  switch (code) {
+bool IsServersFault(const absl::Status& status) {
+  switch (status.code()) {
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kUnimplemented:
     case absl::StatusCode::kInternal:
-    case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDataLoss:
       return true;
+    case absl::StatusCode::kUnavailable:
+      return waybill::GetErrorDetail(status).reason != "SHUTTING_DOWN";  // that is no fault, and all at once
     default:
       return false;
   }
 }
 
 void EndSpan(Span& span, const Method& method, const access::Caller* caller, const absl::Status& status) {
-  if (IsServersFault(status.code())) span.Fail(std::string(status.message()));
+  if (IsServersFault(status)) span.Fail(std::string(status.message()));
   if (span.recording()) {
     span.Set("rpc.system", "grpc");
     span.Set("rpc.service", method.descriptor.service()->full_name());
@@ -114,6 +116,7 @@ void ServerCall::Arrived(bool ok) {
   Trace();
   bool welcome = queue_.Open(*this);
   absl::Status status = welcome ? Admit() : ShuttingDownError();
+  if (!status.ok()) span_.Drop();
   if (!status.ok() || Limit(status)) Proceed(std::move(status));
 }
 
@@ -150,6 +153,7 @@ absl::Status ServerCall::Heed(const limits::Verdict& verdict) {
     AddInitialMetadata("ratelimit", limits::RateLimitField(verdict));
     AddInitialMetadata("ratelimit-policy", limits::RateLimitPolicyField(verdict));
   }
+  if (!verdict.status.ok()) span_.Drop();
   if (verdict.status.code() == absl::StatusCode::kResourceExhausted) method_.metrics.Limited();
   return verdict.status;
 }

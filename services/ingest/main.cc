@@ -92,8 +92,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const ThreadLoops loops;
   SeededRandom random(EntropySeed());
 
-  auto tracing = process::Tracing::Open(options.tracing, "waybill-ingest", options.listen, ThisBuild(), clock, random,
-                                        metrics, log);
+  auto tracing = process::Tracing::Open(options.tracing, "waybill-ingest", process::InstanceName(options.listen),
+                                        ThisBuild(), clock, random, metrics, log);
   if (!tracing.ok()) return process::Fail(log, "cannot trace", tracing.status());
   Tracer* const tracer = (*tracing)->tracer();
   (*tracing)->Start(loops);
@@ -121,7 +121,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::Pool part_reads(options.database_url, part_connection, storage::PoolOptions{1});
   storage::PostgresLocationHistory rebuild_history(part_reads);
 
-  auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
+  auto limits = process::CallLimits::Open("ingest", options.limits, ServedMethods(), *redis_url, clock, metrics, log);
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
   if (!certificates.ok()) return process::Fail(log, "cannot serve over TLS", certificates.status());
@@ -264,7 +264,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   sweeping.Start(loops);
 
   int exit_code = 0;
-  (*limits)->Start(loops, stop);
+  (*limits)->Start(loops, stop, [&](const std::string& before, const std::string& after) {
+    process_audit.Changed({"limits-file", before, ""}, {"limits-file", after, options.limits.file});
+  });
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);

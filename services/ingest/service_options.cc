@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
 #include "edge/connect/protocol.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
@@ -98,8 +99,15 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddInteger(
       app, "--stream-points", options.streams.points_per_second,
       "Points a second that one stream may send, after as many at once; beyond, it is not read from. 0: "
-      "as many as it likes")
-      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
+      "as many as it likes; else 1,000 at least, as many as a message may hold")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            int64_t points = 0;
+            const bool fits =
+                absl::SimpleAtoi(text, &points) && (points == 0 || (points >= 1'000 && points <= 1'000'000));
+            return fits ? "" : "is neither 0 nor 1000 to 1000000";
+          },
+          "0, or 1000 to 1000000"))
       ->capture_default_str();
   process::AddInteger(app, "--streams-max", options.streams.streams_max, "Streams open at the same time")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))

@@ -42,8 +42,8 @@ class FleetApi {
 
   // All outlive this; no callback is in flight when it is destroyed. Every `done` is called exactly once, on a worker;
   // QUEUE_FULL, at once, when too many calls wait. STORE_UNAVAILABLE.
-  FleetApi(storage::Fleet& fleet, storage::DriverStore& store, Executor& workers,
-           Executor& list_workers, const Clock& clock)
+  FleetApi(storage::Fleet& fleet, storage::DriverStore& store, Executor& workers, Executor& list_workers,
+           const Clock& clock)
       : fleet_(fleet), store_(store), workers_(workers), list_workers_(list_workers), clock_(clock) {}
 
   // What `by` does is in the audit: capacities and duty in the commit that sets them, positions before they are put.

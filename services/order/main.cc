@@ -134,7 +134,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   driver_pool.size = 2;
   storage::Pool drivers(options.database_url, storage::WriteConnectionOptions(), driver_pool);
   storage::PostgresDriverStore driver_store(drivers);
-  auto limits = process::CallLimits::Open(options.limits, ServedMethods(), *redis_url, clock, metrics, log);
+  auto limits = process::CallLimits::Open("order", options.limits, ServedMethods(), *redis_url, clock, metrics, log);
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
   storage::PostgresAuditLog audit(drivers, scans);
 
@@ -307,7 +307,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.housekeeping.Start(loops);
 
   int exit_code = 0;
-  (*limits)->Start(loops, stop);
+  (*limits)->Start(loops, stop, [&](const std::string& before, const std::string& after) {
+    process_audit.Changed({"limits-file", before, ""}, {"limits-file", after, options.limits.file});
+  });
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);

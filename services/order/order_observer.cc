@@ -56,7 +56,8 @@ void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& wh
 void OrderObserver::OnFenced(const saga::Header& header) {
   metrics_.Fenced();
   dispatch_.OnFenced(header.id);
-  log_.Warn("another process has taken the order over", {{"order_id", header.id.ToString()}, {"epoch", header.epoch}});
+  log_.Warn("another process has taken the order over",
+            {{"order_id", header.id.ToString()}, {"epoch", header.epoch}, {"trace_id", TraceIdOf(header)}});
 }
 
 }  // namespace waybill::order

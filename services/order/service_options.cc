@@ -44,14 +44,6 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
 }
 
 // Stable over restarts where the port is; where it is any free one, nobody could come back as the same instance anyway.
-std::string DefaultInstance(const std::string& listen) {
-  char host[256] = "localhost";
-  gethostname(host, sizeof(host) - 1);
-  const std::string port = listen.substr(listen.rfind(':') + 1);
-  if (port != "0") return fmt::format("{}:{}", host, port);
-  return fmt::format("{}:any-{}-{:08x}", host, getpid(), static_cast<uint32_t>(EntropySeed()));
-}
-
 }  // namespace
 
 int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
@@ -62,7 +54,7 @@ bool JournalCompletersFor(int cores) { return cores >= 8; }
 
 std::vector<std::string> ServedMethods() {
   return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
-                         "waybill.access.v1.AccessAdmin"});
+                         "waybill.ops.v1.AuditAdmin", "waybill.access.v1.AccessAdmin"});
 }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
@@ -195,7 +187,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
                                                   absl::FormatDuration(retry.backoff_initial)));
   }
   options.saga.dispatch = retry;
-  if (options.instance.empty()) options.instance = DefaultInstance(options.listen);
+  if (options.instance.empty()) options.instance = process::InstanceName(options.listen);
   return absl::OkStatus();
 }
 

@@ -93,7 +93,8 @@ void ProcessAudit::WriteLast(storage::AuditLog& audit, const Logger& log) {
   if (written.ok()) return;
   std::lock_guard lock(mutex_);
   for (const domain::Deed& deed : pending_) {
-    log.Error("not in the audit", {{"action", deed.action}, {"subject", deed.subject}, {"error", std::string(written.message())}});
+    log.Error("not in the audit",
+              {{"action", deed.action}, {"subject", deed.subject}, {"error", std::string(written.message())}});
   }
 }
 

@@ -58,7 +58,9 @@ absl::Status CheckIdentity(const IdentityOptions& options, const std::string& li
 }
 
 CallerIdentity::Keys::Keys(const std::string& database_url, const access::KeyHash& hash, const Clock& clock)
-    : pool(database_url, KeyConnectionOptions(), storage::PoolOptions{kConnections}), store(pool), ring(store, hash, clock) {}
+    : pool(database_url, KeyConnectionOptions(), storage::PoolOptions{kConnections}),
+      store(pool),
+      ring(store, hash, clock) {}
 
 CallerIdentity::CallerIdentity(const IdentityOptions& options, std::optional<access::KeyHash> hash,
                                const std::string& database_url, const Clock& clock, const Logger& log)

@@ -4,6 +4,7 @@
 
 #include "edge/limits/rules.h"
 #include "fmt/format.h"
+#include "runtime/text.h"
 
 namespace waybill::process {
 namespace {
@@ -11,9 +12,20 @@ namespace {
 // Calls wait for this connection: it is given up soon.
 storage::RedisOptions LimitRedisOptions() {
   storage::RedisOptions options;
-  options.connect_timeout = absl::Milliseconds(250);
-  options.timeout = absl::Milliseconds(250);
+  options.connect_timeout = limits::LimiterOptions().wait_max;  // who is slower, is away: nobody waits for longer
+  options.timeout = options.connect_timeout;
   return options;
+}
+
+std::string Summary(const std::vector<limits::Rule>& rules) {
+  constexpr size_t kBytesMax = 2'000;
+  std::string summary;
+  for (const limits::Rule& rule : rules) {
+    summary += fmt::format("{}{}: {} for {} of {}{}{}", summary.empty() ? "" : "; ", rule.name,
+                           limits::Describe(rule.rate), rule.client, rule.method,
+                           rule.open_when_away ? "" : ", closed without Redis", rule.shadow ? ", shadow" : "");
+  }
+  return CleanText(std::move(summary), kBytesMax);
 }
 
 }  // namespace
@@ -33,12 +45,12 @@ absl::Status CheckLimits(const LimitsOptions& options, const std::vector<std::st
   return absl::InvalidArgumentError(fmt::format("--limits-file: {}", std::string(read.message())));
 }
 
-absl::StatusOr<std::unique_ptr<CallLimits>> CallLimits::Open(const LimitsOptions& options,
+absl::StatusOr<std::unique_ptr<CallLimits>> CallLimits::Open(const std::string& service, const LimitsOptions& options,
                                                              std::vector<std::string> methods,
                                                              const storage::RedisUrl& redis, const Clock& clock,
                                                              Metrics& metrics, const Logger& log) {
   std::unique_ptr<CallLimits> limits(new CallLimits(options, std::move(methods), log));
-  limits->store_ = std::make_unique<storage::RedisLimitStore>(redis, LimitRedisOptions());
+  limits->store_ = std::make_unique<storage::RedisLimitStore>(redis, LimitRedisOptions(), service);
   limits::LimiterOptions limiter_options;
   limiter_options.on_store = [&log](const absl::Status& answers) {
     if (answers.ok()) {
@@ -57,7 +69,9 @@ absl::Status CallLimits::Read() {
   absl::StatusOr<std::vector<limits::Rule>> rules = limits::ReadRules(options_.file, methods_);
   if (!rules.ok()) return rules.status();
   limiter_->Use(*rules);
-  log_.Info("limits are in force", {{"file", options_.file}, {"rules", rules->size()}});
+  const std::string before = std::exchange(in_force_, Summary(*rules));
+  log_.Info("limits are in force", {{"file", options_.file}, {"rules", rules->size()}, {"what", in_force_}});
+  if (on_change_ && before != in_force_) on_change_(before, in_force_);
   return absl::OkStatus();
 }
 
@@ -66,9 +80,10 @@ void CallLimits::AddCheck(Readiness& readiness) {
   readiness.Add("limits", Readiness::Severity::kDegraded, absl::Seconds(1), [this] { return store_->Ping(); });
 }
 
-void CallLimits::Start(const Loops& loops, StopRequest& stop) {
+void CallLimits::Start(const Loops& loops, StopRequest& stop, OnChange on_change) {
   if (options_.file.empty()) return;
   limiter_->Start(loops);
+  on_change_ = std::move(on_change);
   stop_ = &stop;
   stop.AlsoOnHangup([this] {
     if (absl::Status read = Read(); !read.ok()) {

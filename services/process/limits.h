@@ -1,6 +1,7 @@
 // The limits of a service: the file with the rules, read at the start and at SIGHUP, and the limiter over Redis.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,8 +31,9 @@ absl::Status CheckLimits(const LimitsOptions& options, const std::vector<std::st
 
 class CallLimits {
  public:
-  // Reads the file. Nothing connects yet. All that is passed by reference outlives this.
-  static absl::StatusOr<std::unique_ptr<CallLimits>> Open(const LimitsOptions& options,
+  // Reads the file. Nothing connects yet. All that is passed by reference outlives this. `service`: "order"; the rules
+  // of another may have the same names.
+  static absl::StatusOr<std::unique_ptr<CallLimits>> Open(const std::string& service, const LimitsOptions& options,
                                                           std::vector<std::string> methods,
                                                           const storage::RedisUrl& redis, const Clock& clock,
                                                           Metrics& metrics, const Logger& log);
@@ -42,8 +44,10 @@ class CallLimits {
   // The check "limits": whether Redis holds them; degraded, since no other replica is better off.
   void AddCheck(Readiness& readiness);
 
+  // What the rules were and are, for people; when they were changed.
+  using OnChange = std::function<void(const std::string& before, const std::string& after)>;
   // Before the servers; from now on the file is read again at SIGHUP. A file with a mistake changes nothing.
-  void Start(const Loops& loops, StopRequest& stop);
+  void Start(const Loops& loops, StopRequest& stop, OnChange on_change = {});
   // After the servers have drained: who waits still, is told.
   void Stop();
 
@@ -57,6 +61,8 @@ class CallLimits {
   const Logger& log_;
   std::unique_ptr<storage::RedisLimitStore> store_;
   std::unique_ptr<limits::Limiter> limiter_;
+  OnChange on_change_;
+  std::string in_force_;  // see OnChange
   StopRequest* stop_ = nullptr;
 };
 

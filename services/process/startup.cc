@@ -1,6 +1,7 @@
 #include "services/process/startup.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
+#include "runtime/random.h"
 #include "runtime/status.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/migrate.h"
@@ -102,6 +104,14 @@ void AddPoolMetrics(Metrics& metrics, std::vector<std::pair<std::string, const s
                               }
                               return samples;
                             });
+}
+
+std::string InstanceName(const std::string& listen) {
+  char host[256] = "localhost";
+  gethostname(host, sizeof(host) - 1);
+  const std::string port = listen.substr(listen.rfind(':') + 1);
+  if (port != "0") return fmt::format("{}:{}", host, port);
+  return fmt::format("{}:any-{}-{:08x}", host, getpid(), static_cast<uint32_t>(EntropySeed()));
 }
 
 int Fail(const Logger& log, std::string_view what, const absl::Status& status) {

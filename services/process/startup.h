@@ -44,6 +44,9 @@ absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port
 // Of these pools, by name; they outlive `metrics`' use.
 void AddPoolMetrics(Metrics& metrics, std::vector<std::pair<std::string, const storage::Pool*>> pools);
 
+// "HOST:PORT" of this machine and of where a process listens; where any port will do, a name that no other has.
+std::string InstanceName(const std::string& listen);
+
 // Logs what went wrong; the exit code.
 int Fail(const Logger& log, std::string_view what, const absl::Status& status);
 

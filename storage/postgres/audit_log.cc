@@ -61,9 +61,10 @@ absl::StatusOr<std::vector<AuditEntry>> PostgresAuditLog::List(const AuditQuery&
   const std::string sql = fmt::format(kListEntries, query.oldest_first ? "sequence > $7" : "sequence < $7",
                                       query.oldest_first ? "" : "DESC");
   absl::StatusOr<Rows> rows =
-      ExecuteIn(reads_, sql, {Param::Text(query.client), Param::Text(query.action), Param::Text(query.subject_kind),
-                    Param::Text(query.subject), Param::Time(query.from), Param::Time(query.to),
-                    query.beyond ? Param::Int8(*query.beyond) : Param::Null(kOidInt8), Param::Int8(query.limit)});
+      ExecuteIn(reads_, sql,
+                {Param::Text(query.client), Param::Text(query.action), Param::Text(query.subject_kind),
+                 Param::Text(query.subject), Param::Time(query.from), Param::Time(query.to),
+                 query.beyond ? Param::Int8(*query.beyond) : Param::Null(kOidInt8), Param::Int8(query.limit)});
   if (Sqlstate(rows.status()) == "57014") {
     return domain::ReasonError("LIST_TOO_BROAD", "the list looks through more entries than can be read in time");
   }

@@ -17,7 +17,8 @@ namespace {
 //
 // A key holds the theoretical arrival time, in microseconds since 1970 (exact as a double), and goes when it is past. A
 // cell costs period/count; a grant is rounded up to a microsecond, so that never too much is granted. What lies further
-// ahead than the burst, as after the clock was set back or the rule was made narrower, counts as the burst.
+// ahead than the burst, as after the clock was set back or the rule was made narrower, counts as the burst from then
+// on.
 constexpr size_t kArguments = 4;
 constexpr std::string_view kTakeText = R"lua(
 local time = redis.call('TIME')
@@ -27,13 +28,15 @@ for i = 1, #KEYS do
   local a = (i - 1) * 4
   local count, period = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
   local burst, wanted = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
-  local ahead = math.max(0, (tonumber(redis.call('GET', KEYS[i]) or 0) or 0) - now)
-  ahead = math.min(ahead, math.ceil(burst * period / count))
+  local said = math.max(0, (tonumber(redis.call('GET', KEYS[i]) or 0) or 0) - now)
+  local ahead = math.min(said, math.ceil(burst * period / count))
   local left = math.max(0, math.floor(burst - ahead * count / period + 1e-9))
   local granted = math.min(left, wanted)
   if granted > 0 then
     ahead = ahead + math.ceil(granted * period / count)
     left = left - granted
+  end
+  if granted > 0 or ahead < said then
     redis.call('SET', KEYS[i], string.format('%.0f', now + ahead), 'PX', math.ceil(ahead / 1000))
   end
   local next = 0
@@ -62,7 +65,7 @@ absl::StatusOr<std::vector<CellGrant>> RedisLimitStore::Take(const std::vector<C
     ScriptCall call;
     call.reserve(1 + size * (1 + kArguments));
     call.push_back(std::to_string(size));
-    for (size_t i = from; i < from + size; ++i) call.push_back(kLimitKeyPrefix + requests[i].key);
+    for (size_t i = from; i < from + size; ++i) call.push_back(prefix_ + requests[i].key);
     for (size_t i = from; i < from + size; ++i) {
       call.push_back(std::to_string(requests[i].rate.count));
       call.push_back(std::to_string(absl::ToInt64Microseconds(requests[i].rate.period)));

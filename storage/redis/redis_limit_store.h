@@ -2,6 +2,7 @@
 // Redis' own clock.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "storage/limit_store.h"
@@ -14,14 +15,16 @@ inline constexpr char kLimitKeyPrefix[] = "waybill:limit:";
 
 class RedisLimitStore final : public LimitStore {
  public:
-  // Does not connect yet.
-  RedisLimitStore(const RedisUrl& url, const RedisOptions& options) : pool_(url, options) {}
+  // Does not connect yet. `owner`: of rules whose names are others' too; its keys begin with the prefix and "OWNER:".
+  RedisLimitStore(const RedisUrl& url, const RedisOptions& options, const std::string& owner = "")
+      : prefix_(owner.empty() ? kLimitKeyPrefix : kLimitKeyPrefix + owner + ":"), pool_(url, options) {}
 
   absl::StatusOr<std::vector<CellGrant>> Take(const std::vector<CellRequest>& requests) override;
   // Whether it would grant: Redis answers, takes writes, and its user may all that is needed.
   absl::Status Ping();
 
  private:
+  const std::string prefix_;
   RedisPool pool_;
 };
 

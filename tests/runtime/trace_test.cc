@@ -172,6 +172,28 @@ TEST_F(TracerTest, WhatIsNotSampledIsSentAloneWhenItFails) {
   EXPECT_THAT(box_.spans()[0].attributes, SizeIs(1));
 }
 
+TEST_F(TracerTest, WhenAllFailsOnlySoManyASecondAreSentAlone) {
+  const auto fail = [&](int times) {
+    for (int i = 0; i < times; ++i) tracer_.Enter("call", SpanKind::kServer, Caller(false)).Fail("the store is away");
+  };
+  fail(5'000);
+  EXPECT_THAT(box_.spans(), SizeIs(100));
+  tracer_.Enter("call", SpanKind::kServer, Caller(true)).Fail("sampled");
+  EXPECT_THAT(box_.spans(), SizeIs(101));
+  time_.Advance(absl::Seconds(1));
+  fail(5);
+  EXPECT_THAT(box_.spans(), SizeIs(106));
+}
+
+TEST_F(TracerTest, WhatIsDroppedIsNotSent) {
+  Span sampled = tracer_.Enter("call", SpanKind::kServer, Caller(true));
+  sampled.Drop();
+  sampled.Fail("too late");
+  sampled.End();
+  EXPECT_THAT(box_.spans(), SizeIs(0));
+  EXPECT_TRUE(sampled.context().valid()) << "for logs";
+}
+
 TEST_F(TracerTest, AChildIsOfItsParentAndMayHaveAKnownId) {
   Span span = tracer_.Enter("call", SpanKind::kServer, Caller(true));
   SpanId known;

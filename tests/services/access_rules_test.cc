@@ -144,8 +144,7 @@ class AllServices {
   order::SharedWorld order_world_;
   order::Replica orders_{order_world_};
   storage::testing::FakeDriverStore drivers_{order_world_.book};
-  order::FleetApi fleet_api_{order_world_.fleet, drivers_,        order_world_.audit,
-                             orders_.workers,    orders_.workers, order_world_.time};
+  order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};
   ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,

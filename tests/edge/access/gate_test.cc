@@ -72,6 +72,15 @@ TEST_F(GateTest, OpenTakesEverybodyAtTheirWord) {
   EXPECT_EQ(Why(open_, Scope::kOps, {"nonsense", "", {}}), "");
 }
 
+// What is made by it then has to be its client's when keys are required: else a repeated order is a second one.
+TEST_F(GateTest, OpenTakesAKeysClientForWhoSaysNoName) {
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "", {}}))->client, "shop");
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {std::nullopt, "", {"billing.internal"}}))->client, "billing");
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "other", {}}))->client, "other") << "at its word";
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret + "x", "", {}}))->client, "");
+  EXPECT_TRUE((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "", {}}))->scopes.Has(Scope::kOps)) << "all the same";
+}
+
 // A key that somebody made while the service was open would still be one when it no longer is.
 TEST_F(GateTest, OpenIsNotForThoseWhoAdministerKeys) {
   EXPECT_EQ(Why(open_, Scope::kAdmin, {std::nullopt, "admin", {}}), "NO_IDENTITY");

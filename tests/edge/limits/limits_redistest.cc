@@ -109,7 +109,7 @@ TEST_F(LimitStoreTest, AsksAboutManyAtOnceInTheirOrder) {
 TEST_F(LimitStoreTest, TheLargestRatesAreExact) {
   for (const CellRate& rate : {CellRate{1'000'000, absl::Hours(24 * 366), 1'000'000},
                                {3, absl::Hours(24 * 366), 7},
-                               {999'983, absl::Hours(1), 999'983}}) {
+                               {999'983, absl::Hours(24 * 300), 999'983}}) {
     const std::string key = "rule:" + std::to_string(rate.count);
     EXPECT_EQ(Take(rate, rate.burst - 1, key).granted, rate.burst - 1);
     EXPECT_EQ(Take(rate, 2, key).granted, 1);
@@ -124,6 +124,9 @@ TEST_F(LimitStoreTest, WhatLiesTooFarAheadCountsAsTheBurst) {
   const CellGrant grant = Take(rate, 1);
   EXPECT_EQ(grant.granted, 0);
   EXPECT_LE(grant.next, absl::Seconds(1));
+  const auto kept = RedisCommand(redis_.url(), {"PTTL", "waybill:limit:rule:shop"});
+  ASSERT_TRUE(kept.ok());
+  EXPECT_LE(std::stoll(*kept), 2'000) << "and not until the clock has come there";
   ASSERT_TRUE(RedisCommand(redis_.url(), {"SET", "waybill:limit:rule:shop", "what is this"}).ok());
   EXPECT_EQ(Take(rate, 1).granted, 1);
 }

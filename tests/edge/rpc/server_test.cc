@@ -88,11 +88,12 @@ class Box {
 class RpcServerTest : public ::testing::Test {
  protected:
   // A server with one unary and one streaming method.
+  access::Rule charge_rule_ = access::kAnybody;
   void Serve(
       ChargeCall::Handler charge, WatchCall::Handler watch = [](WatchCall::Ptr) {}) {
     options_.queues = 2;
     server_ = std::make_unique<Server>(options_, metrics_);
-    server_->Unary<ChargeRequest, ChargeResponse>(kCharge, access::kAnybody, std::move(charge));
+    server_->Unary<ChargeRequest, ChargeResponse>(kCharge, charge_rule_, std::move(charge));
     server_->ServerStream<WatchOrderRequest, OrderTransition>(kWatch, access::kAnybody, std::move(watch));
     ASSERT_TRUE(server_->Start().ok());
     ASSERT_GT(server_->port(), 0);
@@ -770,6 +771,15 @@ TEST_F(RpcTraceTest, WhatIsTheServersFaultIsAnErrorAndSentThoughNotSampled) {
   EXPECT_TRUE(box_.spans()[0].failed);
   EXPECT_EQ(box_.spans()[0].failure, "broken");
   EXPECT_EQ(Text(box_.spans()[0], "rpc.grpc.status_code"), "13");
+}
+
+TEST_F(RpcTraceTest, WhoIsNotLetInMakesNoSpan) {
+  const access::Gate nobody(access::Identity::kRequired, nullptr);
+  options_.gate = &nobody;
+  charge_rule_ = domain::Scope::kOps;
+  ServeAnswering(absl::OkStatus());
+  Call({{"traceparent", kParent}});
+  EXPECT_THAT(box_.spans(), IsEmpty());
 }
 
 TEST_F(RpcTraceTest, WhatIsTheClientsFaultIsNone) {

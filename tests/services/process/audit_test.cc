@@ -50,7 +50,8 @@ TEST_F(ProcessAuditTest, KeepsWhatTheStoreDoesNotTakeAndShowsNoPassword) {
   ASSERT_TRUE(Write().ok());
   ASSERT_TRUE(Write().ok()) << "nothing to do";
   EXPECT_THAT(log_.actions(), ElementsAre("process.start", "setting.change"));
-  for (const auto& [key, value] : log_.deeds()[1].detail) EXPECT_EQ(value.find("secret"), std::string::npos) << key;
+  const domain::Deed changed = log_.deeds()[1];
+  for (const auto& [key, value] : changed.detail) EXPECT_EQ(value.find("secret"), std::string::npos) << key;
 }
 
 TEST_F(ProcessAuditTest, KeepsSoManyAndSaysHowManyItHasNot) {

@@ -32,7 +32,7 @@ TEST(CallLimitsTest, WithoutAFileEverybodyPasses) {
   const SystemClock clock;
   const Logger log(LogFormat::kText, LogLevel::kOff, clock);
   Metrics metrics;
-  auto limits = CallLimits::Open({}, kMethods, {}, clock, metrics, log);
+  auto limits = CallLimits::Open("order", {}, kMethods, {}, clock, metrics, log);
   ASSERT_TRUE(limits.ok());
   EXPECT_TRUE((*limits)->limiter()->Admit("a.B/C", "shop", nullptr).has_value());
 }

@@ -91,12 +91,12 @@ class Limiter {
   const Plan& PlanOf(std::string_view method);
   BucketPtr BucketOf(Limit& limit, std::string_view client);
   Taken Go(Progress& progress, SteadyTime now);
-  Taken Take(const BucketPtr& bucket, SteadyTime now, bool patient, SteadyTime& until, Verdict& verdict);
+  Taken Take(const BucketPtr& at, SteadyTime now, bool patient, SteadyTime& until, Verdict& verdict);
   Taken TakeAlone(Bucket& bucket, SteadyTime now, Verdict& verdict);
   Taken Refuse(const Bucket& bucket, absl::Duration wait, Verdict& verdict);
   void GiveBack(Progress& progress, SteadyTime now);
   void Fetch(const BucketPtr& bucket);
-  void Granted(const BucketPtr& bucket, const storage::CellGrant& grant, SteadyTime now, Told& told);
+  void Granted(const BucketPtr& at, const storage::CellGrant& grant, SteadyTime now, Told& told);
   void Failed(Bucket& bucket, SteadyTime now, Told& told);
   void GoOn(const WaiterPtr& waiter, SteadyTime now, Told& told);
   void Tell(Waiter& waiter, Told& told);

@@ -185,6 +185,10 @@ TEST_F(RpcLimitsTest, ACallMayBeCancelledWhileItWaits) {
   store_.AwaitQuestion();
   context.TryCancel();
   EXPECT_EQ(answer.get().code(), absl::StatusCode::kCancelled);
+  // Behind the cancellation, on the same connection: the server has seen it once this is answered.
+  grpc::ClientContext after;
+  grpc::health::v1::HealthCheckResponse healthy;
+  ASSERT_TRUE(grpc::health::v1::Health::NewStub(channel_)->Check(&after, {}, &healthy).ok());
   store_.Open();
   EXPECT_TRUE(Get().ok());
   EXPECT_EQ(served_, 1);

@@ -69,7 +69,7 @@ Trace::Trace(Tracer* tracer, const Header& header) : tracer_(tracer) {
   began_ = ParseTraceparent(header.traceparent).value_or(TraceContext());
   saga_ = ContextOf(header, began_, *tracer);
   context_ = DriverContext(saga_, header.epoch);
-  owed_ = !IsDecided(header.state);
+  owed_ = header.state != State::kSucceeded && !IsTerminal(header.state);
   if (header.epoch == 1) return;
   resumption_ = tracer_->Child("resume saga", SpanKind::kInternal, saga_, context_.span_id);
   resumption_.Link(DriverContext(saga_, header.epoch - 1));
@@ -90,6 +90,7 @@ Span Trace::Part(std::string_view name) {
 }
 
 Span Trace::Attempt(int at, const saga::Attempt& attempt, Direction direction, bool journaled, const Definition& of) {
+  turned_back_ = turned_back_ || direction == Direction::kUndo;
   if (!context_.sampled) return {};
   if (direction != direction_) CloseSteps("turned back");
   direction_ = direction;
@@ -130,12 +131,14 @@ void Trace::Rested(const Header& header) {
   if (tracer_ == nullptr) return;
   CloseSteps("given up");
   resumption_.End();
-  if (!std::exchange(owed_, false)) return;
+  const bool bad = EndedBadly(header);
+  // What was sent of its success does not say that it was turned back later, and went wrong.
+  const bool worse = bad && std::exchange(turned_back_, false);
+  if (!std::exchange(owed_, false) && !worse) return;
   if (!IsDecided(header.state)) {  // it waits, and whoever goes on sends it
     owed_ = true;
     return;
   }
-  const bool bad = EndedBadly(header);
   if (!saga_.sampled && !bad) return;
   SpanRecord span;
   span.context = saga_;

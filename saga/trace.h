@@ -64,6 +64,7 @@ class Trace {
   Tracer* tracer_;
   TraceContext began_, saga_, context_;
   bool owed_ = false;  // the saga's own span has not been sent
+  bool turned_back_ = false;
   Span resumption_;
   absl::InlinedVector<OpenStep, 1> steps_;
   Direction direction_ = Direction::kDo;  // of these

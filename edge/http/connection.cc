@@ -155,6 +155,23 @@ void Connection::WaitToRead() {
   });
 }
 
+bool Connection::TakeIn(size_t room) {
+  const Stream::Result result = stream_.Read(buffer_.prepare(room).data(), room);
+  switch (result.next) {
+    case Next::kDone:
+      buffer_.commit(result.bytes);
+      return true;
+    case Next::kEnd:
+    case Next::kFailed:
+      End();
+      return false;
+    default:
+      if (buffer_.size() == 0) buffer_.shrink_to_fit();
+      WaitToRead();
+      return false;
+  }
+}
+
 // Reads and parses until the request is whole, or nothing more is here. So many reads a turn, so that who keeps the
 // socket full holds up nobody else.
 void Connection::Pull() {
@@ -162,21 +179,7 @@ void Connection::Pull() {
     const size_t room = std::min(kReadMax, buffer_.max_size() - buffer_.size());
     // A chunk's extension, or a trailer, which the parser does not bound.
     if (room == 0) return Refuse(431, "the chunks are more than what is in them");
-    const Stream::Result result = stream_.Read(buffer_.prepare(room).data(), room);
-    switch (result.next) {
-      case Next::kDone:
-        buffer_.commit(result.bytes);
-        if (!Feed()) return;
-        break;
-      case Next::kEnd:
-      case Next::kFailed:
-        End();
-        return;
-      default:
-        if (buffer_.size() == 0) buffer_.shrink_to_fit();
-        WaitToRead();
-        return;
-    }
+    if (!TakeIn(room) || !Feed()) return;
   }
   asio::post(*io_, [self = shared_from_this()] {
     if (self->reading()) self->Pull();
@@ -188,21 +191,7 @@ void Connection::Pull() {
 // end.
 void Connection::Watch() {
   while (buffer_.size() < kReadMax) {
-    const size_t room = kReadMax - buffer_.size();
-    const Stream::Result result = stream_.Read(buffer_.prepare(room).data(), room);
-    switch (result.next) {
-      case Next::kDone:
-        buffer_.commit(result.bytes);
-        break;
-      case Next::kEnd:
-      case Next::kFailed:
-        End();
-        return;
-      default:
-        if (buffer_.size() == 0) buffer_.shrink_to_fit();
-        WaitToRead();
-        return;
-    }
+    if (!TakeIn(kReadMax - buffer_.size())) return;
   }
   if (in_pieces_) End();
 }

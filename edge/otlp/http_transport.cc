@@ -1,6 +1,13 @@
+#include <netdb.h>
+
+#include <algorithm>
 #include <chrono>
+#include <cstring>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "boost/asio/connect.hpp"
@@ -24,11 +31,72 @@ using boost::system::error_code;
 
 constexpr size_t kAnswerBytesMax = 64 << 10;
 
+// Of the endpoint's addresses, by a thread of the C library's: getaddrinfo takes as long as it likes, and nothing ends
+// it. One that is under way is what the next call waits for, so that there is one at most.
+class Lookup {
+ public:
+  explicit Lookup(const Endpoint& endpoint) : host_(endpoint.host), port_(fmt::format("{}", endpoint.port)) {}
+  ~Lookup() {
+    if (question_ == nullptr) return;
+    // What the thread still writes into stays.
+    if (gai_cancel(&question_->asked) == EAI_NOTCANCELED) (void)question_.release();
+  }
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+
+  error_code Find(absl::Duration timeout, std::vector<tcp::endpoint>& found) {
+    if (question_ == nullptr) {
+      question_ = std::make_unique<Question>(host_, port_);
+      gaicb* asked[] = {&question_->asked};
+      if (const int refused = getaddrinfo_a(GAI_NOWAIT, asked, 1, nullptr); refused != 0) {
+        question_.reset();
+        return {refused, asio::error::get_addrinfo_category()};
+      }
+    }
+    const gaicb* asked[] = {&question_->asked};
+    const timespec wait = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
+    (void)gai_suspend(asked, 1, &wait);
+    const int answer = gai_error(&question_->asked);
+    if (answer == EAI_INPROGRESS) return asio::error::timed_out;
+    const std::unique_ptr<Question> done = std::move(question_);
+    if (answer != 0) return {answer, asio::error::get_addrinfo_category()};
+    for (const addrinfo* at = done->asked.ar_result; at != nullptr; at = at->ai_next) {
+      tcp::endpoint& endpoint = found.emplace_back();
+      endpoint.resize(at->ai_addrlen);
+      std::memcpy(endpoint.data(), at->ai_addr, at->ai_addrlen);
+    }
+    return {};
+  }
+
+ private:
+  struct Question {
+    Question(std::string of_host, std::string of_port) : host(std::move(of_host)), port(std::move(of_port)) {
+      hints.ai_family = AF_UNSPEC;
+      hints.ai_socktype = SOCK_STREAM;
+      asked.ar_name = host.c_str();
+      asked.ar_service = port.c_str();
+      asked.ar_request = &hints;
+    }
+    ~Question() {
+      if (asked.ar_result != nullptr) freeaddrinfo(asked.ar_result);
+    }
+    Question(const Question&) = delete;
+    Question& operator=(const Question&) = delete;
+
+    const std::string host, port;
+    addrinfo hints{};
+    gaicb asked{};
+  };
+
+  const std::string host_, port_;
+  std::unique_ptr<Question> question_;  // null: none is under way
+};
+
 // A connection a batch: there is one a second at most, and none is found dead.
 class Exchange {
  public:
   Exchange(const Endpoint& endpoint, asio::ssl::context* tls, std::string body)
-      : endpoint_(endpoint), resolver_(io_), plain_(io_), timer_(io_) {
+      : plain_(io_), timer_(io_) {
     if (tls != nullptr) {
       tls_.emplace(plain_, *tls);
       tls_->set_verify_callback(asio::ssl::host_name_verification(endpoint.host));
@@ -48,19 +116,13 @@ class Exchange {
     response_.body_limit(kAnswerBytesMax);
   }
 
-  // What went wrong on the way; then there is no answer.
-  error_code Run(absl::Duration timeout) {
+  // What went wrong on the way to one of the addresses, or from there; then there is no answer.
+  error_code Run(const std::vector<tcp::endpoint>& addresses, absl::Duration timeout) {
     timer_.expires_after(absl::ToChronoNanoseconds(timeout));
     timer_.async_wait([this](error_code ended) {
       if (!ended) Finish(asio::error::timed_out);
     });
-    resolver_.async_resolve(
-        endpoint_.host, fmt::format("{}", endpoint_.port),
-        [this](error_code error, const tcp::resolver::results_type& found) {
-          if (error_) return;  // the time was over; nothing is begun any more
-          if (error) return Finish(error);
-          asio::async_connect(plain_, found, [this](error_code failed, const tcp::endpoint&) { Connected(failed); });
-        });
+    asio::async_connect(plain_, addresses, [this](error_code failed, const tcp::endpoint&) { Connected(failed); });
     io_.run();
     return error_.value_or(asio::error::operation_aborted);
   }
@@ -68,7 +130,7 @@ class Exchange {
 
  private:
   void Connected(error_code error) {
-    if (error_) return;
+    if (error_) return;  // the time was over; nothing is begun any more
     if (error || !tls_) return error ? Finish(error) : Talk(plain_);
     tls_->async_handshake(asio::ssl::stream_base::client,
                           [this](error_code failed) { failed ? Finish(failed) : Talk(*tls_); });
@@ -85,13 +147,10 @@ class Exchange {
     error_ = error;
     error_code ignored;
     timer_.cancel(ignored);
-    resolver_.cancel();
     plain_.close(ignored);
   }
 
-  const Endpoint& endpoint_;
   asio::io_context io_{1};
-  tcp::resolver resolver_;
   tcp::socket plain_;
   std::optional<asio::ssl::stream<tcp::socket&>> tls_;
   asio::steady_timer timer_;
@@ -110,7 +169,7 @@ absl::StatusCode CodeOf(unsigned http) {
 
 class HttpTransport final : public Transport {
  public:
-  HttpTransport(Endpoint endpoint, const std::string& ca) : endpoint_(std::move(endpoint)) {
+  HttpTransport(Endpoint endpoint, const std::string& ca) : endpoint_(std::move(endpoint)), lookup_(endpoint_) {
     if (!endpoint_.tls) return;
     tls_.emplace(asio::ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(tls_->native_handle(), TLS1_2_VERSION);
@@ -124,9 +183,15 @@ class HttpTransport final : public Transport {
   }
 
   Sent Send(const pb::ExportTraceServiceRequest& request, absl::Duration timeout) override {
+    const auto begun = std::chrono::steady_clock::now();
     Exchange exchange(endpoint_, tls_ ? &*tls_ : nullptr, request.SerializeAsString());
     Sent sent;
-    if (const error_code error = exchange.Run(timeout)) {
+    std::vector<tcp::endpoint> addresses;
+    error_code error = lookup_.Find(timeout, addresses);
+    if (!error) {
+      error = exchange.Run(addresses, timeout - absl::FromChrono(std::chrono::steady_clock::now() - begun));
+    }
+    if (error) {
       sent.status = absl::UnavailableError(fmt::format("{}:{}: {}", endpoint_.host, endpoint_.port, error.message()));
       sent.again = true;
       return sent;
@@ -150,6 +215,7 @@ class HttpTransport final : public Transport {
 
  private:
   const Endpoint endpoint_;
+  Lookup lookup_;
   std::optional<asio::ssl::context> tls_;
 };
 

@@ -9,6 +9,20 @@
 #include "runtime/failpoint.h"
 
 namespace waybill::ingest {
+namespace {
+
+// One whose batch nobody answers, since the stream has ended first, does not look as if its points were durable.
+struct BatchSpan {
+  explicit BatchSpan(Span of) : span(std::move(of)) {}
+  BatchSpan(BatchSpan&&) = default;
+  BatchSpan& operator=(BatchSpan&&) = default;
+  ~BatchSpan() { span.Fail("let go of before it was durable"); }
+
+  Span span;
+};
+
+}  // namespace
+
 void LocationStream::Open(std::shared_ptr<StreamPeer> peer) {
   Deeds deeds;
   {
@@ -49,11 +63,11 @@ void LocationStream::OnBatch(int64_t sequence, std::vector<domain::DriverPositio
   // Without the lock: a report without a good point is answered at once, on this thread.
   Report report = ingest_.Check(
       std::move(points), sequence,
-      [self = shared_from_this(), sequence, span = Trace(sequence, size)](const absl::Status& status,
-                                                                          std::vector<Rejection> rejected) mutable {
-        if (!status.ok()) span.Fail(std::string(status.message()));
-        span.Set("waybill.locations.rejected", static_cast<int64_t>(rejected.size()));
-        span.End();
+      [self = shared_from_this(), sequence, traced = BatchSpan{Trace(sequence, size)}](
+          const absl::Status& status, std::vector<Rejection> rejected) mutable {
+        if (!status.ok()) traced.span.Fail(std::string(status.message()));
+        traced.span.Set("waybill.locations.rejected", static_cast<int64_t>(rejected.size()));
+        traced.span.End();
         self->OnDurable(sequence, status, std::move(rejected));
       },
       writes_for_ == nullptr ? domain::DriverPatterns::All() : *writes_for_);

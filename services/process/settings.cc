@@ -361,7 +361,8 @@ bool CanChange(std::string_view setting) {
 void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, const LogLevels& levels, Logger& log,
               const OnSettingChange& changed) {
   const LogLevel before = log.level();
-  log.SetLevel(std::min(before, levels.level));  // so that a change of the level is told, too
+  const bool louder = levels.level <= before;  // those that say more count for what is said here, too
+  if (louder) log.SetLevels(levels);
   for (size_t i = 0; i < read.size(); ++i) {
     if (in_force[i].value == read[i].value) continue;
     const bool taken = CanChange(read[i].name);
@@ -372,7 +373,7 @@ void TakeOver(std::vector<Setting>& in_force, const std::vector<Setting>& read, 
     if (changed) changed(in_force[i], read[i]);
     in_force[i] = read[i];
   }
-  log.SetLevels(levels);
+  if (!louder) log.SetLevels(levels);
 }
 
 void Settings::Print(std::ostream& out) const {

@@ -19,6 +19,7 @@ const std::vector<std::string> kSeeds = {
     "nobody = 1\nworkers = \"eight\"\nmigrate = 3.5e7\nlisten = 1979-05-27T07:32:00Z\n",
     "\xef\xbb\xbfworkers = 2\r\n",
     "listen = \"\\u0000\\n\"\n",
+    "# f\xc3\xbcr\nlisten = \"\"\"\\\n  \xc3\xa4:1\"\"\"\nnames = ['\xe1\x9a\x80', \"\xe2\x80\x83\"]\n",
 };
 
 TEST(SettingsFileFuzz, TakesSeeds) {

@@ -219,6 +219,35 @@ TEST_F(SagaTraceTest, OneThatEndsBadlyIsSentAloneAndAClientsWishIsNothingBad) {
   EXPECT_THAT(box_.spans(), SizeIs(1));
 }
 
+// Whoever takes over cannot know whether the one before has sent it, so it is sent once too often and not too seldom.
+TEST_F(SagaTraceTest, OneWhoseCloseWasCutShortIsSentByWhoeverEndsIt) {
+  RecordOf<Letter> record;
+  record.id = ids_.Next();
+  record.traceparent = kCall;
+  record.epoch = 2;
+  record.state = State::kClosing;
+  Trace trace(&tracer_, record);
+  record.state = State::kClosed;
+  trace.Rested(record);
+  EXPECT_EQ(Only("saga letter").parent, ParseTraceparent(kCall)->span_id);
+}
+
+TEST_F(SagaTraceTest, OneThatIsTurnedBackAfterItHadSucceededAndEndsBadlyIsSent) {
+  RecordOf<Letter> record;
+  record.id = ids_.Next();
+  record.traceparent = kUnsampledCall;
+  record.epoch = 2;
+  record.state = State::kSucceeded;
+  Trace trace(&tracer_, record);
+  Attempt undo;
+  undo.step = "ship";
+  trace.Attempt(1, undo, Direction::kUndo, false, definition_);
+  record.state = State::kResolved;
+  record.failure.reason = "LORRY_LOST";
+  trace.Rested(record);
+  EXPECT_EQ(Only("saga letter").failure, "LORRY_LOST");
+}
+
 TEST(SagaContextTest, OfEachEpochIsAnotherSpanOfTheSameTrace) {
   waybill::testing::ManualTime time;
   SeededRandom random(1);

@@ -51,6 +51,15 @@ TEST_P(OtlpTransport, BringsSpansToACollector) {
   EXPECT_THAT(receiver.complaints(), IsEmpty());
 }
 
+TEST_P(OtlpTransport, FindsACollectorByItsAddressToo) {
+  testing::OtlpReceiver receiver;
+  std::string url = UrlOf(receiver);
+  url.replace(url.find("localhost"), 9, "127.0.0.1");
+  const auto transport = To(url);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(transport->Send(OneSpan(), kTimeout).status.ok());
+  EXPECT_THAT(receiver.spans(), SizeIs(2));
+}
+
 TEST_P(OtlpTransport, TellsWhatMayComeAgainFromWhatMayNot) {
   testing::OtlpReceiver receiver;
   const auto transport = To(UrlOf(receiver));

@@ -211,6 +211,13 @@ TEST_F(SettingsTest, WhoAsksForHelpAboutAFileThatIsWrongGetsIt) {
   }
 }
 
+TEST_F(SettingsTest, LettersThatAreNotAsciiMayStandInTextsAndComments) {
+  EXPECT_EQ(ReadFile("# für uns\nmethods = [\"\"\"\\\n  größte\"\"\", 'ä']\n"), std::nullopt) << err_.str();
+  EXPECT_THAT(options_.methods, ElementsAre("größte", "ä"));
+  EXPECT_THAT(Mistake("writers = 3\ngröße = 4\n"), HasSubstr(path() + ":2: "));
+  EXPECT_THAT(Mistake("writers = ä\n"), HasSubstr(path() + ":1: "));
+}
+
 TEST_F(SettingsTest, AFileThatIsNoTomlOrNotThereStopsTheStart) {
   EXPECT_THAT(Mistake("writers = 3\nwriters = 4\n"), HasSubstr(path() + ":2: "));
   EXPECT_THAT(Mistake("writers: 3\n"), HasSubstr(path() + ":1: "));

@@ -26,6 +26,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   pid_t pid() const { return pid_; }
+  const std::string& name() const { return name_; }  // of the binary
   bool Running();
   void Kill();  // SIGKILL, and reaps it
   // Waits for the end. INTERNAL when its exit code is not 0; DEADLINE_EXCEEDED when it had to be killed.

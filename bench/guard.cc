@@ -1,16 +1,21 @@
 #include "bench/guard.h"
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 
 #include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include "bench/child.h"
+#include "bench/side_metrics.h"
 #include "domain/access.h"
 #include "edge/access/key.h"
 #include "edge/access/key_admin.h"
 #include "edge/rpc/credentials.h"
 #include "fmt/format.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.grpc.pb.h"
@@ -37,6 +42,34 @@ absl::Status MakeCertificate(const fs::path& certificate, const fs::path& key, c
       log);
   if (!openssl.ok()) return openssl.status();
   return (*openssl)->Join(kMakeTimeout);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Believing(const std::string& certificate_file) {
+  tls::Files believed;
+  believed.ca = certificate_file;
+  auto credentials = tls::ReadCredentials(believed);
+  if (!credentials.ok()) return credentials.status();
+  return rpc::MakeChannelCredentials(*credentials);
+}
+
+grpc::StatusCode AnswerWithoutAKey(const std::string& address,
+                                   const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                   const std::string& method) {
+  grpc::GenericStub stub(grpc::CreateChannel(address, credentials));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  const grpc::Slice nothing;
+  const grpc::ByteBuffer request(&nothing, 1);
+  grpc::ByteBuffer answer;
+  grpc::Status status;
+  grpc::CompletionQueue queue;
+  auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+  call->StartCall();
+  call->Finish(&answer, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  return status.error_code();
 }
 
 }  // namespace
@@ -70,7 +103,28 @@ class Guard::Collector final : public otlp::TraceService::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
-int64_t Guard::spans() const { return collector_->spans(); }
+std::vector<std::string> Guard::flags(bool plain_http) const {
+  std::vector<std::string> flags = flags_;
+  if (plain_http) flags.insert(flags.end(), {"--expose-plain", "side"});
+  return flags;
+}
+
+std::vector<std::string> Guard::Doubts(const Server& service) const {
+  std::vector<std::string> doubts;
+  const auto metric = [&](const char* name) { return ReadMetric(service.side_address, name).value_or(-1); };
+  if (metric("waybill_limit_granted_total") <= 0) doubts.emplace_back("no call was let pass by a limit");
+  if (metric("waybill_limit_unshared_total") != 0) doubts.emplace_back("limits were held without Redis");
+  if (collector_->spans() == 0) doubts.emplace_back("the collector was sent no span");
+  const auto credentials = Believing(certificate_file_);
+  if (!credentials.ok()) return {std::string(credentials.status().message())};
+  const std::string method = service.process->name() == "waybill-order"
+                                 ? "/waybill.order.v1.OrderService/ListOrders"
+                                 : "/waybill.location.v1.LocationService/GetDriver";
+  if (AnswerWithoutAKey(service.address, *credentials, method) != grpc::StatusCode::UNAUTHENTICATED) {
+    doubts.emplace_back("who shows no key was not refused");
+  }
+  return doubts;
+}
 
 absl::StatusOr<Guard> Guard::Make(const fs::path& folder) {
   const fs::path certificate = folder / "guard.pem", key = folder / "guard.key", hash = folder / "guard.hash";
@@ -111,11 +165,9 @@ absl::StatusOr<Pass> Guard::IssuePass(const std::string& database_url) const {
   wanted.drivers = {"*"};
   auto made = admin.Create(wanted, {"waybill-bench"});
   if (!made.ok()) return made.status();
-  tls::Files believed;
-  believed.ca = certificate_file_;
-  auto credentials = tls::ReadCredentials(believed);
+  auto credentials = Believing(certificate_file_);
   if (!credentials.ok()) return credentials.status();
-  return Pass{rpc::MakeChannelCredentials(*credentials), "Bearer " + made->secret};
+  return Pass{*std::move(credentials), "Bearer " + made->secret};
 }
 
 }  // namespace waybill::bench

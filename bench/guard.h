@@ -2,13 +2,13 @@
 // is never reached. For measuring what that costs beside the same service on its own.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bench/stage.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/security/credentials.h"
 
@@ -30,10 +30,12 @@ class Guard {
   // `folder`.
   static absl::StatusOr<Guard> Make(const std::filesystem::path& folder);
 
-  // For the service.
-  const std::vector<std::string>& flags() const { return flags_; }
+  // For the service. Its HTTP port is plain, for scrapes, or over TLS as well.
+  std::vector<std::string> flags(bool plain_http = true) const;
   const std::string& certificate_file() const { return certificate_file_; }  // PEM, signed by itself
-  int64_t spans() const;                                                     // that the collector has
+  // What is wrong with the proof that `service` was guarded: its limit judged by Redis, a key needed, calls traced.
+  // Asked before it stops; its HTTP port is plain.
+  std::vector<std::string> Doubts(const Server& service) const;
   // Of whoever may write and read orders and locations, of any driver. `database_url`: of the service, which starts
   // afterwards; migrated.
   absl::StatusOr<Pass> IssuePass(const std::string& database_url) const;

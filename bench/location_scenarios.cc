@@ -349,8 +349,7 @@ absl::StatusOr<ScenarioResult> Runner::Guarded() {
   if (!guard.ok()) return guard.status();
   std::optional<Measured> open, guarded;
   for (int round = 1; round <= options_.rounds; ++round) {
-    for (std::optional<Measured>* sum : {&open, &guarded}) {
-      const bool with = sum == &guarded;
+    for (const bool with : {round % 2 == 0, round % 2 == 1}) {  // so that a drift of the machine flatters neither
       auto set = SetUp(with ? "guarded_edge" : "open_edge", Build::kToday, with ? &*guard : nullptr);
       if (!set.ok()) return set.status();
       LocationLoadOptions load = DefaultLoad(*set);
@@ -358,15 +357,18 @@ absl::StatusOr<ScenarioResult> Runner::Guarded() {
       load.window = options_.batches_window;
       auto measured = Measure(*set, load);
       if (!measured.ok()) return measured.status();
+      if (with) {
+        for (std::string& doubt : guard->Doubts(set->ingest)) result.failures.push_back(std::move(doubt));
+      }
       if (auto closed = CloseBooks(*set, measured->load, measured->epoch, result); !closed.ok()) return closed;
-      if (*sum) {
-        (*sum)->Add(*measured);
+      std::optional<Measured>& sum = with ? guarded : open;
+      if (sum) {
+        sum->Add(*measured);
       } else {
-        *sum = *std::move(measured);
+        sum = *std::move(measured);
       }
     }
   }
-  if (guard->spans() == 0) result.failures.push_back("the collector was sent no span");
   AddGuarded("points/s", open->load.PointsPerSecond(), guarded->load.PointsPerSecond(), "1/s", AtLeast(0.90), result);
   const auto cpu = [](const Measured& measured) {
     const auto points = static_cast<double>(measured.load.latency.count() * measured.load.points_a_message);

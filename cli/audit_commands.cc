@@ -170,10 +170,12 @@ void AddAuditCommands(CLI::App& app, Context& context) {
   auto args = std::make_shared<ListAuditArgs>();
   CLI::App* list = group->add_subcommand("list", "List entries, newest first");
   list->add_option("--of", args->client, "Only what this client did")->type_name("CLIENT");
-  list->add_option("--action", args->action, "Only this, such as key.revoke, or with a dot at the end all that begin so: key.")
+  list->add_option("--action", args->action,
+                   "Only this, such as key.revoke, or with a dot at the end all that begin so: key.")
       ->check(CLI::Validator(
           [](const std::string& text) {
-            return text.find('.') == std::string::npos ? "is no action, such as key.revoke, nor a group, such as key." : "";
+            return text.find('.') == std::string::npos ? "is no action, such as key.revoke, nor a group, such as key."
+                                                       : "";
           },
           ""))
       ->type_name("ACTION");

@@ -170,7 +170,8 @@ void Span::Link(const TraceContext& to) {
 void Span::Fail(std::string why) {
   if (tracer_ == nullptr) return;
   if (!record_) {
-    if (name_.empty() || !tracer_->TakesFailure()) return;  // a part of something that is not sampled, or one of many
+    if (name_.empty()) return;  // a part of something that is not sampled
+    if (!tracer_->TakesFailure(name_)) return tracer_->sink_.LeftOut();
     record_ = std::make_unique<SpanRecord>();
     record_->parent = parent_;
     record_->name = name_;
@@ -196,10 +197,12 @@ void Span::Drop() {
   tracer_ = nullptr;
 }
 
-bool Tracer::TakesFailure() {
+bool Tracer::TakesFailure(std::string_view name) {
+  Budget& budget = budgets_[std::hash<std::string_view>()(name) % budgets_.size()];
   const int64_t second = absl::ToUnixSeconds(clock_.Now());
-  if (second_.exchange(second, std::memory_order_relaxed) != second) failures_.store(0, std::memory_order_relaxed);
-  return failures_.fetch_add(1, std::memory_order_relaxed) < kFailuresASecond;
+  if (budget.second.exchange(second, std::memory_order_relaxed) != second)
+    budget.used.store(0, std::memory_order_relaxed);
+  return budget.used.fetch_add(1, std::memory_order_relaxed) < kFailuresASecond;
 }
 
 Span Tracer::Enter(std::string_view name, SpanKind kind, const TraceContext& caller) {

@@ -85,6 +85,8 @@ class SpanSink {
  public:
   virtual ~SpanSink() = default;
   virtual void Take(SpanRecord record) = 0;
+  // Of one that was not made, since too many like it were.
+  virtual void LeftOut() {}
 };
 
 class Tracer;
@@ -130,7 +132,7 @@ class Tracer {
       : clock_(clock), random_(random), sink_(sink), ratio_(ratio) {}
 
   // Where a trace enters this process, or begins: a child of `caller`, sampled as that is, or a new trace if that is
-  // invalid. Sent alone if it fails, as long as no more than kFailuresASecond do, about. `name` outlives it.
+  // invalid. Sent alone if it fails, as long as not many of its name do. `name` outlives it.
   Span Enter(std::string_view name, SpanKind kind, const TraceContext& caller);
   // A sampled trace of its own, for what is done for several others at once: it links to them.
   Span Begin(std::string_view name, SpanKind kind);
@@ -149,13 +151,17 @@ class Tracer {
  private:
   friend class Span;
 
-  static constexpr int64_t kFailuresASecond = 100;  // when all fails, a few say it as well
+  // When all fails, a few say it as well. Of each name by itself, about: what fails by the dozen hides nothing else.
+  static constexpr int64_t kFailuresASecond = 20;
+  struct Budget {
+    std::atomic<int64_t> second{0};  // of `used`
+    std::atomic<int64_t> used{0};
+  };
 
   SpanId NewSpanId();
-  bool TakesFailure();
+  bool TakesFailure(std::string_view name);
 
-  std::atomic<int64_t> second_{0};  // of failures_
-  std::atomic<int64_t> failures_{0};
+  std::array<Budget, 64> budgets_;  // by the names' hashes
   const Clock& clock_;
   Random& random_;
   SpanSink& sink_;

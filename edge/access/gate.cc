@@ -37,16 +37,26 @@ absl::StatusOr<CallerPtr> Gate::Find(const Evidence& evidence) const {
   return keys_->FindCertificate(names);
 }
 
-// Whoever shows a key that is one and names nobody is that key's client: what he makes is still his when keys are
-// required.
-std::string Gate::NameOf(const Rule& rule, const Evidence& evidence) const {
-  if (!rule || keys_ == nullptr || !evidence.client.empty()) return std::string(evidence.client);
-  const absl::StatusOr<CallerPtr> caller = Find(evidence);
-  return caller.ok() ? (*caller)->client : std::string();
+// Whoever names nobody and shows a key is that key's client: what he makes is still his when keys are required. For
+// the same reason he is nobody else when his key is over, or is not known for the moment: a retry under another name
+// would be a second order.
+absl::StatusOr<std::string> Gate::NameOf(const Evidence& evidence) const {
+  if (keys_ == nullptr || !evidence.client.empty()) return std::string(evidence.client);
+  const bool key = evidence.authorization && ParseAuthorization(*evidence.authorization);
+  if (!key && evidence.authorization) return std::string();  // somebody else's
+  absl::StatusOr<CallerPtr> caller = Find(evidence);
+  if (caller.ok()) return (*caller)->client;
+  const std::string reason = GetErrorDetail(caller.status()).reason;
+  if (!key && (reason == "NO_IDENTITY" || reason == "KEY_UNKNOWN")) return std::string();  // a certificate need be none
+  return caller.status();
 }
 
 absl::StatusOr<CallerPtr> Gate::Admit(const Rule& rule, const Evidence& evidence) const {
-  if (!rule || (identity_ == Identity::kOpen && *rule != Scope::kAdmin)) return Anybody(NameOf(rule, evidence));
+  if (!rule) return Anybody(evidence.client);
+  if (identity_ == Identity::kOpen && *rule != Scope::kAdmin) {
+    absl::StatusOr<std::string> name = NameOf(evidence);
+    return name.ok() ? absl::StatusOr<CallerPtr>(Anybody(*name)) : name.status();
+  }
   absl::StatusOr<CallerPtr> caller = Find(evidence);
   if (!caller.ok()) return caller;
   if (!(*caller)->scopes.Has(*rule)) return ScopeMissing(*rule);

@@ -38,14 +38,15 @@ class Gate {
   // identity is required. null (open only): nobody has that scope.
   Gate(Identity identity, const KeyRing* keys) : identity_(identity), keys_(keys) {}
 
-  // Who calls a method of that rule. As KeyRing, and SCOPE_MISSING, CLIENT_MISMATCH.
+  // Who calls a method of that rule. As KeyRing, and SCOPE_MISSING, CLIENT_MISMATCH; while open only KeyRing's, of a
+  // key that is shown without a name.
   absl::StatusOr<CallerPtr> Admit(const Rule& rule, const Evidence& evidence) const;
   // Whether one that was let in would be let in again.
   absl::Status Check(const Caller& caller) const;
 
  private:
   absl::StatusOr<CallerPtr> Find(const Evidence& evidence) const;
-  std::string NameOf(const Rule& rule, const Evidence& evidence) const;  // while open
+  absl::StatusOr<std::string> NameOf(const Evidence& evidence) const;  // while open
 
   Identity identity_ = Identity::kOpen;
   const KeyRing* keys_ = nullptr;

@@ -92,8 +92,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void WaitToRead();
   void Pull();   // reads what is there
   void Watch();  // the same, while the handler has the request
-  bool TakeIn(size_t room);  // so many bytes at most; false: there are none, and more is waited for, or the end has come
-  bool Feed();   // parses what was read
+  // So many bytes at most. false: there are none, and more is waited for, or the end has come.
+  bool TakeIn(size_t room);
+  bool Feed();  // parses what was read
   void RefuseBytes(boost::system::error_code error);
   bool reading() const { return state_ == State::kIdle || state_ == State::kHeader || state_ == State::kBody; }
   void HeaderRead();

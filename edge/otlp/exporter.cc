@@ -86,7 +86,8 @@ SpanCounters::SpanCounters(Metrics& metrics)
       queue_full(Dropped(metrics, "queue_full")),
       unreachable(Dropped(metrics, "unreachable")),
       rejected(Dropped(metrics, "rejected")),
-      stopped(Dropped(metrics, "stopped")) {}
+      stopped(Dropped(metrics, "stopped")),
+      many_alike(Dropped(metrics, "many_alike")) {}
 
 Exporter::Exporter(std::unique_ptr<Transport> transport, ExporterOptions options, const Clock& clock, Metrics& metrics,
                    const Logger& log)

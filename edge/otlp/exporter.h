@@ -47,6 +47,7 @@ struct SpanCounters {
   prometheus::Counter& unreachable;
   prometheus::Counter& rejected;
   prometheus::Counter& stopped;
+  prometheus::Counter& many_alike;
 };
 
 class Exporter final : public SpanSink {
@@ -57,6 +58,7 @@ class Exporter final : public SpanSink {
   ~Exporter() override { Stop(SteadyTime::InfinitePast()); }
 
   void Take(SpanRecord record) override;
+  void LeftOut() override { counters_.many_alike.Increment(); }
 
   void Start(const Loops& loops);
   // Sends what is left, as far as it gets by `deadline`; the rest is dropped. Joins the loop, if there is one.

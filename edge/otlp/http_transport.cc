@@ -95,8 +95,7 @@ class Lookup {
 // A connection a batch: there is one a second at most, and none is found dead.
 class Exchange {
  public:
-  Exchange(const Endpoint& endpoint, asio::ssl::context* tls, std::string body)
-      : plain_(io_), timer_(io_) {
+  Exchange(const Endpoint& endpoint, asio::ssl::context* tls, std::string body) : plain_(io_), timer_(io_) {
     if (tls != nullptr) {
       tls_.emplace(plain_, *tls);
       tls_->set_verify_callback(asio::ssl::host_name_verification(endpoint.host));

@@ -1,6 +1,7 @@
 // Keeps the spans that it is given.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,9 @@ class SpanBox final : public SpanSink {
     spans_.push_back(std::move(record));
   }
 
+  void LeftOut() override { ++left_out_; }
+  int left_out() const { return left_out_; }
+
   std::vector<SpanRecord> spans() const {
     std::lock_guard lock(mutex_);
     return spans_;
@@ -32,6 +36,7 @@ class SpanBox final : public SpanSink {
  private:
   mutable std::mutex mutex_;
   std::vector<SpanRecord> spans_;
+  std::atomic<int> left_out_{0};
 };
 
 }  // namespace waybill::testing

@@ -83,7 +83,8 @@ Chore LookAtRedisChore(const storage::RedisUrl& url, const Logger& log) {
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop,
           process::ProcessAudit& process_audit) {
-  process_audit.SetInstance(options.listen);
+  const std::string instance = process::InstanceName(options.listen);
+  process_audit.SetInstance(instance);
   const rpc::GrpcLog grpc_log(clock, log);
   Metrics metrics;
   AddProcessMetrics(metrics);
@@ -92,8 +93,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const ThreadLoops loops;
   SeededRandom random(EntropySeed());
 
-  auto tracing = process::Tracing::Open(options.tracing, "waybill-ingest", process::InstanceName(options.listen),
-                                        ThisBuild(), clock, random, metrics, log);
+  auto tracing =
+      process::Tracing::Open(options.tracing, "waybill-ingest", instance, ThisBuild(), clock, random, metrics, log);
   if (!tracing.ok()) return process::Fail(log, "cannot trace", tracing.status());
   Tracer* const tracer = (*tracing)->tracer();
   (*tracing)->Start(loops);
@@ -156,6 +157,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (schema.code() == absl::StatusCode::kCancelled) return 0;
   if (!schema.ok()) return process::Fail(log, "cannot use the database", schema);
 
+  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
+    return process::Fail(log, "cannot read the keys of callers", read);
+  }
+
   // A point's way: intake, history, hot view.
   std::unique_ptr<Ingest> ingest;  // below; the stores' threads wake it
   const auto wake = [&ingest] { ingest->WakeWaiting(); };
@@ -217,9 +222,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool catching_up(2, options.watches.watches_max);
   LocationWatches watches(view, catching_up, counts, options.watches);
   watches.Start(loops);
-  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
-    return process::Fail(log, "cannot read the keys of callers", read);
-  }
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
   server_options.limiter = (*limits)->limiter();
@@ -297,10 +299,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   sweeping.Stop();
   clock_comparing.Stop();
   beside.Stop();
-  process_audit.WriteLast(audit, log);
   partitions.Stop();
   partition_keeping.Stop();
   location_log.Stop();
+  process_audit.WriteLast(audit, log);
   feeder.Stop();
   catching_up.Stop();
   view_workers.Stop();  // first: they hand on to the others

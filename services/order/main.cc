@@ -226,6 +226,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
   }
+  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
+    return process::Fail(log, "cannot read the keys of callers", read);
+  }
   process::AddPoolMetrics(metrics, {{"read", &reads}, {"scan", &scans}, {"journal", &claims}, {"driver", &drivers}});
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>((*journal)->queue_depth()); });
@@ -245,9 +248,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
-  if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
-    return process::Fail(log, "cannot read the keys of callers", read);
-  }
   std::optional<access::KeyAdmin> key_admin;
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
@@ -342,7 +342,6 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*identity)->Stop();
   core.housekeeping.Stop();
   beside.Stop();
-  process_audit.WriteLast(audit, log);
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so
@@ -360,6 +359,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (absl::Status released = runner.ReleaseLeases(); !released.ok()) {
     log.Warn("leases were not released", {{"error", std::string(released.message())}});
   }
+  process_audit.WriteLast(audit, log);
 
   (*tracing)->Stop(deadline);
   // Whoever looks at what goes now goes first; then everything, in the reverse of the order it was built in.

@@ -92,9 +92,15 @@ void ProcessAudit::WriteLast(storage::AuditLog& audit, const Logger& log) {
   const absl::Status written = Write(audit);
   if (written.ok()) return;
   std::lock_guard lock(mutex_);
+  if (lost_ > 0) log.Error("not in the audit", {{"further_deeds", lost_}});
   for (const domain::Deed& deed : pending_) {
-    log.Error("not in the audit",
-              {{"action", deed.action}, {"subject", deed.subject}, {"error", std::string(written.message())}});
+    std::string detail;
+    for (const auto& [key, value] : deed.detail)
+      detail += fmt::format("{}{}={}", detail.empty() ? "" : " ", key, value);
+    log.Error("not in the audit", {{"action", deed.action},
+                                   {"subject", deed.subject},
+                                   {"detail", detail},
+                                   {"error", std::string(written.message())}});
   }
 }
 

@@ -118,7 +118,7 @@ void CallerIdentity::AddMetrics(Metrics& metrics) const {
                            });
 }
 
-absl::Status CallerIdentity::ReadKeys() { return options_.required ? keys_->ring.Refresh() : absl::OkStatus(); }
+absl::Status CallerIdentity::ReadKeys() { return keys_ != nullptr ? keys_->ring.Refresh() : absl::OkStatus(); }
 
 // A file that is gone, or wrong, is a key that is ended.
 absl::Status CallerIdentity::ReadAdminKey() {

@@ -51,7 +51,7 @@ class CallerIdentity {
   // This outlives the use of `metrics`.
   void AddMetrics(Metrics& metrics) const;
 
-  // Where they are required: before callers come. STORE_UNAVAILABLE.
+  // Before callers come. STORE_UNAVAILABLE.
   absl::Status ReadKeys();
   // Called when callers that were let in may not be any longer. Before Start.
   void OnChange(std::function<void()> on_change);

@@ -61,15 +61,18 @@ absl::StatusOr<std::unique_ptr<CallLimits>> CallLimits::Open(const std::string& 
   };
   limits->limiter_ = std::make_unique<limits::Limiter>(*limits->store_, clock, metrics, limiter_options);
   if (options.file.empty()) return limits;
-  if (absl::Status read = limits->Read(); !read.ok()) return read;
+  if (absl::Status read = limits->Read(/*also_unchanged=*/true); !read.ok()) return read;
   return limits;
 }
 
-absl::Status CallLimits::Read() {
+absl::Status CallLimits::Read(bool also_unchanged) {
+  std::lock_guard turn(reading_);
   absl::StatusOr<std::vector<limits::Rule>> rules = limits::ReadRules(options_.file, methods_);
   if (!rules.ok()) return rules.status();
+  std::string summary = Summary(*rules);
+  if (!also_unchanged && summary == in_force_) return absl::OkStatus();
   limiter_->Use(*rules);
-  const std::string before = std::exchange(in_force_, Summary(*rules));
+  const std::string before = std::exchange(in_force_, std::move(summary));
   log_.Info("limits are in force", {{"file", options_.file}, {"rules", rules->size()}, {"what", in_force_}});
   if (on_change_ && before != in_force_) on_change_(before, in_force_);
   return absl::OkStatus();
@@ -85,11 +88,13 @@ void CallLimits::Start(const Loops& loops, StopRequest& stop, OnChange on_change
   limiter_->Start(loops);
   on_change_ = std::move(on_change);
   stop_ = &stop;
-  stop.AlsoOnHangup([this] {
-    if (absl::Status read = Read(); !read.ok()) {
+  const auto read_again = [this](bool also_unchanged) {
+    if (absl::Status read = Read(also_unchanged); !read.ok()) {
       log_.Error("limits are as before: they could not be read", {{"error", std::string(read.message())}});
     }
-  });
+  };
+  stop.AlsoOnHangup([read_again] { read_again(true); });
+  read_again(false);  // a SIGHUP since the first time has told nobody
 }
 
 void CallLimits::Stop() {

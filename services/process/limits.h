@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,7 @@ class CallLimits {
  private:
   CallLimits(const LimitsOptions& options, std::vector<std::string> methods, const Logger& log)
       : options_(options), methods_(std::move(methods)), log_(log) {}
-  absl::Status Read();
+  absl::Status Read(bool also_unchanged);
 
   const LimitsOptions options_;
   const std::vector<std::string> methods_;
@@ -62,6 +63,7 @@ class CallLimits {
   std::unique_ptr<storage::RedisLimitStore> store_;
   std::unique_ptr<limits::Limiter> limiter_;
   OnChange on_change_;
+  std::mutex reading_;    // one at a time
   std::string in_force_;  // see OnChange
   StopRequest* stop_ = nullptr;
 };

@@ -177,12 +177,14 @@ TEST_F(TracerTest, WhenAllFailsOnlySoManyASecondAreSentAlone) {
     for (int i = 0; i < times; ++i) tracer_.Enter("call", SpanKind::kServer, Caller(false)).Fail("the store is away");
   };
   fail(5'000);
-  EXPECT_THAT(box_.spans(), SizeIs(100));
+  EXPECT_THAT(box_.spans(), SizeIs(20));
+  EXPECT_EQ(box_.left_out(), 4'980);
   tracer_.Enter("call", SpanKind::kServer, Caller(true)).Fail("sampled");
-  EXPECT_THAT(box_.spans(), SizeIs(101));
+  tracer_.Enter("another", SpanKind::kServer, Caller(false)).Fail("for a reason of its own");
+  EXPECT_THAT(box_.spans(), SizeIs(22));
   time_.Advance(absl::Seconds(1));
   fail(5);
-  EXPECT_THAT(box_.spans(), SizeIs(106));
+  EXPECT_THAT(box_.spans(), SizeIs(27));
 }
 
 TEST_F(TracerTest, WhatIsDroppedIsNotSent) {

@@ -217,7 +217,9 @@ TEST(AccessRules, LetInWhoHasTheScopeAndNobodyElse) {
         const bool has = domain::Scopes{given}.Has(wanted);
         EXPECT_EQ(ReasonOf(status), has ? "MALFORMED_REQUEST" : "SCOPE_MISSING")
             << method << " with " << domain::Name(given) << ": " << status;
-        if (!has) EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+        if (!has) {
+          EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+        }
       }
     }
     EXPECT_EQ(ReasonOf(services.Call(method, bearer(keys.admin_secret))), "MALFORMED_REQUEST") << method;

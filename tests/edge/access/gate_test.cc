@@ -77,8 +77,23 @@ TEST_F(GateTest, OpenTakesAKeysClientForWhoSaysNoName) {
   EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "", {}}))->client, "shop");
   EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {std::nullopt, "", {"billing.internal"}}))->client, "billing");
   EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "other", {}}))->client, "other") << "at its word";
-  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {made_.secret + "x", "", {}}))->client, "");
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {std::nullopt, "", {"other.internal"}}))->client, "");
+  EXPECT_EQ((*Admit(open_, Scope::kOrdersWrite, {"nonsense", "", {}}))->client, "") << "somebody else's header";
   EXPECT_TRUE((*Admit(open_, Scope::kOrdersWrite, {made_.secret, "", {}}))->scopes.Has(Scope::kOps)) << "all the same";
+}
+
+// A retry that was nobody's would be a second order.
+TEST_F(GateTest, OpenTakesNobodyForAnotherBecauseHisKeyIsOverOrNotKnown) {
+  EXPECT_EQ(Why(open_, Scope::kOrdersWrite, {made_.secret + "x", "", {}}), "KEY_UNKNOWN");
+  ASSERT_TRUE(admin_.Revoke(made_.key.id, {"admin"}).ok());
+  ASSERT_TRUE(ring_.Refresh().ok());
+  EXPECT_EQ(Why(open_, Scope::kOrdersWrite, {made_.secret, "", {}}), "KEY_REVOKED");
+  EXPECT_EQ(Why(open_, Scope::kOrdersWrite, {made_.secret, "shop", {}}), "") << "who says a name needs no key";
+  KeyRing never_read(store_, hash_, time_);
+  const Gate fresh(Identity::kOpen, &never_read);
+  EXPECT_EQ(Why(fresh, Scope::kOrdersWrite, {made_.secret, "", {}}), "STORE_UNAVAILABLE");
+  EXPECT_EQ(Why(fresh, Scope::kOrdersWrite, {std::nullopt, "", {"billing.internal"}}), "STORE_UNAVAILABLE");
+  EXPECT_EQ(Why(fresh, Scope::kOrdersWrite, {}), "");
 }
 
 // A key that somebody made while the service was open would still be one when it no longer is.

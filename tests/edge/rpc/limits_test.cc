@@ -97,7 +97,9 @@ class RpcLimitsTest : public ::testing::Test {
     request.set_order_id(id);
     Order order;
     const grpc::Status status = OrderService::NewStub(channel_)->GetOrder(&context, request, &order);
-    if (status.ok()) EXPECT_EQ(order.order_id(), id);
+    if (status.ok()) {
+      EXPECT_EQ(order.order_id(), id);
+    }
     return FromGrpcStatus(status);
   }
   absl::Status Get() {

@@ -84,13 +84,13 @@ class GrpcLocationServiceTest : public ::testing::Test {
     EXPECT_TRUE(testing::Eventually(kLongEnough, [&] { return world_.Metric(metric) == 0; }));
   }
   void Report(const std::vector<std::string>& drivers) {
-    std::thread store([this] { Commit(1); });
+    std::thread storing([this] { Commit(1); });
     Context context;
     pb::ReportLocationsRequest request;
     for (const std::string& driver_id : drivers) Fill(*request.add_points(), driver_id);
     pb::ReportLocationsResponse response;
     EXPECT_TRUE(stub_->ReportLocations(&context, request, &response).ok());
-    store.join();
+    storing.join();
   }
 
   World world_;
@@ -119,14 +119,14 @@ class LocationWriterTest : private access::KeyWorld, public GrpcLocationServiceT
 };
 
 TEST_F(LocationWriterTest, PointsOfOthersAreRejectedOneByOne) {
-  std::thread store([this] { Commit(1); });
+  std::thread storing([this] { Commit(1); });
   Context context;
   ShowKey(context);
   pb::ReportLocationsRequest request;
   for (const char* id : {"ann", "bob", "north-7", "south-1"}) Fill(*request.add_points(), id);
   pb::ReportLocationsResponse response;
   const grpc::Status status = stub_->ReportLocations(&context, request, &response);
-  store.join();
+  storing.join();
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_EQ(response.rejected_size(), 2);
   for (const auto& rejected : response.rejected()) {
@@ -140,14 +140,14 @@ TEST_F(LocationWriterTest, PointsOfOthersAreRejectedOneByOne) {
 }
 
 TEST_F(LocationWriterTest, AndSoInStreams) {
-  std::thread store([this] { Commit(1); });
+  std::thread storing([this] { Commit(1); });
   Context context;
   ShowKey(context);
   auto stream = stub_->StreamLocations(&context);
   ASSERT_TRUE(stream->Write(Batch(1, {"bob", "ann"})));
   pb::LocationAck ack;
   ASSERT_TRUE(stream->Read(&ack));
-  store.join();
+  storing.join();
   EXPECT_EQ(ack.durable_sequence(), 1);
   ASSERT_EQ(ack.rejected_size(), 1);
   EXPECT_EQ(ack.rejected(0).reason(), pb::NOT_YOUR_DRIVER);

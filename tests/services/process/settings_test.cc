@@ -149,7 +149,7 @@ TEST_F(SettingsTest, AnUnknownLineStopsTheStartAndSaysWhatMayBeMeant) {
                         path()));
   EXPECT_THAT(Mistake("sardines = 3\n"), AllOf(HasSubstr("no setting sardines;"), Not(HasSubstr("meant"))));
   EXPECT_THAT(Mistake("[store]\nurl = \"x\"\n"), HasSubstr(":1: there is no setting store"));
-  for (const std::string& no_setting : {"config", "print-config", "help", "version"}) {
+  for (const std::string no_setting : {"config", "print-config", "help", "version"}) {
     EXPECT_THAT(Mistake(no_setting + " = true\n"), HasSubstr("no setting " + no_setting));
   }
 }
@@ -205,7 +205,7 @@ TEST_F(SettingsTest, TheVersionNamesTheCommit) {
 }
 
 TEST_F(SettingsTest, WhoAsksForHelpAboutAFileThatIsWrongGetsIt) {
-  for (const std::string& flag : {"--help", "--version", "--list-settings", "--list-failpoints"}) {
+  for (const std::string flag : {"--help", "--version", "--list-settings", "--list-failpoints"}) {
     EXPECT_EQ(ReadFile("writters = 3\n", {flag}), 0) << flag;
     EXPECT_EQ(err_.str(), "") << flag;
   }
@@ -239,7 +239,7 @@ TEST_F(SettingsTest, AFileThatCannotBeLookedAtStopsTheStartAndNothingElse) {
 }
 
 TEST_F(SettingsTest, AFlagWithoutItsValueDoesNotTakeTheNextForIt) {
-  for (const std::string& flag : {"--config=", "--listen=", "--writers=", "--methods="}) {
+  for (const std::string flag : {"--config=", "--listen=", "--writers=", "--methods="}) {
     EXPECT_EQ(Read({flag, "--migrate"}), 2);
     EXPECT_EQ(err_.str(),
               fmt::format("waybill-test: {} has no value: leave it out instead; --help prints all flags\n", flag));

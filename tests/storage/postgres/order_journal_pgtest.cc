@@ -43,7 +43,9 @@ struct JournalWorld {
     PostgresDriverStore drivers(pool);
     const domain::Deed deed{{"me"}, "driver.capacity", "driver", driver};
     EXPECT_TRUE(drivers.SetDuty(driver, capacity > 0, deed).ok());
-    if (capacity > 0) EXPECT_TRUE(drivers.SetCapacities({{driver, capacity}}, deed).ok());
+    if (capacity > 0) {
+      EXPECT_TRUE(drivers.SetCapacities({{driver, capacity}}, deed).ok());
+    }
   }
 
   std::vector<std::string> Audited() {

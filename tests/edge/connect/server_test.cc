@@ -242,6 +242,35 @@ TEST_F(ConnectTest, RefusesWhatIsNoRequestByNameAndReason) {
   EXPECT_EQ(Post(kGet, "\xff\xff", "content-type: application/proto\r\n").code, 400u);
 }
 
+// protobuf's parser drops what it does not know: of a list that narrows, the rest would be all there is.
+TEST_F(ConnectTest, AMisspeltNameOrANullDoesNotEmptyAList) {
+  rpc::Server& server = connect_.server();
+  using ListCall = rpc::UnaryCall<pb::ListOrdersRequest, pb::ListOrdersResponse>;
+  server.Unary<pb::ListOrdersRequest, pb::ListOrdersResponse>(
+      "waybill.order.v1.OrderService/ListOrders", access::kAnybody, [](ListCall::Ptr call) {
+        call->response().set_next_page_token(std::to_string(call->request().statuses_size()));
+        call->Finish(absl::OkStatus());
+      });
+  Open();
+  const auto list = [this](const std::string& body) { return Post("/waybill.order.v1.OrderService/ListOrders", body); };
+  const auto statuses = [&](const std::string& values) { return list(fmt::format("{{\"statuses\":{}}}", values)); };
+  EXPECT_THAT(statuses("[\"CONFIRMED\",2,\"3\",\"FAILED\"]").body, HasSubstr("\"4\""));
+  EXPECT_THAT(statuses("null").body, HasSubstr("\"0\"")) << "not said";
+  EXPECT_EQ(list("{\"unheardOf\":[null,{\"statuses\":[null]}],\"pageSize\":null}").code, 200u);
+  EXPECT_EQ(list("{\"statuses\":[\"confirmed\"],\"statuses\":[]}").code, 400u);
+  for (const auto& [values, where] : std::vector<std::pair<std::string, std::string>>{
+           {"[\"confirmed\"]", "statuses[0]"}, {"[1,\"CONFIRMD\"]", "statuses[1]"}, {"[null]", "statuses[0]"}}) {
+    const Answer answer = statuses(values);
+    EXPECT_EQ(answer.code, 400u) << values;
+    const json error = json::parse(answer.body);
+    EXPECT_THAT(answer.body, HasSubstr(where)) << values;
+    EXPECT_THAT(answer.body, HasSubstr("BAD_REQUEST")) << values;
+  }
+  const Answer one = Post(kCreate, "{\"wait\":\"untilAccepted\"}");
+  EXPECT_EQ(one.code, 400u);
+  EXPECT_THAT(one.body, HasSubstr("wait"));
+}
+
 TEST_F(ConnectTest, WhatIsNestedWithoutEndIsRefused) {
   Open();
   for (const char* opening : {"[", "{\"x\":", "{\"x\":["}) {

@@ -36,9 +36,12 @@ namespace waybill::saga {
 // One call to a participant.
 struct Attempt {
   Uuid saga_id;
-  std::string_view step;         // with the id it makes the idempotency key, see Key(); the same in both directions
-  int number = 1;                // from 1
-  int conflicts = 0;             // how often the claim that this attempt made was lost at commit
+  std::string_view step;  // with the id it makes the idempotency key, see Key(); the same in both directions
+  int number = 1;         // from 1
+  int conflicts = 0;      // how often the claim that this attempt made was lost at commit
+  // Only when it is done: an earlier call of this step may have had an effect, or may still have one, of which nobody
+  // has heard: one was answered unknown or Later, or was perhaps in flight when its process ended.
+  bool in_doubt = false;
   SteadyTime deadline;           // by then the action must have called done
   std::string_view traceparent;  // of its span, or of the call that began the saga; may be empty
   std::string_view tracestate;   // goes with it

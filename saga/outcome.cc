@@ -19,7 +19,7 @@ void CleanOutcome(Outcome& outcome) {
 }
 
 std::string_view Name(Outcome::Kind kind) {
-  constexpr std::string_view kNames[] = {"succeeded", "rejected", "unknown", "later"};
+  constexpr std::string_view kNames[] = {"succeeded", "rejected", "unknown", "later", "again"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -16,28 +16,37 @@
 namespace waybill::saga {
 
 // What became of one call to a participant. Unknown is an outcome of its own: a timeout or a broken connection is
-// neither success nor failure. Later is none yet: a Signal brings it.
+// neither success nor failure. Later is none yet: a Signal brings it. Again is none of the step's, either: what was
+// called has had no effect and will have none, or the payload says how to make sure of that, and the step is called
+// anew, at once, with what the payload says now; that is durable first. Attempts and time are counted from the start,
+// so an action must not say it for ever.
 struct Outcome {
-  enum class Kind { kSucceeded, kRejected, kUnknown, kLater };
+  enum class Kind { kSucceeded, kRejected, kUnknown, kLater, kAgain };
   Kind kind = Kind::kUnknown;
   std::string reason;    // machine-readable, for what did not succeed
   std::string detail;    // for people; goes to the log
   bool give_up = false;  // kUnknown only: do not spend the rest of the retry budget
+  // kUnknown only: the call was certainly never made, so this attempt leaves nothing in doubt.
+  bool not_made = false;
   // kLater only: 1-128 visible ASCII characters by which the signal is told from others of this step, and the latest
   // time, finite. When nothing has been said by then, the attempt is unknown.
   std::string token = {};
   absl::Time until = absl::InfinitePast();
 
-  static Outcome Succeeded(std::string detail = "") { return {Kind::kSucceeded, "", std::move(detail), false}; }
+  static Outcome Succeeded(std::string detail = "") { return {Kind::kSucceeded, "", std::move(detail)}; }
   static Outcome Rejected(std::string reason, std::string detail = "") {
-    return {Kind::kRejected, std::move(reason), std::move(detail), false};
+    return {Kind::kRejected, std::move(reason), std::move(detail)};
   }
   static Outcome Unknown(std::string reason, std::string detail = "", bool give_up = false) {
     return {Kind::kUnknown, std::move(reason), std::move(detail), give_up};
   }
-  static Outcome Later(std::string token, absl::Time until, std::string detail = "") {
-    return {Kind::kLater, "", std::move(detail), false, std::move(token), until};
+  static Outcome NotMade(std::string reason, std::string detail = "") {
+    return {Kind::kUnknown, std::move(reason), std::move(detail), false, true};
   }
+  static Outcome Later(std::string token, absl::Time until, std::string detail = "") {
+    return {Kind::kLater, "", std::move(detail), false, false, std::move(token), until};
+  }
+  static Outcome Again(std::string detail = "") { return {Kind::kAgain, "", std::move(detail)}; }
 };
 
 // What is kept of a text from outside, in bytes.
@@ -47,7 +56,7 @@ inline constexpr size_t kDetailBytesMax = 4096;
 // for becomes unknown.
 void CleanOutcome(Outcome& outcome);
 
-// "succeeded", "rejected", "unknown", "later".
+// "succeeded", "rejected", "unknown", "later", "again".
 std::string_view Name(Outcome::Kind kind);
 
 // Which of a step's actions is called.

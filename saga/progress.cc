@@ -123,6 +123,7 @@ Attempt Progress::AttemptAt(int at) const {
   attempt.step = step(at).name;
   attempt.number = direction() == Direction::kDo ? BranchOf(at).attempt : record_->attempt;
   attempt.conflicts = Claims(at) ? conflicts_ : 0;
+  attempt.in_doubt = direction() == Direction::kDo && tried_[static_cast<size_t>(at)].in_doubt;
   attempt.deadline = clock_.Steady() + step(at).retry.attempt_timeout;
   attempt.traceparent = record_->traceparent;
   attempt.tracestate = record_->tracestate;
@@ -194,6 +195,9 @@ Command Progress::Answered(absl::Span<Answer> answers) {
     CleanOutcome(answer.outcome);
     if (answer.outcome.kind == Outcome::Kind::kLater && ActionOf(answer.step).journaled) {
       answer.outcome = Outcome::Unknown("BAD_TOKEN", "what has no effect outside has nothing to wait for");
+    }
+    if (answer.outcome.kind == Outcome::Kind::kAgain && direction() != Direction::kDo) {
+      answer.outcome = Outcome::Unknown("BAD_OUTCOME", "what undoes or closes has one call to repeat, and no other");
     }
   }
   if (direction() != Direction::kDo) return AfterLasting(std::move(answers.front().outcome));
@@ -354,11 +358,19 @@ void Progress::Take(int at, Outcome outcome) {
         return;
       }
       AddLog(LogOutcome::kUnknown, at, Explain(outcome));
-      tried.in_doubt = true;
+      if (!outcome.not_made) tried.in_doubt = true;
       turn_back(Event::kBudgetSpent);
       return;
     case Outcome::Kind::kLater:
       TakeLater(at, std::move(outcome));
+      return;
+    case Outcome::Kind::kAgain:
+      AddLog(LogOutcome::kAgain, at, std::move(outcome.detail));
+      tried = {};
+      tried.since = clock_.Steady();
+      branch.attempt = 1;
+      branch.state = Branch::State::kOpen;
+      again_ = true;
       return;
   }
 }
@@ -379,7 +391,7 @@ void Progress::TakeLater(int at, Outcome outcome) {
 void Progress::TryAgain(int at, const Outcome& unknown) {
   must_flush_ = true;
   AddLog(LogOutcome::kUnknown, at, Explain(unknown));
-  TriedOf(at).in_doubt = true;
+  if (!unknown.not_made) TriedOf(at).in_doubt = true;
   ++BranchOf(at).attempt;
   BranchOf(at).state = Branch::State::kOpen;
   back_off_ = true;
@@ -387,6 +399,7 @@ void Progress::TryAgain(int at, const Outcome& unknown) {
 }
 
 Command Progress::Conclude() {
+  const bool again = std::exchange(again_, false);
   if (turned_by_) return TurnBack(*std::exchange(turned_by_, std::nullopt));
   if (back_off_) return Move(Event::kStepUnknown);
   bool call = false, enter = false;
@@ -399,7 +412,7 @@ Command Progress::Conclude() {
     names.push_back(WaitName(step(at).name, Direction::kDo, branch.token));
     until = std::min(until, branch.until);
   }
-  if (call) return Move(Event::kRecovered);  // after a signal
+  if (call) return Move(again ? Event::kStepAgain : Event::kRecovered);  // the latter after a signal
   if (!names.empty()) {
     const Command command = Move(Event::kStepLater);
     record_->waits_for = JoinWaitNames(names);

@@ -193,6 +193,7 @@ class Progress {
   Branch alone_;                    // of a group of one, in place of the record's branches
   std::optional<Event> turned_by_;  // what makes it turn back, until it does
   bool back_off_ = false;           // before the next calls
+  bool again_ = false;              // a step begins anew
   absl::InlinedVector<Tried, 4> tried_;
   Steps touched_;  // what the next write tells of: called, signalled or out of time since the last one
 

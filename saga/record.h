@@ -150,8 +150,9 @@ enum class LogOutcome : uint8_t {
   kResolved,
   kWaiting,    // the step answered Later
   kSignalled,  // what it waited for was said, and is asked for once more
+  kAgain,      // the step begins anew, with what the payload says now
 };
-inline constexpr LogOutcome kLastLogOutcome = LogOutcome::kSignalled;
+inline constexpr LogOutcome kLastLogOutcome = LogOutcome::kAgain;
 std::string_view Name(LogOutcome outcome);
 
 struct LogEntry {

@@ -117,7 +117,8 @@ absl::StatusOr<SignalResult> Runner::AddSignal(const Uuid& id, Signal signal) {
   const Outcome::Kind kind = signal.outcome.kind;
   if (!IsToken(signal.token)) return domain::BadField("token", "has to be 1-128 visible ASCII characters");
   if (!IsToken(signal.step)) return domain::BadField("step", "has to be 1-128 visible ASCII characters");
-  if (kind == Outcome::Kind::kLater) return domain::BadField("outcome", "has to be succeeded, rejected or unknown");
+  if (kind == Outcome::Kind::kLater || kind == Outcome::Kind::kAgain)
+    return domain::BadField("outcome", "has to be succeeded, rejected or unknown");
   CleanOutcome(signal.outcome);
   if (kind != Outcome::Kind::kSucceeded && signal.outcome.reason.empty()) {
     return domain::BadField("reason", "has to say why it has not succeeded");

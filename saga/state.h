@@ -32,6 +32,7 @@ enum class Event : uint8_t {
   kLastStepClosed,
   kCloseFailed,
   kStepLater,  // in any direction: what becomes of it, a signal says
+  kStepAgain,  // it begins anew
   kRecovered,  // claimed from a process that no longer holds the lease
   kCancelRequested,
   kCloseRequested,
@@ -53,8 +54,8 @@ inline constexpr Event kEvents[] = {Event::kStepSucceeded,     Event::kLastStepS
                                     Event::kFirstStepRejected, Event::kStepUnknown,       Event::kBudgetSpent,
                                     Event::kStepUndone,        Event::kLastStepUndone,    Event::kUndoFailed,
                                     Event::kStepClosed,        Event::kLastStepClosed,    Event::kCloseFailed,
-                                    Event::kStepLater,         Event::kRecovered,         Event::kCancelRequested,
-                                    Event::kCloseRequested,    Event::kResolveRequested};
+                                    Event::kStepLater,         Event::kStepAgain,         Event::kRecovered,
+                                    Event::kCancelRequested,   Event::kCloseRequested,    Event::kResolveRequested};
 
 // snake_case names; the states' are what the journal stores.
 std::string_view Name(State state);

@@ -20,6 +20,7 @@ constexpr Transition kTable[] = {
     {kRunning, Event::kBudgetSpent, kCompensating, kUndoStep},
     {kRunning, Event::kCancelRequested, kCompensating, kUndoStep},
     {kRunning, Event::kStepLater, kRunning, kWait},
+    {kRunning, Event::kStepAgain, kRunning, kDoStep},
     {kRunning, Event::kRecovered, kRunning, kDoStep},
 
     {kSucceeded, Event::kCancelRequested, kCompensating, kUndoStep},
@@ -52,8 +53,8 @@ std::string_view Name(Event event) {
   constexpr std::string_view kNames[] = {
       "step_succeeded",   "last_step_succeeded", "step_rejected",    "first_step_rejected", "step_unknown",
       "budget_spent",     "step_undone",         "last_step_undone", "undo_failed",         "step_closed",
-      "last_step_closed", "close_failed",        "step_later",       "recovered",           "cancel_requested",
-      "close_requested",  "resolve_requested"};
+      "last_step_closed", "close_failed",        "step_later",       "step_again",          "recovered",
+      "cancel_requested", "close_requested",     "resolve_requested"};
   return kNames[static_cast<size_t>(event)];
 }
 
@@ -68,9 +69,9 @@ std::string_view Name(Branch::State state) {
 }
 
 std::string_view Name(LogOutcome outcome) {
-  constexpr std::string_view kNames[] = {"succeeded",   "rejected",  "unknown",   "undone",
-                                         "undo_failed", "cancelled", "recovered", "needs_attention",
-                                         "closed",      "resolved",  "waiting",   "signalled"};
+  constexpr std::string_view kNames[] = {
+      "succeeded",       "rejected", "unknown",  "undone",  "undo_failed", "cancelled", "recovered",
+      "needs_attention", "closed",   "resolved", "waiting", "signalled",   "again"};
   return kNames[static_cast<size_t>(outcome)];
 }
 

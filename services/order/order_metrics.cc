@@ -17,7 +17,7 @@ constexpr const char* kSettledNames[] = {"confirmed", "failed", "cancelled", "co
 // SQLSTATE classes that refuse a write for what is in it, and the rest.
 constexpr const char* kRefusedClasses[] = {"21", "22", "23", "54", "other"};
 constexpr const char* kDirectionNames[] = {"do", "undo", "close"};  // by saga::Direction
-constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown", "later"};
+constexpr const char* kOutcomeNames[] = {"succeeded", "rejected", "unknown", "later", "again"};
 
 }  // namespace
 

@@ -42,7 +42,7 @@ class OrderMetrics {
  private:
   struct Step {
     std::string name;
-    std::array<std::array<prometheus::Counter*, 4>, 3> attempts;  // [direction][outcome]
+    std::array<std::array<prometheus::Counter*, 5>, 3> attempts;  // [direction][outcome]
     prometheus::Counter* retries;
   };
   const Step& Find(std::string_view step_name) const;

@@ -28,6 +28,7 @@ struct Plan {
   // What each step's bookings are, for those that are journaled: as the payload has it, and what the next write
   // changes.
   std::array<bool, kStepsMax> booked{};
+  std::array<int, kStepsMax> begun_anew{};  // how often each step was
   struct Effects {
     std::array<bool, kStepsMax> changed{};
   };
@@ -85,6 +86,7 @@ class World {
       }
       return true;
     };
+    book_.on_write = [this](const testing::MemoryBook::Row& row) { ExpectNothingLeft(row); };
     processes_.emplace(book_, kinds_, time_, time_, chance_, 2);
   }
 
@@ -149,6 +151,18 @@ class World {
     return "";
   }
 
+  // Of a step that has durably begun anew nothing is there, nor will be: whoever was in doubt would not have said so.
+  void ExpectNothingLeft(const testing::MemoryBook::Row& row) {
+    const Uuid& id = row.record->id;
+    for (size_t& seen = entries_seen_[id]; seen < row.log.size(); ++seen) {
+      const LogEntry& entry = row.log[seen];
+      if (entry.outcome != LogOutcome::kAgain) continue;
+      const Kept& kept = kept_[id][static_cast<size_t>(entry.step.back() - '0')];
+      if (!kept.done && kept.under_way == 0) continue;
+      wrong_ = fmt::format("{}: {} began anew, and may have had an effect", id.ToString(), entry.step);
+    }
+  }
+
   // The first of the steps that are done at the same time as this one, and the first after them.
   size_t FirstBeside(size_t step) const {
     while (shapes_[step].beside) --step;
@@ -211,6 +225,14 @@ class World {
   Action<Plan> Calling(size_t step, Direction direction) {
     Action<Plan> action;
     action.call = [this, step, direction](const Attempt& attempt, Plan& plan, OutcomeCallback done) {
+      const Uuid& id = attempt.saga_id;
+      if (plan.begun_anew[step] > As<Plan>(*book_.rows.at(id).record).payload.begun_anew[step]) {
+        wrong_ = fmt::format("{}: step {} was called with what is not durable", id.ToString(), step);
+      }
+      if (direction == Direction::kDo && !attempt.in_doubt && plan.begun_anew[step] < 3 && chance_.OneIn(6)) {
+        ++plan.begun_anew[step];
+        return done(Outcome::Again());
+      }
       if (shapes_[step].claims && direction != Direction::kClose) {
         done = [&plan, step, direction, done = std::move(done)](Outcome outcome) mutable {
           if (outcome.kind == Outcome::Kind::kSucceeded) {
@@ -309,6 +331,7 @@ class World {
   std::vector<Shape> shapes_;
   std::map<Uuid, std::array<Kept, Plan::kStepsMax>> kept_;
   std::map<Uuid, std::array<bool, Plan::kStepsMax>> booked_;
+  std::map<Uuid, size_t> entries_seen_;
   Kinds kinds_{{}};
   std::vector<Uuid> started_;
   std::string story_, wrong_;

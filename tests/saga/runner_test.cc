@@ -216,6 +216,80 @@ TEST_F(RunnerTest, ARefusalAfterAnUnknownAttemptUndoesTheStepItself) {
               ElementsAre("flight succeeded", "hotel unknown", "hotel rejected", "hotel undone", "flight undone"));
 }
 
+TEST_F(RunnerTest, AStepThatBeginsAnewIsCalledAtOnceWithWhatIsDurable) {
+  Process process(*this, "a");
+  flight_.Hold();
+  const Uuid id = Start(process);
+  flight_.Answer(Outcome::Again("by the other airline"));
+  ASSERT_EQ(flight_.held(), 1u) << "at once";
+  EXPECT_THAT(Story(id), ElementsAre("flight again"));
+  EXPECT_EQ(Row(id).log.back().detail, "by the other airline");
+  flight_.Unhold();
+  flight_.Answer(Outcome::Succeeded());
+  EXPECT_EQ(*settled_, State::kSucceeded);
+  EXPECT_THAT(flight_.attempts, ElementsAre(1, 1)) << "counted anew";
+}
+
+TEST_F(RunnerTest, WhatBeginsAnewLeavesNothingInDoubt) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  flight_.WillAnswer(Outcome::Again());
+  flight_.WillAnswer(Outcome::Rejected("FULL"));
+  const Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Story(id), ElementsAre("flight unknown", "flight again", "flight rejected"));
+  EXPECT_EQ(StateOf(id), State::kCompensated);
+  EXPECT_THAT(unflight_.keys, IsEmpty());
+}
+
+TEST_F(RunnerTest, WhatBeginsAnewHasItsWholeBudget) {
+  Process process(*this, "a");
+  for (int gateway = 0; gateway < 2; ++gateway) {
+    flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+    flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+    flight_.WillAnswer(Outcome::Again());
+  }
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  flight_.WillAnswer(Outcome::Unknown("TIMEOUT"));
+  Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(*settled_, State::kSucceeded);
+  EXPECT_THAT(flight_.attempts, ElementsAre(1, 2, 3, 1, 2, 3, 1, 2, 3));
+}
+
+TEST_F(RunnerTest, AnUndoCannotBeginAnew) {
+  Process process(*this, "a");
+  hotel_.WillAnswer(Outcome::Rejected("FULL"));
+  unflight_.WillAnswer(Outcome::Again());
+  const Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Story(id), ElementsAre("flight succeeded", "hotel rejected", "flight undo_failed", "flight undone"));
+}
+
+TEST_F(RunnerTest, ACallThatWasNotMadeLeavesNothingInDoubt) {
+  Process process(*this, "a");
+  flight_.WillAnswer(Outcome::NotMade("NO_CONNECTION"));
+  flight_.WillAnswer(Outcome::Rejected("FULL"));
+  const Uuid id = Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Story(id), ElementsAre("flight unknown", "flight rejected"));
+  EXPECT_THAT(unflight_.keys, IsEmpty());
+}
+
+TEST_F(RunnerTest, AnActionIsToldWhatIsInDoubt) {
+  std::vector<bool> in_doubt;
+  definition_.steps[0].does.call = [&](const Attempt& attempt, Record&, OutcomeCallback done) {
+    in_doubt.push_back(attempt.in_doubt);
+    const std::vector<Outcome> answers = {Outcome::NotMade("NO_CONNECTION"), Outcome::Unknown("TIMEOUT"),
+                                          Outcome::Again(), Outcome::Succeeded()};
+    done(answers.at(in_doubt.size() - 1));
+  };
+  Process process(*this, "a");
+  Start(process);
+  time_.Advance(absl::Minutes(1));
+  EXPECT_THAT(in_doubt, ElementsAre(false, false, true, false));
+}
+
 TEST_F(RunnerTest, ARefusalAfterAClaimUndoesTheStepItself) {
   Process crashed(*this, "a");
   flight_.Hold();

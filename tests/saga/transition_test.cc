@@ -50,6 +50,9 @@ TEST(Transition, CommandsFitTheStateTheyLeadTo) {
       case Command::kRetryLater:
         EXPECT_EQ(row.to, row.from);
         break;
+      case Command::kWait:
+        EXPECT_TRUE(IsUnfinished(row.to));
+        break;
       case Command::kSettle:
         EXPECT_FALSE(IsUnfinished(row.to));
         break;

@@ -1,0 +1,50 @@
+#include "payments/health.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace waybill::payments {
+
+void Health::Note(bool answered) {
+  in_a_row_ = answered ? std::max(in_a_row_, 0) + 1 : std::min(in_a_row_, 0) - 1;
+  window_.push_back(answered);
+  if (window_.size() > options_.window) window_.pop_front();
+}
+
+void Health::Answered(SteadyTime now, absl::Duration latency) {
+  ++answers_;
+  latencies_.push_back(latency);
+  if (latencies_.size() > options_.latencies) latencies_.pop_front();
+  Note(true);
+  if (!out()) return;
+  explore_at_ = now;
+  if (in_a_row_ < options_.answers_in_a_row) return;
+  out_since_.reset();
+  window_.clear();
+  latencies_.clear();  // how fast it was before says nothing now
+  in_a_row_ = 0;
+}
+
+void Health::Failed(SteadyTime now) {
+  ++failures_;
+  Note(false);
+  if (out()) {
+    explore_at_ = now + options_.explore_after;
+    return;
+  }
+  const auto failed = static_cast<size_t>(std::count(window_.begin(), window_.end(), false));
+  if (-in_a_row_ < options_.failures_in_a_row && (window_.size() < options_.window || 2 * failed < window_.size()))
+    return;
+  out_since_ = now;
+  explore_at_ = now + options_.explore_after;
+}
+
+absl::Duration Health::median_latency() const {
+  if (latencies_.empty()) return absl::ZeroDuration();
+  std::vector<absl::Duration> sorted(latencies_.begin(), latencies_.end());
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+}  // namespace waybill::payments

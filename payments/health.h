@@ -1,0 +1,56 @@
+// Whether a gateway answers, learnt from what becomes of real calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "runtime/clock.h"
+
+namespace waybill::payments {
+
+struct HealthOptions {
+  int failures_in_a_row = 5;                         // open an outage; so does half of the window
+  size_t window = 20;                                // of the newest calls
+  int answers_in_a_row = 3;                          // close it
+  absl::Duration explore_after = absl::Seconds(30);  // of an outage, one new order is let through; and so on
+  size_t latencies = 64;                             // of the newest answers
+};
+
+// Of one gateway. An outage opens sooner than it closes, so that a gateway that answers now and then does not come and
+// go. Not thread-safe.
+class Health {
+ public:
+  explicit Health(HealthOptions options) : options_(options) {}
+
+  void Answered(SteadyTime now, absl::Duration latency);  // whatever it said: a decline is an answer
+  void Failed(SteadyTime now);                            // it did not answer in time, or could not be reached
+
+  bool out() const { return out_since_.has_value(); }
+  std::optional<SteadyTime> out_since() const { return out_since_; }
+  // Whether a new order may go there in spite of the outage; the next may only after an answer, or `explore_after`.
+  bool MayExplore(SteadyTime now) const { return out() && now >= explore_at_; }
+  void Explores(SteadyTime now) { explore_at_ = now + options_.explore_after; }
+
+  // Of the newest answers; zero: there are none.
+  absl::Duration median_latency() const;
+
+  int64_t answers() const { return answers_; }  // since the process began
+  int64_t failures() const { return failures_; }
+
+ private:
+  void Note(bool answered);
+
+  const HealthOptions options_;
+  std::deque<bool> window_;
+  int in_a_row_ = 0;  // of answers when positive, of failures when negative
+  std::optional<SteadyTime> out_since_;
+  SteadyTime explore_at_;
+  std::deque<absl::Duration> latencies_;
+  int64_t answers_ = 0;
+  int64_t failures_ = 0;
+};
+
+}  // namespace waybill::payments

@@ -1,0 +1,82 @@
+// Which gateway a payment goes to. Rules say which may; of these the one is taken that answers, is not slow, costs
+// least, and by chance, in proportion to weights, where several are as good.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "payments/gateway.h"
+#include "payments/health.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+#include "storage/gateway_store.h"
+
+namespace waybill::payments {
+
+struct RouterOptions {
+  HealthOptions health;
+  // Slow is a gateway whose median is more than this above the fastest candidate's, and more than twice as long.
+  absl::Duration slower_by = absl::Milliseconds(50);
+};
+
+// Thread-safe; calls nobody. The same calls with the same clock and random choose the same.
+class Router {
+ public:
+  // Both outlive it.
+  Router(const Clock& clock, Random& random, RouterOptions options = {});
+
+  // From now on. What is known of a gateway that stays is kept.
+  void Use(Routes routes);
+  // What operators have said of gateways, in place of what was said before; of unknown ones, nothing.
+  void Use(const std::vector<storage::GatewaySetting>& settings);
+
+  // For a new order: nullopt when no gateway may have it (rules, or all are drained). One that is out is chosen to
+  // explore it, or when all are.
+  std::optional<std::string> Choose(const Payment& payment);
+  // Instead of those that were `tried`: nullopt also when all others are out.
+  std::optional<std::string> ChooseOther(const Payment& payment, std::span<const std::string> tried);
+
+  bool IsOut(const std::string& gateway) const;
+  void Answered(const std::string& gateway, absl::Duration latency);
+  void Failed(const std::string& gateway);
+
+  struct View {
+    Gateway gateway;  // with the weight that counts
+    bool drained = false;
+    std::optional<absl::Duration> out_for;
+    absl::Duration median_latency;
+    int64_t answers = 0;  // of this process
+    int64_t failures = 0;
+  };
+  std::vector<View> List() const;  // as the file has them
+
+ private:
+  struct Known {
+    Gateway gateway;
+    Health health;
+    bool drained = false;
+    std::optional<int> weight;
+
+    int CountingWeight() const { return weight.value_or(gateway.weight); }
+  };
+
+  std::vector<Known*> Candidates(const Payment& payment, std::span<const std::string> tried);
+  std::string Best(std::vector<Known*> candidates);
+  Known* Find(const std::string& gateway);
+  const Known* Find(const std::string& gateway) const { return const_cast<Router*>(this)->Find(gateway); }
+
+  const Clock& clock_;
+  Random& random_;
+  const RouterOptions options_;
+  mutable std::mutex mutex_;  // over all below
+  std::vector<Known> known_;
+  std::vector<Rule> rules_;
+  std::map<std::string, storage::GatewaySetting> settings_;
+};
+
+}  // namespace waybill::payments

@@ -19,9 +19,9 @@ struct Actor {
 
 struct Deed {
   Actor by;
-  std::string action;                                            // "saga.resolve"
-  std::string subject_kind;                                      // saga, order, key, driver, setting or process
-  std::string subject;                                           // its id
+  std::string action;        // "saga.resolve"
+  std::string subject_kind;  // saga, order, key, driver, gateway, setting or process
+  std::string subject;       // its id
   std::vector<std::pair<std::string, std::string>> detail = {};  // no secrets
 
   friend bool operator==(const Deed&, const Deed&) = default;

@@ -6,10 +6,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "domain/driver.h"
 #include "domain/geo.h"
+#include "domain/payment_attempt.h"
 
 namespace waybill::domain {
 
@@ -36,6 +38,9 @@ struct Order {
   std::optional<GeoPoint> pickup;
   std::map<std::string, std::string> metadata;
 
+  // At which gateways it was tried to charge a routed order, the first one first: only at the last one the money can
+  // be, or may come to be. Empty: of an order that is not routed, or that no gateway takes.
+  std::vector<PaymentAttempt> attempts;
   std::optional<Charge> charge;      // once the gateway approved
   std::optional<Refund> refund;      // once the gateway gave it back
   std::optional<DriverSlot> driver;  // while the order holds one
@@ -46,6 +51,9 @@ struct Order {
     bool refunded = false;  // set `refund` on the payment
     bool claimed = false;   // insert `driver` into order_assignments; may conflict
     bool released = false;  // end the order's assignment, if it has one
+    // Numbers of payment attempts, from 1; 0: none.
+    uint8_t attempt_changed = 0;  // set how it stands
+    uint8_t attempt_begun = 0;    // insert it, other than the first, which Begin inserts
   };
   Effects effects;
 };

@@ -1,7 +1,11 @@
 #include "storage/postgres/order_rows.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 
@@ -14,12 +18,34 @@ const std::string& SelectOrder() {
       "s.metadata, "
       "p.gateway_reference, p.amount_minor, p.charged_at, p.refund_minor, p.refunded_at, "
       // Not in the join's condition: with stale statistics the planner would read all active assignments for one order.
-      "CASE WHEN a.released_at IS NULL THEN a.driver_id END, a.slot "
+      "CASE WHEN a.released_at IS NULL THEN a.driver_id END, a.slot, "
+      // Only orders of the second version have any, and nothing is looked for of others.
+      "(SELECT string_agg(t.gateway || '=' || t.state, ' ' ORDER BY t.number) FROM payment_attempts t "
+      "WHERE t.order_id = s.order_id AND s.version > 1) "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
       "LEFT JOIN order_assignments a ON a.order_id = s.order_id",
       kHeaderColumns));
   return sql;
 }
+
+namespace {
+
+// "north=not_sent south=open", the first attempt first.
+void DecodeAttempts(RowReader& row, int column, std::vector<domain::PaymentAttempt>& attempts) {
+  const std::vector<std::string> split = absl::StrSplit(row.Text(column), ' ');
+  for (const std::string_view one : split) {
+    const size_t parting = one.find('=');
+    const auto* state = std::find_if(std::begin(domain::kPaymentAttemptStates), std::end(domain::kPaymentAttemptStates),
+                                     [&](auto known) { return one.substr(parting + 1) == domain::Name(known); });
+    if (parting == std::string_view::npos || state == std::end(domain::kPaymentAttemptStates)) {
+      row.Refuse("payment_attempts.state", fmt::format("is '{}'", one));
+      return;
+    }
+    attempts.push_back({std::string(one.substr(0, parting)), *state});
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   RowReader row(rows, at);
@@ -51,6 +77,7 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
     order.refund = domain::Refund{row.IntFrom(1, kOrder + 12, "refund_minor"), row.Time(kOrder + 13, "refunded_at")};
   if (!row.IsNull(kOrder + 14))
     order.driver = domain::DriverSlot{row.Text(kOrder + 14), static_cast<int>(row.IntFrom(1, kOrder + 15, "slot"))};
+  if (!row.IsNull(kOrder + 16)) DecodeAttempts(row, kOrder + 16, order.attempts);
   if (!row.status().ok()) return row.status();
   return record;
 }

@@ -9,7 +9,36 @@ namespace waybill::storage {
 namespace {
 
 // Places among the bookings.
-enum : uint8_t { kCharge, kRefund, kRelease, kBookings };
+enum : uint8_t { kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kBookings };
+
+// Of an attempt that begins; also those of one that the order begins with.
+const std::vector<UnnestColumn>& AttemptColumns() {
+  static const auto& columns = *new std::vector<UnnestColumn>{
+      {"number", kOidInt2, ""},       {"gateway", kOidText, ""},  {"idempotency_key", kOidText, ""},
+      {"amount_minor", kOidInt8, ""}, {"currency", kOidText, ""}, {"begun_at", kOidTimestamptz, ""}};
+  return columns;
+}
+constexpr char kInsertAttempts[] =
+    "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at) "
+    "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at FROM {rows} ";
+
+void AddAttempt(const saga::Record& record, size_t number, absl::Time begun_at, std::span<ArrayParam> columns) {
+  const domain::Order& order = saga::As<domain::Order>(record).payload;
+  columns[0].AddInt(static_cast<int64_t>(number));
+  columns[1].AddText(order.attempts[number - 1].gateway);
+  columns[2].AddText(domain::PaymentKey(record.id.ToString(), number));
+  columns[3].AddInt(order.amount_minor);
+  columns[4].AddText(order.currency);
+  columns[5].AddTime(begun_at);
+}
+
+void AddOptional(const std::string& text, ArrayParam& column) {
+  if (text.empty()) {
+    column.AddNull();
+  } else {
+    column.AddText(text);
+  }
+}
 
 }  // namespace
 
@@ -54,6 +83,21 @@ OrderTables::OrderTables() {
       "UPDATE order_assignments a SET released_at = i.released_at FROM {rows} "
       "WHERE a.order_id = i.order_id AND a.order_id = ANY({ids}) AND COALESCE(a.released_at, 'infinity') = 'infinity' "
       "AND {allowed}"};
+  sql_.bookings[kAttemptChanged] = {
+      {{"number", kOidInt2, ""},
+       {"state", kOidText, ""},
+       {"reference", kOidText, ""},
+       {"pending_token", kOidText, ""},
+       {"decided_at", kOidTimestamptz, ""}},
+      "UPDATE payment_attempts t SET state = i.state, reference = COALESCE(i.reference, t.reference), "
+      "pending_token = i.pending_token, decided_at = i.decided_at FROM {rows} "
+      "WHERE t.order_id = i.order_id AND t.number = i.number AND t.order_id = ANY({ids}) AND {allowed}"};
+  sql_.bookings[kAttemptBegun] = {AttemptColumns(), std::string(kInsertAttempts) + "WHERE {allowed}"};
+  // One whose header stood there before, of an earlier try, may have been decided since: it stays as it is.
+  sql_.begun = {AttemptColumns(),
+                std::string(kInsertAttempts) +
+                    "WHERE i.order_id IN (SELECT order_id FROM order_sagas WHERE order_id = ANY({ids})) "
+                    "ON CONFLICT (order_id, number) DO NOTHING"};
   sql_.select = SelectOrder();
 }
 
@@ -72,6 +116,11 @@ void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> col
   } else {
     columns[8].AddText(EncodeMetadata(order.metadata));
   }
+}
+
+void OrderTables::AddBegun(const saga::Record& record, BookedRows& rows) const {
+  if (saga::As<domain::Order>(record).payload.attempts.empty()) return;
+  AddAttempt(record, 1, record.created_at, rows.Begun());
 }
 
 void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) const {
@@ -101,6 +150,22 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
     columns[1].AddTime(order.refund->at);
   }
   if (order.effects.released) rows.Book(kRelease)[0].AddTime(record.updated_at);
+  if (const size_t number = order.effects.attempt_changed; number > 0) {
+    const domain::PaymentAttempt& attempt = order.attempts[number - 1];
+    std::span<ArrayParam> columns = rows.Book(kAttemptChanged);
+    columns[0].AddInt(static_cast<int64_t>(number));
+    columns[1].AddText(domain::Name(attempt.state));
+    AddOptional(attempt.reference, columns[2]);
+    AddOptional(attempt.state == domain::PaymentAttempt::State::kPending ? attempt.pending_token : "", columns[3]);
+    if (domain::IsDecided(attempt.state)) {
+      columns[4].AddTime(record.updated_at);
+    } else {
+      columns[4].AddNull();
+    }
+  }
+  if (const size_t number = order.effects.attempt_begun; number > 0) {
+    AddAttempt(record, number, record.updated_at, rows.Book(kAttemptBegun));
+  }
 }
 
 std::vector<std::string> OrderTables::DedupeKey(const saga::Record& record) const {

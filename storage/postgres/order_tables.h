@@ -18,6 +18,7 @@ class OrderTables final : public SagaTables {
   std::string_view kind() const override { return domain::Order::kKind; }
   const Sql& sql() const override { return sql_; }
   void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
+  void AddBegun(const saga::Record& record, BookedRows& rows) const override;
   void AddMove(const saga::Record&, std::span<ArrayParam>) const override {}
   void AddBookings(const saga::Record& record, BookedRows& rows) const override;
   std::vector<std::string> DedupeKey(const saga::Record& record) const override;

@@ -28,6 +28,8 @@ constexpr Rights kOrderRights[] = {
     {"all_saga_steps", "SELECT"},
     {"leased_sagas", "SELECT"},
     {"payments", "SELECT, INSERT, UPDATE"},
+    {"payment_attempts", "SELECT, INSERT, UPDATE"},
+    {"gateway_settings", "SELECT, INSERT, UPDATE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},
     {"order_assignments_move_down(text)", "EXECUTE"},

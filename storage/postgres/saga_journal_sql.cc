@@ -140,6 +140,13 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
   sql.number = "SELECT pg_current_xact_id() IS NOT NULL";
   sql.begin.text = fmt::format("{} ON CONFLICT ({}) DO NOTHING RETURNING {}", sql.begin_quick, t.dedupe, t.id);
 
+  if (!t.begun.text.empty()) {
+    std::vector<UnnestColumn> columns = {{t.id, kOidUuid, ""}};
+    columns.insert(columns.end(), t.begun.columns.begin(), t.begun.columns.end());
+    sql.begun.text = fmt::format(fmt::runtime(t.begun.text), fmt::arg("rows", Unnest(columns, "i", 1, sql.begun.oids)),
+                                 fmt::arg("ids", "$1::uuid[]"));
+  }
+
   std::vector<UnnestColumn> header = {{t.id, kOidUuid, ""},
                                       {"epoch", kOidInt8, ""},
                                       {"expected_seq", kOidInt8, ""},

@@ -24,6 +24,7 @@ struct ArrayStatement {
 struct SagaJournalSql {
   ArrayStatement begin;
   std::string begin_quick;
+  ArrayStatement begun;  // behind either form; without text: there is nothing to book
   // The quick advance is several statements in one transaction: the headers move on, and then what is booked with them:
   // the claim, if the kind has one, its bookings, the entries of the log, and deeds for the audit. Those without rows
   // are left out.

@@ -51,6 +51,7 @@ class BookedRows {
   // A row more of a booking, by its place among SagaTables::Sql's; of the saga that is being written. Its columns.
   virtual std::span<ArrayParam> Book(size_t booking) = 0;
   virtual std::span<ArrayParam> Claim() = 0;
+  virtual std::span<ArrayParam> Begun() = 0;
 };
 
 // The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, 0012's
@@ -67,6 +68,9 @@ class SagaTables {
     // Payload columns of the header, written once by Begin.
     std::vector<UnnestColumn> begin;
     std::string dedupe;  // "client, idempotency_key": columns of a unique constraint, all text, all in `begin`
+    // A row more that some sagas begin with; without text: none does. It comes behind the headers, in both forms, so
+    // its text has no {allowed}: it takes the rows whose headers are there, and passes over those of an earlier try.
+    Booking begun;
 
     // Payload columns of the header that Advance sets, as `i`: "payload = i.payload"; both empty: none.
     std::vector<UnnestColumn> move;
@@ -85,6 +89,7 @@ class SagaTables {
 
   // The records are of this kind.
   virtual void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
+  virtual void AddBegun(const saga::Record&, BookedRows&) const {}
   virtual void AddMove(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
   virtual void AddBookings(const saga::Record& record, BookedRows& rows) const = 0;
   // The values of the `dedupe` columns.

@@ -64,6 +64,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (size_t n = 0; n < sql.books.size(); ++n) {
         statements.emplace_back(&part.books[n].statement, &sql.books[n].text);
       }
+      if (!sql.begun.text.empty()) statements.emplace_back(&part.begun.statement, &sql.begun.text);
       for (const auto& [name, text] : statements) {
         if (auto status = connection_->Prepare(*name, *text); !status.ok()) return status;
       }
@@ -159,6 +160,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       said_already = name + ".said_already";
       for (Oid oid : kind.sql.begin.oids) begin_columns.emplace_back(oid);
       for (Oid oid : kind.sql.move.oids) header.emplace_back(oid);
+      begun.statement = name + ".begun";
+      begun.columns.emplace_back(kOidUuid);
+      for (size_t n = 1; n < kind.sql.begun.oids.size(); ++n) begun.columns.emplace_back(kind.sql.begun.oids[n]);
       for (const ArrayStatement& statement : kind.sql.books) {
         Booked& book = books.emplace_back();
         book.statement = fmt::format("{}.book{}", name, books.size());
@@ -178,6 +182,10 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       if (kind.tables.sql().claim.text.empty()) std::abort();  // a bug
       return Add(books.front());
     }
+    std::span<ArrayParam> Begun() override {
+      if (kind.tables.sql().begun.text.empty()) std::abort();  // a bug
+      return Add(begun);
+    }
     std::span<ArrayParam> Log() { return Add(books[books.size() - 2]); }
     std::span<ArrayParam> Audit() { return Add(books.back()); }
 
@@ -185,6 +193,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     // Names of the prepared statements.
     std::string begin, begin_quick, advance, move, acted_on, said_already;
     std::vector<ArrayParam> begin_columns, header;
+    Booked begun;
     std::vector<Booked> books;  // the claim, if this kind has one, then its bookings, the log and the audit
     Uuid saga;                  // whose rows are added
     size_t move_result = 0, said_result = 0, begin_result = 0;          // their places among the script's
@@ -296,6 +305,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       std::vector<Param> with = {Param::Text(journal_.owner_), journal_.LeaseMicros()};
       with.insert(with.end(), part.begin_columns.begin(), part.begin_columns.end());
       part.begin_result = script.Add(quick ? part.begin_quick : part.begin, std::move(with));
+      if (part.begun.size() > 0) {
+        script.Add(part.begun.statement, {part.begun.columns.begin(), part.begun.columns.end()});
+      }
       beginning = true;
     }
     if (beginning) {
@@ -355,6 +367,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
   void FillBegin(Part& part) {
     for (ArrayParam& column : part.begin_columns) column.Clear();
+    for (ArrayParam& column : part.begun.columns) column.Clear();
     for (auto& [key, op] : part.begins) {
       const saga::Record& record = *op->record;
       part.begin_columns[0].AddId(record.id);
@@ -362,6 +375,8 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       part.begin_columns[2].AddTime(record.created_at);
       part.begin_columns[3].AddInt(record.version);
       part.kind.tables.AddBegin(record, std::span(part.begin_columns).subspan(4));
+      part.saga = record.id;
+      part.kind.tables.AddBegun(record, part);
     }
   }
 

@@ -24,6 +24,12 @@ SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'shop', 'key-' || n, 
 FROM (VALUES (1, 'running'), (2, 'succeeded'), (3, 'closed'), (4, 'compensated'), (5, 'resolved'), (6, 'closing')) AS o (n, state);
 INSERT INTO order_saga_steps VALUES ('00000000-0000-7000-8000-000000000001', 1, 'charge_payment', 1, 'succeeded', 'running', NULL, now());
 INSERT INTO payments VALUES ('00000000-0000-7000-8000-000000000002', 1000, 'EUR', 'ch_2', now());
+INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, begun_at, decided_at)
+    VALUES ('00000000-0000-7000-8000-000000000001', 1, 'north', 'k1', 1000, 'EUR', 'open', now(), NULL),
+           ('00000000-0000-7000-8000-000000000002', 1, 'north', 'k2', 1000, 'EUR', 'not_sent', now(), now()),
+           ('00000000-0000-7000-8000-000000000002', 2, 'south', 'k3', 1000, 'EUR', 'approved', now(), now()),
+           ('00000000-0000-7000-8000-000000000006', 1, 'north', 'k4', 1000, 'EUR', 'closing', now(), NULL);
+INSERT INTO gateway_settings VALUES ('north', true, 7);
 INSERT INTO drivers VALUES ('van', 2);
 INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
 INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, seq, epoch, failure_reason, lease_until, created_at, updated_at)
@@ -56,6 +62,10 @@ struct Attack {
   " state, failure_reason, lease_until, created_at, updated_at) VALUES (" id ", 'shop', " key ", '', 'ada', " amount \
   ", " currency ", " lat ", " state ", " reason ", " lease ", now(), now())"
 
+#define INSERT_ATTEMPT(number, gateway, amount, state, token, decided)                                        \
+  "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, " \
+  "pending_token, begun_at, decided_at) VALUES (" ORDER(1) ", " number ", " gateway ", 'k9', " amount         \
+                                                           ", 'EUR', " state ", " token ", now(), " decided ")"
 #define INSERT_ANY_SAGA(id, version, key, payload, state, reason, lease)                                       \
   "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, failure_reason, lease_until, "       \
   "created_at, updated_at) VALUES (" id ", 'book_trip', " version ", " key ", " payload ", " state ", " reason \
@@ -158,6 +168,29 @@ constexpr Attack kAttacks[] = {
     {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 0, refunded_at = now()"},
     {"payments_refund_whole", "UPDATE payments SET refund_minor = 1000"},
     {"payments_refund_whole", "UPDATE payments SET refunded_at = now()"},
+    {"payment_attempts_pkey", INSERT_ATTEMPT("1", "'south'", "1000", "'open'", "NULL", "NULL")},
+    {"payment_attempts_number_positive", INSERT_ATTEMPT("0", "'south'", "1000", "'open'", "NULL", "NULL")},
+    {"payment_attempts_gateway_name", INSERT_ATTEMPT("2", "'South'", "1000", "'open'", "NULL", "NULL")},
+    {"payment_attempts_gateway_name", INSERT_ATTEMPT("2", "repeat('a', 41)", "1000", "'open'", "NULL", "NULL")},
+    {"payment_attempts_amount_positive", INSERT_ATTEMPT("2", "'south'", "0", "'open'", "NULL", "NULL")},
+    {"payment_attempts_state", INSERT_ATTEMPT("2", "'south'", "1000", "'lost'", "NULL", "now()")},
+    {"payment_attempts_decided", INSERT_ATTEMPT("2", "'south'", "1000", "'approved'", "NULL", "NULL")},
+    {"payment_attempts_decided", INSERT_ATTEMPT("2", "'south'", "1000", "'open'", "NULL", "now()")},
+    {"payment_attempts_pending_token", INSERT_ATTEMPT("2", "'south'", "1000", "'open'", "'pi_1'", "NULL")},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET gateway = 'west' WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET amount_minor = 1 WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET idempotency_key = '' WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET currency = 'USD' WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET state = 'approved' WHERE idempotency_key = 'k2'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET state = 'declined' WHERE idempotency_key = 'k3'"},
+    {"payment_attempts_only_forward",
+     "UPDATE payment_attempts SET state = 'open', decided_at = NULL WHERE idempotency_key = 'k3'"},
+    {"payment_attempts_only_forward",
+     "UPDATE payment_attempts SET state = 'approved', decided_at = now() WHERE idempotency_key = 'k4'"},
+    {"gateway_settings_pkey", "INSERT INTO gateway_settings VALUES ('north')"},
+    {"gateway_settings_gateway_name", "INSERT INTO gateway_settings VALUES ('')"},
+    {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 0"},
+    {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 1001"},
     {"drivers_pkey", "INSERT INTO drivers VALUES ('van', 3)"},
     {"drivers_capacity_range", "INSERT INTO drivers VALUES ('ghost', -1)"},
     {"drivers_capacity_range", "UPDATE drivers SET capacity = 0, capacity_on_duty = 1001"},
@@ -265,6 +298,11 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
         "UPDATE order_sagas SET state = 'compensated', lease_until = NULL WHERE order_id = " ORDER(1),
         "UPDATE order_sagas SET state = 'closed' WHERE order_id = " ORDER(2),
         "UPDATE payments SET refund_minor = 1000, refunded_at = now() WHERE order_id = " ORDER(2),
+        "UPDATE payment_attempts SET state = 'refunded' WHERE idempotency_key = 'k3'",
+        "UPDATE payment_attempts SET state = 'pending', pending_token = 'pi_1' WHERE idempotency_key = 'k1'",
+        "UPDATE payment_attempts SET state = 'approved', pending_token = NULL, decided_at = now() "
+        "WHERE idempotency_key = 'k1'",
+        "UPDATE payment_attempts SET state = 'closed', decided_at = now() WHERE idempotency_key = 'k4'",
         "INSERT INTO order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
         "UPDATE order_assignments SET released_at = now() WHERE order_id = " ORDER(2),
         "INSERT INTO order_assignments VALUES (" ORDER(4) ", 'ada', 1, now())"}) {

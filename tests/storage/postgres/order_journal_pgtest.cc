@@ -118,6 +118,109 @@ TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "49");
 }
 
+// In the quick form and in the careful one, which a repeated key brings about.
+TEST_F(OrderJournalPgTest, AttemptsAreThereBeforeTheirCallsAndSayWhatBecameOfThem) {
+  using State = domain::PaymentAttempt::State;
+  auto& journal = world_.Open("a", "1");
+  const auto attempts = [this](const OrderRecord& record) {
+    return sql().Value(
+        "SELECT string_agg(concat_ws(' ', number, gateway, state, reference, pending_token, "
+        "replace(idempotency_key, order_id::text, 'ID'), amount_minor, currency, decided_at IS NOT NULL), "
+        "', ' ORDER BY number) FROM payment_attempts WHERE order_id = $1",
+        {record.id.ToString()});
+  };
+  for (const bool careful : {false, true}) {
+    const std::string name = careful ? "careful" : "quick";
+    if (careful) {
+      std::promise<void> found;
+      OrderRecord repeated = NewOrder("quick");
+      repeated.version = 2;
+      repeated.payload.attempts = {{"west"}};
+      journal.Begin(repeated, [&](auto existing) {
+        EXPECT_TRUE(existing.ok() && *existing != nullptr);
+        found.set_value();
+      });
+      found.get_future().wait();
+      EXPECT_EQ(attempts(repeated), "NULL") << "there is no such order";
+    }
+    OrderRecord record = NewOrder(name);
+    record.version = 2;
+    record.payload.attempts = {{"north"}};
+    std::promise<void> begun;
+    journal.Begin(record, [&](auto existing) {
+      EXPECT_TRUE(existing.ok() && *existing == nullptr);
+      begun.set_value();
+    });
+    begun.get_future().wait();
+    EXPECT_EQ(attempts(record), "1 north open ID/charge_payment 1250 EUR f");
+
+    const auto advance = [&] {
+      std::vector<saga::LogEntry> log = {this->Entry(record, "charge_payment", saga::LogOutcome::kAgain)};
+      std::promise<absl::StatusOr<saga::WriteResult>> written;
+      journal.Advance({&record, log, record.seq - 1, nullptr, 0}, [&](auto result) { written.set_value(result); });
+      EXPECT_EQ(*written.get_future().get(), saga::WriteResult::kApplied);
+      record.payload.effects = {};
+    };
+    record.payload.attempts[0].state = State::kNotSent;
+    record.payload.attempts.push_back({"south"});
+    record.payload.effects.attempt_changed = 1;
+    record.payload.effects.attempt_begun = 2;
+    advance();
+    EXPECT_EQ(attempts(record),
+              "1 north not_sent ID/charge_payment 1250 EUR t, 2 south open ID/charge_payment/2 1250 EUR f");
+
+    record.payload.attempts[1].state = State::kPending;
+    record.payload.attempts[1].pending_token = "pi_1";
+    record.payload.effects.attempt_changed = 2;
+    advance();
+    EXPECT_EQ(attempts(record),
+              "1 north not_sent ID/charge_payment 1250 EUR t, 2 south pending pi_1 ID/charge_payment/2 1250 EUR f");
+
+    record.payload.attempts[1].state = State::kApproved;
+    record.payload.attempts[1].reference = "ch_2";
+    record.payload.effects.attempt_changed = 2;
+    advance();
+    record.payload.attempts[1].state = State::kRefunded;
+    record.payload.attempts[1].reference = "";  // as read
+    record.payload.effects.attempt_changed = 2;
+    advance();
+    EXPECT_EQ(attempts(record),
+              "1 north not_sent ID/charge_payment 1250 EUR t, 2 south refunded ch_2 ID/charge_payment/2 1250 EUR t");
+
+    const auto loaded = journal.Load(record.id);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    const auto& read = saga::As<domain::Order>(**loaded).payload.attempts;
+    ASSERT_EQ(read.size(), 2u);
+    EXPECT_EQ(read[0].gateway, "north");
+    EXPECT_EQ(read[0].state, State::kNotSent);
+    EXPECT_EQ(read[1].gateway, "south");
+    EXPECT_EQ(read[1].state, State::kRefunded);
+  }
+}
+
+// An order's Begin whose answer is lost is written again, perhaps when somebody has gone on with it.
+TEST_F(OrderJournalPgTest, ARepeatedBeginLeavesItsAttemptAsItIs) {
+  world_.writers = 1;
+  auto& journal = world_.Open("a", "1");
+  OrderRecord record = NewOrder("twice");
+  record.version = 2;
+  record.payload.attempts = {{"north"}};
+  Once(
+      saga::Gap::kAfterBegin,
+      [this] {
+        waybill::testing::Sql other(world_.database.url());
+        other.Exec("UPDATE payment_attempts SET state = 'approved', decided_at = now()");
+      },
+      /*lost=*/true);
+  std::promise<void> begun;
+  journal.Begin(record, [&](auto existing) {
+    EXPECT_TRUE(existing.ok() && *existing == nullptr);
+    begun.set_value();
+  });
+  begun.get_future().wait();
+  EXPECT_EQ(sql().Value("SELECT string_agg(gateway || ' ' || state, ', ') FROM payment_attempts"), "north approved");
+}
+
 // One commit with all that may be in the way of a write, and nothing of it in the way of the others.
 TEST_F(OrderJournalPgTest, ABatchAnswersForEachOfItsWrites) {
   world_.writers = 1;

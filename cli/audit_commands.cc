@@ -163,7 +163,7 @@ ExitCode VerifyAudit(const Context& context, const std::string& remembered) {
 }  // namespace
 
 void AddAuditCommands(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("audit", "Who did what to which saga, order, key, driver or setting");
+  CLI::App* group = app.add_subcommand("audit", "Who did what to which saga, order, key, driver, gateway or setting");
   group->require_subcommand(1);
   group->footer("`waybill audit COMMAND --help` explains each command with examples.");
 
@@ -180,7 +180,7 @@ void AddAuditCommands(CLI::App& app, Context& context) {
           ""))
       ->type_name("ACTION");
   list->add_option("--kind", args->kind, "Only what was done to such a thing")
-      ->check(CLI::IsMember({"saga", "order", "key", "driver", "setting", "process"}));
+      ->check(CLI::IsMember({"saga", "order", "key", "driver", "gateway", "setting", "process"}));
   list->add_option("--subject", args->subject, "Only what was done to this one: the id of an order, a key, …")
       ->type_name("ID");
   list->add_option("--from", args->from, "Only since then: a time, a date, or 2h for two hours ago")->type_name("TIME");

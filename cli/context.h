@@ -76,6 +76,7 @@ void AddLocationCommands(CLI::App& app, Context& context);  // further ones of d
 void AddTrackCommands(CLI::App& app, Context& context);     // track
 void AddOrderCommands(CLI::App& app, Context& context);     // order
 void AddSagaCommands(CLI::App& app, Context& context);      // saga
+void AddGatewayCommands(CLI::App& app, Context& context);   // gateway
 void AddKeyCommands(CLI::App& app, Context& context);       // key
 void AddAuditCommands(CLI::App& app, Context& context);     // audit
 void AddSandboxCommands(CLI::App& app, Context& context);   // sandbox

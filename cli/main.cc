@@ -152,6 +152,7 @@ int Main(int argc, char** argv) {
   AddFleetCommands(app, context);
   AddLocationCommands(app, context);
   AddTrackCommands(app, context);
+  AddGatewayCommands(app, context);
   AddKeyCommands(app, context);
   AddAuditCommands(app, context);
   AddSandboxCommands(app, context);

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -41,7 +42,7 @@ class StopRequest {
           signals.Wait([&] {
             on_hangup();
             std::lock_guard lock(hangup_mutex_);
-            if (also_on_hangup_) also_on_hangup_();
+            for (const auto& [who, also] : also_on_hangup_) also();
           });
           Set();
         }) {}
@@ -56,10 +57,11 @@ class StopRequest {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return stopped_; });
   }
-  // What else is done at each SIGHUP from now on; null: nothing, and what was is not under way any more.
-  void AlsoOnHangup(std::function<void()> also) {
+  // What else is done for `who` at each SIGHUP from now on; null: nothing, and what was is not under way any more.
+  void AlsoOnHangup(const void* who, std::function<void()> also) {
     std::lock_guard lock(hangup_mutex_);
-    also_on_hangup_ = std::move(also);
+    also_on_hangup_.erase(who);
+    if (also) also_on_hangup_.emplace(who, std::move(also));
   }
   // Ends the thread as the signal would.
   void Raise() { kill(getpid(), SIGTERM); }
@@ -75,7 +77,7 @@ class StopRequest {
   std::condition_variable changed_;
   bool stopped_ = false;
   std::mutex hangup_mutex_;
-  std::function<void()> also_on_hangup_;  // under hangup_mutex_
+  std::map<const void*, std::function<void()>> also_on_hangup_;  // under hangup_mutex_
   std::thread thread_;
 };
 

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "runtime/status.h"
 
 namespace waybill::rpc {
 
@@ -39,10 +40,36 @@ Client::Client(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
 }
 
 void Client::Use(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
-  auto stubs = std::make_shared<std::vector<Stub>>();
-  for (const auto& channel : channels) stubs->emplace_back(channel);
+  auto use = std::make_shared<std::vector<Channel>>();
+  for (const auto& channel : channels) use->push_back({channel, Stub(channel)});
   std::lock_guard lock(mutex_);
-  stubs_.swap(stubs);
+  channels_.swap(use);
+}
+
+bool Client::Connect() {
+  std::shared_ptr<std::vector<Channel>> channels;
+  {
+    std::lock_guard lock(mutex_);
+    channels = channels_;
+  }
+  bool connected = false;
+  for (const Channel& channel : *channels) {
+    if (channel.channel->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) connected = true;
+  }
+  return connected;
+}
+
+bool Client::AwaitConnection(SteadyTime deadline) {
+  std::shared_ptr<std::vector<Channel>> channels;
+  {
+    std::lock_guard lock(mutex_);
+    channels = channels_;
+  }
+  bool connected = false;
+  for (const Channel& channel : *channels) {
+    if (channel.channel->WaitForConnected(ToGrpcDeadline(deadline))) connected = true;
+  }
+  return connected;
 }
 
 void Client::Stop() {
@@ -60,14 +87,19 @@ void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method,
                    const CallOptions& options) {
   call->context_.set_deadline(ToGrpcDeadline(options.deadline));
   for (const auto& [key, value] : options.metadata) call->context_.AddMetadata(key, value);
-  const std::shared_ptr<std::vector<Stub>> stubs = Enter(*call);
-  if (!stubs) {
+  const std::shared_ptr<std::vector<Channel>> channels = Enter(*call);
+  if (!channels) {
     call->Done(absl::CancelledError("the client is shutting down"));
     return;
   }
+  Channel& over = (*channels)[turn_.fetch_add(1, std::memory_order_relaxed) % channels->size()];
+  if (options.only_connected && over.channel->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
+    call->Done(MakeError(absl::StatusCode::kUnavailable, "there is no connection", {.reason = std::string(kNotSent)}));
+    Leave(*call);
+    return;
+  }
   PendingCall* started = call.release();  // owned by the queue until its completion
-  Stub& stub = (*stubs)[turn_.fetch_add(1, std::memory_order_relaxed) % stubs->size()];
-  started->reader_ = stub.PrepareUnaryCall(&started->context_, fmt::format("/{}", method), request, &queue_);
+  started->reader_ = over.stub.PrepareUnaryCall(&started->context_, fmt::format("/{}", method), request, &queue_);
   started->reader_->StartCall();
   started->reader_->Finish(&started->response(), &started->status_, static_cast<Tag*>(started));
 }
@@ -78,13 +110,13 @@ void Client::PendingCall::Proceed(bool) {
   client_.Leave(*this);
 }
 
-std::shared_ptr<std::vector<Client::Stub>> Client::Enter(PendingCall& call) {
+std::shared_ptr<std::vector<Client::Channel>> Client::Enter(PendingCall& call) {
   std::lock_guard lock(mutex_);
   if (closing_) return nullptr;
   call.next_ = in_flight_;
   if (in_flight_ != nullptr) in_flight_->previous_ = &call;
   in_flight_ = &call;
-  return stubs_;
+  return channels_;
 }
 
 void Client::Leave(PendingCall& call) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -45,8 +46,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 // Its settings.
 grpc::ChannelArguments MakeChannelArguments(Pings pings);
 
+// The reason of a status with which a call ends that was never handed to its channel.
+inline constexpr std::string_view kNotSent = "NOT_SENT";
+
 struct CallOptions {
   SteadyTime deadline = SteadyTime::InfiniteFuture();
+  // The call is made only over a connection that stands: otherwise `done` gets UNAVAILABLE kNotSent, perhaps before
+  // Call returns, and the channel is asked to connect. gRPC itself does not tell whether a call that failed had left.
+  bool only_connected = false;
   std::vector<std::pair<std::string, std::string>> metadata;  // lower-case keys
 };
 
@@ -60,6 +67,12 @@ class Client {
 
   // Calls that begin from now on go over these; those in flight end on the channels that they have. Thread-safe.
   void Use(const std::vector<std::shared_ptr<grpc::Channel>>& channels);
+
+  // Has channels connect that have no connection, as they do by themselves only when they are called over. Whether one
+  // of them is connected.
+  bool Connect();
+  // The same, waiting for it until `deadline`.
+  bool AwaitConnection(SteadyTime deadline);
 
   // Cancels what is in flight; every `done` has run when this returns. Calls that come still are answered with
   // CANCELLED. Not from inside a `done`.
@@ -109,13 +122,17 @@ class Client {
 
   void Start(std::unique_ptr<PendingCall> call, const std::string& method, const google::protobuf::Message& request,
              const CallOptions& options);
-  std::shared_ptr<std::vector<Stub>> Enter(PendingCall& call);  // null: closing
+  struct Channel {
+    std::shared_ptr<grpc::Channel> channel;
+    Stub stub;
+  };
+  std::shared_ptr<std::vector<Channel>> Enter(PendingCall& call);  // null: closing
   void Leave(PendingCall& call);
 
   std::atomic<size_t> turn_{0};
   grpc::CompletionQueue queue_;
   std::mutex mutex_;
-  std::shared_ptr<std::vector<Stub>> stubs_;
+  std::shared_ptr<std::vector<Channel>> channels_;
   std::condition_variable none_in_flight_;
   bool closing_ = false;
   PendingCall* in_flight_ = nullptr;

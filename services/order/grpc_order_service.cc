@@ -45,6 +45,7 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
   if (order.charge.has_value()) {
     pb::Payment& payment = *out.mutable_payment();
     payment.set_gateway_reference(order.charge->gateway_reference);
+    if (!order.attempts.empty()) payment.set_gateway(order.attempts.back().gateway);
     payment.set_charged_minor_units(order.charge->amount_minor);
     rpc::SetTime(order.charge->at, *payment.mutable_charge_time());
     if (order.refund.has_value()) {

@@ -1,4 +1,5 @@
 // waybill-order: reading this shows the whole service. Everything is built here and handed to the next.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -31,9 +32,11 @@
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/fleet_api.h"
+#include "services/order/gateways.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
 #include "services/order/grpc_fleet_service.h"
+#include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/nearest_driver_dispatch.h"
@@ -51,6 +54,7 @@
 #include "services/process/tracing.h"
 #include "storage/postgres/audit_log.h"
 #include "storage/postgres/driver_store.h"
+#include "storage/postgres/gateway_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
@@ -184,6 +188,16 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   } else {
     payments = std::make_unique<BuiltinGateway>();
   }
+  storage::PostgresGatewayStore gateway_store(drivers, reads);
+  std::unique_ptr<Gateways> gateways;
+  if (!options.gateways_file.empty()) {
+    auto opened = Gateways::Open(
+        options.gateways_file,
+        [&](const std::string& address) { return ChannelsTo(address, participant_certificates->get()); }, gateway_store,
+        clock, random, metrics, log);
+    if (!opened.ok()) return process::Fail(log, "cannot route orders", opened.status());
+    gateways = *std::move(opened);
+  }
   std::unique_ptr<rpc::Client> dispatch_client = ConnectTo(options.dispatch, participant_certificates->get());
   std::unique_ptr<Dispatch> dispatch;
   std::function<absl::Status()> reconcile;
@@ -197,7 +211,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
     dispatch = std::move(builtin);
   }
-  const saga::Kinds kinds({PlaceOrder(*payments, *dispatch, clock, options.saga)});
+  std::vector<saga::Definition> definitions = {PlaceOrder(*payments, *dispatch, clock, options.saga)};
+  if (gateways) definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
+  const saga::Kinds kinds(std::move(definitions));
   order_metrics.AddSteps(kinds);
 
   // The journal, and what drives sagas over it and answers callers.
@@ -239,7 +255,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core_options.api = options.api;
   core_options.watches = options.watches;
   OrderCore core({kinds, **journal, *dispatch, store, audit, workers, list_workers, scheduler, clock, random, ids,
-                  order_metrics, log, tracer},
+                  order_metrics, log, tracer, gateways ? &gateways->routing() : nullptr},
                  reconcile, core_options);
   saga::Runner& runner = core.runner;
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
@@ -263,7 +279,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   rpc::Server server(server_options, metrics);
   std::vector<std::string> steps;
   for (const saga::Definition& definition : kinds.all()) {
-    for (const saga::Step& step : definition.steps) steps.push_back(step.name);
+    for (const saga::Step& step : definition.steps) {
+      if (std::find(steps.begin(), steps.end(), step.name) == steps.end()) steps.push_back(step.name);
+    }
   }
   if (storage::KeyStore* keys = (*identity)->store()) {
     key_admin.emplace(*keys, (*identity)->hash(), access::SystemEntropy, clock,
@@ -274,6 +292,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
+    AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {
@@ -299,7 +318,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
           client->Use(ChannelsTo(*participant, participant_certificates->get()));
         }
       }
+      if (gateways) gateways->ConnectAgain();
     }));
+  }
+  if (gateways) {
+    if (absl::Status read = gateways->ReadSettings(); !read.ok()) {
+      return process::Fail(log, "cannot read what was said of gateways", read);
+    }
+    gateways->AwaitConnections(clock.Steady() + absl::Seconds(2));
+    watching.push_back(gateways->FollowChore());
   }
   Chores beside(std::move(watching), clock, log);
   beside.Start(loops);
@@ -310,6 +337,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*limits)->Start(loops, stop, [&](const std::string& before, const std::string& after) {
     process_audit.Changed({"limits-file", before, ""}, {"limits-file", after, options.limits.file});
   });
+  if (gateways) {
+    gateways->Start(stop, [&](const std::string& before, const std::string& after) {
+      process_audit.Changed({"gateways-file", before, ""}, {"gateways-file", after, options.gateways_file});
+    });
+  }
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);
@@ -349,6 +381,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   runner.Stop(deadline);
   core.leases.Stop();  // only now: sagas had until the deadline
   if (gateway_client) gateway_client->Stop();
+  if (gateways) gateways->Stop();
   if (dispatch_client) dispatch_client->Stop();
   fleet->Stop();
   scheduler.Stop();

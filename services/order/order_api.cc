@@ -49,7 +49,7 @@ absl::Status TooBusyError() {
 
 OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, Executor& workers,
                    Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
-                   OrderApiOptions options)
+                   OrderApiOptions options, PaymentRouting* routing)
     : runner_(runner),
       dispatch_(dispatch),
       store_(store),
@@ -58,7 +58,8 @@ OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore
       scheduler_(scheduler),
       clock_(clock),
       ids_(ids),
-      options_(options) {}
+      options_(options),
+      routing_(routing) {}
 
 // --- Creating.
 
@@ -78,6 +79,7 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, Trace trace, 
   fresh->traceparent = std::move(trace.parent);
   fresh->tracestate = std::move(trace.state);
   fresh->payload = std::move(order);
+  if (routing_ != nullptr) routing_->Begin(fresh->payload);
 
   const Uuid id = fresh->id;
   auto waited = std::make_shared<Waited>();

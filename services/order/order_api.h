@@ -22,6 +22,7 @@
 #include "saga/runner.h"
 #include "services/order/dispatch.h"
 #include "services/order/order_status.h"
+#include "services/order/payment_routing.h"
 #include "services/order/pending_answer.h"
 #include "storage/order_record.h"
 #include "storage/order_store.h"
@@ -49,10 +50,11 @@ class OrderApi {
   };
   enum class Wait { kUntilSettled, kUntilAccepted };
 
-  // All outlive this; no callback is in flight when it is destroyed. Lists have workers of their own: a slow one shall
-  // hold up nobody but lists.
+  // All outlive this; no callback is in flight when it is destroyed. `routing` null: there is one gateway. Lists have
+  // workers of their own: a slow one shall hold up nobody but lists.
   OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, Executor& workers,
-           Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options);
+           Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids, OrderApiOptions options,
+           PaymentRouting* routing = nullptr);
 
   // The answer to a call; `done` gets it exactly once. A caller that goes away says so by Abandon.
   Pending Expect(PendingAnswer<Answer>::Done done) {
@@ -133,6 +135,7 @@ class OrderApi {
   const Clock& clock_;
   IdGenerator& ids_;
   const OrderApiOptions options_;
+  PaymentRouting* const routing_;
   std::atomic<bool> draining_{false};
 };
 

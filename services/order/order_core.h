@@ -49,7 +49,8 @@ struct OrderBase {
   IdGenerator& ids;
   OrderMetrics& metrics;
   const Logger& log;
-  Tracer* tracer = nullptr;  // null: nothing is traced
+  Tracer* tracer = nullptr;           // null: nothing is traced
+  PaymentRouting* routing = nullptr;  // null: there is one gateway
 };
 
 struct OrderCore {
@@ -58,7 +59,8 @@ struct OrderCore {
       : watches(on.store, on.workers, on.scheduler, on.clock, options.watches),
         observer(on.metrics, on.dispatch, watches, on.log),
         runner(on.kinds, on.journal, on.clock, on.scheduler, on.random, observer, RunnerOptionsOf(options, on.tracer)),
-        api(runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.ids, options.api),
+        api(runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.ids, options.api,
+            on.routing),
         sagas(on.kinds, runner, on.dispatch, on.store, on.audit, on.workers, on.list_workers, on.scheduler, on.clock,
               on.metrics),
         recovery(runner, on.log, options.housekeeping),

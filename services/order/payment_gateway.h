@@ -30,6 +30,7 @@ struct ParticipantCall {
 struct ChargeResult {
   struct Declined {
     std::string reason;  // machine-readable
+    bool retryable;      // another gateway may well say otherwise; not by itself
   };
   struct Approved {
     std::string reference;  // the gateway's own
@@ -40,7 +41,9 @@ struct ChargeResult {
     absl::Time until;   // when to ask again, if nobody said that it is decided; infinite: the gateway said none
   };
 
-  static ChargeResult Decline(std::string reason) { return {Declined{std::move(reason)}}; }
+  static ChargeResult Decline(std::string reason, bool retryable = false) {
+    return {Declined{std::move(reason), retryable}};
+  }
   static ChargeResult Approve(std::string reference) { return {Approved{std::move(reference)}}; }
   static ChargeResult Postpone(std::string token, absl::Time until) { return {Pending{std::move(token), until}}; }
 
@@ -57,8 +60,11 @@ struct RefundResult {
   std::string charge_reference;  // of the charge that was refunded
 };
 
+// The reason of a status with which a gateway answers a call that was certainly not made.
+inline constexpr std::string_view kCallNotSent = "NOT_SENT";
+
 // Thread-safe. `done` is called exactly once, on any thread, perhaps before the call returns, and by the deadline. A
-// status that is not OK is neither success nor failure: the money may have moved.
+// status that is not OK is neither success nor failure: the money may have moved, unless its reason is kCallNotSent.
 class PaymentGateway {
  public:
   virtual ~PaymentGateway() = default;

@@ -9,6 +9,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
+#include "services/order/routed_payment.h"
 
 namespace waybill::order {
 namespace {
@@ -30,36 +31,13 @@ Outcome Unknown(std::string_view reason, const absl::Status& status) {
   return Outcome::Unknown(std::string(reason), fmt::format("{}: {}", cause, std::string(status.message())));
 }
 
-// The gateway's own name for a charge; how it was given, if it cannot be kept so.
-std::string TakeReference(std::string reference, std::string& detail) {
-  constexpr size_t kReferenceBytesMax = 512;
-  std::string clean = CleanText(reference, kReferenceBytesMax);
-  if (clean != reference)
-    detail = "the gateway's reference was cleaned: it is too long, not UTF-8 or has control characters";
-  return clean;
-}
-
 saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
   auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     WAYBILL_FAILPOINT("charge.before_send");
     payments.Charge(CallOf(attempt), order,
                     [&order, &clock, done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
                       WAYBILL_FAILPOINT("charge.after_receive");
-                      if (!result.ok()) {
-                        done(Unknown(kPaymentUnknown, result.status()));
-                      } else if (const auto* approved = result->approved()) {
-                        std::string detail;
-                        order.charge = {TakeReference(approved->reference, detail), order.amount_minor, clock.Now()};
-                        order.effects.charged = true;
-                        done(Outcome::Succeeded(std::move(detail)));
-                      } else if (const auto* pending = result->pending()) {
-                        // Asked earlier than it says, a gateway says pending again; never asked, it would be forgotten.
-                        absl::Time until = pending->until;
-                        if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPendingMax);
-                        done(Outcome::Later(pending->token, until));
-                      } else {
-                        done(Outcome::Rejected(std::string(kPaymentDeclined), result->declined()->reason));
-                      }
+                      done(TakeCharge(std::move(result), order, clock));
                     });
   };
   // Whoever signals says that the gateway has decided; what it decided, and under which reference, the gateway says.
@@ -75,32 +53,11 @@ bool IsWholeRefund(const Order& order, const RefundResult& result) {
 saga::Action<Order> Refund(PaymentGateway& payments, const Clock& clock) {
   auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     WAYBILL_FAILPOINT("refund.before_send");
-    payments.Refund(
-        CallOf(attempt), order, [&order, &clock, done = std::move(done)](absl::StatusOr<RefundResult> result) mutable {
-          WAYBILL_FAILPOINT("refund.after_receive");
-          if (!result.ok()) {
-            done(Unknown(kPaymentUnknown, result.status()));
-            return;
-          }
-          if (!IsWholeRefund(order, *result)) {
-            done(Outcome::Unknown("REFUND_MISMATCH", fmt::format("the gateway refunded {} of {}",
-                                                                 result->refunded_minor, order.amount_minor)));
-            return;
-          }
-          if (result->refunded_minor == 0) {
-            done(Outcome::Succeeded("never charged; the key is closed"));
-            return;
-          }
-          absl::Time now = clock.Now();
-          std::string detail;
-          if (!order.charge.has_value()) {  // a charge whose answer was lost
-            order.charge = {TakeReference(std::move(result->charge_reference), detail), result->refunded_minor, now};
-            order.effects.charged = true;
-          }
-          order.refund = {result->refunded_minor, now};
-          order.effects.refunded = true;
-          done(Outcome::Succeeded(std::move(detail)));
-        });
+    payments.Refund(CallOf(attempt), order,
+                    [&order, &clock, done = std::move(done)](absl::StatusOr<RefundResult> result) mutable {
+                      WAYBILL_FAILPOINT("refund.after_receive");
+                      done(TakeRefund(std::move(result), order, clock));
+                    });
   };
   return {.call = call};
 }
@@ -159,14 +116,74 @@ saga::Action<Order> Release(Dispatch& dispatch) {
 
 }  // namespace
 
-saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
-                            const PlaceOrderOptions& options) {
+Outcome PaymentUnknown(const absl::Status& status) { return Unknown(kPaymentUnknown, status); }
+
+std::string TakeReference(std::string reference, std::string& detail) {
+  constexpr size_t kReferenceBytesMax = 512;
+  std::string clean = CleanText(reference, kReferenceBytesMax);
+  if (clean != reference)
+    detail = "the gateway's reference was cleaned: it is too long, not UTF-8 or has control characters";
+  return clean;
+}
+
+Outcome TakeCharge(absl::StatusOr<ChargeResult> result, Order& order, const Clock& clock) {
+  if (!result.ok()) return PaymentUnknown(result.status());
+  if (const auto* approved = result->approved()) {
+    std::string detail;
+    order.charge = {TakeReference(approved->reference, detail), order.amount_minor, clock.Now()};
+    order.effects.charged = true;
+    return Outcome::Succeeded(std::move(detail));
+  }
+  if (const auto* pending = result->pending()) {
+    // Asked earlier than it says, a gateway says pending again; never asked, it would be forgotten.
+    absl::Time until = pending->until;
+    if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPendingMax);
+    return Outcome::Later(pending->token, until);
+  }
+  return Outcome::Rejected(std::string(kPaymentDeclined), result->declined()->reason);
+}
+
+Outcome TakeRefund(absl::StatusOr<RefundResult> result, Order& order, const Clock& clock) {
+  if (!result.ok()) return PaymentUnknown(result.status());
+  if (!IsWholeRefund(order, *result)) {
+    return Outcome::Unknown("REFUND_MISMATCH",
+                            fmt::format("the gateway refunded {} of {}", result->refunded_minor, order.amount_minor));
+  }
+  if (result->refunded_minor == 0) return Outcome::Succeeded("never charged; the key is closed");
+  const absl::Time now = clock.Now();
+  std::string detail;
+  if (!order.charge.has_value()) {  // a charge whose answer was lost
+    order.charge = {TakeReference(std::move(result->charge_reference), detail), result->refunded_minor, now};
+    order.effects.charged = true;
+  }
+  order.refund = {result->refunded_minor, now};
+  order.effects.refunded = true;
+  return Outcome::Succeeded(std::move(detail));
+}
+
+namespace {
+
+saga::Definition PlaceBy(saga::Action<Order> charge, saga::Action<Order> refund, int version, Dispatch& dispatch,
+                         const PlaceOrderOptions& options) {
   // clang-format off
   return saga::Define<Order>()
-      .Step(std::string(kChargePayment)).Does(Charge(payments, clock)).UndoneBy(Refund(payments, clock)).Retried(options.payment)
+      .Version(version)
+      .Step(std::string(kChargePayment)).Does(std::move(charge)).UndoneBy(std::move(refund)).Retried(options.payment)
       .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch)
       .Done();
   // clang-format on
+}
+
+}  // namespace
+
+saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
+                            const PlaceOrderOptions& options) {
+  return PlaceBy(Charge(payments, clock), Refund(payments, clock), 1, dispatch, options);
+}
+
+saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock,
+                                  const PlaceOrderOptions& options) {
+  return PlaceBy(RoutedCharge(payments, clock), RoutedRefund(payments, clock), kRoutedVersion, dispatch, options);
 }
 
 void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {

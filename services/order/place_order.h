@@ -1,21 +1,31 @@
 // The saga of an order: charge it and give it a driver, or give the money back.
 #pragma once
 
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "domain/order.h"
+#include "domain/payment_attempt.h"
 #include "runtime/clock.h"
 #include "saga/definition.h"
+#include "saga/outcome.h"
 #include "services/order/dispatch.h"
 #include "services/order/payment_gateway.h"
 
 namespace waybill::order {
 
+class PaymentRouting;
+
 // Failure reasons, besides kNoDriverAvailable and saga::kCancelledReason.
 inline constexpr std::string_view kPaymentDeclined = "PAYMENT_DECLINED";  // the gateway's reason is the detail
 inline constexpr std::string_view kPaymentUnknown = "PAYMENT_UNKNOWN";    // the gateway did not say, for too long
 inline constexpr std::string_view kDispatchUnknown = "DISPATCH_UNKNOWN";  // the dispatcher or the fleet did not
+inline constexpr std::string_view kNoGateway = "NO_PAYMENT_GATEWAY";      // none takes the order
 
 // Step names are persisted.
-inline constexpr std::string_view kChargePayment = "charge_payment";
+using domain::kChargePayment;
 inline constexpr std::string_view kAssignDriver = "assign_driver";
 
 struct PlaceOrderOptions {
@@ -26,6 +36,20 @@ struct PlaceOrderOptions {
 // The participants and the clock outlive the definition.
 saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
                             const PlaceOrderOptions& options = {});
+
+// The same of a routed order (services/order/routed_payment.h): another version, so that a process that knows of no
+// routing leaves it alone.
+inline constexpr int kRoutedVersion = 2;
+saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock,
+                                  const PlaceOrderOptions& options = {});
+
+// What becomes of a charge, and of a refund, by the gateway's answer; the order takes in what was said.
+saga::Outcome TakeCharge(absl::StatusOr<ChargeResult> result, domain::Order& order, const Clock& clock);
+saga::Outcome TakeRefund(absl::StatusOr<RefundResult> result, domain::Order& order, const Clock& clock);
+// kPaymentUnknown, and what is known of it.
+saga::Outcome PaymentUnknown(const absl::Status& status);
+// The gateway's own name for a charge; `detail` says so if it cannot be kept as it was given.
+std::string TakeReference(std::string reference, std::string& detail);
 
 // Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch. A remote one is told
 // when the saga closes the step.

@@ -12,6 +12,14 @@ namespace waybill::order {
 
 namespace payment_pb = waybill::payment::v1;
 
+static_assert(kCallNotSent == rpc::kNotSent);
+
+rpc::CallOptions RemoteGateway::OptionsFor(const ParticipantCall& call) const {
+  rpc::CallOptions options = OptionsOf(call);
+  options.only_connected = only_connected_;
+  return options;
+}
+
 void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& order,
                            absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   payment_pb::ChargeRequest request;
@@ -22,14 +30,15 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
   request.set_currency(order.currency);
   request.set_minor_unit_exponent(domain::CurrencyExponent(order.currency).value_or(0));
   client_.Call<payment_pb::ChargeResponse>(
-      "waybill.payment.v1.PaymentGateway/Charge", request, OptionsOf(call),
+      "waybill.payment.v1.PaymentGateway/Charge", request, OptionsFor(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::ChargeResponse& response) mutable {
         if (!status.ok()) {
           done(status);
         } else if (response.has_approved()) {
           done(ChargeResult::Approve(std::move(*response.mutable_approved()->mutable_reference())));
         } else if (response.has_declined()) {
-          done(ChargeResult::Decline(std::move(*response.mutable_declined()->mutable_reason())));
+          done(ChargeResult::Decline(std::move(*response.mutable_declined()->mutable_reason()),
+                                     response.declined().retryable()));
         } else if (response.has_pending()) {
           const payment_pb::ChargeResponse::Pending& pending = response.pending();
           std::optional<absl::Time> until;
@@ -48,7 +57,7 @@ void RemoteGateway::Refund(const ParticipantCall& call, const domain::Order&,
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
   client_.Call<payment_pb::RefundResponse>(
-      "waybill.payment.v1.PaymentGateway/Refund", request, OptionsOf(call),
+      "waybill.payment.v1.PaymentGateway/Refund", request, OptionsFor(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::RefundResponse& response) mutable {
         if (!status.ok()) {
           done(status);

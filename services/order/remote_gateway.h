@@ -9,7 +9,9 @@ namespace waybill::order {
 
 class RemoteGateway final : public PaymentGateway {
  public:
-  explicit RemoteGateway(rpc::Client& client) : client_(client) {}  // which outlives this
+  // `client` outlives this. `only_connected`: calls without a connection are not made, and answered kCallNotSent.
+  explicit RemoteGateway(rpc::Client& client, bool only_connected = false)
+      : client_(client), only_connected_(only_connected) {}
 
   void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
@@ -17,7 +19,10 @@ class RemoteGateway final : public PaymentGateway {
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
 
  private:
+  rpc::CallOptions OptionsFor(const ParticipantCall& call) const;
+
   rpc::Client& client_;
+  const bool only_connected_;
 };
 
 }  // namespace waybill::order

@@ -10,6 +10,7 @@
 #include "edge/connect/protocol.h"
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
+#include "payments/gateways_file.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
@@ -34,11 +35,18 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
   if (files.certificate.empty() != files.key.empty()) {
     return absl::InvalidArgumentError("--participant-certificate and --participant-key come together or not at all");
   }
-  const bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme);
+  bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme);
+  if (!options.gateways_file.empty()) {
+    const absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(options.gateways_file);
+    if (!routes.ok()) {
+      return absl::InvalidArgumentError(fmt::format("--gateways-file: {}", std::string(routes.status().message())));
+    }
+    for (const payments::Gateway& gateway : routes->gateways) any = any || gateway.address.starts_with(kTlsScheme);
+  }
   if (!files.empty() && !any) {
-    return absl::InvalidArgumentError(
-        fmt::format("{} is given, and neither --payment-gateway nor --dispatch is grpcs://",
-                    files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
+    return absl::InvalidArgumentError(fmt::format(
+        "{} is given, and neither --payment-gateway nor --dispatch, nor any of --gateways-file, is grpcs://",
+        files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
   }
   return absl::OkStatus();
 }
@@ -54,7 +62,7 @@ bool JournalCompletersFor(int cores) { return cores >= 8; }
 
 std::vector<std::string> ServedMethods() {
   return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
-                         "waybill.ops.v1.AuditAdmin", "waybill.access.v1.AccessAdmin"});
+                         "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.GatewayAdmin", "waybill.access.v1.AccessAdmin"});
 }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
@@ -84,6 +92,11 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
   AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
       ->envname("WAYBILL_PAYMENT_GATEWAY");
+  app.add_option(
+         "--gateways-file", options.gateways_file,
+         "TOML file of several payment gateways, and of rules which order goes to which; weights, costs and rules "
+         "are read again at SIGHUP. Then --payment-gateway is for orders that began without it (default: none)")
+      ->type_name("FILE");
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
       ->envname("WAYBILL_DISPATCH");
   app.add_option("--participant-ca", options.participant_tls.ca,

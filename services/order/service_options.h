@@ -34,6 +34,7 @@ struct ServiceOptions {
   std::string redis_url = "redis://127.0.0.1:6379/0";
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
+  std::string gateways_file;                // empty: payment_gateway takes every order
   tls::Files participant_tls;               // for grpcs
   bool migrate = false;
   absl::Duration store_wait = absl::Seconds(60);

@@ -93,13 +93,13 @@ void CallLimits::Start(const Loops& loops, StopRequest& stop, OnChange on_change
       log_.Error("limits are as before: they could not be read", {{"error", std::string(read.message())}});
     }
   };
-  stop.AlsoOnHangup([read_again] { read_again(true); });
+  stop.AlsoOnHangup(this, [read_again] { read_again(true); });
   read_again(false);  // a SIGHUP since the first time has told nobody
 }
 
 void CallLimits::Stop() {
   if (stop_ == nullptr) return;
-  stop_->AlsoOnHangup(nullptr);
+  stop_->AlsoOnHangup(this, nullptr);
   limiter_->Stop();
 }
 

@@ -51,6 +51,9 @@ ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amoun
       account.decline_reason = "KEY_CLOSED";
     } else if (fate == Fate::kDeclined) {
       account.decline_reason = "CARD_DECLINED";
+    } else if (fate == Fate::kDeclinedRetryable) {
+      account.decline_reason = "LIMIT_REACHED";
+      account.retryable = true;
     } else if (fate == Fate::kPending) {
       account.pending_minor = amount_minor;
     } else {
@@ -59,7 +62,7 @@ ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amoun
     }
   }
   if (account.pending_minor != 0) return ChargeResult::Postpone("pending-" + key, pending_until_);
-  if (!account.decline_reason.empty()) return ChargeResult::Decline(account.decline_reason);
+  if (!account.decline_reason.empty()) return ChargeResult::Decline(account.decline_reason, account.retryable);
   return ChargeResult::Approve(ReferenceOf(key));
 }
 

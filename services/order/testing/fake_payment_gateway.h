@@ -25,6 +25,7 @@ class FakePaymentGateway final : public PaymentGateway {
     int64_t refunded_minor = 0;
     bool closed = false;         // refunded before it was ever charged
     std::string decline_reason;  // the first answer, to be repeated
+    bool retryable = false;      // goes with it
     int64_t pending_minor = 0;   // to be charged, if that is decided
   };
 

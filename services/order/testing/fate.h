@@ -9,13 +9,15 @@ namespace waybill::order::testing {
 
 enum class Fate {
   kAnswered,
-  kDeclined,     // charges only, with reason CARD_DECLINED; refunds are answered
-  kPending,      // charges only: to be decided later; others are answered
-  kUnavailable,  // UNAVAILABLE at once, nothing executed
-  kLostBefore,   // DEADLINE_EXCEEDED, nothing executed
-  kLostAfter,    // executed, then DEADLINE_EXCEEDED
-  kRefused,      // declined, against the contract, without a look at the books; calls that cannot be: answered
-  kSlow,         // DEADLINE_EXCEEDED, executed only when it Lands; until then calls with its key get ABORTED
+  kDeclined,           // charges only, with reason CARD_DECLINED; refunds are answered
+  kDeclinedRetryable,  // charges only, with reason LIMIT_REACHED; refunds are answered
+  kPending,            // charges only: to be decided later; others are answered
+  kUnavailable,        // UNAVAILABLE at once, nothing executed
+  kNotSent,            // the same, and it is certain: NOT_SENT
+  kLostBefore,         // DEADLINE_EXCEEDED, nothing executed
+  kLostAfter,          // executed, then DEADLINE_EXCEEDED
+  kRefused,            // declined, against the contract, without a look at the books; calls that cannot be: answered
+  kSlow,               // DEADLINE_EXCEEDED, executed only when it Lands; until then calls with its key get ABORTED
 };
 
 bool Executes(Fate fate);  // at once

@@ -1,0 +1,89 @@
+#include "services/order/gateways.h"
+
+#include <utility>
+
+namespace waybill::order {
+
+absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, ChannelsTo channels_to,
+                                                         storage::GatewayStore& store, const Clock& clock,
+                                                         Random& random, Metrics& metrics, const Logger& log) {
+  absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(file);
+  if (!routes.ok()) return routes.status();
+  std::unique_ptr<Gateways> made(
+      new Gateways(file, std::move(channels_to), store, clock, random, log.For("services.order")));
+  Gateways& gateways = *made;
+  std::map<std::string, PaymentGateway*> by_name;
+  for (const payments::Gateway& gateway : routes->gateways) {
+    auto remote = std::make_unique<Remote>(gateway.address, gateways.channels_to_(gateway.address));
+    by_name[gateway.name] = &remote->gateway;
+    gateways.remotes_[gateway.name] = std::move(remote);
+  }
+  gateways.in_force_ = *std::move(routes);
+  gateways.router_.Use(gateways.in_force_);
+  gateways.routing_ = std::make_unique<PaymentRouting>(gateways.router_, std::move(by_name), clock, metrics);
+  gateways.log_.Info("orders are routed", {{"file", file}, {"gateways", payments::Describe(gateways.in_force_)}});
+  return made;
+}
+
+absl::Status Gateways::ReadSettings() {
+  absl::StatusOr<std::vector<storage::GatewaySetting>> settings = store_.Settings();
+  if (!settings.ok()) return settings.status();
+  router_.Use(*settings);
+  return absl::OkStatus();
+}
+
+Chore Gateways::FollowChore() {
+  return EveryChore(absl::Seconds(1), "following gateways", [this] {
+    for (const auto& [name, remote] : remotes_) remote->client.Connect();
+    return ReadSettings();
+  });
+}
+
+void Gateways::AwaitConnections(SteadyTime deadline) {
+  for (const auto& [name, remote] : remotes_) remote->client.Connect();  // all at once
+  for (const auto& [name, remote] : remotes_) {
+    if (!remote->client.AwaitConnection(deadline)) log_.Warn("a gateway is not reached", {{"gateway", name}});
+  }
+}
+
+void Gateways::ConnectAgain() {
+  for (const auto& [name, remote] : remotes_) remote->client.Use(channels_to_(remote->address));
+}
+
+absl::Status Gateways::ReadAgain() {
+  std::lock_guard turn(reading_);
+  absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(file_);
+  if (!routes.ok()) return routes.status();
+  if (*routes == in_force_) return absl::OkStatus();
+  if (!payments::SameAddresses(*routes, in_force_)) {
+    return absl::FailedPreconditionError("names and addresses of gateways change with a restart only");
+  }
+  router_.Use(*routes);
+  const std::string before = payments::Describe(std::exchange(in_force_, *std::move(routes)));
+  const std::string after = payments::Describe(in_force_);
+  log_.Info("orders are routed anew", {{"file", file_}, {"gateways", after}});
+  if (on_change_) on_change_(before, after);
+  return absl::OkStatus();
+}
+
+void Gateways::Start(StopRequest& stop, OnChange on_change) {
+  {
+    std::lock_guard turn(reading_);
+    on_change_ = std::move(on_change);
+  }
+  stop_ = &stop;
+  const auto read_again = [this] {
+    if (absl::Status read = ReadAgain(); !read.ok()) {
+      log_.Error("gateways are as before: the file was not taken", {{"error", std::string(read.message())}});
+    }
+  };
+  stop.AlsoOnHangup(this, read_again);
+  read_again();  // a SIGHUP since the start has told nobody
+}
+
+void Gateways::Stop() {
+  if (stop_ != nullptr) stop_->AlsoOnHangup(this, nullptr);
+  for (const auto& [name, remote] : remotes_) remote->client.Stop();
+}
+
+}  // namespace waybill::order

@@ -1,0 +1,119 @@
+#include "services/order/payment_routing.h"
+
+#include <array>
+#include <utility>
+
+#include "runtime/status.h"
+
+namespace waybill::order {
+namespace {
+
+payments::Payment PaymentOf(const domain::Order& order) { return {order.client, order.currency, order.amount_minor}; }
+
+}  // namespace
+
+class PaymentRouting::Learning final : public PaymentGateway {
+ public:
+  Learning(std::string name, PaymentGateway& gateway, payments::Router& router, const Clock& clock, Metrics& metrics)
+      : name_(std::move(name)),
+        gateway_(gateway),
+        router_(router),
+        clock_(clock),
+        seconds_(metrics.AddHistogram("waybill_gateway_call_seconds", "Calls of a payment gateway that it answered.",
+                                      LatencyBuckets(), {{"gateway", name_}})) {
+    constexpr std::array<const char*, kOutcomes> kNames = {"approved", "declined", "pending", "refunded",
+                                                           "closed",   "unknown",  "not_sent"};
+    for (size_t i = 0; i < kOutcomes; ++i) {
+      outcomes_[i] =
+          &metrics.AddCounter("waybill_gateway_calls_total", "Calls of a payment gateway, by what became of them.",
+                              {{"gateway", name_}, {"outcome", kNames[i]}});
+    }
+  }
+
+  void Charge(const ParticipantCall& call, const domain::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override {
+    gateway_.Charge(call, order, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
+      Note(result.status(), started);
+      if (result.ok()) Count(result->approved() ? kApproved : result->pending() ? kPending : kDeclined);
+      done(std::move(result));
+    });
+  }
+  void Refund(const ParticipantCall& call, const domain::Order& order,
+              absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override {
+    gateway_.Refund(call, order, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
+      Note(result.status(), started);
+      if (result.ok()) Count(result->refunded_minor > 0 ? kRefunded : kClosed);
+      done(std::move(result));
+    });
+  }
+
+ private:
+  enum : size_t { kApproved, kDeclined, kPending, kRefunded, kClosed, kUnknown, kNotSent, kOutcomes };
+
+  void Count(size_t outcome) { outcomes_[outcome]->Increment(); }
+  void Note(const absl::Status& status, SteadyTime started) {
+    const absl::Duration took = clock_.Steady() - started;
+    if (status.ok()) {
+      seconds_.Observe(absl::ToDoubleSeconds(took));
+      router_.Answered(name_, took);
+      return;
+    }
+    Count(GetErrorDetail(status).reason == kCallNotSent ? kNotSent : kUnknown);
+    if (absl::IsCancelled(status)) return;  // by ourselves
+    if (absl::IsAborted(status)) return;    // it is still at the first call of this key, so it is there
+    router_.Failed(name_);
+  }
+
+  const std::string name_;
+  PaymentGateway& gateway_;
+  payments::Router& router_;
+  const Clock& clock_;
+  prometheus::Histogram& seconds_;
+  std::array<prometheus::Counter*, kOutcomes> outcomes_;
+};
+
+PaymentRouting::PaymentRouting(payments::Router& router, std::map<std::string, PaymentGateway*> gateways,
+                               const Clock& clock, Metrics& metrics, RoutingOptions options)
+    : router_(router), options_(options) {
+  for (const auto& [name, gateway] : gateways) {
+    gateways_[name] = std::make_unique<Learning>(name, *gateway, router_, clock, metrics);
+    metrics.AddCallbackGauge("waybill_gateway_outage_open",
+                             "1 while a payment gateway is taken for out by this process.",
+                             [&router, name = name] { return router.IsOut(name) ? 1.0 : 0.0; }, {{"gateway", name}});
+  }
+}
+
+PaymentRouting::~PaymentRouting() = default;
+
+void PaymentRouting::Begin(domain::Order& order) {
+  order.attempts.clear();
+  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) {
+    order.attempts.push_back({*std::move(gateway)});
+  }
+}
+
+std::optional<std::string> PaymentRouting::Another(const domain::Order& order) {
+  if (order.attempts.size() >= options_.gateways_max) return std::nullopt;
+  std::vector<std::string> tried;
+  for (const domain::PaymentAttempt& attempt : order.attempts) tried.push_back(attempt.gateway);
+  return router_.ChooseOther(PaymentOf(order), tried);
+}
+
+bool PaymentRouting::HasAnother(const domain::Order& order) { return Another(order).has_value(); }
+
+bool PaymentRouting::GoOn(domain::Order& order, domain::PaymentAttempt::State left) {
+  std::optional<std::string> gateway = Another(order);
+  if (!gateway) return false;
+  order.attempts.back().state = left;
+  order.effects.attempt_changed = static_cast<uint8_t>(order.attempts.size());
+  order.attempts.push_back({*std::move(gateway)});
+  order.effects.attempt_begun = static_cast<uint8_t>(order.attempts.size());
+  return true;
+}
+
+PaymentGateway* PaymentRouting::Find(const std::string& gateway) const {
+  const auto found = gateways_.find(gateway);
+  return found == gateways_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace waybill::order

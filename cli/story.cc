@@ -88,8 +88,8 @@ Style StyleOf(std::string_view state_or_outcome) {
       {"rejected", Style::kBad},      {"undo_failed", Style::kBad},      {"needs_attention", Style::kBad},
       {"PENDING", Style::kWaiting},   {"COMPENSATING", Style::kWaiting}, {"RUNNING", Style::kWaiting},
       {"unknown", Style::kWaiting},   {"recovered", Style::kWaiting},    {"waiting", Style::kWaiting},
-      {"signalled", Style::kWaiting}, {"CANCELLED", Style::kFaint},      {"RESOLVED", Style::kFaint},
-      {"cancelled", Style::kFaint},   {"resolved", Style::kFaint},
+      {"signalled", Style::kWaiting}, {"again", Style::kWaiting},        {"CANCELLED", Style::kFaint},
+      {"RESOLVED", Style::kFaint},    {"cancelled", Style::kFaint},      {"resolved", Style::kFaint},
   };
   for (const Row& row : kStyles) {
     if (row.name == state_or_outcome) return row.style;

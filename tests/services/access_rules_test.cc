@@ -26,6 +26,7 @@
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
 #include "services/order/grpc_fleet_service.h"
+#include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "storage/testing/fake_driver_store.h"
@@ -83,6 +84,16 @@ std::map<std::string, Scope> RulesInDocs() {
   return rules;
 }
 
+// No handler comes to it.
+class NoGatewayStore final : public storage::GatewayStore {
+ public:
+  absl::StatusOr<std::vector<storage::GatewaySetting>> Settings() override { return absl::UnimplementedError(""); }
+  absl::Status SetDrained(const std::string&, bool, const domain::Deed&) override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status SetWeight(const std::string&, int, const domain::Deed&) override { return absl::UnimplementedError(""); }
+};
+
 // All services in one server.
 class AllServices {
  public:
@@ -93,6 +104,7 @@ class AllServices {
       AddSagaAdmin(*server, orders_.sagas, {});
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
+      order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
@@ -143,6 +155,7 @@ class AllServices {
 
   order::SharedWorld order_world_;
   order::Replica orders_{order_world_};
+  NoGatewayStore gateway_store_;
   storage::testing::FakeDriverStore drivers_{order_world_.book};
   order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
   ingest::World locations_;

@@ -12,7 +12,9 @@
 namespace waybill::payments {
 
 struct HealthOptions {
-  int failures_in_a_row = 5;                         // open an outage; so does half of the window
+  int failures_in_a_row = 5;  // open an outage; so does half of the window
+  // They have to be spread over so long: a connection that is made anew fails everything for a moment.
+  absl::Duration failing_for = absl::Milliseconds(500);
   size_t window = 20;                                // of the newest calls
   int answers_in_a_row = 3;                          // close it
   absl::Duration explore_after = absl::Seconds(30);  // of an outage, one new order is let through; and so on
@@ -41,11 +43,17 @@ class Health {
   int64_t failures() const { return failures_; }
 
  private:
-  void Note(bool answered);
+  void Note(SteadyTime now, bool answered);
+  bool FailsTooOften(SteadyTime now) const;
 
   const HealthOptions options_;
-  std::deque<bool> window_;
-  int in_a_row_ = 0;  // of answers when positive, of failures when negative
+  struct Call {
+    SteadyTime at;
+    bool answered;
+  };
+  std::deque<Call> window_;
+  int in_a_row_ = 0;      // of answers when positive, of failures when negative
+  SteadyTime row_since_;  // when the first of these was
   std::optional<SteadyTime> out_since_;
   SteadyTime explore_at_;
   std::deque<absl::Duration> latencies_;

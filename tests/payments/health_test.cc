@@ -12,7 +12,10 @@ class HealthTest : public ::testing::Test {
     for (int i = 0; i < times; ++i) health_.Answered(time_.Steady(), absl::Milliseconds(20));
   }
   void Fail(int times = 1) {
-    for (int i = 0; i < times; ++i) health_.Failed(time_.Steady());
+    for (int i = 0; i < times; ++i) {
+      time_.Advance(absl::Milliseconds(150));
+      health_.Failed(time_.Steady());
+    }
   }
   bool MayExplore() { return health_.MayExplore(time_.Steady()); }
 
@@ -32,6 +35,14 @@ TEST_F(HealthTest, FailuresInARowOpenAnOutage) {
   Fail(5);
   EXPECT_TRUE(health_.out());
   EXPECT_EQ(health_.out_since(), time_.Steady());
+}
+
+TEST_F(HealthTest, AMomentIsNoOutageHoweverManyCallsItFails) {
+  for (int i = 0; i < 100; ++i) health_.Failed(time_.Steady());
+  EXPECT_FALSE(health_.out());
+  time_.Advance(absl::Milliseconds(500));
+  health_.Failed(time_.Steady());
+  EXPECT_TRUE(health_.out());
 }
 
 TEST_F(HealthTest, HalfOfTheNewestCallsOpenOneToo) {

@@ -36,7 +36,10 @@ class RouterTest : public ::testing::Test {
     return drawn;
   }
   void TakeOut(const std::string& gateway) {
-    while (!router_.IsOut(gateway)) router_.Failed(gateway);
+    while (!router_.IsOut(gateway)) {
+      time_.Advance(absl::Milliseconds(150));
+      router_.Failed(gateway);
+    }
   }
 
   waybill::testing::ManualTime time_;

@@ -195,7 +195,10 @@ TEST_F(RoutedPaymentTest, WhileAKeyIsNotClosedNoOtherGatewayIsAsked) {
 }
 
 TEST_F(RoutedPaymentTest, AGatewayThatIsOutIsNotAskedAgain) {
-  for (int i = 0; i < 4; ++i) router_.Failed("north");
+  for (int i = 0; i < 4; ++i) {
+    router_.Failed("north");
+    time_.Advance(absl::Milliseconds(150));
+  }
   north_.WillMeet({Fate::kLostAfter});  // the fifth
   const Uuid id = Place();
   EXPECT_EQ(Attempts(Of(id).payload), "north=refunded south=approved");
@@ -234,7 +237,10 @@ TEST_F(RoutedPaymentTest, ANeverSentOrderFailsCleanWhenThereIsNoOtherGateway) {
 }
 
 TEST_F(RoutedPaymentTest, ANeverSentOrderGoesOnWhenAnotherGatewayComesBack) {
-  while (!router_.IsOut("south")) router_.Failed("south");
+  while (!router_.IsOut("south")) {
+    time_.Advance(absl::Milliseconds(150));
+    router_.Failed("south");
+  }
   north_.set_fate(Fate::kNotSent);
   const Uuid id = Start(process_);
   time_.Advance(absl::Seconds(3));

@@ -180,7 +180,7 @@ void AddAuditCommands(CLI::App& app, Context& context) {
           ""))
       ->type_name("ACTION");
   list->add_option("--kind", args->kind, "Only what was done to such a thing")
-      ->check(CLI::IsMember({"saga", "order", "key", "driver", "gateway", "setting", "process"}));
+      ->check(CLI::IsMember({"saga", "order", "key", "driver", "gateway", "settlement", "case", "setting", "process"}));
   list->add_option("--subject", args->subject, "Only what was done to this one: the id of an order, a key, …")
       ->type_name("ID");
   list->add_option("--from", args->from, "Only since then: a time, a date, or 2h for two hours ago")->type_name("TIME");

@@ -154,6 +154,7 @@ int Main(int argc, char** argv) {
   AddTrackCommands(app, context);
   AddGatewayCommands(app, context);
   AddKeyCommands(app, context);
+  AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");

@@ -68,13 +68,15 @@ inline ExitCode FailSandbox(const Context& context, const absl::Status& status) 
 
 // Calls a method of `Service` at `target`. Every try has a connection of its own: gRPC's threads do not drive a broken
 // one back to life while this one sleeps between tries. `answered` sees the call when it succeeded, for its metadata.
+// `unbounded`: how long it may take all in all, where no --timeout says.
 template <typename Service, typename Request, typename Response>
 absl::StatusOr<Response> Call(const Context& context, const std::string& target,
                               grpc::Status (Service::StubInterface::*method)(grpc::ClientContext*, const Request&,
                                                                              Response*),
                               const Request& request,
-                              const std::function<void(const grpc::ClientContext&)>& answered = {}) {
-  absl::StatusOr<Retrier> retrier = context.MakeRetrier();
+                              const std::function<void(const grpc::ClientContext&)>& answered = {},
+                              absl::Duration unbounded = absl::Seconds(30)) {
+  absl::StatusOr<Retrier> retrier = context.MakeRetrier(unbounded);
   if (!retrier.ok()) return retrier.status();
   Response response;
   absl::Status status = retrier->Run([&](SteadyTime deadline) {

@@ -20,7 +20,7 @@ struct Actor {
 struct Deed {
   Actor by;
   std::string action;        // "saga.resolve"
-  std::string subject_kind;  // saga, order, key, driver, gateway, setting or process
+  std::string subject_kind;  // saga, order, key, driver, gateway, settlement, case, setting or process
   std::string subject;       // its id
   std::vector<std::pair<std::string, std::string>> detail = {};  // no secrets
 

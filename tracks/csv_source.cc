@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "runtime/csv.h"
 #include "tracks/field_names.h"
 #include "tracks/position_builder.h"
 #include "tracks/track_source.h"
@@ -21,38 +22,6 @@ constexpr char kSeparators[] = ",;\t|";
 
 // Rows may have fields that go on for lines, such as notes. A quote that nobody closes must not swallow the file.
 constexpr int kLinesMax = 100;
-
-enum class Split { kWhole, kOpen, kBad };
-
-// A row into its fields, quotes taken off ("" inside them is one). kOpen: a quote is left open; kBad: text follows one.
-Split SplitRow(std::string_view line, char separator, std::vector<std::string>& fields) {
-  fields.clear();
-  size_t at = 0;
-  while (true) {
-    std::string field;
-    if (at < line.size() && line[at] == '"') {
-      bool closed = false;
-      for (++at; at < line.size() && !closed; ++at) {
-        if (line[at] != '"') {
-          field += line[at];
-        } else if (at + 1 < line.size() && line[at + 1] == '"') {
-          field += line[++at];
-        } else {
-          closed = true;
-        }
-      }
-      if (!closed) return Split::kOpen;
-      if (at < line.size() && line[at] != separator) return Split::kBad;
-    } else {
-      size_t end = std::min(line.find(separator, at), line.size());
-      field = std::string(Trim(line.substr(at, end - at)));
-      at = end;
-    }
-    fields.push_back(std::move(field));
-    if (at >= line.size()) return Split::kWhole;
-    ++at;  // the separator
-  }
-}
 
 struct Column {
   size_t index = 0;
@@ -110,7 +79,7 @@ class CsvSource final : public TrackSource {
         if (!wrong.empty()) return Found::Broken(first, wrong);
         continue;
       }
-      if (SplitRow(line, separator_, fields_) == Split::kOpen &&
+      if (SplitCsvRow(line, separator_, fields_) == CsvRow::kOpen &&
           Join(line, [this](std::string_view row) { return IsRow(row); })) {
         return Row(row_, first, unended_);
       }
@@ -156,13 +125,13 @@ class CsvSource final : public TrackSource {
   }
 
   bool IsRow(std::string_view row) {
-    return SplitRow(row, separator_, fields_) == Split::kWhole && fields_.size() >= header_.names.size();
+    return SplitCsvRow(row, separator_, fields_) == CsvRow::kWhole && fields_.size() >= header_.names.size();
   }
   // Whether the line may be the beginning of a header.
   bool LeavesOpen(std::string_view line) {
     const std::string_view separators = kSeparators;
     return std::any_of(separators.begin(), separators.end(),
-                       [&](char separator) { return SplitRow(line, separator, fields_) == Split::kOpen; });
+                       [&](char separator) { return SplitCsvRow(line, separator, fields_) == CsvRow::kOpen; });
   }
   bool IsHeader(std::string_view row) {
     const Guessed guessed = Guess(row);
@@ -229,7 +198,7 @@ class CsvSource final : public TrackSource {
     Guessed best;
     const std::string separators = told_separator_ ? std::string(1, *told_separator_) : kSeparators;
     for (char separator : separators) {
-      if (SplitRow(line.front() == '#' ? line.substr(1) : line, separator, fields_) != Split::kWhole) continue;
+      if (SplitCsvRow(line.front() == '#' ? line.substr(1) : line, separator, fields_) != CsvRow::kWhole) continue;
       Header header = ReadHeader(fields_, options_.default_driver_id.empty());
       if (best.separator != 0 && header.columns.size() <= best.header.columns.size()) continue;
       best = {separator, std::move(header)};
@@ -278,7 +247,7 @@ class CsvSource final : public TrackSource {
   }
 
   Found Row(std::string_view line, int64_t number, bool unended) {
-    if (SplitRow(line, separator_, fields_) != Split::kWhole) {
+    if (SplitCsvRow(line, separator_, fields_) != CsvRow::kWhole) {
       return Found::Bad(number, "a quote does not end, or text follows it");
     }
     const size_t count = header_.names.size();

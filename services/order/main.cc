@@ -38,8 +38,10 @@
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
+#include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/nearest_driver_dispatch.h"
+#include "services/order/open_cases.h"
 #include "services/order/order_core.h"
 #include "services/order/order_metrics.h"
 #include "services/order/place_order.h"
@@ -58,6 +60,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/pool.h"
+#include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/redis/redis_fleet.h"
@@ -110,6 +113,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   ThreadScheduler scheduler(clock);
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool list_workers(kListWorkers, 1'000);
+  WorkerPool reconciling(1, 1'000);        // minutes long, at worst
   WorkerPool dispatch_workers(2, 10'000);  // a read of the fleet alone holds up no order that wants the nearest driver
 
   auto tracing = process::Tracing::Open(options.tracing, "waybill-order", options.instance, ThisBuild(), clock, random,
@@ -141,6 +145,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto limits = process::CallLimits::Open("order", options.limits, ServedMethods(), *redis_url, clock, metrics, log);
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
   storage::PostgresAuditLog audit(drivers, scans);
+  storage::PoolOptions reconciliation_pool;
+  reconciliation_pool.size = 2;
+  storage::Pool reconciliations(options.database_url, storage::ReconciliationConnectionOptions(), reconciliation_pool);
+  storage::PostgresReconciliationStore reconciliation(reconciliations);
 
   // TLS: our own certificate, and what participants are shown and believed by.
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
@@ -245,7 +253,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (absl::Status read = (*identity)->ReadKeys(); !read.ok()) {
     return process::Fail(log, "cannot read the keys of callers", read);
   }
-  process::AddPoolMetrics(metrics, {{"read", &reads}, {"scan", &scans}, {"journal", &claims}, {"driver", &drivers}});
+  process::AddPoolMetrics(metrics, {{"read", &reads},
+                                    {"scan", &scans},
+                                    {"journal", &claims},
+                                    {"driver", &drivers},
+                                    {"reconciliation", &reconciliations}});
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>((*journal)->queue_depth()); });
   OrderCoreOptions core_options;
@@ -293,6 +305,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
+    AddReconciliationService(*edge, reconciliation, reconciling);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {
@@ -309,6 +322,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   metrics.AddCallbackGauge("waybill_audit_entries", "Entries of the audit, by the number of the newest.",
                            [&audit_entries] { return static_cast<double>(audit_entries); });
   process::AddMetrics(metrics, process_audit);
+  OpenCases open_cases(metrics);
+  watching.push_back(open_cases.CountChore(reconciliation));
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
     watching.push_back(tls::WatchChore(**participant_certificates, [&] {
@@ -386,6 +401,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   fleet->Stop();
   scheduler.Stop();
   dispatch_workers.Stop();
+  reconciliation.Cancel();
+  reconciling.Stop();
   list_workers.Stop();
   workers.Stop();
   (*journal)->Stop();

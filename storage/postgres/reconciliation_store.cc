@@ -316,11 +316,45 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Reconcile(int64_t settle
                                                                   const domain::Deed& deed) {
   absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
   if (!connection.ok()) return connection.status();
-  if (absl::StatusOr<Rows> begun = (*connection)->Execute("BEGIN"); !begun.ok()) return begun.status();
-  absl::StatusOr<Settlement> compared = Compare(**connection, settlement_id, lines, deed);
-  absl::StatusOr<Rows> ended = (*connection)->Execute(compared.ok() ? "COMMIT" : "ROLLBACK");
-  if (compared.ok() && !ended.ok()) return ended.status();
+  absl::StatusOr<Rows> backend = (*connection)->Execute("SELECT pg_backend_pid()");
+  if (!backend.ok()) return backend.status();
+  const int64_t pid = backend->Int(0, 0);
+  {
+    std::lock_guard lock(mutex_);
+    comparing_.insert(pid);
+  }
+  absl::StatusOr<Settlement> compared = absl::CancelledError();
+  if (absl::StatusOr<Rows> begun = Step(**connection, "BEGIN"); begun.ok()) {
+    compared = Compare(**connection, settlement_id, lines, deed);
+    absl::StatusOr<Rows> ended = (*connection)->Execute(compared.ok() ? "COMMIT" : "ROLLBACK");
+    if (compared.ok() && !ended.ok()) compared = ended.status();
+  } else {
+    compared = begun.status();
+  }
+  std::lock_guard lock(mutex_);
+  comparing_.erase(pid);
   return compared;
+}
+
+absl::StatusOr<Rows> PostgresReconciliationStore::Step(Connection& connection, const std::string& sql,
+                                                       absl::Span<const Param> params) {
+  const auto stopping = [this] {
+    std::lock_guard lock(mutex_);
+    return cancelled_;
+  };
+  if (stopping()) return domain::ReasonError("SHUTTING_DOWN", "this process is draining");
+  absl::StatusOr<Rows> rows = connection.Execute(sql, params);
+  if (!rows.ok() && stopping()) return domain::ReasonError("SHUTTING_DOWN", "this process is draining");
+  return rows;
+}
+
+void PostgresReconciliationStore::Cancel() {
+  std::lock_guard lock(mutex_);
+  cancelled_ = true;
+  for (const int64_t pid : comparing_) {
+    // Should it not be heard, the process that goes away ends the session anyway.
+    (void)Execute("SELECT pg_cancel_backend($1)", {Param::Int4(static_cast<int32_t>(pid))});
+  }
 }
 
 absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& connection, int64_t settlement_id,
@@ -328,17 +362,18 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
   const Param id = Param::Int8(settlement_id);
   const int64_t age = absl::ToInt64Microseconds(options_.order_age_max);
   const int64_t late = absl::ToInt64Microseconds(options_.late_max);
-  if (absl::StatusOr<Rows> turn = connection.Execute(kTakeTurns, {id}); !turn.ok()) return turn.status();
+  if (absl::StatusOr<Rows> turn = Step(connection, kTakeTurns, {id}); !turn.ok()) return turn.status();
   // A lock for itself: whoever adds lines has read its state.
-  absl::StatusOr<Rows> found = connection.Execute(
-      fmt::format("SELECT {} FROM settlements WHERE settlement_id = $1 FOR UPDATE", kSettlementColumns), {id});
+  absl::StatusOr<Rows> found =
+      Step(connection,
+           fmt::format("SELECT {} FROM settlements WHERE settlement_id = $1 FOR UPDATE", kSettlementColumns), {id});
   if (!found.ok()) return found.status();
   if (found->empty()) return NoSettlement(settlement_id);
   const Settlement settlement = ReadSettlement(*found, 0);
   if (settlement.state == SettlementState::kReconciled) return settlement;
   if (settlement.state == SettlementState::kReplaced) return NotLoading(settlement_id);
   absl::StatusOr<Rows> counted =
-      connection.Execute("SELECT count(*) FROM settlement_lines WHERE settlement_id = $1", {id});
+      Step(connection, "SELECT count(*) FROM settlement_lines WHERE settlement_id = $1", {id});
   if (!counted.ok()) return counted.status();
   if (counted->Int(0, 0) != lines) {
     return domain::ReasonError("SETTLEMENT_INCOMPLETE", fmt::format("settlement {} has {} lines and not {}",
@@ -354,11 +389,11 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
       {fmt::format(kDiffer, settlement_id, late), {}},
   };
   for (const auto& [sql, params] : steps) {
-    if (absl::StatusOr<Rows> done = connection.Execute(sql, params); !done.ok()) return done.status();
+    if (absl::StatusOr<Rows> done = Step(connection, sql, params); !done.ok()) return done.status();
   }
-  absl::StatusOr<Rows> proven = connection.Execute(kCloseProven, {id});
+  absl::StatusOr<Rows> proven = Step(connection, kCloseProven, {id});
   if (!proven.ok()) return proven.status();
-  absl::StatusOr<Rows> opened = connection.Execute(kOpenCases, {id});
+  absl::StatusOr<Rows> opened = Step(connection, kOpenCases, {id});
   if (!opened.ok()) return opened.status();
   int64_t new_ones = 0;
   for (int row = 0; row < opened->size(); ++row) new_ones += opened->Bool(row, 0) ? 1 : 0;
@@ -366,10 +401,10 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
   const DeedRow deed_row(deed);
   std::vector<Param> deed_params;
   deed_row.AddTo(deed_params);
-  if (absl::StatusOr<Rows> kept = connection.Execute(InsertDeed(1), deed_params); !kept.ok()) return kept.status();
+  if (absl::StatusOr<Rows> kept = Step(connection, InsertDeed(1), deed_params); !kept.ok()) return kept.status();
   absl::StatusOr<Rows> finished =
-      connection.Execute(fmt::format(kFinish, kSettlementColumns),
-                         {id, Param::Int8(lines), Param::Int8(new_ones), Param::Int8(proven->affected())});
+      Step(connection, fmt::format(kFinish, kSettlementColumns),
+           {id, Param::Int8(lines), Param::Int8(new_ones), Param::Int8(proven->affected())});
   if (!finished.ok()) return finished.status();
   return ReadSettlement(*finished, 0);
 }

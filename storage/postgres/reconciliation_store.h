@@ -1,6 +1,9 @@
 // Reconciliation in Postgres: settlements, settlement_lines and reconciliation_cases, beside payments.
 #pragma once
 
+#include <cstdint>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,14 +39,22 @@ class PostgresReconciliationStore final : public ReconciliationStore {
                                                const domain::Deed& deed) override;
   absl::StatusOr<std::vector<Open>> CountOpen() override;
 
+  // Ends comparisons that run, which leave nothing behind, and takes no more of them.
+  void Cancel();
+
  private:
   absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params);
+  // Of a comparison.
+  absl::StatusOr<Rows> Step(Connection& connection, const std::string& sql, absl::Span<const Param> params = {});
   // Within the transaction.
   absl::StatusOr<Settlement> Compare(Connection& connection, int64_t settlement_id, int64_t lines,
                                      const domain::Deed& deed);
 
   Pool& pool_;
   const ReconciliationOptions options_;
+  std::mutex mutex_;
+  bool cancelled_ = false;
+  std::set<int64_t> comparing_;  // sessions that do, by their backends
 };
 
 }  // namespace waybill::storage

@@ -582,12 +582,34 @@ TEST_F(CliTest, SaysWhereItLookedWhenNobodyListens) {
 }
 
 TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
-  std::vector<std::vector<std::string>> commands = {
-      {"order", "create"},    {"order", "get"},   {"order", "list"},   {"order", "watch"},   {"order", "cancel"},
-      {"order", "complete"},  {"saga", "list"},   {"saga", "show"},    {"saga", "retry"},    {"saga", "resolve"},
-      {"saga", "signal"},     {"driver", "put"},  {"driver", "list"},  {"driver", "show"},   {"driver", "capacity"},
-      {"driver", "duty"},     {"sandbox", "set"}, {"sandbox", "show"}, {"sandbox", "books"}, {"sandbox", "decide"},
-      {"sandbox", "restart"}, {"migrate"},        {"version"}};
+  std::vector<std::vector<std::string>> commands = {{"order", "create"},
+                                                    {"order", "get"},
+                                                    {"order", "list"},
+                                                    {"order", "watch"},
+                                                    {"order", "cancel"},
+                                                    {"order", "complete"},
+                                                    {"saga", "list"},
+                                                    {"saga", "show"},
+                                                    {"saga", "retry"},
+                                                    {"saga", "resolve"},
+                                                    {"saga", "signal"},
+                                                    {"driver", "put"},
+                                                    {"driver", "list"},
+                                                    {"driver", "show"},
+                                                    {"driver", "capacity"},
+                                                    {"driver", "duty"},
+                                                    {"sandbox", "set"},
+                                                    {"sandbox", "show"},
+                                                    {"sandbox", "books"},
+                                                    {"sandbox", "decide"},
+                                                    {"sandbox", "restart"},
+                                                    {"reconcile", "run"},
+                                                    {"reconcile", "list"},
+                                                    {"reconcile", "report"},
+                                                    {"reconcile", "cases"},
+                                                    {"reconcile", "close"},
+                                                    {"migrate"},
+                                                    {"version"}};
   for (auto command : commands) {
     std::string name = fmt::format("waybill {}", fmt::join(command, " "));
     command.push_back("--help");

@@ -1,0 +1,179 @@
+#include "cli/settlement_report.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_join.h"
+#include "cli/money.h"
+#include "cli/table.h"
+#include "cli/values.h"
+#include "fmt/format.h"
+
+namespace waybill::cli {
+namespace {
+
+struct SumRow {
+  std::string what;
+  std::string currency;
+  ReportView::Sum theirs, ours;
+  bool compared = false;  // our books have such sums
+};
+
+std::vector<SumRow> SumsOf(const ReportView& report) {
+  std::vector<SumRow> rows;
+  for (const ReportView::Totals& totals : report.totals) {
+    rows.push_back({"charges", totals.currency, totals.charges, totals.our_charges, true});
+    rows.push_back({"refunds", totals.currency, totals.refunds, totals.our_refunds, true});
+    rows.push_back({"fees", totals.currency, totals.fees, {}, false});
+    rows.push_back({"chargebacks", totals.currency, totals.chargebacks, {}, false});
+  }
+  return rows;
+}
+
+// A cell that begins like a formula is one to a spreadsheet; what others wrote must not be.
+std::string CsvField(std::string text) {
+  constexpr std::string_view kFormula = "=+-@\t\r";
+  if (!text.empty() && kFormula.find(text.front()) != std::string_view::npos) text.insert(0, "'");
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string CsvLine(const std::vector<std::string>& fields) {
+  std::vector<std::string> quoted;
+  std::transform(fields.begin(), fields.end(), std::back_inserter(quoted), CsvField);
+  return absl::StrJoin(quoted, ",") + "\r\n";
+}
+
+std::string Escape(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string HtmlRow(const char* cell, const std::vector<std::string>& fields) {
+  std::string row = "<tr>";
+  for (const std::string& field : fields) row += fmt::format("<{0}>{1}</{0}>", cell, Escape(field));
+  return row + "</tr>\n";
+}
+
+size_t OpenOf(const ReportView& report) {
+  return static_cast<size_t>(
+      std::count_if(report.cases.begin(), report.cases.end(), [](const CaseView& one) { return one.closed.empty(); }));
+}
+
+}  // namespace
+
+std::string RenderCases(const std::vector<CaseView>& cases, const Terminal& terminal) {
+  constexpr Column::Align kRight = Column::Align::kRight;
+  const bool closed = std::any_of(cases.begin(), cases.end(), [](const CaseView& one) { return !one.closed.empty(); });
+  std::vector<Column> columns = {
+      {"CASE", kRight},
+      {"GATEWAY"},
+      {"DIFFERENCE"},
+      {"WHOSE"},
+      {"OURS", kRight},
+      {"THEIRS", kRight},
+      {"OPENED"},
+      {closed ? "WHAT TO DO, OR WHY IT IS CLOSED" : "WHAT TO DO", Column::Align::kLeft, Column::Overflow::kWrap}};
+  Table table(std::move(columns));
+  for (const CaseView& one : cases) {
+    table.Add({fmt::format("{}", one.id), one.gateway, one.what, one.whose, one.ours.empty() ? "-" : one.ours,
+               one.theirs.empty() ? "-" : one.theirs, ShowTime(one.opened),
+               one.closed.empty() ? one.action : "closed " + one.closed});
+  }
+  return table.Render(terminal);
+}
+
+std::string RenderText(const ReportView& report, const Terminal& terminal) {
+  constexpr Column::Align kRight = Column::Align::kRight;
+  std::string text = fmt::format("{}: {}, {} ({} lines)\n\n", report.gateway, report.name, report.span, report.lines);
+  Table sums({{""}, {"THEIRS", kRight}, {"", kRight}, {"OURS", kRight}, {"", kRight}, {"DIFFERENCE", kRight}});
+  for (const SumRow& row : SumsOf(report)) {
+    const auto count = [](const ReportView::Sum& sum) { return fmt::format("{}", sum.count); };
+    sums.Add({row.what, count(row.theirs), ShowMoney(row.theirs.minor, row.currency),
+              row.compared ? count(row.ours) : "", row.compared ? ShowMoney(row.ours.minor, row.currency) : "",
+              row.compared ? ShowMoney(row.theirs.minor - row.ours.minor, row.currency) : ""});
+  }
+  if (!sums.empty()) text += sums.Render(terminal) + "\n";
+  text += fmt::format("{} cases, {} of them open\n", report.cases.size(), OpenOf(report));
+  if (!report.cases.empty()) text += RenderCases(report.cases, terminal);
+  return text;
+}
+
+std::string RenderCsv(const ReportView& report) {
+  std::string text = CsvLine({"sum", "currency", "theirs_count", "theirs", "ours_count", "ours"});
+  const auto bare = [](int64_t minor, const std::string& currency) {
+    std::string shown = ShowMoney(minor, currency);
+    return shown.substr(0, shown.find(' '));
+  };
+  for (const SumRow& row : SumsOf(report)) {
+    text += CsvLine({row.what, row.currency, fmt::format("{}", row.theirs.count), bare(row.theirs.minor, row.currency),
+                     row.compared ? fmt::format("{}", row.ours.count) : "",
+                     row.compared ? bare(row.ours.minor, row.currency) : ""});
+  }
+  text +=
+      "\r\n" + CsvLine({"case", "gateway", "difference", "whose", "ours", "theirs", "opened", "closed", "what_to_do"});
+  for (const CaseView& one : report.cases) {
+    text += CsvLine({fmt::format("{}", one.id), one.gateway, one.what, one.whose, one.ours, one.theirs,
+                     ShowTime(one.opened), one.closed, one.action});
+  }
+  return text;
+}
+
+std::string RenderHtml(const ReportView& report) {
+  const size_t open = OpenOf(report);
+  std::string page = fmt::format(
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} {1}</title>\n<style>\n"
+      "body{{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1b1f24}}\n"
+      "table{{border-collapse:collapse;width:100%;margin:1rem 0 2rem}}th,td{{text-align:left;padding:.35rem .6rem;"
+      "border-bottom:1px solid #d8dde3;vertical-align:top}}th{{color:#57606a;font-weight:600}}\n"
+      ".bar{{display:flex;height:.8rem;border-radius:.4rem;overflow:hidden;background:#1a7f37;margin:.5rem 0}}"
+      ".bar i{{background:#cf222e}}\n</style></head><body>\n"
+      "<h1>Reconciliation: {0}</h1>\n<p>{1}, {2}, {3} lines</p>\n",
+      Escape(report.gateway), Escape(report.name), Escape(report.span), report.lines);
+  const double share =
+      report.lines > 0 ? std::min(100.0, 100.0 * static_cast<double>(open) / static_cast<double>(report.lines)) : 0;
+  page += fmt::format(
+      "<p>{} of {} cases are open.</p>\n<div class=\"bar\" role=\"img\" aria-label=\"{} open cases of {} lines\">"
+      "<i style=\"width:{:.2f}%\"></i></div>\n",
+      open, report.cases.size(), open, report.lines, share);
+  page += "<h2>Sums</h2>\n<table>\n" + HtmlRow("th", {"", "Theirs", "", "Ours", "", "Difference"});
+  for (const SumRow& row : SumsOf(report)) {
+    page += HtmlRow("td", {row.what, fmt::format("{}", row.theirs.count), ShowMoney(row.theirs.minor, row.currency),
+                           row.compared ? fmt::format("{}", row.ours.count) : "",
+                           row.compared ? ShowMoney(row.ours.minor, row.currency) : "",
+                           row.compared ? ShowMoney(row.theirs.minor - row.ours.minor, row.currency) : ""});
+  }
+  page += "</table>\n<h2>Cases</h2>\n<table>\n" +
+          HtmlRow("th", {"Case", "Difference", "Whose", "Ours", "Theirs", "Opened", "What to do, or why it is closed"});
+  for (const CaseView& one : report.cases) {
+    page += HtmlRow("td", {fmt::format("{}", one.id), one.what, one.whose, one.ours.empty() ? "-" : one.ours,
+                           one.theirs.empty() ? "-" : one.theirs, ShowTime(one.opened),
+                           one.closed.empty() ? one.action : "closed " + one.closed});
+  }
+  return page + "</table>\n</body></html>\n";
+}
+
+}  // namespace waybill::cli

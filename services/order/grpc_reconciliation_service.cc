@@ -1,0 +1,134 @@
+#include "services/order/grpc_reconciliation_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/order/order_api.h"
+#include "services/order/reconciliation_requests.h"
+
+namespace waybill::order {
+namespace {
+
+namespace reconciliation_pb = waybill::reconciliation::v1;
+using storage::ReconciliationStore;
+
+using BeginCall = rpc::UnaryCall<reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>;
+using AddLinesCall = rpc::UnaryCall<reconciliation_pb::AddLinesRequest, reconciliation_pb::AddLinesResponse>;
+using ReconcileCall = rpc::UnaryCall<reconciliation_pb::ReconcileRequest, reconciliation_pb::Settlement>;
+using ListSettlementsCall =
+    rpc::UnaryCall<reconciliation_pb::ListSettlementsRequest, reconciliation_pb::ListSettlementsResponse>;
+using GetReportCall = rpc::UnaryCall<reconciliation_pb::GetReportRequest, reconciliation_pb::Report>;
+using ListCasesCall = rpc::UnaryCall<reconciliation_pb::ListCasesRequest, reconciliation_pb::ListCasesResponse>;
+using CloseCaseCall = rpc::UnaryCall<reconciliation_pb::CloseCaseRequest, reconciliation_pb::Case>;
+
+template <typename Result, typename Message>
+absl::Status Answer(const absl::StatusOr<Result>& result, Message& response) {
+  if (result.ok()) FillWire(*result, response);
+  return result.status();
+}
+
+absl::Status BeginSettlement(ReconciliationStore& store, BeginCall& call) {
+  absl::StatusOr<storage::NewSettlement> wanted = TakeSettlement(call.request());
+  if (!wanted.ok()) return wanted.status();
+  return Answer(store.Begin(*wanted), call.response());
+}
+
+absl::Status AddLines(ReconciliationStore& store, AddLinesCall& call) {
+  absl::StatusOr<std::vector<storage::SettlementLine>> lines = TakeLines(call.request());
+  if (!lines.ok()) return lines.status();
+  return store.AddLines(call.request().settlement_id(), *lines);
+}
+
+absl::Status Reconcile(ReconciliationStore& store, ReconcileCall& call) {
+  const int64_t id = call.request().settlement_id();
+  const domain::Deed deed{access::ActorOf(*call.caller()), "settlement.reconcile", "settlement", absl::StrCat(id)};
+  return Answer(store.Reconcile(id, call.request().lines(), deed), call.response());
+}
+
+absl::Status ListSettlements(ReconciliationStore& store, ListSettlementsCall& call) {
+  absl::StatusOr<SettlementPage> page = TakePage(call.request());
+  if (!page.ok()) return page.status();
+  // One more says whether there is another page.
+  absl::StatusOr<std::vector<storage::Settlement>> found = store.List(page->gateway, page->before, page->size + 1);
+  if (!found.ok()) return found.status();
+  if (found->size() > static_cast<size_t>(page->size)) {
+    found->resize(static_cast<size_t>(page->size));
+    call.response().set_next_page_token(MakeToken(found->back().id, call.request()));
+  }
+  for (const storage::Settlement& settlement : *found) FillWire(settlement, *call.response().add_settlements());
+  return absl::OkStatus();
+}
+
+absl::Status GetReport(ReconciliationStore& store, GetReportCall& call) {
+  const int64_t id = call.request().settlement_id();
+  absl::StatusOr<storage::Settlement> settlement = store.Get(id);
+  if (!settlement.ok()) return settlement.status();
+  absl::StatusOr<std::vector<storage::SettlementTotals>> totals = store.Totals(id);
+  if (!totals.ok()) return totals.status();
+  FillWire(*settlement, *call.response().mutable_settlement());
+  for (const storage::SettlementTotals& each : *totals) FillWire(each, *call.response().add_totals());
+  return absl::OkStatus();
+}
+
+absl::Status ListCases(ReconciliationStore& store, ListCasesCall& call) {
+  absl::StatusOr<storage::CaseQuery> query = TakeQuery(call.request());
+  if (!query.ok()) return query.status();
+  const size_t size = static_cast<size_t>(query->limit);
+  ++query->limit;
+  absl::StatusOr<std::vector<storage::ReconciliationCase>> found = store.ListCases(*query);
+  if (!found.ok()) return found.status();
+  if (found->size() > size) {
+    found->resize(size);
+    call.response().set_next_page_token(MakeToken(found->back().id, call.request()));
+  }
+  for (const storage::ReconciliationCase& one : *found) FillWire(one, *call.response().add_cases());
+  return absl::OkStatus();
+}
+
+absl::Status CloseCase(ReconciliationStore& store, CloseCaseCall& call) {
+  const reconciliation_pb::CloseCaseRequest& request = call.request();
+  if (absl::Status wrong = CheckClose(request); !wrong.ok()) return wrong;
+  const domain::Deed deed{access::ActorOf(*call.caller(), request.operator_()),
+                          "case.close",
+                          "case",
+                          absl::StrCat(request.case_id()),
+                          {{"reason", request.reason()}}};
+  return Answer(store.CloseCase(request.case_id(), request.reason(), deed), call.response());
+}
+
+// Each on a worker, since the store blocks.
+template <typename Call, typename Request, typename Response>
+void Serve(rpc::Server& server, const std::string& method, ReconciliationStore& store, Executor& workers,
+           absl::Status (*work)(ReconciliationStore&, Call&)) {
+  server.Unary<Request, Response>("waybill.reconciliation.v1.ReconciliationService/" + method, domain::Scope::kOps,
+                                  [&store, &workers, work](typename Call::Ptr owned) {
+                                    auto call = std::make_shared<typename Call::Ptr>(std::move(owned));
+                                    Executor::Task task = [&store, call, work] {
+                                      (*call)->Finish(work(store, **call));
+                                    };
+                                    if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
+                                  });
+}
+
+}  // namespace
+
+void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, Executor& workers) {
+  Serve<BeginCall, reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
+      server, "BeginSettlement", store, workers, BeginSettlement);
+  Serve<AddLinesCall, reconciliation_pb::AddLinesRequest, reconciliation_pb::AddLinesResponse>(
+      server, "AddLines", store, workers, AddLines);
+  Serve<ReconcileCall, reconciliation_pb::ReconcileRequest, reconciliation_pb::Settlement>(server, "Reconcile", store,
+                                                                                           workers, Reconcile);
+  Serve<ListSettlementsCall, reconciliation_pb::ListSettlementsRequest, reconciliation_pb::ListSettlementsResponse>(
+      server, "ListSettlements", store, workers, ListSettlements);
+  Serve<GetReportCall, reconciliation_pb::GetReportRequest, reconciliation_pb::Report>(server, "GetReport", store,
+                                                                                       workers, GetReport);
+  Serve<ListCasesCall, reconciliation_pb::ListCasesRequest, reconciliation_pb::ListCasesResponse>(
+      server, "ListCases", store, workers, ListCases);
+  Serve<CloseCaseCall, reconciliation_pb::CloseCaseRequest, reconciliation_pb::Case>(server, "CloseCase", store,
+                                                                                     workers, CloseCase);
+}
+
+}  // namespace waybill::order

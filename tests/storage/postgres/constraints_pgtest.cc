@@ -48,6 +48,9 @@ INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate,
     VALUES ('k1', 'a key', 'shop', '{ops}', repeat('h', 32)::bytea, NULL, now(), 'root'),
            ('k2', 'a certificate', 'shop', '{ops}', NULL, 'shop.example', now(), 'root');
 INSERT INTO access_key_uses VALUES ('k1', now());
+INSERT INTO settlements (gateway, name, covers_from, covers_to, state, reconciled_at) VALUES ('north', 'day-1', 'epoch', now(), 'reconciled', now());
+INSERT INTO settlement_lines VALUES (1, 1, 'charge', NULL, 'ch_1', 1, 0, 'EUR', now(), '');
+INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id) VALUES ('north', 'missing_here', 'charge', 'ch_1', 'EUR', 1);
 )sql";
 
 struct Attack {
@@ -81,6 +84,13 @@ struct Attack {
 #define INSERT_KEY(id, client, scopes, hash, certificate)                                                            \
   "INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by) VALUES " \
   "(" id ", 'a key', " client ", " scopes ", " hash ", " certificate ", now(), 'root')"
+
+#define INSERT_SETTLEMENT(name, from, fee, state, reconciled)                                              \
+  "INSERT INTO settlements (gateway, name, covers_from, covers_to, fee_ppm, state, reconciled_at) VALUES " \
+  "('north', " name ", " from ", now(), " fee ", " state ", " reconciled ")"
+#define INSERT_CASE(kind, about, reference, closed)                                                                \
+  "INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id, closed_at) VALUES " \
+  "('north', " kind ", " about ", " reference ", 'EUR', 1, " closed ")"
 
 constexpr Attack kAttacks[] = {
     {"order_sagas_pkey", INSERT_SAGA(ORDER(1), "'new'", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
@@ -241,6 +251,23 @@ constexpr Attack kAttacks[] = {
     {"audit_head_pkey", "INSERT INTO audit_head SELECT * FROM audit_head"},
     {"audit_head_one_row", "INSERT INTO audit_head SELECT false, sequence, hash FROM audit_head"},
     {"audit_head_hash_length", "UPDATE audit_head SET hash = ''"},
+    {"settlements_pkey", "INSERT INTO settlements OVERRIDING SYSTEM VALUE SELECT s.* FROM settlements s"},
+    {"settlements_covers_some_time", INSERT_SETTLEMENT("'day-2'", "now()", "NULL", "'reconciled'", "now()")},
+    {"settlements_fee_whole", INSERT_SETTLEMENT("'day-2'", "'epoch'", "1", "'reconciled'", "now()")},
+    {"settlements_reconciled_once", INSERT_SETTLEMENT("'day-2'", "'epoch'", "NULL", "'loading'", "now()")},
+    {"settlements_reconciled_once", INSERT_SETTLEMENT("'day-2'", "'epoch'", "NULL", "'reconciled'", "NULL")},
+    {"settlements_one_of_a_name", INSERT_SETTLEMENT("'day-1'", "'epoch'", "NULL", "'reconciled'", "now()")},
+    {"settlement_lines_pkey", "INSERT INTO settlement_lines SELECT * FROM settlement_lines"},
+    {"settlement_lines_of_a_settlement", "UPDATE settlement_lines SET settlement_id = 9"},
+    {"settlement_lines_kind", "UPDATE settlement_lines SET kind = 'tip'"},
+    {"settlement_lines_line_positive", "UPDATE settlement_lines SET line = 0"},
+    {"reconciliation_cases_pkey",
+     "INSERT INTO reconciliation_cases OVERRIDING SYSTEM VALUE SELECT * FROM reconciliation_cases"},
+    {"reconciliation_cases_kind", "UPDATE reconciliation_cases SET kind = 'odd', order_id = " ORDER(1)},
+    {"reconciliation_cases_about", INSERT_CASE("'missing_here'", "'tip'", "'ch_2'", "NULL")},
+    {"reconciliation_cases_about_something", INSERT_CASE("'amount'", "'charge'", "'ch_2'", "NULL")},
+    {"reconciliation_cases_closed_for_a_reason", INSERT_CASE("'missing_here'", "'charge'", "'ch_2'", "now()")},
+    {"reconciliation_cases_one_open", INSERT_CASE("'missing_here'", "'charge'", "'ch_1'", "NULL")},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},

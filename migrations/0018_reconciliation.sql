@@ -76,3 +76,17 @@ CREATE INDEX reconciliation_cases_of_an_order ON reconciliation_cases (order_id)
 COMMENT ON COLUMN reconciliation_cases.reference IS 'The gateway''s own, of a line that names no order of ours; else empty.';
 COMMENT ON COLUMN reconciliation_cases.settlement_id IS 'The one that showed it last.';
 COMMENT ON COLUMN reconciliation_cases.closed_by IS 'Empty: a later settlement proved that the difference is gone.';
+
+-- What our books say each gateway has taken and given back. Of an order that is not routed the gateway is NULL: the only one.
+-- An attempt that was charged, given back and left is none of the order's payment, and is the gateway's all the same.
+CREATE VIEW gateway_books AS
+    SELECT p.order_id, a.gateway, p.amount_minor, p.currency, p.gateway_reference, p.charged_at, p.refund_minor, p.refunded_at
+    FROM payments p
+    LEFT JOIN payment_attempts a ON a.order_id = p.order_id AND a.reference IS NOT NULL
+        AND NOT EXISTS (SELECT FROM payment_attempts later WHERE later.order_id = a.order_id AND later.number > a.number)
+    UNION ALL
+    SELECT a.order_id, a.gateway, a.amount_minor, a.currency, COALESCE(a.reference, ''), a.begun_at, a.amount_minor, a.decided_at
+    FROM payment_attempts a
+    WHERE a.state = 'refunded'
+      AND (EXISTS (SELECT FROM payment_attempts later WHERE later.order_id = a.order_id AND later.number > a.number)
+        OR NOT EXISTS (SELECT FROM payments p WHERE p.order_id = a.order_id));

@@ -108,8 +108,9 @@ constexpr char kMatchReferences[] = R"sql(
 UPDATE settlement_lines l
 SET order_id = p.order_id
 FROM (SELECT gateway_reference, min(order_id::text)::uuid AS order_id
-      FROM payments, settlements s
+      FROM gateway_books b, settlements s
       WHERE s.settlement_id = $1
+        AND COALESCE(b.gateway, s.gateway) = s.gateway
         AND order_id BETWEEN waybill_id_at(s.covers_from - $2::bigint * interval '1 microsecond')
                          AND waybill_id_at(s.covers_to + interval '1 day')
         AND EXISTS (SELECT FROM settlement_lines WHERE settlement_id = $1 AND order_id IS NULL AND kind <> 'fee')
@@ -131,8 +132,9 @@ WHERE this.settlement_id = {0} AND l.order_id IS NOT NULL
   AND (s.settlement_id = {0} OR (s.gateway = this.gateway AND s.name = this.name AND s.state = 'reconciled'))
 UNION
 SELECT p.order_id
-FROM payments p, settlements s
+FROM gateway_books p, settlements s
 WHERE s.settlement_id = {0}
+  AND COALESCE(p.gateway, s.gateway) = s.gateway
   AND p.order_id BETWEEN waybill_id_at(s.covers_from - {1} * interval '1 microsecond') AND waybill_id_at(s.covers_to)
   AND ((p.charged_at >= s.covers_from - {2} * interval '1 microsecond' AND p.charged_at < s.covers_to - {2} * interval '1 microsecond')
     OR (p.refunded_at >= s.covers_from - {2} * interval '1 microsecond' AND p.refunded_at < s.covers_to - {2} * interval '1 microsecond'))
@@ -179,8 +181,8 @@ FROM (SELECT t.order_id, p.amount_minor AS charged_here, p.charged_at, p.refund_
              s.currency <> s.currency_too OR s.currency <> p.currency AS other_currency,
              this.due, this.fee_ppm, this.fee_fixed
       FROM touched t CROSS JOIN this
-      LEFT JOIN payments p USING (order_id)
-      LEFT JOIN theirs s USING (order_id)) b,
+      LEFT JOIN gateway_books p ON p.order_id = t.order_id AND COALESCE(p.gateway, this.gateway) = this.gateway
+      LEFT JOIN theirs s ON s.order_id = t.order_id) b,
 LATERAL (VALUES
     ('twice', 'charge', charged_here, charged, charges > 1),
     ('missing_here', 'charge', NULL, charged, charges > 0 AND charged_here IS NULL),
@@ -252,8 +254,9 @@ ours AS (
            COALESCE(sum(p.amount_minor) FILTER (WHERE p.charged_at >= s.covers_from AND p.charged_at < s.covers_to), 0) AS charged,
            count(*) FILTER (WHERE p.refunded_at >= s.covers_from AND p.refunded_at < s.covers_to) AS refunds,
            COALESCE(sum(p.refund_minor) FILTER (WHERE p.refunded_at >= s.covers_from AND p.refunded_at < s.covers_to), 0) AS refunded
-    FROM payments p, settlements s
+    FROM gateway_books p, settlements s
     WHERE s.settlement_id = $1
+      AND COALESCE(p.gateway, s.gateway) = s.gateway
       AND p.order_id BETWEEN waybill_id_at(s.covers_from - $2::bigint * interval '1 microsecond') AND waybill_id_at(s.covers_to)
     GROUP BY p.currency)
 SELECT currency, COALESCE(t.charges, 0), COALESCE(t.charged, 0)::bigint, COALESCE(t.refunds, 0), COALESCE(t.refunded, 0)::bigint,

@@ -30,6 +30,7 @@ constexpr Rights kOrderRights[] = {
     {"payments", "SELECT, INSERT, UPDATE"},
     {"payment_attempts", "SELECT, INSERT, UPDATE"},
     {"gateway_settings", "SELECT, INSERT, UPDATE"},
+    {"gateway_books", "SELECT"},
     {"settlements", "SELECT, INSERT, UPDATE, DELETE"},
     {"settlement_lines", "SELECT, INSERT, UPDATE, DELETE"},
     {"reconciliation_cases", "SELECT, INSERT, UPDATE"},

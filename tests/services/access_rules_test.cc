@@ -93,187 +93,186 @@ class NoGatewayStore final : public storage::GatewayStore {
     return absl::UnimplementedError("");
   }
   absl::Status SetWeight(const std::string&, int, const domain::Deed&) override { return absl::UnimplementedError(""); }
-  // Nothing of what is asked here reaches it.
-  class NoReconciliation final : public storage::ReconciliationStore {
-    absl::StatusOr<storage::Settlement> Begin(const storage::NewSettlement&) override { return Unreached(); }
-    absl::Status AddLines(int64_t, const std::vector<storage::SettlementLine>&) override { return Unreached(); }
-    absl::StatusOr<storage::Settlement> Reconcile(int64_t, int64_t, const domain::Deed&) override {
-      return Unreached();
-    }
-    absl::StatusOr<std::vector<storage::Settlement>> List(const std::string&, int64_t, int) override {
-      return Unreached();
-    }
-    absl::StatusOr<storage::Settlement> Get(int64_t) override { return Unreached(); }
-    absl::StatusOr<std::vector<storage::SettlementTotals>> Totals(int64_t) override { return Unreached(); }
-    absl::StatusOr<std::vector<storage::ReconciliationCase>> ListCases(const storage::CaseQuery&) override {
-      return Unreached();
-    }
-    absl::StatusOr<storage::ReconciliationCase> CloseCase(int64_t, const std::string&, const domain::Deed&) override {
-      return Unreached();
-    }
-    absl::StatusOr<std::vector<Open>> CountOpen() override { return Unreached(); }
+};
 
-   private:
-    static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
-  };
+// Nothing of what is asked here reaches it.
+class NoReconciliation final : public storage::ReconciliationStore {
+ public:
+  absl::StatusOr<storage::Settlement> Begin(const storage::NewSettlement&) override { return Unreached(); }
+  absl::Status AddLines(int64_t, const std::vector<storage::SettlementLine>&) override { return Unreached(); }
+  absl::StatusOr<storage::Settlement> Reconcile(int64_t, int64_t, const domain::Deed&) override { return Unreached(); }
+  absl::StatusOr<std::vector<storage::Settlement>> List(const std::string&, int64_t, int) override {
+    return Unreached();
+  }
+  absl::StatusOr<storage::Settlement> Get(int64_t) override { return Unreached(); }
+  absl::StatusOr<std::vector<storage::SettlementTotals>> Totals(int64_t) override { return Unreached(); }
+  absl::StatusOr<std::vector<storage::ReconciliationCase>> ListCases(const storage::CaseQuery&) override {
+    return Unreached();
+  }
+  absl::StatusOr<storage::ReconciliationCase> CloseCase(int64_t, const std::string&, const domain::Deed&) override {
+    return Unreached();
+  }
+  absl::StatusOr<std::vector<Open>> CountOpen() override { return Unreached(); }
 
-  // All services in one server.
-  class AllServices {
-   public:
-    explicit AllServices(const access::Gate* gate)
-        : server_(Options(gate, "127.0.0.1:0"), metrics_), within_server_(Options(gate, ""), metrics_) {
-      for (rpc::Server* server : {&server_, &within_server_}) {
-        AddOrderService(*server, orders_.api, orders_.watches);
-        AddSagaAdmin(*server, orders_.sagas, {});
-        AddFleetService(*server, fleet_api_);
-        order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
-        order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
-        order::AddReconciliationService(*server, reconciliation_, orders_.workers);
-        order::AddAccessAdmin(*server, keys.admin, orders_.workers);
-        AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
-        EXPECT_TRUE(server->Start().ok());
-      }
-      remote_ = rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()));
-      within_ = within_server_.InProcessChannel();
-      within_server_.expected().Begin();
+ private:
+  static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
+};
+
+// All services in one server.
+class AllServices {
+ public:
+  explicit AllServices(const access::Gate* gate)
+      : server_(Options(gate, "127.0.0.1:0"), metrics_), within_server_(Options(gate, ""), metrics_) {
+    for (rpc::Server* server : {&server_, &within_server_}) {
+      AddOrderService(*server, orders_.api, orders_.watches);
+      AddSagaAdmin(*server, orders_.sagas, {});
+      AddFleetService(*server, fleet_api_);
+      order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
+      order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
+      order::AddReconciliationService(*server, reconciliation_, orders_.workers);
+      order::AddAccessAdmin(*server, keys.admin, orders_.workers);
+      AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
+      EXPECT_TRUE(server->Start().ok());
     }
-    ~AllServices() {
-      locations_.streams.Drain();
-      server_.Drain(SteadyTime::InfinitePast());
-      within_server_.Drain(SteadyTime::InfinitePast());
-    }
-
-    using Headers = std::vector<std::pair<std::string, std::string>>;
-    absl::Status Call(const std::string& method, const Headers& headers, bool within = false) {
-      grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(within ? within_ : remote_);
-      grpc::CompletionQueue queue;
-      grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-      for (const auto& [key, value] : headers) context.AddMetadata(key, value);
-      auto stream = stub.PrepareCall(&context, "/" + method, &queue);
-      void* tag;
-      bool ok;
-      stream->StartCall(nullptr);
-      queue.Next(&tag, &ok);
-      grpc::Slice no_message("\xff");
-      stream->WriteLast(grpc::ByteBuffer(&no_message, 1), {}, nullptr);
-      queue.Next(&tag, &ok);
-      grpc::Status status;
-      stream->Finish(&status, nullptr);
-      queue.Next(&tag, &ok);
-      queue.Shutdown();
-      while (queue.Next(&tag, &ok)) {
-      }
-      return rpc::FromGrpcStatus(status);
-    }
-
-    access::KeyWorld keys;
-
-   private:
-    rpc::ServerOptions Options(const access::Gate* gate, const std::string& address) const {
-      rpc::ServerOptions options;
-      options.address = address;
-      options.gate = gate == nullptr ? &keys.required : gate;
-      return options;
-    }
-
-    NoReconciliation reconciliation_;
-    order::SharedWorld order_world_;
-    order::Replica orders_{order_world_};
-    NoGatewayStore gateway_store_;
-    storage::testing::FakeDriverStore drivers_{order_world_.book};
-    order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
-    ingest::World locations_;
-    storage::testing::FakeFleet fleet_{locations_.time};
-    ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,
-                                      orders_.workers, orders_.workers, locations_.time};
-    ingest::LocationWatches location_watches_{fleet_, orders_.workers, locations_.metrics, ingest::WatchOptions()};
-    Metrics metrics_;
-    rpc::Server server_, within_server_;
-    std::shared_ptr<grpc::Channel> remote_, within_;
-  };
-
-  std::string ReasonOf(const absl::Status& status) { return GetErrorDetail(status).reason; }
-
-  TEST(AccessRules, EveryMethodIsInTheTable) {
-    std::vector<std::string> methods;
-    for (const auto& [method, scope] : RulesInDocs()) methods.push_back(method);
-    EXPECT_EQ(methods, MethodsInProtos());
-    EXPECT_GT(methods.size(), 20u);
+    remote_ = rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()));
+    within_ = within_server_.InProcessChannel();
+    within_server_.expected().Begin();
+  }
+  ~AllServices() {
+    locations_.streams.Drain();
+    server_.Drain(SteadyTime::InfinitePast());
+    within_server_.Drain(SteadyTime::InfinitePast());
   }
 
-  TEST(AccessRules, LetInWhoHasTheScopeAndNobodyElse) {
-    AllServices services(nullptr);
-    access::KeyWorld& keys = services.keys;
-    const auto bearer = [](const std::string& secret) {
-      return AllServices::Headers{{"authorization", access::KeyWorld::Bearer(secret)}};
-    };
-    const auto soon = keys.time.Now() + absl::Seconds(1);
-    const access::KeyAdmin::Made expired = keys.Make("late", {"admin"}, {}, soon),
-                                 revoked = keys.Make("gone", {"admin"});
-    ASSERT_TRUE(keys.admin.Revoke(revoked.key.id, {"admin"}).ok());
-    keys.time.Advance(absl::Seconds(1));
-    ASSERT_TRUE(keys.ring.Refresh().ok());
-
-    struct Nobody {
-      const char* what;
-      AllServices::Headers headers;
-      bool within = false;
-      const char* reason;
-    };
-    const std::vector<Nobody> nobodies = {
-        {"no header", {}, false, "NO_IDENTITY"},
-        {"a name alone", {{"waybill-client", "admin"}}, false, "NO_IDENTITY"},
-        {"another scheme", {{"authorization", "Basic YWRtaW46YWRtaW4="}}, false, "NO_IDENTITY"},
-        {"no secret", {{"authorization", "Bearer"}}, false, "NO_IDENTITY"},
-        {"half a secret", {{"authorization", "Bearer wb_admin_"}}, false, "NO_IDENTITY"},
-        {"an unknown key", bearer(access::MakeSecret("nobody", access::SystemEntropy)), false, "KEY_UNKNOWN"},
-        {"a guess", bearer(access::MakeSecret(revoked.key.id, access::SystemEntropy)), false, "KEY_UNKNOWN"},
-        {"an expired key", bearer(expired.secret), false, "KEY_EXPIRED"},
-        {"a revoked key", bearer(revoked.secret), false, "KEY_REVOKED"},
-        {"an unknown certificate", {{rpc::kCertificateNameKey, "x.internal"}}, true, "KEY_UNKNOWN"},
-        {"a certificate's name from afar", {{rpc::kCertificateNameKey, "admin.internal"}}, false, "NO_IDENTITY"},
-    };
-    std::map<Scope, std::string> secrets, names;
-    for (const Scope scope : domain::kScopes) {
-      const std::string name(domain::Name(scope));
-      secrets[scope] = keys.Make("c-" + name, {name}).secret;
-      names[scope] = name + ".internal";
-      keys.Make("c-" + name, {name}, {}, absl::InfiniteFuture(), names[scope]);
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  absl::Status Call(const std::string& method, const Headers& headers, bool within = false) {
+    grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(within ? within_ : remote_);
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    for (const auto& [key, value] : headers) context.AddMetadata(key, value);
+    auto stream = stub.PrepareCall(&context, "/" + method, &queue);
+    void* tag;
+    bool ok;
+    stream->StartCall(nullptr);
+    queue.Next(&tag, &ok);
+    grpc::Slice no_message("\xff");
+    stream->WriteLast(grpc::ByteBuffer(&no_message, 1), {}, nullptr);
+    queue.Next(&tag, &ok);
+    grpc::Status status;
+    stream->Finish(&status, nullptr);
+    queue.Next(&tag, &ok);
+    queue.Shutdown();
+    while (queue.Next(&tag, &ok)) {
     }
+    return rpc::FromGrpcStatus(status);
+  }
 
-    for (const auto& [method, wanted] : RulesInDocs()) {
-      for (const Nobody& nobody : nobodies) {
-        const absl::Status refused = services.Call(method, nobody.headers, nobody.within);
-        EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated)
-            << method << ", " << nobody.what << ": " << refused;
-        EXPECT_EQ(ReasonOf(refused), nobody.reason) << method << ", " << nobody.what;
-      }
-      for (const Scope given : domain::kScopes) {
-        for (const bool by_certificate : {false, true}) {
-          const absl::Status status =
-              by_certificate ? services.Call(method, {{rpc::kCertificateNameKey, names[given]}}, /*within=*/true)
-                             : services.Call(method, bearer(secrets[given]));
-          const bool has = domain::Scopes{given}.Has(wanted);
-          EXPECT_EQ(ReasonOf(status), has ? "MALFORMED_REQUEST" : "SCOPE_MISSING")
-              << method << " with " << domain::Name(given) << ": " << status;
-          if (!has) {
-            EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
-          }
+  access::KeyWorld keys;
+
+ private:
+  rpc::ServerOptions Options(const access::Gate* gate, const std::string& address) const {
+    rpc::ServerOptions options;
+    options.address = address;
+    options.gate = gate == nullptr ? &keys.required : gate;
+    return options;
+  }
+
+  NoReconciliation reconciliation_;
+  order::SharedWorld order_world_;
+  order::Replica orders_{order_world_};
+  NoGatewayStore gateway_store_;
+  storage::testing::FakeDriverStore drivers_{order_world_.book};
+  order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
+  ingest::World locations_;
+  storage::testing::FakeFleet fleet_{locations_.time};
+  ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,
+                                    orders_.workers, orders_.workers, locations_.time};
+  ingest::LocationWatches location_watches_{fleet_, orders_.workers, locations_.metrics, ingest::WatchOptions()};
+  Metrics metrics_;
+  rpc::Server server_, within_server_;
+  std::shared_ptr<grpc::Channel> remote_, within_;
+};
+
+std::string ReasonOf(const absl::Status& status) { return GetErrorDetail(status).reason; }
+
+TEST(AccessRules, EveryMethodIsInTheTable) {
+  std::vector<std::string> methods;
+  for (const auto& [method, scope] : RulesInDocs()) methods.push_back(method);
+  EXPECT_EQ(methods, MethodsInProtos());
+  EXPECT_GT(methods.size(), 20u);
+}
+
+TEST(AccessRules, LetInWhoHasTheScopeAndNobodyElse) {
+  AllServices services(nullptr);
+  access::KeyWorld& keys = services.keys;
+  const auto bearer = [](const std::string& secret) {
+    return AllServices::Headers{{"authorization", access::KeyWorld::Bearer(secret)}};
+  };
+  const auto soon = keys.time.Now() + absl::Seconds(1);
+  const access::KeyAdmin::Made expired = keys.Make("late", {"admin"}, {}, soon), revoked = keys.Make("gone", {"admin"});
+  ASSERT_TRUE(keys.admin.Revoke(revoked.key.id, {"admin"}).ok());
+  keys.time.Advance(absl::Seconds(1));
+  ASSERT_TRUE(keys.ring.Refresh().ok());
+
+  struct Nobody {
+    const char* what;
+    AllServices::Headers headers;
+    bool within = false;
+    const char* reason;
+  };
+  const std::vector<Nobody> nobodies = {
+      {"no header", {}, false, "NO_IDENTITY"},
+      {"a name alone", {{"waybill-client", "admin"}}, false, "NO_IDENTITY"},
+      {"another scheme", {{"authorization", "Basic YWRtaW46YWRtaW4="}}, false, "NO_IDENTITY"},
+      {"no secret", {{"authorization", "Bearer"}}, false, "NO_IDENTITY"},
+      {"half a secret", {{"authorization", "Bearer wb_admin_"}}, false, "NO_IDENTITY"},
+      {"an unknown key", bearer(access::MakeSecret("nobody", access::SystemEntropy)), false, "KEY_UNKNOWN"},
+      {"a guess", bearer(access::MakeSecret(revoked.key.id, access::SystemEntropy)), false, "KEY_UNKNOWN"},
+      {"an expired key", bearer(expired.secret), false, "KEY_EXPIRED"},
+      {"a revoked key", bearer(revoked.secret), false, "KEY_REVOKED"},
+      {"an unknown certificate", {{rpc::kCertificateNameKey, "x.internal"}}, true, "KEY_UNKNOWN"},
+      {"a certificate's name from afar", {{rpc::kCertificateNameKey, "admin.internal"}}, false, "NO_IDENTITY"},
+  };
+  std::map<Scope, std::string> secrets, names;
+  for (const Scope scope : domain::kScopes) {
+    const std::string name(domain::Name(scope));
+    secrets[scope] = keys.Make("c-" + name, {name}).secret;
+    names[scope] = name + ".internal";
+    keys.Make("c-" + name, {name}, {}, absl::InfiniteFuture(), names[scope]);
+  }
+
+  for (const auto& [method, wanted] : RulesInDocs()) {
+    for (const Nobody& nobody : nobodies) {
+      const absl::Status refused = services.Call(method, nobody.headers, nobody.within);
+      EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated) << method << ", " << nobody.what << ": " << refused;
+      EXPECT_EQ(ReasonOf(refused), nobody.reason) << method << ", " << nobody.what;
+    }
+    for (const Scope given : domain::kScopes) {
+      for (const bool by_certificate : {false, true}) {
+        const absl::Status status =
+            by_certificate ? services.Call(method, {{rpc::kCertificateNameKey, names[given]}}, /*within=*/true)
+                           : services.Call(method, bearer(secrets[given]));
+        const bool has = domain::Scopes{given}.Has(wanted);
+        EXPECT_EQ(ReasonOf(status), has ? "MALFORMED_REQUEST" : "SCOPE_MISSING")
+            << method << " with " << domain::Name(given) << ": " << status;
+        if (!has) {
+          EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
         }
       }
-      EXPECT_EQ(ReasonOf(services.Call(method, bearer(keys.admin_secret))), "MALFORMED_REQUEST") << method;
     }
+    EXPECT_EQ(ReasonOf(services.Call(method, bearer(keys.admin_secret))), "MALFORMED_REQUEST") << method;
   }
+}
 
-  TEST(AccessRules, OpenLetsInAllButToKeys) {
-    const access::Gate open;
-    AllServices services(&open);
-    for (const auto& [method, wanted] : RulesInDocs()) {
-      EXPECT_EQ(ReasonOf(services.Call(method, {})), wanted == Scope::kAdmin ? "NO_IDENTITY" : "MALFORMED_REQUEST")
-          << method;
-    }
+TEST(AccessRules, OpenLetsInAllButToKeys) {
+  const access::Gate open;
+  AllServices services(&open);
+  for (const auto& [method, wanted] : RulesInDocs()) {
+    EXPECT_EQ(ReasonOf(services.Call(method, {})), wanted == Scope::kAdmin ? "NO_IDENTITY" : "MALFORMED_REQUEST")
+        << method;
   }
+}
 
 }  // namespace
 }  // namespace waybill

@@ -198,6 +198,29 @@ TEST_F(ReconciliationPgTest, OneGatewaysLinesAreNoneOfAnothers) {
   EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 5 re_1")) << "north proves nothing of south";
 }
 
+// An order that south took after north had, and gave back.
+TEST_F(ReconciliationPgTest, EachGatewayAnswersForItsOwnAttempts) {
+  const Uuid order = Paid(1, 100);
+  sql().Exec(fmt::format(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, "
+      "reference, "
+      "begun_at, decided_at) VALUES ('{0}', 1, 'north', 'k', 100, 'EUR', 'refunded', 'n_1', '2026-11-29T12:00Z', "
+      "'2026-11-29T12:01Z'), ('{0}', 2, 'south', 'k/2', 100, 'EUR', 'approved', 'ch_1', '2026-11-29T12:02Z', "
+      "'2026-11-29T12:03Z')",
+      order.ToString()));
+  const SettlementLine charge = Line(LineKind::kCharge, order, 100), refund = Line(LineKind::kRefund, order, 100);
+  Settle({charge, refund}, "day-1", 0, std::nullopt, "north");
+  Settle({charge}, "day-1", 0, std::nullopt, "south");
+  EXPECT_THAT(Cases(), IsEmpty());
+  Settle({}, "day-1", 0, std::nullopt, "north");
+  EXPECT_THAT(Cases(), UnorderedElementsAre("missing_there charge 100 -", "missing_there refund 100 -"));
+  Settle({charge, refund}, "day-1", 0, std::nullopt, "north");
+  Settle({charge, refund}, "day-1", 0, std::nullopt, "south");
+  EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 100"));
+  Settle({}, "day-1", 0, std::nullopt, "east");
+  EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 100")) << "east had nothing to do with it";
+}
+
 TEST_F(ReconciliationPgTest, NothingIsComparedBeforeAllLinesAreThere) {
   const Uuid order = Paid(1, 100);
   auto begun = store_.Begin({"north", "day-1", kDay, kDay + absl::Hours(24), std::nullopt});

@@ -2,15 +2,23 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "edge/rpc/deadline.h"
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
-#include "runtime/status.h"
 
 namespace waybill::rpc {
 
 using google::protobuf::Message;
+
+namespace {
+
+constexpr char kNotSent[] = "waybill/not_sent";  // a payload, which no status from the wire has
+
+}  // namespace
+
+bool WasNotSent(const absl::Status& status) { return status.GetPayload(kNotSent).has_value(); }
 
 grpc::ChannelArguments MakeChannelArguments(Pings pings) {
   grpc::ChannelArguments arguments;
@@ -94,7 +102,9 @@ void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method,
   }
   Channel& over = (*channels)[turn_.fetch_add(1, std::memory_order_relaxed) % channels->size()];
   if (options.only_connected && over.channel->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
-    call->Done(MakeError(absl::StatusCode::kUnavailable, "there is no connection", {.reason = std::string(kNotSent)}));
+    absl::Status not_sent = absl::UnavailableError("there is no connection");
+    not_sent.SetPayload(kNotSent, absl::Cord());
+    call->Done(not_sent);
     Leave(*call);
     return;
   }

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -46,13 +45,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 // Its settings.
 grpc::ChannelArguments MakeChannelArguments(Pings pings);
 
-// The reason of a status with which a call ends that was never handed to its channel.
-inline constexpr std::string_view kNotSent = "NOT_SENT";
+// Whether a call ended so because it was never handed to its channel. No peer can make a status of that kind.
+bool WasNotSent(const absl::Status& status);
 
 struct CallOptions {
   SteadyTime deadline = SteadyTime::InfiniteFuture();
-  // The call is made only over a connection that stands: otherwise `done` gets UNAVAILABLE kNotSent, perhaps before
-  // Call returns, and the channel is asked to connect. gRPC itself does not tell whether a call that failed had left.
+  // The call is made only over a connection that stands: otherwise `done` gets UNAVAILABLE, of which WasNotSent,
+  // perhaps before Call returns, and the channel is asked to connect. gRPC itself does not tell whether a call that
+  // failed had left.
   bool only_connected = false;
   std::vector<std::pair<std::string, std::string>> metadata;  // lower-case keys
 };

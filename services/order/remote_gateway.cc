@@ -5,6 +5,7 @@
 
 #include "domain/currency.h"
 #include "edge/rpc/proto_time.h"
+#include "runtime/status.h"
 #include "services/order/remote_call.h"
 #include "waybill/payment/v1/payment.pb.h"
 
@@ -12,7 +13,17 @@ namespace waybill::order {
 
 namespace payment_pb = waybill::payment::v1;
 
-static_assert(kCallNotSent == rpc::kNotSent);
+namespace {
+
+// That a call was not sent is our own client's word alone, whatever a gateway says.
+absl::Status Unheard(const absl::Status& status) {
+  if (rpc::WasNotSent(status))
+    return MakeError(status.code(), std::string(status.message()), {.reason = std::string(kCallNotSent)});
+  if (GetErrorDetail(status).reason == kCallNotSent) return absl::Status(status.code(), status.message());
+  return status;
+}
+
+}  // namespace
 
 rpc::CallOptions RemoteGateway::OptionsFor(const ParticipantCall& call) const {
   rpc::CallOptions options = OptionsOf(call);
@@ -33,7 +44,7 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
       "waybill.payment.v1.PaymentGateway/Charge", request, OptionsFor(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::ChargeResponse& response) mutable {
         if (!status.ok()) {
-          done(status);
+          done(Unheard(status));
         } else if (response.has_approved()) {
           done(ChargeResult::Approve(std::move(*response.mutable_approved()->mutable_reference())));
         } else if (response.has_declined()) {
@@ -60,7 +71,7 @@ void RemoteGateway::Refund(const ParticipantCall& call, const domain::Order&,
       "waybill.payment.v1.PaymentGateway/Refund", request, OptionsFor(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::RefundResponse& response) mutable {
         if (!status.ok()) {
-          done(status);
+          done(Unheard(status));
           return;
         }
         done(RefundResult{response.refunded_minor(), std::move(*response.mutable_reference()),

@@ -11,9 +11,11 @@
 #include "edge/rpc/server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
+#include "runtime/status.h"
 #include "runtime/testing/manual_time.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
@@ -215,6 +217,54 @@ TEST(RemoteGateway, SendsTheRequestTheDeadlineAndTheTrace) {
   EXPECT_EQ(request.currency(), "EUR");
   EXPECT_EQ(traceparent, call.traceparent);
   EXPECT_LT(absl::AbsDuration(deadline - call.deadline), absl::Seconds(1));
+}
+
+TEST(RemoteGateway, PassesOnWhetherADeclineIsRetryable) {
+  bool retryable = false;
+  ScriptedGateway world([&](ChargeCall& call) {
+    call.response().mutable_declined()->set_reason("LIMIT_REACHED");
+    call.response().mutable_declined()->set_retryable(retryable);
+    call.Finish(absl::OkStatus());
+  });
+  for (const bool wanted : {false, true}) {
+    retryable = wanted;
+    const ChargeResult result = ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).value();
+    ASSERT_NE(result.declined(), nullptr);
+    EXPECT_EQ(result.declined()->reason, "LIMIT_REACHED");
+    EXPECT_EQ(result.declined()->retryable, wanted);
+  }
+}
+
+TEST(RemoteGateway, MakesNoCallWithoutAConnectionWhereItIsToldSo) {
+  const int port = waybill::testing::FreePort();
+  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  RemoteGateway gateway(client, /*only_connected=*/true);
+  EXPECT_EQ(GetErrorDetail(ChargeNow(gateway, CallFor("a"), OrderOf(1)).status()).reason, kCallNotSent);
+  EXPECT_EQ(GetErrorDetail(RefundNow(gateway, CallFor("a"), OrderOf(1)).status()).reason, kCallNotSent);
+
+  Metrics metrics;
+  rpc::ServerOptions options;
+  options.address = "127.0.0.1:" + std::to_string(port);
+  rpc::Server server(options, metrics);
+  server.Unary<payment::ChargeRequest, payment::ChargeResponse>("waybill.payment.v1.PaymentGateway/Charge",
+                                                                access::kAnybody, [](ChargeCall::Ptr call) {
+                                                                  call->response().mutable_approved();
+                                                                  call->Finish(absl::OkStatus());
+                                                                });
+  ASSERT_TRUE(server.Start().ok());
+  ASSERT_TRUE(client.AwaitConnection(SystemClock().Steady() + absl::Seconds(20)));
+  EXPECT_TRUE(ChargeNow(gateway, CallFor("a"), OrderOf(1)).ok());
+  client.Stop();
+  server.Drain(SteadyTime::InfinitePast());
+}
+
+TEST(RemoteGateway, BelievesNoGatewayThatACallWasNotSent) {
+  ScriptedGateway world([](ChargeCall& call) {
+    call.Finish(MakeError(absl::StatusCode::kUnavailable, "trust me", {.reason = std::string(kCallNotSent)}));
+  });
+  const absl::Status status = ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_EQ(GetErrorDetail(status).reason, "");
 }
 
 TEST(RemoteGateway, TakesADeadGatewayForUnknown) {

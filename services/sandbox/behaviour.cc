@@ -40,6 +40,10 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   share("slow_rate", behaviour.slow_rate);
   share("decline_rate", behaviour.decline_rate);
   share("pending_rate", behaviour.pending_rate);
+  share("webhook_lost_rate", behaviour.webhook_lost_rate);
+  share("webhook_twice_rate", behaviour.webhook_twice_rate);
+  share("webhook_late_rate", behaviour.webhook_late_rate);
+  share("webhook_wrong_amount_rate", behaviour.webhook_wrong_amount_rate);
   if (behaviour.repetition < Repetition::kByContract || behaviour.repetition > Repetition::kDeclined) {
     bad("repetition", "is none that is known");
   }
@@ -50,6 +54,7 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   millis("latency_ms_p99", behaviour.latency_ms_p99);
   millis("late_ms", behaviour.late_ms);
   millis("pending_for_ms", behaviour.pending_for_ms, kPendingMsMax);
+  millis("expires_ms", behaviour.expires_ms, kPendingMsMax);
   if (behaviour.latency_ms_p99 < behaviour.latency_ms_p50) bad("latency_ms_p99", "is below latency_ms_p50");
   if (behaviour.latency_ms_p50 == 0 && behaviour.latency_ms_p99 > 0) bad("latency_ms_p50", "is 0, but p99 is not");
   for (const std::string& method : behaviour.methods) {
@@ -103,6 +108,7 @@ Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random) {
     } else if (method == "Charge" && hits(behaviour.pending_rate)) {
       fate.kind = Fate::Kind::kPending;
       fate.pending_for = absl::Milliseconds(behaviour.pending_for_ms);
+      if (behaviour.expires_ms > 0) fate.expires_in = absl::Milliseconds(behaviour.expires_ms);
     }
   }
   if (fate.kind == Fate::Kind::kLate || fate.kind == Fate::Kind::kSlow) {

@@ -34,6 +34,12 @@ struct Behaviour {
   int64_t latency_ms_p99 = 0;
   int64_t late_ms = 0;
   int64_t pending_for_ms = 0;  // until a pending charge is approved by itself
+  int64_t expires_ms = 0;      // until a pending charge can be paid no more; 0: it is not said
+  // Of webhooks, drawn independently.
+  double webhook_lost_rate = 0;
+  double webhook_twice_rate = 0;
+  double webhook_late_rate = 0;  // after late_ms
+  double webhook_wrong_amount_rate = 0;
   Repetition repetition = Repetition::kByContract;
   std::vector<std::string> methods;  // the shares apply to these RPCs only; empty: to all
 };
@@ -48,7 +54,8 @@ struct Fate {
   enum class Kind { kOrdinary, kUnavailable, kLostBefore, kLostAfter, kLate, kSlow, kDecline, kPending };
   Kind kind = Kind::kOrdinary;
   absl::Duration delay = absl::ZeroDuration();  // from the call's arrival to its answer, at least; kSlow: to its effect
-  absl::Duration pending_for = absl::ZeroDuration();  // kPending only
+  absl::Duration pending_for = absl::ZeroDuration();     // kPending only
+  absl::Duration expires_in = absl::InfiniteDuration();  // kPending only
 };
 
 const char* NameOf(Fate::Kind kind);  // "ordinary", "lost_after", ...

@@ -64,6 +64,7 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
         record.effect = Effect::kPending;
         record.token = fmt::format("pi_{}", references_ + 1);
         record.until = absl::FromUnixMicros(absl::ToUnixMicros(fresh.until));  // as it is read back
+        if (fresh.expires) record.expires = absl::FromUnixMicros(absl::ToUnixMicros(*fresh.expires));
         break;
     }
     record.time = now;
@@ -90,6 +91,7 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
       answer.kind = ChargeAnswer::Kind::kPending;
       answer.token = payment.token;
       answer.until = payment.until;
+      answer.expires = payment.expires;
       break;
     default:
       answer.kind = ChargeAnswer::Kind::kApproved;
@@ -260,6 +262,7 @@ void Books::ApplyPayment(const Record& record) {
       payment.currency = record.currency;
       payment.token = record.token;
       payment.until = record.until.value_or(absl::InfiniteFuture());
+      payment.expires = record.expires;
       tokens_[record.token] = record.key;
       return;
     case Effect::kRefund:

@@ -33,16 +33,18 @@ struct Charge {
 struct Verdict {
   enum class Kind { kApprove, kDecline, kPending };
   Kind kind = Kind::kApprove;
-  absl::Time until;  // kPending: approved from then on, if nobody decided before
+  absl::Time until;                                  // kPending: approved from then on, if nobody decided before
+  std::optional<absl::Time> expires = std::nullopt;  // kPending: until when it can be paid, if that is said
 };
 
 struct ChargeAnswer {
   enum class Kind { kDeclined, kApproved, kPending };
   Kind kind = Kind::kDeclined;
-  std::string reference;  // when approved
-  std::string reason;     // when declined: CARD_DECLINED, KEY_CLOSED
-  std::string token;      // when pending
-  absl::Time until;       // when pending
+  std::string reference;              // when approved
+  std::string reason;                 // when declined: CARD_DECLINED, KEY_CLOSED
+  std::string token;                  // when pending
+  absl::Time until;                   // when pending
+  std::optional<absl::Time> expires;  // when pending, if it was said
 };
 
 struct RefundAnswer {
@@ -57,13 +59,14 @@ struct Payment {
   std::string order_id;
   int64_t amount_minor = 0;
   std::string currency;
-  std::string reference;         // of the charge
-  std::string refund_reference;  // once refunded
-  std::string reason;            // when declined
-  std::string token;             // once it was pending
-  absl::Time until;              // once it was pending
-  absl::Time time;               // of the last change
-  int charges = 0;               // executed; the log is counted as it stands, so that a broken promise would show
+  std::string reference;              // of the charge
+  std::string refund_reference;       // once refunded
+  std::string reason;                 // when declined
+  std::string token;                  // once it was pending
+  absl::Time until;                   // once it was pending
+  std::optional<absl::Time> expires;  // the same, if it was said
+  absl::Time time;                    // of the last change
+  int charges = 0;                    // executed; the log is counted as it stands, so that a broken promise would show
   int refunds = 0;
   int64_t charged_minor = 0;  // summed over charges
   int64_t refunded_minor = 0;

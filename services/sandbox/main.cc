@@ -22,6 +22,7 @@
 #include "edge/rpc/server.h"
 #include "edge/tls/watcher.h"
 #include "fmt/format.h"
+#include "payments/webhooks/signature.h"
 #include "runtime/build.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
@@ -31,6 +32,7 @@
 #include "runtime/readiness.h"
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
+#include "runtime/worker_pool.h"
 #include "services/process/exposure.h"
 #include "services/process/settings.h"
 #include "services/sandbox/book_log.h"
@@ -38,6 +40,7 @@
 #include "services/sandbox/options.h"
 #include "services/sandbox/sandbox.h"
 #include "services/sandbox/services.h"
+#include "services/sandbox/webhook_sender.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -83,7 +86,23 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   const uint64_t seed = options.seed.value_or(EntropySeed());
   SeededRandom random(seed);
   ThreadScheduler scheduler(clock);
-  Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics, ThreadLoops());
+  WorkerPool webhook_workers(2, 10'000);
+  SeededRandom webhook_random(seed + 1);
+  std::shared_ptr<WebhookSender> webhooks;
+  SandboxOptions sandbox_options;
+  sandbox_options.checkout_url = options.checkout_url;
+  if (!options.webhook_url.empty()) {
+    std::string text;
+    std::ifstream(options.webhook_secret_file) >> text;
+    absl::StatusOr<std::string> secret = payments::ParseSecret(payments::Scheme::kStandard, text);
+    if (!secret.ok()) return Fail(log, "--webhook-secret-file cannot be read", secret.status());
+    webhooks = std::make_shared<WebhookSender>(*ParseHttpTarget(options.webhook_url), *secret, webhook_workers,
+                                               scheduler, clock, webhook_random, log);
+    sandbox_options.on_decided = [webhooks](const Decision& decision, const Behaviour& behaviour) {
+      webhooks->Tell(decision, behaviour);
+    };
+  }
+  Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics, ThreadLoops(), sandbox_options);
   metrics.AddCallbackGauge("waybill_sandbox_held_calls", "Calls that will never be answered, whose callers still wait.",
                            [&sandbox] { return static_cast<double>(sandbox.held()); });
   for (const auto& [target, behaviour] :

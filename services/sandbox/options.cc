@@ -10,6 +10,7 @@
 #include "runtime/status.h"
 #include "services/process/flags.h"
 #include "services/sandbox/sandbox.h"
+#include "services/sandbox/webhook_sender.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -54,12 +55,18 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
   share("decline-rate", behaviour.decline_rate, "Calls declined");
   if (which == Target::kGateway) {
     share("pending-rate", behaviour.pending_rate, "Charges answered pending, to be decided later");
+    share("webhook-lost-rate", behaviour.webhook_lost_rate, "Webhooks that are never sent");
+    share("webhook-twice-rate", behaviour.webhook_twice_rate, "Webhooks sent twice");
+    share("webhook-late-rate", behaviour.webhook_late_rate, "Webhooks sent after late-ms, behind later ones");
+    share("webhook-wrong-amount-rate", behaviour.webhook_wrong_amount_rate, "Webhooks that name another amount");
   }
   millis("latency-ms-p50", behaviour.latency_ms_p50, "Median latency of ordinary answers (log-normal; 0: at once)");
   millis("latency-ms-p99", behaviour.latency_ms_p99, "99th percentile of it");
   millis("late-ms", behaviour.late_ms, "How late late answers are, and the effects of slow calls");
   if (which == Target::kGateway) {
     millis("pending-for-ms", behaviour.pending_for_ms, "After how long a pending charge is approved by itself");
+    millis("expires-ms", behaviour.expires_ms,
+           "After how long a pending charge can be paid no more; 0: it is not said");
   }
   static const std::map<std::string, Repetition> repetitions = {{"contract", Repetition::kByContract},
                                                                 {"aborted", Repetition::kAborted},
@@ -111,6 +118,17 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->capture_default_str();
   process::AddInteger(app, "--seed", options.seed,
                       "Of the random draws (default: a new one each start, which is logged)");
+  app.add_option(
+         "--webhook-url", options.webhook_url,
+         "Where the gateway's webhooks go, http://HOST:PORT/PATH: one for each pending charge that is decided, by "
+         "Standard Webhooks (default: nowhere)")
+      ->type_name("URL");
+  app.add_option("--webhook-secret-file", options.webhook_secret_file, "Their secret, whsec_ and base64")
+      ->type_name("FILE");
+  app.add_option(
+         "--checkout-url", options.checkout_url,
+         "What the checkout URLs of pending charges begin with; the token comes behind it (default: none are named)")
+      ->type_name("URL");
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
   process::AddLogFlags(app, options.log_levels, options.log_format);
@@ -121,6 +139,14 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
       !exposed.ok()) {
     return exposed;
+  }
+  if (options.webhook_url.empty() != options.webhook_secret_file.empty()) {
+    return absl::InvalidArgumentError("--webhook-url and --webhook-secret-file come together or not at all");
+  }
+  if (!options.webhook_url.empty()) {
+    if (absl::Status url = ParseHttpTarget(options.webhook_url).status(); !url.ok()) {
+      return absl::InvalidArgumentError(fmt::format("--webhook-url {}", std::string(url.message())));
+    }
   }
   for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
                               Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {

@@ -22,6 +22,9 @@ struct ServiceOptions {
   std::string log;        // the books' file
   int drivers = 1000;
   std::optional<uint64_t> seed;  // none: a new one each start
+  std::string webhook_url;       // empty: none are sent
+  std::string webhook_secret_file;
+  std::string checkout_url;  // empty: none are named
   Behaviour gateway;
   Behaviour dispatcher;
   LogLevels log_levels;

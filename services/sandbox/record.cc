@@ -55,6 +55,8 @@ std::string ToLine(const Record& record) {
   PutText(line, "token", record.token);
   if (record.until.has_value())
     fmt::format_to(std::back_inserter(line), R"(,"until":"{}")", FormatMicros(*record.until));
+  if (record.expires.has_value())
+    fmt::format_to(std::back_inserter(line), R"(,"expires":"{}")", FormatMicros(*record.expires));
   fmt::format_to(std::back_inserter(line), ",\"time\":\"{}\"}}\n", FormatMicros(record.time));
   return line;
 }
@@ -84,6 +86,10 @@ std::optional<Record> ParseLine(std::string_view line) {
   std::string error;
   if (const std::string until = text("until"); !until.empty()) {
     if (!absl::ParseTime(kTimeFormat, until, absl::UTCTimeZone(), &record.until.emplace(), &error)) return std::nullopt;
+  }
+  if (const std::string expires = text("expires"); !expires.empty()) {
+    if (!absl::ParseTime(kTimeFormat, expires, absl::UTCTimeZone(), &record.expires.emplace(), &error))
+      return std::nullopt;
   }
   if (!absl::ParseTime(kTimeFormat, text("time"), absl::UTCTimeZone(), &record.time, &error)) return std::nullopt;
   return record;

@@ -28,14 +28,15 @@ struct Record {
   Effect effect = Effect::kCharge;
   std::string key;
   std::string order_id;
-  int64_t amount_minor = 0;         // charge, decline, pending, refund
-  std::string currency;             // charge, decline, pending, refund
-  std::string reference;            // charge, refund: the gateway's own
-  std::string driver_id;            // assign, release
-  std::string reason;               // decline
-  std::string token;                // pending
-  std::optional<absl::Time> until;  // pending; to the microsecond
-  absl::Time time;                  // to the microsecond
+  int64_t amount_minor = 0;           // charge, decline, pending, refund
+  std::string currency;               // charge, decline, pending, refund
+  std::string reference;              // charge, refund: the gateway's own
+  std::string driver_id;              // assign, release
+  std::string reason;                 // decline
+  std::string token;                  // pending
+  std::optional<absl::Time> until;    // pending; to the microsecond
+  std::optional<absl::Time> expires;  // pending, if it was said; the same
+  absl::Time time;                    // to the microsecond
 };
 
 std::string ToLine(const Record& record);  // with the newline

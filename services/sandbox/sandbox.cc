@@ -69,6 +69,16 @@ void Sandbox::ApproveInTime(const std::string& key, absl::Time until) {
   approvals_[key] = scheduler_.At(then, [this, key] { ApproveNow(key); });
 }
 
+void Sandbox::Note(const std::optional<Record>& effect, Pending& pending) {
+  if (!effect.has_value()) return;
+  pending.line = ToLine(*effect);
+  if (effect->effect != Effect::kCharge && effect->effect != Effect::kDecline) return;
+  const Payment* payment = books_.FindPayment(effect->key);
+  if (payment == nullptr || payment->token.empty()) return;  // it never was pending
+  pending.decided = Decision{effect->key, payment->token, payment->amount_minor, payment->currency,
+                             effect->effect == Effect::kCharge};
+}
+
 void Sandbox::ApproveNow(const std::string& key) {
   std::lock_guard lock(mutex_);
   std::optional<Record> effect;
@@ -77,7 +87,7 @@ void Sandbox::ApproveNow(const std::string& key) {
   }
   if (effect.has_value()) {
     Pending pending;
-    pending.line = ToLine(*effect);
+    Note(effect, pending);
     (void)batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
   }
   approvals_.erase(key);
@@ -130,14 +140,17 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
   }
   Verdict fresh;
   if (fate.kind == Fate::Kind::kDecline) fresh.kind = Verdict::Kind::kDecline;
-  if (fate.kind == Fate::Kind::kPending) fresh = {Verdict::Kind::kPending, clock_.Now() + fate.pending_for};
+  if (fate.kind == Fate::Kind::kPending) {
+    fresh = {Verdict::Kind::kPending, clock_.Now() + fate.pending_for};
+    if (fate.expires_in != absl::InfiniteDuration()) fresh.expires = clock_.Now() + fate.expires_in;
+  }
   Execute(call, std::move(pending), fresh);
 }
 
 void Sandbox::Execute(Call& call, Pending pending, const Verdict& fresh) {
   std::optional<Record> effect;
   pending.status = call.execute(books_, fresh, clock_.Now(), effect);
-  if (effect.has_value()) pending.line = ToLine(*effect);
+  Note(effect, pending);
   if (effect.has_value() && effect->effect == Effect::kPending) ApproveInTime(effect->key, *effect->until);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
@@ -182,7 +195,7 @@ void Sandbox::Decide(
   std::lock_guard lock(mutex_);
   std::optional<Record> effect;
   pending.status = decide(books_, clock_.Now(), effect);
-  if (effect.has_value()) pending.line = ToLine(*effect);
+  Note(effect, pending);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
 
@@ -269,6 +282,9 @@ BatchResult Sandbox::Writer::Write(std::span<Pending> batch) {
 }
 
 void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
+  if (durable.ok() && pending.decided.has_value()) {
+    sandbox_.options_.on_decided(*pending.decided, sandbox_.behaviour(Target::kGateway));
+  }
   if (pending.caller == nullptr) return;
   if (!durable.ok()) {
     pending.caller->Answer(durable);

@@ -48,7 +48,19 @@ class Caller {
   virtual void OnGone(absl::AnyInvocable<void()> callback) = 0;
 };
 
+// A charge that was pending is decided, durably.
+struct Decision {
+  std::string key;
+  std::string token;
+  int64_t amount_minor = 0;
+  std::string currency;
+  bool approved = false;
+};
+
 struct SandboxOptions {
+  // With the gateway's behaviour; on any thread.
+  std::function<void(const Decision&, const Behaviour&)> on_decided = [](const Decision&, const Behaviour&) {};
+  std::string checkout_url;    // of pending charges, with the token behind it; empty: none
   int64_t calls_max = 20'000;  // under way or held without an answer; beyond: RESOURCE_EXHAUSTED
 };
 
@@ -70,6 +82,8 @@ class Sandbox {
   ~Sandbox();
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
+
+  const SandboxOptions& options() const { return options_; }
 
   // One call of `method`. `execute` runs before this returns, or (a slow call) later, or never; the caller is answered
   // from any thread.
@@ -115,7 +129,8 @@ class Sandbox {
     absl::Status status;
     bool lost = false;  // never answer
     SteadyTime answer_at;
-    std::optional<FirstCall> first;  // of a late call, until it is answered
+    std::optional<FirstCall> first;                  // of a late call, until it is answered
+    std::optional<Decision> decided = std::nullopt;  // by its line
   };
 
   class Writer final : public BatchWriter<Pending> {
@@ -139,6 +154,8 @@ class Sandbox {
   // Executes, and queues the answer behind what the log has to hold for it. Under mutex_: the log holds the changes in
   // the order in which they were made.
   void Execute(Call& call, Pending pending, const Verdict& fresh);
+  // Into the line, and what is told of it. Under mutex_.
+  void Note(const std::optional<Record>& effect, Pending& pending);
   // What the books say to be pending is approved when its time is over. Under mutex_.
   void ApproveInTime(const std::string& key, absl::Time until);
   void ApproveNow(const std::string& key);

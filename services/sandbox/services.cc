@@ -78,8 +78,8 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
   const std::string service = "waybill.payment.v1.PaymentGateway";
   Register<payment_pb::ChargeRequest, payment_pb::ChargeResponse>(
       server, sandbox, Target::kGateway, service, "Charge",
-      [](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response,
-         const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+      [&sandbox](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response,
+                 const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
         Charge charge;
         charge.key = request.idempotency_key();
         charge.order_id = request.order_id();
@@ -97,6 +97,10 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
           case ChargeAnswer::Kind::kPending:
             response.mutable_pending()->set_token(answer->token);
             SetTime(answer->until, *response.mutable_pending()->mutable_until());
+            if (!sandbox.options().checkout_url.empty()) {
+              response.mutable_pending()->set_checkout_url(sandbox.options().checkout_url + answer->token);
+            }
+            if (answer->expires) SetTime(*answer->expires, *response.mutable_pending()->mutable_expires());
             break;
         }
         return absl::OkStatus();
@@ -169,6 +173,11 @@ Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   behaviour.decline_rate = wire.decline_rate();
   behaviour.pending_rate = wire.pending_rate();
   behaviour.pending_for_ms = wire.pending_for_ms();
+  behaviour.expires_ms = wire.expires_ms();
+  behaviour.webhook_lost_rate = wire.webhook_lost_rate();
+  behaviour.webhook_twice_rate = wire.webhook_twice_rate();
+  behaviour.webhook_late_rate = wire.webhook_late_rate();
+  behaviour.webhook_wrong_amount_rate = wire.webhook_wrong_amount_rate();
   behaviour.latency_ms_p50 = wire.latency_ms_p50();
   behaviour.latency_ms_p99 = wire.latency_ms_p99();
   behaviour.late_ms = wire.late_ms();
@@ -186,6 +195,11 @@ void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
   wire.set_decline_rate(behaviour.decline_rate);
   wire.set_pending_rate(behaviour.pending_rate);
   wire.set_pending_for_ms(behaviour.pending_for_ms);
+  wire.set_expires_ms(behaviour.expires_ms);
+  wire.set_webhook_lost_rate(behaviour.webhook_lost_rate);
+  wire.set_webhook_twice_rate(behaviour.webhook_twice_rate);
+  wire.set_webhook_late_rate(behaviour.webhook_late_rate);
+  wire.set_webhook_wrong_amount_rate(behaviour.webhook_wrong_amount_rate);
   wire.set_latency_ms_p50(behaviour.latency_ms_p50);
   wire.set_latency_ms_p99(behaviour.latency_ms_p99);
   wire.set_late_ms(behaviour.late_ms);

@@ -16,14 +16,15 @@ using storage::Rows;
 // Orders by the status their caller is told, see OrderStatus in order.proto. The books of earlier builds are read by
 // the same statements: their states lack some of ours.
 constexpr char kCountByStatus[] = R"sql(
-SELECT CASE WHEN state = 'running' THEN 'PENDING'
+SELECT CASE WHEN state = 'running' AND to_jsonb(s) ->> 'waits_for' IS NOT NULL THEN 'AWAITING_PAYMENT'
+            WHEN state = 'running' THEN 'PENDING'
             WHEN state = 'succeeded' THEN 'CONFIRMED'
             WHEN state::text IN ('closing', 'closed') AND failure_reason IS NULL THEN 'COMPLETED'
             WHEN state = 'compensating' THEN 'COMPENSATING'
             WHEN state = 'resolved' THEN 'RESOLVED'
             WHEN failure_reason = 'CANCELLED' THEN 'CANCELLED'
             ELSE 'FAILED' END AS status, count(*)
-FROM order_sagas GROUP BY 1)sql";
+FROM order_sagas s GROUP BY 1)sql";
 
 struct Check {
   std::string_view wrong;  // what it means when the query counts any

@@ -56,6 +56,8 @@ OrderView ToView(const order_v1::Order& order) {
     if (order.payment().has_refund_time()) payment.refunded_at = ToTime(order.payment().refund_time());
     view.payment = payment;
   }
+  view.checkout_url = order.checkout().url();
+  if (order.checkout().has_expire_time()) view.checkout_expires = ToTime(order.checkout().expire_time());
   view.needs_attention = order.needs_attention();
   view.created = ToTime(order.create_time());
   view.updated = ToTime(order.update_time());
@@ -363,7 +365,8 @@ void AddListOrders(CLI::App& group, Context& context) {
   command->add_option("--status", args->statuses, "Only with this status; may be given many times")
       ->allow_extra_args(false)
       ->transform(CLI::IsMember(
-          {"PENDING", "CONFIRMED", "COMPLETED", "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"}, CLI::ignore_case));
+          {"PENDING", "AWAITING_PAYMENT", "CONFIRMED", "COMPLETED", "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"},
+          CLI::ignore_case));
   command->add_option("--from", args->from, "Created then or later")->type_name("TIME");
   command->add_option("--to", args->to, "Created before then")->type_name("TIME");
   process::AddInteger(*command, "--limit", args->limit, "At most so many; 0: all")

@@ -82,14 +82,31 @@ Style StyleOf(std::string_view state_or_outcome) {
     Style style;
   };
   constexpr Row kStyles[] = {
-      {"CONFIRMED", Style::kGood},    {"COMPLETED", Style::kGood},       {"SUCCEEDED", Style::kGood},
-      {"CLOSED", Style::kGood},       {"succeeded", Style::kGood},       {"closed", Style::kGood},
-      {"undone", Style::kGood},       {"FAILED", Style::kBad},           {"COMPENSATED", Style::kBad},
-      {"rejected", Style::kBad},      {"undo_failed", Style::kBad},      {"needs_attention", Style::kBad},
-      {"PENDING", Style::kWaiting},   {"COMPENSATING", Style::kWaiting}, {"RUNNING", Style::kWaiting},
-      {"unknown", Style::kWaiting},   {"recovered", Style::kWaiting},    {"waiting", Style::kWaiting},
-      {"signalled", Style::kWaiting}, {"again", Style::kWaiting},        {"CANCELLED", Style::kFaint},
-      {"RESOLVED", Style::kFaint},    {"cancelled", Style::kFaint},      {"resolved", Style::kFaint},
+      {"CONFIRMED", Style::kGood},
+      {"COMPLETED", Style::kGood},
+      {"SUCCEEDED", Style::kGood},
+      {"CLOSED", Style::kGood},
+      {"succeeded", Style::kGood},
+      {"closed", Style::kGood},
+      {"undone", Style::kGood},
+      {"FAILED", Style::kBad},
+      {"COMPENSATED", Style::kBad},
+      {"rejected", Style::kBad},
+      {"undo_failed", Style::kBad},
+      {"needs_attention", Style::kBad},
+      {"AWAITING_PAYMENT", Style::kWaiting},
+      {"PENDING", Style::kWaiting},
+      {"COMPENSATING", Style::kWaiting},
+      {"RUNNING", Style::kWaiting},
+      {"unknown", Style::kWaiting},
+      {"recovered", Style::kWaiting},
+      {"waiting", Style::kWaiting},
+      {"signalled", Style::kWaiting},
+      {"again", Style::kWaiting},
+      {"CANCELLED", Style::kFaint},
+      {"RESOLVED", Style::kFaint},
+      {"cancelled", Style::kFaint},
+      {"resolved", Style::kFaint},
   };
   for (const Row& row : kStyles) {
     if (row.name == state_or_outcome) return row.style;
@@ -111,6 +128,11 @@ std::string Verdict(const OrderView& order) {
     return charged == 0 ? "Under way: not charged yet."
                         : fmt::format("Under way: {} charged, a driver is being looked for.",
                                       ShowMoney(charged, order.currency));
+  }
+  if (order.status == "AWAITING_PAYMENT") {
+    return fmt::format("Waiting for the payer: nothing is charged yet.{}{}",
+                       order.checkout_url.empty() ? "" : " Pay at " + order.checkout_url + " .",
+                       order.checkout_expires ? " Until " + ShowTime(*order.checkout_expires) + "." : "");
   }
   if (order.status == "CONFIRMED") {
     return fmt::format("Charged {}, and driver {} has it.", ShowMoney(charged, order.currency), order.driver);

@@ -47,6 +47,8 @@ struct OrderView {
   std::string failure_detail;
   std::string driver;  // empty: none now
   std::optional<PaymentView> payment;
+  std::string checkout_url;                    // while it waits for the payer; empty: none was named
+  std::optional<absl::Time> checkout_expires;  // the same
   bool needs_attention = false;
   absl::Time created;
   absl::Time updated;

@@ -21,6 +21,13 @@ struct Charge {
   absl::Time at;
 };
 
+// A charge that the gateway decides later, as it said last.
+struct PendingCharge {
+  std::string token;                  // the gateway's own name for it
+  std::string checkout_url;           // where the payer pays; empty: none was named
+  std::optional<absl::Time> expires;  // when paying is over; nullopt: it was not said
+};
+
 struct Refund {
   int64_t amount_minor = 0;
   absl::Time at;
@@ -41,12 +48,14 @@ struct Order {
   // At which gateways it was tried to charge a routed order, the first one first: only at the last one the money can
   // be, or may come to be. Empty: of an order that is not routed, or that no gateway takes.
   std::vector<PaymentAttempt> attempts;
-  std::optional<Charge> charge;      // once the gateway approved
-  std::optional<Refund> refund;      // once the gateway gave it back
-  std::optional<DriverSlot> driver;  // while the order holds one
+  std::optional<PendingCharge> pending;  // while it waits for the gateway to decide
+  std::optional<Charge> charge;          // once the gateway approved
+  std::optional<Refund> refund;          // once the gateway gave it back
+  std::optional<DriverSlot> driver;      // while the order holds one
 
   // What the next journal write adds to the books. The journal writes what is true here from the fields above.
   struct Effects {
+    bool pending = false;   // write `pending` to pending_charges
     bool charged = false;   // insert `charge` into payments
     bool refunded = false;  // set `refund` on the payment
     bool claimed = false;   // insert `driver` into order_assignments; may conflict

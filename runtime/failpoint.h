@@ -12,7 +12,7 @@
 namespace waybill {
 
 // The registry: each place has one line here, and the crash tests walk all of them; those of waybill-ingest start with
-// "ingest.". A name that stands in the code and
+// "ingest.", those of webhooks, which not every order meets, with "webhook.". A name that stands in the code and
 // not here does not compile; a name that stands here and is never hit fails the crash tests.
 inline constexpr std::string_view kFailpoints[] = {
     "create.before_answer",    "create.after_answer",    "cancel.before_answer",    "complete.before_answer",
@@ -23,7 +23,8 @@ inline constexpr std::string_view kFailpoints[] = {
     "lease.before_renew",      "resolve.after_commit",   "signal.after_commit",     "route.before_close",
     "route.after_close",       "ingest.before_commit",   "ingest.after_commit",     "ingest.before_ack",
     "ingest.after_ack",        "ingest.before_publish",  "ingest.after_publish",    "ingest.before_rebuild",
-    "ingest.before_partition",
+    "ingest.before_partition", "webhook.before_commit",  "webhook.after_commit",    "webhook.before_signal",
+    "webhook.before_settle",
 };
 
 #ifdef WAYBILL_FAILPOINTS

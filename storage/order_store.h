@@ -25,9 +25,10 @@ using Owner = std::optional<std::string>;
 struct OrderQuery {
   Owner owner;
   std::string user_id;
-  struct Status {  // an order's status is derived from its saga's state and, where it was turned back, from the failure
+  struct Status {  // an order's status is derived from its saga's state, and from its failure or its wait
     saga::State state;
-    std::optional<bool> cancelled;  // kCompensated only: turned back on request, or not
+    std::optional<bool> cancelled = std::nullopt;  // kCompensated only: turned back on request, or not
+    std::optional<bool> waiting = std::nullopt;  // kRunning only: its step waits for what is decided elsewhere, or not
   };
   std::vector<Status> statuses;
   absl::Time created_from = absl::InfinitePast();

@@ -36,7 +36,14 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
     out.mutable_pickup()->set_longitude(order.pickup->longitude);
   }
   for (const auto& [key, value] : order.metadata) (*out.mutable_metadata())[key] = value;
-  out.set_status(static_cast<pb::OrderStatus>(StatusOf(record)));
+  const OrderStatus status = StatusOf(record);
+  out.set_status(static_cast<pb::OrderStatus>(status));
+  if (status == OrderStatus::kAwaitingPayment && order.pending.has_value() &&
+      (!order.pending->checkout_url.empty() || order.pending->expires.has_value())) {
+    pb::Checkout& checkout = *out.mutable_checkout();
+    checkout.set_url(order.pending->checkout_url);
+    if (order.pending->expires) rpc::SetTime(*order.pending->expires, *checkout.mutable_expire_time());
+  }
   if (!record.failure.reason.empty()) {
     out.mutable_failure()->set_reason(record.failure.reason);
     out.mutable_failure()->set_detail(record.failure.detail);

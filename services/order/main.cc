@@ -48,6 +48,7 @@
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
+#include "services/order/webhooks.h"
 #include "services/process/audit.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
@@ -63,7 +64,9 @@
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
+#include "storage/postgres/webhook_inbox.h"
 #include "storage/redis/redis_fleet.h"
+#include "storage/redis/redis_payment_events.h"
 
 namespace waybill::order {
 namespace {
@@ -82,6 +85,8 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 // Lists may look through many orders. They get threads and connections of their own, so that the way of the money never
 // waits for them.
 constexpr size_t kListWorkers = 2;
+// They tell orders of webhooks, each with a commit of its own.
+constexpr size_t kWebhookWorkers = 2;
 
 // `certificates` may be null: then those of this machine's CAs are believed.
 std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& participant,
@@ -132,7 +137,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // and the dispatch's questions
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PoolOptions claim_pool;
-  claim_pool.size = 2;
+  claim_pool.size = options.webhooks_file.empty() ? 2 : 2 + kWebhookWorkers;
   storage::Pool claims(options.database_url, storage::WriteConnectionOptions(), claim_pool);
   storage::PoolOptions scan_pool;
   scan_pool.size = kListWorkers + 2;  // and housekeeping, and the dispatch's comparisons
@@ -273,6 +278,37 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
+  // Webhooks of gateways, where a file says whose.
+  storage::PoolOptions inbox_pool;
+  inbox_pool.size = kWebhookWorkers + 1;
+  storage::Pool inbox_connections(options.database_url, storage::WriteConnectionOptions(), inbox_pool);
+  WorkerPool webhook_workers(kWebhookWorkers, 1'000);
+  std::optional<storage::PostgresWebhookInbox> inbox;
+  std::optional<storage::RedisPaymentEvents> payment_events;
+  std::optional<Webhooks> webhooks;
+  std::optional<Chores> webhook_chores;
+  if (!options.webhooks_file.empty()) {
+    inbox.emplace(options.database_url, inbox_connections, storage::WebhookInboxOptions(), loops);
+    payment_events.emplace(*redis_url, storage::RedisOptions());
+    webhooks.emplace(*inbox, &*payment_events, runner, order_metrics, webhook_workers, clock, metrics, log);
+    webhook_chores.emplace(webhooks->MakeChores(options.webhooks_keep), clock, log);
+  }
+  std::string gateways_in_force;
+  const auto read_gateways = [&] {
+    absl::StatusOr<payments::Gateways> gateways = payments::ReadGateways(options.webhooks_file);
+    if (!gateways.ok()) {
+      log.Error("webhooks are taken as before: the file could not be read",
+                {{"error", std::string(gateways.status().message())}});
+      return;
+    }
+    const std::string before = std::exchange(gateways_in_force, payments::Describe(*gateways));
+    webhooks->Use(*std::move(gateways));
+    log.Info("webhooks are taken", {{"file", options.webhooks_file}, {"gateways", gateways_in_force}});
+    if (!before.empty() && before != gateways_in_force) {
+      process_audit.Changed({"webhooks-file", before, ""}, {"webhooks-file", gateways_in_force, options.webhooks_file});
+    }
+  };
+
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
@@ -360,6 +396,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);
+  if (started.ok() && webhooks) {
+    read_gateways();
+    stop.AlsoOnHangup(&*webhooks, read_gateways);
+    webhook_chores->Start(loops);
+    (*side_port)
+        ->Serve(std::string(kWebhooksPath), {std::string(kWebhooksPath), {"POST"}},
+                [&webhooks](const http::ExchangePtr& exchange) { webhooks->Take(exchange); });
+  }
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
     log.Info("serving", {{"grpc_port", server.port()},
@@ -382,9 +426,16 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server.SendAway();  // before watches end, so that their clients do not come back here
   connect.SendAway();
   (*side_port)->SetDraining();
+  if (webhooks) webhooks->SetDraining();
   core.watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
+  if (webhooks) {
+    stop.AlsoOnHangup(&*webhooks, nullptr);
+    inbox->Stop();  // what came is kept, and answered
+    webhook_chores->Stop();
+  }
+  webhook_workers.Stop();
   (*limits)->Stop();
   (*identity)->Stop();
   core.housekeeping.Stop();

@@ -5,8 +5,8 @@
 namespace waybill::order {
 
 std::string_view Name(OrderStatus status) {
-  constexpr std::string_view kNames[] = {"",          "PENDING", "CONFIRMED", "COMPLETED", "COMPENSATING",
-                                         "CANCELLED", "FAILED",  "RESOLVED"};
+  constexpr std::string_view kNames[] = {"",          "PENDING", "CONFIRMED", "COMPLETED",       "COMPENSATING",
+                                         "CANCELLED", "FAILED",  "RESOLVED",  "AWAITING_PAYMENT"};
   return kNames[static_cast<size_t>(status)];
 }
 
@@ -29,24 +29,32 @@ OrderStatus StatusOf(saga::State state, const saga::Failure& failure) {
   return OrderStatus::kResolved;
 }
 
+OrderStatus StatusOf(const saga::Header& header) {
+  const bool waits = header.state == saga::State::kRunning && !header.waits_for.empty();
+  return waits ? OrderStatus::kAwaitingPayment : StatusOf(header.state, header.failure);
+}
+
 std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status) {
+  using Status = storage::OrderQuery::Status;
   switch (status) {
     case OrderStatus::kPending:
-      return {{saga::State::kRunning, std::nullopt}};
+      return {Status{.state = saga::State::kRunning, .waiting = false}};
+    case OrderStatus::kAwaitingPayment:
+      return {Status{.state = saga::State::kRunning, .waiting = true}};
     case OrderStatus::kConfirmed:
-      return {{saga::State::kSucceeded, std::nullopt}};
+      return {Status{.state = saga::State::kSucceeded}};
     case OrderStatus::kCompleted:
-      return {{saga::State::kClosing, std::nullopt}, {saga::State::kClosed, std::nullopt}};
+      return {Status{.state = saga::State::kClosing}, Status{.state = saga::State::kClosed}};
     case OrderStatus::kCompensating:
-      return {{saga::State::kCompensating, std::nullopt}};
+      return {Status{.state = saga::State::kCompensating}};
     case OrderStatus::kCancelled:
-      return {{saga::State::kCompensated, true}};
+      return {Status{.state = saga::State::kCompensated, .cancelled = true}};
     case OrderStatus::kFailed:
-      return {{saga::State::kCompensated, false}};
+      return {Status{.state = saga::State::kCompensated, .cancelled = false}};
     case OrderStatus::kResolved:
       break;
   }
-  return {{saga::State::kResolved, std::nullopt}};
+  return {Status{.state = saga::State::kResolved}};
 }
 
 std::vector<Transition> TransitionsOf(const saga::Header& header, std::vector<saga::LogEntry> log, int64_t from_seq) {
@@ -60,7 +68,8 @@ std::vector<Transition> TransitionsOf(const saga::Header& header, std::vector<sa
   }
   for (saga::LogEntry& entry : log) {
     Transition transition;
-    transition.status = StatusOf(entry.state, header.failure);
+    const bool waits = entry.state == saga::State::kRunning && entry.outcome == saga::LogOutcome::kWaiting;
+    transition.status = waits ? OrderStatus::kAwaitingPayment : StatusOf(entry.state, header.failure);
     transition.entry = std::move(entry);
     transitions.push_back(std::move(transition));
   }

@@ -20,12 +20,14 @@ enum class OrderStatus : uint8_t {
   kCancelled = 5,
   kFailed = 6,
   kResolved = 7,
+  kAwaitingPayment = 8,
 };
 
 std::string_view Name(OrderStatus status);  // "PENDING"
 
+// Of an order whose saga stands there and waits for nothing.
 OrderStatus StatusOf(saga::State state, const saga::Failure& failure);
-inline OrderStatus StatusOf(const saga::Header& header) { return StatusOf(header.state, header.failure); }
+OrderStatus StatusOf(const saga::Header& header);
 
 // The filter that finds the orders of that status.
 std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status);

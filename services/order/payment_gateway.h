@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,13 +40,18 @@ struct ChargeResult {
   struct Pending {
     std::string token;  // the gateway's own; as it came
     absl::Time until;   // when to ask again, if nobody said that it is decided; infinite: the gateway said none
+    std::string checkout_url = {};                     // as it came; empty: none
+    std::optional<absl::Time> expires = std::nullopt;  // when the payer can pay no more
   };
 
   static ChargeResult Decline(std::string reason, bool retryable = false) {
     return {Declined{std::move(reason), retryable}};
   }
   static ChargeResult Approve(std::string reference) { return {Approved{std::move(reference)}}; }
-  static ChargeResult Postpone(std::string token, absl::Time until) { return {Pending{std::move(token), until}}; }
+  static ChargeResult Postpone(std::string token, absl::Time until, std::string checkout_url = {},
+                               std::optional<absl::Time> expires = std::nullopt) {
+    return {Pending{std::move(token), until, std::move(checkout_url), expires}};
+  }
 
   const Declined* declined() const { return std::get_if<Declined>(&outcome); }
   const Approved* approved() const { return std::get_if<Approved>(&outcome); }

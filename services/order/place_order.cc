@@ -31,6 +31,46 @@ Outcome Unknown(std::string_view reason, const absl::Status& status) {
   return Outcome::Unknown(std::string(reason), fmt::format("{}: {}", cause, std::string(status.message())));
 }
 
+// An absolute URL that a page may be sent to, and a log and a mail may hold.
+bool IsCheckoutUrl(std::string_view url) {
+  constexpr size_t kUrlBytesMax = 2048;
+  const std::string_view host = url.starts_with("https://")  ? url.substr(8)
+                                : url.starts_with("http://") ? url.substr(7)
+                                                             : std::string_view();
+  constexpr std::string_view kNoUrlHas = "\"<>\\^`{|}";
+  return !host.empty() && url.size() <= kUrlBytesMax && host.find_first_of("/?#") != 0 &&
+         std::all_of(url.begin(), url.end(),
+                     [&](char c) { return c > ' ' && c <= '~' && kNoUrlHas.find(c) == std::string_view::npos; });
+}
+
+// It is not decided. When paying is over, and the gateway says pending even so, the key is closed: nobody will pay.
+Outcome AwaitPayer(const ChargeResult::Pending& pending, Order& order, absl::Time now) {
+  std::string detail;
+  domain::PendingCharge waits{pending.token, pending.checkout_url, pending.expires};
+  if (!waits.checkout_url.empty() && !IsCheckoutUrl(waits.checkout_url)) {
+    waits.checkout_url.clear();
+    detail = "the gateway's checkout URL was left out: it is no https or http URL, or too long";
+  }
+  // What it does not say again still holds.
+  if (order.pending.has_value() && order.pending->token == waits.token) {
+    if (waits.checkout_url.empty()) waits.checkout_url = order.pending->checkout_url;
+    if (!waits.expires) waits.expires = order.pending->expires;
+  }
+  const absl::Time expires = waits.expires.value_or(absl::InfiniteFuture());
+  if (expires <= now) {
+    return Outcome::Unknown(std::string(kPaymentExpired), "the time to pay is over, and nobody has paid", true);
+  }
+  // Asked earlier than it says, a gateway says pending again; never asked, it would be forgotten.
+  absl::Time until = pending.until;
+  if (until != absl::InfiniteFuture()) until = std::min({until, expires, now + kPendingMax});
+  if (!saga::IsToken(waits.token) || until == absl::InfiniteFuture()) {
+    return Outcome::Later(pending.token, until);  // which is unknown then
+  }
+  order.pending = std::move(waits);
+  order.effects.pending = true;
+  return Outcome::Later(pending.token, until, std::move(detail));
+}
+
 saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
   auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     WAYBILL_FAILPOINT("charge.before_send");
@@ -134,12 +174,7 @@ Outcome TakeCharge(absl::StatusOr<ChargeResult> result, Order& order, const Cloc
     order.effects.charged = true;
     return Outcome::Succeeded(std::move(detail));
   }
-  if (const auto* pending = result->pending()) {
-    // Asked earlier than it says, a gateway says pending again; never asked, it would be forgotten.
-    absl::Time until = pending->until;
-    if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPendingMax);
-    return Outcome::Later(pending->token, until);
-  }
+  if (const auto* pending = result->pending()) return AwaitPayer(*pending, order, clock.Now());
   return Outcome::Rejected(std::string(kPaymentDeclined), result->declined()->reason);
 }
 

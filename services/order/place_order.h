@@ -21,6 +21,7 @@ class PaymentRouting;
 // Failure reasons, besides kNoDriverAvailable and saga::kCancelledReason.
 inline constexpr std::string_view kPaymentDeclined = "PAYMENT_DECLINED";  // the gateway's reason is the detail
 inline constexpr std::string_view kPaymentUnknown = "PAYMENT_UNKNOWN";    // the gateway did not say, for too long
+inline constexpr std::string_view kPaymentExpired = "PAYMENT_EXPIRED";    // nobody paid while it could be paid
 inline constexpr std::string_view kDispatchUnknown = "DISPATCH_UNKNOWN";  // the dispatcher or the fleet did not
 inline constexpr std::string_view kNoGateway = "NO_PAYMENT_GATEWAY";      // none takes the order
 

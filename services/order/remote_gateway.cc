@@ -54,8 +54,11 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
           const payment_pb::ChargeResponse::Pending& pending = response.pending();
           std::optional<absl::Time> until;
           if (pending.has_until()) until = rpc::TakeTime(pending.until());
+          std::optional<absl::Time> expires;
+          if (pending.has_expires()) expires = rpc::TakeTime(pending.expires());
           done(ChargeResult::Postpone(std::move(*response.mutable_pending()->mutable_token()),
-                                      until.value_or(absl::InfiniteFuture())));
+                                      until.value_or(absl::InfiniteFuture()),
+                                      std::move(*response.mutable_pending()->mutable_checkout_url()), expires));
         } else {
           done(absl::UnknownError("the gateway's answer has no outcome"));
         }

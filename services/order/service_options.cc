@@ -11,6 +11,7 @@
 #include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "payments/gateways_file.h"
+#include "payments/webhooks/gateways.h"
 #include "runtime/random.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
@@ -169,6 +170,12 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
+  app.add_option("--webhooks-file", options.webhooks_file,
+                 "TOML file with the gateways whose webhooks POST /webhooks/NAME on the HTTP port takes; read again at "
+                 "SIGHUP (default: none are taken)")
+      ->type_name("FILE");
+  process::AddDuration(app, "--webhooks-keep", options.webhooks_keep,
+                       "How long what webhooks said is kept, once nothing is left to do about it");
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
          "--drain-seconds", [&options](double seconds) { options.drain = absl::Seconds(seconds); },
@@ -191,6 +198,10 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
+  if (!options.webhooks_file.empty()) {
+    const absl::Status read = payments::ReadGateways(options.webhooks_file).status();
+    if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--webhooks-file: {}", std::string(read.message())));
+  }
   if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :

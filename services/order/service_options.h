@@ -52,6 +52,8 @@ struct ServiceOptions {
   WatchOptions watches;
   process::IdentityOptions identity;
   process::LimitsOptions limits;
+  std::string webhooks_file;  // empty: no webhooks are taken
+  absl::Duration webhooks_keep = absl::Hours(24 * 30);
   process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;

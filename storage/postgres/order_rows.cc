@@ -21,7 +21,14 @@ const std::string& SelectOrder() {
       "CASE WHEN a.released_at IS NULL THEN a.driver_id END, a.slot, "
       // Only orders of the second version have any, and nothing is looked for of others.
       "(SELECT string_agg(t.gateway || '=' || t.state, ' ' ORDER BY t.number) FROM payment_attempts t "
-      "WHERE t.order_id = s.order_id AND s.version > 1) "
+      "WHERE t.order_id = s.order_id AND s.version > 1), "
+      // Only of those that wait is another table looked at.
+      "CASE WHEN s.waits_for IS NOT NULL THEN (SELECT c.token FROM pending_charges c WHERE c.order_id = s.order_id) "
+      "END, "
+      "CASE WHEN s.waits_for IS NOT NULL "
+      "THEN (SELECT c.checkout_url FROM pending_charges c WHERE c.order_id = s.order_id) END, "
+      "CASE WHEN s.waits_for IS NOT NULL "
+      "THEN (SELECT c.expires_at FROM pending_charges c WHERE c.order_id = s.order_id) END "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
       "LEFT JOIN order_assignments a ON a.order_id = s.order_id",
       kHeaderColumns));
@@ -78,6 +85,10 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   if (!row.IsNull(kOrder + 14))
     order.driver = domain::DriverSlot{row.Text(kOrder + 14), static_cast<int>(row.IntFrom(1, kOrder + 15, "slot"))};
   if (!row.IsNull(kOrder + 16)) DecodeAttempts(row, kOrder + 16, order.attempts);
+  if (!row.IsNull(kOrder + 17)) {
+    order.pending = domain::PendingCharge{row.Text(kOrder + 17), row.Text(kOrder + 18), std::nullopt};
+    if (!row.IsNull(kOrder + 19)) order.pending->expires = row.Time(kOrder + 19, "expires_at");
+  }
   if (!row.status().ok()) return row.status();
   return record;
 }

@@ -126,9 +126,11 @@ constexpr char kListWhere[] =
     " AND ($5::text = '' OR s.user_id = $5::text)"
     " AND ($13::text IS NULL OR s.client = $13::text)"
     " AND (cardinality($6::text[]) = 0 OR EXISTS ("
-    "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[]) AS wanted (state, cancelled)"
+    "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[], $14::boolean[])"
+    "           AS wanted (state, cancelled, waiting)"
     "      WHERE wanted.state = s.state"
-    "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))))"
+    "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))"
+    "      AND (wanted.waiting IS NULL OR wanted.waiting = (s.waits_for IS NOT NULL))))"
     " AND (NOT $9::boolean OR s.due_at IS NOT NULL OR s.wakes_at IS NOT NULL OR s.order_id > $12)"
     " AND (NOT $11::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id DESC LIMIT $10";
@@ -137,7 +139,7 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
   Uuid from = IdAt(query.created_from - kIdSlack, 0);
   Uuid below = IdAt(query.created_to + kIdSlack, 0xff);
   if (query.before) below = std::min(below, *query.before);
-  ArrayParam states(kOidText), cancelled(kOidBool);
+  ArrayParam states(kOidText), cancelled(kOidBool), waiting(kOidBool);
   bool unfinished_only = !query.statuses.empty(), turned_back_only = !query.statuses.empty();
   for (const OrderQuery::Status& status : query.statuses) {
     states.AddText(saga::Name(status.state));
@@ -146,6 +148,11 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
       cancelled.AddBool(*status.cancelled);
     } else {
       cancelled.AddNull();
+    }
+    if (status.waiting && status.state == saga::State::kRunning) {
+      waiting.AddBool(*status.waiting);
+    } else {
+      waiting.AddNull();
     }
     unfinished_only = unfinished_only && saga::IsUnfinished(status.state);
     turned_back_only = turned_back_only && IsTurnedBack(status.state);
@@ -157,7 +164,7 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
               {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
                Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
                Param::Bool(unfinished_only), Param::Int8(query.limit), Param::Bool(turned_back_only),
-               Param::Id(marks->orders), query.owner ? Param::Text(*query.owner) : Param::Null(kOidText)});
+               Param::Id(marks->orders), query.owner ? Param::Text(*query.owner) : Param::Null(kOidText), waiting});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {

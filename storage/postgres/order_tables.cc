@@ -9,7 +9,7 @@ namespace waybill::storage {
 namespace {
 
 // Places among the bookings.
-enum : uint8_t { kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kBookings };
+enum : uint8_t { kPending, kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kBookings };
 
 // Of an attempt that begins; also those of one that the order begins with.
 const std::vector<UnnestColumn>& AttemptColumns() {
@@ -61,6 +61,13 @@ OrderTables::OrderTables() {
       "(i.slot = 1 OR i.slot <= (SELECT d.capacity FROM drivers d WHERE d.driver_id = i.driver_id FOR SHARE))";
   sql_.claim.lost = "ON CONFLICT (driver_id, slot) WHERE released_at IS NULL DO NOTHING";
   sql_.bookings.resize(kBookings);
+  // Each answer that says pending says where and how long anew.
+  sql_.bookings[kPending] = {
+      {{"token", kOidText, ""}, {"checkout_url", kOidText, ""}, {"expires_at", kOidTimestamptz, ""}},
+      "INSERT INTO pending_charges (order_id, token, checkout_url, expires_at) "
+      "SELECT i.order_id, i.token, i.checkout_url, i.expires_at FROM {rows} WHERE {allowed} "
+      "ON CONFLICT (order_id) DO UPDATE "
+      "SET token = EXCLUDED.token, checkout_url = EXCLUDED.checkout_url, expires_at = EXCLUDED.expires_at"};
   // A charge and its refund can become known together: an unknown charge that had landed after all.
   sql_.bookings[kCharge] = {
       {{"amount_minor", kOidInt8, ""},
@@ -130,6 +137,16 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
     columns[0].AddText(order.driver->driver_id);
     columns[1].AddInt(order.driver->slot);
     columns[2].AddTime(record.updated_at);
+  }
+  if (order.effects.pending) {
+    std::span<ArrayParam> columns = rows.Book(kPending);
+    columns[0].AddText(order.pending->token);
+    if (order.pending->checkout_url.empty()) {
+      columns[1].AddNull();
+    } else {
+      columns[1].AddText(order.pending->checkout_url);
+    }
+    columns[2].AddTime(order.pending->expires);
   }
   if (order.effects.charged) {
     std::span<ArrayParam> columns = rows.Book(kCharge);

@@ -34,6 +34,8 @@ constexpr Rights kOrderRights[] = {
     {"settlements", "SELECT, INSERT, UPDATE, DELETE"},
     {"settlement_lines", "SELECT, INSERT, UPDATE, DELETE"},
     {"reconciliation_cases", "SELECT, INSERT, UPDATE"},
+    {"pending_charges", "SELECT, INSERT, UPDATE"},
+    {"webhook_inbox", "SELECT, INSERT, UPDATE, DELETE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},
     {"order_assignments_move_down(text)", "EXECUTE"},

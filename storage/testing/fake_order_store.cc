@@ -18,6 +18,9 @@ absl::Status SagaNotFound(const Uuid& id) {
 
 bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
   if (wanted.state != record.state) return false;
+  if (wanted.waiting && record.state == saga::State::kRunning && *wanted.waiting == record.waits_for.empty()) {
+    return false;
+  }
   if (!wanted.cancelled || record.state != saga::State::kCompensated) return true;
   return *wanted.cancelled == (record.failure.reason == kCancelledReason);
 }

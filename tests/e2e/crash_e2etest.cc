@@ -14,12 +14,13 @@
 namespace waybill::testing {
 namespace {
 
-// The registry without what waybill-ingest hits (ingest_crash_e2etest), and what only routed orders do
-// (routed_e2etest).
+// The registry without what waybill-ingest hits (ingest_crash_e2etest), what only routed orders do (routed_e2etest),
+// and webhooks (webhooks_e2etest).
 std::vector<std::string_view> OrderFailpoints() {
   std::vector<std::string_view> names;
   for (std::string_view name : kFailpoints) {
-    if (!name.starts_with("ingest.") && !name.starts_with("route.")) names.push_back(name);
+    if (!name.starts_with("ingest.") && !name.starts_with("route.") && !name.starts_with("webhook."))
+      names.push_back(name);
   }
   return names;
 }

@@ -177,7 +177,8 @@ void CrashStory::AwaitStatus(const std::string& order_id, order::v1::OrderStatus
   order::v1::Order order;
   grpc::Status status = Persist("await", [&](grpc::ClientContext& context) {
     grpc::Status answer = replica_.Orders()->GetOrder(&context, request, &order);
-    const bool goes_on = order.status() == order::v1::PENDING || order.status() == order::v1::COMPENSATING;
+    const bool goes_on = order.status() == order::v1::PENDING || order.status() == order::v1::AWAITING_PAYMENT ||
+                         order.status() == order::v1::COMPENSATING;
     if (answer.ok() && goes_on) return grpc::Status(grpc::StatusCode::ABORTED, "not yet");
     return answer;
   });

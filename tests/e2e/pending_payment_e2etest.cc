@@ -41,7 +41,7 @@ class PendingPayments : public ::testing::Test {
     order::v1::Order order;
     grpc::Status status = replica.Orders()->CreateOrder(context.get(), OrderRequestFor(key), &order);
     EXPECT_TRUE(status.ok()) << status.error_message();
-    EXPECT_EQ(order.status(), order::v1::PENDING);
+    EXPECT_EQ(order.status(), order::v1::AWAITING_PAYMENT);
     return order;
   }
   order::v1::Order Get(OrderReplica& replica, const std::string& order_id) {
@@ -140,7 +140,7 @@ TEST_F(PendingPayments, BelieveTheGatewayAndNoSignal) {
   EXPECT_EQ(Signal(*a_, forged, "pi_1"), ops::v1::SignalSagaResponse::WOKEN);
   ASSERT_TRUE(Eventually(kSoon, [&] { return OutcomesOf(Get(*a_, forged)).size() == 4; }));
   EXPECT_THAT(OutcomesOf(Get(*a_, forged)), ElementsAre("accepted", "waiting", "signalled", "waiting"));
-  EXPECT_EQ(Get(*a_, forged).status(), order::v1::PENDING);
+  EXPECT_EQ(Get(*a_, forged).status(), order::v1::AWAITING_PAYMENT);
   // The money was taken.
   std::string token;
   ASSERT_TRUE(stack_.DecidePayment(mistaken, true, &token).ok());
@@ -240,7 +240,7 @@ TEST_F(PendingPayments, AreWatchedFromAnywhere) {
     return true;
   };
   ASSERT_TRUE(see("waiting"));
-  EXPECT_EQ(transition.status(), order::v1::PENDING);
+  EXPECT_EQ(transition.status(), order::v1::AWAITING_PAYMENT);
   ASSERT_TRUE(stack_.DecidePayment(order_id, true).ok());
   Retry(*a_, order_id);
   ASSERT_TRUE(see("succeeded"));

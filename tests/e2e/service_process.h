@@ -26,6 +26,8 @@ class ServiceProcess {
   ServiceProcess(std::string binary, std::vector<std::string> args, std::string directory)
       : binary_(std::move(binary)), args_(std::move(args)), directory_(std::move(directory)) {}
 
+  // Of the next start, instead of any that is free.
+  void UseSidePort(int port) { side_port_ = port; }
   // Ready for calls when this returns; fails the test otherwise.
   void Start(const Environment& env = {});
   // The same, for a process that is expected to die early: returns as soon as it runs.

@@ -182,7 +182,9 @@ bool Clients::Completed(Client& client, const absl::StatusOr<Told>& told) {
   }
   if (ReasonOf(told.status()) == "ORDER_NOT_CONFIRMED") {
     const std::string status = MetadataOf(told.status(), "status");
-    if (status == Name(OrderStatus::kPending) || status.empty()) return false;  // not yet
+    if (status == Name(OrderStatus::kPending) || status == Name(OrderStatus::kAwaitingPayment) || status.empty()) {
+      return false;  // not yet
+    }
     truth_.Promised(*client.id, Truth::Promise::kNotConfirmed);
     return true;
   }

@@ -61,7 +61,9 @@ ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amoun
       account.charged_minor += amount_minor;
     }
   }
-  if (account.pending_minor != 0) return ChargeResult::Postpone("pending-" + key, pending_until_);
+  if (account.pending_minor != 0) {
+    return ChargeResult::Postpone("pending-" + key, pending_until_, checkout_url_, expires_);
+  }
   if (!account.decline_reason.empty()) return ChargeResult::Decline(account.decline_reason, account.retryable);
   return ChargeResult::Approve(ReferenceOf(key));
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -35,6 +36,11 @@ class FakePaymentGateway final : public PaymentGateway {
   void Land();  // executes the charges that are slow
   // What pending charges are answered with, under a token of their own each. Set before use.
   void set_pending_until(absl::Time until) { pending_until_ = until; }
+  // And where and until when their payers pay. Set before use.
+  void set_checkout(std::string url, std::optional<absl::Time> expires) {
+    checkout_url_ = std::move(url);
+    expires_ = expires;
+  }
   void Decide(const std::string& key, bool approve);  // a pending charge; others stay as they are
   // Runs every answer through `defer`, which calls the task later; null: at once. Set before use.
   void set_defer(std::function<void(Task)> defer) { defer_ = std::move(defer); }
@@ -59,6 +65,8 @@ class FakePaymentGateway final : public PaymentGateway {
   std::map<std::string, int64_t> slow_;  // amount by key, of charges that have not landed
   std::deque<Fate> fates_;
   Fate fate_ = Fate::kAnswered;
+  std::string checkout_url_;
+  std::optional<absl::Time> expires_;
   absl::Time pending_until_ = absl::InfiniteFuture();
   ParticipantCall last_call_;
   std::function<void(Task)> defer_;

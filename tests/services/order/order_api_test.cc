@@ -405,7 +405,7 @@ class PendingPaymentTest : public OrderApiTest {
   Uuid CreatePending() {
     auto result = a_.Create(a_.NewOrder("k")).Get();
     EXPECT_TRUE(result.status.ok()) << result.status;
-    EXPECT_EQ(result.order_status(), OrderStatus::kPending);
+    EXPECT_EQ(result.order_status(), OrderStatus::kAwaitingPayment);
     return result.order.id;
   }
   static std::string KeyOf(const Uuid& id) { return id.ToString() + "/charge_payment"; }
@@ -430,7 +430,7 @@ TEST_F(PendingPaymentTest, IsAnsweredAtOnceAndDrivenByNobody) {
   EXPECT_EQ(world_.time.pending(), 0u) << "no timer of this process waits for it";
   EXPECT_THAT(Outcomes(id), ElementsAre("waiting"));
   auto again = a_.Create(a_.NewOrder("k")).Get();
-  EXPECT_EQ(again.order_status(), OrderStatus::kPending);
+  EXPECT_EQ(again.order_status(), OrderStatus::kAwaitingPayment);
   EXPECT_TRUE(again.replayed);
   EXPECT_EQ(again.order.id, id);
   EXPECT_EQ(a_.Complete(id).Get().reason(), "ORDER_NOT_CONFIRMED");
@@ -461,7 +461,7 @@ TEST_F(PendingPaymentTest, WaitsOnWhenTheGatewayHasNotDecidedAfterAll) {
   const Uuid id = CreatePending();
   EXPECT_EQ(Tell(a_, id, saga::Outcome::Succeeded()), saga::SignalResult::kWoken);
   a_.Settle();
-  EXPECT_EQ(Status(id), OrderStatus::kPending) << "no money came";
+  EXPECT_EQ(Status(id), OrderStatus::kAwaitingPayment) << "no money came";
   EXPECT_EQ(a_.runner.live(), 0u);
   EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "signalled", "waiting"));
   EXPECT_EQ(world_.gateway.NetMinor(), 0);
@@ -497,9 +497,57 @@ TEST_F(PendingPaymentTest, IsAskedForAfterAMonthWhateverTheGatewaySays) {
   EXPECT_EQ(world_.book.rows.at(id).record->wakes_at, world_.time.Now() + absl::Hours(24 * 30));
 }
 
+TEST_F(PendingPaymentTest, ShowsWhereAndUntilWhenToPayWhileItWaits) {
+  const absl::Time expires = world_.time.Now() + absl::Minutes(20);
+  world_.gateway.set_checkout("https://pay.example/c/1?a=b#c", expires);
+  const Uuid id = CreatePending();
+  const domain::Order order = a_.store.Get(id)->payload;
+  ASSERT_TRUE(order.pending.has_value());
+  EXPECT_EQ(order.pending->checkout_url, "https://pay.example/c/1?a=b#c");
+  EXPECT_EQ(order.pending->expires, expires);
+  EXPECT_EQ(world_.book.rows.at(id).record->wakes_at, expires) << "before the gateway's own time, which is later";
+}
+
+TEST_F(PendingPaymentTest, LeavesOutACheckoutUrlThatIsNone) {
+  int n = 0;
+  for (const std::string& url :
+       {std::string("javascript:alert(1)"), std::string("https://"), std::string("https:///x"),
+        std::string("ftp://a/b"), std::string("https://a/ b"), std::string("https://a/\xc3\xbc"),
+        std::string("https://a/<b>"), "https://a/" + std::string(2048, 'x')}) {
+    world_.gateway.set_checkout(url, std::nullopt);
+    world_.gateway.WillMeet({Fate::kPending});
+    auto result = a_.Create(a_.NewOrder("url-" + std::to_string(++n))).Get();
+    ASSERT_EQ(result.order_status(), OrderStatus::kAwaitingPayment) << url;
+    EXPECT_EQ(a_.store.Get(result.order.id)->payload.pending->checkout_url, "") << url;
+    EXPECT_THAT(a_.store.Log(result.order.id, 1)->back().detail, ::testing::HasSubstr("URL was left out")) << url;
+  }
+}
+
+TEST_F(PendingPaymentTest, EndsWhenTheTimeToPayIsOver) {
+  world_.gateway.set_checkout("", world_.time.Now() + absl::Minutes(20));
+  const Uuid id = CreatePending();
+  world_.time.Advance(absl::Minutes(20));
+  ASSERT_TRUE(a_.runner.RecoverExpired(false, 100).ok());
+  Pass(absl::Seconds(10), a_);
+  EXPECT_EQ(Status(id), OrderStatus::kFailed);
+  EXPECT_EQ(a_.store.Get(id)->failure.reason, "PAYMENT_EXPIRED");
+  EXPECT_TRUE(world_.gateway.books().at(KeyOf(id)).closed);
+  EXPECT_EQ(world_.gateway.NetMinor(), 0);
+}
+
+TEST_F(PendingPaymentTest, IsPaidInTheLastMomentAlsoWhenNobodySaysSo) {
+  world_.gateway.set_checkout("", world_.time.Now() + absl::Minutes(20));
+  const Uuid id = CreatePending();
+  world_.gateway.Decide(KeyOf(id), true);
+  world_.time.Advance(absl::Minutes(20));
+  ASSERT_TRUE(a_.runner.RecoverExpired(false, 100).ok());
+  Pass(absl::Seconds(10), a_);
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
+}
+
 TEST_F(PendingPaymentTest, TurnsBackWhenTheGatewayNeverDecides) {
   const Uuid id = CreatePending();
-  for (int i = 0; i < 20 && Status(id) == OrderStatus::kPending; ++i) {
+  for (int i = 0; i < 20 && Status(id) == OrderStatus::kAwaitingPayment; ++i) {
     world_.time.Advance(absl::Hours(1));
     ASSERT_TRUE(a_.runner.RecoverExpired(false, 100).ok());
     Pass(absl::Seconds(10), a_);

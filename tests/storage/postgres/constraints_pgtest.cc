@@ -42,6 +42,8 @@ CREATE TABLE some_day PARTITION OF driver_locations DEFAULT;
 INSERT INTO saga_signals (saga_id, waits_for, outcome)
     VALUES ('00000000-0000-7000-8000-000000000001', 'charge_payment/do/pi_1', 'succeeded');
 INSERT INTO driver_locations (recorded_at, received_at, lat, long, driver_id) VALUES ('2026-05-28 12:00+00', now(), 1, 1, 'ada');
+INSERT INTO pending_charges (order_id, token) VALUES ('00000000-0000-7000-8000-000000000001', 'pi_1');
+INSERT INTO webhook_inbox (gateway, event_id, event_type, body, state) VALUES ('acme', 'evt_1', '', '', 'late');
 INSERT INTO audit_deeds (client, key_id, operator_name, action, subject_kind, subject, detail)
     VALUES ('shop', 'k1', '', 'key.revoke', 'key', 'k2', '{}');
 INSERT INTO access_keys (key_id, name, client, scopes, secret_hash, certificate, created_at, created_by)
@@ -176,6 +178,14 @@ constexpr Attack kAttacks[] = {
     {"payments_amount_positive", "INSERT INTO payments VALUES (" ORDER(1) ", 0, 'EUR', 'ch_3', now())"},
     {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 1001, refunded_at = now()"},
     {"payments_refund_within_charge", "UPDATE payments SET refund_minor = 0, refunded_at = now()"},
+    {"pending_charges_pkey", "INSERT INTO pending_charges SELECT * FROM pending_charges"},
+    {"webhook_inbox_pkey", "INSERT INTO webhook_inbox SELECT * FROM webhook_inbox"},
+    {"webhook_inbox_state",
+     "INSERT INTO webhook_inbox VALUES ('acme', 'evt_2', now(), '', NULL, NULL, NULL, NULL, '', 'lost')"},
+    {"webhook_inbox_due_while_open", "UPDATE webhook_inbox SET due_at = now()"},
+    {"webhook_inbox_body_bounded", "UPDATE webhook_inbox SET body = convert_to(repeat('x', 262145), 'UTF8')"},
+    {"webhook_inbox_only_forward", "UPDATE webhook_inbox SET state = 'new', due_at = now()"},
+    {"webhook_inbox_only_forward", "UPDATE webhook_inbox SET state = 'signalled'"},
     {"payments_refund_whole", "UPDATE payments SET refund_minor = 1000"},
     {"payments_refund_whole", "UPDATE payments SET refunded_at = now()"},
     {"payment_attempts_pkey", INSERT_ATTEMPT("1", "'south'", "1000", "'open'", "NULL", "NULL")},

@@ -1,0 +1,125 @@
+#include <atomic>
+#include <future>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/executor.h"
+#include "storage/postgres/webhook_inbox.h"
+#include "tests/support/migrated_database.h"
+
+namespace waybill::storage {
+namespace {
+
+using ::testing::ElementsAre;
+
+class WebhookInboxTest : public ::testing::Test {
+ protected:
+  static WebhookEvent Event(const std::string& id) {
+    return {"acme", id, "payment.succeeded", "", "pi_" + id, 1250, "EUR"};
+  }
+  // True: it was not there before.
+  bool Keep(const std::string& id, InboxState state = InboxState::kNew, std::string body = "{}") {
+    std::promise<absl::StatusOr<bool>> kept;
+    WebhookArrival arrival{Event(id), std::move(body), state, "",
+                           [&](absl::StatusOr<bool> fresh) { kept.set_value(fresh); }};
+    EXPECT_TRUE(inbox_.Keep(arrival));
+    const absl::StatusOr<bool> fresh = kept.get_future().get();
+    EXPECT_TRUE(fresh.ok()) << fresh.status();
+    return fresh.ok() && *fresh;
+  }
+  void MakeDue() {
+    database_.sql().Exec("UPDATE webhook_inbox SET due_at = now() - interval '1 s' WHERE due_at IS NOT NULL");
+  }
+  std::string StateOf(const std::string& id) {
+    return database_.sql().Value("SELECT state FROM webhook_inbox WHERE event_id = $1", {id});
+  }
+  std::vector<std::string> Claimed() {
+    std::vector<std::string> ids;
+    const auto due = inbox_.ClaimDue(10);
+    EXPECT_TRUE(due.ok()) << due.status();
+    if (due.ok()) {
+      for (const WebhookDue& one : *due) ids.push_back(one.event.id);
+    }
+    return ids;
+  }
+
+  waybill::testing::MigratedDatabase database_;
+  Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
+  PostgresWebhookInbox inbox_{database_.url(), pool_, WebhookInboxOptions(), ThreadLoops()};
+};
+
+TEST_F(WebhookInboxTest, KeepsEachEventOnce) {
+  EXPECT_TRUE(Keep("1"));
+  EXPECT_FALSE(Keep("1", InboxState::kNew, "another body"));
+  EXPECT_EQ(database_.sql().Value("SELECT convert_from(body, 'UTF8') FROM webhook_inbox"), "{}");
+  EXPECT_TRUE(Keep("bytes", InboxState::kNew, std::string("\0\xff", 2)));
+}
+
+TEST_F(WebhookInboxTest, OfManyAtOnceKeepsEachOnce) {
+  std::atomic<int> fresh{0}, answered{0};
+  std::promise<void> all;
+  for (int i = 0; i < 400; ++i) {
+    WebhookArrival arrival{Event(std::to_string(i % 100)), "{}", InboxState::kNew, "", [&](absl::StatusOr<bool> was) {
+                             if (was.ok() && *was) ++fresh;
+                             if (++answered == 400) all.set_value();
+                           }};
+    ASSERT_TRUE(inbox_.Keep(arrival));
+  }
+  all.get_future().wait();
+  EXPECT_EQ(fresh, 100);
+  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM webhook_inbox"), "100");
+}
+
+TEST_F(WebhookInboxTest, GivesOutWhatIsDueToOneAtATime) {
+  Keep("1");
+  EXPECT_THAT(Claimed(), ElementsAre()) << "who kept it looks first";
+  MakeDue();
+  const auto due = inbox_.ClaimDue(10);
+  ASSERT_TRUE(due.ok() && due->size() == 1) << due.status();
+  EXPECT_EQ(due->front().event.token, "pi_1");
+  EXPECT_EQ(due->front().event.amount_minor, 1250);
+  EXPECT_EQ(due->front().attempts, 1);
+  EXPECT_THAT(Claimed(), ElementsAre()) << "somebody looks at it";
+  MakeDue();  // and died
+  EXPECT_THAT(Claimed(), ElementsAre("1"));
+}
+
+TEST_F(WebhookInboxTest, SettlesForwardOnly) {
+  Keep("1");
+  ASSERT_TRUE(
+      inbox_.Settle({{{"acme", "1", InboxState::kUnmatched, "UNKNOWN_PAYMENT", std::nullopt, absl::Hours(1)}}}).ok());
+  EXPECT_EQ(StateOf("1"), "unmatched");
+  EXPECT_THAT(Claimed(), ElementsAre());
+  ASSERT_TRUE(inbox_.Settle({{{"acme", "1", InboxState::kSignalled, "", Uuid{}}}}).ok());
+  EXPECT_EQ(StateOf("1"), "signalled");
+  // A look that was slow.
+  ASSERT_TRUE(
+      inbox_.Settle({{{"acme", "1", InboxState::kUnmatched, "UNKNOWN_PAYMENT", std::nullopt, absl::Hours(1)}}}).ok());
+  EXPECT_EQ(StateOf("1"), "signalled");
+  MakeDue();
+  EXPECT_THAT(Claimed(), ElementsAre());
+}
+
+TEST_F(WebhookInboxTest, DeletesWhatIsOldAndSettled) {
+  for (const auto& [id, state] : {std::pair("new", InboxState::kNew), std::pair("ignored", InboxState::kIgnored),
+                                  std::pair("attention", InboxState::kAttention)}) {
+    Keep(id, state);
+  }
+  database_.sql().Exec("UPDATE webhook_inbox SET received_at = now() - interval '31 days'");
+  Keep("young", InboxState::kIgnored);
+  const auto deleted = inbox_.DeleteOld(absl::Hours(24 * 30), 100);
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(*deleted, 1);
+  EXPECT_EQ(StateOf("ignored"), "");
+  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM webhook_inbox"), "3");
+  const auto stats = inbox_.Stats();
+  ASSERT_TRUE(stats.ok());
+  EXPECT_EQ(stats->attention, 1);
+  EXPECT_EQ(stats->open, 1);
+}
+
+}  // namespace
+}  // namespace waybill::storage

@@ -47,7 +47,11 @@ void Gateways::AwaitConnections(SteadyTime deadline) {
 }
 
 void Gateways::ConnectAgain() {
-  for (const auto& [name, remote] : remotes_) remote->client.Use(channels_to_(remote->address));
+  for (const auto& [name, remote] : remotes_) {
+    if (remote->address.starts_with("grpc://")) continue;  // plain: certificates are nothing to it
+    remote->client.Use(channels_to_(remote->address));
+    remote->client.Connect();
+  }
 }
 
 absl::Status Gateways::ReadAgain() {

@@ -85,7 +85,7 @@ std::optional<int64_t> Scaled(int64_t amount, int from_decimals, int to_decimals
   return amount;
 }
 
-void ReadAmount(const Gateway& gateway, const Json& root, Event& event) {
+void ReadAmount(const WebhookGateway& gateway, const Json& root, Event& event) {
   event.currency = NameOf(TextAt(root, gateway.currency));
   std::transform(event.currency.begin(), event.currency.end(), event.currency.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
@@ -128,7 +128,7 @@ std::optional<int64_t> ParseDecimal(std::string_view text, int decimals) {
   return Scaled(amount, std::max(behind, 0), decimals);
 }
 
-Event ReadEvent(const Gateway& gateway, const HeaderOf& header, std::string_view body) {
+Event ReadEvent(const WebhookGateway& gateway, const HeaderOf& header, std::string_view body) {
   Event event;
   const Json root = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (root.is_discarded()) event.problem = kUnreadableBody;

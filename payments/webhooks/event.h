@@ -30,7 +30,7 @@ inline constexpr std::string_view kUnreadableBody = "UNREADABLE_BODY";
 inline constexpr std::string_view kUnreadableAmount = "UNREADABLE_AMOUNT";
 
 // `header` and `body` as they were verified. Never fails: what was signed is kept, and says what is wrong with it.
-Event ReadEvent(const Gateway& gateway, const HeaderOf& header, std::string_view body);
+Event ReadEvent(const WebhookGateway& gateway, const HeaderOf& header, std::string_view body);
 
 // "12.50" with two decimals: 1250. Nothing: it is no such number, has decimals beyond that, or does not fit.
 std::optional<int64_t> ParseDecimal(std::string_view text, int decimals);

@@ -118,7 +118,7 @@ absl::StatusOr<std::string> ReadSecret(const std::string& path) {
   return text;
 }
 
-absl::Status TakeSecrets(const GatewayTable& table, Gateway& gateway) {
+absl::Status TakeSecrets(const GatewayTable& table, WebhookGateway& gateway) {
   absl::StatusOr<std::vector<std::string>> texts = table.Texts("secrets");
   if (!texts.ok()) return texts.status();
   for (size_t at = 0; at < texts->size(); ++at) {
@@ -140,7 +140,7 @@ absl::Status TakeSecrets(const GatewayTable& table, Gateway& gateway) {
   return absl::OkStatus();
 }
 
-absl::Status TakeExponents(const GatewayTable& table, Gateway& gateway) {
+absl::Status TakeExponents(const GatewayTable& table, WebhookGateway& gateway) {
   const toml::node* node = table.table().get("exponents");
   if (node == nullptr) return absl::OkStatus();
   const toml::table* exponents = node->as_table();
@@ -156,7 +156,7 @@ absl::Status TakeExponents(const GatewayTable& table, Gateway& gateway) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Gateway> ParseGateway(const GatewayTable& table) {
+absl::StatusOr<WebhookGateway> ParseGateway(const GatewayTable& table) {
   if (absl::Status known = table.CheckFields(); !known.ok()) return known;
   absl::StatusOr<std::string> name = table.Text("name");
   if (!name.ok()) return name.status();
@@ -171,7 +171,7 @@ absl::StatusOr<Gateway> ParseGateway(const GatewayTable& table) {
     for (const Scheme each : kSchemes) names.push_back(Name(each));
     return table.Wrong("scheme", fmt::format("is none of {}", fmt::join(names, ", ")));
   }
-  Gateway gateway = DefaultsOf(*scheme);
+  WebhookGateway gateway = DefaultsOf(*scheme);
   gateway.name = *std::move(name);
   if (absl::Status taken = TakeSecrets(table, gateway); !taken.ok()) return taken;
 
@@ -220,8 +220,8 @@ absl::Status WithoutQuotes(const absl::Status& wrong, std::string_view source) {
   return Faulty(fmt::format("{} is no TOML", told.substr(0, told.find(':', line))));
 }
 
-absl::StatusOr<Gateways> GatewaysOf(const toml::table& file, std::string_view source) {
-  Gateways gateways;
+absl::StatusOr<WebhookGateways> GatewaysOf(const toml::table& file, std::string_view source) {
+  WebhookGateways gateways;
   for (const auto& [key, node] : file) {
     if (key.str() != "gateway" || node.as_array() == nullptr) {
       return Faulty(
@@ -233,7 +233,7 @@ absl::StatusOr<Gateways> GatewaysOf(const toml::table& file, std::string_view so
         return Faulty(fmt::format("{}:{}: gateway is not a list of tables", source, each.source().begin.line));
       }
       const GatewayTable of(*table, source);
-      absl::StatusOr<Gateway> gateway = ParseGateway(of);
+      absl::StatusOr<WebhookGateway> gateway = ParseGateway(of);
       if (!gateway.ok()) return gateway.status();
       if (gateways.contains(gateway->name)) return of.Wrong("name", "is another gateway's as well");
       if (gateways.size() == kGatewaysMax) return of.Wrong("name", fmt::format("is one of more than {}", kGatewaysMax));
@@ -246,8 +246,8 @@ absl::StatusOr<Gateways> GatewaysOf(const toml::table& file, std::string_view so
 
 }  // namespace
 
-Gateway DefaultsOf(Scheme scheme) {
-  Gateway gateway;
+WebhookGateway DefaultsOf(Scheme scheme) {
+  WebhookGateway gateway;
   gateway.scheme = scheme;
   switch (scheme) {
     case Scheme::kStandard:
@@ -307,19 +307,19 @@ Gateway DefaultsOf(Scheme scheme) {
   return gateway;
 }
 
-absl::StatusOr<Gateways> ParseGateways(std::string_view text, std::string_view source) {
+absl::StatusOr<WebhookGateways> ParseWebhookGateways(std::string_view text, std::string_view source) {
   absl::StatusOr<toml::table> file = ParseToml(text, source);
   if (!file.ok()) return WithoutQuotes(file.status(), source);
   return GatewaysOf(*file, source);
 }
 
-absl::StatusOr<Gateways> ReadGateways(const std::string& path) {
+absl::StatusOr<WebhookGateways> ReadWebhookGateways(const std::string& path) {
   absl::StatusOr<toml::table> file = ReadToml(path);
   if (!file.ok()) return WithoutQuotes(file.status(), path);
   return GatewaysOf(*file, path);
 }
 
-std::string Describe(const Gateways& gateways) {
+std::string Describe(const WebhookGateways& gateways) {
   std::string text;
   for (const auto& [name, gateway] : gateways) {
     text += fmt::format("{}{}: {}, {} {}", text.empty() ? "" : "; ", name, Name(gateway.scheme), gateway.secrets.size(),

@@ -14,7 +14,7 @@ namespace waybill::payments {
 // Stands before the name of a header where the value is not in the body.
 inline constexpr std::string_view kHeaderPrefix = "header:";
 
-struct Gateway {
+struct WebhookGateway {
   std::string name;  // 1-40 of a-z, 0-9, '_' and '-'; in the path, in metrics and in the inbox
   Scheme scheme = Scheme::kStandard;
   std::vector<std::string> secrets;  // of ParseSecret; several while one is rotated
@@ -31,17 +31,17 @@ struct Gateway {
   std::vector<std::string> event_types;  // the others are kept and change nothing; empty: all count
 };
 
-using Gateways = std::map<std::string, Gateway, std::less<>>;  // by name
+using WebhookGateways = std::map<std::string, WebhookGateway, std::less<>>;  // by name
 
 // What a scheme's bodies look like, before the file says otherwise.
-Gateway DefaultsOf(Scheme scheme);
+WebhookGateway DefaultsOf(Scheme scheme);
 
 // From TOML: a table [[gateway]] for each. INVALID_ARGUMENT names line, field and what is wrong, and never a secret;
 // with one mistake there are none at all. `source` is the file's name, for messages. Files of secrets are read, too.
-absl::StatusOr<Gateways> ParseGateways(std::string_view text, std::string_view source);
-absl::StatusOr<Gateways> ReadGateways(const std::string& path);
+absl::StatusOr<WebhookGateways> ParseWebhookGateways(std::string_view text, std::string_view source);
+absl::StatusOr<WebhookGateways> ReadWebhookGateways(const std::string& path);
 
 // "acme: standard, 2 secrets", for people and logs: without what is secret.
-std::string Describe(const Gateways& gateways);
+std::string Describe(const WebhookGateways& gateways);
 
 }  // namespace waybill::payments

@@ -295,7 +295,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   std::string gateways_in_force;
   const auto read_gateways = [&] {
-    absl::StatusOr<payments::Gateways> gateways = payments::ReadGateways(options.webhooks_file);
+    absl::StatusOr<payments::WebhookGateways> gateways = payments::ReadWebhookGateways(options.webhooks_file);
     if (!gateways.ok()) {
       log.Error("webhooks are taken as before: the file could not be read",
                 {{"error", std::string(gateways.status().message())}});

@@ -199,7 +199,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
   if (!options.webhooks_file.empty()) {
-    const absl::Status read = payments::ReadGateways(options.webhooks_file).status();
+    const absl::Status read = payments::ReadWebhookGateways(options.webhooks_file).status();
     if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--webhooks-file: {}", std::string(read.message())));
   }
   if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;

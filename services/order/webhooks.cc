@@ -90,8 +90,8 @@ Webhooks::Webhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events,
                            [this] { return overdue_seconds_.load(); });
 }
 
-void Webhooks::Use(payments::Gateways gateways) {
-  auto shared = std::make_shared<const payments::Gateways>(std::move(gateways));
+void Webhooks::Use(payments::WebhookGateways gateways) {
+  auto shared = std::make_shared<const payments::WebhookGateways>(std::move(gateways));
   std::lock_guard lock(mutex_);
   gateways_ = std::move(shared);
 }
@@ -124,7 +124,7 @@ void Webhooks::Settled(const std::string& gateway, const std::string& id, InboxS
 }
 
 void Webhooks::Take(http::ExchangePtr exchange) {
-  std::shared_ptr<const payments::Gateways> gateways;
+  std::shared_ptr<const payments::WebhookGateways> gateways;
   {
     std::lock_guard lock(mutex_);
     gateways = gateways_;
@@ -135,7 +135,7 @@ void Webhooks::Take(http::ExchangePtr exchange) {
     exchange->Answer(Say(404, "no such gateway\n"));
     return;
   }
-  const payments::Gateway& gateway = found->second;
+  const payments::WebhookGateway& gateway = found->second;
   if (request.body.size() > storage::kWebhookBytesMax) {
     Received(gateway.name, "too_large");
     exchange->Answer(Say(413, "the body is too long\n"));

@@ -59,7 +59,7 @@ class Webhooks {
            Executor& workers, const Clock& clock, Metrics& metrics, const Logger& log);
 
   // The gateways from now on.
-  void Use(payments::Gateways gateways);
+  void Use(payments::WebhookGateways gateways);
 
   // One POST; on the HTTP server's thread.
   void Take(http::ExchangePtr exchange);
@@ -90,7 +90,7 @@ class Webhooks {
   std::atomic<bool> draining_{false};
 
   std::mutex mutex_;
-  std::shared_ptr<const payments::Gateways> gateways_ = std::make_shared<payments::Gateways>();
+  std::shared_ptr<const payments::WebhookGateways> gateways_ = std::make_shared<payments::WebhookGateways>();
   std::vector<storage::WebhookDue> arrived_;  // and no worker has taken them yet
   std::map<std::string, prometheus::Counter*, std::less<>> counters_;
   prometheus::Counter& lost_events_;

@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (waybill::CleanText(*text, 255) != *text) std::abort();
     }
   }
-  const auto gateways = payments::ParseGateways(input, "hooks.toml");
+  const auto gateways = payments::ParseWebhookGateways(input, "hooks.toml");
   if (!gateways.ok() && gateways.status().message().find('\n') != gateways.status().message().npos) std::abort();
   return 0;
 }

@@ -11,7 +11,7 @@ namespace {
 
 using ::testing::StartsWith;
 
-Event Read(const Gateway& gateway, std::string_view body, const std::map<std::string, std::string>& headers = {}) {
+Event Read(const WebhookGateway& gateway, std::string_view body, const std::map<std::string, std::string>& headers = {}) {
   return ReadEvent(
       gateway,
       [&headers](std::string_view name) -> std::string_view {
@@ -84,7 +84,7 @@ TEST(WebhookEvent, OfAnotherTypeIsNotWanted) {
 }
 
 TEST(WebhookEvent, ThatCannotBeReadIsAProblemAndNotLost) {
-  const Gateway gateway = DefaultsOf(Scheme::kStandard);
+  const WebhookGateway gateway = DefaultsOf(Scheme::kStandard);
   const Event none = Read(gateway, "not json", {{"webhook-signature", "v1,x"}, {"webhook-id", "evt_1"}});
   EXPECT_EQ(none.problem, kUnreadableBody);
   EXPECT_EQ(none.id, "evt_1");
@@ -96,7 +96,7 @@ TEST(WebhookEvent, ThatCannotBeReadIsAProblemAndNotLost) {
 }
 
 TEST(WebhookEvent, KeepsNoNameThatWouldBeCut) {
-  const Gateway gateway = DefaultsOf(Scheme::kStandard);
+  const WebhookGateway gateway = DefaultsOf(Scheme::kStandard);
   const std::string longest(255, 'x');
   EXPECT_EQ(Read(gateway, R"({"data":{"token":")" + longest + R"("}})").token, longest);
   EXPECT_EQ(Read(gateway, R"({"data":{"token":")" + longest + R"(x"}})").token, "");
@@ -106,7 +106,7 @@ TEST(WebhookEvent, KeepsNoNameThatWouldBeCut) {
 }
 
 TEST(WebhookEvent, OfTheSameBytesIsTheSame) {
-  const Gateway gateway = DefaultsOf(Scheme::kRazorpay);
+  const WebhookGateway gateway = DefaultsOf(Scheme::kRazorpay);
   EXPECT_EQ(Read(gateway, "{}").id, Read(gateway, "{}").id);
   EXPECT_NE(Read(gateway, "{}").id, Read(gateway, "{} ").id);
 }

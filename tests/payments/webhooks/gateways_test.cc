@@ -17,12 +17,12 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 std::string WrongIn(std::string_view text) {
-  const absl::StatusOr<Gateways> gateways = ParseGateways(text, "hooks.toml");
+  const absl::StatusOr<WebhookGateways> gateways = ParseWebhookGateways(text, "hooks.toml");
   return gateways.ok() ? "" : std::string(gateways.status().message());
 }
 
 TEST(WebhookGateways, AreReadWithDefaultsByScheme) {
-  const absl::StatusOr<Gateways> gateways = ParseGateways(R"(
+  const absl::StatusOr<WebhookGateways> gateways = ParseWebhookGateways(R"(
 [[gateway]]
 name = "acme-1"
 scheme = "standard"
@@ -40,7 +40,7 @@ decimal_amounts = true
 )",
                                                           "hooks.toml");
   ASSERT_TRUE(gateways.ok()) << gateways.status();
-  const Gateway& acme = gateways->at("acme-1");
+  const WebhookGateway& acme = gateways->at("acme-1");
   EXPECT_EQ(acme.scheme, Scheme::kStandard);
   EXPECT_EQ(acme.secrets.size(), 2u);
   EXPECT_EQ(acme.payment_token, "/payment/id");
@@ -83,7 +83,7 @@ TEST(WebhookGateways, ReadSecretsFromFiles) {
   const std::string secret = (directory.path() / "secret").string();
   std::ofstream(secret) << "long enough\n";
   const std::string head = "[[gateway]]\nname = \"a\"\nscheme = \"stripe\"\nsecret_files = [\"";
-  const absl::StatusOr<Gateways> gateways = ParseGateways(head + secret + "\"]\n", "hooks.toml");
+  const absl::StatusOr<WebhookGateways> gateways = ParseWebhookGateways(head + secret + "\"]\n", "hooks.toml");
   ASSERT_TRUE(gateways.ok()) << gateways.status();
   EXPECT_THAT(gateways->at("a").secrets, ElementsAre("long enough"));
   EXPECT_THAT(WrongIn(head + secret + ".not\"]\n"), HasSubstr("secret_files " + secret + ".not cannot be read"));

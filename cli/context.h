@@ -78,6 +78,7 @@ void AddOrderCommands(CLI::App& app, Context& context);      // order
 void AddSagaCommands(CLI::App& app, Context& context);       // saga
 void AddGatewayCommands(CLI::App& app, Context& context);    // gateway
 void AddKeyCommands(CLI::App& app, Context& context);        // key
+void AddWebhookCommands(CLI::App& app, Context& context);    // webhook
 void AddReconcileCommands(CLI::App& app, Context& context);  // reconcile
 void AddAuditCommands(CLI::App& app, Context& context);      // audit
 void AddSandboxCommands(CLI::App& app, Context& context);    // sandbox

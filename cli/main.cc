@@ -156,6 +156,7 @@ int Main(int argc, char** argv) {
   AddKeyCommands(app, context);
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
+  AddWebhookCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");

@@ -264,8 +264,9 @@ std::vector<std::string> NotesOf(const Context& context, const ReplayReport& rep
   return notes;
 }
 
-nlohmann::ordered_json ToJson(const ReplayReport& report, const ReplayOptions& options,
-                              const tracks::TrackReader& reader, const std::vector<std::string>& notes, bool complete) {
+nlohmann::ordered_json ReportJson(const ReplayReport& report, const ReplayOptions& options,
+                                  const tracks::TrackReader& reader, const std::vector<std::string>& notes,
+                                  bool complete) {
   nlohmann::ordered_json json{{"complete", complete},
                               {"resumed_behind", options.done},
                               {"read", report.read},
@@ -302,7 +303,7 @@ void PrintReport(const Context& context, const ReplayReport& report, const Repla
                  const tracks::TrackReader& reader, bool complete) {
   const std::vector<std::string> notes = NotesOf(context, report, options, reader);
   if (context.json) {
-    context.PrintLine(ToJson(report, options, reader, notes, complete)
+    context.PrintLine(ReportJson(report, options, reader, notes, complete)
                           .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return;
   }

@@ -19,9 +19,10 @@ struct Actor {
 
 struct Deed {
   Actor by;
-  std::string action;        // "saga.resolve"
-  std::string subject_kind;  // saga, order, key, driver, gateway, settlement, case, setting or process
-  std::string subject;       // its id
+  std::string action;  // "saga.resolve"
+  // saga, order, key, driver, gateway, webhook, settlement, case, setting or process
+  std::string subject_kind;
+  std::string subject;                                           // its id
   std::vector<std::pair<std::string, std::string>> detail = {};  // no secrets
 
   friend bool operator==(const Deed&, const Deed&) = default;

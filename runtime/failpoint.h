@@ -12,8 +12,9 @@
 namespace waybill {
 
 // The registry: each place has one line here, and the crash tests walk all of them; those of waybill-ingest start with
-// "ingest.", those of webhooks, which not every order meets, with "webhook.". A name that stands in the code and
-// not here does not compile; a name that stands here and is never hit fails the crash tests.
+// "ingest.", those of gateways' webhooks, which not every order meets, with "inbox.", of what clients are told with
+// "webhook.". A name that stands in the code and not here does not compile; a name that stands here and is never hit
+// fails the crash tests.
 inline constexpr std::string_view kFailpoints[] = {
     "create.before_answer",    "create.after_answer",    "cancel.before_answer",    "complete.before_answer",
     "begin.before_commit",     "begin.after_commit",     "advance.before_commit",   "advance.after_commit",
@@ -23,8 +24,9 @@ inline constexpr std::string_view kFailpoints[] = {
     "lease.before_renew",      "resolve.after_commit",   "signal.after_commit",     "route.before_close",
     "route.after_close",       "ingest.before_commit",   "ingest.after_commit",     "ingest.before_ack",
     "ingest.after_ack",        "ingest.before_publish",  "ingest.after_publish",    "ingest.before_rebuild",
-    "ingest.before_partition", "webhook.before_commit",  "webhook.after_commit",    "webhook.before_signal",
-    "webhook.before_settle",
+    "ingest.before_partition", "inbox.before_commit",    "inbox.after_commit",      "inbox.before_signal",
+    "inbox.before_settle",     "webhook.after_claim",    "webhook.before_send",     "webhook.after_receive",
+    "webhook.before_finish",   "webhook.after_finish",
 };
 
 #ifdef WAYBILL_FAILPOINTS

@@ -40,6 +40,7 @@
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
+#include "services/order/grpc_webhook_service.h"
 #include "services/order/nearest_driver_dispatch.h"
 #include "services/order/open_cases.h"
 #include "services/order/order_core.h"
@@ -48,6 +49,8 @@
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
+#include "services/order/webhook_api.h"
+#include "services/order/webhook_sender.h"
 #include "services/order/webhooks.h"
 #include "services/process/audit.h"
 #include "services/process/exposure.h"
@@ -65,6 +68,7 @@
 #include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/webhook_inbox.h"
+#include "storage/postgres/webhook_store.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_payment_events.h"
 
@@ -154,6 +158,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   reconciliation_pool.size = 2;
   storage::Pool reconciliations(options.database_url, storage::ReconciliationConnectionOptions(), reconciliation_pool);
   storage::PostgresReconciliationStore reconciliation(reconciliations);
+  storage::PoolOptions webhook_pool;
+  webhook_pool.size = kListWorkers + 2;  // what callers do with endpoints, deliveries, and their chores
+  storage::Pool webhook_writes(options.database_url, storage::WriteConnectionOptions(), webhook_pool);
+  storage::PostgresWebhookStore webhook_store(webhook_writes, scans);
+  storage::WebhookInterest webhook_interest(clock);
 
   // TLS: our own certificate, and what participants are shown and believed by.
   auto certificates = process::WatchCertificates("server", options.exposure.tls, clock, log, metrics);
@@ -231,7 +240,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // The journal, and what drives sagas over it and answers callers.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
-  const storage::OrderTables order_tables;
+  const storage::OrderTables order_tables([&webhook_interest] { return webhook_interest.MayBe(); });
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
@@ -262,7 +271,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                                     {"scan", &scans},
                                     {"journal", &claims},
                                     {"driver", &drivers},
-                                    {"reconciliation", &reconciliations}});
+                                    {"reconciliation", &reconciliations},
+                                    {"webhook", &webhook_writes}});
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>((*journal)->queue_depth()); });
   OrderCoreOptions core_options;
@@ -309,6 +319,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     }
   };
 
+  // What clients are told of their orders.
+  WebhookMetrics webhook_metrics(metrics);
+  WebhookSender webhook_sender(webhook_store, webhook_interest, clock, random, webhook_metrics, log, options.webhooks);
+  WebhookApi webhook_api(webhook_store, webhook_interest, access::SystemEntropy, clock, ids,
+                         options.webhooks.guard.names_any());
+
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
@@ -342,6 +358,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddAuditAdmin(*edge, audit, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
     AddReconciliationService(*edge, reconciliation, reconciling);
+    AddWebhookService(*edge, webhook_api, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {
@@ -360,6 +377,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   process::AddMetrics(metrics, process_audit);
   OpenCases open_cases(metrics);
   watching.push_back(open_cases.CountChore(reconciliation));
+  for (Chore& chore : WebhookChores(webhook_store, webhook_interest, clock, webhook_metrics, options.webhooks)) {
+    watching.push_back(std::move(chore));
+  }
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
     watching.push_back(tls::WatchChore(**participant_certificates, [&] {
@@ -383,6 +403,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   beside.Start(loops);
   core.leases.Start(loops);
   core.housekeeping.Start(loops);
+  webhook_sender.Start(loops);
 
   int exit_code = 0;
   (*limits)->Start(loops, stop, [&](const std::string& before, const std::string& after) {
@@ -440,6 +461,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*identity)->Stop();
   core.housekeeping.Stop();
   beside.Stop();
+  webhook_sender.Stop(deadline);
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
   // that are in flight are cancelled, threads end, and the journal writes what it has. Each write renews a lease, so

@@ -64,7 +64,8 @@ bool JournalCompletersFor(int cores) { return cores >= 8; }
 std::vector<std::string> ServedMethods() {
   return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
                          "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.GatewayAdmin",
-                         "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin"});
+                         "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin",
+                         "waybill.webhook.v1.WebhookService"});
 }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
@@ -168,6 +169,22 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
       ->capture_default_str();
   process::AddDuration(app, "--wait-max", options.api.wait_max, "Longest wait of a call for its order");
+  app.add_option("--webhook-allow-networks", options.webhook_networks,
+                 "Networks within that endpoints of webhooks may be in, also without TLS, with commas between: "
+                 "10.1.0.0/16,fd00::/8 (default: none, only addresses of the internet)")
+      ->check(
+          [](const std::string& text) { return std::string(webhooks::AddressGuard::Parse(text).status().message()); });
+  process::AddInteger(app, "--webhook-in-flight", options.webhooks.in_flight_max,
+                      "Deliveries to endpoints of webhooks that are under way at the same time")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  process::AddInteger(app, "--webhook-each", options.webhooks.each_max, "Of these, to one endpoint")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  process::AddDuration(app, "--webhook-timeout", options.webhooks.timeout,
+                       "Of an attempt to deliver; after three times that another process takes it up");
+  process::AddDuration(app, "--webhook-retention", options.webhooks.retention,
+                       "How long deliveries that have ended are kept");
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
   app.add_option("--webhooks-file", options.webhooks_file,
@@ -203,6 +220,9 @@ absl::Status FinishSettings(ServiceOptions& options) {
     if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--webhooks-file: {}", std::string(read.message())));
   }
   if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
+  absl::StatusOr<webhooks::AddressGuard> guard = webhooks::AddressGuard::Parse(options.webhook_networks);
+  if (!guard.ok()) return guard.status();
+  options.webhooks.guard = *std::move(guard);
   const saga::RetryPolicy& retry = options.saga.payment;
   for (const auto& [name, longest] :
        {std::pair("--backoff-max", retry.backoff_max), std::pair("--undo-backoff-max", retry.undo_backoff_max)}) {

@@ -13,6 +13,7 @@
 #include "services/order/order_api.h"
 #include "services/order/order_watch.h"
 #include "services/order/place_order.h"
+#include "services/order/webhook_sender.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
@@ -50,6 +51,8 @@ struct ServiceOptions {
   PlaceOrderOptions saga;
   OrderApiOptions api;
   WatchOptions watches;
+  std::string webhook_networks;  // with commas between
+  WebhookOptions webhooks;
   process::IdentityOptions identity;
   process::LimitsOptions limits;
   std::string webhooks_file;  // empty: no webhooks are taken

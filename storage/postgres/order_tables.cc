@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "storage/postgres/order_rows.h"
+#include "webhooks/event.h"
 
 namespace waybill::storage {
 namespace {
 
 // Places among the bookings.
-enum : uint8_t { kPending, kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kBookings };
+enum : uint8_t { kPending, kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kTell, kBookings };
 
 // Of an attempt that begins; also those of one that the order begins with.
 const std::vector<UnnestColumn>& AttemptColumns() {
@@ -42,7 +43,7 @@ void AddOptional(const std::string& text, ArrayParam& column) {
 
 }  // namespace
 
-OrderTables::OrderTables() {
+OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
   sql_.sagas = "order_sagas";
   sql_.id = "order_id";
   sql_.log = "order_saga_steps";
@@ -105,6 +106,19 @@ OrderTables::OrderTables() {
                 std::string(kInsertAttempts) +
                     "WHERE i.order_id IN (SELECT order_id FROM order_sagas WHERE order_id = ANY({ids})) "
                     "ON CONFLICT (order_id, number) DO NOTHING"};
+  // A row for each endpoint that wants it; endpoints are found by the client's index, row by row (OFFSET keeps them
+  // from being joined as a whole). A saga that closes for long tells that again and again: once.
+  sql_.bookings[kTell] = {
+      {{"client", kOidText, ""},
+       {"event_id", kOidText, ""},
+       {"type", kOidText, ""},
+       {"body", kOidText, ""},
+       {"created_at", kOidTimestamptz, ""}},
+      "INSERT INTO webhook_deliveries (endpoint_id, event_id, type, order_id, body, created_at, next_at) "
+      "SELECT e.endpoint_id, i.event_id, i.type, i.order_id, i.body, i.created_at, now() FROM {rows} "
+      "CROSS JOIN LATERAL (SELECT w.endpoint_id FROM webhook_endpoints w WHERE w.enabled AND w.client = i.client "
+      "AND w.types && ARRAY[i.type, split_part(i.type, '.', 1) || '.*', '*'] OFFSET 0) AS e "
+      "WHERE {allowed} ON CONFLICT (endpoint_id, event_id) DO NOTHING"};
   sql_.select = SelectOrder();
 }
 
@@ -182,6 +196,15 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
   }
   if (const size_t number = order.effects.attempt_begun; number > 0) {
     AddAttempt(record, number, record.updated_at, rows.Book(kAttemptBegun));
+  }
+  if (!told_()) return;
+  for (const webhooks::Event& event : webhooks::EventsOf(saga::As<domain::Order>(record))) {
+    std::span<ArrayParam> columns = rows.Book(kTell);
+    columns[0].AddText(order.client);
+    columns[1].AddText(event.id);
+    columns[2].AddText(event.type);
+    columns[3].AddText(event.body);
+    columns[4].AddTime(record.updated_at);
   }
 }
 

@@ -1,6 +1,8 @@
-// The order's saga in Postgres: order_sagas, order_saga_steps, payments, order_assignments.
+// The order's saga in Postgres: order_sagas, order_saga_steps, payments, order_assignments; and what of it is told to
+// clients: webhook_deliveries.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,7 +16,8 @@ namespace waybill::storage {
 
 class OrderTables final : public SagaTables {
  public:
-  OrderTables();
+  // `told`: whether anybody may want to be told of orders; asked at each write. Thread-safe.
+  explicit OrderTables(std::function<bool()> told = [] { return true; });
   std::string_view kind() const override { return domain::Order::kKind; }
   const Sql& sql() const override { return sql_; }
   void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
@@ -25,6 +28,7 @@ class OrderTables final : public SagaTables {
   absl::StatusOr<std::unique_ptr<saga::Record>> Decode(const Rows& rows, int row) const override;
 
  private:
+  const std::function<bool()> told_;
   Sql sql_;
 };
 

@@ -610,18 +610,24 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
                                                     {"reconcile", "close"},
                                                     {"migrate"},
                                                     {"version"}};
-  for (auto command : commands) {
-    std::string name = fmt::format("waybill {}", fmt::join(command, " "));
-    command.push_back("--help");
-    Ran ran = Run(command);
-    EXPECT_EQ(ran.code, 0) << name;
-    EXPECT_THAT(ran.output, HasSubstr("Example")) << name;
-    EXPECT_THAT(ran.output, HasSubstr("  " + name)) << name;
+  {"migrate"}, {"version"}, {"webhook", "list"}, {"webhook", "show"}, {"webhook", "replay"}, {"webhook", "discard"},
+      {"webhook", "test"}, {"webhook", "endpoint", "create"}, {"webhook", "endpoint", "list"},
+      {"webhook", "endpoint", "update"}, {"webhook", "endpoint", "delete"}, {
+    "webhook", "endpoint", "rotate"
   }
-  EXPECT_THAT(Run({"--help"}).output, HasSubstr("Exit codes:"));
-  EXPECT_EQ(Run({}).code, 2);
-  EXPECT_THAT(Run({"version"}).output, StartsWith("waybill " WAYBILL_VERSION " (commit "));
-  EXPECT_EQ(Run({"--version"}).output, Run({"version"}).output);
+};
+for (auto command : commands) {
+  std::string name = fmt::format("waybill {}", fmt::join(command, " "));
+  command.push_back("--help");
+  Ran ran = Run(command);
+  EXPECT_EQ(ran.code, 0) << name;
+  EXPECT_THAT(ran.output, HasSubstr("Example")) << name;
+  EXPECT_THAT(ran.output, HasSubstr("  " + name)) << name;
+}
+EXPECT_THAT(Run({"--help"}).output, HasSubstr("Exit codes:"));
+EXPECT_EQ(Run({}).code, 2);
+EXPECT_THAT(Run({"version"}).output, StartsWith("waybill " WAYBILL_VERSION " (commit "));
+EXPECT_EQ(Run({"--version"}).output, Run({"version"}).output);
 }
 
 }  // namespace

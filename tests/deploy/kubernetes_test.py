@@ -45,7 +45,7 @@ POD = {
     "!containers": [CONTAINER],
 }
 TEMPLATE = {"!metadata": {"!labels": LABELS, "annotations": dict}, "!spec": POD}
-PEER = {"podSelector": SELECTOR, "namespaceSelector": SELECTOR}
+PEER = {"podSelector": SELECTOR, "namespaceSelector": SELECTOR, "ipBlock": {"!cidr": str, "except": [str]}}
 RULE_PORTS = [{"!port": (str, int), "protocol": str}]
 KINDS = {
     ("apps/v1", "Deployment"): {

@@ -30,6 +30,8 @@
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
+#include "services/order/grpc_webhook_service.h"
+#include "storage/postgres/webhook_store.h"
 #include "storage/testing/fake_driver_store.h"
 #include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
@@ -131,6 +133,7 @@ class AllServices {
       order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
       order::AddReconciliationService(*server, reconciliation_, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
+      order::AddWebhookService(*server, webhooks_, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
     }
@@ -184,6 +187,14 @@ class AllServices {
   NoGatewayStore gateway_store_;
   storage::testing::FakeDriverStore drivers_{order_world_.book};
   order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};
+  // Of a server that is nowhere, for nobody comes as far.
+  storage::Pool pool_{"postgresql://127.0.0.1:1/none", {}, {}};
+  storage::PostgresWebhookStore webhook_store_{pool_, pool_};
+  storage::WebhookInterest webhook_interest_{order_world_.time};
+  SeededRandom webhook_random_{1};
+  IdGenerator webhook_ids_{order_world_.time, webhook_random_};
+  order::WebhookApi webhooks_{webhook_store_,    webhook_interest_, access::SystemEntropy,
+                              order_world_.time, webhook_ids_,      false};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};
   ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,

@@ -11,7 +11,8 @@ namespace {
 
 using ::testing::StartsWith;
 
-Event Read(const WebhookGateway& gateway, std::string_view body, const std::map<std::string, std::string>& headers = {}) {
+Event Read(const WebhookGateway& gateway, std::string_view body,
+           const std::map<std::string, std::string>& headers = {}) {
   return ReadEvent(
       gateway,
       [&headers](std::string_view name) -> std::string_view {

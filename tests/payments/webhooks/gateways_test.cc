@@ -38,7 +38,7 @@ event_id = ["/kind", "/number"]
 exponents = {ISK = 2}
 decimal_amounts = true
 )",
-                                                          "hooks.toml");
+                                                                        "hooks.toml");
   ASSERT_TRUE(gateways.ok()) << gateways.status();
   const WebhookGateway& acme = gateways->at("acme-1");
   EXPECT_EQ(acme.scheme, Scheme::kStandard);

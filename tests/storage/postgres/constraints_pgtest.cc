@@ -53,6 +53,10 @@ INSERT INTO access_key_uses VALUES ('k1', now());
 INSERT INTO settlements (gateway, name, covers_from, covers_to, state, reconciled_at) VALUES ('north', 'day-1', 'epoch', now(), 'reconciled', now());
 INSERT INTO settlement_lines VALUES (1, 1, 'charge', NULL, 'ch_1', 1, 0, 'EUR', now(), '');
 INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id) VALUES ('north', 'missing_here', 'charge', 'ch_1', 'EUR', 1);
+INSERT INTO webhook_endpoints (endpoint_id, client, url, types, secret, created_at)
+    VALUES ('00000000-0000-7000-8000-000000000001', 'shop', 'https://shop.example/', '{*}', 'whsec_AAAA', now());
+INSERT INTO webhook_deliveries (endpoint_id, event_id, type, body, created_at, next_at)
+    VALUES ('00000000-0000-7000-8000-000000000001', 'evt_1', 'order.confirmed', '{}', now(), now());
 )sql";
 
 struct Attack {
@@ -278,6 +282,16 @@ constexpr Attack kAttacks[] = {
     {"reconciliation_cases_about_something", INSERT_CASE("'amount'", "'charge'", "'ch_2'", "NULL")},
     {"reconciliation_cases_closed_for_a_reason", INSERT_CASE("'missing_here'", "'charge'", "'ch_2'", "now()")},
     {"reconciliation_cases_one_open", INSERT_CASE("'missing_here'", "'charge'", "'ch_1'", "NULL")},
+    {"webhook_endpoints_pkey", "INSERT INTO webhook_endpoints SELECT * FROM webhook_endpoints"},
+    {"webhook_endpoints_types_named", "UPDATE webhook_endpoints SET types = '{}'"},
+    {"webhook_endpoints_previous_ends", "UPDATE webhook_endpoints SET previous_secret = 'whsec_BBBB'"},
+    {"webhook_endpoints_previous_ends", "UPDATE webhook_endpoints SET previous_until = now()"},
+    {"webhook_endpoints_deleted_is_over", "UPDATE webhook_endpoints SET deleted_at = now(), enabled = false"},
+    {"webhook_endpoints_deleted_is_over", "UPDATE webhook_endpoints SET deleted_at = now(), secret = ''"},
+    {"webhook_deliveries_pkey", "INSERT INTO webhook_deliveries SELECT * FROM webhook_deliveries"},
+    {"webhook_deliveries_state_known", "UPDATE webhook_deliveries SET state = 'lost'"},
+    {"webhook_deliveries_ended_by_a_reason", "UPDATE webhook_deliveries SET state = 'dead'"},
+    {"webhook_deliveries_ended_by_a_reason", "UPDATE webhook_deliveries SET reason = 'why'"},
     {"driver_locations_once", LOCATION("'2026-05-28 12:00+00'", "1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "90.1, 1", "'ada'")},
     {"driver_locations_on_earth", LOCATION("'2026-05-28 13:00+00'", "1, -180.1", "'ada'")},

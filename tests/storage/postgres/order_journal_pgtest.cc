@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "fmt/format.h"
 #include "runtime/executor.h"
 #include "storage/postgres/audit_log.h"
 #include "storage/postgres/driver_store.h"
@@ -1173,6 +1174,100 @@ TEST_F(YoungOrders, AndTheDueAreFoundByTheirIndexes) {
   expect_indexes(statements_.far_leases, "(1000000, '{1}')");
   expect_indexes(statements_.claim_expired, "('a/1', 1000000, 'a/', false, 10, false, '{1}')", true);
   expect_indexes("SELECT count(*) FROM leased_sagas", "");
+}
+
+// What clients are told is written with what it tells, for the endpoints that want it.
+class ToldOrders : public OrderJournalPgTest {
+ protected:
+  void AddEndpoint(int number, const std::string& client, const std::string& types, bool enabled = true) {
+    sql().Exec(fmt::format(
+        "INSERT INTO webhook_endpoints (endpoint_id, client, url, types, secret, enabled, created_at) VALUES "
+        "('00000000-0000-7000-8000-00000000000{}', '{}', 'https://a/', '{}', 'whsec_AAAA', {}, now())",
+        number, client, types, enabled));
+  }
+  // "1 payment.charged, 1 order.confirmed": the endpoints' numbers, and what they are told.
+  std::string Told() {
+    return sql().Value(
+        "SELECT COALESCE(string_agg(right(endpoint_id::text, 1) || ' ' || type, ', ' ORDER BY endpoint_id, type), '') "
+        "FROM webhook_deliveries");
+  }
+  // From now on writes are answered for one by one.
+  void WriteCarefully(saga::Journal& journal) {
+    const OrderRecord again = NewOrder("again");
+    ASSERT_FALSE((*Begin(journal, again)).has_value());
+    ASSERT_TRUE((*Begin(journal, NewOrder("again"))).has_value());
+  }
+};
+
+TEST_F(ToldOrders, AreToldToTheEndpointsThatWantThem) {
+  for (const bool careful : {false, true}) {
+    SCOPED_TRACE(careful);
+    sql().Exec("TRUNCATE webhook_endpoints, webhook_deliveries, order_assignments");
+    AddEndpoint(1, "shop", "{*}");
+    AddEndpoint(2, "shop", "{order.confirmed}");
+    AddEndpoint(3, "shop", "{payment.*,order.completed}");
+    AddEndpoint(4, "shop", "{*}", false);
+    AddEndpoint(5, "other", "{*}");
+    world_.writers = 1;
+    auto& journal = world_.Open(careful ? "b" : "a", "1");
+    if (careful) WriteCarefully(journal);
+    OrderRecord order = Finished(journal, careful ? "careful" : "quick");
+    EXPECT_EQ(Told(), "1 order.confirmed, 1 payment.charged, 2 order.confirmed, 3 payment.charged");
+    EXPECT_EQ(sql().Value("SELECT count(DISTINCT event_id) FROM webhook_deliveries"), "2");
+    EXPECT_EQ(sql().Value("SELECT count(*) FROM webhook_deliveries WHERE body::jsonb -> 'data' ->> 'order_id' = $1 "
+                          "AND order_id = $1::uuid AND state = 'waiting' AND next_at <= now()",
+                          {order.id.ToString()}),
+              "4");
+    auto [closed, log] = Close(order);
+    ASSERT_EQ(*Advance(journal, closed, log, 2), saga::WriteResult::kApplied);
+    EXPECT_EQ(sql().Value("SELECT count(*) FROM webhook_deliveries WHERE type = 'order.completed'"), "2");
+  }
+}
+
+TEST_F(ToldOrders, AreNotToldWhatWasNotWritten) {
+  AddEndpoint(1, "shop", "{*}");
+  auto& journal = world_.Open("a", "1");
+  auto& other = world_.Open("b", "1");
+  auto [fenced, fenced_log] = Finish(Started(journal, "fenced"), "ann");
+  ASSERT_TRUE(other.Claim(fenced.id, saga::ClaimMode::kTakeOver).ok());
+  EXPECT_EQ(*Advance(journal, fenced, fenced_log, 0), saga::WriteResult::kFenced);
+  Holding(other, "holds", {"cy", 1});
+  sql().Exec("TRUNCATE webhook_deliveries");
+  auto [robbed, robbed_log] = Finish(Started(journal, "robbed"), "cy");
+  EXPECT_EQ(*Advance(journal, robbed, robbed_log, 0), saga::WriteResult::kConflict);
+  EXPECT_EQ(Told(), "");
+}
+
+TEST_F(ToldOrders, AreToldOnceThoughTheyCloseForLong) {
+  AddEndpoint(1, "shop", "{order.completed}");
+  auto& journal = world_.Open("a", "1");
+  auto [closing, log] = Close(Finished(journal, "key"));
+  closing.state = saga::State::kClosing;
+  ASSERT_EQ(*Advance(journal, closing, log, 2), saga::WriteResult::kApplied);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const int64_t before = closing.seq;
+    std::vector<saga::LogEntry> failed = {Entry(closing, "assign_driver", saga::LogOutcome::kUndoFailed)};
+    ASSERT_EQ(*Advance(journal, closing, failed, before), saga::WriteResult::kApplied);
+  }
+  EXPECT_EQ(Told(), "1 order.completed");
+}
+
+// Where it is known that nobody wants to be told, the journal does no more than it did without.
+TEST_F(ToldOrders, CostNothingWhereNobodyIsToBeTold) {
+  AddEndpoint(1, "shop", "{*}");
+  bool told = false;
+  const OrderTables silent([&told] { return told; });
+  SagaJournalOptions options;
+  options.writers = 1;
+  auto journal = PostgresSagaJournal::Open({&silent}, world_.kinds, {"c", "1", absl::Seconds(60)},
+                                           world_.database.url(), world_.pool, ThreadLoops(), options);
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  Finished(**journal, "untold");
+  EXPECT_EQ(Told(), "");
+  told = true;
+  Finished(**journal, "told");
+  EXPECT_EQ(Told(), "1 order.confirmed, 1 payment.charged");
+  (*journal)->Stop();
 }
 
 }  // namespace

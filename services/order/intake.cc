@@ -15,8 +15,6 @@
 namespace waybill::order {
 namespace {
 
-constexpr std::string_view kAnonymous = "anonymous";
-
 bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
 
 void CheckUserId(std::string_view user_id, Violations& violations) {

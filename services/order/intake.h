@@ -37,6 +37,9 @@ inline constexpr absl::Duration kPositionTtlDefault = absl::Minutes(5);
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
+// The client of what nobody in particular asks for.
+inline constexpr std::string_view kAnonymous = "anonymous";
+
 using domain::Violations;
 
 struct Money {

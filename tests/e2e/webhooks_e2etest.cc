@@ -267,7 +267,7 @@ TEST_F(WebhooksTest, EndWithAnEndpointThatIsGone) {
 }
 
 TEST_F(WebhooksTest, ToASlowEndpointHoldUpNoOther) {
-  Begin().replica().Start();
+  Begin({"--drain", "1s"}).replica().Start();
   receiver_.Start();
   const std::string slow = Create(receiver_, "/slow/15", {"order.confirmed"});
   Create(receiver_, "/quick", {"order.confirmed"});
@@ -276,6 +276,25 @@ TEST_F(WebhooksTest, ToASlowEndpointHoldUpNoOther) {
   // Four at a time, of which none has ended.
   EXPECT_EQ(receiver_.Received("/slow/15").size(), 4U);
   EXPECT_THAT(Deliveries(slow, webhook_pb::DELIVERED), IsEmpty());
+  // Nor the service when it stops; what was under way is taken up by others.
+  EXPECT_EQ(stack_->replica().Stop(absl::Seconds(10)), 0);
+}
+
+// Without keys or a name, orders and endpoints are nobody's in particular.
+TEST_F(WebhooksTest, OfOrdersWithoutAClientGoToEndpointsWithoutOne) {
+  Begin().replica().Start();
+  receiver_.Start();
+  webhook_pb::CreateEndpointRequest request;
+  request.set_url(receiver_.Url("/all"));
+  request.add_types("*");
+  webhook_pb::CreateEndpointResponse made;
+  ASSERT_TRUE(Webhooks()->CreateEndpoint(Deadline(absl::Seconds(20), "").get(), request, &made).ok());
+  order::v1::Order order;
+  ASSERT_TRUE(stack_->replica()
+                  .Orders()
+                  ->CreateOrder(Deadline(absl::Seconds(20), "").get(), OrderRequestFor("k"), &order)
+                  .ok());
+  EXPECT_TRUE(Eventually(kDeliveredMax, [&] { return !receiver_.Received("/all").empty(); }));
 }
 
 TEST_F(WebhooksTest, AreSignedWithBothSecretsWhileOneIsRotated) {

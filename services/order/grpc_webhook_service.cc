@@ -1,6 +1,7 @@
 #include "services/order/grpc_webhook_service.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,7 +1,13 @@
 #include "storage/postgres/webhook_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_split.h"
 #include "domain/reasons.h"

@@ -67,7 +67,8 @@ struct WebhookOrder {
   std::string currency;
   saga::State state = saga::State::kRunning;
   bool charged = false;
-  std::string token;  // of its pending charge; else the event's own; empty: neither is known yet
+  // Of its pending charge, which may be another than the event names; empty: it is not known that it is pending.
+  std::string token;
 };
 
 // What became of an event.

@@ -38,7 +38,7 @@ constexpr char kClaimEvents[] =
 // Of a token that two orders have, the younger counts: a gateway names each payment by itself.
 constexpr char kFindOrders[] =
     "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state::text, "
-    "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), COALESCE(c.token, e.token) "
+    "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
     "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e (order_id, token, at) "
     "LEFT JOIN LATERAL (SELECT c.order_id, c.token FROM pending_charges c "
     "  WHERE (e.order_id IS NOT NULL AND c.order_id = e.order_id) OR (e.order_id IS NULL AND c.token = e.token) "

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/fleet_api.h"
+#include "services/order/gateway_webhooks.h"
 #include "services/order/gateways.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
@@ -51,7 +53,6 @@
 #include "services/order/service_options.h"
 #include "services/order/webhook_api.h"
 #include "services/order/webhook_sender.h"
-#include "services/order/webhooks.h"
 #include "services/process/audit.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
@@ -90,7 +91,7 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 // waits for them.
 constexpr size_t kListWorkers = 2;
 // They tell orders of webhooks, each with a commit of its own.
-constexpr size_t kWebhookWorkers = 2;
+constexpr size_t kInboxWorkers = 2;
 
 // `certificates` may be null: then those of this machine's CAs are believed.
 std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& participant,
@@ -141,7 +142,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   read_pool.size = static_cast<size_t>(options.workers) + 1;  // and the dispatch's questions
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PoolOptions claim_pool;
-  claim_pool.size = options.webhooks_file.empty() ? 2 : 2 + kWebhookWorkers;
+  claim_pool.size = options.gateway_webhooks_file.empty() ? 2 : 2 + kInboxWorkers;
   storage::Pool claims(options.database_url, storage::WriteConnectionOptions(), claim_pool);
   storage::PoolOptions scan_pool;
   scan_pool.size = kListWorkers + 2;  // and housekeeping, and the dispatch's comparisons
@@ -290,32 +291,35 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Webhooks of gateways, where a file says whose.
   storage::PoolOptions inbox_pool;
-  inbox_pool.size = kWebhookWorkers + 1;
+  inbox_pool.size = kInboxWorkers + 1;
   storage::Pool inbox_connections(options.database_url, storage::WriteConnectionOptions(), inbox_pool);
-  WorkerPool webhook_workers(kWebhookWorkers, 1'000);
+  WorkerPool inbox_workers(kInboxWorkers, 1'000);
   std::optional<storage::PostgresWebhookInbox> inbox;
   std::optional<storage::RedisPaymentEvents> payment_events;
-  std::optional<Webhooks> webhooks;
-  std::optional<Chores> webhook_chores;
-  if (!options.webhooks_file.empty()) {
+  std::optional<GatewayWebhooks> gateway_webhooks;
+  std::optional<Chores> inbox_chores;
+  if (!options.gateway_webhooks_file.empty()) {
     inbox.emplace(options.database_url, inbox_connections, storage::WebhookInboxOptions(), loops);
     payment_events.emplace(*redis_url, storage::RedisOptions());
-    webhooks.emplace(*inbox, &*payment_events, runner, order_metrics, webhook_workers, clock, metrics, log);
-    webhook_chores.emplace(webhooks->MakeChores(options.webhooks_keep), clock, log);
+    gateway_webhooks.emplace(*inbox, &*payment_events, runner, order_metrics, inbox_workers, clock, metrics, log);
+    inbox_chores.emplace(gateway_webhooks->MakeChores(options.gateway_webhooks_retention), clock, log);
   }
+  std::mutex reading_gateways;  // one at a time
   std::string gateways_in_force;
   const auto read_gateways = [&] {
-    absl::StatusOr<payments::WebhookGateways> gateways = payments::ReadWebhookGateways(options.webhooks_file);
+    std::lock_guard turn(reading_gateways);
+    absl::StatusOr<payments::WebhookGateways> gateways = payments::ReadWebhookGateways(options.gateway_webhooks_file);
     if (!gateways.ok()) {
       log.Error("webhooks are taken as before: the file could not be read",
                 {{"error", std::string(gateways.status().message())}});
       return;
     }
     const std::string before = std::exchange(gateways_in_force, payments::Describe(*gateways));
-    webhooks->Use(*std::move(gateways));
-    log.Info("webhooks are taken", {{"file", options.webhooks_file}, {"gateways", gateways_in_force}});
+    gateway_webhooks->Use(*std::move(gateways));
+    log.Info("webhooks are taken", {{"file", options.gateway_webhooks_file}, {"gateways", gateways_in_force}});
     if (!before.empty() && before != gateways_in_force) {
-      process_audit.Changed({"webhooks-file", before, ""}, {"webhooks-file", gateways_in_force, options.webhooks_file});
+      process_audit.Changed({"gateway-webhooks-file", before, ""},
+                            {"gateway-webhooks-file", gateways_in_force, options.gateway_webhooks_file});
     }
   };
 
@@ -417,13 +421,13 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (started.ok()) (*identity)->Start(loops);
-  if (started.ok() && webhooks) {
-    read_gateways();
-    stop.AlsoOnHangup(&*webhooks, read_gateways);
-    webhook_chores->Start(loops);
+  if (started.ok() && gateway_webhooks) {
+    stop.AlsoOnHangup(&*gateway_webhooks, read_gateways);
+    read_gateways();  // after that: a SIGHUP in between is heard
+    inbox_chores->Start(loops);
     (*side_port)
         ->Serve(std::string(kWebhooksPath), {std::string(kWebhooksPath), {"POST"}},
-                [&webhooks](const http::ExchangePtr& exchange) { webhooks->Take(exchange); });
+                [&gateway_webhooks](const http::ExchangePtr& exchange) { gateway_webhooks->Take(exchange); });
   }
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
@@ -447,16 +451,16 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   server.SendAway();  // before watches end, so that their clients do not come back here
   connect.SendAway();
   (*side_port)->SetDraining();
-  if (webhooks) webhooks->SetDraining();
+  if (gateway_webhooks) gateway_webhooks->SetDraining();
   core.watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);
-  if (webhooks) {
-    stop.AlsoOnHangup(&*webhooks, nullptr);
+  if (gateway_webhooks) {
+    stop.AlsoOnHangup(&*gateway_webhooks, nullptr);
     inbox->Stop();  // what came is kept, and answered
-    webhook_chores->Stop();
+    inbox_chores->Stop();
   }
-  webhook_workers.Stop();
+  inbox_workers.Stop();
   (*limits)->Stop();
   (*identity)->Stop();
   core.housekeeping.Stop();

@@ -187,11 +187,11 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                        "How long deliveries that have ended are kept");
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
-  app.add_option("--webhooks-file", options.webhooks_file,
+  app.add_option("--gateway-webhooks-file", options.gateway_webhooks_file,
                  "TOML file with the gateways whose webhooks POST /webhooks/NAME on the HTTP port takes; read again at "
                  "SIGHUP (default: none are taken)")
       ->type_name("FILE");
-  process::AddDuration(app, "--webhooks-keep", options.webhooks_keep,
+  process::AddDuration(app, "--gateway-webhooks-retention", options.gateway_webhooks_retention,
                        "How long what webhooks said is kept, once nothing is left to do about it");
   process::AddDuration(app, "--drain", options.drain, "How long running calls and orders have at SIGTERM");
   app.add_option_function<double>(
@@ -215,9 +215,10 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
-  if (!options.webhooks_file.empty()) {
-    const absl::Status read = payments::ReadWebhookGateways(options.webhooks_file).status();
-    if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--webhooks-file: {}", std::string(read.message())));
+  if (!options.gateway_webhooks_file.empty()) {
+    const absl::Status read = payments::ReadWebhookGateways(options.gateway_webhooks_file).status();
+    if (!read.ok())
+      return absl::InvalidArgumentError(fmt::format("--gateway-webhooks-file: {}", std::string(read.message())));
   }
   if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   absl::StatusOr<webhooks::AddressGuard> guard = webhooks::AddressGuard::Parse(options.webhook_networks);

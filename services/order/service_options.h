@@ -55,8 +55,8 @@ struct ServiceOptions {
   WebhookOptions webhooks;
   process::IdentityOptions identity;
   process::LimitsOptions limits;
-  std::string webhooks_file;  // empty: no webhooks are taken
-  absl::Duration webhooks_keep = absl::Hours(24 * 30);
+  std::string gateway_webhooks_file;  // empty: no webhooks are taken
+  absl::Duration gateway_webhooks_retention = absl::Hours(24 * 30);
   process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;

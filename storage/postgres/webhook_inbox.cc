@@ -90,10 +90,10 @@ class PostgresWebhookInbox::Writer final : public BatchWriter<WebhookArrival> {
   Writer(const std::string& url, const WebhookInboxOptions& options) : url_(url), options_(options) {}
 
   BatchResult Write(std::span<WebhookArrival> batch) override {
-    WAYBILL_FAILPOINT("webhook.before_commit");
+    WAYBILL_FAILPOINT("inbox.before_commit");
     fresh_.clear();
     status_ = Insert(batch);
-    if (status_.ok()) WAYBILL_FAILPOINT("webhook.after_commit");
+    if (status_.ok()) WAYBILL_FAILPOINT("inbox.after_commit");
     return ToBatchResult(status_) == BatchResult::kBadData ? BatchResult::kBadData : BatchResult::kWritten;
   }
   void Complete(WebhookArrival& arrival, const absl::Status& status) override {

@@ -83,7 +83,7 @@ class WebhooksIn : public ::testing::Test {
           StackOptions options;
           options.postgres = postgres;
           options.order_args = StoryArgs();
-          options.order_args.insert(options.order_args.end(), {"--webhooks-file", gateways_});
+          options.order_args.insert(options.order_args.end(), {"--gateway-webhooks-file", gateways_});
           options.sandbox_args = {"--checkout-url", "https://pay.example/c/"};
           if (receiver_port != 0) {
             options.sandbox_args.insert(
@@ -197,7 +197,7 @@ TEST_F(WebhooksIn, EndTheWaitForThePayer) {
   EXPECT_TRUE(IsSettled("evt_1", "signalled"));
   EXPECT_EQ(Inbox("gateway, event_type, order_id, amount_minor, currency, convert_from(body, 'UTF8')", "evt_1"),
             "sandbox payment.succeeded " + order_id + " 1250 EUR " + BodyOf(order_id));
-  EXPECT_EQ(b_->Metric("waybill_webhooks_total{gateway=\"sandbox\",result=\"kept\"}"), 1);
+  EXPECT_EQ(b_->Metric("waybill_gateway_webhooks_total{gateway=\"sandbox\",result=\"kept\"}"), 1);
   ExpectBooksRight();
 }
 
@@ -228,9 +228,9 @@ TEST_F(WebhooksIn, ThatAreNotSignedLeaveNothingBehind) {
   EXPECT_EQ(Say(*a_, {"evt_5", std::string(300'000, ' ')}).code, 413);
   EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM webhook_inbox"), "0");
   EXPECT_EQ(Get(*a_, order_id).status(), order::v1::AWAITING_PAYMENT);
-  EXPECT_EQ(a_->Metric("waybill_webhook_refusals_total{gateway=\"sandbox\",reason=\"too_old\"}"), 1);
-  EXPECT_EQ(a_->Metric("waybill_webhook_refusals_total{gateway=\"sandbox\",reason=\"from_the_future\"}"), 1);
-  EXPECT_EQ(a_->Metric("waybill_webhook_refusals_total{gateway=\"sandbox\",reason=\"wrong_signature\"}"), 1);
+  EXPECT_EQ(a_->Metric("waybill_gateway_webhook_refusals_total{gateway=\"sandbox\",reason=\"too_old\"}"), 1);
+  EXPECT_EQ(a_->Metric("waybill_gateway_webhook_refusals_total{gateway=\"sandbox\",reason=\"from_the_future\"}"), 1);
+  EXPECT_EQ(a_->Metric("waybill_gateway_webhook_refusals_total{gateway=\"sandbox\",reason=\"wrong_signature\"}"), 1);
   EXPECT_THAT(wrong.text, Not(HasSubstr("secret")));
   EXPECT_THAT(a_->process().Output(), Not(HasSubstr("MfKQ9r8G")));
 }
@@ -299,7 +299,7 @@ TEST_F(WebhooksIn, OfAnotherAmountOrCurrencyNeedAPerson) {
   EXPECT_EQ(Inbox("state, reason", "evt_3"), "attention UNREADABLE_BODY");
   EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM saga_signals"), "0");
   EXPECT_THAT(OutcomesOf(Get(*a_, order_id)), ElementsAre("accepted", "waiting")) << "it was not told to ask";
-  EXPECT_TRUE(Eventually(kSoon, [&] { return a_->Metric("waybill_webhook_events_attention") == 3; }));
+  EXPECT_TRUE(Eventually(kSoon, [&] { return a_->Metric("waybill_gateway_events_attention") == 3; }));
 }
 
 TEST_F(WebhooksIn, ComeTooLateWhenTheTimeToPayIsOver) {
@@ -351,7 +351,7 @@ TEST_F(WebhooksIn, AreFollowedInTheStreamOfRedis) {
   EXPECT_EQ(Say(*a_, {"evt_1", BodyOf(order_id)}).code, 200);
   EXPECT_TRUE(IsSettled("evt_1", "signalled"));
   EXPECT_TRUE(Eventually(
-      kSoon, [&] { return a_->Metric("waybill_webhook_events_total{gateway=\"sandbox\",state=\"signalled\"}") == 1; }));
+      kSoon, [&] { return a_->Metric("waybill_gateway_events_total{gateway=\"sandbox\",state=\"signalled\"}") == 1; }));
   EXPECT_EQ(a_->Metric("waybill_payment_events_lost_total"), 0);
 }
 
@@ -361,7 +361,7 @@ TEST_F(WebhooksIn, SurviveDeathAnywhere) {
   ASSERT_TRUE(kFailpointsCompiledIn);
   int n = 0;
   for (const std::string_view name : kFailpoints) {
-    if (!name.starts_with("webhook.")) continue;
+    if (!name.starts_with("inbox.")) continue;
     SCOPED_TRACE(name);
     a_->Start({{"WAYBILL_FAILPOINT", std::string(name) + "=kill"}});
     const std::string order_id = CreateOn(*a_, fmt::format("k{}", ++n));
@@ -371,7 +371,7 @@ TEST_F(WebhooksIn, SurviveDeathAnywhere) {
     ASSERT_TRUE(Eventually(kSoon, [&] { return !a_->running(); })) << "it never fired";
     const bool kept = Inbox("state", event) != "";
     EXPECT_TRUE(answer.code != 200 || kept);
-    EXPECT_EQ(kept, name != "webhook.before_commit");
+    EXPECT_EQ(kept, name != "inbox.before_commit");
     b_->Start();  // another one, and the sender repeats only what nobody answered
     if (answer.code != 200) {
       EXPECT_EQ(Say(*b_, {event, BodyOf(order_id)}).code, 200);
@@ -393,7 +393,7 @@ TEST_F(WebhooksIn, AreSentAwayWhileTheStoreIs) {
   options.postgres = postgres->get();
   options.builtin_gateway = true;
   options.order_args = StoryArgs();
-  options.order_args.insert(options.order_args.end(), {"--webhooks-file", gateways_});
+  options.order_args.insert(options.order_args.end(), {"--gateway-webhooks-file", gateways_});
   Stack stack(options);
   OrderReplica& replica = stack.AddReplica("a");
   replica.Start();

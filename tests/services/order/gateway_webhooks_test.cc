@@ -1,4 +1,4 @@
-#include "services/order/webhooks.h"
+#include "services/order/gateway_webhooks.h"
 
 #include "gtest/gtest.h"
 

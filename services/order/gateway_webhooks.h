@@ -52,11 +52,11 @@ std::optional<Uuid> OrderOfKey(std::string_view key);
 // How long an event that matches no payment is looked at again.
 inline constexpr absl::Duration kUnmatchedFor = absl::Hours(24 * 7);
 
-class Webhooks {
+class GatewayWebhooks {
  public:
   // All outlive this. `workers` block on the stores; `events` may be null: nobody follows.
-  Webhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events, saga::Runner& runner, OrderMetrics& orders,
-           Executor& workers, const Clock& clock, Metrics& metrics, const Logger& log);
+  GatewayWebhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events, saga::Runner& runner,
+                  OrderMetrics& orders, Executor& workers, const Clock& clock, Metrics& metrics, const Logger& log);
 
   // The gateways from now on.
   void Use(payments::WebhookGateways gateways);

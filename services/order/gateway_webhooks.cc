@@ -1,4 +1,4 @@
-#include "services/order/webhooks.h"
+#include "services/order/gateway_webhooks.h"
 
 #include <algorithm>
 #include <iterator>
@@ -67,8 +67,9 @@ std::optional<Uuid> OrderOfKey(std::string_view key) {
   return Uuid::Parse(key.substr(0, slash));
 }
 
-Webhooks::Webhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events, saga::Runner& runner,
-                   OrderMetrics& orders, Executor& workers, const Clock& clock, Metrics& metrics, const Logger& log)
+GatewayWebhooks::GatewayWebhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events, saga::Runner& runner,
+                          OrderMetrics& orders, Executor& workers, const Clock& clock, Metrics& metrics,
+                          const Logger& log)
     : inbox_(inbox),
       events_(events),
       runner_(runner),
@@ -79,25 +80,25 @@ Webhooks::Webhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events,
       log_(log.For("services.order")),
       lost_events_(metrics.AddCounter("waybill_payment_events_lost_total",
                                       "Entries that the stream payment_events did not take.")) {
-  metrics.AddCallbackGauge("waybill_webhook_events_attention",
+  metrics.AddCallbackGauge("waybill_gateway_events_attention",
                            "Events of the webhook inbox that a person has to look at.",
                            [this] { return static_cast<double>(attention_); });
-  metrics.AddCallbackGauge("waybill_webhook_events_open",
+  metrics.AddCallbackGauge("waybill_gateway_events_open",
                            "Events of the webhook inbox that are looked at again: just received, or of no payment yet.",
                            [this] { return static_cast<double>(open_); });
-  metrics.AddCallbackGauge("waybill_webhook_events_overdue_seconds",
+  metrics.AddCallbackGauge("waybill_gateway_events_overdue_seconds",
                            "How long an event of the webhook inbox should have been looked at.",
                            [this] { return overdue_seconds_.load(); });
 }
 
-void Webhooks::Use(payments::WebhookGateways gateways) {
+void GatewayWebhooks::Use(payments::WebhookGateways gateways) {
   auto shared = std::make_shared<const payments::WebhookGateways>(std::move(gateways));
   std::lock_guard lock(mutex_);
   gateways_ = std::move(shared);
 }
 
-void Webhooks::Count(std::string_view name, std::string_view help, std::string_view gateway, std::string_view label,
-                     std::string_view value) {
+void GatewayWebhooks::Count(std::string_view name, std::string_view help, std::string_view gateway,
+                            std::string_view label, std::string_view value) {
   const std::string key = fmt::format("{} {} {}", name, gateway, value);
   prometheus::Counter* counter = nullptr;
   {
@@ -112,18 +113,20 @@ void Webhooks::Count(std::string_view name, std::string_view help, std::string_v
   counter->Increment();
 }
 
-void Webhooks::Received(std::string_view gateway, std::string_view result) {
-  Count("waybill_webhooks_total", "Webhooks by gateway and by what became of the request.", gateway, "result", result);
+void GatewayWebhooks::Received(std::string_view gateway, std::string_view result) {
+  Count("waybill_gateway_webhooks_total", "Webhooks by gateway and by what became of the request.", gateway, "result",
+        result);
 }
 
-void Webhooks::Settled(const std::string& gateway, const std::string& id, InboxState state, const std::string& reason) {
-  Count("waybill_webhook_events_total", "Events of webhooks by gateway and by what became of them.", gateway, "state",
+void GatewayWebhooks::Settled(const std::string& gateway, const std::string& id, InboxState state,
+                              const std::string& reason) {
+  Count("waybill_gateway_events_total", "Events of webhooks by gateway and by what became of them.", gateway, "state",
         storage::Name(state));
   if (state != InboxState::kAttention) return;
   log_.Error("an event of a webhook needs attention", {{"gateway", gateway}, {"event_id", id}, {"reason", reason}});
 }
 
-void Webhooks::Take(http::ExchangePtr exchange) {
+void GatewayWebhooks::Take(http::ExchangePtr exchange) {
   std::shared_ptr<const payments::WebhookGateways> gateways;
   {
     std::lock_guard lock(mutex_);
@@ -145,8 +148,8 @@ void Webhooks::Take(http::ExchangePtr exchange) {
   if (std::optional<payments::Refusal> refusal =
           payments::Verify(gateway.scheme, header, request.body, gateway.secrets, clock_.Now())) {
     Received(gateway.name, "refused");
-    Count("waybill_webhook_refusals_total", "Webhooks that were not taken for the gateway's, by why.", gateway.name,
-          "reason", payments::Name(*refusal));
+    Count("waybill_gateway_webhook_refusals_total", "Webhooks that were not taken for the gateway's, by why.",
+          gateway.name, "reason", payments::Name(*refusal));
     log_.Warn("a webhook was refused", {{"gateway", gateway.name}, {"reason", std::string(payments::Name(*refusal))}});
     exchange->Answer(Say(401, "the signature does not fit\n"));
     return;
@@ -193,7 +196,7 @@ void Webhooks::Take(http::ExchangePtr exchange) {
   }
 }
 
-void Webhooks::Look(WebhookEvent event) {
+void GatewayWebhooks::Look(WebhookEvent event) {
   {
     std::lock_guard lock(mutex_);
     if (arrived_.size() >= kArrivedMax) return;  // it is due soon
@@ -206,7 +209,7 @@ void Webhooks::Look(WebhookEvent event) {
   arrived_.clear();  // they are due soon
 }
 
-void Webhooks::LookAtArrived() {
+void GatewayWebhooks::LookAtArrived() {
   std::vector<WebhookDue> arrived;
   {
     std::lock_guard lock(mutex_);
@@ -221,7 +224,7 @@ void Webhooks::LookAtArrived() {
   }
 }
 
-absl::Status Webhooks::LookAt(std::vector<WebhookDue> due) {
+absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
   std::vector<WebhookEvent> events;
   std::vector<std::optional<Uuid>> order_ids;
   for (WebhookDue& one : due) {
@@ -238,7 +241,7 @@ absl::Status Webhooks::LookAt(std::vector<WebhookDue> due) {
     const WebhookOrder* order = (*orders)[at] ? &*(*orders)[at] : nullptr;
     WebhookJudgement judged = JudgeWebhook(event, order, due[at].age);
     if (judged.signal) {
-      WAYBILL_FAILPOINT("webhook.before_signal");
+      WAYBILL_FAILPOINT("inbox.before_signal");
       saga::Signal signal;
       signal.step = std::string(kChargePayment);
       signal.token = order->token;
@@ -263,7 +266,7 @@ absl::Status Webhooks::LookAt(std::vector<WebhookDue> due) {
     settled.push_back(std::move(one));
   }
   if (settled.empty()) return first_error;
-  WAYBILL_FAILPOINT("webhook.before_settle");
+  WAYBILL_FAILPOINT("inbox.before_settle");
   if (absl::Status written = inbox_.Settle(settled); !written.ok()) return written;
   for (const WebhookSettlement& one : settled) {
     Settled(one.gateway, one.id, one.state, one.reason);
@@ -276,7 +279,7 @@ absl::Status Webhooks::LookAt(std::vector<WebhookDue> due) {
   return first_error;
 }
 
-std::vector<Chore> Webhooks::MakeChores(absl::Duration keep) {
+std::vector<Chore> GatewayWebhooks::MakeChores(absl::Duration keep) {
   std::vector<Chore> chores;
   chores.push_back({"looking at webhooks' events",
                     [this]() -> absl::StatusOr<absl::Duration> {

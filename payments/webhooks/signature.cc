@@ -149,7 +149,6 @@ std::optional<Refusal> VerifyHex(std::string_view signature, std::string_view pr
 constexpr size_t kAdyenBytesMax = 64 << 10;
 
 std::optional<Refusal> VerifyAdyen(std::string_view body, std::span<const std::string> secrets) {
-  using Json = nlohmann::json;
   if (body.size() > kAdyenBytesMax) return Refusal::kMalformedSignature;
   const Json notification = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   const auto at = [](const Json& object, std::string_view name) -> const Json* {

@@ -68,8 +68,8 @@ std::optional<Uuid> OrderOfKey(std::string_view key) {
 }
 
 GatewayWebhooks::GatewayWebhooks(storage::WebhookInbox& inbox, storage::PaymentEvents* events, saga::Runner& runner,
-                          OrderMetrics& orders, Executor& workers, const Clock& clock, Metrics& metrics,
-                          const Logger& log)
+                                 OrderMetrics& orders, Executor& workers, const Clock& clock, Metrics& metrics,
+                                 const Logger& log)
     : inbox_(inbox),
       events_(events),
       runner_(runner),

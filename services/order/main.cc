@@ -308,14 +308,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   std::string gateways_in_force;
   const auto read_gateways = [&] {
     std::lock_guard turn(reading_gateways);
-    absl::StatusOr<payments::WebhookGateways> gateways = payments::ReadWebhookGateways(options.gateway_webhooks_file);
-    if (!gateways.ok()) {
+    absl::StatusOr<payments::WebhookGateways> senders = payments::ReadWebhookGateways(options.gateway_webhooks_file);
+    if (!senders.ok()) {
       log.Error("webhooks are taken as before: the file could not be read",
-                {{"error", std::string(gateways.status().message())}});
+                {{"error", std::string(senders.status().message())}});
       return;
     }
-    const std::string before = std::exchange(gateways_in_force, payments::Describe(*gateways));
-    gateway_webhooks->Use(*std::move(gateways));
+    const std::string before = std::exchange(gateways_in_force, payments::Describe(*senders));
+    gateway_webhooks->Use(*std::move(senders));
     log.Info("webhooks are taken", {{"file", options.gateway_webhooks_file}, {"gateways", gateways_in_force}});
     if (!before.empty() && before != gateways_in_force) {
       process_audit.Changed({"gateway-webhooks-file", before, ""},

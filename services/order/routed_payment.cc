@@ -189,12 +189,12 @@ saga::Action<Order> RoutedRefund(PaymentRouting& payments, const Clock& clock) {
                       WAYBILL_FAILPOINT("refund.after_receive");
                       const bool refunded = result.ok() && result->refunded_minor > 0;
                       Outcome outcome = TakeRefund(std::move(result), order, clock);
-                      PaymentAttempt& attempt = order.attempts.back();
+                      PaymentAttempt& at = order.attempts.back();
                       if (outcome.kind == Outcome::Kind::kSucceeded) {
-                        if (order.charge.has_value()) attempt.reference = order.charge->gateway_reference;
+                        if (order.charge.has_value()) at.reference = order.charge->gateway_reference;
                         SetState(order, refunded ? PaymentAttempt::State::kRefunded : PaymentAttempt::State::kClosed);
                       }
-                      done(Named(attempt.gateway, std::move(outcome)));
+                      done(Named(at.gateway, std::move(outcome)));
                     });
   };
   return {.call = call};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "domain/reasons.h"
 #include "edge/rpc/status.h"
@@ -582,52 +583,62 @@ TEST_F(CliTest, SaysWhereItLookedWhenNobodyListens) {
 }
 
 TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
-  std::vector<std::vector<std::string>> commands = {{"order", "create"},
-                                                    {"order", "get"},
-                                                    {"order", "list"},
-                                                    {"order", "watch"},
-                                                    {"order", "cancel"},
-                                                    {"order", "complete"},
-                                                    {"saga", "list"},
-                                                    {"saga", "show"},
-                                                    {"saga", "retry"},
-                                                    {"saga", "resolve"},
-                                                    {"saga", "signal"},
-                                                    {"driver", "put"},
-                                                    {"driver", "list"},
-                                                    {"driver", "show"},
-                                                    {"driver", "capacity"},
-                                                    {"driver", "duty"},
-                                                    {"sandbox", "set"},
-                                                    {"sandbox", "show"},
-                                                    {"sandbox", "books"},
-                                                    {"sandbox", "decide"},
-                                                    {"sandbox", "restart"},
-                                                    {"reconcile", "run"},
-                                                    {"reconcile", "list"},
-                                                    {"reconcile", "report"},
-                                                    {"reconcile", "cases"},
-                                                    {"reconcile", "close"},
-                                                    {"migrate"},
-                                                    {"version"}};
-  {"migrate"}, {"version"}, {"webhook", "list"}, {"webhook", "show"}, {"webhook", "replay"}, {"webhook", "discard"},
-      {"webhook", "test"}, {"webhook", "endpoint", "create"}, {"webhook", "endpoint", "list"},
-      {"webhook", "endpoint", "update"}, {"webhook", "endpoint", "delete"}, {
-    "webhook", "endpoint", "rotate"
+  for (const std::string of : {"order create",
+                               "order get",
+                               "order list",
+                               "order watch",
+                               "order cancel",
+                               "order complete",
+                               "saga list",
+                               "saga show",
+                               "saga retry",
+                               "saga resolve",
+                               "saga signal",
+                               "driver put",
+                               "driver list",
+                               "driver show",
+                               "driver capacity",
+                               "driver duty",
+                               "gateway list",
+                               "gateway drain",
+                               "gateway undrain",
+                               "gateway weight",
+                               "webhook list",
+                               "webhook show",
+                               "webhook replay",
+                               "webhook discard",
+                               "webhook test",
+                               "webhook endpoint create",
+                               "webhook endpoint list",
+                               "webhook endpoint update",
+                               "webhook endpoint delete",
+                               "webhook endpoint rotate",
+                               "reconcile run",
+                               "reconcile list",
+                               "reconcile report",
+                               "reconcile cases",
+                               "reconcile close",
+                               "audit list",
+                               "audit verify",
+                               "sandbox set",
+                               "sandbox show",
+                               "sandbox books",
+                               "sandbox decide",
+                               "sandbox restart",
+                               "migrate",
+                               "version"}) {
+    const std::string name = "waybill " + of;
+    std::vector<std::string> command = absl::StrSplit(of, ' ');
+    command.push_back("--help");
+    Ran ran = Run(command);
+    EXPECT_EQ(ran.code, 0) << name;
+    EXPECT_THAT(ran.output, HasSubstr("Example")) << name;
+    EXPECT_THAT(ran.output, HasSubstr("  " + name)) << name;
   }
-};
-for (auto command : commands) {
-  std::string name = fmt::format("waybill {}", fmt::join(command, " "));
-  command.push_back("--help");
-  Ran ran = Run(command);
-  EXPECT_EQ(ran.code, 0) << name;
-  EXPECT_THAT(ran.output, HasSubstr("Example")) << name;
-  EXPECT_THAT(ran.output, HasSubstr("  " + name)) << name;
-}
-EXPECT_THAT(Run({"--help"}).output, HasSubstr("Exit codes:"));
-EXPECT_EQ(Run({}).code, 2);
-EXPECT_THAT(Run({"version"}).output, StartsWith("waybill " WAYBILL_VERSION " (commit "));
-EXPECT_EQ(Run({"--version"}).output, Run({"version"}).output);
+  EXPECT_THAT(Run({"--help"}).output, HasSubstr("Exit codes:"));
+  EXPECT_EQ(Run({}).code, 2);
+  EXPECT_THAT(Run({"version"}).output, StartsWith("waybill " WAYBILL_VERSION " (commit "));
+  EXPECT_EQ(Run({"--version"}).output, Run({"version"}).output);
 }
 
 }  // namespace

@@ -236,7 +236,9 @@ TEST(WebhookSecret, SaysWhatIsWrongAndNothingOfIt) {
         std::pair(Scheme::kAdyen, "xyz123"), std::pair(Scheme::kRazorpay, "short"), std::pair(Scheme::kStripe, "")}) {
     const absl::StatusOr<std::string> secret = ParseSecret(scheme, text);
     ASSERT_FALSE(secret.ok()) << text;
-    if (*text != '\0') EXPECT_THAT(std::string(secret.status().message()), Not(HasSubstr(text)));
+    if (*text != '\0') {
+      EXPECT_THAT(std::string(secret.status().message()), Not(HasSubstr(text)));
+    }
   }
   EXPECT_EQ(*ParseSecret(Scheme::kStandard, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             *ParseSecret(Scheme::kStandard, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));

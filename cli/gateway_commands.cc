@@ -131,7 +131,9 @@ void AddGatewayCommands(CLI::App& app, Context& context) {
   auto args = std::make_shared<WeightArgs>();
   CLI::App* weight = group->add_subcommand("weight", "Set a gateway's share beside others that are as good");
   weight->add_option("gateway", args->name, "Its name")->required();
-  weight->add_option("weight", args->weight, "1 to 1000")->required()->check(CLI::Range(1, 1000));
+  weight->add_option("weight", args->weight, "1 to 1000; 0: the one in the gateways file again")
+      ->required()
+      ->check(CLI::Range(0, 1000));
   weight->footer(
       "Example:\n"
       "  waybill gateway weight north 300\n"

@@ -33,11 +33,19 @@ constexpr absl::Duration kCompareWait = absl::Minutes(15);
 
 struct RunArgs {
   std::string file, gateway, name, day, from, to, zone = "UTC", currency;
-  std::vector<std::string> columns, skip;
+  std::vector<std::string> columns, kinds, skip;
   bool minor_units = false, decimal_comma = false, negate_fees = false;
   std::optional<double> fee_percent;
   int64_t fee_fixed = 0;
 };
+
+std::optional<storage::LineKind> LineKindNamed(std::string_view name) {
+  using storage::LineKind;
+  for (const LineKind kind : {LineKind::kCharge, LineKind::kRefund, LineKind::kFee, LineKind::kChargeback}) {
+    if (storage::Name(kind) == name) return kind;
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<SettlementFormat> FormatOf(const RunArgs& args) {
   SettlementFormat format;
@@ -50,7 +58,14 @@ absl::StatusOr<SettlementFormat> FormatOf(const RunArgs& args) {
   format.minor_units = args.minor_units;
   format.decimal_comma = args.decimal_comma;
   format.negate_fees = args.negate_fees;
-  format.skip = args.skip;
+  for (const std::string& kind : args.skip) format.skip.push_back(absl::AsciiStrToLower(kind));
+  for (const std::string& text : args.kinds) {
+    absl::StatusOr<std::pair<std::string, std::string>> pair = ParsePair(text);
+    if (!pair.ok()) return absl::InvalidArgumentError(fmt::format("--kind: {}", std::string(pair.status().message())));
+    const std::optional<storage::LineKind> ours = LineKindNamed(pair->first);
+    if (!ours) return absl::InvalidArgumentError("--kind: ours are charge, refund, fee and chargeback");
+    format.kinds.emplace(absl::AsciiStrToLower(pair->second), *ours);
+  }
   format.currency = args.currency;
   if (!absl::LoadTimeZone(args.zone, &format.zone)) {
     return absl::InvalidArgumentError(fmt::format("--zone: there is no time zone {}; one is Europe/Berlin", args.zone));
@@ -400,6 +415,8 @@ void AddReconcileCommands(CLI::App& app, Context& context) {
   run->add_option("--zone", args->zone, "Time zone of days, and of times that say none")->capture_default_str();
   run->add_option("--column", args->columns, "A column that has none of the usual names, as often as needed")
       ->type_name("OURS=THEIRS");
+  run->add_option("--kind", args->kinds, "A kind that has none of the usual names, as often as needed")
+      ->type_name("OURS=THEIRS");
   run->add_option("--currency", args->currency, "Of all lines, where no column says");
   run->add_option("--skip", args->skip, "Leave lines of this kind out, such as sums of a payout; as often as needed")
       ->type_name("KIND");
@@ -420,8 +437,9 @@ void AddReconcileCommands(CLI::App& app, Context& context) {
       "Examples:\n"
       "  waybill reconcile run 2026-01-31.csv --gateway north --day 2026-01-31\n"
       "  waybill reconcile run umsatz.csv --gateway nord --decimal-comma --zone Europe/Berlin \\\n"
-      "    --column kind=Art --column amount=Betrag --column booked_at=Datum --column reference=Verwendung --currency "
-      "EUR");
+      "    --column kind=Art --column amount=Betrag --column booked_at=Datum --column reference=Zweck --currency EUR "
+      "\\\n"
+      "    --kind charge=Zahlung --kind refund=Erstattung --skip Auszahlung");
   run->callback([&context, args] { context.run = [&context, args] { return Run(context, *args); }; });
 
   auto list_args = std::make_shared<ListArgs>();

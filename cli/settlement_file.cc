@@ -122,6 +122,10 @@ absl::StatusOr<bool> SettlementFile::ReadFields() {
     if (row.size() > kRowMax) return Wrong("is longer than a row can be");
     switch (SplitCsvRow(row, separator_, fields_)) {
       case CsvRow::kWhole:
+        // Such as an amount with commas that is not in quotes.
+        if (fields_.size() > header_.size()) {
+          return Wrong(fmt::format("has {} fields, and the header {}", fields_.size(), header_.size()));
+        }
         return true;
       case CsvRow::kOpen:
         row += '\n';
@@ -155,14 +159,15 @@ absl::StatusOr<std::optional<SettlementRow>> SettlementFile::Take() {
   SettlementRow row;
   const std::string kind = absl::AsciiStrToLower(Field(kKind));
   if (std::find(format_.skip.begin(), format_.skip.end(), kind) != format_.skip.end()) return std::nullopt;
+  const auto of_file = format_.kinds.find(kind);
   const auto* known =
       std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& each) { return each.first == kind; });
-  if (known == std::end(kKinds)) {
+  if (known == std::end(kKinds) && of_file == format_.kinds.end()) {
     return Wrong(
         kKind, fmt::format("\"{}\" is neither charge, refund, fee nor chargeback; leave such lines out with --skip {}",
                            kind, kind));
   }
-  row.kind = known->second;
+  row.kind = of_file != format_.kinds.end() ? of_file->second : known->second;
   row.reference = Field(kReference);
   row.gateway_reference = Field(kGatewayReference);
   row.payout = Field(kPayout);
@@ -172,8 +177,18 @@ absl::StatusOr<std::optional<SettlementRow>> SettlementFile::Take() {
   }
   absl::StatusOr<int64_t> amount = TakeAmount(kAmount, row.currency);
   if (!amount.ok()) return amount.status();
-  // Some files write what goes back as a charge below zero.
-  if (*amount < 0 && row.kind == LineKind::kCharge) row.kind = LineKind::kRefund;
+  // Some files write what goes back as a charge below zero, and some all that goes back below zero. A refund that goes
+  // the other way than others is one that was taken back.
+  if (*amount < 0 && row.kind == LineKind::kCharge) {
+    row.kind = LineKind::kRefund;
+  } else if (*amount != 0 && row.kind != LineKind::kCharge) {
+    const auto [first, fresh] = negative_.emplace(row.kind, *amount < 0);
+    if (!fresh && first->second != (*amount < 0)) {
+      return Wrong(kAmount, fmt::format("goes the other way than the {}s before: a reversal has to be settled by hand; "
+                                        "give it a kind of its own, and leave it out with --skip",
+                                        storage::Name(row.kind)));
+    }
+  }
   row.amount_minor = std::abs(*amount);
   if (at_[kFee] && !Field(kFee).empty()) {
     absl::StatusOr<int64_t> fee = TakeAmount(kFee, row.currency);
@@ -203,7 +218,10 @@ absl::StatusOr<std::optional<SettlementRow>> SettlementFile::Take() {
 absl::StatusOr<int64_t> SettlementFile::TakeAmount(Column column, const std::string& currency) const {
   std::string text = Field(column);
   if (format_.decimal_comma) {
-    text.erase(std::remove(text.begin(), text.end(), '.'), text.end());  // between thousands
+    for (size_t at = 0; (at = text.find('.', at)) != std::string::npos; text.erase(at, 1)) {  // between thousands
+      const size_t end = std::min(text.find_first_not_of("0123456789", at + 1), text.size());
+      if (end - at != 4) return Wrong(column, fmt::format("\"{}\" has a point that parts no thousands", Field(column)));
+    }
     std::replace(text.begin(), text.end(), ',', '.');
   }
   const bool negative = text.starts_with('-');

@@ -19,10 +19,11 @@ struct SettlementFormat {
   std::map<std::string, std::string> columns;  // ours to the file's, where it is none of the usual names
   bool minor_units = false;                    // amounts are whole numbers of them; else decimals, like 12.50
   bool decimal_comma = false;
-  bool negate_fees = false;                   // what the gateway kept stands there as a negative number
-  std::vector<std::string> skip;              // kinds of lines that are none of ours: sums, payouts
-  std::string currency;                       // where no column says
-  absl::TimeZone zone = absl::UTCTimeZone();  // of times without one
+  bool negate_fees = false;                        // what the gateway kept stands there as a negative number
+  std::map<std::string, storage::LineKind> kinds;  // the file's, in lower case, where it is none of the usual names
+  std::vector<std::string> skip;                   // kinds of lines that are none of ours, in lower case: sums, payouts
+  std::string currency;                            // where no column says
+  absl::TimeZone zone = absl::UTCTimeZone();       // of times without one
 };
 
 struct SettlementRow {
@@ -70,6 +71,7 @@ class SettlementFile {
   int line_ = 0;  // of the file, where the row ends
   int rows_ = 0;
   int skipped_ = 0;
+  std::map<storage::LineKind, bool> negative_;  // which way amounts of a kind go: as of its first line
 };
 
 }  // namespace waybill::cli

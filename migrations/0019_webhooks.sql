@@ -17,7 +17,7 @@ CREATE TABLE webhook_endpoints (
     CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (endpoint_id),
     CONSTRAINT webhook_endpoints_types_named CHECK (cardinality(types) > 0),
     CONSTRAINT webhook_endpoints_previous_ends CHECK ((previous_secret IS NULL) = (previous_until IS NULL)),
-    CONSTRAINT webhook_endpoints_deleted_is_over CHECK (deleted_at IS NULL OR (NOT enabled AND secret = '' AND previous_secret IS NULL))
+    CONSTRAINT webhook_endpoints_deleted_is_over CHECK (deleted_at IS NULL OR (NOT enabled AND url = '' AND secret = '' AND previous_secret IS NULL))
 );
 CREATE INDEX webhook_endpoints_by_client ON webhook_endpoints (client, endpoint_id) WHERE deleted_at IS NULL;
 CREATE INDEX webhook_endpoints_live ON webhook_endpoints (client) WHERE enabled;
@@ -46,7 +46,8 @@ CREATE TABLE webhook_deliveries (
 );
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, next_at) WHERE state = 'waiting';
 CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, event_id) WHERE state = 'dead';
-CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries USING brin (created_at);
+-- Not BRIN: where rows are deleted and others take their place, its ranges only grow.
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (created_at) WHERE state <> 'waiting';
 COMMENT ON COLUMN webhook_deliveries.event_id IS 'The webhook-id; the same for all endpoints and all attempts.';
 COMMENT ON COLUMN webhook_deliveries.next_at IS 'Nobody attempts it before: the next attempt''s time, or the end of the lease of the one that is under way.';
 COMMENT ON COLUMN webhook_deliveries.epoch IS 'Raised by every claim and every replay; what became of an attempt under an older one is not written.';

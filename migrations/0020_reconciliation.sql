@@ -74,7 +74,7 @@ CREATE UNIQUE INDEX reconciliation_cases_one_open ON reconciliation_cases (gatew
     NULLS NOT DISTINCT WHERE closed_at IS NULL;
 CREATE INDEX reconciliation_cases_of_an_order ON reconciliation_cases (order_id);
 COMMENT ON COLUMN reconciliation_cases.reference IS 'The gateway''s own, of a line that names no order of ours; else empty.';
-COMMENT ON COLUMN reconciliation_cases.settlement_id IS 'The one that showed it last.';
+COMMENT ON COLUMN reconciliation_cases.settlement_id IS 'The one that opened it.';
 COMMENT ON COLUMN reconciliation_cases.closed_by IS 'Empty: a later settlement proved that the difference is gone.';
 
 -- What our books say each gateway has taken and given back. Of an order that is not routed the gateway is NULL: the only one.
@@ -82,7 +82,7 @@ COMMENT ON COLUMN reconciliation_cases.closed_by IS 'Empty: a later settlement p
 CREATE VIEW gateway_books AS
     SELECT p.order_id, a.gateway, p.amount_minor, p.currency, p.gateway_reference, p.charged_at, p.refund_minor, p.refunded_at
     FROM payments p
-    LEFT JOIN payment_attempts a ON a.order_id = p.order_id AND a.reference IS NOT NULL
+    LEFT JOIN payment_attempts a ON a.order_id = p.order_id
         AND NOT EXISTS (SELECT FROM payment_attempts later WHERE later.order_id = a.order_id AND later.number > a.number)
     UNION ALL
     SELECT a.order_id, a.gateway, a.amount_minor, a.currency, COALESCE(a.reference, ''), a.begun_at, a.amount_minor, a.decided_at

@@ -37,11 +37,7 @@ void Health::Answered(SteadyTime now, absl::Duration latency) {
 void Health::Failed(SteadyTime now) {
   ++failures_;
   Note(now, false);
-  if (out()) {
-    explore_at_ = now + options_.explore_after;
-    return;
-  }
-  if (!FailsTooOften(now)) return;
+  if (out() || !FailsTooOften(now)) return;
   out_since_ = now;
   explore_at_ = now + options_.explore_after;
 }

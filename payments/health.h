@@ -35,6 +35,7 @@ class Health {
   // Whether a new order may go there in spite of the outage; the next may only after an answer, or `explore_after`.
   bool MayExplore(SteadyTime now) const { return out() && now >= explore_at_; }
   void Explores(SteadyTime now) { explore_at_ = now + options_.explore_after; }
+  void NotExplored(SteadyTime now) { explore_at_ = now; }  // the order that was let through asks nobody
 
   // Of the newest answers; zero: there are none.
   absl::Duration median_latency() const;

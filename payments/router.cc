@@ -111,6 +111,13 @@ std::string Router::Best(std::vector<Known*> candidates) {
   return candidates.back()->gateway.name;
 }
 
+void Router::NotAsked(const std::string& gateway) {
+  std::lock_guard lock(mutex_);
+  if (Known* known = Find(gateway); known != nullptr && known->health.out()) {
+    known->health.NotExplored(clock_.Steady());
+  }
+}
+
 bool Router::IsOut(const std::string& gateway) const {
   std::lock_guard lock(mutex_);
   const Known* known = Find(gateway);

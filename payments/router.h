@@ -41,6 +41,9 @@ class Router {
   // Instead of those that were `tried`: nullopt also when all others are out.
   std::optional<std::string> ChooseOther(const Payment& payment, std::span<const std::string> tried);
 
+  // An order that Choose sent there does not ask it: another may explore it at once.
+  void NotAsked(const std::string& gateway);
+
   bool IsOut(const std::string& gateway) const;
   void Answered(const std::string& gateway, absl::Duration latency);
   void Failed(const std::string& gateway);

@@ -29,6 +29,7 @@ class GatewayStore {
 
   // Durable when they return. The deed is in the audit exactly when something has changed.
   virtual absl::Status SetDrained(const std::string& gateway, bool drained, const domain::Deed& deed) = 0;
+  // 0: the file's counts again.
   virtual absl::Status SetWeight(const std::string& gateway, int weight, const domain::Deed& deed) = 0;
 };
 

@@ -80,7 +80,7 @@ struct ReconciliationCase {
   std::optional<int64_t> ours;  // minor units; none: our books have nothing
   std::optional<int64_t> theirs;
   std::string currency;
-  int64_t settlement_id = 0;  // that showed it last
+  int64_t settlement_id = 0;  // that opened it
   absl::Time opened_at;
   std::optional<absl::Time> closed_at;
   std::string closed_by;  // empty while open, and when a later settlement proved it
@@ -92,7 +92,7 @@ struct CaseQuery {
   std::string gateway;
   bool closed_too = false;
   std::optional<Uuid> order_id;
-  std::optional<int64_t> settlement_id;  // that showed them last
+  std::optional<int64_t> settlement_id;  // that opened them
   int64_t after = 0;                     // page: only ids above
   int limit = 50;
 };

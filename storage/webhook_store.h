@@ -87,6 +87,7 @@ struct ClaimedDelivery {
 struct DeliveryResult {
   Uuid endpoint_id;
   std::string event_id;
+  std::string url;  // that was attempted: of another one it says nothing
   int64_t epoch = 0;
   WebhookDelivery::State state = WebhookDelivery::State::kDelivered;
   absl::Duration pause;  // of kWaiting

@@ -49,8 +49,10 @@ absl::StatusOr<Url> ParseUrl(std::string_view text) {
     if (url.host.find_first_not_of(kAllowed) != std::string::npos) return Wrong("has no such host");
   }
   if (url.host.empty()) return Wrong("has no host");
+  if (url.host.ends_with('.')) return Wrong("has a host with a dot at its end, which no certificate names");
   url.port = url.tls ? 443 : 80;
   if (!port.empty()) {
+    if (port.front() != ':') return Wrong("has something behind its host");
     port.remove_prefix(1);
     const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
     if (error != std::errc() || stop != port.data() + port.size() || url.port < 1 || url.port > 65'535) {

@@ -195,6 +195,9 @@ absl::StatusOr<WebhookGateway> ParseGateway(const GatewayTable& table) {
   if (gateway.payment_key.empty() && gateway.payment_token.empty()) {
     return table.Wrong("payment_key", "and payment_token are both empty: no event would be about a payment");
   }
+  if (!gateway.amount.empty() && gateway.currency.empty()) {
+    return table.Wrong("currency", "is empty and `amount` is not: no amount could be held against the order's");
+  }
   if (const toml::node* node = table.table().get("decimal_amounts")) {
     const auto* flag = node->as_boolean();
     if (flag == nullptr) return table.Wrong("decimal_amounts", "is neither true nor false");

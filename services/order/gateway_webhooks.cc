@@ -63,7 +63,13 @@ absl::Duration NextLook(int attempts) {
 
 std::optional<Uuid> OrderOfKey(std::string_view key) {
   const size_t slash = key.find('/');
-  if (slash == std::string_view::npos || key.substr(slash + 1) != kChargePayment) return std::nullopt;
+  if (slash == std::string_view::npos) return std::nullopt;
+  std::string_view of = key.substr(slash + 1);
+  if (!of.starts_with(kChargePayment)) return std::nullopt;
+  of.remove_prefix(kChargePayment.size());
+  // A later attempt's has its number behind that.
+  const bool numbered = of.size() > 1 && of.front() == '/' && of.find_first_not_of("0123456789", 1) == of.npos;
+  if (!of.empty() && !numbered) return std::nullopt;
   return Uuid::Parse(key.substr(0, slash));
 }
 
@@ -215,11 +221,12 @@ void GatewayWebhooks::LookAtArrived() {
     std::lock_guard lock(mutex_);
     arrived.swap(arrived_);
   }
-  for (size_t from = 0; from < arrived.size(); from += kLookAtOnce) {
+  for (size_t from = 0; from < arrived.size() && !draining_; from += kLookAtOnce) {
     const auto first = arrived.begin() + static_cast<std::ptrdiff_t>(from);
     const auto end = arrived.begin() + static_cast<std::ptrdiff_t>(std::min(from + kLookAtOnce, arrived.size()));
     if (absl::Status looked = LookAt({std::make_move_iterator(first), std::make_move_iterator(end)}); !looked.ok()) {
       log_.Warn("events of webhooks are looked at later", {{"error", std::string(looked.message())}});
+      return;  // all of them: they are due soon
     }
   }
 }
@@ -236,7 +243,8 @@ absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
   std::vector<WebhookSettlement> settled;
   std::vector<storage::PaymentEvent> told;
   absl::Status first_error;
-  for (size_t at = 0; at < events.size(); ++at) {
+  // What is left when the process ends, or the store is away, stays due.
+  for (size_t at = 0; at < events.size() && !draining_ && first_error.ok(); ++at) {
     const WebhookEvent& event = events[at];
     const WebhookOrder* order = (*orders)[at] ? &*(*orders)[at] : nullptr;
     WebhookJudgement judged = JudgeWebhook(event, order, due[at].age);
@@ -250,9 +258,13 @@ absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
       absl::StatusOr<saga::SignalResult> said = runner_.AddSignal(order->order_id, std::move(signal));
       if (!said.ok()) {
         first_error.Update(said.status());
-        continue;  // it stays due
+        continue;
       }
       orders_.Signal(*said);
+      // The order is being asked for: it may come to wait for the very token that the event names.
+      const bool under_another = !event.token.empty() && event.token != order->token;
+      const bool kept = *said == saga::SignalResult::kKept || *said == saga::SignalResult::kRepeated;
+      if (under_another && kept && due[at].age <= kUnmatchedFor) judged = {InboxState::kUnmatched, "ANOTHER_TOKEN"};
       if (*said == saga::SignalResult::kLate) judged = {InboxState::kLate, "ALREADY_DECIDED"};
     }
     WebhookSettlement one{event.gateway, event.id, judged.state, judged.reason};

@@ -2,7 +2,14 @@
 
 #include <utility>
 
+#include "edge/rpc/deadline.h"
+
 namespace waybill::order {
+namespace {
+
+constexpr absl::Duration kConnectAgainMax = absl::Seconds(2);
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, ChannelsTo channels_to,
                                                          storage::GatewayStore& store, const Clock& clock,
@@ -49,8 +56,12 @@ void Gateways::AwaitConnections(SteadyTime deadline) {
 void Gateways::ConnectAgain() {
   for (const auto& [name, remote] : remotes_) {
     if (remote->address.starts_with("grpc://")) continue;  // plain: certificates are nothing to it
-    remote->client.Use(channels_to_(remote->address));
-    remote->client.Connect();
+    // Until they stand, calls go over those that do: one that finds no connection is not sent.
+    const std::vector<std::shared_ptr<grpc::Channel>> fresh = channels_to_(remote->address);
+    for (const auto& channel : fresh) {
+      channel->WaitForConnected(rpc::ToGrpcDeadline(SystemClock().Steady() + kConnectAgainMax));
+    }
+    remote->client.Use(fresh);
   }
 }
 

@@ -101,8 +101,8 @@ void AddGatewayAdmin(rpc::Server& server, Router* router, storage::GatewayStore&
   AddOnWorker<gateway_pb::SetGatewayWeightRequest, gateway_pb::Gateway>(
       server, "SetGatewayWeight", workers, [router, &store](auto& call) -> absl::Status {
         const int weight = call.request().weight();
-        if (weight < 1 || weight > payments::kWeightMax) {
-          return domain::BadField("weight", fmt::format("has to be 1-{}", payments::kWeightMax));
+        if (weight < 0 || weight > payments::kWeightMax) {
+          return domain::BadField("weight", fmt::format("has to be 0-{}", payments::kWeightMax));
         }
         return Change(
             router, store, call, "gateway.weight", {{"weight", fmt::format("{}", weight)}},

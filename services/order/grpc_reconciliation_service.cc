@@ -114,13 +114,13 @@ void Serve(rpc::Server& server, const std::string& method, ReconciliationStore& 
 
 }  // namespace
 
-void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, Executor& workers) {
+void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, Executor& comparing, Executor& workers) {
   Serve<BeginCall, reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
       server, "BeginSettlement", store, workers, BeginSettlement);
   Serve<AddLinesCall, reconciliation_pb::AddLinesRequest, reconciliation_pb::AddLinesResponse>(
       server, "AddLines", store, workers, AddLines);
   Serve<ReconcileCall, reconciliation_pb::ReconcileRequest, reconciliation_pb::Settlement>(server, "Reconcile", store,
-                                                                                           workers, Reconcile);
+                                                                                           comparing, Reconcile);
   Serve<ListSettlementsCall, reconciliation_pb::ListSettlementsRequest, reconciliation_pb::ListSettlementsResponse>(
       server, "ListSettlements", store, workers, ListSettlements);
   Serve<GetReportCall, reconciliation_pb::GetReportRequest, reconciliation_pb::Report>(server, "GetReport", store,

@@ -7,8 +7,9 @@
 
 namespace waybill::order {
 
-// Before the server starts. `store` and `workers`, on which it is waited for, outlive the server; a comparison holds a
-// worker for as long as it takes.
-void AddReconciliationService(rpc::Server& server, storage::ReconciliationStore& store, Executor& workers);
+// Before the server starts. All outlive the server. The store is waited for on `workers`, and on `comparing` while it
+// compares, which may take minutes.
+void AddReconciliationService(rpc::Server& server, storage::ReconciliationStore& store, Executor& comparing,
+                              Executor& workers);
 
 }  // namespace waybill::order

@@ -156,7 +156,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (!limits.ok()) return process::Fail(log, "cannot hold limits", limits.status());
   storage::PostgresAuditLog audit(drivers, scans);
   storage::PoolOptions reconciliation_pool;
-  reconciliation_pool.size = 2;
+  reconciliation_pool.size = 1 + kListWorkers + 1;  // a comparison, what callers ask, and the count of cases
   storage::Pool reconciliations(options.database_url, storage::ReconciliationConnectionOptions(), reconciliation_pool);
   storage::PostgresReconciliationStore reconciliation(reconciliations);
   storage::PoolOptions webhook_pool;
@@ -234,7 +234,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
     dispatch = std::move(builtin);
   }
-  std::vector<saga::Definition> definitions = {PlaceOrder(*payments, *dispatch, clock, options.saga)};
+  std::vector<saga::Definition> definitions;
+  // The builtin gateway has not taken what orders of before owe to another: without that one, these are left alone.
+  if (!gateways || options.payment_gateway != "builtin") {
+    definitions.push_back(PlaceOrder(*payments, *dispatch, clock, options.saga));
+  }
   if (gateways) definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
   const saga::Kinds kinds(std::move(definitions));
   order_metrics.AddSteps(kinds);
@@ -361,7 +365,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
-    AddReconciliationService(*edge, reconciliation, reconciling);
+    AddReconciliationService(*edge, reconciliation, reconciling, list_workers);
     AddWebhookService(*edge, webhook_api, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
@@ -452,6 +456,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   connect.SendAway();
   (*side_port)->SetDraining();
   if (gateway_webhooks) gateway_webhooks->SetDraining();
+  webhook_sender.SetDraining();
   core.watches.Stop();
   server.Drain(deadline);
   connect.Drain(deadline);

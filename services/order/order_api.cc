@@ -89,9 +89,11 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, Trace trace, 
       std::move(fresh),
       [this, wait, answer, waited,
        accepted = std::move(accepted)](absl::StatusOr<std::unique_ptr<saga::Record>> existing) mutable {
+        const bool made = existing.ok() && *existing == nullptr;
+        if (!made && routing_ != nullptr) routing_->Drop(accepted.payload);
         if (!existing.ok()) {
           answer->Give(existing.status());
-        } else if (*existing != nullptr) {
+        } else if (!made) {
           waited->Name((*existing)->id);  // and not the order that was not made
           Replay(std::move(saga::As<Order>(**existing)), accepted.payload, wait, std::move(answer));
         } else {

@@ -59,8 +59,9 @@ class PaymentRouting::Learning final : public PaymentGateway {
       return;
     }
     Count(GetErrorDetail(status).reason == kCallNotSent ? kNotSent : kUnknown);
-    if (absl::IsCancelled(status)) return;  // by ourselves
-    if (absl::IsAborted(status)) return;    // it is still at the first call of this key, so it is there
+    if (absl::IsAborted(status)) return;  // it is still at the first call of this key, so it is there
+    // It answers; what is wrong is wrong with this order.
+    if (absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status)) return;
     router_.Failed(name_);
   }
 
@@ -92,6 +93,10 @@ void PaymentRouting::Begin(domain::Order& order) {
   }
 }
 
+void PaymentRouting::Drop(const domain::Order& order) {
+  if (!order.attempts.empty()) router_.NotAsked(order.attempts.front().gateway);
+}
+
 std::optional<std::string> PaymentRouting::Another(const domain::Order& order) {
   if (order.attempts.size() >= options_.gateways_max) return std::nullopt;
   std::vector<std::string> tried;
@@ -105,6 +110,7 @@ bool PaymentRouting::GoOn(domain::Order& order, domain::PaymentAttempt::State le
   std::optional<std::string> gateway = Another(order);
   if (!gateway) return false;
   order.attempts.back().state = left;
+  order.pending.reset();  // what the one before said of its checkout
   order.effects.attempt_changed = static_cast<uint8_t>(order.attempts.size());
   order.attempts.push_back({*std::move(gateway)});
   order.effects.attempt_begun = static_cast<uint8_t>(order.attempts.size());

@@ -35,6 +35,8 @@ class PaymentRouting {
 
   // The first attempt at a new order; none, when no gateway takes it.
   void Begin(domain::Order& order);
+  // The order is not made after all: nobody is asked.
+  void Drop(const domain::Order& order);
   // The next attempt, at a gateway that was not tried yet; false: there is none, and nothing has changed.
   bool GoOn(domain::Order& order, domain::PaymentAttempt::State left);
   // Whether GoOn would find one.

@@ -141,6 +141,10 @@ storage::SettlementLine TakeLine(const reconciliation_pb::Line& line, const std:
   taken.fee_minor = line.fee_minor();
   if (line.amount_minor() < 0) violations.Add(field("amount_minor"), "is negative; say by `kind` which way it went");
   if (line.fee_minor() < 0) violations.Add(field("fee_minor"), "is negative");
+  for (const auto& [name, minor] :
+       {std::pair("amount_minor", line.amount_minor()), std::pair("fee_minor", line.fee_minor())}) {
+    if (minor > kAmountMinorMax) violations.Add(field(name), fmt::format("is more than {}", kAmountMinorMax));
+  }
   taken.currency = line.currency();
   if (!domain::CurrencyExponent(line.currency())) violations.Add(field("currency"), "is not an ISO 4217 currency");
   std::optional<absl::Time> booked;

@@ -89,7 +89,7 @@ Outcome AfterCharge(PaymentRouting& payments, const Clock& clock, Order& order, 
       SetState(order, PaymentAttempt::State::kApproved);
       break;
     case Outcome::Kind::kLater:
-      if (!saga::IsToken(token)) break;  // nobody can wait for it
+      if (!saga::IsToken(token) || outcome.until == absl::InfiniteFuture()) break;  // nobody can wait for it
       order.attempts.back().pending_token = token;
       SetState(order, PaymentAttempt::State::kPending);
       break;

@@ -98,7 +98,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option(
          "--gateways-file", options.gateways_file,
          "TOML file of several payment gateways, and of rules which order goes to which; weights, costs and rules "
-         "are read again at SIGHUP. Then --payment-gateway is for orders that began without it (default: none)")
+         "are read again at SIGHUP. Then --payment-gateway is for orders that began without it, which are left alone "
+         "where it is builtin (default: none)")
       ->type_name("FILE");
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
       ->envname("WAYBILL_DISPATCH");

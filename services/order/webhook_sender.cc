@@ -1,6 +1,7 @@
 #include "services/order/webhook_sender.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -85,7 +86,8 @@ class WebhookSender::Engine {
 
   std::optional<SteadyTime> TakeTurn() {
     const std::optional<SteadyTime> stop_by = StopBy();
-    if (!stop_by && results_.empty() && clock_.Steady() >= next_claim_) Claim();
+    if (!stop_by && !draining_ && results_.empty() && clock_.Steady() >= next_claim_) Claim();
+    Reap();
     if (!attempts_.empty()) {
       PollLookups();
       RunUntilSomething(stop_by);
@@ -99,6 +101,7 @@ class WebhookSender::Engine {
   }
 
   // From any thread.
+  void SetDraining() { draining_ = true; }
   void Stop(SteadyTime deadline) {
     {
       std::lock_guard lock(mutex_);
@@ -161,13 +164,25 @@ class WebhookSender::Engine {
       const error_code error = attempt->lookup->Find(absl::ZeroDuration(), found);
       const bool in_time = clock_.Steady() - attempt->begun < options_.timeout;
       if (error == asio::error::timed_out && in_time) continue;
-      attempt->lookup.reset();
+      if (error == asio::error::timed_out) {
+        abandoned_.push_back(std::move(attempt->lookup));
+      } else {
+        attempt->lookup.reset();
+      }
       if (error) {
         Fail(*attempt, metrics_.unreachable, fmt::format("{} is not found: {}", attempt->url.host, error.message()));
       } else {
         Send(*attempt, found);
       }
     }
+  }
+
+  // Questions that nobody waits for any more: what the resolver's threads still write into stays until they have.
+  void Reap() {
+    std::erase_if(abandoned_, [](const auto& lookup) {
+      http::Addresses nobody;
+      return lookup->Find(absl::ZeroDuration(), nobody) != asio::error::timed_out;
+    });
   }
 
   // To the very addresses that were looked at: asked again, a name may say something else.
@@ -252,6 +267,7 @@ class WebhookSender::Engine {
     DeliveryResult result;
     result.endpoint_id = attempt.delivery.endpoint_id;
     result.event_id = attempt.delivery.event_id;
+    result.url = attempt.delivery.url;
     result.epoch = attempt.delivery.epoch;
     result.answer = std::move(answer);
     return result;
@@ -312,6 +328,8 @@ class WebhookSender::Engine {
   bool more_ = false;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::vector<DeliveryResult> results_;  // that are not written yet
+  std::vector<std::unique_ptr<http::Lookup>> abandoned_;
+  std::atomic<bool> draining_{false};
 };
 
 WebhookSender::WebhookSender(storage::WebhookStore& store, const storage::WebhookInterest& interest, const Clock& clock,
@@ -323,6 +341,8 @@ WebhookSender::~WebhookSender() { Stop(SteadyTime::InfinitePast()); }
 void WebhookSender::Start(const Loops& loops) {
   loop_ = loops.Start([this](const Clock&) { return engine_->TakeTurn(); });
 }
+
+void WebhookSender::SetDraining() { engine_->SetDraining(); }
 
 void WebhookSender::Stop(SteadyTime deadline) {
   if (loop_ == nullptr) return;

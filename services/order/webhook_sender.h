@@ -65,7 +65,8 @@ class WebhookSender {
   WebhookSender& operator=(const WebhookSender&) = delete;
 
   void Start(const Loops& loops);
-  // Begins nothing more, and waits until `deadline` for what is under way; the rest is sent again, by others. Joins the
+  void SetDraining();  // begins nothing more
+  // And waits until `deadline` for what is under way; the rest is sent again, by others. Joins the
   // loop. Repeating it does nothing.
   void Stop(SteadyTime deadline);
 

@@ -40,7 +40,7 @@ absl::Status PostgresGatewayStore::SetDrained(const std::string& gateway, bool d
 
 absl::Status PostgresGatewayStore::SetWeight(const std::string& gateway, int weight, const domain::Deed& deed) {
   const DeedRow row(deed);
-  std::vector<Param> params = {Param::Text(gateway), Param::Int8(weight)};
+  std::vector<Param> params = {Param::Text(gateway), weight == 0 ? Param::Null(kOidInt8) : Param::Int8(weight)};
   row.AddTo(params);
   absl::StatusOr<Pool::Lease> connection = writes_.Acquire();
   if (!connection.ok()) return connection.status();

@@ -22,12 +22,12 @@ const std::string& SelectOrder() {
       // Only orders of the second version have any, and nothing is looked for of others.
       "(SELECT string_agg(t.gateway || '=' || t.state, ' ' ORDER BY t.number) FROM payment_attempts t "
       "WHERE t.order_id = s.order_id AND s.version > 1), "
-      // Only of those that wait is another table looked at.
-      "CASE WHEN s.waits_for IS NOT NULL THEN (SELECT c.token FROM pending_charges c WHERE c.order_id = s.order_id) "
+      // Only of those that may wait, or be asked once more, is another table looked at.
+      "CASE WHEN s.state = 'running' THEN (SELECT c.token FROM pending_charges c WHERE c.order_id = s.order_id) "
       "END, "
-      "CASE WHEN s.waits_for IS NOT NULL "
+      "CASE WHEN s.state = 'running' "
       "THEN (SELECT c.checkout_url FROM pending_charges c WHERE c.order_id = s.order_id) END, "
-      "CASE WHEN s.waits_for IS NOT NULL "
+      "CASE WHEN s.state = 'running' "
       "THEN (SELECT c.expires_at FROM pending_charges c WHERE c.order_id = s.order_id) END "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
       "LEFT JOIN order_assignments a ON a.order_id = s.order_id",

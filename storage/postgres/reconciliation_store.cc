@@ -103,24 +103,31 @@ constexpr char kTakeTurns[] =
     "SELECT pg_advisory_xact_lock(hashtextextended('waybill reconcile ' || gateway, 0)) FROM settlements"
     " WHERE settlement_id = $1";
 
-// A line that names no order, by the gateway's reference, where just one charge of ours has it. $2: order_age_max.
+// Lines that name no order, of this settlement and of those before, by the gateway's reference, where just one charge
+// of ours has it. $2: order_age_max.
 constexpr char kMatchReferences[] = R"sql(
+WITH open AS (
+    SELECT l.settlement_id, l.line, l.gateway_reference
+    FROM settlement_lines l JOIN settlements o USING (settlement_id), settlements s
+    WHERE s.settlement_id = $1
+      AND o.gateway = s.gateway
+      AND (o.state = 'reconciled' OR o.settlement_id = s.settlement_id)
+      AND l.order_id IS NULL AND l.kind <> 'fee' AND l.gateway_reference <> '')
 UPDATE settlement_lines l
 SET order_id = p.order_id
-FROM (SELECT gateway_reference, min(order_id::text)::uuid AS order_id
+FROM open,
+     (SELECT gateway_reference, min(order_id::text)::uuid AS order_id
       FROM gateway_books b, settlements s
       WHERE s.settlement_id = $1
         AND COALESCE(b.gateway, s.gateway) = s.gateway
         AND order_id BETWEEN waybill_id_at(s.covers_from - $2::bigint * interval '1 microsecond')
                          AND waybill_id_at(s.covers_to + interval '1 day')
-        AND EXISTS (SELECT FROM settlement_lines WHERE settlement_id = $1 AND order_id IS NULL AND kind <> 'fee')
+        AND EXISTS (SELECT FROM open)
       GROUP BY gateway_reference
       HAVING count(*) = 1) p
-WHERE l.settlement_id = $1
-  AND l.order_id IS NULL
-  AND l.kind <> 'fee'
-  AND l.gateway_reference <> ''
-  AND l.gateway_reference = p.gateway_reference)sql";
+WHERE l.settlement_id = open.settlement_id
+  AND l.line = open.line
+  AND open.gateway_reference = p.gateway_reference)sql";
 
 // The orders to be looked at: what the file names, and the one that it takes the place of; what we booked in its time;
 // and what has an open case. $2: order_age_max, $3: late_max.
@@ -141,7 +148,12 @@ WHERE s.settlement_id = {0}
 UNION
 SELECT c.order_id
 FROM reconciliation_cases c JOIN settlements s USING (gateway)
-WHERE s.settlement_id = {0} AND c.closed_at IS NULL AND c.order_id IS NOT NULL)sql";
+WHERE s.settlement_id = {0} AND c.closed_at IS NULL AND c.order_id IS NOT NULL
+UNION
+SELECT l.order_id
+FROM reconciliation_cases c JOIN settlements s USING (gateway) JOIN settlement_lines l ON l.gateway_reference = c.reference
+     JOIN settlements o ON o.settlement_id = l.settlement_id AND o.gateway = c.gateway
+WHERE s.settlement_id = {0} AND c.closed_at IS NULL AND c.order_id IS NULL AND l.order_id IS NOT NULL)sql";
 
 constexpr char kAnalyze[] = "ANALYZE touched";
 
@@ -157,8 +169,11 @@ DELETE FROM settlement_lines l USING replaced r WHERE l.settlement_id = r.settle
 constexpr char kDiffer[] = R"sql(
 CREATE TEMPORARY TABLE differences ON COMMIT DROP AS
 WITH this AS (
-    SELECT gateway, covers_to - {1} * interval '1 microsecond' AS due, fee_ppm, fee_fixed
-    FROM settlements WHERE settlement_id = {0}),
+    SELECT s.gateway, s.fee_ppm, s.fee_fixed, k.since, k.due - {1} * interval '1 microsecond' AS due
+    FROM settlements s,
+    LATERAL (SELECT min(covers_from) AS since, max(covers_to) AS due FROM settlements k
+             WHERE k.gateway = s.gateway AND (k.state = 'reconciled' OR k.settlement_id = s.settlement_id)) k
+    WHERE s.settlement_id = {0}),
 theirs AS (
     SELECT l.order_id,
            count(*) FILTER (WHERE l.kind = 'charge') AS charges,
@@ -170,31 +185,34 @@ theirs AS (
            min(l.currency) AS currency,
            max(l.currency) AS currency_too,
            sum(l.fee_minor) FILTER (WHERE l.kind = 'charge') AS fee,
-           count(*) FILTER (WHERE l.settlement_id = {0}) AS lines_now
+           count(*) FILTER (WHERE l.settlement_id = {0} AND l.kind = 'charge') AS charges_now
     FROM settlement_lines l JOIN settlements s USING (settlement_id) JOIN this USING (gateway) JOIN touched USING (order_id)
     WHERE s.state = 'reconciled' OR s.settlement_id = {0}
     GROUP BY l.order_id)
 SELECT b.order_id, ''::text AS reference, d.kind, d.about, d.ours, d.theirs, b.shown AS currency
 FROM (SELECT t.order_id, p.amount_minor AS charged_here, p.charged_at, p.refund_minor AS refunded_here, p.refunded_at,
              COALESCE(p.currency, s.currency) AS shown,
-             s.charges, s.charged, s.refunds, s.refunded, s.chargebacks, s.charged_back, s.fee, s.lines_now,
+             s.charges, s.charged, s.refunds, s.refunded, s.chargebacks, s.charged_back, s.fee, s.charges_now,
+             -- What was taken too often, and is to be given back besides.
+             CASE WHEN s.charges > 1 AND p.amount_minor IS NOT NULL THEN s.charged - p.amount_minor ELSE 0 END AS surplus,
              s.currency <> s.currency_too OR s.currency <> p.currency AS other_currency,
-             this.due, this.fee_ppm, this.fee_fixed
+             this.since, this.due, this.fee_ppm, this.fee_fixed
       FROM touched t CROSS JOIN this
       LEFT JOIN gateway_books p ON p.order_id = t.order_id AND COALESCE(p.gateway, this.gateway) = this.gateway
       LEFT JOIN theirs s ON s.order_id = t.order_id) b,
 LATERAL (VALUES
-    ('twice', 'charge', charged_here, charged, charges > 1),
+    ('twice', 'charge', charged_here, charged, charges > 1 AND (charged_here IS NULL
+        OR COALESCE(refunded, 0) - COALESCE(refunded_here, 0) <> surplus)),
     ('missing_here', 'charge', NULL, charged, charges > 0 AND charged_here IS NULL),
-    ('missing_there', 'charge', charged_here, NULL, charged_at < due AND COALESCE(charges, 0) = 0),
+    ('missing_there', 'charge', charged_here, NULL, charged_at >= since AND charged_at < due AND COALESCE(charges, 0) = 0),
     ('amount', 'charge', charged_here, charged, charges = 1 AND charged <> charged_here AND NOT other_currency),
     ('currency', 'charge', charged_here, charged, other_currency),
-    ('missing_here', 'refund', NULL, refunded, refunds > 0 AND refunded_here IS NULL),
-    ('missing_there', 'refund', refunded_here, NULL, refunded_at < due AND COALESCE(refunds, 0) = 0),
-    ('amount', 'refund', refunded_here, refunded, refunds > 0 AND refunded <> refunded_here AND NOT other_currency),
+    ('missing_here', 'refund', NULL, refunded, refunds > 0 AND refunded_here IS NULL AND refunded <> surplus),
+    ('missing_there', 'refund', refunded_here, NULL, refunded_at >= since AND refunded_at < due AND COALESCE(refunds, 0) = 0),
+    ('amount', 'refund', refunded_here, refunded, refunds > 0 AND refunded - surplus <> refunded_here AND NOT other_currency),
     ('chargeback', 'chargeback', charged_here, charged_back, chargebacks > 0),
     ('fee', 'charge', trunc(charged * fee_ppm / 1000000)::bigint + fee_fixed, fee,
-        lines_now > 0 AND charges = 1 AND NOT fee - fee_fixed BETWEEN trunc(charged * fee_ppm / 1000000) AND ceil(charged * fee_ppm / 1000000))
+        charges_now > 0 AND charges = 1 AND NOT fee - fee_fixed BETWEEN trunc(charged * fee_ppm / 1000000) AND ceil(charged * fee_ppm / 1000000))
 ) AS d (kind, about, ours, theirs, is_so)
 WHERE d.is_so
 UNION ALL
@@ -216,8 +234,8 @@ WHERE s.settlement_id = $1
         AND k.theirs_minor IS NOT DISTINCT FROM d.theirs)
 ON CONFLICT (gateway, kind, about, order_id, reference) WHERE closed_at IS NULL DO UPDATE
 SET ours_minor = EXCLUDED.ours_minor, theirs_minor = EXCLUDED.theirs_minor, currency = EXCLUDED.currency,
-    settlement_id = EXCLUDED.settlement_id
-RETURNING xmax = 0)sql";
+    settlement_id = c.settlement_id
+RETURNING xmax = 0 AS fresh)sql";
 
 constexpr char kCloseProven[] = R"sql(
 UPDATE reconciliation_cases c
@@ -229,6 +247,9 @@ WHERE s.settlement_id = $1
   AND NOT EXISTS (SELECT FROM differences d
                   WHERE d.order_id IS NOT DISTINCT FROM c.order_id AND d.reference = c.reference AND d.kind = c.kind
                     AND d.about = c.about)
+  -- A fee is held against its own file's tariff only.
+  AND (c.kind <> 'fee' OR c.settlement_id = s.settlement_id
+    OR (SELECT state FROM settlements o WHERE o.settlement_id = c.settlement_id) = 'replaced')
   AND (c.order_id IS NOT NULL
     OR NOT EXISTS (SELECT FROM settlement_lines l JOIN settlements o USING (settlement_id)
                    WHERE l.order_id IS NULL AND l.kind <> 'fee' AND l.gateway_reference = c.reference
@@ -396,10 +417,11 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
   }
   absl::StatusOr<Rows> proven = Step(connection, kCloseProven, {id});
   if (!proven.ok()) return proven.status();
-  absl::StatusOr<Rows> opened = Step(connection, kOpenCases, {id});
+  absl::StatusOr<Rows> opened =
+      Step(connection, fmt::format("WITH opened AS ({}) SELECT count(*) FILTER (WHERE fresh) FROM opened", kOpenCases),
+           {id});
   if (!opened.ok()) return opened.status();
-  int64_t new_ones = 0;
-  for (int row = 0; row < opened->size(); ++row) new_ones += opened->Bool(row, 0) ? 1 : 0;
+  const int64_t new_ones = opened->Int(0, 0);
 
   const DeedRow deed_row(deed);
   std::vector<Param> deed_params;

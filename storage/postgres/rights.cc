@@ -38,7 +38,7 @@ constexpr Rights kOrderRights[] = {
     {"webhook_inbox", "SELECT, INSERT, UPDATE, DELETE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},
-    {"webhook_endpoints", "SELECT, INSERT, UPDATE"},
+    {"webhook_endpoints", "SELECT, INSERT, UPDATE, DELETE"},
     {"webhook_deliveries", "SELECT, INSERT, UPDATE, DELETE"},
     {"order_assignments_move_down(text)", "EXECUTE"},
     {"waybill_id_at(timestamptz)", "EXECUTE"},

@@ -35,14 +35,21 @@ constexpr char kClaimEvents[] =
     "RETURNING w.gateway, w.event_id, w.event_type, w.payment_key, w.payment_token, w.amount_minor, w.currency, "
     "w.attempts, (extract(epoch FROM now() - w.received_at) * 1000)::bigint";
 
-// Of a token that two orders have, the younger counts: a gateway names each payment by itself.
+// A routed order waits for the gateway of its last attempt, and for no other's token; any other order for the only
+// gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself.
 constexpr char kFindOrders[] =
     "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state::text, "
     "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
-    "FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e (order_id, token, at) "
-    "LEFT JOIN LATERAL (SELECT c.order_id, c.token FROM pending_charges c "
-    "  WHERE (e.order_id IS NOT NULL AND c.order_id = e.order_id) OR (e.order_id IS NULL AND c.token = e.token) "
-    "  ORDER BY c.order_id DESC LIMIT 1) c ON true "
+    "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e (order_id, token, gateway, at) "
+    "LEFT JOIN LATERAL ("
+    "  SELECT t.order_id, t.pending_token AS token FROM payment_attempts t "
+    "  WHERE t.gateway = e.gateway AND t.pending_token IS NOT NULL AND "
+    "  ((e.order_id IS NOT NULL AND t.order_id = e.order_id) OR (e.order_id IS NULL AND t.pending_token = e.token)) "
+    "  UNION ALL "
+    "  SELECT c.order_id, c.token FROM pending_charges c "
+    "  WHERE ((e.order_id IS NOT NULL AND c.order_id = e.order_id) OR (e.order_id IS NULL AND c.token = e.token)) "
+    "  AND NOT EXISTS (SELECT FROM payment_attempts t WHERE t.order_id = c.order_id) "
+    "  ORDER BY 1 DESC LIMIT 1) c ON true "
     "JOIN order_sagas s ON s.order_id = COALESCE(e.order_id, c.order_id)";
 
 constexpr char kSettleEvents[] =
@@ -198,12 +205,13 @@ absl::StatusOr<std::vector<WebhookDue>> PostgresWebhookInbox::ClaimDue(int limit
 
 absl::StatusOr<std::vector<std::optional<WebhookOrder>>> PostgresWebhookInbox::FindOrders(
     std::span<const WebhookEvent> events, std::span<const std::optional<Uuid>> order_ids) {
-  ArrayParam ids(kOidUuid), tokens(kOidText);
+  ArrayParam ids(kOidUuid), tokens(kOidText), gateways(kOidText);
   for (size_t at = 0; at < events.size(); ++at) {
     ids.AddId(order_ids[at]);
     AddTextOrNull(tokens, events[at].token);
+    gateways.AddText(events[at].gateway);
   }
-  absl::StatusOr<Rows> rows = Run("find_orders_of_events", kFindOrders, {ids, tokens});
+  absl::StatusOr<Rows> rows = Run("find_orders_of_events", kFindOrders, {ids, tokens, gateways});
   if (!rows.ok()) return rows.status();
   std::vector<std::optional<WebhookOrder>> orders(events.size());
   for (int at = 0; at < rows->size(); ++at) {

@@ -125,9 +125,10 @@ constexpr char kTellEndpoints[] =
     "microsecond', false)), "
     "disabled_reason = CASE WHEN i.gone THEN $5::text WHEN NOT i.succeeded AND e.failing_since < now() - $4::bigint * "
     "interval '1 microsecond' THEN $6::text ELSE '' END "
-    "FROM (SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS i (endpoint_id, succeeded, gone) "
-    "ORDER BY endpoint_id) AS i "
-    "WHERE e.endpoint_id = i.endpoint_id AND e.enabled AND (i.gone OR (i.succeeded AND e.failing_since IS NOT NULL) "
+    "FROM (SELECT * FROM unnest($1::uuid[], $7::text[], $2::boolean[], $3::boolean[]) "
+    "AS i (endpoint_id, url, succeeded, gone) ORDER BY endpoint_id) AS i "
+    "WHERE e.endpoint_id = i.endpoint_id AND e.url = i.url AND e.enabled AND (i.gone OR (i.succeeded AND "
+    "e.failing_since IS NOT NULL) "
     "OR (NOT i.succeeded AND (e.failing_since IS NULL OR e.failing_since < now() - $4::bigint * interval '1 "
     "microsecond'))) "
     "RETURNING e.endpoint_id, e.client, e.enabled, e.disabled_reason";
@@ -225,10 +226,11 @@ absl::Status PostgresWebhookStore::DeleteEndpoint(const Owner& owner, const Uuid
   row.AddTo(params);
   return ExecuteForEndpoint(
              id,
-             fmt::format("WITH e AS (UPDATE webhook_endpoints e SET deleted_at = now(), enabled = false, "
-                         "disabled_reason = 'deleted', secret = '', previous_secret = NULL, previous_until = NULL "
-                         "WHERE {} RETURNING e.*), audited AS ({}FROM e) SELECT {} FROM e",
-                         kOwned, InsertDeed(3), kEndpointColumns),
+             fmt::format(
+                 "WITH e AS (UPDATE webhook_endpoints e SET deleted_at = now(), enabled = false, "
+                 "disabled_reason = 'deleted', url = '', secret = '', previous_secret = NULL, previous_until = NULL "
+                 "WHERE {} RETURNING e.*), audited AS ({}FROM e) SELECT {} FROM e",
+                 kOwned, InsertDeed(3), kEndpointColumns),
              params)
       .status();
 }
@@ -406,7 +408,7 @@ absl::StatusOr<std::vector<DisabledEndpoint>> PostgresWebhookStore::Finish(const
   struct Told {
     bool succeeded = false, gone = false;
   };
-  std::map<Uuid, Told> told;
+  std::map<std::pair<Uuid, std::string>, Told> told;  // by endpoint and URL
   for (const DeliveryResult* result : sorted) {
     endpoints.AddId(result->endpoint_id);
     events.AddText(result->event_id);
@@ -416,13 +418,14 @@ absl::StatusOr<std::vector<DisabledEndpoint>> PostgresWebhookStore::Finish(const
     codes.AddInt(result->code ? std::optional<int64_t>(*result->code) : std::nullopt);
     answers.AddText(result->answer);
     reasons.AddText(result->reason);
-    Told& endpoint = told[result->endpoint_id];
+    Told& endpoint = told[{result->endpoint_id, result->url}];
     endpoint.succeeded = endpoint.succeeded || result->state == DeliveryState::kDelivered;
     endpoint.gone = endpoint.gone || result->endpoint_gone;
   }
-  ArrayParam ids(kOidUuid), succeeded(kOidBool), gone(kOidBool);
-  for (const auto& [id, endpoint] : told) {
-    ids.AddId(id);
+  ArrayParam ids(kOidUuid), urls(kOidText), succeeded(kOidBool), gone(kOidBool);
+  for (const auto& [at, endpoint] : told) {
+    ids.AddId(at.first);
+    urls.AddText(at.second);
     succeeded.AddBool(endpoint.succeeded);
     gone.AddBool(endpoint.gone);
   }
@@ -437,7 +440,8 @@ absl::StatusOr<std::vector<DisabledEndpoint>> PostgresWebhookStore::Finish(const
                                    gone,
                                    Param::Int8(absl::ToInt64Microseconds(failing_max)),
                                    Param::Text(kDisabledGone),
-                                   Param::Text(kDisabledFailing)};
+                                   Param::Text(kDisabledFailing),
+                                   urls};
   WAYBILL_FAILPOINT("webhook.before_finish");
   absl::StatusOr<std::vector<Rows>> rows = (*connection)->Pipeline({{kFinishName, finish}, {kTellName, tell}});
   if (!rows.ok()) return rows.status();
@@ -467,7 +471,10 @@ absl::StatusOr<int64_t> PostgresWebhookStore::Bury() {
 absl::StatusOr<int64_t> PostgresWebhookStore::Forget(absl::Duration age) {
   absl::StatusOr<Rows> rows =
       Execute(writes_,
-              "WITH old AS MATERIALIZED (SELECT endpoint_id, event_id FROM webhook_deliveries "
+              "WITH gone AS (DELETE FROM webhook_endpoints e "
+              "WHERE e.deleted_at < now() - $1::bigint * interval '1 microsecond' "
+              "AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.endpoint_id)), "
+              "old AS MATERIALIZED (SELECT endpoint_id, event_id FROM webhook_deliveries "
               "WHERE created_at < now() - $1::bigint * interval '1 microsecond' AND state <> 'waiting' "
               "LIMIT $2::bigint FOR UPDATE SKIP LOCKED) "
               "DELETE FROM webhook_deliveries d USING old "

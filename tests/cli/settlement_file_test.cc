@@ -80,6 +80,24 @@ TEST_F(SettlementFileTest, ReadsWhatGatewaysCallIt) {
   EXPECT_EQ(skipped_, 1);
 }
 
+TEST_F(SettlementFileTest, KindsMayHaveNamesOfTheirOwn) {
+  SettlementFormat format;
+  format.kinds = {{"zahlung", storage::LineKind::kCharge}, {"erstattung", storage::LineKind::kRefund}};
+  EXPECT_THAT(
+      Read("type,order_id,amount,currency,date\nZahlung,o,1.00,EUR,2026-01-31\nErstattung,o,-1.00,EUR,2026-01-31\n",
+           format),
+      ElementsAre(HasSubstr("charge o/ 100-0"), HasSubstr("refund o/ 100-0")));
+}
+
+// One of them was taken back, and which way that goes nobody says.
+TEST_F(SettlementFileTest, RefundsThatGoEitherWayAreNotTaken) {
+  const std::string header = "type,order_id,amount,currency,date\n";
+  EXPECT_THAT(Read(header + "refund,o,-1.00,EUR,2026-01-31\nrefund,o,1.00,EUR,2026-01-31\n").back(),
+              HasSubstr("day.csv:3: amount: goes the other way than the refunds before"));
+  EXPECT_THAT(Read(header + "chargeback,o,1.00,EUR,2026-01-31\nrefund,o,-1.00,EUR,2026-01-31\n"),
+              ElementsAre(HasSubstr("chargeback"), HasSubstr("refund")));
+}
+
 TEST_F(SettlementFileTest, CountsInTheCurrencysMinorUnit) {
   EXPECT_THAT(Read("type,order_id,amount,currency,date\ncharge,o,100,JPY,2026-01-31\ncharge,o,1.001,KWD,2026-01-"
                    "31\ncharge,o,0.00,eur,2026-01-31\n"),
@@ -106,6 +124,11 @@ TEST_F(SettlementFileTest, SaysWhereItIsWrongAndWhy) {
   EXPECT_THAT(wrong("charge,o,1,0,BTC,2026-01-31"), HasSubstr("currency: \"BTC\" is not an ISO 4217 currency"));
   EXPECT_THAT(wrong("charge,o,1,0,EUR,31.01.2026"), HasSubstr("booked_at: \"31.01.2026\" is no time"));
   EXPECT_THAT(wrong("payout,o,1,0,EUR,2026-01-31"), HasSubstr("kind: \"payout\" is neither charge"));
+  EXPECT_THAT(wrong("charge,o,1,234.50,0,EUR,2026-01-31"), HasSubstr("day.csv:3: has 7 fields, and the header 6"));
+  SettlementFormat comma;
+  comma.decimal_comma = true;
+  EXPECT_THAT(Read("kind;reference;amount;currency;time\ncharge;o;12.50;EUR;2026-01-31\n", comma).back(),
+              HasSubstr("amount: \"12.50\" has a point that parts no thousands"));
   EXPECT_THAT(wrong("charge,,1,0,EUR,2026-01-31"), HasSubstr("neither our reference nor the gateway's"));
   EXPECT_THAT(wrong("charge,\"o\"x,1,0,EUR,2026-01-31"), HasSubstr("day.csv:3: text follows a closing quote"));
   EXPECT_THAT(wrong("charge,\"o,1,0,EUR,2026-01-31"), HasSubstr("a quote is left open"));

@@ -96,6 +96,16 @@ TEST_F(HealthTest, AnExplorerThatIsNeverHeardOfIsFollowedByAnother) {
   EXPECT_TRUE(MayExplore());
 }
 
+// Such as a refund that is tried again and again, and can never succeed.
+TEST_F(HealthTest, WhatFailsMeanwhileDoesNotPutOffTheExplorer) {
+  Fail(5);
+  for (int i = 0; i < 3; ++i) {
+    time_.Advance(absl::Seconds(10));
+    Fail();
+  }
+  EXPECT_TRUE(MayExplore());
+}
+
 TEST_F(HealthTest, LatencyIsTheMedianOfTheNewest) {
   EXPECT_EQ(health_.median_latency(), absl::ZeroDuration());
   for (int i = 0; i < 200; ++i) health_.Answered(time_.Steady(), absl::Seconds(9));

@@ -142,6 +142,16 @@ TEST_F(RouterTest, AnOutageSendsOrdersElsewhereUntilOneExploresIt) {
   EXPECT_EQ(Draw(200).size(), 2u);
 }
 
+// A repeated request is sent nowhere.
+TEST_F(RouterTest, AnOrderThatIsNotMadeExploresNothing) {
+  TakeOut("north");
+  time_.Advance(absl::Seconds(30));
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
+  router_.NotAsked("north");
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
+  EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20)));
+}
+
 TEST_F(RouterTest, WhenAllAreOutAnOrderIsTriedAndNoneIsSentElsewhere) {
   TakeOut("north");
   TakeOut("south");

@@ -131,7 +131,7 @@ class AllServices {
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
       order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
-      order::AddReconciliationService(*server, reconciliation_, orders_.workers);
+      order::AddReconciliationService(*server, reconciliation_, orders_.workers, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);

@@ -24,10 +24,27 @@ TEST(WebhookUrl, IsTakenApart) {
 }
 
 TEST(WebhookUrl, OfAnotherShapeIsRefused) {
-  for (const char* text :
-       {"", "ftp://a/", "//a/", "https://", "https:///x", "https://:443/", "https://user@a/", "https://u:p@a/",
-        "https://a:0/", "https://a:65536/", "https://a:x/", "https://a:/", "https://a/#f", "https://a/\r\nx: y",
-        "https://a b/", "https://[::1/", "https://[x]/", "https://a\\b/", "https://ä/"}) {
+  for (const char* text : {"",
+                           "ftp://a/",
+                           "//a/",
+                           "https://",
+                           "https:///x",
+                           "https://:443/",
+                           "https://user@a/",
+                           "https://u:p@a/",
+                           "https://a:0/",
+                           "https://a:65536/",
+                           "https://a:x/",
+                           "https://a:/",
+                           "https://a/#f",
+                           "https://a/\r\nx: y",
+                           "https://a b/",
+                           "https://a./",
+                           "https://[::1]x443/",
+                           "https://[::1/",
+                           "https://[x]/",
+                           "https://a\\b/",
+                           "https://ä/"}) {
     EXPECT_FALSE(ParseUrl(text).ok()) << text;
   }
   EXPECT_FALSE(ParseUrl("https://a/" + std::string(kUrlBytesMax, 'x')).ok());

@@ -77,8 +77,13 @@ TEST(WebhookJudgement, LooksAgainEverMoreRarely) {
 TEST(WebhookJudgement, KnowsTheOrderByTheChargesKey) {
   EXPECT_EQ(OrderOfKey("019a2500-1f3f-7a51-8f45-afdf29887808/charge_payment"),
             Uuid::Parse("019a2500-1f3f-7a51-8f45-afdf29887808"));
-  for (const char* key : {"", "/", "019a2500-1f3f-7a51-8f45-afdf29887808", "x/charge_payment",
-                          "019a2500-1f3f-7a51-8f45-afdf29887808/assign_driver"}) {
+  EXPECT_EQ(OrderOfKey("019a2500-1f3f-7a51-8f45-afdf29887808/charge_payment/2"),
+            Uuid::Parse("019a2500-1f3f-7a51-8f45-afdf29887808"));
+  for (const char* key :
+       {"", "/", "019a2500-1f3f-7a51-8f45-afdf29887808/charge_payment/",
+        "019a2500-1f3f-7a51-8f45-afdf29887808/charge_payment/2x",
+        "019a2500-1f3f-7a51-8f45-afdf29887808/charge_payments", "019a2500-1f3f-7a51-8f45-afdf29887808",
+        "x/charge_payment", "019a2500-1f3f-7a51-8f45-afdf29887808/assign_driver"}) {
     EXPECT_EQ(OrderOfKey(key), std::nullopt) << key;
   }
 }

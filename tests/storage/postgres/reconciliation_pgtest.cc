@@ -221,6 +221,65 @@ TEST_F(ReconciliationPgTest, EachGatewayAnswersForItsOwnAttempts) {
   EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 100")) << "east had nothing to do with it";
 }
 
+// Such as one that is run again, with another tariff or because it was wrong.
+TEST_F(ReconciliationPgTest, AnOlderFileProvesNothingOfNewerDays) {
+  Settle({}, "day-1");
+  Paid(1, 100, absl::Hours(24 * 5));
+  Settle({}, "day-6", 5);
+  EXPECT_THAT(Cases(), ElementsAre("missing_there charge 100 -"));
+  Settle({}, "day-2", 1);
+  EXPECT_THAT(Cases(), ElementsAre("missing_there charge 100 -"));
+}
+
+TEST_F(ReconciliationPgTest, WhatWasBeforeTheFirstFileIsMissedByNobody) {
+  Paid(1, 100, -absl::Minutes(30));
+  const Uuid given_back = Paid(2, 200, -absl::Hours(50), 200, absl::Hours(3));
+  Settle({Line(LineKind::kRefund, given_back, 200)});
+  EXPECT_THAT(Cases(), IsEmpty());
+}
+
+TEST_F(ReconciliationPgTest, AFeeStaysACaseUntilItsOwnFileSaysOtherwise) {
+  const Uuid order = Paid(1, 1'000);
+  const auto day = {Line(LineKind::kCharge, order, 1'000, "", 60)};
+  const Settlement first = Settle(day, "day-1", 0, Tariff{29'000, 30});
+  Settle({}, "day-2", 1);
+  Settle({Line(LineKind::kRefund, std::nullopt, 1, "x")}, "day-3", 2, Tariff{1, 1});
+  CaseQuery of_first;
+  of_first.settlement_id = first.id;
+  EXPECT_EQ(store_.ListCases(of_first)->size(), 1U) << "and its report still shows it";
+  Settle(day, "day-1", 0, Tariff{30'000, 30});
+  EXPECT_EQ(store_.ListCases(of_first)->size(), 0U);
+}
+
+TEST_F(ReconciliationPgTest, WhatWasTakenTwiceIsProvenByItsReturn) {
+  const Uuid order = Paid(1, 100), also_back = Paid(2, 200, absl::Hours(3), 200);
+  const SettlementLine one = Line(LineKind::kCharge, order, 100), two = Line(LineKind::kCharge, also_back, 200);
+  Settle({one, one, two, two, Line(LineKind::kRefund, also_back, 200)});
+  EXPECT_THAT(Cases(), UnorderedElementsAre("twice charge 100 200", "twice charge 200 400", "amount refund 200 200"));
+  Settle({Line(LineKind::kRefund, order, 100), Line(LineKind::kRefund, also_back, 200)}, "day-2", 1);
+  EXPECT_THAT(Cases(), IsEmpty());
+}
+
+// Its answer came after the file.
+TEST_F(ReconciliationPgTest, ALineIsMatchedAlsoByAChargeThatIsBookedLater) {
+  Settle({Line(LineKind::kCharge, std::nullopt, 100, "ch_1")});
+  EXPECT_THAT(Cases(), ElementsAre("missing_here charge - 100 ch_1"));
+  Paid(1, 100, absl::Hours(25));
+  Settle({}, "day-2", 1);
+  EXPECT_THAT(Cases(), IsEmpty());
+}
+
+TEST_F(ReconciliationPgTest, AnAttemptWithoutAReferenceIsItsGatewaysToo) {
+  const Uuid order = Paid(1, 100);
+  sql().Exec(
+      fmt::format("INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, "
+                  "state, begun_at, "
+                  "decided_at) VALUES ('{}', 1, 'north', 'k', 100, 'EUR', 'approved', now(), now())",
+                  order.ToString()));
+  Settle({}, "day-1", 0, std::nullopt, "south");
+  EXPECT_THAT(Cases(), IsEmpty());
+}
+
 TEST_F(ReconciliationPgTest, NothingIsComparedBeforeAllLinesAreThere) {
   const Uuid order = Paid(1, 100);
   auto begun = store_.Begin({"north", "day-1", kDay, kDay + absl::Hours(24), std::nullopt});

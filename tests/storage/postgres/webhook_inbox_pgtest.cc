@@ -103,6 +103,44 @@ TEST_F(WebhookInboxTest, SettlesForwardOnly) {
   EXPECT_THAT(Claimed(), ElementsAre());
 }
 
+// Order 1 waits for acme's token t, order 2 for north's, which was at acme with another one before; order 3 is not
+// routed.
+TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
+  const std::string id = "00000000-0000-7000-8000-00000000000";
+  for (const std::string n : {"1", "2", "3"}) {
+    database_.sql().Exec(
+        "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+        "lease_until, created_at, updated_at) VALUES ($1::text::uuid, 'shop', $1::text, '', 'u', 100, 'EUR', now(), "
+        "now(), now())",
+        {id + n});
+    database_.sql().Exec("INSERT INTO pending_charges (order_id, token) VALUES ($1, 't')", {id + n});
+  }
+  database_.sql().Exec(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, "
+      "pending_token, begun_at, decided_at) SELECT ('" +
+      id +
+      "' || n)::uuid, number, gateway, 'k', 100, 'EUR', state, token, now(), CASE WHEN state = 'closed' THEN now() END "
+      "FROM (VALUES (1, 1, 'acme', 'pending', 't'), (2, 1, 'acme', 'closed', NULL), (2, 2, 'north', 'pending', 't')) "
+      "AS a (n, number, gateway, state, token)");
+  const auto found = [&](const std::string& gateway, std::optional<Uuid> order) -> std::string {
+    WebhookEvent event = Event("1");
+    event.gateway = gateway;
+    event.token = "t";
+    const auto orders = inbox_.FindOrders({{event}}, {{order}});
+    EXPECT_TRUE(orders.ok()) << orders.status();
+    if (!orders.ok() || !orders->front()) return "";
+    return orders->front()->order_id.ToString().substr(35) + " " + orders->front()->token;
+  };
+  EXPECT_EQ(found("acme", std::nullopt), "3 t") << "the younger, of acme's two";
+  EXPECT_EQ(found("north", std::nullopt), "3 t");
+  database_.sql().Exec("DELETE FROM pending_charges WHERE order_id = $1", {id + "3"});
+  EXPECT_EQ(found("acme", std::nullopt), "1 t");
+  EXPECT_EQ(found("north", std::nullopt), "2 t");
+  EXPECT_EQ(found("acme", Uuid::Parse(id + "2")), "2 ") << "it is no longer there";
+  EXPECT_EQ(found("north", Uuid::Parse(id + "2")), "2 t");
+  EXPECT_EQ(found("east", std::nullopt), "");
+}
+
 TEST_F(WebhookInboxTest, DeletesWhatIsOldAndSettled) {
   for (const auto& [id, state] : {std::pair("new", InboxState::kNew), std::pair("ignored", InboxState::kIgnored),
                                   std::pair("attention", InboxState::kAttention)}) {

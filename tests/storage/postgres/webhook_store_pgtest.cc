@@ -54,6 +54,7 @@ class WebhookStorePgTest : public ::testing::Test {
   }
   static DeliveryResult ResultOf(const ClaimedDelivery& delivery, State state, std::optional<int> code = 200) {
     DeliveryResult result;
+    result.url = delivery.url;
     result.endpoint_id = delivery.endpoint_id;
     result.event_id = delivery.event_id;
     result.epoch = delivery.epoch;
@@ -232,6 +233,30 @@ TEST_F(WebhookStorePgTest, DisablesAnEndpointThatIsGoneAndBuriesWhatWaits) {
   EXPECT_THAT(EventsIn(Claim()),
               ElementsAre("evt_1", "evt_2"));  // the other's evt_2 and, an hour before the next, evt_1
   EXPECT_EQ(StateOf(endpoint, "evt_2"), State::kWaiting);
+}
+
+// It was moved, and enabled, while an attempt at the old one was under way.
+TEST_F(WebhookStorePgTest, WhatAnOldUrlAnswersSaysNothingOfTheNewOne) {
+  const Uuid endpoint = AddEndpoint("shop");
+  AddDelivery(endpoint, "evt_1");
+  std::vector<ClaimedDelivery> claimed = Claim();
+  WebhookStore::Change moved;
+  moved.url = "https://new.example/";
+  ASSERT_TRUE(store_.ChangeEndpoint("shop", endpoint, moved, Did("update")).ok());
+  DeliveryResult gone = ResultOf(claimed[0], State::kDead, 410);
+  gone.endpoint_gone = true;
+  EXPECT_THAT(Finish({gone}), IsEmpty());
+  EXPECT_EQ(store_.Count()->disabled, 0);
+}
+
+TEST_F(WebhookStorePgTest, OfADeletedEndpointNothingIsKeptForEver) {
+  const Uuid endpoint = AddEndpoint("shop");
+  ASSERT_TRUE(store_.DeleteEndpoint("shop", endpoint, Did("delete")).ok());
+  EXPECT_EQ(sql().Value("SELECT url || secret FROM webhook_endpoints"), "");
+  ASSERT_TRUE(store_.Forget(absl::Hours(1)).ok());
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM webhook_endpoints"), "1") << "it may have deliveries that wait";
+  ASSERT_TRUE(store_.Forget(-absl::Hours(1)).ok());
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM webhook_endpoints"), "0");
 }
 
 TEST_F(WebhookStorePgTest, DisablesAnEndpointThatFailsForDays) {

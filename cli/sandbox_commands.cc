@@ -181,9 +181,9 @@ void AddDecide(CLI::App& group, Context& context) {
       "  waybill sandbox decide pi_42 approved\n"
       "  waybill sandbox decide 01939f6e-0000-7000-8000-000000000001/charge_payment declined\n"
       "\n"
-      "`waybill sandbox books` names the tokens. The sandbox tells nobody: Waybill asks again when it is signalled, or "
-      "when\n"
-      "--pending-for is over.");
+      "`waybill sandbox books` names the tokens. The sandbox sends a webhook where it was started with --webhook-url; "
+      "otherwise\n"
+      "Waybill asks again when it is signalled, or when --pending-for is over.");
   command->callback([&context, args] { context.run = [&context, args] { return Decide(context, *args); }; });
 }
 

@@ -92,7 +92,10 @@ std::string Router::Best(std::vector<Known*> candidates) {
     std::erase_if(candidates, [](const Known* one) { return one->gateway.fallback; });
   }
   absl::Duration fastest = absl::InfiniteDuration();
-  for (const Known* one : candidates) fastest = std::min(fastest, one->health.median_latency());
+  for (const Known* one : candidates) {
+    // One that has answered nothing yet is neither slow nor fast.
+    if (one->health.median_latency() > absl::ZeroDuration()) fastest = std::min(fastest, one->health.median_latency());
+  }
   std::erase_if(candidates, [&](const Known* one) {
     const absl::Duration median = one->health.median_latency();
     return median > 2 * fastest && median > fastest + options_.slower_by;

@@ -80,6 +80,12 @@ TEST_F(RouterTest, ASlowGatewayIsPassedOverWhateverItCosts) {
   EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10)));
 }
 
+TEST_F(RouterTest, OneThatWasNeverAskedMakesNoOtherSlow) {
+  router_.Use(Routes{{Named("north", 100, 10'000), Named("south", 100, 20'000)}, {}});
+  router_.Answered("north", absl::Milliseconds(300));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10)));
+}
+
 TEST_F(RouterTest, AFallbackIsForWhereNoOtherWillDo) {
   Gateway fallback = Named("south");
   fallback.fallback = true;

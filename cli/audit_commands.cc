@@ -203,7 +203,8 @@ void AddAuditCommands(CLI::App& app, Context& context) {
           ""))
       ->type_name("NO:HASH");
   verify->footer(
-      "Example:\n"
+      "Examples:\n"
+      "  waybill audit verify >audit.head\n"
       "  waybill --timeout 10m audit verify --head \"$(cat audit.head)\" >audit.head.new && mv audit.head.new "
       "audit.head\n"
       "\n"

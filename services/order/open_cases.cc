@@ -20,7 +20,7 @@ OpenCases::OpenCases(Metrics& metrics) {
 }
 
 Chore OpenCases::CountChore(storage::ReconciliationStore& store) {
-  return EveryChore(absl::Minutes(1), "counting cases of reconciliation", [this, &store] { return Count(store); });
+  return EveryChore(absl::Seconds(15), "counting cases of reconciliation", [this, &store] { return Count(store); });
 }
 
 absl::Status OpenCases::Count(storage::ReconciliationStore& store) {

@@ -151,12 +151,22 @@ class Monitoring {
 
 class MonitoringTest : public ::testing::Test {
  protected:
-  void Start(PostgresServer* postgres = nullptr, RedisServer* redis = nullptr) {
+  // `all`: with everything that a file is needed for.
+  void Start(PostgresServer* postgres = nullptr, RedisServer* redis = nullptr, bool all = false) {
     StackOptions options;
     options.order_args = StoryArgs();
+    const std::string gateways = folder_.path() / "gateways.toml", hooks = folder_.path() / "hooks.toml";
+    if (all) {
+      options.order_args.insert(options.order_args.end(),
+                                {"--gateways-file", gateways, "--gateway-webhooks-file", hooks});
+    }
     options.postgres = postgres;
     options.redis = redis;
     stack_.emplace(options);
+    std::ofstream(gateways) << fmt::format("[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:{}\"\n",
+                                           stack_->sandbox_port());
+    std::ofstream(hooks) << "[[gateway]]\nname = \"north\"\nscheme = \"standard\"\n"
+                            "secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n";
     order_ = &stack_->AddReplica("a");
     order_->Start();
     ingest_stack_.emplace(
@@ -185,6 +195,7 @@ class MonitoringTest : public ::testing::Test {
     stack_->SetBehaviour(behaviour);
   }
 
+  TempDirectory folder_;
   std::optional<Stack> stack_;
   std::optional<IngestStack> ingest_stack_;
   OrderReplica* order_ = nullptr;
@@ -218,7 +229,10 @@ std::map<std::string, std::string> PanelsOf(const std::string& service) {
 }
 
 TEST_F(MonitoringTest, EveryQueryOfRulesAndDashboardsFindsSomething) {
-  Start();
+  Start(nullptr, nullptr, /*all=*/true);
+  stack_->sql().Exec(
+      "INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id) "
+      "VALUES ('north', 'missing_here', 'charge', 'ch_1', 'EUR', 1)");
   stack_->PutDrivers(20);
   const Monitoring monitoring(*order_, *ingest_, /*hurried=*/false);
   ASSERT_TRUE(Eventually(kAlertWait, [&] { return !monitoring.Rules().empty(); }));

@@ -307,7 +307,7 @@ TEST_F(OrderStoreTest, ARowThatCannotBeReadIsAnError) {
 }
 
 TEST_F(OrderStoreTest, AMissingTableIsASchemaMismatch) {
-  sql_.Exec("DROP TABLE payments");
+  sql_.Exec("DROP TABLE payments CASCADE");
   absl::Status status = store_.Get(Uuid{}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
   EXPECT_EQ(GetErrorDetail(status).reason, "SCHEMA_MISMATCH");

@@ -49,6 +49,7 @@ OrderView ToView(const order_v1::Order& order) {
   view.driver = order.driver_id();
   if (order.has_payment()) {
     PaymentView payment;
+    payment.gateway = order.payment().gateway();
     payment.gateway_reference = order.payment().gateway_reference();
     payment.charged_minor = order.payment().charged_minor_units();
     payment.refunded_minor = order.payment().refunded_minor_units();

@@ -192,6 +192,7 @@ std::string RenderOrder(const OrderView& order, absl::Time now, const Terminal& 
   if (order.payment) {
     const PaymentView& payment = *order.payment;
     std::string text = ShowMoney(payment.charged_minor, order.currency) + " charged";
+    if (!payment.gateway.empty()) text += " by " + payment.gateway;
     if (payment.charged_at) text += " at " + ShowTimeOfDay(*payment.charged_at);
     if (payment.refunded_minor > 0) {
       text += fmt::format(", {} refunded", ShowMoney(payment.refunded_minor, order.currency));

@@ -27,6 +27,7 @@ struct LogLine {
 };
 
 struct PaymentView {
+  std::string gateway = {};  // empty: the only one
   std::string gateway_reference;
   int64_t charged_minor = 0;
   int64_t refunded_minor = 0;

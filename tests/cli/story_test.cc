@@ -22,7 +22,7 @@ OrderView Confirmed() {
   order.metadata = {{"gate", "7"}};
   order.status = "CONFIRMED";
   order.driver = "d-7";
-  order.payment = PaymentView{"gw-81", 1250, 0, At(12), std::nullopt};
+  order.payment = PaymentView{"north", "gw-81", 1250, 0, At(12), std::nullopt};
   order.created = At(0);
   order.updated = At(20);
   order.log = {{0, "", 0, "accepted", "", "PENDING", At(0)},
@@ -39,7 +39,7 @@ OrderView Refunded() {
   order.metadata.clear();
   order.failure_reason = "NO_DRIVER_AVAILABLE";
   order.failure_detail = "none within 5 km";
-  order.payment = PaymentView{"gw-81", 1250, 1250, At(12), At(30)};
+  order.payment = PaymentView{"", "gw-81", 1250, 1250, At(12), At(30)};
   order.log = {{0, "", 0, "accepted", "", "PENDING", At(0)},
                {1, "charge_payment", 1, "succeeded", "gw-81", "PENDING", At(12)},
                {2, "assign_driver", 1, "rejected", "NO_DRIVER_AVAILABLE: none within 5 km", "COMPENSATING", At(20)},
@@ -70,7 +70,7 @@ TEST(RenderOrder, TellsTheStoryOfAConfirmedOrder) {
             R"(order 01939f6e-0000-7000-8000-000000000001  CONFIRMED
   user      u-17
   amount    12.50 EUR
-  payment   12.50 EUR charged at 08:00:00.012 (reference gw-81)
+  payment   12.50 EUR charged by north at 08:00:00.012 (reference gw-81)
   driver    d-7
   pickup    52.52000,13.40500
   key       k-1

@@ -20,7 +20,11 @@ class GatewayStoreTest : public ::testing::Test {
     AuditQuery all;
     all.oldest_first = true;
     std::vector<std::string> actions;
-    for (const AuditEntry& entry : *PostgresAuditLog(pool_, pool_).List(all)) actions.push_back(entry.action);
+    const absl::StatusOr<std::vector<AuditEntry>> entries = PostgresAuditLog(pool_, pool_).List(all);
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    if (entries.ok()) {
+      for (const AuditEntry& entry : *entries) actions.push_back(entry.action);
+    }
     return actions;
   }
 

@@ -150,28 +150,28 @@ constexpr size_t kAdyenBytesMax = 64 << 10;
 
 std::optional<Refusal> VerifyAdyen(std::string_view body, std::span<const std::string> secrets) {
   if (body.size() > kAdyenBytesMax) return Refusal::kMalformedSignature;
-  const Json notification = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  const auto at = [](const Json& object, std::string_view name) -> const Json* {
+  const nlohmann::json notification = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const auto at = [](const nlohmann::json& object, std::string_view name) -> const nlohmann::json* {
     if (!object.is_object()) return nullptr;
     const auto found = object.find(name);
     return found == object.end() ? nullptr : &*found;
   };
-  const Json* items = at(notification, "notificationItems");
+  const nlohmann::json* items = at(notification, "notificationItems");
   // JSON notifications have one each; of several, one signature would vouch for one only.
   if (items == nullptr || !items->is_array() || items->size() != 1) return Refusal::kMalformedSignature;
-  const Json* item = at(items->front(), "NotificationRequestItem");
+  const nlohmann::json* item = at(items->front(), "NotificationRequestItem");
   if (item == nullptr) return Refusal::kMalformedSignature;
-  const auto text = [](const Json* value) -> std::string {
+  const auto text = [](const nlohmann::json* value) -> std::string {
     if (value == nullptr || value->is_null()) return "";
     if (value->is_string()) return value->get<std::string>();
-    return value->dump(-1, ' ', false, Json::error_handler_t::replace);  // a number, true or false
+    return value->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // a number, true or false
   };
-  const Json* additional = at(*item, "additionalData");
-  const Json* amount = at(*item, "amount");
-  const Json* signature = additional == nullptr ? nullptr : at(*additional, "hmacSignature");
+  const nlohmann::json* additional = at(*item, "additionalData");
+  const nlohmann::json* amount = at(*item, "amount");
+  const nlohmann::json* signature = additional == nullptr ? nullptr : at(*additional, "hmacSignature");
   if (signature == nullptr || !signature->is_string()) return Refusal::kNoSignature;
-  const Json* value = amount == nullptr ? nullptr : at(*amount, "value");
-  const Json* currency = amount == nullptr ? nullptr : at(*amount, "currency");
+  const nlohmann::json* value = amount == nullptr ? nullptr : at(*amount, "value");
+  const nlohmann::json* currency = amount == nullptr ? nullptr : at(*amount, "currency");
   const std::string message =
       fmt::format("{}:{}:{}:{}:{}:{}:{}:{}", text(at(*item, "pspReference")), text(at(*item, "originalReference")),
                   text(at(*item, "merchantAccountCode")), text(at(*item, "merchantReference")), text(value),

@@ -48,9 +48,13 @@ struct Lookup::Question {
 Lookup::Lookup(std::string host, int port) : host_(std::move(host)), port_(fmt::format("{}", port)) {}
 
 Lookup::~Lookup() {
-  if (question_ == nullptr) return;
-  // What the thread still writes into stays.
-  if (gai_cancel(&question_->asked) == EAI_NOTCANCELED) (void)question_.release();
+  if (!GiveUp()) (void)question_.release();  // what the thread still writes into stays
+}
+
+bool Lookup::GiveUp() {
+  if (question_ != nullptr && gai_cancel(&question_->asked) == EAI_NOTCANCELED) return false;
+  question_.reset();
+  return true;
 }
 
 error_code Lookup::Find(absl::Duration timeout, Addresses& found) {

@@ -32,6 +32,9 @@ class Lookup {
   // Waits for so long at most: asio::error::timed_out. One that was not answered in time is what the next call waits
   // for, so that there is one at most.
   boost::system::error_code Find(absl::Duration timeout, Addresses& found);
+  // Nobody asks any more. False: a thread still writes the answer; whoever wants to lose no memory keeps this until
+  // true. At most as many threads as the C library has (20) do.
+  bool GiveUp();
 
  private:
   struct Question;

@@ -97,7 +97,8 @@ class WebhookSender::Engine {
       if ((attempts_.empty() && results_.empty()) || clock_.Steady() >= *now_stop_by) return std::nullopt;
     }
     if (!results_.empty()) return clock_.Steady() + kStorePause;
-    return attempts_.empty() ? next_claim_ : Loop::kAtOnce;
+    if (!attempts_.empty()) return Loop::kAtOnce;
+    return draining_ ? clock_.Steady() + options_.poll : next_claim_;
   }
 
   // From any thread.
@@ -164,11 +165,8 @@ class WebhookSender::Engine {
       const error_code error = attempt->lookup->Find(absl::ZeroDuration(), found);
       const bool in_time = clock_.Steady() - attempt->begun < options_.timeout;
       if (error == asio::error::timed_out && in_time) continue;
-      if (error == asio::error::timed_out) {
-        abandoned_.push_back(std::move(attempt->lookup));
-      } else {
-        attempt->lookup.reset();
-      }
+      if (!attempt->lookup->GiveUp()) abandoned_.push_back(std::move(attempt->lookup));
+      attempt->lookup.reset();
       if (error) {
         Fail(*attempt, metrics_.unreachable, fmt::format("{} is not found: {}", attempt->url.host, error.message()));
       } else {
@@ -177,12 +175,8 @@ class WebhookSender::Engine {
     }
   }
 
-  // Questions that nobody waits for any more: what the resolver's threads still write into stays until they have.
   void Reap() {
-    std::erase_if(abandoned_, [](const auto& lookup) {
-      http::Addresses nobody;
-      return lookup->Find(absl::ZeroDuration(), nobody) != asio::error::timed_out;
-    });
+    std::erase_if(abandoned_, [](const auto& lookup) { return lookup->GiveUp(); });
   }
 
   // To the very addresses that were looked at: asked again, a name may say something else.

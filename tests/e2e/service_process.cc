@@ -49,6 +49,11 @@ std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration timeout, const std:
 }
 
 void ServiceProcess::StartWithoutWaiting(const Environment& env) {
+  for (auto [port, reserved] : {std::pair(&port_, &reserved_), std::pair(&side_port_, &side_reserved_)}) {
+    if (*port != 0) continue;
+    *reserved = std::make_unique<ReservedPort>();
+    *port = (*reserved)->port();
+  }
   ProcessOptions options;
   options.args = args_;
   options.args.insert(options.args.end(),
@@ -68,8 +73,8 @@ bool ServiceProcess::WaitForPorts() {
     return (ports.contains("grpc") && ports.contains("side")) || !running();
   });
   if (!ports.contains("grpc")) return false;
-  port_ = ports["grpc"];
-  side_port_ = ports["side"];
+  EXPECT_EQ(ports["grpc"], port_);
+  EXPECT_EQ(ports["side"], side_port_);
   return true;
 }
 

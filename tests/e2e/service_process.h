@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 #include "tests/support/process.h"
+#include "tests/support/reserved_port.h"
 
 namespace waybill::testing {
 
@@ -52,6 +53,8 @@ class ServiceProcess {
   std::vector<std::string> args_;
   std::string directory_;
   std::unique_ptr<Process> process_;
+  // So that whoever restarts finds its ports free: 0 until the first start.
+  std::unique_ptr<ReservedPort> reserved_, side_reserved_;
   int port_ = 0;
   int side_port_ = 0;
 };

@@ -64,19 +64,18 @@ void Stack::LaunchSandbox() {
   const std::string ports = directory_.path().string() + "/sandbox.ports";
   std::remove(ports.c_str());
   process.args.insert(process.args.end(),
-                      {"--listen", fmt::format("127.0.0.1:{}", sandbox_port_), "--side-listen", "127.0.0.1:0", "--log",
+                      {"--listen", fmt::format("127.0.0.1:{}", sandbox_port()), "--side-listen", "127.0.0.1:0", "--log",
                        directory_.path().string() + "/sandbox.log", "--port-file", ports});
   auto started = Process::Start(WAYBILL_SANDBOX_BINARY, process);
   ASSERT_TRUE(started.ok()) << started.status();
   sandbox_ = *std::move(started);
   ASSERT_TRUE(Eventually(kStackStartMax, [&] { return ReadPortFile(ports).contains("grpc"); })) << sandbox_->Output();
-  sandbox_port_ = ReadPortFile(ports)["grpc"];
 }
 
 OrderReplica& Stack::AddReplica(const std::string& instance) {
   const std::string directory = directory_.path().string() + "/" + instance;
   std::filesystem::create_directory(directory);
-  const std::string sandbox = fmt::format("grpc://127.0.0.1:{}", sandbox_port_);
+  const std::string sandbox = fmt::format("grpc://127.0.0.1:{}", sandbox_port());
   std::vector<std::string> args = {"--instance",
                                    instance,
                                    "--database-url",
@@ -116,7 +115,7 @@ void Stack::SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::T
   sandbox::v1::Behaviours response;
   auto context = Deadline(absl::Seconds(10));
   grpc::Status status =
-      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->SetBehaviour(context.get(), request, &response);
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port()))->SetBehaviour(context.get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
 }
 
@@ -128,7 +127,7 @@ grpc::Status Stack::DecidePayment(const std::string& order_id, bool approve, std
   sandbox::v1::DecidePaymentResponse response;
   auto context = Deadline(absl::Seconds(10));
   grpc::Status status =
-      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->DecidePayment(context.get(), request, &response);
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port()))->DecidePayment(context.get(), request, &response);
   if (token != nullptr) *token = response.token();
   return status;
 }
@@ -159,7 +158,7 @@ std::vector<std::string> Stack::WrongInTheBooks() {
   sandbox::v1::Books books;
   auto context = Deadline(absl::Seconds(30));
   grpc::Status status =
-      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port_))->GetBooks(context.get(), {}, &books);
+      sandbox::v1::SandboxAdmin::NewStub(ConnectTo(sandbox_port()))->GetBooks(context.get(), {}, &books);
   if (!status.ok()) return {"the sandbox does not show its books: " + status.error_message()};
   std::map<std::string, sandbox::v1::Books::Entry> gateway, dispatcher;
   for (const auto& entry : books.entries()) {

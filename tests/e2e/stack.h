@@ -12,6 +12,7 @@
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/redis.h"
+#include "tests/support/reserved_port.h"
 #include "tests/support/temp_directory.h"
 #include "waybill/fleet/v1/fleet.grpc.pb.h"
 #include "waybill/ops/v1/ops.grpc.pb.h"
@@ -52,7 +53,7 @@ class Stack {
 
   // `count` drivers "driver-1", … around Alexanderplatz (52.52, 13.40), fresh for an hour; capacity one each.
   void PutDrivers(int count);
-  int sandbox_port() const { return sandbox_port_; }  // gateway and dispatcher
+  int sandbox_port() const { return sandbox_port_.port(); }  // gateway and dispatcher
   void SetBehaviour(const sandbox::v1::Behaviour& behaviour, sandbox::v1::Target target = sandbox::v1::GATEWAY);
   // As the payer does, of an order whose payment is pending; what the gateway says to that, and under which token.
   grpc::Status DecidePayment(const std::string& order_id, bool approve, std::string* token = nullptr);
@@ -86,7 +87,7 @@ class Stack {
   std::string database_url_, redis_url_;
   std::unique_ptr<Sql> sql_;
   std::unique_ptr<Process> sandbox_;
-  int sandbox_port_ = 0;
+  ReservedPort sandbox_port_;
   std::vector<std::unique_ptr<OrderReplica>> replicas_;
 };
 

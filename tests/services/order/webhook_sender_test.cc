@@ -202,6 +202,17 @@ TEST_F(WebhookSenderTest, AsksForNoMoreThanItHasRoomFor) {
   for (const int limit : store_.asked_for) EXPECT_LE(limit, 3);
 }
 
+TEST_F(WebhookSenderTest, BeginsNothingWhileItDrainsAndDoesNotSpin) {
+  AddDue();
+  const auto sender = Sender(Options());
+  sender->SetDraining();
+  const SteadyTime before = clock_.Steady();
+  const std::optional<SteadyTime> next = sender->TakeTurn();
+  ASSERT_TRUE(next.has_value());
+  EXPECT_GT(*next, before);
+  EXPECT_THAT(store_.asked_for, IsEmpty());
+}
+
 TEST_F(WebhookSenderTest, AsksNothingWhileNobodyWantsEvents) {
   storage::WebhookInterest nobody(clock_);
   nobody.Learn(clock_.Steady(), false);

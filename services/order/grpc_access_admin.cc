@@ -1,12 +1,11 @@
 #include "services/order/grpc_access_admin.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "edge/rpc/proto_time.h"
 #include "services/order/intake.h"
-#include "services/order/order_api.h"
+#include "services/order/on_worker.h"
 #include "waybill/access/v1/access.pb.h"
 
 namespace waybill::order {
@@ -43,14 +42,6 @@ absl::StatusOr<absl::Time> TakeExpiry(const Request& request) {
   const std::optional<absl::Time> time = rpc::TakeTime(request.expire_time());
   if (!time) return domain::BadField("expire_time", "is not a valid timestamp");
   return *time;
-}
-
-// Does it on a worker and answers the call.
-template <typename Call, typename Work>
-void OnWorker(Executor& workers, std::unique_ptr<Call, rpc::ReleaseCall> owned, Work work) {
-  auto call = std::make_shared<std::unique_ptr<Call, rpc::ReleaseCall>>(std::move(owned));
-  Executor::Task task = [call, work = std::move(work)] { (*call)->Finish(work(**call)); };
-  if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
 }
 
 absl::Status CreateKey(KeyAdmin& keys, CreateKeyCall& call) {
@@ -110,22 +101,18 @@ absl::Status RevokeKey(KeyAdmin& keys, RevokeKeyCall& call) {
 
 void AddAccessAdmin(rpc::Server& server, KeyAdmin& keys, Executor& workers) {
   const std::string service = "waybill.access.v1.AccessAdmin/";
-  server.Unary<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>(
-      service + "CreateKey", Scope::kAdmin, [&keys, &workers](CreateKeyCall::Ptr owned) {
-        OnWorker(workers, std::move(owned), [&keys](CreateKeyCall& call) { return CreateKey(keys, call); });
-      });
-  server.Unary<access_pb::ListKeysRequest, access_pb::ListKeysResponse>(
-      service + "ListKeys", Scope::kAdmin, [&keys, &workers](ListKeysCall::Ptr owned) {
-        OnWorker(workers, std::move(owned), [&keys](ListKeysCall& call) { return ListKeys(keys, call); });
-      });
-  server.Unary<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>(
-      service + "RotateKey", Scope::kAdmin, [&keys, &workers](RotateKeyCall::Ptr owned) {
-        OnWorker(workers, std::move(owned), [&keys](RotateKeyCall& call) { return RotateKey(keys, call); });
-      });
-  server.Unary<access_pb::RevokeKeyRequest, access_pb::Key>(
-      service + "RevokeKey", Scope::kAdmin, [&keys, &workers](RevokeKeyCall::Ptr owned) {
-        OnWorker(workers, std::move(owned), [&keys](RevokeKeyCall& call) { return RevokeKey(keys, call); });
-      });
+  UnaryOnWorker<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>(
+      server, service + "CreateKey", Scope::kAdmin, workers,
+      [&keys](CreateKeyCall& call) { return CreateKey(keys, call); });
+  UnaryOnWorker<access_pb::ListKeysRequest, access_pb::ListKeysResponse>(
+      server, service + "ListKeys", Scope::kAdmin, workers,
+      [&keys](ListKeysCall& call) { return ListKeys(keys, call); });
+  UnaryOnWorker<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>(
+      server, service + "RotateKey", Scope::kAdmin, workers,
+      [&keys](RotateKeyCall& call) { return RotateKey(keys, call); });
+  UnaryOnWorker<access_pb::RevokeKeyRequest, access_pb::Key>(
+      server, service + "RevokeKey", Scope::kAdmin, workers,
+      [&keys](RevokeKeyCall& call) { return RevokeKey(keys, call); });
 }
 
 }  // namespace waybill::order

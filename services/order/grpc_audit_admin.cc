@@ -1,11 +1,10 @@
 #include "services/order/grpc_audit_admin.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "edge/rpc/proto_time.h"
-#include "services/order/order_api.h"
+#include "services/order/on_worker.h"
 #include "services/order/requests.h"
 #include "waybill/ops/v1/ops.pb.h"
 
@@ -29,12 +28,15 @@ void FillEntry(const storage::AuditEntry& entry, audit_pb::AuditEntry& out) {
   out.set_hash(entry.hash);
 }
 
-absl::Status ListEntries(storage::AuditLog& audit, const storage::AuditQuery& query, size_t size,
-                         ListEntriesCall& call) {
+absl::Status ListEntries(storage::AuditLog& audit, ListEntriesCall& call) {
+  absl::StatusOr<storage::AuditQuery> query = TakeQuery(call.request());
+  if (!query.ok()) return query.status();
+  const size_t size = static_cast<size_t>(query->limit);
+  ++query->limit;  // one more says whether there is another page
   // Before the entries: those of a list to its end then reach it, or beyond.
   absl::StatusOr<storage::AuditHead> head = audit.Head();
   if (!head.ok()) return head.status();
-  absl::StatusOr<std::vector<storage::AuditEntry>> found = audit.List(query);
+  absl::StatusOr<std::vector<storage::AuditEntry>> found = audit.List(*query);
   if (!found.ok()) return found.status();
   audit_pb::ListEntriesResponse& response = call.response();
   if (found->size() > size) {
@@ -50,21 +52,9 @@ absl::Status ListEntries(storage::AuditLog& audit, const storage::AuditQuery& qu
 }  // namespace
 
 void AddAuditAdmin(rpc::Server& server, storage::AuditLog& audit, Executor& workers) {
-  server.Unary<audit_pb::ListEntriesRequest, audit_pb::ListEntriesResponse>(
-      "waybill.ops.v1.AuditAdmin/ListEntries", domain::Scope::kOps, [&audit, &workers](ListEntriesCall::Ptr owned) {
-        absl::StatusOr<storage::AuditQuery> query = TakeQuery(owned->request());
-        if (!query.ok()) {
-          owned->Finish(query.status());
-          return;
-        }
-        const size_t size = static_cast<size_t>(query->limit);
-        ++query->limit;  // one more says whether there is another page
-        auto call = std::make_shared<ListEntriesCall::Ptr>(std::move(owned));
-        Executor::Task task = [&audit, call, query = *std::move(query), size] {
-          (*call)->Finish(ListEntries(audit, query, size, **call));
-        };
-        if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
-      });
+  UnaryOnWorker<audit_pb::ListEntriesRequest, audit_pb::ListEntriesResponse>(
+      server, "waybill.ops.v1.AuditAdmin/ListEntries", domain::Scope::kOps, workers,
+      [&audit](ListEntriesCall& call) { return ListEntries(audit, call); });
 }
 
 }  // namespace waybill::order

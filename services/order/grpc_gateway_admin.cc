@@ -1,7 +1,6 @@
 #include "services/order/grpc_gateway_admin.h"
 
 #include <algorithm>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +9,7 @@
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "google/protobuf/duration.pb.h"
-#include "services/order/order_api.h"
+#include "services/order/on_worker.h"
 #include "waybill/ops/v1/ops.pb.h"
 
 namespace waybill::order {
@@ -68,38 +67,28 @@ absl::Status Change(Router* router, storage::GatewayStore& store, Call& call, st
   return absl::OkStatus();
 }
 
-template <typename Request, typename Response, typename Work>
-void AddOnWorker(rpc::Server& server, const std::string& method, Executor& workers, Work work) {
-  using Call = rpc::UnaryCall<Request, Response>;
-  server.Unary<Request, Response>("waybill.ops.v1.GatewayAdmin/" + method, domain::Scope::kOps,
-                                  [&workers, work](typename Call::Ptr owned) {
-                                    auto call = std::make_shared<typename Call::Ptr>(std::move(owned));
-                                    Executor::Task task = [call, work] { (*call)->Finish(work(**call)); };
-                                    if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
-                                  });
-}
-
 }  // namespace
 
 void AddGatewayAdmin(rpc::Server& server, Router* router, storage::GatewayStore& store, Executor& workers) {
-  AddOnWorker<gateway_pb::ListGatewaysRequest, gateway_pb::ListGatewaysResponse>(
-      server, "ListGateways", workers, [router](auto& call) {
+  const std::string service = "waybill.ops.v1.GatewayAdmin/";
+  UnaryOnWorker<gateway_pb::ListGatewaysRequest, gateway_pb::ListGatewaysResponse>(
+      server, service + "ListGateways", domain::Scope::kOps, workers, [router](auto& call) {
         if (router == nullptr) return absl::OkStatus();
         for (const Router::View& view : router->List()) FillGateway(view, *call.response().add_gateways());
         return absl::OkStatus();
       });
-  AddOnWorker<gateway_pb::DrainGatewayRequest, gateway_pb::Gateway>(
-      server, "DrainGateway", workers, [router, &store](auto& call) {
+  UnaryOnWorker<gateway_pb::DrainGatewayRequest, gateway_pb::Gateway>(
+      server, service + "DrainGateway", domain::Scope::kOps, workers, [router, &store](auto& call) {
         return Change(router, store, call, "gateway.drain", {},
                       [&store](const auto& name, const auto& deed) { return store.SetDrained(name, true, deed); });
       });
-  AddOnWorker<gateway_pb::UndrainGatewayRequest, gateway_pb::Gateway>(
-      server, "UndrainGateway", workers, [router, &store](auto& call) {
+  UnaryOnWorker<gateway_pb::UndrainGatewayRequest, gateway_pb::Gateway>(
+      server, service + "UndrainGateway", domain::Scope::kOps, workers, [router, &store](auto& call) {
         return Change(router, store, call, "gateway.undrain", {},
                       [&store](const auto& name, const auto& deed) { return store.SetDrained(name, false, deed); });
       });
-  AddOnWorker<gateway_pb::SetGatewayWeightRequest, gateway_pb::Gateway>(
-      server, "SetGatewayWeight", workers, [router, &store](auto& call) -> absl::Status {
+  UnaryOnWorker<gateway_pb::SetGatewayWeightRequest, gateway_pb::Gateway>(
+      server, service + "SetGatewayWeight", domain::Scope::kOps, workers, [router, &store](auto& call) -> absl::Status {
         const int weight = call.request().weight();
         if (weight < 0 || weight > payments::kWeightMax) {
           return domain::BadField("weight", fmt::format("has to be 0-{}", payments::kWeightMax));

@@ -1,11 +1,10 @@
 #include "services/order/grpc_reconciliation_service.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/order/order_api.h"
+#include "services/order/on_worker.h"
 #include "services/order/reconciliation_requests.h"
 
 namespace waybill::order {
@@ -98,37 +97,24 @@ absl::Status CloseCase(ReconciliationStore& store, CloseCaseCall& call) {
   return Answer(store.CloseCase(request.case_id(), request.reason(), deed), call.response());
 }
 
-// Each on a worker, since the store blocks.
-template <typename Call, typename Request, typename Response>
+template <typename Request, typename Response>
 void Serve(rpc::Server& server, const std::string& method, ReconciliationStore& store, Executor& workers,
-           absl::Status (*work)(ReconciliationStore&, Call&)) {
-  server.Unary<Request, Response>("waybill.reconciliation.v1.ReconciliationService/" + method, domain::Scope::kOps,
-                                  [&store, &workers, work](typename Call::Ptr owned) {
-                                    auto call = std::make_shared<typename Call::Ptr>(std::move(owned));
-                                    Executor::Task task = [&store, call, work] {
-                                      (*call)->Finish(work(store, **call));
-                                    };
-                                    if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
-                                  });
+           absl::Status (*serve)(ReconciliationStore&, rpc::UnaryCall<Request, Response>&)) {
+  UnaryOnWorker<Request, Response>(server, "waybill.reconciliation.v1.ReconciliationService/" + method,
+                                   domain::Scope::kOps, workers,
+                                   [&store, serve](auto& call) { return serve(store, call); });
 }
 
 }  // namespace
 
 void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, Executor& comparing, Executor& workers) {
-  Serve<BeginCall, reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
-      server, "BeginSettlement", store, workers, BeginSettlement);
-  Serve<AddLinesCall, reconciliation_pb::AddLinesRequest, reconciliation_pb::AddLinesResponse>(
-      server, "AddLines", store, workers, AddLines);
-  Serve<ReconcileCall, reconciliation_pb::ReconcileRequest, reconciliation_pb::Settlement>(server, "Reconcile", store,
-                                                                                           comparing, Reconcile);
-  Serve<ListSettlementsCall, reconciliation_pb::ListSettlementsRequest, reconciliation_pb::ListSettlementsResponse>(
-      server, "ListSettlements", store, workers, ListSettlements);
-  Serve<GetReportCall, reconciliation_pb::GetReportRequest, reconciliation_pb::Report>(server, "GetReport", store,
-                                                                                       workers, GetReport);
-  Serve<ListCasesCall, reconciliation_pb::ListCasesRequest, reconciliation_pb::ListCasesResponse>(
-      server, "ListCases", store, workers, ListCases);
-  Serve<CloseCaseCall, reconciliation_pb::CloseCaseRequest, reconciliation_pb::Case>(server, "CloseCase", store,
-                                                                                     workers, CloseCase);
+  Serve(server, "BeginSettlement", store, workers, BeginSettlement);
+  Serve(server, "AddLines", store, workers, AddLines);
+  Serve(server, "Reconcile", store, comparing, Reconcile);
+  Serve(server, "ListSettlements", store, workers, ListSettlements);
+  Serve(server, "GetReport", store, workers, GetReport);
+  Serve(server, "ListCases", store, workers, ListCases);
+  Serve(server, "CloseCase", store, workers, CloseCase);
 }
 
 }  // namespace waybill::order

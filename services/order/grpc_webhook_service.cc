@@ -1,6 +1,5 @@
 #include "services/order/grpc_webhook_service.h"
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,7 +7,7 @@
 
 #include "edge/rpc/proto_time.h"
 #include "services/order/intake.h"
-#include "services/order/order_api.h"
+#include "services/order/on_worker.h"
 #include "waybill/webhook/v1/webhook.pb.h"
 
 namespace waybill::order {
@@ -207,15 +206,9 @@ class WebhookMethods {
   template <typename Request, typename Response>
   void Add(const std::string& name, Scope scope,
            absl::Status (*serve)(WebhookApi&, const access::Caller&, const Request&, Response&)) {
-    using Unary = rpc::UnaryCall<Request, Response>;
-    server_.Unary<Request, Response>("waybill.webhook.v1.WebhookService/" + name, scope,
-                                     [&api = api_, &workers = workers_, serve](typename Unary::Ptr owned) {
-                                       auto call = std::make_shared<typename Unary::Ptr>(std::move(owned));
-                                       Executor::Task task = [&api, call, serve] {
-                                         Unary& of = **call;
-                                         of.Finish(serve(api, *of.caller(), of.request(), of.response()));
-                                       };
-                                       if (!workers.Submit(task)) (*call)->Finish(TooBusyError());
+    UnaryOnWorker<Request, Response>(server_, "waybill.webhook.v1.WebhookService/" + name, scope, workers_,
+                                     [&api = api_, serve](rpc::UnaryCall<Request, Response>& call) {
+                                       return serve(api, *call.caller(), call.request(), call.response());
                                      });
   }
 

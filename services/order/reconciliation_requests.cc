@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "domain/currency.h"
+#include "domain/payment_attempt.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "services/order/intake.h"
@@ -29,14 +30,9 @@ std::string FilterOfList(Request request) {
   return request.SerializeAsString();
 }
 
-bool IsGatewayName(const std::string& name) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-  return !name.empty() && name.size() <= 40 && name.find_first_not_of(kAllowed) == std::string::npos;
-}
-
 void CheckGateway(const std::string& name, bool required, Violations& violations) {
   if (name.empty() && !required) return;
-  if (!IsGatewayName(name)) violations.Add("gateway", "has to be 1-40 of a-z, 0-9, _ and -");
+  if (!domain::IsGatewayName(name)) violations.Add("gateway", "has to be 1-40 of a-z, 0-9, _ and -");
 }
 
 std::optional<LineKind> FromWireKind(reconciliation_pb::LineKind kind) {

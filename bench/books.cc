@@ -107,26 +107,26 @@ absl::StatusOr<std::vector<std::string>> CheckAnswers(const std::string& databas
   return wrong;
 }
 
-absl::StatusOr<std::vector<std::string>> CheckGateway(const std::string& database_url,
-                                                      const std::vector<GatewayEntry>& entries) {
+absl::StatusOr<std::vector<std::string>> CheckGateways(const std::string& database_url,
+                                                       const std::vector<GatewayEntry>& entries) {
   absl::StatusOr<std::unique_ptr<Connection>> connection = Open(database_url);
   if (!connection.ok()) return connection.status();
   absl::StatusOr<Rows> orders = (*connection)->Execute(kOrders);
   if (!orders.ok()) return orders.status();
 
-  std::unordered_map<std::string, const GatewayEntry*> by_order;
+  std::unordered_map<std::string, int64_t> kept_of;  // by all gateways together
   int64_t charged_twice = 0;
   for (const GatewayEntry& entry : entries) {
-    by_order[entry.order_id] = &entry;
+    kept_of[entry.order_id] += entry.charged_minor - entry.refunded_minor;
     charged_twice += entry.charges > 1 || entry.refunds > 1;
   }
   int64_t not_charged = 0;
   int64_t not_refunded = 0;
   int64_t known = 0;
   for (int row = 0; row < orders->size(); ++row) {
-    const auto found = by_order.find(std::string(orders->Text(row, 0)));
-    known += found != by_order.end();
-    const int64_t kept = found == by_order.end() ? 0 : found->second->charged_minor - found->second->refunded_minor;
+    const auto found = kept_of.find(std::string(orders->Text(row, 0)));
+    known += found != kept_of.end();
+    const int64_t kept = found == kept_of.end() ? 0 : found->second;
     const bool confirmed = orders->Bool(row, 1);
     not_charged += confirmed && kept != orders->Int(row, 2);
     not_refunded += !confirmed && kept != 0;
@@ -135,10 +135,10 @@ absl::StatusOr<std::vector<std::string>> CheckGateway(const std::string& databas
   const auto tell = [&](int64_t count, std::string_view what) {
     if (count != 0) wrong.push_back(fmt::format("{} {}", count, what));
   };
-  tell(charged_twice, "orders moved money twice at the gateway");
-  tell(not_charged, "confirmed orders are not charged their amount at the gateway");
-  tell(not_refunded, "failed orders are still charged at the gateway");
-  tell(static_cast<int64_t>(by_order.size()) - known, "orders of the gateway are not in the database");
+  tell(charged_twice, "orders moved money twice at a gateway");
+  tell(not_charged, "confirmed orders are not charged their amount at a gateway");
+  tell(not_refunded, "failed orders are still charged at a gateway");
+  tell(static_cast<int64_t>(kept_of.size()) - known, "orders of a gateway are not in the database");
   return wrong;
 }
 

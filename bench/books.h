@@ -10,7 +10,7 @@
 
 namespace waybill::bench {
 
-// What the gateway's own log says of one order.
+// What a gateway's own log says of one attempt at charging an order.
 struct GatewayEntry {
   std::string order_id;  // as text
   int64_t charged_minor = 0;
@@ -28,8 +28,8 @@ absl::StatusOr<std::vector<std::string>> CheckBooks(const std::string& database_
 absl::StatusOr<std::vector<std::string>> CheckAnswers(const std::string& database_url,
                                                       const std::map<std::string, int64_t>& answers);
 
-// Every confirmed order was charged its amount once; of every other one the gateway holds nothing.
-absl::StatusOr<std::vector<std::string>> CheckGateway(const std::string& database_url,
-                                                      const std::vector<GatewayEntry>& entries);
+// Of every confirmed order the gateways hold its amount once, all of them together; of every other one nothing.
+absl::StatusOr<std::vector<std::string>> CheckGateways(const std::string& database_url,
+                                                       const std::vector<GatewayEntry>& entries);
 
 }  // namespace waybill::bench

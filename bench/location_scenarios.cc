@@ -369,12 +369,14 @@ absl::StatusOr<ScenarioResult> Runner::Guarded() {
       }
     }
   }
-  AddGuarded("points/s", open->load.PointsPerSecond(), guarded->load.PointsPerSecond(), "1/s", AtLeast(0.90), result);
+  AddBeside("points/s", {"open", open->load.PointsPerSecond()}, {"guarded", guarded->load.PointsPerSecond()}, "1/s",
+            AtLeast(0.90), result);
   const auto cpu = [](const Measured& measured) {
     const auto points = static_cast<double>(measured.load.latency.count() * measured.load.points_a_message);
     return absl::ToDoubleSeconds(measured.usage.service) / points * kMega;
   };
-  AddGuarded("CPU per million points, service", cpu(*open), cpu(*guarded), "s", std::nullopt, result);
+  AddBeside("CPU per million points, service", {"open", cpu(*open)}, {"guarded", cpu(*guarded)}, "s", std::nullopt,
+            result);
   return result;
 }
 

@@ -1,11 +1,7 @@
 #include "bench/read_load.h"
 
-#include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/http_caller.h"
 #include "fmt/format.h"
 #include "waybill/order/v1/order.grpc.pb.h"
 
@@ -56,58 +53,6 @@ struct Read {
     reader = stub.AsyncGetOrder(&*context, request, &queue);
     reader->Finish(&order, &status, this);
   }
-};
-
-// A socket and the answer that it is about to have.
-class HttpCaller {
- public:
-  ~HttpCaller() {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  absl::Status Connect(const std::string& target) {
-    const size_t colon = target.rfind(':');
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(std::stoi(target.substr(colon + 1))));
-    if (inet_pton(AF_INET, target.substr(0, colon).c_str(), &address.sin_addr) != 1) {
-      return absl::InvalidArgumentError(fmt::format("{} is no address", target));
-    }
-    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int one = 1;
-    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      return absl::UnavailableError(fmt::format("{} takes no connection", target));
-    }
-    return absl::OkStatus();
-  }
-  int fd() const { return fd_; }
-
-  absl::Status Ask(const std::string& request) {
-    answer_.clear();
-    const bool sent = send(fd_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size());
-    return sent ? absl::OkStatus() : absl::UnavailableError("the connection was closed");
-  }
-
-  // Reads what is there: true when that completes the answer.
-  absl::StatusOr<bool> Read() {
-    std::array<char, 16 << 10> buffer;
-    const ssize_t bytes = recv(fd_, buffer.data(), buffer.size(), 0);
-    if (bytes <= 0) return absl::UnavailableError("the connection was closed");
-    answer_.append(buffer.data(), static_cast<size_t>(bytes));
-    const size_t end = answer_.find("\r\n\r\n");
-    if (end == std::string::npos) return false;
-    constexpr std::string_view kLength = "Content-Length: ";
-    const size_t length = answer_.find(kLength);
-    if (answer_.compare(0, 12, "HTTP/1.1 200") != 0 || length > end) {
-      return absl::InternalError(fmt::format("a read was answered: {}", answer_));
-    }
-    return answer_.size() >= end + 4 + std::stoul(answer_.substr(length + kLength.size()));
-  }
-
- private:
-  int fd_ = -1;
-  std::string answer_;
 };
 
 }  // namespace
@@ -179,13 +124,17 @@ absl::StatusOr<double> ReadByConnect(const ReadOptions& options, const Timer& ti
     const int count = epoll_wait(ready, events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count && wrong.ok(); ++i) {
       HttpCaller& caller = *static_cast<HttpCaller*>(events[static_cast<size_t>(i)].data.ptr);
-      const absl::StatusOr<bool> whole = caller.Read();
-      if (!whole.ok()) {
-        wrong = whole.status();
-      } else if (*whole && !counting.Answered()) {
-        --in_flight;
-      } else if (*whole) {
+      const absl::StatusOr<std::optional<int>> code = caller.Read();
+      if (!code.ok()) {
+        wrong = code.status();
+      } else if (!*code) {
+        continue;
+      } else if (**code != 200) {
+        wrong = absl::InternalError(fmt::format("a read was answered: {}", caller.answer()));
+      } else if (counting.Answered()) {
         wrong = caller.Ask(request);
+      } else {
+        --in_flight;
       }
     }
   }

@@ -69,11 +69,13 @@ void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::o
   add("max", today.max());
 }
 
-void AddGuarded(const std::string& name, double open, double guarded, const std::string& unit,
-                std::optional<Target> ratio, ScenarioResult& result) {
-  result.figures.push_back({name + ", open", open, unit, std::nullopt});
-  result.figures.push_back({name + ", guarded", guarded, unit, std::nullopt});
-  result.figures.push_back({name + ", guarded times open", guarded / open, "", ratio});
+void AddBeside(const std::string& name, const Way& base, const Way& other, const std::string& unit,
+               std::optional<Target> ratio, ScenarioResult& result) {
+  for (const Way* way : {&base, &other}) {
+    result.figures.push_back({fmt::format("{}, {}", name, way->name), way->value, unit, std::nullopt});
+  }
+  result.figures.push_back(
+      {fmt::format("{}, {} times {}", name, other.name, base.name), other.value / base.value, "", ratio});
 }
 
 bool Report::BooksBalance() const {

@@ -45,9 +45,14 @@ void AddCompared(const std::string& name, double today, std::optional<double> ea
 void AddComparedLatency(const Histogram& today, const Histogram* earlier, std::optional<Target> p50_ratio,
                         std::optional<Target> p99_ratio, ScenarioResult& result);
 
-// "NAME, open" and "NAME, guarded", and how many times the first the second is, of which the target is.
-void AddGuarded(const std::string& name, double open, double guarded, const std::string& unit,
-                std::optional<Target> ratio, ScenarioResult& result);
+// What one of two ways that were measured in turns came to.
+struct Way {
+  std::string name;  // "open"
+  double value = 0;
+};
+// "NAME, BASE" and "NAME, OTHER", and "NAME, OTHER times BASE", of which the target is.
+void AddBeside(const std::string& name, const Way& base, const Way& other, const std::string& unit,
+               std::optional<Target> ratio, ScenarioResult& result);
 
 struct Report {
   std::string version;  // of Waybill

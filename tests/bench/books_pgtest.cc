@@ -104,17 +104,21 @@ TEST_F(BooksTest, AnswersAreComparedByStatus) {
                           "0 orders are PENDING, but 1 callers were told so"));
 }
 
-TEST_F(BooksTest, TheGatewayMustHoldTheMoneyOfConfirmedOrdersOnly) {
+TEST_F(BooksTest, GatewaysMustHoldTheMoneyOfConfirmedOrdersOnly) {
   const std::string prefix = "00000000-0000-7000-8000-00000000000";
-  EXPECT_THAT(*CheckGateway(database_.url(), {{prefix + "1", 100, 0, 1, 0}, {prefix + "2", 200, 200, 1, 1}}),
+  EXPECT_THAT(*CheckGateways(database_.url(), {{prefix + "1", 100, 0, 1, 0}, {prefix + "2", 200, 200, 1, 1}}),
               IsEmpty());
-  EXPECT_THAT(*CheckGateway(database_.url(), {{prefix + "2", 200, 0, 1, 0}}),
-              ElementsAre("1 confirmed orders are not charged their amount at the gateway",
-                          "1 failed orders are still charged at the gateway"));
-  EXPECT_THAT(
-      *CheckGateway(database_.url(),
-                    {{prefix + "1", 200, 100, 2, 1}, {prefix + "3", 0, 0, 0, 1}, {prefix + "9", 5, 5, 1, 1}}),
-      ElementsAre("1 orders moved money twice at the gateway", "1 orders of the gateway are not in the database"));
+  EXPECT_THAT(*CheckGateways(database_.url(), {{prefix + "2", 200, 0, 1, 0}}),
+              ElementsAre("1 confirmed orders are not charged their amount at a gateway",
+                          "1 failed orders are still charged at a gateway"));
+  EXPECT_THAT(*CheckGateways(database_.url(),
+                             {{prefix + "1", 200, 100, 2, 1}, {prefix + "3", 0, 0, 0, 1}, {prefix + "9", 5, 5, 1, 1}}),
+              ElementsAre("1 orders moved money twice at a gateway", "1 orders of a gateway are not in the database"));
+  // One that was given back by the first gateway, and is at the second.
+  EXPECT_THAT(*CheckGateways(database_.url(), {{prefix + "1", 100, 100, 1, 1}, {prefix + "1", 100, 0, 1, 0}}),
+              IsEmpty());
+  EXPECT_THAT(*CheckGateways(database_.url(), {{prefix + "1", 100, 0, 1, 0}, {prefix + "1", 100, 0, 1, 0}}),
+              ElementsAre("1 confirmed orders are not charged their amount at a gateway"));
 }
 
 TEST(Ceiling, WritesConfirmedOrdersWhoseBooksBalance) {

@@ -1,9 +1,6 @@
 #include "edge/http/client.h"
 
-#include <netdb.h>
-
 #include <algorithm>
-#include <cstring>
 
 #include "boost/asio/connect.hpp"
 #include "boost/asio/ssl/host_name_verification.hpp"
@@ -25,67 +22,6 @@ using boost::system::error_code;
 constexpr uint32_t kAnswerHeaderBytesMax = 16 << 10;
 
 }  // namespace
-
-struct Lookup::Question {
-  Question(std::string of_host, std::string of_port) : host(std::move(of_host)), port(std::move(of_port)) {
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    asked.ar_name = host.c_str();
-    asked.ar_service = port.c_str();
-    asked.ar_request = &hints;
-  }
-  ~Question() {
-    if (asked.ar_result != nullptr) freeaddrinfo(asked.ar_result);
-  }
-  Question(const Question&) = delete;
-  Question& operator=(const Question&) = delete;
-
-  const std::string host, port;
-  addrinfo hints{};
-  gaicb asked{};
-};
-
-Lookup::Lookup(std::string host, int port) : host_(std::move(host)), port_(fmt::format("{}", port)) {}
-
-Lookup::~Lookup() {
-  if (!GiveUp()) (void)question_.release();  // what the thread still writes into stays
-}
-
-bool Lookup::GiveUp() {
-  if (question_ != nullptr && gai_cancel(&question_->asked) == EAI_NOTCANCELED) return false;
-  question_.reset();
-  return true;
-}
-
-error_code Lookup::Find(absl::Duration timeout, Addresses& found) {
-  error_code no_address;
-  const asio::ip::address address = asio::ip::make_address(host_, no_address);
-  if (!no_address) {
-    found.emplace_back(address, static_cast<uint16_t>(std::stoi(port_)));
-    return {};
-  }
-  if (question_ == nullptr) {
-    question_ = std::make_unique<Question>(host_, port_);
-    gaicb* asked[] = {&question_->asked};
-    if (const int refused = getaddrinfo_a(GAI_NOWAIT, asked, 1, nullptr); refused != 0) {
-      question_.reset();
-      return {refused, asio::error::get_addrinfo_category()};
-    }
-  }
-  const gaicb* asked[] = {&question_->asked};
-  const timespec wait = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
-  (void)gai_suspend(asked, 1, &wait);
-  const int answer = gai_error(&question_->asked);
-  if (answer == EAI_INPROGRESS) return asio::error::timed_out;
-  const std::unique_ptr<Question> done = std::move(question_);
-  if (answer != 0) return {answer, asio::error::get_addrinfo_category()};
-  for (const addrinfo* at = done->asked.ar_result; at != nullptr; at = at->ai_next) {
-    tcp::endpoint& endpoint = found.emplace_back();
-    endpoint.resize(at->ai_addrlen);
-    std::memcpy(endpoint.data(), at->ai_addr, at->ai_addrlen);
-  }
-  return {};
-}
 
 std::unique_ptr<asio::ssl::context> MakeClientTls(const std::string& ca) {
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
@@ -207,5 +143,27 @@ void ClientCall::Start(const Addresses& addresses, absl::Duration timeout, Done 
 }
 
 const ClientAnswer& ClientCall::answer() const { return run_->answer(); }
+
+absl::StatusOr<ClientAnswer> CallAndWait(ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max,
+                                         absl::Duration timeout) {
+  const auto begun = std::chrono::steady_clock::now();
+  asio::io_context io{1};
+  Lookup lookup(io, request.host, request.port);
+  ClientCall call(io, std::move(request), tls, answer_bytes_max);
+  absl::Status outcome = absl::UnavailableError("not asked");
+  lookup.Start(timeout, [&](absl::StatusOr<Addresses> found) {
+    outcome = found.status();
+    if (!found.ok()) return;
+    const absl::Duration left = timeout - absl::FromChrono(std::chrono::steady_clock::now() - begun);
+    call.Start(*found, left, [&outcome](error_code failed) {
+      if (!failed) return;
+      outcome = failed == asio::error::timed_out ? absl::DeadlineExceededError(failed.message())
+                                                 : absl::UnavailableError(failed.message());
+    });
+  });
+  io.run();
+  if (!outcome.ok()) return outcome;
+  return call.answer();
+}
 
 }  // namespace waybill::http

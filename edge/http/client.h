@@ -10,38 +10,14 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "boost/asio/io_context.hpp"
-#include "boost/asio/ip/tcp.hpp"
 #include "boost/asio/ssl/context.hpp"
 #include "boost/system/error_code.hpp"
+#include "edge/http/lookup.h"
 
 namespace waybill::http {
-
-using Addresses = std::vector<boost::asio::ip::tcp::endpoint>;
-
-// Looks up the addresses of a host, by a thread of the C library's: getaddrinfo takes as long as it likes, and nothing
-// ends it. One that is under way when this ends is left to itself. An address is found at once.
-class Lookup {
- public:
-  Lookup(std::string host, int port);
-  ~Lookup();
-  Lookup(const Lookup&) = delete;
-  Lookup& operator=(const Lookup&) = delete;
-
-  // Waits for so long at most: asio::error::timed_out. One that was not answered in time is what the next call waits
-  // for, so that there is one at most.
-  boost::system::error_code Find(absl::Duration timeout, Addresses& found);
-  // Nobody asks any more. False: a thread still writes the answer; whoever wants to lose no memory keeps this until
-  // true. At most as many threads as the C library has (20) do.
-  bool GiveUp();
-
- private:
-  struct Question;
-
-  const std::string host_, port_;
-  std::unique_ptr<Question> question_;  // null: none is under way
-};
 
 struct ClientRequest {
   std::string host;  // for the header and the certificate; an IPv6 address without brackets
@@ -86,5 +62,10 @@ class ClientCall {
   // What it has begun ends after it has said so: by then nobody but the operations holds it.
   std::shared_ptr<Run> run_;
 };
+
+// Looks up the request's host and calls it, on this thread, which waits for it. NOT_FOUND, DEADLINE_EXCEEDED,
+// UNAVAILABLE: there is no answer.
+absl::StatusOr<ClientAnswer> CallAndWait(ClientRequest request, boost::asio::ssl::context* tls, size_t answer_bytes_max,
+                                         absl::Duration timeout);
 
 }  // namespace waybill::http

@@ -32,7 +32,6 @@ using storage::WebhookDelivery;
 // Of an answer's body; what is kept of it.
 constexpr size_t kAnswerBytesMax = 4'096, kAnswerKept = 512;
 // How often it is asked for addresses that are being looked up.
-constexpr absl::Duration kLookupPoll = absl::Milliseconds(5);
 // After the store did not answer.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 
@@ -87,11 +86,7 @@ class WebhookSender::Engine {
   std::optional<SteadyTime> TakeTurn() {
     const std::optional<SteadyTime> stop_by = StopBy();
     if (!stop_by && !draining_ && results_.empty() && clock_.Steady() >= next_claim_) Claim();
-    Reap();
-    if (!attempts_.empty()) {
-      PollLookups();
-      RunUntilSomething(stop_by);
-    }
+    if (!attempts_.empty()) RunUntilSomething(stop_by);
     if (!results_.empty()) Record();
     if (const std::optional<SteadyTime> now_stop_by = StopBy()) {
       if ((attempts_.empty() && results_.empty()) || clock_.Steady() >= *now_stop_by) return std::nullopt;
@@ -116,7 +111,7 @@ class WebhookSender::Engine {
     ClaimedDelivery delivery;
     webhooks::Url url;
     SteadyTime begun;
-    std::unique_ptr<http::Lookup> lookup;  // null once there are addresses
+    std::unique_ptr<http::Lookup> lookup;
     std::unique_ptr<http::ClientCall> exchange;
     bool over = false;
   };
@@ -155,28 +150,12 @@ class WebhookSender::Engine {
     if (!url.ok())
       return Fail(attempt, metrics_.forbidden, fmt::format("the URL {}", std::string(url.status().message())));
     attempt.url = *std::move(url);
-    attempt.lookup = std::make_unique<http::Lookup>(attempt.url.host, attempt.url.port);
-  }
-
-  void PollLookups() {
-    for (const auto& attempt : attempts_) {
-      if (attempt->over || attempt->lookup == nullptr) continue;
-      http::Addresses found;
-      const error_code error = attempt->lookup->Find(absl::ZeroDuration(), found);
-      const bool in_time = clock_.Steady() - attempt->begun < options_.timeout;
-      if (error == asio::error::timed_out && in_time) continue;
-      if (!attempt->lookup->GiveUp()) abandoned_.push_back(std::move(attempt->lookup));
-      attempt->lookup.reset();
-      if (error) {
-        Fail(*attempt, metrics_.unreachable, fmt::format("{} is not found: {}", attempt->url.host, error.message()));
-      } else {
-        Send(*attempt, found);
-      }
-    }
-  }
-
-  void Reap() {
-    std::erase_if(abandoned_, [](const auto& lookup) { return lookup->GiveUp(); });
+    attempt.lookup = std::make_unique<http::Lookup>(io_, attempt.url.host, attempt.url.port);
+    attempt.lookup->Start(options_.timeout, [this, &attempt](absl::StatusOr<http::Addresses> found) {
+      if (found.ok()) return Send(attempt, *found);
+      Fail(attempt, metrics_.unreachable,
+           fmt::format("{} is not found: {}", attempt.url.host, std::string(found.status().message())));
+    });
   }
 
   // To the very addresses that were looked at: asked again, a name may say something else.
@@ -275,9 +254,7 @@ class WebhookSender::Engine {
 
   // Lets what is under way go on, until one of them has ended, or there is something else to do.
   void RunUntilSomething(std::optional<SteadyTime> stop_by) {
-    const bool looking = std::any_of(attempts_.begin(), attempts_.end(),
-                                     [](const auto& attempt) { return !attempt->over && attempt->lookup != nullptr; });
-    absl::Duration wait = looking ? kLookupPoll : options_.poll;
+    absl::Duration wait = options_.poll;
     if (stop_by) wait = std::clamp(*stop_by - clock_.Steady(), absl::ZeroDuration(), wait);
     const auto until = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(wait);
     io_.restart();
@@ -322,7 +299,6 @@ class WebhookSender::Engine {
   bool more_ = false;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::vector<DeliveryResult> results_;  // that are not written yet
-  std::vector<std::unique_ptr<http::Lookup>> abandoned_;
   std::atomic<bool> draining_{false};
 };
 

@@ -51,6 +51,10 @@ class Lookup::Run : public std::enable_shared_from_this<Run> {
     error_code no_address;
     const asio::ip::address address = asio::ip::make_address(host_, no_address);
     if (!no_address) return Finish(Addresses{{address, port_}});
+    // c-ares takes 0177.0.0.1 for 177.0.0.1, others for 127.0.0.1.
+    if (host_.find_first_not_of("0123456789.") == std::string::npos) {
+      return Finish(absl::NotFoundError("neither an address nor a name"));
+    }
     if (const int status = Open(); status != ARES_SUCCESS) return Finish(ErrorOf(status));
     ares_addrinfo_hints hints{};
     hints.ai_family = AF_UNSPEC;

@@ -176,6 +176,13 @@ TEST_F(LookupTest, WhatIsNotThereIsNotFound) {
   EXPECT_EQ(Find(std::string(300, 'a')).status().code(), absl::StatusCode::kNotFound);
 }
 
+// What only inet_aton takes for an address is none, and no name either.
+TEST_F(LookupTest, AnOldFormOfAnAddressIsNotFound) {
+  for (const char* host : {"0x7f.1", "127.1", "2130706433", "0177.0.0.1", "127.0.0.01", "0x7f000001", "1.2.3.4.5"}) {
+    EXPECT_EQ(Find(host).status().code(), absl::StatusCode::kNotFound) << host;
+  }
+}
+
 TEST_F(LookupTest, AServerThatIsAwayIsUnavailable) {
   boost::asio::io_context io;
   Lookup lookup(io, "both.example.test", 443, "127.0.0.1:1");  // nobody listens there

@@ -46,6 +46,13 @@ struct Context {
 
   Context(const Clock& the_clock, Random& the_random) : clock(the_clock), random(the_random) {}
 
+  // For a call whose repetition would do it twice.
+  Context Once() const {
+    Context once = *this;
+    once.retries = 0;
+    return once;
+  }
+
   // How the services are called. INVALID_ARGUMENT when the files of TLS are wrong.
   absl::Status PrepareCalls();
   const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }

@@ -60,13 +60,6 @@ absl::Status TakeExpiry(const Context& context, const std::string& expires_in, g
   return absl::OkStatus();
 }
 
-// A call whose repetition would make another key, or find the old one over.
-Context Once(const Context& context) {
-  Context once = context;
-  once.retries = 0;
-  return once;
-}
-
 ExitCode FailKeys(const Context& context, const absl::Status& status) {
   if (status.code() != absl::StatusCode::kUnimplemented) return FailServer(context, status);
   return context.Fail(status, fmt::format("{} knows no keys: start it with --key-hash-file.", context.server));
@@ -99,7 +92,7 @@ ExitCode CreateKey(const Context& context, const CreateKeyArgs& args) {
     if (!taken.ok()) return context.Fail(taken);
   }
   absl::StatusOr<access_v1::CreateKeyResponse> made =
-      Call<access_v1::AccessAdmin>(Once(context), context.server, &Keys::CreateKey, request);
+      Call<access_v1::AccessAdmin>(context.Once(), context.server, &Keys::CreateKey, request);
   return made.ok() ? ShowMade(context, *made) : FailMade(context, made.status());
 }
 
@@ -163,7 +156,7 @@ ExitCode RotateKey(const Context& context, const RotateKeyArgs& args) {
     if (!taken.ok()) return context.Fail(taken);
   }
   absl::StatusOr<access_v1::RotateKeyResponse> made =
-      Call<access_v1::AccessAdmin>(Once(context), context.server, &Keys::RotateKey, request);
+      Call<access_v1::AccessAdmin>(context.Once(), context.server, &Keys::RotateKey, request);
   return made.ok() ? ShowMade(context, *made) : FailMade(context, made.status());
 }
 

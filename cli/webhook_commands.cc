@@ -43,13 +43,6 @@ ExitCode ShowSecret(const Context& context, const Response& made) {
   return ExitCode::kOk;
 }
 
-// A call whose repetition would do it twice.
-Context AskOnce(const Context& context) {
-  Context once = context;
-  once.retries = 0;
-  return once;
-}
-
 struct EndpointArgs {
   std::string id, url;
   std::vector<std::string> types;
@@ -62,7 +55,7 @@ ExitCode CreateEndpoint(const Context& context, const EndpointArgs& args) {
   request.set_url(args.url);
   for (const std::string& type : args.types) request.add_types(type);
   absl::StatusOr<webhook_v1::CreateEndpointResponse> made =
-      Call<webhook_v1::WebhookService>(AskOnce(context), context.server, &Webhooks::CreateEndpoint, request);
+      Call<webhook_v1::WebhookService>(context.Once(), context.server, &Webhooks::CreateEndpoint, request);
   return made.ok() ? ShowSecret(context, *made) : FailServer(context, made.status());
 }
 
@@ -113,7 +106,7 @@ ExitCode DeleteEndpoint(const Context& context, const std::string& id) {
   webhook_v1::DeleteEndpointRequest request;
   request.set_endpoint_id(id);
   absl::StatusOr<webhook_v1::DeleteEndpointResponse> gone =
-      Call<webhook_v1::WebhookService>(AskOnce(context), context.server, &Webhooks::DeleteEndpoint, request);
+      Call<webhook_v1::WebhookService>(context.Once(), context.server, &Webhooks::DeleteEndpoint, request);
   if (!gone.ok()) return FailServer(context, gone.status());
   context.Note(fmt::format("endpoint {} is deleted", id));
   return ExitCode::kOk;
@@ -129,7 +122,7 @@ ExitCode RotateSecret(const Context& context, const EndpointArgs& args) {
   request.mutable_overlap()->set_seconds(absl::ToInt64Seconds(*overlap));
   request.mutable_overlap()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*overlap % absl::Seconds(1))));
   absl::StatusOr<webhook_v1::RotateSecretResponse> made =
-      Call<webhook_v1::WebhookService>(AskOnce(context), context.server, &Webhooks::RotateSecret, request);
+      Call<webhook_v1::WebhookService>(context.Once(), context.server, &Webhooks::RotateSecret, request);
   return made.ok() ? ShowSecret(context, *made) : FailServer(context, made.status());
 }
 
@@ -381,7 +374,7 @@ void AddWebhookCommands(CLI::App& app, Context& context) {
       webhook_v1::SendTestRequest request;
       request.set_endpoint_id(*tested);
       return ShowDelivery(
-          context, Call<webhook_v1::WebhookService>(AskOnce(context), context.server, &Webhooks::SendTest, request));
+          context, Call<webhook_v1::WebhookService>(context.Once(), context.server, &Webhooks::SendTest, request));
     };
   });
 }

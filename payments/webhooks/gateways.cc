@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "domain/currency.h"
+#include "domain/payment_attempt.h"
 #include "fmt/format.h"
 #include "runtime/text.h"
 #include "runtime/toml.h"
@@ -15,7 +16,7 @@
 namespace waybill::payments {
 namespace {
 
-constexpr size_t kGatewayNameMax = 40, kPointerMax = 200, kTextsMax = 64, kGatewaysMax = 100;
+constexpr size_t kPointerMax = 200, kTextsMax = 64, kGatewaysMax = 100;
 constexpr size_t kSecretFileBytesMax = 4096;
 
 absl::Status Faulty(std::string message) { return absl::InvalidArgumentError(CleanText(std::move(message), 2'000)); }
@@ -99,11 +100,6 @@ class GatewayTable {
   const std::string_view source_;
 };
 
-bool IsGatewayName(std::string_view name) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-  return !name.empty() && name.size() <= kGatewayNameMax && name.find_first_not_of(kAllowed) == std::string_view::npos;
-}
-
 absl::StatusOr<std::string> ReadSecret(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text;
@@ -160,8 +156,8 @@ absl::StatusOr<WebhookGateway> ParseGateway(const GatewayTable& table) {
   if (absl::Status known = table.CheckFields(); !known.ok()) return known;
   absl::StatusOr<std::string> name = table.Text("name");
   if (!name.ok()) return name.status();
-  if (!IsGatewayName(*name)) {
-    return table.Wrong("name", fmt::format("is not 1 to {} of a-z, 0-9, '_' and '-'", kGatewayNameMax));
+  if (!domain::IsGatewayName(*name)) {
+    return table.Wrong("name", "is not 1 to 40 of a-z, 0-9, '_' and '-'");
   }
   absl::StatusOr<std::string> scheme_name = table.Text("scheme");
   if (!scheme_name.ok()) return scheme_name.status();

@@ -139,12 +139,16 @@ WHERE this.settlement_id = {0} AND l.order_id IS NOT NULL
   AND (s.settlement_id = {0} OR (s.gateway = this.gateway AND s.name = this.name AND s.state = 'reconciled'))
 UNION
 SELECT p.order_id
-FROM gateway_books p, settlements s
-WHERE s.settlement_id = {0}
-  AND COALESCE(p.gateway, s.gateway) = s.gateway
-  AND p.order_id BETWEEN waybill_id_at(s.covers_from - {1} * interval '1 microsecond') AND waybill_id_at(s.covers_to)
-  AND ((p.charged_at >= s.covers_from - {2} * interval '1 microsecond' AND p.charged_at < s.covers_to - {2} * interval '1 microsecond')
-    OR (p.refunded_at >= s.covers_from - {2} * interval '1 microsecond' AND p.refunded_at < s.covers_to - {2} * interval '1 microsecond'))
+FROM (SELECT gateway, covers_from - {2} * interval '1 microsecond' AS since, covers_to - {2} * interval '1 microsecond' AS until
+      FROM settlements WHERE settlement_id = {0}
+      UNION ALL
+      -- What could come late to the file before, however long that is ago.
+      (SELECT s.gateway, k.covers_to - {2} * interval '1 microsecond', k.covers_to
+       FROM settlements s JOIN settlements k ON k.gateway = s.gateway AND k.state = 'reconciled' AND k.covers_to <= s.covers_from
+       WHERE s.settlement_id = {0} ORDER BY k.covers_to DESC LIMIT 1)) t
+JOIN gateway_books p ON COALESCE(p.gateway, t.gateway) = t.gateway
+  AND p.order_id BETWEEN waybill_id_at(t.since - {1} * interval '1 microsecond') AND waybill_id_at(t.until)
+  AND ((p.charged_at >= t.since AND p.charged_at < t.until) OR (p.refunded_at >= t.since AND p.refunded_at < t.until))
 UNION
 SELECT c.order_id
 FROM reconciliation_cases c JOIN settlements s USING (gateway)

@@ -146,6 +146,17 @@ TEST_F(ReconciliationPgTest, WhatIsBookedLateIsProvenByTheNextDay) {
   EXPECT_THAT(Cases(), IsEmpty());
 }
 
+TEST_F(ReconciliationPgTest, TheLastHourIsProvenByTheNextFileAlsoWhenADayHasNone) {
+  const Uuid late = Paid(1, 100, absl::Hours(23) + absl::Minutes(30));
+  Settle({}, "day-1");
+  EXPECT_THAT(Cases(), IsEmpty()) << "it may come in the next file";
+  const Uuid weekend = Paid(2, 200, absl::Hours(24 + 12));
+  Settle({}, "day-3", 2);
+  EXPECT_THAT(Cases(), ElementsAre("missing_there charge 100 -")) << "what no file covers is missed by nobody";
+  Settle({Line(LineKind::kCharge, late, 100), Line(LineKind::kCharge, weekend, 200)}, "day-4", 3);
+  EXPECT_THAT(Cases(), IsEmpty());
+}
+
 TEST_F(ReconciliationPgTest, AFileThatIsReadAgainTakesThePlaceOfTheFirst) {
   const Uuid one = Paid(1, 100), two = Paid(2, 200);
   const auto both = {Line(LineKind::kCharge, one, 100), Line(LineKind::kCharge, two, 200)};

@@ -61,7 +61,9 @@ absl::Status SettlementFile::ReadHeader() {
       {kPayout, {"payout", "payout_id", "batch"}},
   };
   std::string line;
-  if (!std::getline(in_, line)) return absl::InvalidArgumentError(fmt::format("{}: is empty", path_));
+  if (!std::getline(in_, line)) {
+    return in_.bad() ? CutOff() : absl::InvalidArgumentError(fmt::format("{}: is empty", path_));
+  }
   ++line_;
   if (line.ends_with('\r')) line.pop_back();
   if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
@@ -113,6 +115,10 @@ absl::Status SettlementFile::ReadHeader() {
   return absl::OkStatus();
 }
 
+absl::Status SettlementFile::CutOff() const {
+  return absl::DataLossError(fmt::format("{}: cannot be read beyond line {}", path_, line_));
+}
+
 absl::StatusOr<bool> SettlementFile::ReadFields() {
   std::string row, line;
   while (std::getline(in_, line)) {
@@ -134,6 +140,7 @@ absl::StatusOr<bool> SettlementFile::ReadFields() {
         return Wrong("text follows a closing quote");
     }
   }
+  if (in_.bad()) return CutOff();
   if (!row.empty()) return Wrong("a quote is left open");
   return false;
 }

@@ -60,6 +60,7 @@ class SettlementFile {
   const std::string& Field(Column column) const;
   absl::Status Wrong(Column column, const std::string& what) const;
   absl::Status Wrong(const std::string& what) const;
+  absl::Status CutOff() const;  // the disk, not the file's writer
 
   std::string path_;
   SettlementFormat format_;

@@ -22,7 +22,7 @@ bool Health::FailsTooOften(SteadyTime now) const {
 
 void Health::Answered(SteadyTime now, absl::Duration latency) {
   ++answers_;
-  latencies_.push_back(latency);
+  latencies_.push_back({now, latency});
   if (latencies_.size() > options_.latencies) latencies_.pop_front();
   Note(now, true);
   if (!out()) return;
@@ -42,11 +42,14 @@ void Health::Failed(SteadyTime now) {
   explore_at_ = now + options_.explore_after;
 }
 
-absl::Duration Health::median_latency() const {
-  if (latencies_.empty()) return absl::ZeroDuration();
-  std::vector<absl::Duration> sorted(latencies_.begin(), latencies_.end());
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
+absl::Duration Health::MedianLatency(SteadyTime now) const {
+  std::vector<absl::Duration> recent;
+  for (const Latency& one : latencies_) {
+    if (now - one.at <= options_.latencies_for) recent.push_back(one.latency);
+  }
+  if (recent.empty()) return absl::ZeroDuration();
+  const auto middle = recent.begin() + static_cast<std::ptrdiff_t>(recent.size() / 2);
+  std::nth_element(recent.begin(), middle, recent.end());
   return *middle;
 }
 

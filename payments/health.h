@@ -18,7 +18,8 @@ struct HealthOptions {
   size_t window = 20;                                // of the newest calls
   int answers_in_a_row = 3;                          // close it
   absl::Duration explore_after = absl::Seconds(30);  // of an outage, one new order is let through; and so on
-  size_t latencies = 64;                             // of the newest answers
+  size_t latencies = 64;                             // of the newest answers …
+  absl::Duration latencies_for = absl::Minutes(1);   // … as long as they say anything
 };
 
 // Of one gateway. An outage opens sooner than it closes, so that a gateway that answers now and then does not come and
@@ -37,8 +38,8 @@ class Health {
   void Explores(SteadyTime now) { explore_at_ = now + options_.explore_after; }
   void NotExplored(SteadyTime now) { explore_at_ = now; }  // the order that was let through asks nobody
 
-  // Of the newest answers; zero: there are none.
-  absl::Duration median_latency() const;
+  // Of the newest answers; zero: there are none. They grow old, so that a gateway that was slow is asked again.
+  absl::Duration MedianLatency(SteadyTime now) const;
 
   int64_t answers() const { return answers_; }  // since the process began
   int64_t failures() const { return failures_; }
@@ -57,7 +58,11 @@ class Health {
   SteadyTime row_since_;  // when the first of these was
   std::optional<SteadyTime> out_since_;
   SteadyTime explore_at_;
-  std::deque<absl::Duration> latencies_;
+  struct Latency {
+    SteadyTime at;
+    absl::Duration latency;
+  };
+  std::deque<Latency> latencies_;
   int64_t answers_ = 0;
   int64_t failures_ = 0;
 };

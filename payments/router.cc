@@ -91,14 +91,15 @@ std::string Router::Best(std::vector<Known*> candidates) {
   if (std::any_of(candidates.begin(), candidates.end(), [](const Known* one) { return !one->gateway.fallback; })) {
     std::erase_if(candidates, [](const Known* one) { return one->gateway.fallback; });
   }
+  const SteadyTime now = clock_.Steady();
+  const auto median = [now](const Known* one) { return one->health.MedianLatency(now); };
   absl::Duration fastest = absl::InfiniteDuration();
   for (const Known* one : candidates) {
-    // One that has answered nothing yet is neither slow nor fast.
-    if (one->health.median_latency() > absl::ZeroDuration()) fastest = std::min(fastest, one->health.median_latency());
+    // One that has answered nothing lately is neither slow nor fast.
+    if (median(one) > absl::ZeroDuration()) fastest = std::min(fastest, median(one));
   }
   std::erase_if(candidates, [&](const Known* one) {
-    const absl::Duration median = one->health.median_latency();
-    return median > 2 * fastest && median > fastest + options_.slower_by;
+    return median(one) > 2 * fastest && median(one) > fastest + options_.slower_by;
   });
   int64_t cheapest = candidates.front()->gateway.cost_ppm;
   for (const Known* one : candidates) cheapest = std::min(cheapest, one->gateway.cost_ppm);
@@ -145,7 +146,7 @@ std::vector<Router::View> Router::List() const {
     View view{known.gateway, known.drained};
     view.gateway.weight = known.CountingWeight();
     if (const auto since = known.health.out_since()) view.out_for = now - *since;
-    view.median_latency = known.health.median_latency();
+    view.median_latency = known.health.MedianLatency(now);
     view.answers = known.health.answers();
     view.failures = known.health.failures();
     views.push_back(std::move(view));

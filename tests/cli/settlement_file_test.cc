@@ -160,6 +160,13 @@ ReportView SomeReport() {
   return report;
 }
 
+// What the disk does not give is not the end of the file. A folder opens, and cannot be read.
+TEST_F(SettlementFileTest, WhatCannotBeReadIsNoEnd) {
+  const auto file = SettlementFile::Open(folder_.path().string(), {});
+  EXPECT_EQ(file.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(file.status().message()), EndsWith("cannot be read beyond line 0"));
+}
+
 TEST(SettlementReport, AsTextHasSumsBesideOursAndWhatToDo) {
   const std::string text = RenderText(SomeReport(), Terminal());
   EXPECT_THAT(text, HasSubstr("charges"));

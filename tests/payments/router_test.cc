@@ -80,6 +80,24 @@ TEST_F(RouterTest, ASlowGatewayIsPassedOverWhateverItCosts) {
   EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10)));
 }
 
+TEST_F(RouterTest, OneThatWasSlowIsAskedAgain) {
+  for (int i = 0; i < 64; ++i) {
+    router_.Answered("north", absl::Milliseconds(300));
+    router_.Answered("south", absl::Milliseconds(20));
+  }
+  time_.Advance(absl::Seconds(59));
+  for (int i = 0; i < 64; ++i) router_.Answered("south", absl::Milliseconds(20));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("south", 10)));
+  time_.Advance(absl::Seconds(2));
+  EXPECT_GT(Draw(100)["north"], 0) << "nothing is known of it any more";
+  router_.Answered("north", absl::Milliseconds(300));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("south", 10))) << "it is as slow as before";
+  time_.Advance(absl::Seconds(61));
+  router_.Answered("south", absl::Milliseconds(20));
+  router_.Answered("north", absl::Milliseconds(20));
+  EXPECT_GT(Draw(100)["north"], 0);
+}
+
 TEST_F(RouterTest, OneThatWasNeverAskedMakesNoOtherSlow) {
   router_.Use(Routes{{Named("north", 100, 10'000), Named("south", 100, 20'000)}, {}});
   router_.Answered("north", absl::Milliseconds(300));

@@ -30,12 +30,14 @@ struct Scope {
 
 struct Gateway {
   std::string name;       // IsGatewayName
-  std::string address;    // grpc://HOST:PORT or grpcs://HOST:PORT
+  std::string address;    // grpc://HOST:PORT or grpcs://HOST:PORT; a processor's: http:// or https://
   int weight = 100;       // 1 to kWeightMax: its share beside others that are as good
   int64_t cost_ppm = 0;   // what it takes of an amount, in parts per million
   bool fallback = false;  // only where no other gateway will do
   Scope takes;
 
+  // It speaks the processors' contract (payments/processor/contract.h), which names no currency: it takes one alone.
+  bool IsProcessor() const { return address.starts_with("http"); }
   friend bool operator==(const Gateway&, const Gateway&) = default;
 };
 

@@ -14,6 +14,7 @@
 #include "fmt/ranges.h"
 #include "runtime/text.h"
 #include "runtime/toml.h"
+#include "webhooks/url.h"
 
 namespace waybill::payments {
 namespace {
@@ -111,6 +112,10 @@ class Fields {
 };
 
 bool IsAddress(std::string_view address) {
+  if (address.starts_with("http://") || address.starts_with("https://")) {
+    const absl::StatusOr<webhooks::Url> url = webhooks::ParseUrl(address);
+    return url.ok() && url->target == "/" && !address.ends_with('/');
+  }
   for (const std::string_view scheme : {"grpc://", "grpcs://"}) {
     if (address.starts_with(scheme) && address.size() > scheme.size()) return true;
   }
@@ -132,12 +137,18 @@ void TakeGateway(Fields& fields, Routes& routes) {
   }
   gateway.address = fields.Text("address");
   if (!IsAddress(gateway.address)) {
-    fields.Wrong("address", fields.Has("address") ? "is neither grpc://HOST:PORT nor grpcs://HOST:PORT" : "is missing");
+    fields.Wrong("address",
+                 fields.Has("address")
+                     ? "is none of grpc://HOST:PORT, grpcs://HOST:PORT, http://HOST:PORT and https://HOST:PORT"
+                     : "is missing");
   }
   gateway.weight = static_cast<int>(fields.Number("weight", 1, kWeightMax, gateway.weight));
   gateway.cost_ppm = fields.Number("cost_ppm", 0, kPpm, 0);
   gateway.fallback = fields.Flag("fallback");
   gateway.takes = fields.TakeScope();
+  if (gateway.IsProcessor() && gateway.takes.currencies.size() != 1) {
+    fields.Wrong("currencies", "has to name the one currency of a processor (http), whose payments say none");
+  }
   routes.gateways.push_back(std::move(gateway));
 }
 

@@ -36,29 +36,36 @@ std::unique_ptr<asio::ssl::context> MakeClientTls(const std::string& ca) {
   return tls;
 }
 
+beast::http::request<beast::http::string_body> MakeRequest(ClientRequest request, bool keep_alive) {
+  error_code no_address;
+  const bool v6 = asio::ip::make_address(request.host, no_address).is_v6();
+  beast::http::request<beast::http::string_body> made;
+  made.method_string(request.method);
+  made.target(request.target);
+  made.version(11);
+  made.set(beast::http::field::host,
+           fmt::format("{}{}{}:{}", v6 ? "[" : "", request.host, v6 ? "]" : "", request.port));
+  made.set(beast::http::field::user_agent, "waybill");
+  for (const auto& [name, value] : request.headers) made.set(name, value);
+  made.keep_alive(keep_alive);
+  made.body() = std::move(request.body);
+  made.prepare_payload();
+  return made;
+}
+
 class ClientCall::Run : public std::enable_shared_from_this<Run> {
  public:
   Run(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max)
       : plain_(io), timer_(io), buffer_(kAnswerHeaderBytesMax + answer_bytes_max) {
     error_code no_address;
-    const asio::ip::address address = asio::ip::make_address(request.host, no_address);
+    (void)asio::ip::make_address(request.host, no_address);
     if (tls != nullptr) {
       tls_.emplace(plain_, *tls);
       tls_->set_verify_callback(asio::ssl::host_name_verification(request.host));
       // An address is no name that a server could be told by (RFC 6066).
       if (no_address) SSL_set_tlsext_host_name(tls_->native_handle(), request.host.c_str());
     }
-    request_.method(beast::http::verb::post);
-    request_.target(request.target);
-    request_.version(11);
-    const bool v6 = !no_address && address.is_v6();
-    request_.set(beast::http::field::host,
-                 fmt::format("{}{}{}:{}", v6 ? "[" : "", request.host, v6 ? "]" : "", request.port));
-    request_.set(beast::http::field::user_agent, "waybill");
-    for (const auto& [name, value] : request.headers) request_.set(name, value);
-    request_.keep_alive(false);
-    request_.body() = std::move(request.body);
-    request_.prepare_payload();
+    request_ = MakeRequest(std::move(request), /*keep_alive=*/false);
     response_.body_limit(answer_bytes_max);
     response_.header_limit(kAnswerHeaderBytesMax);
   }

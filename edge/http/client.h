@@ -14,6 +14,8 @@
 #include "absl/time/time.h"
 #include "boost/asio/io_context.hpp"
 #include "boost/asio/ssl/context.hpp"
+#include "boost/beast/http/message.hpp"
+#include "boost/beast/http/string_body.hpp"
 #include "boost/system/error_code.hpp"
 #include "edge/http/lookup.h"
 
@@ -25,6 +27,7 @@ struct ClientRequest {
   std::string target;
   std::vector<std::pair<std::string, std::string>> headers;  // besides Host, User-Agent, Content-Length and Connection
   std::string body;
+  std::string method = "POST";
 };
 
 struct ClientAnswer {
@@ -38,7 +41,9 @@ struct ClientAnswer {
 // machine trusts. If that fails, nobody is believed, and each call says so.
 std::unique_ptr<boost::asio::ssl::context> MakeClientTls(const std::string& ca);
 
-// POSTs one request. Redirects are answers like others.
+boost::beast::http::request<boost::beast::http::string_body> MakeRequest(ClientRequest request, bool keep_alive);
+
+// Makes one request. Redirects are answers like others.
 class ClientCall {
  public:
   using Done = absl::AnyInvocable<void(boost::system::error_code failed)>;

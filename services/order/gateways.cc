@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "edge/rpc/deadline.h"
+#include "webhooks/url.h"
 
 namespace waybill::order {
 namespace {
@@ -12,8 +13,9 @@ constexpr absl::Duration kConnectAgainMax = absl::Seconds(2);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, ChannelsTo channels_to,
-                                                         storage::GatewayStore& store, const Clock& clock,
-                                                         Random& random, Metrics& metrics, const Logger& log) {
+                                                         ProcessorCa processor_ca, storage::GatewayStore& store,
+                                                         const Clock& clock, Random& random, Metrics& metrics,
+                                                         const Logger& log) {
   absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(file);
   if (!routes.ok()) return routes.status();
   std::unique_ptr<Gateways> made(
@@ -21,6 +23,18 @@ absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file
   Gateways& gateways = *made;
   std::map<std::string, PaymentGateway*> by_name;
   for (const payments::Gateway& gateway : routes->gateways) {
+    if (gateway.IsProcessor()) {
+      absl::StatusOr<webhooks::Url> url = webhooks::ParseUrl(gateway.address);
+      if (!url.ok()) return url.status();
+      http::ChannelOptions channel;
+      channel.host = url->host;
+      channel.port = url->port;
+      if (url->tls) channel.ca = processor_ca;
+      auto processor = std::make_unique<Processor>(gateway.name, std::move(channel), clock);
+      by_name[gateway.name] = &processor->gateway;
+      gateways.processors_[gateway.name] = std::move(processor);
+      continue;
+    }
     auto remote = std::make_unique<Remote>(gateway.address, gateways.channels_to_(gateway.address));
     by_name[gateway.name] = &remote->gateway;
     gateways.remotes_[gateway.name] = std::move(remote);
@@ -99,6 +113,7 @@ void Gateways::Start(StopRequest& stop, OnChange on_change) {
 void Gateways::Stop() {
   if (stop_ != nullptr) stop_->AlsoOnHangup(this, nullptr);
   for (const auto& [name, remote] : remotes_) remote->client.Stop();
+  for (const auto& [name, processor] : processors_) processor->channel.Stop();
 }
 
 }  // namespace waybill::order

@@ -19,6 +19,7 @@
 #include "runtime/random.h"
 #include "runtime/shutdown.h"
 #include "services/order/payment_routing.h"
+#include "services/order/processor_gateway.h"
 #include "services/order/remote_gateway.h"
 #include "storage/gateway_store.h"
 
@@ -27,12 +28,14 @@ namespace waybill::order {
 class Gateways {
  public:
   using ChannelsTo = std::function<std::vector<std::shared_ptr<grpc::Channel>>(const std::string& address)>;
+  using ProcessorCa = std::function<std::string()>;  // that may vouch for processors, PEM; "": this machine's
   using OnChange = std::function<void(const std::string& before, const std::string& after)>;
 
   // All outlive it. INVALID_ARGUMENT: the file is not as it has to be.
   static absl::StatusOr<std::unique_ptr<Gateways>> Open(const std::string& file, ChannelsTo channels_to,
-                                                        storage::GatewayStore& store, const Clock& clock,
-                                                        Random& random, Metrics& metrics, const Logger& log);
+                                                        ProcessorCa processor_ca, storage::GatewayStore& store,
+                                                        const Clock& clock, Random& random, Metrics& metrics,
+                                                        const Logger& log);
 
   PaymentRouting& routing() { return *routing_; }
   payments::Router& router() { return router_; }
@@ -69,6 +72,13 @@ class Gateways {
     Remote(std::string at, const std::vector<std::shared_ptr<grpc::Channel>>& channels)
         : address(std::move(at)), client(channels), gateway(client, /*only_connected=*/true) {}
   };
+  struct Processor {
+    http::Channel channel;
+    ProcessorGateway gateway;
+
+    Processor(std::string name, http::ChannelOptions options, const Clock& clock)
+        : channel(std::move(options)), gateway(std::move(name), channel, clock) {}
+  };
 
   const std::string file_;
   const ChannelsTo channels_to_;
@@ -76,6 +86,7 @@ class Gateways {
   const Logger log_;
   payments::Router router_;
   std::map<std::string, std::unique_ptr<Remote>> remotes_;
+  std::map<std::string, std::unique_ptr<Processor>> processors_;
   std::unique_ptr<PaymentRouting> routing_;
 
   std::mutex reading_;  // over what follows

@@ -216,8 +216,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (!options.gateways_file.empty()) {
     auto opened = Gateways::Open(
         options.gateways_file,
-        [&](const std::string& address) { return ChannelsTo(address, participant_certificates->get()); }, gateway_store,
-        clock, random, metrics, log);
+        [&](const std::string& address) { return ChannelsTo(address, participant_certificates->get()); },
+        [&] { return *participant_certificates ? (*participant_certificates)->current()->ca : std::string(); },
+        gateway_store, clock, random, metrics, log);
     if (!opened.ok()) return process::Fail(log, "cannot route orders", opened.status());
     gateways = *std::move(opened);
   }

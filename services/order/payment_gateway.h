@@ -78,6 +78,8 @@ class PaymentGateway {
                       absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) = 0;
   virtual void Refund(const ParticipantCall& call, const domain::Order& order,
                       absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) = 0;
+  // false: its Refund never succeeds, and closes no key. A charge in doubt stays there until it is answered.
+  virtual bool can_refund() const { return true; }
 };
 
 }  // namespace waybill::order

@@ -46,6 +46,7 @@ class PaymentRouting::Learning final : public PaymentGateway {
       done(std::move(result));
     });
   }
+  bool can_refund() const override { return gateway_.can_refund(); }
 
  private:
   enum : size_t { kApproved, kDeclined, kPending, kRefunded, kClosed, kUnknown, kNotSent, kOutcomes };

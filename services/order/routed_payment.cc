@@ -66,7 +66,9 @@ Outcome AfterSilence(PaymentRouting& payments, Order& order, const Asked& asked,
   }
   const bool spent = asked.number >= payments.options().asks_max || payments.IsOut(gateway);
   const bool pending = order.attempts.back().state == PaymentAttempt::State::kPending;
-  if (!spent || pending || !payments.HasAnother(order)) return unknown;
+  const PaymentGateway* asked_one = payments.Find(gateway);
+  const bool can_close = asked_one != nullptr && asked_one->can_refund();
+  if (!spent || pending || !can_close || !payments.HasAnother(order)) return unknown;
   return Close(order, unknown.detail);
 }
 

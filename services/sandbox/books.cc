@@ -202,6 +202,13 @@ absl::StatusOr<std::string> Books::Release(const std::string& key, const std::st
   return it->second.driver_id;
 }
 
+void Books::Purge(absl::Time now, std::optional<Record>& effect) {
+  Record record;
+  record.effect = Effect::kPurge;
+  record.time = now;
+  ApplyNew(effect, std::move(record));
+}
+
 const Payment* Books::FindPayment(const std::string& key) const {
   auto it = payments_.find(key);
   return it == payments_.end() ? nullptr : &it->second;
@@ -232,6 +239,10 @@ void Books::Apply(const Record& record) {
     case Effect::kRelease:
     case Effect::kCloseAssignment:
       ApplyAssignment(record);
+      return;
+    case Effect::kPurge:
+      payments_.clear();
+      tokens_.clear();
       return;
   }
 }

@@ -105,6 +105,9 @@ class Books {
   absl::StatusOr<std::string> Release(const std::string& key, const std::string& order_id, absl::Time now,
                                       std::optional<Record>& effect);
 
+  // Forgets all payments.
+  void Purge(absl::Time now, std::optional<Record>& effect);
+
   // Null: unknown key. Valid until the next change.
   const Payment* FindPayment(const std::string& key) const;
   // The key of the charge that was answered pending with `token`; nullopt: none was.

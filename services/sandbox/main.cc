@@ -8,6 +8,8 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,6 +40,7 @@
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
 #include "services/sandbox/options.h"
+#include "services/sandbox/processor.h"
 #include "services/sandbox/sandbox.h"
 #include "services/sandbox/services.h"
 #include "services/sandbox/webhook_sender.h"
@@ -58,10 +61,15 @@ int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
 }
 
 // Whole or not at all: whoever waits for the file may read it at once.
-absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port) {
+absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port,
+                           const std::map<std::string, int>& processor_ports) {
   if (path.empty()) return absl::OkStatus();
   const std::string fresh = path + ".new";
-  std::ofstream(fresh) << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+  {
+    std::ofstream file(fresh);
+    file << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+    for (const auto& [name, port] : processor_ports) file << fmt::format("processor_{}={}\n", name, port);
+  }
   if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
   return absl::InternalError(fmt::format("cannot write {}", path));
 }
@@ -96,7 +104,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
     std::ifstream(options.webhook_secret_file) >> text;
     absl::StatusOr<std::string> secret = payments::ParseSecret(payments::Scheme::kStandard, text);
     if (!secret.ok()) return Fail(log, "--webhook-secret-file cannot be read", secret.status());
-    webhooks = std::make_shared<WebhookSender>(*ParseHttpTarget(options.webhook_url), *secret, webhook_workers,
+    webhooks = std::make_shared<WebhookSender>(*webhooks::ParseUrl(options.webhook_url), *secret, webhook_workers,
                                                scheduler, clock, webhook_random, log);
     sandbox_options.on_decided = [webhooks](const Decision& decision, const Behaviour& behaviour) {
       webhooks->Tell(decision, behaviour);
@@ -149,9 +157,21 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (!started.ok()) return Fail(log, "cannot serve", started);
+  const auto processor_options = ProcessorsOf(options);
+  if (!processor_options.ok()) return Fail(log, "bad processor", processor_options.status());
+  SeededRandom processor_random(seed + 2);
+  const ThreadLoops processor_loops;
+  std::vector<std::unique_ptr<Processor>> processors;
+  std::map<std::string, int> processor_ports;
+  for (const ProcessorOptions& one : *processor_options) {
+    auto processor = Processor::Open(one, clock, scheduler, processor_random, metrics, processor_loops, log);
+    if (!processor.ok()) return Fail(log, "cannot play the processor " + one.name, processor.status());
+    processor_ports[one.name] = (*processor)->port();
+    processors.push_back(*std::move(processor));
+  }
   bound.listen = BoundAddress(options.listen, server.port());
   bound.side_listen = BoundAddress(options.side_listen, (*side_port)->port());
-  started = WritePortFile(options.port_file, server.port(), (*side_port)->port());
+  started = WritePortFile(options.port_file, server.port(), (*side_port)->port(), processor_ports);
   if (!started.ok()) return Fail(log, "cannot announce the ports", started);
   log.Info("listening on " + bound.listen,
            {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}, {"seed", seed}});

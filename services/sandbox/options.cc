@@ -6,11 +6,14 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
+#include "domain/currency.h"
+#include "domain/payment_attempt.h"
 #include "fmt/format.h"
 #include "runtime/status.h"
 #include "services/process/flags.h"
 #include "services/sandbox/sandbox.h"
-#include "services/sandbox/webhook_sender.h"
+#include "webhooks/url.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -131,6 +134,16 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->type_name("URL");
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
+  app.add_option("--processor", options.processors,
+                 "Plays a processor too, by JSON over HTTP on a port of its own, with the books --log.NAME; may be "
+                 "repeated. Port 0 takes a free one (and another after a restart)")
+      ->type_name("NAME=HOST:PORT");
+  app.add_option("--processor-fee-ppm", options.processor_fees,
+                 "What that processor takes of an amount, in parts per million (default: nothing); may be repeated")
+      ->type_name("NAME=PPM");
+  app.add_option("--processor-currency", options.processor_currency, "The currency of all processors' amounts")
+      ->type_name("CODE")
+      ->capture_default_str();
   process::AddLogFlags(app, options.log_levels, options.log_format);
 }
 
@@ -144,15 +157,53 @@ absl::Status FinishSettings(ServiceOptions& options) {
     return absl::InvalidArgumentError("--webhook-url and --webhook-secret-file come together or not at all");
   }
   if (!options.webhook_url.empty()) {
-    if (absl::Status url = ParseHttpTarget(options.webhook_url).status(); !url.ok()) {
-      return absl::InvalidArgumentError(fmt::format("--webhook-url {}", std::string(url.message())));
+    const absl::StatusOr<webhooks::Url> url = webhooks::ParseUrl(options.webhook_url);
+    if (!url.ok() || url->tls) {
+      return absl::InvalidArgumentError(
+          fmt::format("--webhook-url {}", url.ok() ? "is not http" : std::string(url.status().message())));
     }
   }
+  if (!domain::CurrencyExponent(options.processor_currency)) {
+    return absl::InvalidArgumentError("--processor-currency is no currency of ISO 4217");
+  }
+  if (absl::Status processors = ProcessorsOf(options).status(); !processors.ok()) return processors;
   for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
                               Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
     if (mistake.has_value()) return absl::InvalidArgumentError(*mistake);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions& options) {
+  std::vector<ProcessorOptions> processors;
+  const auto find = [&](std::string_view name) {
+    return std::find_if(processors.begin(), processors.end(), [&](const auto& one) { return one.name == name; });
+  };
+  for (const std::string& text : options.processors) {
+    const size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    if (equals == std::string::npos || !domain::IsGatewayName(name) || find(name) != processors.end()) {
+      return absl::InvalidArgumentError(fmt::format(
+          "--processor \"{}\" is not NAME=HOST:PORT with a name of its own of a-z, 0-9, '-' and '_'", text));
+    }
+    ProcessorOptions processor;
+    processor.name = name;
+    processor.listen = text.substr(equals + 1);
+    processor.log = fmt::format("{}.{}", options.log, name);
+    processor.currency = options.processor_currency;
+    processors.push_back(std::move(processor));
+  }
+  for (const std::string& text : options.processor_fees) {
+    const size_t equals = text.find('=');
+    const auto processor = find(text.substr(0, equals));
+    if (equals == std::string::npos || processor == processors.end() ||
+        !absl::SimpleAtoi(text.substr(equals + 1), &processor->fee_ppm) || processor->fee_ppm < 0 ||
+        processor->fee_ppm > 1'000'000) {
+      return absl::InvalidArgumentError(
+          fmt::format("--processor-fee-ppm \"{}\" is not NAME=PPM, of a --processor and up to 1000000", text));
+    }
+  }
+  return processors;
 }
 
 std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,

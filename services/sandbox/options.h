@@ -8,9 +8,11 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "runtime/log.h"
 #include "services/process/exposure.h"
 #include "services/sandbox/behaviour.h"
+#include "services/sandbox/processor.h"
 
 namespace waybill::sandbox {
 
@@ -24,7 +26,10 @@ struct ServiceOptions {
   std::optional<uint64_t> seed;  // none: a new one each start
   std::string webhook_url;       // empty: none are sent
   std::string webhook_secret_file;
-  std::string checkout_url;  // empty: none are named
+  std::string checkout_url;                 // empty: none are named
+  std::vector<std::string> processors;      // NAME=HOST:PORT
+  std::vector<std::string> processor_fees;  // NAME=PPM
+  std::string processor_currency = "EUR";
   Behaviour gateway;
   Behaviour dispatcher;
   LogLevels log_levels;
@@ -35,6 +40,9 @@ struct ServiceOptions {
 void DeclareSettings(CLI::App& app, ServiceOptions& options);
 // INVALID_ARGUMENT: what is wrong with those that were read.
 absl::Status FinishSettings(ServiceOptions& options);
+
+// INVALID_ARGUMENT: what is wrong with a processor's flag.
+absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions& options);
 
 // The arguments to start again with, on the addresses that are bound now. `args` is without the program's name.
 std::vector<std::string> RestartArguments(const std::vector<std::string>& args, const std::string& listen,

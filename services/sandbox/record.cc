@@ -11,7 +11,7 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 9> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 10> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
     {Effect::kPending, "pending"},
@@ -21,6 +21,7 @@ constexpr std::array<std::pair<Effect, std::string_view>, 9> kNames = {{
     {Effect::kNoDriver, "no_driver"},
     {Effect::kRelease, "release"},
     {Effect::kCloseAssignment, "close_assignment"},
+    {Effect::kPurge, "purge"},
 }};
 
 constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%E6SZ";

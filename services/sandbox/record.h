@@ -22,6 +22,7 @@ enum class Effect {
   kNoDriver,         // "no_driver": refused for good
   kRelease,          // "release": the driver is free again
   kCloseAssignment,  // "close_assignment": released before it was assigned
+  kPurge,            // "purge": all payments so far are forgotten
 };
 
 struct Record {

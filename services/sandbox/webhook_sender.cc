@@ -1,16 +1,9 @@
 #include "services/sandbox/webhook_sender.h"
 
-#include <chrono>
 #include <utility>
 #include <vector>
 
-#include "boost/asio/io_context.hpp"
-#include "boost/asio/ip/tcp.hpp"
-#include "boost/beast/core/flat_buffer.hpp"
-#include "boost/beast/core/tcp_stream.hpp"
-#include "boost/beast/http/read.hpp"
-#include "boost/beast/http/string_body.hpp"
-#include "boost/beast/http/write.hpp"
+#include "edge/http/client.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "payments/webhooks/signature.h"
@@ -18,65 +11,11 @@
 namespace waybill::sandbox {
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace beast_http = boost::beast::http;
-
 constexpr absl::Duration kPostTimeout = absl::Seconds(5);
 constexpr int kSendsMax = 10;  // over some four minutes
+constexpr size_t kAnswerBytesMax = 4'096;
 
 }  // namespace
-
-absl::StatusOr<HttpTarget> ParseHttpTarget(const std::string& url) {
-  constexpr std::string_view kHttp = "http://";
-  const size_t slash = url.find('/', kHttp.size());
-  if (!url.starts_with(kHttp) || slash == std::string::npos) {
-    return absl::InvalidArgumentError("is not http://HOST:PORT/PATH");
-  }
-  const std::string authority = url.substr(kHttp.size(), slash - kHttp.size());
-  const size_t colon = authority.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == authority.size()) {
-    return absl::InvalidArgumentError("is not http://HOST:PORT/PATH");
-  }
-  return HttpTarget{authority.substr(0, colon), authority.substr(colon + 1), url.substr(slash)};
-}
-
-absl::StatusOr<int> Post(const HttpTarget& target, const std::vector<std::pair<std::string, std::string>>& fields,
-                         const std::string& body, absl::Duration timeout) {
-  asio::io_context io;
-  boost::system::error_code error;
-  const auto found = asio::ip::tcp::resolver(io).resolve(target.host, target.port, error);
-  if (error) return absl::UnavailableError(error.message());
-  beast::tcp_stream stream(io);
-  beast_http::request<beast_http::string_body> request(beast_http::verb::post, target.path, 11);
-  request.set(beast_http::field::host, fmt::format("{}:{}", target.host, target.port));
-  request.set(beast_http::field::content_type, "application/json");
-  for (const auto& [name, value] : fields) request.set(name, value);
-  request.body() = body;
-  request.prepare_payload();
-  beast::flat_buffer buffer;
-  beast_http::response<beast_http::string_body> response;
-  absl::Status outcome = absl::DeadlineExceededError("no answer in time");
-  const auto failed = [&](const boost::system::error_code& why) {
-    if (why) outcome = absl::UnavailableError(why.message());
-    return static_cast<bool>(why);
-  };
-  stream.async_connect(found, [&](boost::system::error_code why, const asio::ip::tcp::endpoint&) {
-    if (failed(why)) return;
-    beast_http::async_write(stream, request, [&](boost::system::error_code wrote, size_t) {
-      if (failed(wrote)) return;
-      beast_http::async_read(stream, buffer, response, [&](boost::system::error_code read, size_t) {
-        if (!failed(read)) outcome = absl::OkStatus();
-      });
-    });
-  });
-  io.run_for(absl::ToChronoNanoseconds(timeout));
-  stream.close();
-  io.restart();
-  io.poll();  // what was under way ends, and refers to what is here
-  if (!outcome.ok()) return absl::UnavailableError(std::string(outcome.message()));
-  return static_cast<int>(response.result_int());
-}
 
 void WebhookSender::Tell(const Decision& decision, const Behaviour& behaviour) {
   bool lost, twice, late, wrong;
@@ -115,14 +54,19 @@ void WebhookSender::SendIn(absl::Duration delay, std::string id, std::string bod
 
 void WebhookSender::Send(const std::string& id, const std::string& body, int attempt) {
   const int64_t now = absl::ToUnixSeconds(clock_.Now());
-  const absl::StatusOr<int> code = Post(target_,
-                                        {{"webhook-id", id},
-                                         {"webhook-timestamp", fmt::format("{}", now)},
-                                         {"webhook-signature", payments::SignStandard(secret_, id, now, body)}},
-                                        body, kPostTimeout);
-  if (code.ok() && *code / 100 == 2) return;
+  const absl::StatusOr<http::ClientAnswer> answer =
+      http::CallAndWait({target_.host,
+                         target_.port,
+                         target_.target,
+                         {{"content-type", "application/json"},
+                          {"webhook-id", id},
+                          {"webhook-timestamp", fmt::format("{}", now)},
+                          {"webhook-signature", payments::SignStandard(secret_, id, now, body)}},
+                         body},
+                        /*tls=*/nullptr, kAnswerBytesMax, kPostTimeout);
+  if (answer.ok() && answer->status / 100 == 2) return;
   log_.Warn("a webhook was not taken",
-            {{"id", id}, {"attempt", attempt}, {"answer", code.ok() ? fmt::format("{}", *code) : "none"}});
+            {{"id", id}, {"attempt", attempt}, {"answer", answer.ok() ? fmt::format("{}", answer->status) : "none"}});
   if (attempt < kSendsMax) SendIn(absl::Milliseconds(250) * (1 << attempt), id, body, attempt + 1);
 }
 

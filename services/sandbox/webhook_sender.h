@@ -6,7 +6,6 @@
 #include <mutex>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -15,25 +14,15 @@
 #include "runtime/scheduler.h"
 #include "services/sandbox/behaviour.h"
 #include "services/sandbox/sandbox.h"
+#include "webhooks/url.h"
 
 namespace waybill::sandbox {
 
-// "http://host:port/path", taken apart. INVALID_ARGUMENT.
-struct HttpTarget {
-  std::string host;
-  std::string port;
-  std::string path;
-};
-absl::StatusOr<HttpTarget> ParseHttpTarget(const std::string& url);
-
-// Posts, and answers the status code. UNAVAILABLE: there was none within `timeout`. Blocks.
-absl::StatusOr<int> Post(const HttpTarget& target, const std::vector<std::pair<std::string, std::string>>& fields,
-                         const std::string& body, absl::Duration timeout);
-
 class WebhookSender : public std::enable_shared_from_this<WebhookSender> {
  public:
-  // `secret` of payments::ParseSecret. All outlive what `workers` and `scheduler` still run; this need not.
-  WebhookSender(HttpTarget target, std::string secret, Executor& workers, Scheduler& scheduler, const Clock& clock,
+  // `target` is plain; `secret` of payments::ParseSecret. All outlive what `workers` and `scheduler` still run; this
+  // need not.
+  WebhookSender(webhooks::Url target, std::string secret, Executor& workers, Scheduler& scheduler, const Clock& clock,
                 Random& random, const Logger& log)
       : target_(std::move(target)),
         secret_(std::move(secret)),
@@ -49,7 +38,7 @@ class WebhookSender : public std::enable_shared_from_this<WebhookSender> {
   void SendIn(absl::Duration delay, std::string id, std::string body, int attempt);
   void Send(const std::string& id, const std::string& body, int attempt);
 
-  const HttpTarget target_;
+  const webhooks::Url target_;
   const std::string secret_;
   Executor& workers_;
   Scheduler& scheduler_;

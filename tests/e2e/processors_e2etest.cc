@@ -1,0 +1,215 @@
+// Orders through processors over JSON and HTTP that misbehave, beside a gateway over gRPC, a service that dies around
+// its calls, and the books of all of them.
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "edge/http/client.h"
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "payments/processor/contract.h"
+#include "runtime/failpoint.h"
+#include "tests/e2e/stack.h"
+#include "tests/support/eventually.h"
+
+namespace waybill::testing {
+namespace {
+
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+
+StackOptions ProcessorOptions(const std::string& gateways_file) {
+  StackOptions options;
+  options.builtin_gateway = true;
+  options.order_args = {"--gateways-file", gateways_file, "--lease",     "1500ms", "--attempt-timeout", "500ms",
+                        "--attempts-max",  "1000",        "--retry-for", "5m",     "--backoff",         "20ms"};
+  return options;
+}
+
+// The stack's sandbox is the gateway north; another one plays the processors east and west.
+class ProcessorStack {
+ public:
+  ProcessorStack() : stack_(ProcessorOptions(File())) {
+    const std::string ports = directory_.path().string() + "/ports";
+    auto started = Process::Start(WAYBILL_SANDBOX_BINARY,
+                                  {.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--log", Log(),
+                                            "--port-file", ports, "--processor", "east=127.0.0.1:0", "--processor",
+                                            "west=127.0.0.1:0", "--processor-fee-ppm", "east=70000"}});
+    EXPECT_TRUE(started.ok()) << started.status();
+    sandbox_ = *std::move(started);
+    EXPECT_TRUE(Eventually(kPatience, [&] { return ReadPortFile(ports).contains("processor_west"); }))
+        << sandbox_->Output();
+    for (const char* name : {"east", "west"}) ports_[name] = ReadPortFile(ports)[fmt::format("processor_{}", name)];
+    stack_.PutDrivers(60);
+  }
+  Stack& operator*() { return stack_; }
+  Stack* operator->() { return &stack_; }
+  std::string File() const { return directory_.path().string() + "/gateways.toml"; }
+  std::string Log() const { return directory_.path().string() + "/books"; }
+  std::string Processor(const std::string& name, int cost) {
+    return fmt::format(
+        "[[gateway]]\nname = \"{0}\"\naddress = \"http://127.0.0.1:{1}\"\ncost_ppm = {2}\ncurrencies = [\"EUR\"]\n",
+        name, ports_.at(name), cost);
+  }
+  std::string Grpc(const std::string& more) {
+    return fmt::format("[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:{}\"\n{}", stack_.sandbox_port(),
+                       more);
+  }
+  void Write(const std::string& text) { std::ofstream(File()) << text; }
+
+  std::string Ask(const std::string& name, const std::string& method, const std::string& target,
+                  const std::string& body) {
+    const auto answer =
+        http::CallAndWait({"127.0.0.1", ports_.at(name), target, {{"x-rinha-token", "123"}}, body, method}, nullptr,
+                          10'000, absl::Seconds(10));
+    if (!answer.ok()) return std::string(answer.status().message());
+    return fmt::format("{} {}", answer->status, answer->body);
+  }
+  void Misbehave(const std::string& name, const std::string& body) {
+    EXPECT_EQ(Ask(name, "PUT", "/admin/configurations/misbehaviour", body).substr(0, 3), "200");
+  }
+
+  // Of all gateways' own books against ours: each order paid exactly once, where it says.
+  std::vector<std::string> WrongInTheBooks() {
+    std::vector<std::string> wrong;
+    std::map<std::string, int> charges;  // by gateway and its name of the payment
+    for (const auto& [name, port] : ports_) {
+      std::ifstream file(fmt::format("{}.{}", Log(), name));
+      for (std::string line; std::getline(file, line);) {
+        ++charges[name + " " + nlohmann::json::parse(line).at("key").get<std::string>()];
+      }
+    }
+    sandbox::v1::Books books;
+    auto context = Deadline(absl::Seconds(30));
+    const grpc::Status shown =
+        sandbox::v1::SandboxAdmin::NewStub(ConnectTo(stack_.sandbox_port()))->GetBooks(context.get(), {}, &books);
+    if (!shown.ok()) return {"north does not show its books: " + shown.error_message()};
+    for (const auto& entry : books.entries()) {
+      if (entry.charges() != entry.refunds()) charges["north " + entry.idempotency_key()] = entry.charges();
+    }
+    std::map<std::string, int> paid;
+    for (const auto& row :
+         stack_.sql().Rows("SELECT s.order_id, s.state, t.gateway, t.idempotency_key, t.state FROM order_sagas s JOIN "
+                           "payment_attempts t USING (order_id)")) {
+      const std::string &id = row[0], &gateway = row[2], &attempt = row[4];
+      const std::string name = gateway == "north" ? row[3] : payments::ProcessorPaymentId(row[3]).ToString();
+      const auto here = charges.find(gateway + " " + name);
+      const int times = here == charges.end() ? 0 : here->second;
+      paid[id] += times;
+      if (times != (attempt == "approved" ? 1 : 0)) {
+        wrong.push_back(
+            fmt::format("{} ({}) at {} is {}, and charged there {} times", id, row[1], gateway, attempt, times));
+      }
+      if (here != charges.end()) charges.erase(here);
+    }
+    for (const auto& [id, times] : paid) {
+      if (times != 1) wrong.push_back(fmt::format("order {} is paid {} times, over all gateways", id, times));
+    }
+    for (const auto& [where, times] : charges) wrong.push_back(where + " is no attempt of ours");
+    return wrong;
+  }
+
+ private:
+  TempDirectory directory_;
+  Stack stack_;
+  std::unique_ptr<Process> sandbox_;
+  std::map<std::string, int> ports_;
+};
+
+// Orders that are each persisted with until they are answered, whatever dies.
+std::vector<std::string> PlaceThrough(OrderReplica& replica, int orders, const std::string& prefix) {
+  std::vector<std::string> complaints;
+  for (int i = 0; i < orders; ++i) {
+    grpc::Status status;
+    for (const absl::Time give_up = absl::Now() + absl::Seconds(60); absl::Now() < give_up;) {
+      order::v1::Order order;
+      auto context = Deadline(absl::Seconds(2));
+      context->set_wait_for_ready(false);
+      status = replica.Orders()->CreateOrder(context.get(), OrderRequestFor(fmt::format("{}-{}", prefix, i)), &order);
+      // One that is in doubt may take longer: it is looked at in the end.
+      if (status.ok() || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) break;
+      if (!Eventually(absl::Milliseconds(200), [&] { return replica.running(); })) replica.Start();
+      if (!replica.running()) replica.Start();
+    }
+    if (!status.ok() && status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED) {
+      complaints.push_back(status.error_message());
+    }
+  }
+  return complaints;
+}
+
+std::vector<std::string> PayThroughMisbehaviour(ProcessorStack& stack, const std::string& failpoint) {
+  OrderReplica& replica = stack->AddReplica("replica-1");
+  Environment environment;
+  if (!failpoint.empty()) environment.emplace_back("WAYBILL_FAILPOINT", failpoint);
+  replica.Start(environment);
+  stack.Misbehave("east", R"({"lostAnswerRate":0.4,"tooManyRate":0.2})");
+  std::vector<std::string> wrong = PlaceThrough(replica, 12, "order");
+  if (!replica.running()) replica.Start();
+  stack.Misbehave("east", "{}");
+  if (!stack->WaitUntilAllSettled()) wrong.push_back(fmt::format("{} sagas never settle", stack->Unfinished()));
+  for (std::string& what : stack.WrongInTheBooks()) wrong.push_back(std::move(what));
+  return wrong;
+}
+
+TEST(Processors, TwoThatMisbehaveArePaidOnceAnOrder) {
+  ProcessorStack stack;
+  stack.Write(stack.Processor("east", 1) + stack.Processor("west", 1));
+  stack.Misbehave("west", R"({"failingRate":0.5})");
+  EXPECT_THAT(PayThroughMisbehaviour(stack, ""), IsEmpty());
+  EXPECT_THAT(stack.Ask("east", "GET", "/admin/payments-summary", ""),
+              ::testing::HasSubstr("\"feePerTransaction\":0.070000"));
+}
+
+TEST(Processors, ADeathAroundTheCallPaysNothingTwice) {
+  ASSERT_TRUE(kFailpointsCompiledIn);
+  for (const char* failpoint : {"charge.before_send=kill@3", "charge.after_receive=kill@2",
+                                "charge.after_receive=kill@5", "advance.before_commit=kill@4"}) {
+    ProcessorStack stack;
+    stack.Write(stack.Processor("east", 1) + stack.Grpc("cost_ppm = 2\n"));
+    EXPECT_THAT(PayThroughMisbehaviour(stack, failpoint), IsEmpty()) << failpoint;
+  }
+}
+
+TEST(Processors, OneThatIsNotThereIsPassedOver) {
+  ProcessorStack stack;
+  ReservedPort nobody;
+  stack.Write(fmt::format("[[gateway]]\nname = \"gone\"\naddress = \"http://127.0.0.1:{}\"\ncurrencies = [\"EUR\"]\n",
+                          nobody.port()) +
+              stack.Grpc("cost_ppm = 1\n"));
+  OrderReplica& replica = stack->AddReplica("replica-1");
+  replica.Start();
+  EXPECT_THAT(PlaceThrough(replica, 1, "order"), IsEmpty());
+  EXPECT_TRUE(stack->WaitUntilAllSettled());
+  EXPECT_EQ(
+      stack->sql().Value("SELECT string_agg(gateway || ' ' || state, ', ' ORDER BY number) FROM payment_attempts"),
+      "gone not_sent, north approved");
+}
+
+TEST(Processors, WhatCannotBeGivenBackNeedsAPerson) {
+  ProcessorStack stack;
+  stack.Write(stack.Processor("east", 1));
+  OrderReplica& replica = stack->AddReplica("replica-1");
+  replica.Start();
+  order::v1::Order order;
+  auto context = Deadline(absl::Seconds(20));
+  ASSERT_TRUE(replica.Orders()->CreateOrder(context.get(), OrderRequestFor("one"), &order).ok());
+  order::v1::CancelOrderRequest request;
+  request.set_order_id(order.order_id());
+  auto short_context = Deadline(absl::Seconds(2));
+  (void)replica.Orders()->CancelOrder(short_context.get(), request, &order);
+  EXPECT_TRUE(Eventually(kPatience, [&] {
+    return stack->sql().Value(
+               "SELECT count(*) > 0 FROM order_saga_steps WHERE detail LIKE '%gateway east cannot refund%give it "
+               "back by hand, then resolve%'") == "t";
+  })) << replica.process().Output();
+}
+
+}  // namespace
+}  // namespace waybill::testing

@@ -33,6 +33,19 @@ LogLine ToLine(const order_v1::OrderTransition& transition) {
   return line;
 }
 
+RefundView ToView(const order_v1::Refund& refund) {
+  RefundView view;
+  view.refund_id = refund.refund_id();
+  view.amount_minor = refund.amount().minor_units();
+  view.currency = refund.amount().currency();
+  view.state = order_v1::Refund::State_Name(refund.state());
+  view.reason = refund.reason();
+  view.refusal = refund.refusal();
+  view.gateway_reference = refund.gateway_reference();
+  if (refund.has_decide_time()) view.decided_at = ToTime(refund.decide_time());
+  return view;
+}
+
 OrderView ToView(const order_v1::Order& order) {
   OrderView view;
   view.id = order.order_id();
@@ -57,6 +70,7 @@ OrderView ToView(const order_v1::Order& order) {
     if (order.payment().has_refund_time()) payment.refunded_at = ToTime(order.payment().refund_time());
     view.payment = payment;
   }
+  for (const order_v1::Refund& refund : order.refunds()) view.refunds.push_back(ToView(refund));
   view.checkout_url = order.checkout().url();
   if (order.checkout().has_expire_time()) view.checkout_expires = ToTime(order.checkout().expire_time());
   view.needs_attention = order.needs_attention();
@@ -86,6 +100,14 @@ void PrintOrder(const Context& context, const order_v1::Order& order) {
     context.Print(RenderOrder(ToView(order), context.clock.Now(), context.out));
   }
 }
+
+struct RefundArgs {
+  std::string order;
+  std::string id;
+  std::string amount;
+  std::optional<int64_t> amount_minor;
+  std::string reason;
+};
 
 struct CreateArgs {
   std::string key;
@@ -315,6 +337,42 @@ ExitCode Cancel(const Context& context, const std::string& id, const std::string
   return ExitCode::kOk;
 }
 
+ExitCode Refund(const Context& context, const RefundArgs& args) {
+  order_v1::RefundOrderRequest request;
+  request.set_order_id(args.order);
+  request.set_refund_id(args.id);
+  request.set_reason(args.reason);
+  if (args.amount_minor) {
+    request.set_amount_minor(*args.amount_minor);
+  } else {
+    order_v1::GetOrderRequest get;
+    get.set_order_id(args.order);
+    absl::StatusOr<order_v1::Order> order =
+        Call<order_v1::OrderService>(context, context.server, &Orders::GetOrder, get);
+    if (!order.ok()) return FailServer(context, order.status());
+    absl::StatusOr<int64_t> minor = ParseMoney(args.amount, order->amount().currency());
+    if (!minor.ok()) return context.Fail(minor.status());
+    request.set_amount_minor(*minor);
+  }
+  if (args.id.empty()) {
+    request.set_refund_id(IdGenerator(context.clock, context.random).Next().ToString());
+    context.Note(fmt::format("repeating with --id {} gets this refund again, never a second one", request.refund_id()));
+  }
+  absl::StatusOr<order_v1::Refund> refund =
+      Call<order_v1::OrderService>(context, context.server, &Orders::RefundOrder, request);
+  if (!refund.ok()) return FailServer(context, refund.status());
+  if (context.json) {
+    context.PrintLine(ToJson(*refund));
+  } else {
+    context.PrintLine(Printable(fmt::format("refund {}: {}", refund->refund_id(), ShowRefund(ToView(*refund)))));
+    if (refund->state() == order_v1::Refund::OPEN) {
+      context.Note(fmt::format("the gateway is asked until it says what becomes of it: waybill saga show {}",
+                               refund->saga_id()));
+    }
+  }
+  return refund->state() == order_v1::Refund::REFUSED ? ExitCode::kTurnedBack : ExitCode::kOk;
+}
+
 ExitCode Complete(const Context& context, const std::string& id) {
   order_v1::CompleteOrderRequest request;
   request.set_order_id(id);
@@ -356,6 +414,33 @@ void AddCreate(CLI::App& group, Context& context) {
   command->callback([&context, args, amount, minor] {
     if (amount->empty() && minor->empty()) throw CLI::RequiredError("--amount or --amount-minor");
     context.run = [&context, args] { return Create(context, *args); };
+  });
+}
+
+void AddRefund(CLI::App& group, Context& context) {
+  auto args = std::make_shared<RefundArgs>();
+  CLI::App* command = group.add_subcommand("refund", "Give a part of an order's money back, while the order stands");
+  command->add_option("order", args->order, "The order: confirmed or completed")->required()->type_name("ID");
+  auto* amount =
+      command->add_option("--amount", args->amount, "How much, exactly: 2.50 (or --amount-minor)")->type_name("AMOUNT");
+  auto* minor =
+      process::AddInteger(*command, "--amount-minor", args->amount_minor, "The same in the minor unit: 250 cents")
+          ->type_name("N");
+  amount->excludes(minor);
+  command->add_option("--id", args->id, "Names it among the order's refunds (default: a fresh one, printed)")
+      ->type_name("REFUND");
+  command->add_option("--reason", args->reason, "Kept with it")->type_name("TEXT");
+  command->footer(
+      "Example:\n"
+      "  waybill order refund 01939f6e-0000-7000-8000-000000000001 --amount 2.50 --id cold-soup --reason \"it was "
+      "cold\"\n"
+      "\n"
+      "Repeated with the same --id it is the same refund. All of them together are never more than the charge (exit "
+      "code\n"
+      "4). Exit code 6: the gateway refuses it. To give all of it back, cancel the order.");
+  command->callback([&context, args, amount, minor] {
+    if (amount->empty() && minor->empty()) throw CLI::RequiredError("--amount or --amount-minor");
+    context.run = [&context, args] { return Refund(context, *args); };
   });
 }
 
@@ -405,7 +490,7 @@ void AddWatchOrder(CLI::App& group, Context& context) {
 }  // namespace
 
 void AddOrderCommands(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("order", "Create, read, watch, cancel and complete orders");
+  CLI::App* group = app.add_subcommand("order", "Create, read, watch, cancel, complete and refund orders");
   group->require_subcommand(1);
   group->footer("`waybill order COMMAND --help` explains each command with examples.");
   AddCreate(*group, context);
@@ -434,6 +519,7 @@ void AddOrderCommands(CLI::App& app, Context& context) {
       "Example:\n  waybill order complete 01939f6e-0000-7000-8000-000000000001\n\n"
       "Repeating it is harmless. An order that is not confirmed is refused (exit code 4).");
   complete->callback([&context, id] { context.run = [&context, id] { return Complete(context, *id); }; });
+  AddRefund(*group, context);
 }
 
 }  // namespace waybill::cli

@@ -185,6 +185,15 @@ std::string RenderLogLine(const LogLine& line, std::optional<absl::Time> previou
   return out + "\n";
 }
 
+std::string ShowRefund(const RefundView& refund) {
+  std::string text = fmt::format("{} {}", ShowMoney(refund.amount_minor, refund.currency), refund.state);
+  if (!refund.refusal.empty()) text += fmt::format(" ({})", refund.refusal);
+  if (refund.decided_at) text += " at " + ShowTimeOfDay(*refund.decided_at);
+  if (!refund.gateway_reference.empty()) text += fmt::format(" (reference {})", refund.gateway_reference);
+  if (!refund.reason.empty()) text += ": " + refund.reason;
+  return text;
+}
+
 std::string RenderOrder(const OrderView& order, absl::Time now, const Terminal& terminal) {
   Facts facts;
   facts.Add("user", order.user);
@@ -200,6 +209,9 @@ std::string RenderOrder(const OrderView& order, absl::Time now, const Terminal& 
     }
     if (!payment.gateway_reference.empty()) text += fmt::format(" (reference {})", payment.gateway_reference);
     facts.Add("payment", text);
+  }
+  for (const RefundView& refund : order.refunds) {
+    facts.Add("refund", fmt::format("{} {}", refund.refund_id, ShowRefund(refund)));
   }
   if (!order.driver.empty()) facts.Add("driver", order.driver);
   if (order.pickup) facts.Add("pickup", ShowPoint(*order.pickup));

@@ -35,6 +35,17 @@ struct PaymentView {
   std::optional<absl::Time> refunded_at;
 };
 
+struct RefundView {
+  std::string refund_id;
+  int64_t amount_minor = 0;
+  std::string currency;
+  std::string state;  // "DONE"
+  std::string reason, refusal, gateway_reference;
+  std::optional<absl::Time> decided_at;
+};
+// "2.50 EUR DONE at 12:00:01 (reference rp_2): it was cold"
+std::string ShowRefund(const RefundView& refund);
+
 struct OrderView {
   std::string id;
   std::string key;
@@ -48,6 +59,7 @@ struct OrderView {
   std::string failure_detail;
   std::string driver;  // empty: none now
   std::optional<PaymentView> payment;
+  std::vector<RefundView> refunds;             // partial ones
   std::string checkout_url;                    // while it waits for the payer; empty: none was named
   std::optional<absl::Time> checkout_expires;  // the same
   bool needs_attention = false;

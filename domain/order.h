@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "domain/driver.h"
 #include "domain/geo.h"
+#include "domain/partial_refund.h"
 #include "domain/payment_attempt.h"
 
 namespace waybill::domain {
@@ -50,8 +51,9 @@ struct Order {
   std::vector<PaymentAttempt> attempts;
   std::optional<PendingCharge> pending;  // while it waits for the gateway to decide
   std::optional<Charge> charge;          // once the gateway approved
-  std::optional<Refund> refund;          // once the gateway gave it back
-  std::optional<DriverSlot> driver;      // while the order holds one
+  std::optional<Refund> refund;        // once the gateway gave all of it back; parts that went before are in its amount
+  std::vector<PartialRefund> refunds;  // as they stand when the order is read; the oldest first
+  std::optional<DriverSlot> driver;    // while the order holds one
 
   // What the next journal write adds to the books. The journal writes what is true here from the fields above.
   struct Effects {

@@ -79,6 +79,11 @@ struct UnfinishedStats {
 
 using saga::kCancelledReason;
 
+// The constraints by which the schema refuses to begin a partial refund.
+inline constexpr std::string_view kPartsWithinCharge = "payments_parts_within_charge";
+inline constexpr std::string_view kPartsBounded = "payments_parts_bounded";
+inline constexpr std::string_view kOfAnOrderThatStands = "partial_refunds_of_an_order_that_stands";
+
 // ORDER_NOT_FOUND.
 absl::Status OrderNotFound(const Uuid& order_id);
 

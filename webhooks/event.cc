@@ -115,6 +115,20 @@ std::vector<Event> EventsOf(const OrderRecord& order) {
   return events;
 }
 
+std::optional<Event> EventOf(const saga::RecordOf<domain::PartialRefund>& record) {
+  const domain::PartialRefund& refund = record.payload;
+  if (!refund.effects.decided || refund.state != domain::PartialRefund::State::kDone) return std::nullopt;
+  constexpr std::string_view kType = "payment.refunded";
+  Json data = {{"order_id", refund.order_id.ToString()},
+               {"refund",
+                {{"refund_id", refund.refund_id},
+                 {"amount", Amount(refund.amount_minor, refund.currency)},
+                 {"reason", refund.reason},
+                 {"gateway_reference", refund.reference},
+                 {"refund_time", ShowTime(*refund.decided_at)}}}};
+  return MakeEvent(IdOf(record.id, kType), kType, record.updated_at, std::move(data));
+}
+
 Event TestEvent(const Uuid& id, absl::Time now) {
   return MakeEvent(IdOf(id, kTestType), kTestType, now, {{"message", "A test of this endpoint."}});
 }

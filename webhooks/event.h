@@ -23,7 +23,8 @@ inline constexpr std::string_view kTestType = "webhook.test";
 bool IsTypePattern(std::string_view pattern);
 
 struct Event {
-  // The webhook-id: the same however often it is made or sent, and of one order each type once.
+  // The webhook-id: the same however often it is made or sent, and of one order each type once; of a partial refund,
+  // too.
   std::string id;
   std::string_view type;
   std::string body;  // JSON
@@ -34,6 +35,9 @@ inline constexpr int kBodyVersion = 1;
 
 // What the write of `order`, as it is to be, tells. What an order's later write repeats has the same id.
 std::vector<Event> EventsOf(const saga::RecordOf<domain::Order>& order);
+
+// What the write of a partial refund tells: that it is done.
+std::optional<Event> EventOf(const saga::RecordOf<domain::PartialRefund>& refund);
 
 // `id` tells tests apart.
 Event TestEvent(const Uuid& id, absl::Time now);

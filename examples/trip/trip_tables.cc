@@ -15,7 +15,8 @@ storage::SharedSagaTables<Trip> TripTables() {
   rentals.claim.lost = "ON CONFLICT DO NOTHING";
   rentals.bookings = {
       {{}, "DELETE FROM rentals r USING {rows} WHERE r.saga_id = i.saga_id AND r.saga_id = ANY({ids}) AND {allowed}"}};
-  rentals.add = [](const Trip& trip, storage::BookedRows& rows) {
+  rentals.add = [](const saga::RecordOf<Trip>& record, storage::BookedRows& rows) {
+    const Trip& trip = record.payload;
     if (!trip.effects.car_changed) return;
     if (trip.car_plate.empty()) {
       rows.Book(0);

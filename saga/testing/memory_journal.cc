@@ -181,7 +181,12 @@ void MemoryJournal::TryBegin(const Record& record, BeginDone done) {
     Defer([error = error_, done = std::move(done)]() mutable { done(error); });
     return;
   }
-  const bool inserted = Insert(record);
+  const absl::StatusOr<bool> tried = Insert(record);
+  if (!tried.ok()) {
+    Defer([error = tried.status(), done = std::move(done)]() mutable { done(error); });
+    return;
+  }
+  const bool inserted = *tried;
   const bool answered = in_gap_(Gap::kAfterBegin).ok();
   Defer([this, &record, inserted, answered, done = std::move(done)]() mutable {
     if (!answered) {
@@ -192,9 +197,10 @@ void MemoryJournal::TryBegin(const Record& record, BeginDone done) {
   });
 }
 
-bool MemoryJournal::Insert(const Record& record) {
+absl::StatusOr<bool> MemoryJournal::Insert(const Record& record) {
   std::lock_guard lock(book_.mutex);
   if (FindByKey(record) != nullptr) return false;
+  if (absl::Status may = KindOf(record).may_begin(record); !may.ok()) return may;
   auto& row = book_.rows[record.id];
   row.record = record.Clone();
   row.record->set_effects({});

@@ -29,6 +29,8 @@ namespace waybill::saga::testing {
 struct MemoryKind {
   // Two records with the same key are the same request; empty: no deduplication.
   std::function<std::string(const Record&)> dedupe_key = [](const Record&) { return std::string(); };
+  // Whether the store's rules allow to begin it; called under the book's mutex.
+  std::function<absl::Status(const Record&)> may_begin = [](const Record&) { return absl::OkStatus(); };
   // Books the payload's effects; false: the claim among them is lost, and nothing may be booked.
   std::function<bool(const Record&)> apply_effects = [](const Record&) { return true; };
   // Whether the store can hold the payload at all; false: the write is refused for good, as one with a text that is not
@@ -104,7 +106,7 @@ class MemoryJournal final : public Journal {
   // another: others come in between.
 
   void TryBegin(const Record& record, BeginDone done);
-  bool Insert(const Record& record);
+  absl::StatusOr<bool> Insert(const Record& record);
   std::unique_ptr<Record> Existing(const Record& record);
   const MemoryBook::Row* FindByKey(const Record& record);
   void TryAdvance(const Write& write, uint64_t write_id, AdvanceDone done);

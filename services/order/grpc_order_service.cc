@@ -9,6 +9,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "services/order/intake.h"
+#include "services/order/refund_api.h"
 #include "services/order/requests.h"
 #include "waybill/order/v1/order.pb.h"
 
@@ -22,7 +23,36 @@ using GetCall = rpc::UnaryCall<pb::GetOrderRequest, pb::Order>;
 using ListCall = rpc::UnaryCall<pb::ListOrdersRequest, pb::ListOrdersResponse>;
 using WatchCall = rpc::ServerStreamCall<pb::WatchOrderRequest, pb::OrderTransition>;
 using CancelCall = rpc::UnaryCall<pb::CancelOrderRequest, pb::Order>;
+using RefundCall = rpc::UnaryCall<pb::RefundOrderRequest, pb::Refund>;
 using CompleteCall = rpc::UnaryCall<pb::CompleteOrderRequest, pb::Order>;
+
+pb::Refund::State OnTheWire(domain::PartialRefund::State state) {
+  switch (state) {
+    case domain::PartialRefund::State::kOpen:
+      return pb::Refund::OPEN;
+    case domain::PartialRefund::State::kDone:
+      return pb::Refund::DONE;
+    case domain::PartialRefund::State::kRefused:
+      return pb::Refund::REFUSED;
+    case domain::PartialRefund::State::kResolved:
+      return pb::Refund::RESOLVED;
+  }
+  return pb::Refund::STATE_UNSPECIFIED;
+}
+
+void Fill(const domain::PartialRefund& refund, pb::Refund& out) {
+  out.set_order_id(refund.order_id.ToString());
+  out.set_refund_id(refund.refund_id);
+  out.mutable_amount()->set_minor_units(refund.amount_minor);
+  out.mutable_amount()->set_currency(refund.currency);
+  out.set_reason(refund.reason);
+  out.set_state(OnTheWire(refund.state));
+  out.set_refusal(refund.refusal);
+  out.set_gateway_reference(refund.reference);
+  out.set_saga_id(refund.saga_id.ToString());
+  rpc::SetTime(refund.begun_at, *out.mutable_create_time());
+  if (refund.decided_at) rpc::SetTime(*refund.decided_at, *out.mutable_decide_time());
+}
 
 void Fill(const storage::OrderRecord& record, pb::Order& out) {
   const domain::Order& order = record.payload;
@@ -55,11 +85,10 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
     if (!order.attempts.empty()) payment.set_gateway(order.attempts.back().gateway);
     payment.set_charged_minor_units(order.charge->amount_minor);
     rpc::SetTime(order.charge->at, *payment.mutable_charge_time());
-    if (order.refund.has_value()) {
-      payment.set_refunded_minor_units(order.refund->amount_minor);
-      rpc::SetTime(order.refund->at, *payment.mutable_refund_time());
-    }
+    payment.set_refunded_minor_units(RefundedOf(order));
+    if (std::optional<absl::Time> at = RefundTimeOf(order)) rpc::SetTime(*at, *payment.mutable_refund_time());
   }
+  for (const domain::PartialRefund& refund : order.refunds) Fill(refund, *out.add_refunds());
   out.set_needs_attention(record.needs_attention);
   rpc::SetTime(record.created_at, *out.mutable_create_time());
   rpc::SetTime(record.updated_at, *out.mutable_update_time());
@@ -259,6 +288,32 @@ void Cancel(OrderApi& api, CancelCall::Ptr call) {
   api.Cancel(*id, std::move(owner), std::move(by), std::move(reason), deadline, std::move(answer));
 }
 
+void Refund(RefundApi& api, RefundCall::Ptr call) {
+  pb::RefundOrderRequest& asked = call->request();
+  absl::StatusOr<RefundRequest> request =
+      TakeRefundOrder(asked.order_id(), {{}, asked.refund_id(), asked.amount_minor(), asked.reason()});
+  if (!request.ok()) {
+    call->Finish(request.status());
+    return;
+  }
+  OrderApi::Trace trace;
+  if (call->trace().valid()) trace = {call->trace().Traceparent(), call->trace().state};
+  const SteadyTime deadline = call->deadline();
+  storage::Owner owner = OwnerFor(*call->caller());
+  domain::Actor by = access::ActorOf(*call->caller());
+  RefundCall& kept = *call;
+  RefundApi::Pending answer =
+      api.Expect([call = std::move(call)](absl::StatusOr<domain::PartialRefund> refund) mutable {
+        if (refund.ok()) Fill(*refund, call->response());
+        WAYBILL_FAILPOINT("refund_order.before_answer");
+        call->Finish(refund.status());
+      });
+  kept.OnCancelled([weak = std::weak_ptr(answer)] {
+    if (auto waiting = weak.lock()) waiting->Abandon();
+  });
+  api.Refund(*std::move(request), std::move(owner), std::move(by), std::move(trace), deadline, std::move(answer));
+}
+
 void Complete(OrderApi& api, CompleteCall::Ptr call) {
   absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
   if (!id.ok()) {
@@ -277,7 +332,7 @@ void Complete(OrderApi& api, CompleteCall::Ptr call) {
 
 }  // namespace
 
-void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches) {
+void AddOrderService(rpc::Server& server, OrderApi& api, RefundApi& refunds, OrderWatches& watches) {
   using domain::Scope;
   rpc::MethodOptions busy;
   busy.slots = 256;
@@ -294,6 +349,9 @@ void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches) 
       [&watches](WatchCall::Ptr call) { Watch(watches, std::move(call)); });
   server.Unary<pb::CancelOrderRequest, pb::Order>("waybill.order.v1.OrderService/CancelOrder", Scope::kOrdersWrite,
                                                   [&api](CancelCall::Ptr call) { Cancel(api, std::move(call)); });
+  server.Unary<pb::RefundOrderRequest, pb::Refund>(
+      "waybill.order.v1.OrderService/RefundOrder", Scope::kOrdersWrite,
+      [&refunds](RefundCall::Ptr call) { Refund(refunds, std::move(call)); });
   server.Unary<pb::CompleteOrderRequest, pb::Order>("waybill.order.v1.OrderService/CompleteOrder", Scope::kOrdersWrite,
                                                     [&api](CompleteCall::Ptr call) { Complete(api, std::move(call)); });
 }

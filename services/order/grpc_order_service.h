@@ -4,10 +4,11 @@
 #include "edge/rpc/server.h"
 #include "services/order/order_api.h"
 #include "services/order/order_watch.h"
+#include "services/order/refund_api.h"
 
 namespace waybill::order {
 
-// Before the server starts. `api` and `watches` outlive the server.
-void AddOrderService(rpc::Server& server, OrderApi& api, OrderWatches& watches);
+// Before the server starts. `api`, `refunds` and `watches` outlive the server.
+void AddOrderService(rpc::Server& server, OrderApi& api, RefundApi& refunds, OrderWatches& watches);
 
 }  // namespace waybill::order

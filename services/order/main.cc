@@ -48,6 +48,7 @@
 #include "services/order/order_core.h"
 #include "services/order/order_metrics.h"
 #include "services/order/place_order.h"
+#include "services/order/refund_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
@@ -64,6 +65,7 @@
 #include "storage/postgres/gateway_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
+#include "storage/postgres/partial_refund_tables.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
@@ -241,12 +243,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     definitions.push_back(PlaceOrder(*payments, *dispatch, clock, options.saga));
   }
   if (gateways) definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
+  definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
+                                    gateways ? &gateways->routing() : nullptr, clock, options.saga.payment));
   const saga::Kinds kinds(std::move(definitions));
   order_metrics.AddSteps(kinds);
 
   // The journal, and what drives sagas over it and answers callers.
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
   const storage::OrderTables order_tables([&webhook_interest] { return webhook_interest.MayBe(); });
+  const auto refund_tables = storage::PartialRefundTables([&webhook_interest] { return webhook_interest.MayBe(); });
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
@@ -265,7 +270,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     order_metrics.Unreadable();
     if (!marked) journal_log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
-  auto journal = OpenJournal(options, {&order_tables}, kinds, claims, loops, journal_options, lease, clock, stop, log);
+  auto journal = OpenJournal(options, {&order_tables, &refund_tables}, kinds, claims, loops, journal_options, lease,
+                             clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
@@ -361,7 +367,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                       [&identity] { (*identity)->Refresh(); });
   }
   for (rpc::Server* edge : {&server, &connect.server()}) {
-    AddOrderService(*edge, core.api, core.watches);
+    AddOrderService(*edge, core.api, core.refunds, core.watches);
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
@@ -453,6 +459,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   StopWatchdog watchdog(options.drain + absl::Seconds(10), log);
   readiness.SetDraining();
   core.api.SetDraining();
+  core.refunds.SetDraining();
   server.SendAway();  // before watches end, so that their clients do not come back here
   connect.SendAway();
   (*side_port)->SetDraining();

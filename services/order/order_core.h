@@ -20,6 +20,7 @@
 #include "services/order/order_metrics.h"
 #include "services/order/order_observer.h"
 #include "services/order/order_watch.h"
+#include "services/order/refund_api.h"
 #include "services/order/saga_api.h"
 #include "storage/audit_log.h"
 #include "storage/order_store.h"
@@ -61,6 +62,7 @@ struct OrderCore {
         runner(on.kinds, on.journal, on.clock, on.scheduler, on.random, observer, RunnerOptionsOf(options, on.tracer)),
         api(runner, on.dispatch, on.store, on.workers, on.list_workers, on.scheduler, on.clock, on.ids, options.api,
             on.routing),
+        refunds(runner, on.store, on.audit, on.workers, on.scheduler, on.clock, on.ids, options.api),
         sagas(on.kinds, runner, on.dispatch, on.store, on.audit, on.workers, on.list_workers, on.scheduler, on.clock,
               on.metrics),
         recovery(runner, on.log, options.housekeeping),
@@ -73,6 +75,7 @@ struct OrderCore {
   OrderObserver observer;
   saga::Runner runner;
   OrderApi api;
+  RefundApi refunds;
   SagaApi sagas;
   Recovery recovery;
   Chores housekeeping;

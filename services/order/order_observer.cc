@@ -15,9 +15,20 @@ std::string TraceIdOf(const saga::Header& header) {
   return began.empty() ? TraceId{header.id.bytes}.ToString() : std::string(began);
 }
 
+// An order's saga has its id.
+const char* IdName(const saga::Header& header) { return header.kind == domain::Order::kKind ? "order_id" : "saga_id"; }
+
 }  // namespace
 
 void OrderObserver::OnSettled(const saga::Header& header, absl::Duration age) {
+  if (header.kind != domain::Order::kKind) {
+    log_.Debug("saga settled", {{"saga_id", header.id.ToString()},
+                                {"kind", header.kind},
+                                {"state", saga::Name(header.state)},
+                                {"reason", header.failure.reason},
+                                {"trace_id", TraceIdOf(header)}});
+    return;
+  }
   metrics_.Settled(header, age);
   if (!log_.Enabled(LogLevel::kDebug)) return;
   log_.Debug("order settled", {{"order_id", header.id.ToString()},
@@ -36,7 +47,7 @@ void OrderObserver::OnWaiting(const saga::Header& header) {
 }
 
 void OrderObserver::OnNeedsAttention(const saga::Header& header) {
-  log_.Error("undoing or closing keeps failing; look with `waybill saga show`", {{"order_id", header.id.ToString()},
+  log_.Error("undoing or closing keeps failing; look with `waybill saga show`", {{IdName(header), header.id.ToString()},
                                                                                  {"step", header.step},
                                                                                  {"attempt", header.attempt},
                                                                                  {"reason", header.failure.reason},
@@ -44,8 +55,8 @@ void OrderObserver::OnNeedsAttention(const saga::Header& header) {
 }
 
 void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& why) {
-  log_.Error("the store refuses to write an order for good; look with `waybill saga show`",
-             {{"order_id", header.id.ToString()},
+  log_.Error("the store refuses to write a saga for good; look with `waybill saga show`",
+             {{IdName(header), header.id.ToString()},
               {"state", saga::Name(header.state)},
               {"step", header.step},
               {"attempt", header.attempt},
@@ -56,8 +67,8 @@ void OrderObserver::OnRefused(const saga::Header& header, const absl::Status& wh
 void OrderObserver::OnFenced(const saga::Header& header) {
   metrics_.Fenced();
   dispatch_.OnFenced(header.id);
-  log_.Warn("another process has taken the order over",
-            {{"order_id", header.id.ToString()}, {"epoch", header.epoch}, {"trace_id", TraceIdOf(header)}});
+  log_.Warn("another process has taken the saga over",
+            {{IdName(header), header.id.ToString()}, {"epoch", header.epoch}, {"trace_id", TraceIdOf(header)}});
 }
 
 }  // namespace waybill::order

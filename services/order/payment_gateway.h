@@ -61,9 +61,33 @@ struct ChargeResult {
 };
 
 struct RefundResult {
-  int64_t refunded_minor = 0;    // 0: the key was never charged, and is now closed
+  int64_t refunded_minor = 0;    // in all, parts included; 0: the key was never charged, and is now closed
   std::string reference;         // of the refund
   std::string charge_reference;  // of the charge that was refunded
+};
+
+// A part of a charge that is to go back, named by whoever wants that.
+struct ChargePart {
+  std::string refund_id;  // at most once for one of them and the charge's key
+  int64_t amount_minor = 0;
+  std::string currency;
+};
+
+// One of two, final for its refund_id. Nothing said is a refusal without a reason.
+struct RefundPartResult {
+  struct Refused {
+    std::string reason;  // machine-readable
+  };
+  struct Refunded {
+    std::string reference;  // the gateway's own
+  };
+  static RefundPartResult Refuse(std::string reason) { return {Refused{std::move(reason)}}; }
+  static RefundPartResult Done(std::string reference) { return {Refunded{std::move(reference)}}; }
+
+  const Refused* refused() const { return std::get_if<Refused>(&outcome); }
+  const Refunded* refunded() const { return std::get_if<Refunded>(&outcome); }
+
+  std::variant<Refused, Refunded> outcome;
 };
 
 // The reason of a status with which a gateway answers a call that was certainly not made.
@@ -80,6 +104,12 @@ class PaymentGateway {
                       absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) = 0;
   // false: its Refund never succeeds, and closes no key. A charge in doubt stays there until it is answered.
   virtual bool can_refund() const { return true; }
+  // Under the key of the charge. UNIMPLEMENTED: a gateway that gives no parts back, and has not done so.
+  virtual void RefundPart(const ParticipantCall& call, const ChargePart& part,
+                          absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) {
+    (void)call, (void)part;
+    done(absl::UnimplementedError("this gateway gives no part of a charge back"));
+  }
 };
 
 }  // namespace waybill::order

@@ -21,8 +21,9 @@ class PaymentRouting::Learning final : public PaymentGateway {
         clock_(clock),
         seconds_(metrics.AddHistogram("waybill_gateway_call_seconds", "Calls of a payment gateway that it answered.",
                                       LatencyBuckets(), {{"gateway", name_}})) {
-    constexpr std::array<const char*, kOutcomes> kNames = {"approved", "declined", "pending", "refunded",
-                                                           "closed",   "unknown",  "not_sent"};
+    constexpr std::array<const char*, kOutcomes> kNames = {"approved", "declined",      "pending",
+                                                           "refunded", "closed",        "unknown",
+                                                           "not_sent", "part_refunded", "part_refused"};
     for (size_t i = 0; i < kOutcomes; ++i) {
       outcomes_[i] =
           &metrics.AddCounter("waybill_gateway_calls_total", "Calls of a payment gateway, by what became of them.",
@@ -47,9 +48,32 @@ class PaymentRouting::Learning final : public PaymentGateway {
     });
   }
   bool can_refund() const override { return gateway_.can_refund(); }
+  void RefundPart(const ParticipantCall& call, const ChargePart& part,
+                  absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) override {
+    gateway_.RefundPart(call, part, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
+      if (absl::IsUnimplemented(result.status())) {
+        Count(kPartRefused);  // it answers, and never will otherwise
+      } else {
+        Note(result.status(), started);
+        if (result.ok()) Count(result->refunded() ? kPartRefunded : kPartRefused);
+      }
+      done(std::move(result));
+    });
+  }
 
  private:
-  enum : size_t { kApproved, kDeclined, kPending, kRefunded, kClosed, kUnknown, kNotSent, kOutcomes };
+  enum : size_t {
+    kApproved,
+    kDeclined,
+    kPending,
+    kRefunded,
+    kClosed,
+    kUnknown,
+    kNotSent,
+    kPartRefunded,
+    kPartRefused,
+    kOutcomes
+  };
 
   void Count(size_t outcome) { outcomes_[outcome]->Increment(); }
   void Note(const absl::Status& status, SteadyTime started) {

@@ -82,4 +82,27 @@ void RemoteGateway::Refund(const ParticipantCall& call, const domain::Order&,
       });
 }
 
+void RemoteGateway::RefundPart(const ParticipantCall& call, const ChargePart& part,
+                               absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) {
+  payment_pb::RefundPartRequest request;
+  request.set_idempotency_key(call.key);
+  request.set_order_id(call.order_id);
+  request.set_refund_id(part.refund_id);
+  request.set_amount_minor(part.amount_minor);
+  request.set_currency(part.currency);
+  client_.Call<payment_pb::RefundPartResponse>(
+      "waybill.payment.v1.PaymentGateway/RefundPart", request, OptionsFor(call),
+      [done = std::move(done)](const absl::Status& status, payment_pb::RefundPartResponse& response) mutable {
+        if (!status.ok()) {
+          done(Unheard(status));
+        } else if (response.has_refunded()) {
+          done(RefundPartResult::Done(std::move(*response.mutable_refunded()->mutable_reference())));
+        } else if (response.has_refused()) {
+          done(RefundPartResult::Refuse(std::move(*response.mutable_refused()->mutable_reason())));
+        } else {
+          done(absl::UnknownError("the gateway's answer has no outcome"));
+        }
+      });
+}
+
 }  // namespace waybill::order

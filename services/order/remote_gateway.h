@@ -17,6 +17,8 @@ class RemoteGateway final : public PaymentGateway {
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
   void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
+  void RefundPart(const ParticipantCall& call, const ChargePart& part,
+                  absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) override;
 
  private:
   rpc::CallOptions OptionsFor(const ParticipantCall& call) const;

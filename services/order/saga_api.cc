@@ -67,6 +67,14 @@ void SagaApi::Retry(const Uuid& saga_id, domain::Actor by, SteadyTime deadline, 
 
 void SagaApi::Resolve(const Uuid& saga_id, domain::Actor by, std::string reason, SteadyTime deadline, Done done) {
   auto prepare = [this, saga_id](saga::Record& record) {
+    if (record.kind == domain::PartialRefund::kKind) {
+      // Nobody knows whether the money went back: it counts as if it had.
+      domain::PartialRefund& refund = saga::As<domain::PartialRefund>(record).payload;
+      refund.state = domain::PartialRefund::State::kResolved;
+      refund.decided_at = clock_.Now();
+      refund.effects.decided = true;
+      return;
+    }
     if (record.kind != domain::Order::kKind) return;
     domain::Order& order = saga::As<domain::Order>(record).payload;
     if (order.driver.has_value()) GiveBackDriver(dispatch_, saga_id, order);  // nobody else will

@@ -143,7 +143,7 @@ absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::st
       record.effect = Effect::kClose;
     } else {
       record.effect = Effect::kRefund;
-      record.amount_minor = it->second.amount_minor;
+      record.amount_minor = it->second.charged_minor - it->second.refunded_minor;  // what its parts have left
       record.currency = it->second.currency;
       record.reference = fmt::format("re_{}", references_ + 1);
     }
@@ -157,6 +157,46 @@ absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::st
     answer.reference = payment.refund_reference;
     answer.charge_reference = payment.reference;
   }
+  return answer;
+}
+
+absl::StatusOr<RefundPartAnswer> Books::RefundPart(const PartToRefund& part, absl::Time now,
+                                                   std::optional<Record>& effect) {
+  if (auto status = CheckKey(part.key, part.order_id); !status.ok()) return status;
+  if (auto status = CheckText("refund_id", part.refund_id); !status.ok()) return status;
+  if (part.amount_minor <= 0) return domain::BadField("amount_minor", "is not positive");
+  auto it = payments_.find(part.key);
+  RefundPartAnswer answer;
+  if (it == payments_.end()) {  // nothing of it to remember, and nothing that could come to be under this refund_id
+    if (auto refund = Refund(part.key, part.order_id, now, effect); !refund.ok()) return refund.status();
+    answer.reason = "KEY_CLOSED";
+    return answer;
+  }
+  if (it->second.order_id != part.order_id) return KeyReused(part.key, "order_id");
+  if (auto known = it->second.parts.find(part.refund_id); known == it->second.parts.end()) {
+    const Payment& payment = it->second;
+    const bool charged = payment.state == Payment::State::kCharged;
+    if (charged && payment.currency != part.currency) return KeyReused(part.key, "currency");
+    const bool within = part.amount_minor <= payment.charged_minor - payment.refunded_minor;
+    Record record;
+    record.effect = charged && within ? Effect::kRefundPart : Effect::kRefusePart;
+    record.key = part.key;
+    record.order_id = part.order_id;
+    record.refund_id = part.refund_id;
+    record.amount_minor = part.amount_minor;
+    record.currency = part.currency;
+    if (record.effect == Effect::kRefundPart) {
+      record.reference = fmt::format("rp_{}", references_ + 1);
+    } else {
+      record.reason = charged ? "BEYOND_CHARGE" : "KEY_CLOSED";
+    }
+    record.time = now;
+    ApplyNew(effect, std::move(record));
+  }
+  const Payment::Part& kept = payments_.find(part.key)->second.parts.at(part.refund_id);
+  if (kept.amount_minor != part.amount_minor) return KeyReused(part.key, "amount_minor");
+  answer.reference = kept.reference;
+  answer.reason = kept.reason;
   return answer;
 }
 
@@ -231,6 +271,8 @@ void Books::Apply(const Record& record) {
     case Effect::kDecline:
     case Effect::kPending:
     case Effect::kRefund:
+    case Effect::kRefundPart:
+    case Effect::kRefusePart:
     case Effect::kClose:
       ApplyPayment(record);
       return;
@@ -281,6 +323,11 @@ void Books::ApplyPayment(const Record& record) {
       payment.refund_reference = record.reference;
       ++payment.refunds;
       payment.refunded_minor += record.amount_minor;
+      return;
+    case Effect::kRefundPart:
+    case Effect::kRefusePart:
+      payment.parts[record.refund_id] = {record.amount_minor, record.reference, record.reason};
+      if (record.effect == Effect::kRefundPart) payment.refunded_minor += record.amount_minor;
       return;
     default:
       payment.state = Payment::State::kClosed;

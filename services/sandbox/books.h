@@ -1,6 +1,8 @@
 // What the gateway and the dispatcher of the sandbox know: one state machine a key. Every change is a Record, applied
 // the same way when it happens and when the log is read back.
 //
+// A charge that stands also has its parts: each given back, or refused, once.
+//
 //   payment:    (none) --charge--> charged --refund--> refunded        assignment: the same with assign, release
 //               (none) --decline-> declined
 //               (none) --pending-> pending --charge, decline or close--> as above
@@ -47,8 +49,21 @@ struct ChargeAnswer {
   std::optional<absl::Time> expires;  // when pending, if it was said
 };
 
+struct PartToRefund {
+  std::string key;  // of the charge
+  std::string order_id;
+  std::string refund_id;
+  int64_t amount_minor = 0;
+  std::string currency;
+};
+
+struct RefundPartAnswer {
+  std::string reference;  // once it is given back
+  std::string reason;     // when refused: BEYOND_CHARGE, KEY_CLOSED
+};
+
 struct RefundAnswer {
-  int64_t refunded_minor = 0;  // 0: never charged
+  int64_t refunded_minor = 0;  // in all, parts included; 0: never charged
   std::string reference;
   std::string charge_reference;
 };
@@ -66,10 +81,16 @@ struct Payment {
   absl::Time until;                   // once it was pending
   std::optional<absl::Time> expires;  // the same, if it was said
   absl::Time time;                    // of the last change
-  int charges = 0;                    // executed; the log is counted as it stands, so that a broken promise would show
+  struct Part {
+    int64_t amount_minor = 0;
+    std::string reference;  // empty: refused
+    std::string reason;
+  };
+  std::unordered_map<std::string, Part> parts;  // by refund_id
+  int charges = 0;  // executed; the log is counted as it stands, so that a broken promise would show
   int refunds = 0;
-  int64_t charged_minor = 0;  // summed over charges
-  int64_t refunded_minor = 0;
+  int64_t charged_minor = 0;   // summed over charges
+  int64_t refunded_minor = 0;  // summed over refunds, and parts
 };
 
 struct AssignAnswer {
@@ -96,6 +117,8 @@ class Books {
                                       std::optional<Record>& effect);
   absl::StatusOr<RefundAnswer> Refund(const std::string& key, const std::string& order_id, absl::Time now,
                                       std::optional<Record>& effect);
+  // A part that cannot be given back is refused, for good.
+  absl::StatusOr<RefundPartAnswer> RefundPart(const PartToRefund& part, absl::Time now, std::optional<Record>& effect);
   // Decides a charge that is pending. Decided so before: nothing changes. NOT_FOUND for a key that was never charged;
   // FAILED_PRECONDITION (PAYMENT_DECIDED) when it was decided otherwise, or refunded.
   absl::Status Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect);

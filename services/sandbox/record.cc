@@ -11,11 +11,13 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 10> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 12> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
     {Effect::kPending, "pending"},
     {Effect::kRefund, "refund"},
+    {Effect::kRefundPart, "refund_part"},
+    {Effect::kRefusePart, "refuse_part"},
     {Effect::kClose, "close"},
     {Effect::kAssign, "assign"},
     {Effect::kNoDriver, "no_driver"},
@@ -50,6 +52,7 @@ std::string ToLine(const Record& record) {
   PutText(line, "order_id", record.order_id);
   if (record.amount_minor != 0) fmt::format_to(std::back_inserter(line), R"(,"amount_minor":{})", record.amount_minor);
   PutText(line, "currency", record.currency);
+  PutText(line, "refund_id", record.refund_id);
   PutText(line, "reference", record.reference);
   PutText(line, "driver_id", record.driver_id);
   PutText(line, "reason", record.reason);
@@ -80,6 +83,7 @@ std::optional<Record> ParseLine(std::string_view line) {
     record.amount_minor = it->get<int64_t>();
   }
   record.currency = text("currency");
+  record.refund_id = text("refund_id");
   record.reference = text("reference");
   record.driver_id = text("driver_id");
   record.reason = text("reason");

@@ -17,6 +17,8 @@ enum class Effect {
   kDecline,          // "decline": refused for good, with reason
   kPending,          // "pending": to be decided later, by a charge, a decline or a close; with token and until
   kRefund,           // "refund": money given back
+  kRefundPart,       // "refund_part": a part of it given back, under refund_id
+  kRefusePart,       // "refuse_part": that refused for good, with reason
   kClose,            // "close": refunded before it was charged; a charge will be declined
   kAssign,           // "assign": a driver is held
   kNoDriver,         // "no_driver": refused for good
@@ -31,9 +33,10 @@ struct Record {
   std::string order_id;
   int64_t amount_minor = 0;           // charge, decline, pending, refund
   std::string currency;               // charge, decline, pending, refund
-  std::string reference;              // charge, refund: the gateway's own
+  std::string refund_id;              // refund_part, refuse_part; they have amount_minor and currency, too
+  std::string reference;              // charge, refund, refund_part: the gateway's own
   std::string driver_id;              // assign, release
-  std::string reason;                 // decline
+  std::string reason;                 // decline, refuse_part
   std::string token;                  // pending
   std::optional<absl::Time> until;    // pending; to the microsecond
   std::optional<absl::Time> expires;  // pending, if it was said; the same

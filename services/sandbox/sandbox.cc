@@ -25,7 +25,7 @@ BatcherOptions LogBatches() {
 }  // namespace
 
 const std::vector<std::string>& MethodsOf(Target target) {
-  static const std::vector<std::string> gateway = {"Charge", "Refund", "GetPayment"};
+  static const std::vector<std::string> gateway = {"Charge", "Refund", "RefundPart", "GetPayment"};
   static const std::vector<std::string> dispatcher = {"AssignDriver", "ReleaseDriver"};
   return target == Target::kGateway ? gateway : dispatcher;
 }

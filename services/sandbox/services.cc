@@ -117,6 +117,21 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
         response.set_charge_reference(answer->charge_reference);
         return absl::OkStatus();
       });
+  Register<payment_pb::RefundPartRequest, payment_pb::RefundPartResponse>(
+      server, sandbox, Target::kGateway, service, "RefundPart",
+      [](Books& books, const payment_pb::RefundPartRequest& request, payment_pb::RefundPartResponse& response,
+         const Verdict&, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        const PartToRefund part{request.idempotency_key(), request.order_id(), request.refund_id(),
+                                request.amount_minor(), request.currency()};
+        auto answer = books.RefundPart(part, now, effect);
+        if (!answer.ok()) return answer.status();
+        if (answer->reason.empty()) {
+          response.mutable_refunded()->set_reference(answer->reference);
+        } else {
+          response.mutable_refused()->set_reason(answer->reason);
+        }
+        return absl::OkStatus();
+      });
   Register<payment_pb::GetPaymentRequest, payment_pb::Payment>(
       server, sandbox, Target::kGateway, service, std::string(kLook),
       [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, const Verdict&,

@@ -28,7 +28,13 @@ const std::string& SelectOrder() {
       "CASE WHEN s.state = 'running' "
       "THEN (SELECT c.checkout_url FROM pending_charges c WHERE c.order_id = s.order_id) END, "
       "CASE WHEN s.state = 'running' "
-      "THEN (SELECT c.expires_at FROM pending_charges c WHERE c.order_id = s.order_id) END "
+      "THEN (SELECT c.expires_at FROM pending_charges c WHERE c.order_id = s.order_id) END, "
+      "CASE WHEN p.parts > 0 THEN (SELECT jsonb_agg(jsonb_build_object('refund_id', r.refund_id, "
+      "'saga_id', r.saga_id, 'amount_minor', r.amount_minor, 'reason', r.reason, 'state', r.state, "
+      "'reference', r.reference, 'refusal', r.refusal, "
+      "'begun_us', (extract(epoch FROM r.begun_at) * 1000000)::bigint, "
+      "'decided_us', (extract(epoch FROM r.decided_at) * 1000000)::bigint) ORDER BY r.begun_at, r.refund_id) "
+      "FROM partial_refunds r WHERE r.order_id = s.order_id) END "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
       "LEFT JOIN order_assignments a ON a.order_id = s.order_id",
       kHeaderColumns));
@@ -50,6 +56,35 @@ void DecodeAttempts(RowReader& row, int column, std::vector<domain::PaymentAttem
     }
     attempts.push_back({std::string(one.substr(0, parting)), *state});
   }
+}
+
+}  // namespace
+
+namespace {
+
+// As the statement above builds them.
+bool DecodeRefunds(std::string_view text, std::vector<domain::PartialRefund>& refunds) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_array()) return false;
+  for (const nlohmann::json& one : json) {
+    domain::PartialRefund refund;
+    const auto state = domain::PartialRefundState(one.value("state", ""));
+    const std::optional<Uuid> saga_id = Uuid::Parse(one.value("saga_id", ""));
+    if (!state || !saga_id) return false;
+    refund.refund_id = one.value("refund_id", "");
+    refund.saga_id = *saga_id;
+    refund.amount_minor = one.value("amount_minor", int64_t{0});
+    refund.reason = one.value("reason", "");
+    refund.state = *state;
+    refund.reference = one.value("reference", "");
+    refund.refusal = one.value("refusal", "");
+    refund.begun_at = absl::FromUnixMicros(one.value("begun_us", int64_t{0}));
+    if (const auto decided = one.find("decided_us"); decided != one.end() && decided->is_number_integer()) {
+      refund.decided_at = absl::FromUnixMicros(decided->get<int64_t>());
+    }
+    refunds.push_back(std::move(refund));
+  }
+  return true;
 }
 
 }  // namespace
@@ -88,6 +123,16 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
   if (!row.IsNull(kOrder + 17)) {
     order.pending = domain::PendingCharge{row.Text(kOrder + 17), row.Text(kOrder + 18), std::nullopt};
     if (!row.IsNull(kOrder + 19)) order.pending->expires = row.Time(kOrder + 19, "expires_at");
+  }
+  if (!row.IsNull(kOrder + 20)) {
+    if (!DecodeRefunds(row.Json(kOrder + 20, "partial_refunds"), order.refunds)) {
+      row.Refuse("partial_refunds", "cannot be read");
+    }
+    for (domain::PartialRefund& refund : order.refunds) {
+      refund.order_id = record.id;
+      refund.client = order.client;
+      refund.currency = order.currency;
+    }
   }
   if (!row.status().ok()) return row.status();
   return record;

@@ -43,6 +43,29 @@ void AddOptional(const std::string& text, ArrayParam& column) {
 
 }  // namespace
 
+// Endpoints are found by the client's index, row by row (OFFSET keeps them from being joined as a whole). A saga that
+// closes for long tells that again and again: once.
+Booking TellBooking() {
+  return {{{"client", kOidText, ""},
+           {"event_id", kOidText, ""},
+           {"type", kOidText, ""},
+           {"body", kOidText, ""},
+           {"created_at", kOidTimestamptz, ""}},
+          "INSERT INTO webhook_deliveries (endpoint_id, event_id, type, order_id, body, created_at, next_at) "
+          "SELECT e.endpoint_id, i.event_id, i.type, i.order_id, i.body, i.created_at, now() FROM {rows} "
+          "CROSS JOIN LATERAL (SELECT w.endpoint_id FROM webhook_endpoints w WHERE w.enabled AND w.client = i.client "
+          "AND w.types && ARRAY[i.type, split_part(i.type, '.', 1) || '.*', '*'] OFFSET 0) AS e "
+          "WHERE {allowed} ON CONFLICT (endpoint_id, event_id) DO NOTHING"};
+}
+
+void AddTold(const std::string& client, const webhooks::Event& event, absl::Time at, std::span<ArrayParam> columns) {
+  columns[0].AddText(client);
+  columns[1].AddText(event.id);
+  columns[2].AddText(event.type);
+  columns[3].AddText(event.body);
+  columns[4].AddTime(at);
+}
+
 OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
   sql_.sagas = "order_sagas";
   sql_.id = "order_id";
@@ -106,19 +129,7 @@ OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
                 std::string(kInsertAttempts) +
                     "WHERE i.order_id IN (SELECT order_id FROM order_sagas WHERE order_id = ANY({ids})) "
                     "ON CONFLICT (order_id, number) DO NOTHING"};
-  // A row for each endpoint that wants it; endpoints are found by the client's index, row by row (OFFSET keeps them
-  // from being joined as a whole). A saga that closes for long tells that again and again: once.
-  sql_.bookings[kTell] = {
-      {{"client", kOidText, ""},
-       {"event_id", kOidText, ""},
-       {"type", kOidText, ""},
-       {"body", kOidText, ""},
-       {"created_at", kOidTimestamptz, ""}},
-      "INSERT INTO webhook_deliveries (endpoint_id, event_id, type, order_id, body, created_at, next_at) "
-      "SELECT e.endpoint_id, i.event_id, i.type, i.order_id, i.body, i.created_at, now() FROM {rows} "
-      "CROSS JOIN LATERAL (SELECT w.endpoint_id FROM webhook_endpoints w WHERE w.enabled AND w.client = i.client "
-      "AND w.types && ARRAY[i.type, split_part(i.type, '.', 1) || '.*', '*'] OFFSET 0) AS e "
-      "WHERE {allowed} ON CONFLICT (endpoint_id, event_id) DO NOTHING"};
+  sql_.bookings[kTell] = TellBooking();
   sql_.select = SelectOrder();
 }
 
@@ -199,12 +210,7 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
   }
   if (!told_()) return;
   for (const webhooks::Event& event : webhooks::EventsOf(saga::As<domain::Order>(record))) {
-    std::span<ArrayParam> columns = rows.Book(kTell);
-    columns[0].AddText(order.client);
-    columns[1].AddText(event.id);
-    columns[2].AddText(event.type);
-    columns[3].AddText(event.body);
-    columns[4].AddTime(record.updated_at);
+    AddTold(order.client, event, record.updated_at, rows.Book(kTell));
   }
 }
 

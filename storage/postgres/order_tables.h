@@ -11,8 +11,14 @@
 
 #include "domain/order.h"
 #include "storage/postgres/saga_tables.h"
+#include "webhooks/event.h"
 
 namespace waybill::storage {
+
+// A row for each endpoint that wants an event; `columns` are those that AddTold fills in, and behind them may come
+// others. The rows have an order_id.
+Booking TellBooking();
+void AddTold(const std::string& client, const webhooks::Event& event, absl::Time at, std::span<ArrayParam> columns);
 
 class OrderTables final : public SagaTables {
  public:

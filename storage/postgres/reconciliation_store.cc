@@ -133,22 +133,28 @@ WHERE l.settlement_id = open.settlement_id
 // and what has an open case. $2: order_age_max, $3: late_max.
 constexpr char kTouch[] = R"sql(
 CREATE TEMPORARY TABLE touched ON COMMIT DROP AS
+WITH periods AS MATERIALIZED (
+    SELECT gateway, covers_from - {2} * interval '1 microsecond' AS since, covers_to - {2} * interval '1 microsecond' AS until
+    FROM settlements WHERE settlement_id = {0}
+    UNION ALL
+    -- What could come late to the file before, however long that is ago.
+    (SELECT s.gateway, k.covers_to - {2} * interval '1 microsecond', k.covers_to
+     FROM settlements s JOIN settlements k ON k.gateway = s.gateway AND k.state = 'reconciled' AND k.covers_to <= s.covers_from
+     WHERE s.settlement_id = {0} ORDER BY k.covers_to DESC LIMIT 1))
 SELECT l.order_id
 FROM settlement_lines l JOIN settlements s USING (settlement_id), settlements this
 WHERE this.settlement_id = {0} AND l.order_id IS NOT NULL
   AND (s.settlement_id = {0} OR (s.gateway = this.gateway AND s.name = this.name AND s.state = 'reconciled'))
 UNION
 SELECT p.order_id
-FROM (SELECT gateway, covers_from - {2} * interval '1 microsecond' AS since, covers_to - {2} * interval '1 microsecond' AS until
-      FROM settlements WHERE settlement_id = {0}
-      UNION ALL
-      -- What could come late to the file before, however long that is ago.
-      (SELECT s.gateway, k.covers_to - {2} * interval '1 microsecond', k.covers_to
-       FROM settlements s JOIN settlements k ON k.gateway = s.gateway AND k.state = 'reconciled' AND k.covers_to <= s.covers_from
-       WHERE s.settlement_id = {0} ORDER BY k.covers_to DESC LIMIT 1)) t
-JOIN gateway_books p ON COALESCE(p.gateway, t.gateway) = t.gateway
+FROM gateway_books p JOIN periods t ON COALESCE(p.gateway, t.gateway) = t.gateway
   AND p.order_id BETWEEN waybill_id_at(t.since - {1} * interval '1 microsecond') AND waybill_id_at(t.until)
-  AND ((p.charged_at >= t.since AND p.charged_at < t.until) OR (p.refunded_at >= t.since AND p.refunded_at < t.until))
+  AND p.charged_at >= t.since AND p.charged_at < t.until
+UNION
+SELECT p.order_id
+FROM gateway_refunds p JOIN periods t ON COALESCE(p.gateway, t.gateway) = t.gateway
+  AND p.order_id BETWEEN waybill_id_at(t.since - {1} * interval '1 microsecond') AND waybill_id_at(t.until)
+  AND p.refunded_at >= t.since AND p.refunded_at < t.until
 UNION
 SELECT c.order_id
 FROM reconciliation_cases c JOIN settlements s USING (gateway)
@@ -169,7 +175,8 @@ WITH replaced AS (
     RETURNING s.settlement_id)
 DELETE FROM settlement_lines l USING replaced r WHERE l.settlement_id = r.settlement_id)sql";
 
-// Each difference that there is now. {1}: late_max. What is twice there is not also another amount.
+// Each difference that there is now. {1}: late_max. What is twice there is not also another amount. An order may have
+// had several refunds: those that are due have to be there, and those that may come late can.
 constexpr char kDiffer[] = R"sql(
 CREATE TEMPORARY TABLE differences ON COMMIT DROP AS
 WITH this AS (
@@ -192,9 +199,17 @@ theirs AS (
            count(*) FILTER (WHERE l.settlement_id = {0} AND l.kind = 'charge') AS charges_now
     FROM settlement_lines l JOIN settlements s USING (settlement_id) JOIN this USING (gateway) JOIN touched USING (order_id)
     WHERE s.state = 'reconciled' OR s.settlement_id = {0}
-    GROUP BY l.order_id)
+    GROUP BY l.order_id),
+refunded AS (
+    SELECT g.order_id,
+           count(*) AS times,
+           sum(g.amount_minor)::bigint AS amount,
+           sum(g.amount_minor) FILTER (WHERE g.refunded_at >= this.since AND g.refunded_at < this.due) AS due
+    FROM gateway_refunds g CROSS JOIN this JOIN touched USING (order_id)
+    WHERE COALESCE(g.gateway, this.gateway) = this.gateway
+    GROUP BY g.order_id)
 SELECT b.order_id, ''::text AS reference, d.kind, d.about, d.ours, d.theirs, b.shown AS currency
-FROM (SELECT t.order_id, p.amount_minor AS charged_here, p.charged_at, p.refund_minor AS refunded_here, p.refunded_at,
+FROM (SELECT t.order_id, p.amount_minor AS charged_here, p.charged_at, r.amount AS refunded_here, r.due AS refund_due, r.times,
              COALESCE(p.currency, s.currency) AS shown,
              s.charges, s.charged, s.refunds, s.refunded, s.chargebacks, s.charged_back, s.fee, s.charges_now,
              -- What was taken too often, and is to be given back besides.
@@ -203,6 +218,7 @@ FROM (SELECT t.order_id, p.amount_minor AS charged_here, p.charged_at, p.refund_
              this.since, this.due, this.fee_ppm, this.fee_fixed
       FROM touched t CROSS JOIN this
       LEFT JOIN gateway_books p ON p.order_id = t.order_id AND COALESCE(p.gateway, this.gateway) = this.gateway
+      LEFT JOIN refunded r ON r.order_id = t.order_id
       LEFT JOIN theirs s ON s.order_id = t.order_id) b,
 LATERAL (VALUES
     ('twice', 'charge', charged_here, charged, charges > 1 AND (charged_here IS NULL
@@ -212,8 +228,9 @@ LATERAL (VALUES
     ('amount', 'charge', charged_here, charged, charges = 1 AND charged <> charged_here AND NOT other_currency),
     ('currency', 'charge', charged_here, charged, other_currency),
     ('missing_here', 'refund', NULL, refunded, refunds > 0 AND refunded_here IS NULL AND refunded <> surplus),
-    ('missing_there', 'refund', refunded_here, NULL, refunded_at >= since AND refunded_at < due AND COALESCE(refunds, 0) = 0),
-    ('amount', 'refund', refunded_here, refunded, refunds > 0 AND refunded - surplus <> refunded_here AND NOT other_currency),
+    ('missing_there', 'refund', refunded_here, NULL, refund_due > 0 AND COALESCE(refunds, 0) = 0),
+    ('amount', 'refund', refunded_here, refunded, refunds > 0 AND NOT other_currency
+        AND refunded - surplus NOT BETWEEN CASE WHEN times = 1 THEN refunded_here ELSE COALESCE(refund_due, 0) END AND refunded_here),
     ('chargeback', 'chargeback', charged_here, charged_back, chargebacks > 0),
     ('fee', 'charge', trunc(charged * fee_ppm / 1000000)::bigint + fee_fixed, fee,
         charges_now > 0 AND charges = 1 AND NOT fee - fee_fixed BETWEEN trunc(charged * fee_ppm / 1000000) AND ceil(charged * fee_ppm / 1000000))
@@ -275,14 +292,16 @@ WITH theirs AS (
     FROM settlement_lines WHERE settlement_id = $1 GROUP BY currency),
 ours AS (
     SELECT p.currency,
-           count(*) FILTER (WHERE p.charged_at >= s.covers_from AND p.charged_at < s.covers_to) AS charges,
-           COALESCE(sum(p.amount_minor) FILTER (WHERE p.charged_at >= s.covers_from AND p.charged_at < s.covers_to), 0) AS charged,
-           count(*) FILTER (WHERE p.refunded_at >= s.covers_from AND p.refunded_at < s.covers_to) AS refunds,
-           COALESCE(sum(p.refund_minor) FILTER (WHERE p.refunded_at >= s.covers_from AND p.refunded_at < s.covers_to), 0) AS refunded
-    FROM gateway_books p, settlements s
+           count(*) FILTER (WHERE p.charge) AS charges, COALESCE(sum(p.amount_minor) FILTER (WHERE p.charge), 0) AS charged,
+           count(*) FILTER (WHERE NOT p.charge) AS refunds, COALESCE(sum(p.amount_minor) FILTER (WHERE NOT p.charge), 0) AS refunded
+    FROM settlements s,
+         (SELECT order_id, gateway, currency, amount_minor, charged_at AS at, true AS charge FROM gateway_books
+          UNION ALL
+          SELECT order_id, gateway, currency, amount_minor, refunded_at, false FROM gateway_refunds) p
     WHERE s.settlement_id = $1
       AND COALESCE(p.gateway, s.gateway) = s.gateway
       AND p.order_id BETWEEN waybill_id_at(s.covers_from - $2::bigint * interval '1 microsecond') AND waybill_id_at(s.covers_to)
+      AND p.at >= s.covers_from AND p.at < s.covers_to
     GROUP BY p.currency)
 SELECT currency, COALESCE(t.charges, 0), COALESCE(t.charged, 0)::bigint, COALESCE(t.refunds, 0), COALESCE(t.refunded, 0)::bigint,
        COALESCE(t.fees, 0), COALESCE(t.fee, 0)::bigint, COALESCE(t.chargebacks, 0), COALESCE(t.charged_back, 0)::bigint,

@@ -71,6 +71,8 @@ class SagaTables {
     // A row more that some sagas begin with; without text: none does. It comes behind the headers, in both forms, so
     // its text has no {allowed}: it takes the rows whose headers are there, and passes over those of an earlier try.
     Booking begun;
+    // The constraints by which the schema may refuse to begin one: an answer to whoever asks for it, and no fault.
+    std::vector<std::string> rules;
 
     // Payload columns of the header that Advance sets, as `i`: "payload = i.payload"; both empty: none.
     std::vector<UnnestColumn> move;

@@ -110,7 +110,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   }
 
   absl::Status BadDataError() override {
-    if (!IsUnexplained(last_error_)) journal_.options_.on_refused(last_error_);
+    if (!IsUnexplained(last_error_) && !IsByRule(last_error_)) journal_.options_.on_refused(last_error_);
     return last_error_;
   }
 
@@ -204,8 +204,21 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
     ArrayParam act_ids{kOidUuid}, act_writes{kOidInt8}, act_signals{kOidInt8};  // what acts on a signal
   };
 
+  // Whether a kind's own rule refused to begin one of it.
+  bool IsByRule(const absl::Status& status) const {
+    for (const auto& [key, constraint] : GetErrorDetail(status).metadata) {
+      if (key != "constraint") continue;
+      for (const Part& part : parts_) {
+        const std::vector<std::string>& rules = part.kind.tables.sql().rules;
+        if (std::find(rules.begin(), rules.end(), constraint) != rules.end()) return true;
+      }
+    }
+    return false;
+  }
+
   BatchResult Fail(const absl::Status& status) {
     last_error_ = status;
+    if (IsByRule(status)) return BatchResult::kBadData;
     journal_.options_.on_error(status);
     // What the server cannot do (a damaged page, say) may be about one row of the batch: the others shall not wait for
     // it. Whether its write was made is not known, so it is let go of, and whoever claims it next looks.

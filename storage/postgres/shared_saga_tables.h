@@ -24,7 +24,10 @@ template <typename P>
 struct SagaBookings {
   Claim claim;
   std::vector<Booking> bookings;
-  std::function<void(const P&, BookedRows&)> add;
+  std::function<void(const saga::RecordOf<P>&, BookedRows&)> add;
+  Booking begun;  // without text: none
+  std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_begun;
+  std::vector<std::string> rules;
 };
 
 // The statements' part that is the same for every payload.
@@ -34,7 +37,12 @@ template <typename P>
 class SharedSagaTables final : public SagaTables {
  public:
   explicit SharedSagaTables(saga::Codec<P> codec, SagaBookings<P> bookings = {})
-      : codec_(std::move(codec)), add_bookings_(std::move(bookings.add)), sql_(SharedSagaSql(P::kKind)) {
+      : codec_(std::move(codec)),
+        add_bookings_(std::move(bookings.add)),
+        add_begun_(std::move(bookings.add_begun)),
+        sql_(SharedSagaSql(P::kKind)) {
+    sql_.begun = std::move(bookings.begun);
+    sql_.rules = std::move(bookings.rules);
     sql_.claim = std::move(bookings.claim);
     sql_.bookings = std::move(bookings.bookings);
   }
@@ -52,7 +60,10 @@ class SharedSagaTables final : public SagaTables {
     columns[0].AddText(codec_.encode(saga::As<P>(record).payload));
   }
   void AddBookings(const saga::Record& record, BookedRows& rows) const override {
-    if (add_bookings_) add_bookings_(saga::As<P>(record).payload, rows);
+    if (add_bookings_) add_bookings_(saga::As<P>(record), rows);
+  }
+  void AddBegun(const saga::Record& record, BookedRows& rows) const override {
+    if (add_begun_) add_begun_(saga::As<P>(record), rows);
   }
   std::vector<std::string> DedupeKey(const saga::Record& record) const override {
     return {std::string(P::kKind), codec_.key(saga::As<P>(record).payload)};
@@ -70,7 +81,8 @@ class SharedSagaTables final : public SagaTables {
 
  private:
   const saga::Codec<P> codec_;
-  const std::function<void(const P&, BookedRows&)> add_bookings_;
+  const std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_bookings_;
+  const std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_begun_;
   Sql sql_;
 };
 

@@ -45,7 +45,20 @@ bool Matches(const SagaQuery& query, const OrderBook::Row& row, absl::Time now) 
          std::find(query.states.begin(), query.states.end(), header.state) != query.states.end();
 }
 
-const OrderRecord& OrderOf(const OrderBook::Row& row) { return saga::As<domain::Order>(*row.record); }
+bool IsOrder(const OrderBook::Row& row) { return row.record->kind == domain::Order::kKind; }
+
+// With its partial refunds, which are sagas beside it.
+OrderRecord OrderOf(const OrderBook& book, const OrderBook::Row& row) {
+  OrderRecord order = saga::As<domain::Order>(*row.record);
+  for (const auto& [id, other] : book.rows) {
+    if (other.record->kind != domain::PartialRefund::kKind) continue;
+    const domain::PartialRefund& refund = saga::As<domain::PartialRefund>(*other.record).payload;
+    if (refund.order_id != order.id) continue;
+    order.payload.refunds.push_back(refund);
+    order.payload.refunds.back().saga_id = id;
+  }
+  return order;
+}
 
 }  // namespace
 
@@ -85,15 +98,16 @@ absl::StatusOr<OrderRecord> FakeOrderStore::Get(const Uuid& order_id) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   auto it = book_.rows.find(order_id);
-  if (it == book_.rows.end()) return OrderNotFound(order_id);
-  return OrderOf(it->second);
+  if (it == book_.rows.end() || !IsOrder(it->second)) return OrderNotFound(order_id);
+  return OrderOf(book_, it->second);
 }
 
 absl::StatusOr<OrderRecord> FakeOrderStore::GetByKey(const std::string& client, const std::string& idempotency_key) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;
   for (const auto& [id, row] : book_.rows) {
-    const OrderRecord& record = OrderOf(row);
+    if (!IsOrder(row)) continue;
+    const OrderRecord record = OrderOf(book_, row);
     const domain::Order& order = record.payload;
     if (order.client == client && order.idempotency_key == idempotency_key) return record;
   }
@@ -105,7 +119,8 @@ absl::StatusOr<std::vector<OrderRecord>> FakeOrderStore::List(const OrderQuery& 
   if (!error_.ok()) return error_;
   std::vector<OrderRecord> found;
   for (auto it = book_.rows.rbegin(); it != book_.rows.rend() && static_cast<int>(found.size()) < query.limit; ++it) {
-    if (const OrderRecord& record = OrderOf(it->second); Matches(query, record)) found.push_back(record);
+    if (!IsOrder(it->second)) continue;
+    if (OrderRecord record = OrderOf(book_, it->second); Matches(query, record)) found.push_back(std::move(record));
   }
   return found;
 }
@@ -190,7 +205,9 @@ absl::StatusOr<std::vector<domain::DriverSlot>> FakeOrderStore::TakenSlots() {
   if (!error_.ok()) return error_;
   std::vector<domain::DriverSlot> slots;
   for (const auto& [id, row] : book_.rows) {
-    if (const std::optional<domain::DriverSlot>& driver = OrderOf(row).payload.driver) slots.push_back(*driver);
+    if (!IsOrder(row)) continue;
+    const std::optional<domain::DriverSlot>& driver = saga::As<domain::Order>(*row.record).payload.driver;
+    if (driver) slots.push_back(*driver);
   }
   return slots;
 }
@@ -213,7 +230,8 @@ absl::StatusOr<std::vector<domain::DriverLoad>> FakeOrderStore::Loads(const std:
     auto capacity = capacities_.find(driver_ids[at]);
     if (capacity != capacities_.end()) loads[at].capacity = capacity->second;
     for (const auto& [id, row] : book_.rows) {
-      const std::optional<domain::DriverSlot>& driver = OrderOf(row).payload.driver;
+      if (!IsOrder(row)) continue;
+      const std::optional<domain::DriverSlot>& driver = saga::As<domain::Order>(*row.record).payload.driver;
       if (driver && driver->driver_id == driver_ids[at]) loads[at].taken.push_back(driver->slot);
     }
   }

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "domain/order.h"
+#include "domain/reasons.h"
 #include "runtime/text.h"
 #include "saga/testing/memory_journal.h"
 #include "storage/order_record.h"
+#include "storage/order_store.h"
 
 namespace waybill::storage::testing {
 
@@ -24,12 +26,48 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     };
     kind.can_hold = [](const saga::Record& record) { return CanHold(saga::As<domain::Order>(record).payload); };
     kind.apply_effects = [this](const saga::Record& record) { return Apply(saga::As<domain::Order>(record)); };
+    saga::testing::MemoryKind& refunds = kinds[std::string(domain::PartialRefund::kKind)];
+    refunds.dedupe_key = [](const saga::Record& record) {
+      const domain::PartialRefund& refund = saga::As<domain::PartialRefund>(record).payload;
+      return refund.order_id.ToString() + '/' + refund.refund_id;
+    };
+    refunds.may_begin = [this](const saga::Record& record) {
+      return MayBegin(saga::As<domain::PartialRefund>(record));
+    };
   }
 
   std::map<std::string, int> capacities;  // of drivers that may hold more than one order
   std::map<std::pair<std::string, int>, Uuid> taken_slots;
 
  private:
+  // As the schema's constraints have it.
+  absl::Status MayBegin(const saga::RecordOf<domain::PartialRefund>& record) {
+    const auto refuse = [](std::string_view constraint) {
+      return domain::ReasonError(saga::kStoreRefused, "the book's rules refuse it",
+                                 {.metadata = {{"constraint", std::string(constraint)}}});
+    };
+    const domain::PartialRefund& refund = record.payload;
+    const auto found = rows.find(refund.order_id);
+    if (found == rows.end()) return refuse(kOfAnOrderThatStands);
+    const saga::Record& order = *found->second.record;
+    const domain::Order& of = saga::As<domain::Order>(order).payload;
+    const bool stands = order.state == saga::State::kSucceeded || order.state == saga::State::kClosing ||
+                        order.state == saga::State::kClosed;
+    if (!stands || !of.charge || of.refund) return refuse(kOfAnOrderThatStands);
+    int64_t sum = refund.amount_minor;
+    size_t parts = 1;
+    for (const auto& [id, row] : rows) {
+      if (row.record->kind != domain::PartialRefund::kKind) continue;
+      const domain::PartialRefund& other = saga::As<domain::PartialRefund>(*row.record).payload;
+      if (other.order_id != refund.order_id) continue;
+      ++parts;
+      if (other.state != domain::PartialRefund::State::kRefused) sum += other.amount_minor;
+    }
+    if (sum > of.charge->amount_minor) return refuse(kPartsWithinCharge);
+    if (parts > domain::kPartialRefundsMax) return refuse(kPartsBounded);
+    return absl::OkStatus();
+  }
+
   // As the columns' types and constraints have it, of what an advance books.
   static bool CanHold(const domain::Order& order) {
     auto fit = [](const std::string& text) {

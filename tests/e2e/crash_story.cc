@@ -83,6 +83,24 @@ void CrashStory::Complete(const std::string& order_id) {
   }
 }
 
+void CrashStory::Refund(const std::string& order_id, const std::string& refund_id, int64_t amount_minor) {
+  order::v1::RefundOrderRequest request;
+  request.set_order_id(order_id);
+  request.set_refund_id(refund_id);
+  request.set_amount_minor(amount_minor);
+  order::v1::Refund refund;
+  grpc::Status status = Persist("refund", [&](grpc::ClientContext& context) {
+    grpc::Status answer = replica_.Orders()->RefundOrder(&context, request, &refund);
+    if (answer.ok() && refund.state() == order::v1::Refund::OPEN)
+      return grpc::Status(grpc::StatusCode::ABORTED, "open");
+    return answer;
+  });
+  if (!status.ok() || refund.state() != order::v1::Refund::DONE) {
+    complaints_.push_back(
+        fmt::format("refund: {} {}", status.error_message(), order::v1::Refund::State_Name(refund.state())));
+  }
+}
+
 void CrashStory::ResolveWhenStuck(const std::string& order_id) {
   Persist("wait for attention", [&](grpc::ClientContext& context) {
     ops::v1::GetSagaRequest request;
@@ -200,7 +218,11 @@ void CrashStory::LeaveAnOrphan() {
 
 void CrashStory::Tell() {
   const std::string completed = Create("completed").order_id();
+  Refund(completed, "before", 200);
   Complete(completed);
+  Behave(0, 1, 0, 0, "RefundPart");
+  Refund(completed, "answer-lost", 300);
+  Behave(0, 0, 0, 0, "");
 
   Behave(1, 0, 0, 0, "Charge");
   Create("declined");
@@ -210,6 +232,7 @@ void CrashStory::Tell() {
   NobodyIsFree(false);
 
   const std::string cancelled = Create("cancelled").order_id();
+  Refund(cancelled, "a-part", 400);
   Cancel(cancelled);
 
   Behave(0, 0, 1, 0, "Charge");
@@ -262,7 +285,9 @@ void CrashStory::TellOfWaiting() {
 
   Signal(completed, Decide(completed, true));
   AwaitStatus(completed, order::v1::CONFIRMED);
+  Refund(completed, "before", 200);
   Complete(completed);
+  Refund(completed, "after", 300);
   Signal(declined, Decide(declined, false));
   AwaitStatus(declined, order::v1::FAILED);
   Cancel(cancelled);

@@ -126,7 +126,7 @@ class AllServices {
   explicit AllServices(const access::Gate* gate)
       : server_(Options(gate, "127.0.0.1:0"), metrics_), within_server_(Options(gate, ""), metrics_) {
     for (rpc::Server* server : {&server_, &within_server_}) {
-      AddOrderService(*server, orders_.api, orders_.watches);
+      AddOrderService(*server, orders_.api, orders_.refunds, orders_.watches);
       AddSagaAdmin(*server, orders_.sagas, {});
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);

@@ -25,6 +25,8 @@ void FakePaymentGateway::Land() {
   std::lock_guard lock(mutex_);
   for (const auto& [key, amount_minor] : slow_) ChargeNow(key, amount_minor, Fate::kAnswered);
   slow_.clear();
+  for (const auto& [key, part] : slow_parts_) RefundPartNow(key, part).IgnoreError();
+  slow_parts_.clear();
 }
 
 Fate FakePaymentGateway::Next(const ParticipantCall& call) {
@@ -77,9 +79,28 @@ RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
   }
   if (account.refunds == 0) {
     ++account.refunds;
-    account.refunded_minor += account.charged_minor;
+    account.refunded_minor = account.charged_minor;  // with what its parts have left
   }
   return {account.refunded_minor, ReferenceOf(key) + "-back", ReferenceOf(key)};
+}
+
+absl::StatusOr<RefundPartResult> FakePaymentGateway::RefundPartNow(const std::string& key, const ChargePart& part) {
+  Account& account = books_[key];
+  const auto [known, fresh] = account.parts.try_emplace(part.refund_id);
+  Account::Part& kept = known->second;
+  if (fresh) {
+    kept.amount_minor = part.amount_minor;
+    if (account.charges == 0 || account.refunds > 0) {
+      kept.refusal = "KEY_CLOSED";
+    } else if (part.amount_minor > account.charged_minor - account.refunded_minor) {
+      kept.refusal = "BEYOND_CHARGE";
+    } else {
+      account.refunded_minor += part.amount_minor;
+    }
+  }
+  if (kept.amount_minor != part.amount_minor) return absl::FailedPreconditionError("the refund_id had another amount");
+  if (!kept.refusal.empty()) return RefundPartResult::Refuse(kept.refusal);
+  return RefundPartResult::Done(ReferenceOf(key) + "-part-" + part.refund_id);
 }
 
 void FakePaymentGateway::Charge(const ParticipantCall& call, const domain::Order& order,
@@ -107,10 +128,29 @@ void FakePaymentGateway::Refund(const ParticipantCall& call, const domain::Order
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next(call);
-    if (slow_.contains(call.key)) {
+    if (slow_.contains(call.key) || slow_parts_.contains(call.key)) {
       result = StillExecuting();
     } else {
       if (Executes(fate)) result = RefundNow(call.key);
+      if (!Answers(fate)) result = NoAnswer("the gateway", fate);
+    }
+  }
+  Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void FakePaymentGateway::RefundPart(const ParticipantCall& call, const ChargePart& part,
+                                    absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) {
+  absl::StatusOr<RefundPartResult> result = RefundPartResult();
+  {
+    std::lock_guard lock(mutex_);
+    const Fate fate = Next(call);
+    if (without_parts_) {
+      result = absl::UnimplementedError("there is no such method");
+    } else if (slow_.contains(call.key) || slow_parts_.contains(call.key)) {
+      result = StillExecuting();
+    } else {
+      if (fate == Fate::kSlow) slow_parts_[call.key] = part;
+      if (Executes(fate)) result = RefundPartNow(call.key, part);
       if (!Answers(fate)) result = NoAnswer("the gateway", fate);
     }
   }

@@ -1,6 +1,7 @@
 // A payment gateway in memory that keeps its contract and its books, and misbehaves on request.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -28,12 +29,19 @@ class FakePaymentGateway final : public PaymentGateway {
     std::string decline_reason;  // the first answer, to be repeated
     bool retryable = false;      // goes with it
     int64_t pending_minor = 0;   // to be charged, if that is decided
+    struct Part {
+      int64_t amount_minor = 0;
+      std::string refusal;  // empty: it was given back
+    };
+    std::map<std::string, Part> parts;  // by refund_id: their first answers, to be repeated
   };
 
   // The fates of the next calls, in order; then every call meets `fate`.
   void WillMeet(std::deque<Fate> fates);
   void set_fate(Fate fate);
-  void Land();  // executes the charges that are slow
+  void Land();  // executes the charges that are slow, and the parts that are to go back
+  // As one that was made before RefundPart. Set before use.
+  void set_without_parts(bool without) { without_parts_ = without; }
   // What pending charges are answered with, under a token of their own each. Set before use.
   void set_pending_until(absl::Time until) { pending_until_ = until; }
   // And where and until when their payers pay. Set before use.
@@ -49,6 +57,8 @@ class FakePaymentGateway final : public PaymentGateway {
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
   void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
+  void RefundPart(const ParticipantCall& call, const ChargePart& part,
+                  absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) override;
 
   std::map<std::string, Account> books() const;  // by key
   int64_t NetMinor() const;                      // what the gateway holds
@@ -58,11 +68,14 @@ class FakePaymentGateway final : public PaymentGateway {
   Fate Next(const ParticipantCall& call);
   ChargeResult ChargeNow(const std::string& key, int64_t amount_minor, Fate fate);
   RefundResult RefundNow(const std::string& key);
+  absl::StatusOr<RefundPartResult> RefundPartNow(const std::string& key, const ChargePart& part);
   void Answer(Task task);
 
   mutable std::mutex mutex_;
   std::map<std::string, Account> books_;
-  std::map<std::string, int64_t> slow_;  // amount by key, of charges that have not landed
+  std::map<std::string, int64_t> slow_;           // amount by key, of charges that have not landed
+  std::map<std::string, ChargePart> slow_parts_;  // one a key at most, of those that have not landed
+  std::atomic<bool> without_parts_{false};
   std::deque<Fate> fates_;
   Fate fate_ = Fate::kAnswered;
   std::string checkout_url_;

@@ -15,6 +15,10 @@ class MockPaymentGateway : public PaymentGateway {
               (const ParticipantCall& call, const domain::Order& order,
                absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done),
               (override));
+  MOCK_METHOD(void, RefundPart,
+              (const ParticipantCall& call, const ChargePart& part,
+               absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done),
+              (override));
 };
 
 }  // namespace waybill::order::testing

@@ -36,6 +36,9 @@ struct MockGatewayWorld : FakeGatewayWorld {
     ON_CALL(mock, Refund).WillByDefault([this](const auto& call, const auto& order, auto done) {
       fake.Refund(call, order, std::move(done));
     });
+    ON_CALL(mock, RefundPart).WillByDefault([this](const auto& call, const auto& part, auto done) {
+      fake.RefundPart(call, part, std::move(done));
+    });
   }
   ::testing::NiceMock<testing::MockPaymentGateway> mock;
   PaymentGateway& gateway() { return mock; }

@@ -32,7 +32,7 @@ using ::testing::ElementsAre;
 class OrderServiceTest : public ::testing::Test {
  protected:
   OrderServiceTest() {
-    AddOrderService(server_, replica_.api, replica_.watches);
+    AddOrderService(server_, replica_.api, replica_.refunds, replica_.watches);
     AddSagaAdmin(server_, replica_.sagas, {std::string(kChargePayment), std::string(kAssignDriver)});
     EXPECT_TRUE(server_.Start().ok());
     channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(server_.port()), grpc::InsecureChannelCredentials());
@@ -101,7 +101,7 @@ class OrderServiceTest : public ::testing::Test {
 class OrderOwnershipTest : public ::testing::Test {
  protected:
   OrderOwnershipTest() {
-    AddOrderService(server_, replica_.api, replica_.watches);
+    AddOrderService(server_, replica_.api, replica_.refunds, replica_.watches);
     EXPECT_TRUE(server_.Start().ok());
     orders_ = pb::OrderService::NewStub(
         grpc::CreateChannel("127.0.0.1:" + std::to_string(server_.port()), grpc::InsecureChannelCredentials()));

@@ -25,6 +25,8 @@
 #include "services/order/order_observer.h"
 #include "services/order/order_watch.h"
 #include "services/order/place_order.h"
+#include "services/order/refund_api.h"
+#include "services/order/refund_order.h"
 #include "services/order/saga_api.h"
 #include "services/order/testing/fake_payment_gateway.h"
 #include "storage/testing/fake_audit_log.h"
@@ -204,9 +206,11 @@ class Replica {
   OrderMetrics order_metrics{metrics};
   OrderWatches watches{store, workers, world.time, world.time, WatchOptions{}};
   OrderObserver observer{order_metrics, dispatch, watches, log};
-  saga::Kinds kinds{{PlaceOrder(world.gateway, dispatch, world.time)}};
+  saga::Kinds kinds{
+      {PlaceOrder(world.gateway, dispatch, world.time), RefundOrder(&world.gateway, nullptr, world.time)}};
   saga::Runner runner{kinds, journal, world.time, world.time, random, observer, saga::RunnerOptions{}};
   OrderApi api{runner, dispatch, store, workers, list_workers, world.time, world.time, ids, OrderApiOptions{}};
+  RefundApi refunds{runner, store, world.audit, workers, world.time, world.time, ids, OrderApiOptions{}};
   SagaApi sagas{kinds,   runner,       dispatch,   store,      world.audit,
                 workers, list_workers, world.time, world.time, order_metrics};
 };

@@ -40,6 +40,14 @@ inline absl::StatusOr<RefundResult> RefundNow(PaymentGateway& gateway, const Par
   return answer.get_future().get();
 }
 
+inline absl::StatusOr<RefundPartResult> RefundPartNow(PaymentGateway& gateway, const ParticipantCall& call,
+                                                      const std::string& refund_id, int64_t amount_minor) {
+  std::promise<absl::StatusOr<RefundPartResult>> answer;
+  gateway.RefundPart(call, {refund_id, amount_minor, "EUR"},
+                     [&](absl::StatusOr<RefundPartResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
 inline absl::StatusOr<AssignResult> AssignNow(Dispatch& dispatch, const ParticipantCall& call,
                                               const domain::Order& order) {
   std::promise<absl::StatusOr<AssignResult>> answer;
@@ -193,7 +201,57 @@ TYPED_TEST_P(GatewayContract, ClosesAPendingKeyThatIsRefunded) {
   EXPECT_EQ(this->world_.NetMinor(), 0);
 }
 
+TYPED_TEST_P(GatewayContract, GivesAPartBackOnceForEachRefundIdAndTheRestWithTheWhole) {
+  PaymentGateway& gateway = this->world_.gateway();
+  ASSERT_TRUE(ChargeNow(gateway, CallFor("a"), OrderOf(100))->approved());
+  std::string reference;
+  for (int i = 0; i < 2; ++i) {
+    auto part = RefundPartNow(gateway, CallFor("a"), "r1", 30);
+    ASSERT_TRUE(part.ok() && part->refunded()) << part.status();
+    if (i > 0) EXPECT_EQ(part->refunded()->reference, reference);
+    reference = part->refunded()->reference;
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 70);
+  EXPECT_EQ(RefundPartNow(gateway, CallFor("a"), "r1", 31).status().code(), absl::StatusCode::kFailedPrecondition);
+  auto beyond = RefundPartNow(gateway, CallFor("a"), "r2", 71);
+  ASSERT_TRUE(beyond.ok() && beyond->refused()) << beyond.status();
+  EXPECT_EQ(beyond->refused()->reason, "BEYOND_CHARGE");
+  EXPECT_TRUE(RefundPartNow(gateway, CallFor("a"), "r3", 50)->refunded());
+  auto whole = RefundNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(whole->refunded_minor, 100) << "in all";
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+  auto late = RefundPartNow(gateway, CallFor("a"), "r4", 1);
+  ASSERT_TRUE(late.ok() && late->refused()) << late.status();
+  EXPECT_EQ(RefundPartNow(gateway, CallFor("a"), "r1", 30)->refunded()->reference, reference) << "the first answer";
+  EXPECT_TRUE(RefundPartNow(gateway, CallFor("a"), "r2", 71)->refused());
+  EXPECT_EQ(RefundNow(gateway, CallFor("a"), OrderOf(100))->refunded_minor, 100);
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, RefusesAPartOfWhatWasNeverCharged) {
+  PaymentGateway& gateway = this->world_.gateway();
+  auto part = RefundPartNow(gateway, CallFor("a"), "r1", 30);
+  ASSERT_TRUE(part.ok() && part->refused()) << part.status();
+  EXPECT_FALSE(part->refused()->reason.empty());
+}
+
+TYPED_TEST_P(GatewayContract, TakesALostAnswerToAPartForNeitherSuccessNorFailure) {
+  PaymentGateway& gateway = this->world_.gateway();
+  ASSERT_TRUE(ChargeNow(gateway, CallFor("a"), OrderOf(100))->approved());
+  this->world_.LoseNextAnswer();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(RefundPartNow(gateway, soon, "r1", 30).ok());
+  EXPECT_EQ(this->world_.NetMinor(), 70);
+  auto again = RefundPartNow(gateway, CallFor("a"), "r1", 30);
+  ASSERT_TRUE(again.ok() && again->refunded()) << again.status();
+  EXPECT_EQ(this->world_.NetMinor(), 70);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked, RefundsOnceAndInFull,
+                            GivesAPartBackOnceForEachRefundIdAndTheRestWithTheWhole, RefusesAPartOfWhatWasNeverCharged,
+                            TakesALostAnswerToAPartForNeitherSuccessNorFailure,
                             ClosesAKeyThatIsRefundedBeforeItWasCharged, RepeatsADecline,
                             TakesALostAnswerForNeitherSuccessNorFailure,
                             GivesARepetitionNoOutcomeWhileTheFirstCallExecutes,

@@ -174,6 +174,11 @@ TEST(RemoteGateway, TakesEveryStatusButOkForUnknown) {
   EXPECT_FALSE(RefundNow(*world.gateway, CallFor("a"), OrderOf(1)).ok()) << "a refund is never given up";
 }
 
+TEST(RemoteGateway, SaysWhenAGatewayKnowsOfNoParts) {
+  ScriptedGateway world([](ChargeCall& call) { call.Finish(absl::OkStatus()); });
+  EXPECT_EQ(RefundPartNow(*world.gateway, CallFor("a"), "r1", 1).status().code(), absl::StatusCode::kUnimplemented);
+}
+
 TEST(RemoteGateway, TakesAnAnswerWithoutAnOutcomeForUnknown) {
   ScriptedGateway world([](ChargeCall& call) { call.Finish(absl::OkStatus()); });
   EXPECT_EQ(ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnknown);

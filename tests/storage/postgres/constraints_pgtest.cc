@@ -29,6 +29,9 @@ INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount
            ('00000000-0000-7000-8000-000000000002', 1, 'north', 'k2', 1000, 'EUR', 'not_sent', now(), now()),
            ('00000000-0000-7000-8000-000000000002', 2, 'south', 'k3', 1000, 'EUR', 'approved', now(), now()),
            ('00000000-0000-7000-8000-000000000006', 1, 'north', 'k4', 1000, 'EUR', 'closing', now(), NULL);
+INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_key, amount_minor, currency, state, refusal, begun_at, decided_at)
+    VALUES ('00000000-0000-7000-8000-000000000002', 'r1', '00000000-0000-7000-8000-000000000007', 'south', 'k3', 400, 'EUR', 'open', '', now(), NULL),
+           ('00000000-0000-7000-8000-000000000002', 'r2', '00000000-0000-7000-8000-000000000008', 'south', 'k3', 300, 'EUR', 'done', '', now(), now());
 INSERT INTO gateway_settings VALUES ('north', true, 7);
 INSERT INTO drivers VALUES ('van', 2);
 INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
@@ -97,6 +100,11 @@ struct Attack {
 #define INSERT_CASE(kind, about, reference, closed)                                                                \
   "INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id, closed_at) VALUES " \
   "('north', " kind ", " about ", " reference ", 'EUR', 1, " closed ")"
+
+#define INSERT_PART(order, refund, saga, amount, currency, state, refusal, decided)                             \
+  "INSERT INTO partial_refunds (order_id, refund_id, saga_id, idempotency_key, amount_minor, currency, state, " \
+  "refusal, begun_at, decided_at) VALUES (" order ", " refund                                                   \
+  ", " ORDER(saga) ", 'k3', " amount ", " currency ", " state ", " refusal ", now(), " decided ")"
 
 constexpr Attack kAttacks[] = {
     {"order_sagas_pkey", INSERT_SAGA(ORDER(1), "'new'", "1", "'EUR'", "NULL", "'running'", "NULL", "now()")},
@@ -192,6 +200,31 @@ constexpr Attack kAttacks[] = {
     {"webhook_inbox_only_forward", "UPDATE webhook_inbox SET state = 'signalled'"},
     {"payments_refund_whole", "UPDATE payments SET refund_minor = 1000"},
     {"payments_refund_whole", "UPDATE payments SET refunded_at = now()"},
+    {"payments_parts_within_charge", INSERT_PART(ORDER(2), "'r3'", 9, "301", "'EUR'", "'open'", "''", "NULL")},
+    {"payments_parts_within_charge", INSERT_PART(ORDER(2), "'r3'", 9, "301", "'EUR'", "'done'", "''", "now()")},
+    {"payments_parts_within_charge", "UPDATE payments SET amount_minor = 699"},
+    {"payments_parts_bounded", "UPDATE payments SET parts = 101"},
+    {"partial_refunds_of_an_order_that_stands", INSERT_PART(ORDER(2), "'r3'", 9, "1", "'USD'", "'open'", "''", "NULL")},
+    {"partial_refunds_of_a_charge", INSERT_PART(ORDER(3), "'r3'", 9, "1", "'EUR'", "'open'", "''", "NULL")},
+    {"partial_refunds_of_an_order_that_stands",
+     "WITH turned_back AS (INSERT INTO payments VALUES (" ORDER(
+         4) ", 1000, 'EUR', 'ch_4', now()) RETURNING order_id) " INSERT_PART(ORDER(4), "'r3'", 9, "1", "'EUR'",
+                                                                             "'open'", "''", "NULL")},
+    {"partial_refunds_pkey", INSERT_PART(ORDER(2), "'r1'", 9, "1", "'EUR'", "'open'", "''", "NULL")},
+    {"partial_refunds_one_a_saga", INSERT_PART(ORDER(2), "'r3'", 7, "1", "'EUR'", "'open'", "''", "NULL")},
+    {"partial_refunds_id_length", INSERT_PART(ORDER(2), "''", 9, "1", "'EUR'", "'open'", "''", "NULL")},
+    {"partial_refunds_amount_positive", INSERT_PART(ORDER(2), "'r3'", 9, "-1", "'EUR'", "'open'", "''", "NULL")},
+    {"partial_refunds_state", INSERT_PART(ORDER(2), "'r3'", 9, "1", "'EUR'", "'lost'", "''", "now()")},
+    {"partial_refunds_decided", INSERT_PART(ORDER(2), "'r3'", 9, "1", "'EUR'", "'open'", "''", "now()")},
+    {"partial_refunds_decided", INSERT_PART(ORDER(2), "'r3'", 9, "1", "'EUR'", "'done'", "''", "NULL")},
+    {"partial_refunds_refused_for_a_reason",
+     INSERT_PART(ORDER(2), "'r3'", 9, "1", "'EUR'", "'refused'", "''", "now()")},
+    {"partial_refunds_refused_for_a_reason", INSERT_PART(ORDER(2), "'r3'", 9, "1", "'EUR'", "'open'", "'x'", "NULL")},
+    {"partial_refunds_only_forward", "UPDATE partial_refunds SET amount_minor = 1"},
+    {"partial_refunds_only_forward",
+     "UPDATE partial_refunds SET state = 'refused', refusal = 'x' WHERE refund_id = 'r2'"},
+    {"partial_refunds_only_forward",
+     "UPDATE partial_refunds SET state = 'open', decided_at = NULL WHERE refund_id = 'r2'"},
     {"payment_attempts_pkey", INSERT_ATTEMPT("1", "'south'", "1000", "'open'", "NULL", "NULL")},
     {"payment_attempts_number_positive", INSERT_ATTEMPT("0", "'south'", "1000", "'open'", "NULL", "NULL")},
     {"payment_attempts_gateway_name", INSERT_ATTEMPT("2", "'South'", "1000", "'open'", "NULL", "NULL")},
@@ -328,11 +361,13 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "WHERE c.relnamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'x', 'f') "
            "AND NOT c.relispartition "
            // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
-           // version goes on, a lease is given, cut short or ended, or a key changes, and make entries of deeds.
+           // version goes on, a refund is refused, a lease is given, cut short or ended, or a key changes, and make
+           // entries of deeds.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
            "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
            "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on', "
-           "'order_sagas_due_by_lease', 'sagas_due_by_lease', 'access_keys_changed', 'audit_deeds_become_entries') "
+           "'order_sagas_due_by_lease', 'partial_refunds_free', 'sagas_due_by_lease', 'access_keys_changed', "
+           "'audit_deeds_become_entries') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);
@@ -348,6 +383,8 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
         "order_id = " ORDER(1),
         "UPDATE order_sagas SET state = 'compensated', lease_until = NULL WHERE order_id = " ORDER(1),
         "UPDATE order_sagas SET state = 'closed' WHERE order_id = " ORDER(2),
+        "UPDATE partial_refunds SET state = 'refused', refusal = 'x', decided_at = now() WHERE refund_id = 'r1'",
+        INSERT_PART(ORDER(2), "'r3'", 9, "700", "'EUR'", "'open'", "''", "NULL"),
         "UPDATE payments SET refund_minor = 1000, refunded_at = now() WHERE order_id = " ORDER(2),
         "UPDATE payment_attempts SET state = 'refunded' WHERE idempotency_key = 'k3'",
         "UPDATE payment_attempts SET state = 'pending', pending_token = 'pi_1' WHERE idempotency_key = 'k1'",
@@ -399,13 +436,22 @@ TEST_F(ConstraintsTest, AYoungSagaStaysYoungWhileItsLeaseGoesOn) {
 // As a dump of the data alone is loaded.
 TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
   database_.sql().Exec("SET search_path = ''");
-  for (const char* sql :
-       {"INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
-        "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
-        "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
-        "UPDATE public.drivers SET capacity = 0, capacity_on_duty = 1", "DELETE FROM public.order_assignments",
-        "TRUNCATE public.order_assignments", "INSERT INTO public.drivers VALUES ('bus', 0, 40)",
-        "TRUNCATE public.drivers"}) {
+  for (const char* sql : {
+           "INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
+           "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
+           "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
+           "UPDATE public.drivers SET capacity = 0, capacity_on_duty = 1", "DELETE FROM public.order_assignments",
+           "TRUNCATE public.order_assignments", "INSERT INTO public.drivers VALUES ('bus', 0, 40)",
+           "TRUNCATE public.drivers",
+           // What the payment has counted, as it comes out of a dump; its order was turned back since.
+           "INSERT INTO public.payments VALUES (" ORDER(4) ", 9, 'EUR', 'ch_4', now(), 9, now(), 5, 2)",
+           "INSERT INTO public.partial_refunds VALUES (" ORDER(4) ", 'a', " ORDER(9) ", NULL, 'k', 5, 'EUR', '', "
+                                                                                     "'done', '', '', now(), now()), "
+                                                                                     "(" ORDER(4) ", 'b', " ORDER(
+                                                                                         6) ", NULL, 'k', "
+                                                                                            "9, 'EUR', '', 'refused', "
+                                                                                            "'', 'x', "
+                                                                                            "now(), now())"}) {
     SqlResult result = database_.sql().Run(sql);
     EXPECT_TRUE(result.ok()) << sql << "\n" << result.message;
   }

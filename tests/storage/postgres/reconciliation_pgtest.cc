@@ -33,6 +33,16 @@ class ReconciliationPgTest : public ::testing::Test {
         refund > 0 ? fmt::format("'{}'", absl::FormatTime(kDay + refunded_after, absl::UTCTimeZone())) : "NULL"));
     return *Uuid::Parse(text);
   }
+  // And a part of it that went back, while the order stands.
+  void PartBack(const Uuid& order, const std::string& refund_id, int64_t amount, absl::Duration after) {
+    sql().Exec("SET session_replication_role = replica");  // the order itself is not here
+    sql().Exec(
+        fmt::format("INSERT INTO partial_refunds (order_id, refund_id, saga_id, idempotency_key, amount_minor, "
+                    "currency, state, begun_at, decided_at) "
+                    "VALUES ('{0}', '{1}', gen_random_uuid(), 'k', {2}, 'EUR', 'done', '{3}', '{3}')",
+                    order.ToString(), refund_id, amount, absl::FormatTime(kDay + after, absl::UTCTimeZone())));
+    sql().Exec("SET session_replication_role = origin");
+  }
   SettlementLine Line(LineKind kind, const std::optional<Uuid>& order, int64_t amount,
                       const std::string& reference = "", int64_t fee = 0, const std::string& currency = "EUR") {
     SettlementLine line;
@@ -230,6 +240,42 @@ TEST_F(ReconciliationPgTest, EachGatewayAnswersForItsOwnAttempts) {
   EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 100"));
   Settle({}, "day-1", 0, std::nullopt, "east");
   EXPECT_THAT(Cases(), ElementsAre("missing_here refund - 100")) << "east had nothing to do with it";
+}
+
+TEST_F(ReconciliationPgTest, EachPartThatWentBackIsALineOfItsDay) {
+  const Uuid order = Paid(1, 1'000);
+  PartBack(order, "r1", 100, absl::Hours(13));
+  PartBack(order, "r2", 250, absl::Hours(14));
+  PartBack(order, "r3", 50, absl::Hours(24 + 12));
+  const SettlementLine charge = Line(LineKind::kCharge, order, 1'000);
+  const Settlement first =
+      Settle({charge, Line(LineKind::kRefund, order, 100), Line(LineKind::kRefund, order, 250)}, "day-1");
+  EXPECT_THAT(Cases(), IsEmpty()) << "what is booked tomorrow is not missing today";
+  auto totals = store_.Totals(first.id);
+  ASSERT_TRUE(totals.ok() && totals->size() == 1U) << totals.status();
+  EXPECT_EQ(totals->front().our_refunds.count, 2);
+  EXPECT_EQ(totals->front().our_refunds.minor, 350);
+  Settle({}, "day-2", 1);
+  EXPECT_THAT(Cases(), ElementsAre("amount refund 400 350"));
+  Settle({Line(LineKind::kRefund, order, 50)}, "day-2", 1);
+  EXPECT_THAT(Cases(), IsEmpty());
+  Settle({charge, Line(LineKind::kRefund, order, 100)}, "day-1");
+  EXPECT_THAT(Cases(), ElementsAre("amount refund 400 150"));
+  Settle({}, "day-1");
+  EXPECT_THAT(Cases(), UnorderedElementsAre("missing_there charge 1000 -", "amount refund 400 50"));
+}
+
+// The order is turned back after parts of it went: what is left is one more.
+TEST_F(ReconciliationPgTest, TheRestOfAWholeRefundIsALineOfItsOwn) {
+  const Uuid order = Paid(1, 1'000, absl::Hours(12), 1'000, absl::Hours(15));
+  PartBack(order, "r1", 100, absl::Hours(13));
+  const Settlement done = Settle({Line(LineKind::kCharge, order, 1'000), Line(LineKind::kRefund, order, 100),
+                                  Line(LineKind::kRefund, order, 900)});
+  EXPECT_THAT(Cases(), IsEmpty());
+  auto totals = store_.Totals(done.id);
+  ASSERT_TRUE(totals.ok() && totals->size() == 1U) << totals.status();
+  EXPECT_EQ(totals->front().our_refunds.count, 2);
+  EXPECT_EQ(totals->front().our_refunds.minor, 1'000);
 }
 
 // Such as one that is run again, with another tariff or because it was wrong.

@@ -42,8 +42,8 @@ class CrashStory {
   order::v1::Order Create(const std::string& name, bool far = false, bool wait = true);
   void Cancel(const std::string& order_id);
   void Complete(const std::string& order_id);
-  // A part of its money goes back; whatever becomes of the answer, once.
-  void Refund(const std::string& order_id, const std::string& refund_id, int64_t amount_minor);
+  // A part of its money goes back, once; `begun`: the call may end while it is still open.
+  void Refund(const std::string& order_id, const std::string& refund_id, int64_t amount_minor, bool begun = false);
   void ResolveWhenStuck(const std::string& order_id);
   // Payments are pending from now on; an hour is longer than any story.
   void PaymentsArePending(absl::Duration time = absl::Hours(1));

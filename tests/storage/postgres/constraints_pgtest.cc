@@ -436,22 +436,22 @@ TEST_F(ConstraintsTest, AYoungSagaStaysYoungWhileItsLeaseGoesOn) {
 // As a dump of the data alone is loaded.
 TEST_F(ConstraintsTest, TriggersFindTheirTablesWithoutASearchPath) {
   database_.sql().Exec("SET search_path = ''");
-  for (const char* sql : {
-           "INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
-           "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
-           "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
-           "UPDATE public.drivers SET capacity = 0, capacity_on_duty = 1", "DELETE FROM public.order_assignments",
-           "TRUNCATE public.order_assignments", "INSERT INTO public.drivers VALUES ('bus', 0, 40)",
-           "TRUNCATE public.drivers",
-           // What the payment has counted, as it comes out of a dump; its order was turned back since.
-           "INSERT INTO public.payments VALUES (" ORDER(4) ", 9, 'EUR', 'ch_4', now(), 9, now(), 5, 2)",
-           "INSERT INTO public.partial_refunds VALUES (" ORDER(4) ", 'a', " ORDER(9) ", NULL, 'k', 5, 'EUR', '', "
-                                                                                     "'done', '', '', now(), now()), "
-                                                                                     "(" ORDER(4) ", 'b', " ORDER(
-                                                                                         6) ", NULL, 'k', "
-                                                                                            "9, 'EUR', '', 'refused', "
-                                                                                            "'', 'x', "
-                                                                                            "now(), now())"}) {
+  for (const char* sql :
+       {"INSERT INTO public.order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
+        "INSERT INTO public.order_assignments VALUES (" ORDER(4) ", 'van', 1, now())",
+        "UPDATE public.drivers SET capacity = 1", "UPDATE public.order_assignments SET released_at = now()",
+        "UPDATE public.drivers SET capacity = 0, capacity_on_duty = 1", "DELETE FROM public.order_assignments",
+        "TRUNCATE public.order_assignments", "INSERT INTO public.drivers VALUES ('bus', 0, 40)",
+        "TRUNCATE public.drivers",
+        // What the payment has counted, as it comes out of a dump; its order was turned back since.
+        "INSERT INTO public.payments VALUES (" ORDER(4) ", 9, 'EUR', 'ch_4', now(), 9, now(), 5, 2)",
+        "INSERT INTO public.partial_refunds VALUES (" ORDER(4) ", 'a', " ORDER(9) ", NULL, 'k', 5, 'EUR', '', "
+                                                                                  "'done', '', '', now(), now()), "
+                                                                                  "(" ORDER(4) ", 'b', " ORDER(
+                                                                                      6) ", NULL, 'k', "
+                                                                                         "9, 'EUR', '', 'refused', "
+                                                                                         "'', 'x', "
+                                                                                         "now(), now())"}) {
     SqlResult result = database_.sql().Run(sql);
     EXPECT_TRUE(result.ok()) << sql << "\n" << result.message;
   }

@@ -157,6 +157,7 @@ int Main(int argc, char** argv) {
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddWebhookCommands(app, context);
+  AddDeadLetterCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");

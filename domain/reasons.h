@@ -89,6 +89,9 @@ inline constexpr Reason kReasons[] = {
      "Check both ids; deliveries are kept for the retention only."},
     {"DELIVERY_OVER", absl::StatusCode::kFailedPrecondition,
      "What is delivered, or was discarded before, cannot be discarded.", "There is nothing left to do."},
+    {"DEAD_LETTER_NOT_FOUND", absl::StatusCode::kNotFound,
+     "There is no such dead letter: it lives again, or has ended.",
+     "Look at its source: its saga, delivery, event or case."},
     {"SAGA_LEASED", absl::StatusCode::kFailedPrecondition, "Another process holds the saga's lease.", "Retry later."},
     {"SAGA_NOT_DRIVEN_HERE", absl::StatusCode::kFailedPrecondition,
      "The saga is of a kind, or of a version of it, that this process does not drive; metadata `kind` and `version` "

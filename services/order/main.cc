@@ -32,11 +32,13 @@
 #include "runtime/shutdown.h"
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
+#include "services/order/dead_letter_api.h"
 #include "services/order/fleet_api.h"
 #include "services/order/gateway_webhooks.h"
 #include "services/order/gateways.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
+#include "services/order/grpc_dead_letter_admin.h"
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
@@ -61,6 +63,7 @@
 #include "services/process/startup.h"
 #include "services/process/tracing.h"
 #include "storage/postgres/audit_log.h"
+#include "storage/postgres/dead_letter_store.h"
 #include "storage/postgres/driver_store.h"
 #include "storage/postgres/gateway_store.h"
 #include "storage/postgres/order_store.h"
@@ -340,6 +343,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WebhookApi webhook_api(webhook_store, webhook_interest, access::SystemEntropy, clock, ids,
                          options.webhooks.guard.names_any());
 
+  // What has failed for good.
+  storage::PostgresDeadLetterStore dead_letter_store(kinds, reconciliation, webhook_writes, scans);
+  DeadLetterApi dead_letters(dead_letter_store, core.sagas, clock);
+
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
@@ -374,6 +381,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
     AddReconciliationService(*edge, reconciliation, reconciling, list_workers);
     AddWebhookService(*edge, webhook_api, list_workers);
+    AddDeadLetterAdmin(*edge, dead_letters, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {

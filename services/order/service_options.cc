@@ -63,7 +63,7 @@ bool JournalCompletersFor(int cores) { return cores >= 8; }
 
 std::vector<std::string> ServedMethods() {
   return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
-                         "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.GatewayAdmin",
+                         "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
                          "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin",
                          "waybill.webhook.v1.WebhookService"});
 }

@@ -1,6 +1,7 @@
 #include "storage/postgres/reconciliation_store.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <utility>
 
@@ -242,6 +243,27 @@ FROM settlement_lines l
 WHERE l.settlement_id = {0} AND l.order_id IS NULL AND l.kind <> 'fee'
 GROUP BY l.gateway_reference, l.kind)sql";
 
+// What cases are held against once more: the file that opened each, or the one in its place, or else their gateway's
+// newest.
+constexpr char kAgainst[] = R"sql(
+SELECT s.settlement_id, c.case_id
+FROM reconciliation_cases c
+LEFT JOIN settlements mine ON mine.settlement_id = c.settlement_id
+CROSS JOIN LATERAL (
+    SELECT k.settlement_id FROM settlements k
+    WHERE k.gateway = c.gateway AND k.state = 'reconciled'
+    ORDER BY k.settlement_id = c.settlement_id DESC, k.name IS NOT DISTINCT FROM mine.name DESC, k.settlement_id DESC LIMIT 1) s
+WHERE c.case_id = ANY($1) ORDER BY s.settlement_id)sql";
+
+constexpr char kTouchAgain[] = R"sql(
+CREATE TEMPORARY TABLE touched ON COMMIT DROP AS
+SELECT order_id FROM reconciliation_cases WHERE case_id IN ({0}) AND order_id IS NOT NULL
+UNION
+SELECT l.order_id
+FROM reconciliation_cases c JOIN settlement_lines l ON l.gateway_reference = c.reference
+     JOIN settlements o ON o.settlement_id = l.settlement_id AND o.gateway = c.gateway
+WHERE c.case_id IN ({0}) AND c.order_id IS NULL AND l.order_id IS NOT NULL)sql";
+
 // What somebody has closed with these amounts stays closed.
 constexpr char kOpenCases[] = R"sql(
 INSERT INTO reconciliation_cases AS c (gateway, kind, about, order_id, reference, ours_minor, theirs_minor, currency, settlement_id)
@@ -268,6 +290,7 @@ WHERE s.settlement_id = $1
   AND NOT EXISTS (SELECT FROM differences d
                   WHERE d.order_id IS NOT DISTINCT FROM c.order_id AND d.reference = c.reference AND d.kind = c.kind
                     AND d.about = c.about)
+  AND ($2::bigint[] IS NULL OR c.case_id = ANY($2))
   -- A fee is held against its own file's tariff only.
   AND (c.kind <> 'fee' OR c.settlement_id = s.settlement_id
     OR (SELECT state FROM settlements o WHERE o.settlement_id = c.settlement_id) = 'replaced')
@@ -359,8 +382,8 @@ absl::Status PostgresReconciliationStore::AddLines(int64_t settlement_id, const 
   return rows->Bool(0, 1) ? NotLoading(settlement_id) : NoSettlement(settlement_id);
 }
 
-absl::StatusOr<Settlement> PostgresReconciliationStore::Reconcile(int64_t settlement_id, int64_t lines,
-                                                                  const domain::Deed& deed) {
+template <typename Work>
+auto PostgresReconciliationStore::InTransaction(Work work) -> decltype(work(std::declval<Connection&>())) {
   absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
   if (!connection.ok()) return connection.status();
   absl::StatusOr<Rows> backend = (*connection)->Execute("SELECT pg_backend_pid()");
@@ -370,17 +393,27 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Reconcile(int64_t settle
     std::lock_guard lock(mutex_);
     comparing_.insert(pid);
   }
-  absl::StatusOr<Settlement> compared = absl::CancelledError();
+  decltype(work(**connection)) done = absl::CancelledError();
   if (absl::StatusOr<Rows> begun = Step(**connection, "BEGIN"); begun.ok()) {
-    compared = Compare(**connection, settlement_id, lines, deed);
-    absl::StatusOr<Rows> ended = (*connection)->Execute(compared.ok() ? "COMMIT" : "ROLLBACK");
-    if (compared.ok() && !ended.ok()) compared = ended.status();
+    done = work(**connection);
+    absl::StatusOr<Rows> ended = (*connection)->Execute(done.ok() ? "COMMIT" : "ROLLBACK");
+    if (done.ok() && !ended.ok()) done = ended.status();
   } else {
-    compared = begun.status();
+    done = begun.status();
   }
   std::lock_guard lock(mutex_);
   comparing_.erase(pid);
-  return compared;
+  return done;
+}
+
+absl::StatusOr<Settlement> PostgresReconciliationStore::Reconcile(int64_t settlement_id, int64_t lines,
+                                                                  const domain::Deed& deed) {
+  return InTransaction([&](Connection& connection) { return Compare(connection, settlement_id, lines, deed); });
+}
+
+absl::StatusOr<int64_t> PostgresReconciliationStore::CompareAgain(const std::string& pick,
+                                                                  absl::Span<const Param> params) {
+  return InTransaction([&](Connection& connection) { return CompareAgain(connection, pick, params); });
 }
 
 absl::StatusOr<Rows> PostgresReconciliationStore::Step(Connection& connection, const std::string& sql,
@@ -438,7 +471,7 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
   for (const auto& [sql, params] : steps) {
     if (absl::StatusOr<Rows> done = Step(connection, sql, params); !done.ok()) return done.status();
   }
-  absl::StatusOr<Rows> proven = Step(connection, kCloseProven, {id});
+  absl::StatusOr<Rows> proven = Step(connection, kCloseProven, {id, Param::Null(ArrayOid(kOidInt8))});
   if (!proven.ok()) return proven.status();
   absl::StatusOr<Rows> opened =
       Step(connection, fmt::format("WITH opened AS ({}) SELECT count(*) FILTER (WHERE fresh) FROM opened", kOpenCases),
@@ -455,6 +488,43 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
            {id, Param::Int8(lines), Param::Int8(new_ones), Param::Int8(proven->affected())});
   if (!finished.ok()) return finished.status();
   return ReadSettlement(*finished, 0);
+}
+
+absl::StatusOr<int64_t> PostgresReconciliationStore::CompareAgain(Connection& connection, const std::string& pick,
+                                                                  absl::Span<const Param> params) {
+  absl::StatusOr<Rows> picked = Step(connection, pick, params);
+  if (!picked.ok()) return picked.status();
+  ArrayParam all(kOidInt8);
+  for (int row = 0; row < picked->size(); ++row) {
+    int64_t id = 0;
+    const std::string_view text = picked->Text(row, 0);
+    std::from_chars(text.data(), text.data() + text.size(), id);
+    all.AddInt(id);
+  }
+  absl::StatusOr<Rows> against = Step(connection, kAgainst, {all});
+  if (!against.ok()) return against.status();
+  for (int row = 0; row < against->size();) {
+    const int64_t settlement_id = against->Int(row, 0);
+    const Param id = Param::Int8(settlement_id);
+    ArrayParam cases(kOidInt8);
+    std::vector<int64_t> ids;
+    for (; row < against->size() && against->Int(row, 0) == settlement_id; ++row) {
+      cases.AddInt(against->Int(row, 1));
+      ids.push_back(against->Int(row, 1));
+    }
+    const std::pair<std::string, std::vector<Param>> steps[] = {
+        {kTakeTurns, {id}},
+        {kMatchReferences, {id, Param::Int8(absl::ToInt64Microseconds(options_.order_age_max))}},
+        {fmt::format(kTouchAgain, fmt::join(ids, ", ")), {}},
+        {fmt::format(kDiffer, settlement_id, absl::ToInt64Microseconds(options_.late_max)), {}},
+        {kCloseProven, {id, cases}},
+        {"DROP TABLE touched, differences", {}},
+    };
+    for (const auto& [sql, of_step] : steps) {
+      if (absl::StatusOr<Rows> done = Step(connection, sql, of_step); !done.ok()) return done.status();
+    }
+  }
+  return picked->size();
 }
 
 absl::StatusOr<std::vector<Settlement>> PostgresReconciliationStore::List(const std::string& gateway, int64_t before,

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/postgres/pool.h"
@@ -39,6 +40,10 @@ class PostgresReconciliationStore final : public ReconciliationStore {
                                                const domain::Deed& deed) override;
   absl::StatusOr<std::vector<Open>> CountOpen() override;
 
+  // Holds open cases against all that their gateways have said, in one transaction with `pick`, a statement that
+  // answers their ids as texts. Those that are no longer so are closed. How many were picked.
+  absl::StatusOr<int64_t> CompareAgain(const std::string& pick, absl::Span<const Param> params);
+
   // Ends comparisons that run, which leave nothing behind, and takes no more of them.
   void Cancel();
 
@@ -46,9 +51,13 @@ class PostgresReconciliationStore final : public ReconciliationStore {
   absl::StatusOr<Rows> Execute(const std::string& sql, absl::Span<const Param> params);
   // Of a comparison.
   absl::StatusOr<Rows> Step(Connection& connection, const std::string& sql, absl::Span<const Param> params = {});
+  // One transaction, which Cancel ends. `work` answers a StatusOr.
+  template <typename Work>
+  auto InTransaction(Work work) -> decltype(work(std::declval<Connection&>()));
   // Within the transaction.
   absl::StatusOr<Settlement> Compare(Connection& connection, int64_t settlement_id, int64_t lines,
                                      const domain::Deed& deed);
+  absl::StatusOr<int64_t> CompareAgain(Connection& connection, const std::string& pick, absl::Span<const Param> params);
 
   Pool& pool_;
   const ReconciliationOptions options_;

@@ -25,6 +25,7 @@
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
+#include "services/order/grpc_dead_letter_admin.h"
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
@@ -120,6 +121,27 @@ class NoReconciliation final : public storage::ReconciliationStore {
   static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
 };
 
+class NoDeadLetters final : public storage::DeadLetterStore {
+ public:
+  absl::StatusOr<std::vector<storage::DeadLetter>> List(const storage::DeadLetterFilter&,
+                                                        const std::optional<std::pair<absl::Time, std::string>>&,
+                                                        int) override {
+    return Unreached();
+  }
+  absl::StatusOr<std::vector<storage::DeadLetterCount>> Count(const storage::DeadLetterFilter&, int64_t) override {
+    return Unreached();
+  }
+  absl::StatusOr<int> Redrive(const storage::DeadLetterFilter&, int, absl::Duration, const domain::Deed&) override {
+    return Unreached();
+  }
+  absl::StatusOr<int> Discard(const storage::DeadLetterFilter&, int, const std::string&, const domain::Deed&) override {
+    return Unreached();
+  }
+
+ private:
+  static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
+};
+
 // All services in one server.
 class AllServices {
  public:
@@ -134,6 +156,7 @@ class AllServices {
       order::AddReconciliationService(*server, reconciliation_, orders_.workers, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
+      order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
     }
@@ -195,6 +218,8 @@ class AllServices {
   IdGenerator webhook_ids_{order_world_.time, webhook_random_};
   order::WebhookApi webhooks_{webhook_store_,    webhook_interest_, access::SystemEntropy,
                               order_world_.time, webhook_ids_,      false};
+  NoDeadLetters letter_store_;
+  order::DeadLetterApi dead_letters_{letter_store_, orders_.sagas, order_world_.time};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};
   ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,

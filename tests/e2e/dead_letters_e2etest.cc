@@ -1,0 +1,185 @@
+// What has failed for good, from its death to its end: in one list, redriven once whoever asks, also after a crash.
+#include <algorithm>
+#include <future>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/stack.h"
+#include "tests/support/eventually.h"
+#include "waybill/ops/v1/dead_letters.grpc.pb.h"
+
+namespace waybill::testing {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using Admin = ops::v1::DeadLetterAdmin;
+
+constexpr absl::Duration kLetterSoon = absl::Seconds(20);
+
+class DeadLetters : public ::testing::Test {
+ protected:
+  // What has failed is not tried again before the test is over.
+  DeadLetters()
+      : stack_([] {
+          StackOptions options;
+          options.order_args = {
+              "--lease",       "1500ms", "--attempt-timeout",  "1200ms", "--attempts-max",    "2", "--backoff", "300s",
+              "--backoff-max", "300s",   "--undo-backoff-max", "600s",   "--attention-after", "1"};
+          return options;
+        }()) {
+    a_ = &stack_.AddReplica("a");
+    b_ = &stack_.AddReplica("b");
+    stack_.PutDrivers(5);
+    a_->Start();
+    b_->Start();
+  }
+
+  // Cancelled while its payer is awaited, and its gateway takes no refund.
+  void LetOrdersDie(int count) {
+    sandbox::v1::Behaviour behaviour;
+    behaviour.set_pending_rate(1);
+    behaviour.set_pending_for_ms(3'600'000);
+    stack_.SetBehaviour(behaviour);
+    std::vector<std::string> orders;
+    for (int i = 0; i < count; ++i) {
+      auto context = Deadline(absl::Seconds(20));
+      order::v1::Order order;
+      const grpc::Status created =
+          (i % 2 == 0 ? a_ : b_)->Orders()->CreateOrder(context.get(), OrderRequestFor(fmt::format("k{}", i)), &order);
+      ASSERT_TRUE(created.ok()) << created.error_message();
+      orders.push_back(order.order_id());
+    }
+    behaviour.set_unavailable_rate(1);
+    stack_.SetBehaviour(behaviour);
+    for (size_t i = 0; i < orders.size(); ++i) {
+      order::v1::CancelOrderRequest request;
+      request.set_order_id(orders[i]);
+      request.set_reason("changed my mind");
+      auto context = Deadline(absl::Milliseconds(300));  // it has no end yet
+      order::v1::Order order;
+      (void)(i % 2 == 0 ? a_ : b_)->Orders()->CancelOrder(context.get(), request, &order);
+    }
+    ASSERT_TRUE(Eventually(kLetterSoon, [&] { return Count(*a_) == count; })) << Count(*a_);
+    stack_.SetBehaviour(sandbox::v1::Behaviour());
+  }
+  static int64_t Count(OrderReplica& replica) {
+    auto context = Deadline(absl::Seconds(10));
+    ops::v1::CountDeadLettersResponse counted;
+    const grpc::Status status = Admin::NewStub(replica.Channel())->CountDeadLetters(context.get(), {}, &counted);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    int64_t all = 0;
+    for (const auto& count : counted.counts()) all += count.letters();
+    return all;
+  }
+  static std::vector<ops::v1::DeadLetter> List(OrderReplica& replica) {
+    auto context = Deadline(absl::Seconds(10));
+    ops::v1::ListDeadLettersResponse listed;
+    const grpc::Status status = Admin::NewStub(replica.Channel())->ListDeadLetters(context.get(), {}, &listed);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return {listed.letters().begin(), listed.letters().end()};
+  }
+  // Call after call, as the command line does; how many.
+  static int RedriveAll(OrderReplica& replica, int at_once) {
+    ops::v1::RedriveDeadLettersRequest request;
+    request.mutable_filter()->set_kind(ops::v1::SAGA);
+    request.set_per_second(1'000);
+    request.set_limit(at_once);
+    int redriven = 0;
+    for (int calls = 0; calls < 100; ++calls) {
+      auto context = Deadline(absl::Seconds(10));
+      ops::v1::RedriveDeadLettersResponse done;
+      const grpc::Status status = Admin::NewStub(replica.Channel())->RedriveDeadLetters(context.get(), request, &done);
+      if (!status.ok()) break;
+      *request.mutable_as_of() = done.as_of();
+      redriven += done.redriven();
+      if (done.left() == 0) break;
+    }
+    return redriven;
+  }
+  std::string AuditOf(const std::string& action) {
+    return stack_.sql().Value("SELECT count(*) || ' ' || count(DISTINCT subject) FROM audit_entries WHERE action = $1",
+                              {action});
+  }
+  void ExpectAllCancelled(int count) {
+    EXPECT_TRUE(stack_.WaitUntilAllSettled(kLetterSoon));
+    EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM order_sagas WHERE state = 'compensated'"),
+              std::to_string(count));
+    EXPECT_THAT(stack_.WrongInTheBooks(), IsEmpty());
+    EXPECT_EQ(Count(*b_), 0);
+  }
+
+  Stack stack_;
+  OrderReplica* a_;
+  OrderReplica* b_;
+};
+
+TEST_F(DeadLetters, ASagaIsListedWithItsCauseAndEndsWhenItIsRedriven) {
+  LetOrdersDie(1);
+  const std::vector<ops::v1::DeadLetter> letters = List(*b_);
+  ASSERT_EQ(letters.size(), 1U);
+  EXPECT_THAT(letters[0].id(), StartsWith("saga/"));
+  EXPECT_EQ(letters[0].cause(), "PAYMENT_UNKNOWN") << letters[0].detail();
+  EXPECT_EQ(letters[0].id(), "saga/" + letters[0].order_id());
+  ops::v1::RedriveDeadLettersRequest request;
+  request.mutable_filter()->set_id(letters[0].id());
+  auto context = Deadline(absl::Seconds(10));
+  ops::v1::RedriveDeadLettersResponse done;
+  // By the replica that does not drive it.
+  const grpc::Status status = Admin::NewStub(b_->Channel())->RedriveDeadLetters(context.get(), request, &done);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(done.redriven(), 1);
+  ExpectAllCancelled(1);
+  auto again = Deadline(absl::Seconds(10));
+  EXPECT_EQ(Admin::NewStub(b_->Channel())->RedriveDeadLetters(again.get(), request, &done).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  auto whatever = Deadline(absl::Seconds(10));
+  EXPECT_EQ(Admin::NewStub(b_->Channel())->RedriveDeadLetters(whatever.get(), {}, &done).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT)
+      << "all there is has to be said";
+}
+
+TEST_F(DeadLetters, TwoReplicasRedriveEachOnce) {
+  LetOrdersDie(30);
+  std::future<int> by_a = std::async(std::launch::async, [this] { return RedriveAll(*a_, 4); });
+  const int by_b = RedriveAll(*b_, 4);
+  EXPECT_EQ(by_a.get() + by_b, 30);
+  EXPECT_EQ(AuditOf("dead_letter.redrive"), "30 30");
+  ExpectAllCancelled(30);
+}
+
+TEST_F(DeadLetters, WhatWasBeingRedrivenInACrashIsRedrivenByTheNextCall) {
+  LetOrdersDie(30);
+  std::future<int> by_a = std::async(std::launch::async, [this] { return RedriveAll(*a_, 2); });
+  ASSERT_TRUE(Eventually(kLetterSoon, [this] { return Count(*b_) < 24; }));
+  a_->Kill();
+  by_a.get();
+  RedriveAll(*b_, 100);
+  EXPECT_EQ(AuditOf("dead_letter.redrive"), "30 30");
+  ExpectAllCancelled(30);
+}
+
+TEST_F(DeadLetters, ADiscardedSagaIsResolvedWithTheReason) {
+  LetOrdersDie(2);
+  ops::v1::DiscardDeadLettersRequest request;
+  request.mutable_filter()->set_cause("PAYMENT_UNKNOWN");
+  request.set_reason("refunded at the bank, ticket 812");
+  request.set_operator_("ada");
+  auto context = Deadline(absl::Seconds(20));
+  ops::v1::DiscardDeadLettersResponse done;
+  const grpc::Status status = Admin::NewStub(a_->Channel())->DiscardDeadLetters(context.get(), request, &done);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(done.discarded(), 2);
+  EXPECT_EQ(done.left(), 0);
+  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM order_sagas WHERE state = 'resolved'"), "2");
+  EXPECT_EQ(
+      stack_.sql().Value("SELECT count(*) FROM audit_entries WHERE action = 'saga.resolve' AND operator_name = 'ada' "
+                         "AND detail LIKE '%ticket 812%'"),
+      "2");
+}
+
+}  // namespace
+}  // namespace waybill::testing

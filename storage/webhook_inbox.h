@@ -75,10 +75,10 @@ struct WebhookOrder {
 struct WebhookSettlement {
   std::string gateway;
   std::string id;
-  InboxState state = InboxState::kIgnored;
-  std::string reason;  // may be empty
+  InboxState state = InboxState::kIgnored;  // kNew: the look failed, and it stays what it was
+  std::string reason;                       // may be empty
   std::optional<Uuid> order_id;
-  absl::Duration again = absl::ZeroDuration();  // kUnmatched: when it is looked at next
+  absl::Duration again = absl::ZeroDuration();  // kNew, kUnmatched: when it is looked at next
 };
 
 struct InboxStats {

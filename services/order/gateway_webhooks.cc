@@ -22,6 +22,12 @@ constexpr size_t kArrivedMax = 20'000;  // beyond that the chore looks at them
 constexpr size_t kLookAtOnce = 256;
 constexpr absl::Duration kNextLookFirst = absl::Seconds(1), kNextLookMax = absl::Hours(1);
 
+// It is not the event's: it passes, or concerns all of them.
+bool Passes(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status) ||
+         absl::IsCancelled(status) || absl::IsAborted(status);
+}
+
 http::Response Say(unsigned code, std::string body) {
   http::Response response;
   response.code = code;
@@ -50,11 +56,18 @@ WebhookJudgement JudgeWebhook(const WebhookEvent& event, const WebhookOrder* ord
   }
   if (!known) {
     if (event.key.empty() && event.token.empty()) return {InboxState::kIgnored, "NO_PAYMENT"};
-    if (age > kUnmatchedFor) return {InboxState::kIgnored, "UNKNOWN_PAYMENT"};
+    if (age > kUnmatchedFor) return {InboxState::kAttention, "UNKNOWN_PAYMENT"};
     return {InboxState::kUnmatched, "UNKNOWN_PAYMENT"};
   }
   if (order->charged || order->state != saga::State::kRunning) return {InboxState::kLate, "ALREADY_DECIDED"};
   return {InboxState::kSignalled, "", true};
+}
+
+std::optional<absl::Duration> NextTier(int attempts) {
+  constexpr absl::Duration kTiers[] = {absl::Seconds(5), absl::Minutes(1), absl::Minutes(5), absl::Minutes(30),
+                                       absl::Hours(2),   absl::Hours(6),   absl::Hours(12)};
+  if (attempts < 0 || static_cast<size_t>(attempts) >= std::size(kTiers)) return std::nullopt;
+  return kTiers[attempts];
 }
 
 absl::Duration NextLook(int attempts) {
@@ -231,6 +244,17 @@ void GatewayWebhooks::LookAtArrived() {
   }
 }
 
+WebhookSettlement GatewayWebhooks::Failed(const WebhookEvent& event, int attempts, const absl::Status& why) {
+  const std::string reason = GetErrorDetail(why).reason;
+  WebhookSettlement failed{event.gateway, event.id, InboxState::kAttention,
+                           fmt::format("{}: {}", reason.empty() ? "LOOK_FAILED" : reason, std::string(why.message()))};
+  if (const std::optional<absl::Duration> again = NextTier(attempts)) {
+    failed.state = InboxState::kNew;
+    failed.again = *again;
+  }
+  return failed;
+}
+
 absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
   std::vector<WebhookEvent> events;
   std::vector<std::optional<Uuid>> order_ids;
@@ -239,7 +263,17 @@ absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
     events.push_back(std::move(one.event));
   }
   absl::StatusOr<std::vector<std::optional<WebhookOrder>>> orders = inbox_.FindOrders(events, order_ids);
-  if (!orders.ok()) return orders.status();
+  if (!orders.ok() && (Passes(orders.status()) || events.size() == 1)) {
+    if (Passes(orders.status())) return orders.status();
+    return inbox_.Settle({{Failed(events[0], due[0].attempts, orders.status())}});
+  }
+  if (!orders.ok()) {  // some of them: each for itself
+    for (size_t at = 0; at < due.size(); ++at) {
+      due[at].event = std::move(events[at]);
+      if (absl::Status looked = LookAt({std::move(due[at])}); !looked.ok()) return looked;
+    }
+    return absl::OkStatus();
+  }
   std::vector<WebhookSettlement> settled;
   std::vector<storage::PaymentEvent> told;
   absl::Status first_error;
@@ -256,8 +290,13 @@ absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
       // That there is something to ask for; what, the gateway says.
       signal.outcome = saga::Outcome::Succeeded(fmt::format("webhook {} of {}", event.id, event.gateway));
       absl::StatusOr<saga::SignalResult> said = runner_.AddSignal(order->order_id, std::move(signal));
-      if (!said.ok()) {
+      if (!said.ok() && Passes(said.status())) {
         first_error.Update(said.status());
+        continue;
+      }
+      if (!said.ok()) {
+        settled.push_back(Failed(event, due[at].attempts, said.status()));
+        settled.back().order_id = order->order_id;
         continue;
       }
       orders_.Signal(*said);
@@ -281,6 +320,11 @@ absl::Status GatewayWebhooks::LookAt(std::vector<WebhookDue> due) {
   WAYBILL_FAILPOINT("inbox.before_settle");
   if (absl::Status written = inbox_.Settle(settled); !written.ok()) return written;
   for (const WebhookSettlement& one : settled) {
+    if (one.state == InboxState::kNew) {
+      log_.Warn("an event of a webhook could not be looked at, and will be again",
+                {{"gateway", one.gateway}, {"event_id", one.id}, {"reason", one.reason}});
+      continue;
+    }
     Settled(one.gateway, one.id, one.state, one.reason);
   }
   if (events_ != nullptr && !told.empty()) {

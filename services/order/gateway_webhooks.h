@@ -44,12 +44,15 @@ struct WebhookJudgement {
 // `order` null: there is none that has its key or token. `age`: since it was received.
 WebhookJudgement JudgeWebhook(const storage::WebhookEvent& event, const storage::WebhookOrder* order,
                               absl::Duration age);
+// When an event is looked at next after a look that failed for a reason of its own, after so many looks before;
+// nullopt: no more, a person has to look.
+std::optional<absl::Duration> NextTier(int attempts);
 // When an event that matches nothing yet is looked at next, after so many looks.
 absl::Duration NextLook(int attempts);
 // The order in a charge's idempotency key, "<order_id>/charge_payment".
 std::optional<Uuid> OrderOfKey(std::string_view key);
 
-// How long an event that matches no payment is looked at again.
+// How long an event that matches no payment is looked at again. Then a person has to look.
 inline constexpr absl::Duration kUnmatchedFor = absl::Hours(24 * 7);
 
 class GatewayWebhooks {
@@ -77,7 +80,10 @@ class GatewayWebhooks {
   // An event that was just made durable.
   void Look(storage::WebhookEvent event);
   void LookAtArrived();
+  // An error is one of the store's or of this process, and leaves what is left due. What is wrong with one event alone
+  // holds up no other.
   absl::Status LookAt(std::vector<storage::WebhookDue> due);
+  static storage::WebhookSettlement Failed(const storage::WebhookEvent& event, int attempts, const absl::Status& why);
 
   storage::WebhookInbox& inbox_;
   storage::PaymentEvents* const events_;

@@ -33,6 +33,7 @@
 #include "runtime/worker_pool.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/dead_letter_api.h"
+#include "services/order/dead_letter_gauges.h"
 #include "services/order/fleet_api.h"
 #include "services/order/gateway_webhooks.h"
 #include "services/order/gateways.h"
@@ -400,6 +401,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   process::AddMetrics(metrics, process_audit);
   OpenCases open_cases(metrics);
   watching.push_back(open_cases.CountChore(reconciliation));
+  DeadLetterGauges dead_letter_gauges(metrics, clock);
+  watching.push_back(dead_letter_gauges.CountChore(dead_letter_store));
   for (Chore& chore : WebhookChores(webhook_store, webhook_interest, clock, webhook_metrics, options.webhooks)) {
     watching.push_back(std::move(chore));
   }

@@ -53,9 +53,10 @@ constexpr char kFindOrders[] =
     "JOIN order_sagas s ON s.order_id = COALESCE(e.order_id, c.order_id)";
 
 constexpr char kSettleEvents[] =
-    "UPDATE webhook_inbox w SET state = i.state, reason = i.reason, order_id = i.order_id, "
-    "due_at = CASE WHEN i.state = 'unmatched' THEN now() + i.again * interval '1 microsecond' END, "
-    "settled_at = CASE WHEN i.state <> 'unmatched' THEN now() END "
+    "UPDATE webhook_inbox w SET state = CASE WHEN i.state = 'new' THEN w.state ELSE i.state END, reason = i.reason, "
+    "order_id = i.order_id, "
+    "due_at = CASE WHEN i.state IN ('new', 'unmatched') THEN now() + i.again * interval '1 microsecond' END, "
+    "settled_at = CASE WHEN i.state NOT IN ('new', 'unmatched') THEN now() END "
     "FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::bigint[]) "
     "AS u (gateway, event_id, state, reason, order_id, again)) i "
     "WHERE w.gateway = i.gateway AND w.event_id = i.event_id AND w.state IN ('new', 'unmatched')";

@@ -58,7 +58,7 @@ TEST(WebhookJudgement, ComesTooLateForWhatIsDecided) {
 TEST(WebhookJudgement, KeepsWhatMatchesNothingForAWeek) {
   EXPECT_EQ(JudgeWebhook(kEvent, nullptr, absl::ZeroDuration()).state, InboxState::kUnmatched);
   EXPECT_EQ(JudgeWebhook(kEvent, nullptr, kUnmatchedFor).state, InboxState::kUnmatched);
-  EXPECT_EQ(JudgeWebhook(kEvent, nullptr, kUnmatchedFor + absl::Seconds(1)).state, InboxState::kIgnored);
+  EXPECT_EQ(JudgeWebhook(kEvent, nullptr, kUnmatchedFor + absl::Seconds(1)).state, InboxState::kAttention);
   WebhookOrder unasked = Waiting();
   unasked.token.clear();  // by its key; the charge's answer is not here yet
   EXPECT_EQ(JudgeWebhook(kEvent, &unasked, absl::ZeroDuration()).state, InboxState::kUnmatched);
@@ -72,6 +72,14 @@ TEST(WebhookJudgement, LooksAgainEverMoreRarely) {
   EXPECT_EQ(NextLook(3), absl::Seconds(8));
   EXPECT_EQ(NextLook(12), absl::Hours(1));
   EXPECT_EQ(NextLook(1'000'000), absl::Hours(1));
+}
+
+TEST(WebhookJudgement, AfterLooksThatFailedLooksAgainByTiersThatEnd) {
+  EXPECT_EQ(NextTier(0), absl::Seconds(5));
+  int tiers = 1;
+  for (; NextTier(tiers); ++tiers) EXPECT_GT(*NextTier(tiers), *NextTier(tiers - 1));
+  EXPECT_EQ(tiers, 7);
+  EXPECT_EQ(NextTier(1'000'000), std::nullopt);
 }
 
 TEST(WebhookJudgement, KnowsTheOrderByTheChargesKey) {

@@ -103,6 +103,25 @@ TEST_F(WebhookInboxTest, SettlesForwardOnly) {
   EXPECT_THAT(Claimed(), ElementsAre());
 }
 
+TEST_F(WebhookInboxTest, WhatCouldNotBeLookedAtStaysWhatItWasUntilItsTime) {
+  Keep("new");
+  Keep("unmatched");
+  ASSERT_TRUE(
+      inbox_.Settle({{{"acme", "unmatched", InboxState::kUnmatched, "UNKNOWN_PAYMENT", std::nullopt, absl::Hours(1)}}})
+          .ok());
+  for (const std::string id : {"new", "unmatched"}) {
+    ASSERT_TRUE(
+        inbox_.Settle({{{"acme", id, InboxState::kNew, "STORE_REFUSED: no", std::nullopt, absl::Minutes(5)}}}).ok());
+    EXPECT_EQ(StateOf(id), id);
+    EXPECT_EQ(
+        database_.sql().Value("SELECT concat_ws(' ', reason, due_at > now() + interval '4 minutes', settled_at IS "
+                              "NULL) FROM webhook_inbox WHERE event_id = $1",
+                              {id}),
+        "STORE_REFUSED: no t t");
+  }
+  EXPECT_THAT(Claimed(), ElementsAre());
+}
+
 // Order 1 waits for acme's token t, order 2 for north's, which was at acme with another one before; order 3 is not
 // routed.
 TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {

@@ -86,6 +86,7 @@ void AddSagaCommands(CLI::App& app, Context& context);        // saga
 void AddGatewayCommands(CLI::App& app, Context& context);     // gateway
 void AddKeyCommands(CLI::App& app, Context& context);         // key
 void AddWebhookCommands(CLI::App& app, Context& context);     // webhook
+void AddPaymentsCommands(CLI::App& app, Context& context);    // payments
 void AddReconcileCommands(CLI::App& app, Context& context);   // reconcile
 void AddDeadLetterCommands(CLI::App& app, Context& context);  // dead
 void AddAuditCommands(CLI::App& app, Context& context);       // audit

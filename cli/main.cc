@@ -154,6 +154,7 @@ int Main(int argc, char** argv) {
   AddTrackCommands(app, context);
   AddGatewayCommands(app, context);
   AddKeyCommands(app, context);
+  AddPaymentsCommands(app, context);
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddWebhookCommands(app, context);

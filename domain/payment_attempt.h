@@ -33,6 +33,7 @@ struct PaymentAttempt {
   // To be written; not read back.
   std::string reference = {};      // the gateway's own, of the charge
   std::string pending_token = {};  // while it is pending
+  int64_t cost_ppm = 0;            // what the gateway takes of the amount, in parts per million, as it began
 };
 inline constexpr PaymentAttempt::State kPaymentAttemptStates[] = {
     PaymentAttempt::State::kOpen,     PaymentAttempt::State::kPending,  PaymentAttempt::State::kClosing,

@@ -117,6 +117,8 @@ inline constexpr Reason kReasons[] = {
     {"CASE_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such case.", "Check the id."},
     {"CASE_CLOSED", absl::StatusCode::kFailedPrecondition, "The case is closed, for another reason.",
      "Nothing; the message has the reason."},
+    {"SUM_TOO_LARGE", absl::StatusCode::kOutOfRange, "A sum is more than 2^63 - 1 minor units.",
+     "Ask for a shorter time, or for one gateway."},
     {"LIST_TOO_BROAD", absl::StatusCode::kFailedPrecondition,
      "The list looks through more orders than can be read in time.",
      "Narrow it: by user, by the time of creation, or by a status that fewer orders have."},

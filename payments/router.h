@@ -45,6 +45,7 @@ class Router {
   void NotAsked(const std::string& gateway);
 
   bool IsOut(const std::string& gateway) const;
+  int64_t CostPpm(const std::string& gateway) const;  // of an amount; 0: there is no such gateway
   void Answered(const std::string& gateway, absl::Duration latency);
   void Failed(const std::string& gateway);
 

@@ -20,6 +20,8 @@ using ListSettlementsCall =
     rpc::UnaryCall<reconciliation_pb::ListSettlementsRequest, reconciliation_pb::ListSettlementsResponse>;
 using GetReportCall = rpc::UnaryCall<reconciliation_pb::GetReportRequest, reconciliation_pb::Report>;
 using ListCasesCall = rpc::UnaryCall<reconciliation_pb::ListCasesRequest, reconciliation_pb::ListCasesResponse>;
+using PaymentsSummaryCall =
+    rpc::UnaryCall<reconciliation_pb::PaymentsSummaryRequest, reconciliation_pb::PaymentsSummaryResponse>;
 using CloseCaseCall = rpc::UnaryCall<reconciliation_pb::CloseCaseRequest, reconciliation_pb::Case>;
 
 template <typename Result, typename Message>
@@ -97,9 +99,18 @@ absl::Status CloseCase(ReconciliationStore& store, CloseCaseCall& call) {
   return Answer(store.CloseCase(request.case_id(), request.reason(), deed), call.response());
 }
 
-template <typename Request, typename Response>
-void Serve(rpc::Server& server, const std::string& method, ReconciliationStore& store, Executor& workers,
-           absl::Status (*serve)(ReconciliationStore&, rpc::UnaryCall<Request, Response>&)) {
+absl::Status PaymentsSummary(storage::PaymentSummaryStore& store, PaymentsSummaryCall& call) {
+  absl::StatusOr<storage::SummaryQuery> query = TakeQuery(call.request());
+  if (!query.ok()) return query.status();
+  absl::StatusOr<std::vector<storage::PaymentTotals>> totals = store.Summarize(*query);
+  if (!totals.ok()) return totals.status();
+  for (const storage::PaymentTotals& each : *totals) FillWire(each, *call.response().add_totals());
+  return absl::OkStatus();
+}
+
+template <typename Store, typename Request, typename Response>
+void Serve(rpc::Server& server, const std::string& method, Store& store, Executor& workers,
+           absl::Status (*serve)(Store&, rpc::UnaryCall<Request, Response>&)) {
   UnaryOnWorker<Request, Response>(server, "waybill.reconciliation.v1.ReconciliationService/" + method,
                                    domain::Scope::kOps, workers,
                                    [&store, serve](auto& call) { return serve(store, call); });
@@ -107,7 +118,8 @@ void Serve(rpc::Server& server, const std::string& method, ReconciliationStore& 
 
 }  // namespace
 
-void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, Executor& comparing, Executor& workers) {
+void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, storage::PaymentSummaryStore& sums,
+                              Executor& comparing, Executor& workers, Executor& summing) {
   Serve(server, "BeginSettlement", store, workers, BeginSettlement);
   Serve(server, "AddLines", store, workers, AddLines);
   Serve(server, "Reconcile", store, comparing, Reconcile);
@@ -115,6 +127,7 @@ void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, E
   Serve(server, "GetReport", store, workers, GetReport);
   Serve(server, "ListCases", store, workers, ListCases);
   Serve(server, "CloseCase", store, workers, CloseCase);
+  Serve(server, "PaymentsSummary", sums, summing, PaymentsSummary);
 }
 
 }  // namespace waybill::order

@@ -3,13 +3,16 @@
 
 #include "edge/rpc/server.h"
 #include "runtime/executor.h"
+#include "storage/payment_summary.h"
 #include "storage/reconciliation.h"
 
 namespace waybill::order {
 
 // Before the server starts. All outlive the server. The store is waited for on `workers`, and on `comparing` while it
-// compares, which may take minutes.
-void AddReconciliationService(rpc::Server& server, storage::ReconciliationStore& store, Executor& comparing,
-                              Executor& workers);
+// compares, which may take minutes; on `summing` while it sums payments, which takes long while those of before there
+// were sums are counted one by one.
+void AddReconciliationService(rpc::Server& server, storage::ReconciliationStore& store,
+                              storage::PaymentSummaryStore& sums, Executor& comparing, Executor& workers,
+                              Executor& summing);
 
 }  // namespace waybill::order

@@ -70,6 +70,7 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/partial_refund_tables.h"
+#include "storage/postgres/payment_summary_store.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
@@ -98,6 +99,15 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 constexpr size_t kListWorkers = 2;
 // They tell orders of webhooks, each with a commit of its own.
 constexpr size_t kInboxWorkers = 2;
+
+// Moves what is booked into the sums; at once again while there is more.
+Chore FoldChore(storage::PaymentSummaryStore& sums) {
+  return {"folding payments into sums", [&sums]() -> absl::StatusOr<absl::Duration> {
+            absl::StatusOr<bool> more = sums.Fold();
+            if (!more.ok()) return more.status();
+            return *more ? absl::Milliseconds(10) : absl::Seconds(1);
+          }};
+}
 
 // `certificates` may be null: then those of this machine's CAs are believed.
 std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& participant,
@@ -165,6 +175,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   reconciliation_pool.size = 1 + kListWorkers + 1;  // a comparison, what callers ask, and the count of cases
   storage::Pool reconciliations(options.database_url, storage::ReconciliationConnectionOptions(), reconciliation_pool);
   storage::PostgresReconciliationStore reconciliation(reconciliations);
+  storage::PoolOptions sum_pool;
+  sum_pool.size = kListWorkers + 1;  // what callers ask, and who brings the sums up to date
+  storage::Pool sum_connections(options.database_url, storage::PaymentSummaryConnectionOptions(), sum_pool);
+  storage::PostgresPaymentSummaryStore payment_sums(sum_connections);
+  WorkerPool summing(kListWorkers, 1'000);
   storage::PoolOptions webhook_pool;
   webhook_pool.size = kListWorkers + 2;  // what callers do with endpoints, deliveries, and their chores
   storage::Pool webhook_writes(options.database_url, storage::WriteConnectionOptions(), webhook_pool);
@@ -288,6 +303,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                                     {"journal", &claims},
                                     {"driver", &drivers},
                                     {"reconciliation", &reconciliations},
+                                    {"payment_sum", &sum_connections},
                                     {"webhook", &webhook_writes}});
   metrics.AddCallbackGauge("waybill_journal_queue_depth", "Writes waiting for the next journal commit.",
                            [&journal] { return static_cast<double>((*journal)->queue_depth()); });
@@ -380,7 +396,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
-    AddReconciliationService(*edge, reconciliation, reconciling, list_workers);
+    AddReconciliationService(*edge, reconciliation, payment_sums, reconciling, list_workers, summing);
     AddWebhookService(*edge, webhook_api, list_workers);
     AddDeadLetterAdmin(*edge, dead_letters, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
@@ -426,7 +442,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     watching.push_back(gateways->FollowChore());
   }
   Chores beside(std::move(watching), clock, log);
+  Chores folding({FoldChore(payment_sums)}, clock, log);
   beside.Start(loops);
+  folding.Start(loops);
   core.leases.Start(loops);
   core.housekeeping.Start(loops);
   webhook_sender.Start(loops);
@@ -489,6 +507,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*identity)->Stop();
   core.housekeeping.Stop();
   beside.Stop();
+  folding.Stop();
   webhook_sender.Stop(deadline);
 
   // From here on the runner calls nobody and writes nothing, so that its callers can be stopped in any order: calls
@@ -504,6 +523,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   dispatch_workers.Stop();
   reconciliation.Cancel();
   reconciling.Stop();
+  summing.Stop();
   list_workers.Stop();
   workers.Stop();
   (*journal)->Stop();

@@ -113,9 +113,13 @@ PaymentRouting::~PaymentRouting() = default;
 
 void PaymentRouting::Begin(domain::Order& order) {
   order.attempts.clear();
-  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) {
-    order.attempts.push_back({*std::move(gateway)});
-  }
+  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) Add(*std::move(gateway), order);
+}
+
+void PaymentRouting::Add(std::string gateway, domain::Order& order) {
+  domain::PaymentAttempt& attempt = order.attempts.emplace_back();
+  attempt.gateway = std::move(gateway);
+  attempt.cost_ppm = router_.CostPpm(attempt.gateway);
 }
 
 void PaymentRouting::Drop(const domain::Order& order) {
@@ -137,7 +141,7 @@ bool PaymentRouting::GoOn(domain::Order& order, domain::PaymentAttempt::State le
   order.attempts.back().state = left;
   order.pending.reset();  // what the one before said of its checkout
   order.effects.attempt_changed = static_cast<uint8_t>(order.attempts.size());
-  order.attempts.push_back({*std::move(gateway)});
+  Add(*std::move(gateway), order);
   order.effects.attempt_begun = static_cast<uint8_t>(order.attempts.size());
   return true;
 }

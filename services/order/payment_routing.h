@@ -51,6 +51,7 @@ class PaymentRouting {
  private:
   class Learning;
 
+  void Add(std::string gateway, domain::Order& order);
   std::optional<std::string> Another(const domain::Order& order);
 
   payments::Router& router_;

@@ -234,6 +234,23 @@ std::string MakeToken(int64_t last, const reconciliation_pb::ListCasesRequest& r
   return MakePageToken(static_cast<uint64_t>(last), FilterOfList(request));
 }
 
+absl::StatusOr<storage::SummaryQuery> TakeQuery(const reconciliation_pb::PaymentsSummaryRequest& request) {
+  Violations violations;
+  storage::SummaryQuery query;
+  CheckGateway(request.gateway(), /*required=*/false, violations);
+  query.gateway = request.gateway();
+  const auto take = [&](const char* field, const google::protobuf::Timestamp& wire, absl::Time& time) {
+    const std::optional<absl::Time> taken = rpc::TakeTime(wire);
+    if (!taken) violations.Add(field, "is not a valid timestamp");
+    time = taken.value_or(time);
+  };
+  if (request.has_from()) take("from", request.from(), query.from);
+  if (request.has_to()) take("to", request.to(), query.to);
+  if (query.from > query.to) violations.Add("to", "is before `from`");
+  if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
+  return query;
+}
+
 absl::Status CheckClose(const reconciliation_pb::CloseCaseRequest& request) {
   Violations violations;
   CheckText(request.reason(), 1, kReasonMax, "reason", violations);
@@ -299,6 +316,16 @@ void FillWire(const storage::ReconciliationCase& one, reconciliation_pb::Case& o
   if (one.closed_at) rpc::SetTime(*one.closed_at, *out.mutable_close_time());
   out.set_closed_by(one.closed_by);
   out.set_reason(one.reason);
+}
+
+void FillWire(const storage::PaymentTotals& totals, reconciliation_pb::PaymentTotals& out) {
+  out.set_gateway(totals.gateway);
+  out.set_currency(totals.currency);
+  out.set_count(totals.charges);
+  out.set_amount_minor(totals.amount_minor);
+  out.set_fee_minor(totals.fee_minor);
+  out.set_refund_count(totals.refunds);
+  out.set_refund_minor(totals.refund_minor);
 }
 
 }  // namespace waybill::order

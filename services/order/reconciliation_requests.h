@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "storage/payment_summary.h"
 #include "storage/reconciliation.h"
 #include "waybill/reconciliation/v1/reconciliation.pb.h"
 
@@ -25,10 +26,13 @@ std::string MakeToken(int64_t last,
 absl::StatusOr<storage::CaseQuery> TakeQuery(const reconciliation::v1::ListCasesRequest& request);
 std::string MakeToken(int64_t last, const reconciliation::v1::ListCasesRequest& request);
 
+absl::StatusOr<storage::SummaryQuery> TakeQuery(const reconciliation::v1::PaymentsSummaryRequest& request);
+
 absl::Status CheckClose(const reconciliation::v1::CloseCaseRequest& request);
 
 void FillWire(const storage::Settlement& settlement, reconciliation::v1::Settlement& out);
 void FillWire(const storage::SettlementTotals& totals, reconciliation::v1::Report::Totals& out);
 void FillWire(const storage::ReconciliationCase& one, reconciliation::v1::Case& out);
+void FillWire(const storage::PaymentTotals& totals, reconciliation::v1::PaymentTotals& out);
 
 }  // namespace waybill::order

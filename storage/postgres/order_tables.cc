@@ -16,12 +16,15 @@ enum : uint8_t { kPending, kCharge, kRefund, kRelease, kAttemptChanged, kAttempt
 const std::vector<UnnestColumn>& AttemptColumns() {
   static const auto& columns = *new std::vector<UnnestColumn>{
       {"number", kOidInt2, ""},       {"gateway", kOidText, ""},  {"idempotency_key", kOidText, ""},
-      {"amount_minor", kOidInt8, ""}, {"currency", kOidText, ""}, {"begun_at", kOidTimestamptz, ""}};
+      {"amount_minor", kOidInt8, ""}, {"currency", kOidText, ""}, {"begun_at", kOidTimestamptz, ""},
+      {"cost_ppm", kOidInt4, ""}};
   return columns;
 }
 constexpr char kInsertAttempts[] =
-    "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at) "
-    "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at FROM {rows} ";
+    "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at, "
+    "cost_ppm) "
+    "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at, i.cost_ppm "
+    "FROM {rows} ";
 
 void AddAttempt(const saga::Record& record, size_t number, absl::Time begun_at, std::span<ArrayParam> columns) {
   const domain::Order& order = saga::As<domain::Order>(record).payload;
@@ -31,6 +34,7 @@ void AddAttempt(const saga::Record& record, size_t number, absl::Time begun_at, 
   columns[3].AddInt(order.amount_minor);
   columns[4].AddText(order.currency);
   columns[5].AddTime(begun_at);
+  columns[6].AddInt(order.attempts[number - 1].cost_ppm);
 }
 
 void AddOptional(const std::string& text, ArrayParam& column) {

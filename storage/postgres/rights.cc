@@ -36,6 +36,11 @@ constexpr Rights kOrderRights[] = {
     {"settlements", "SELECT, INSERT, UPDATE, DELETE"},
     {"settlement_lines", "SELECT, INSERT, UPDATE, DELETE"},
     {"reconciliation_cases", "SELECT, INSERT, UPDATE"},
+    {"payment_entries", "SELECT, DELETE"},
+    {"payment_sums", "SELECT, INSERT, UPDATE"},
+    {"payment_sums_rest", "SELECT, UPDATE, DELETE"},
+    {"unsummed_payments", "SELECT"},
+    {"unsummed_attempts", "SELECT"},
     {"pending_charges", "SELECT, INSERT, UPDATE"},
     {"webhook_inbox", "SELECT, INSERT, UPDATE, DELETE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
@@ -44,6 +49,7 @@ constexpr Rights kOrderRights[] = {
     {"webhook_deliveries", "SELECT, INSERT, UPDATE, DELETE"},
     {"order_assignments_move_down(text)", "EXECUTE"},
     {"waybill_id_at(timestamptz)", "EXECUTE"},
+    {"waybill_fee(bigint, integer)", "EXECUTE"},
 };
 
 constexpr Rights kIngestRights[] = {

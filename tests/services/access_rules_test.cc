@@ -141,6 +141,13 @@ class NoDeadLetters final : public storage::DeadLetterStore {
  private:
   static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
 };
+class NoPaymentSummary final : public storage::PaymentSummaryStore {
+ public:
+  absl::StatusOr<std::vector<storage::PaymentTotals>> Summarize(const storage::SummaryQuery&) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<bool> Fold() override { return absl::UnimplementedError(""); }
+};
 
 // All services in one server.
 class AllServices {
@@ -153,7 +160,8 @@ class AllServices {
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
       order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
-      order::AddReconciliationService(*server, reconciliation_, orders_.workers, orders_.workers);
+      order::AddReconciliationService(*server, reconciliation_, payment_sums_, orders_.workers, orders_.workers,
+                                      orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);
@@ -205,6 +213,7 @@ class AllServices {
   }
 
   NoReconciliation reconciliation_;
+  NoPaymentSummary payment_sums_;
   order::SharedWorld order_world_;
   order::Replica orders_{order_world_};
   NoGatewayStore gateway_store_;

@@ -226,6 +226,23 @@ constexpr Attack kAttacks[] = {
     {"partial_refunds_only_forward",
      "UPDATE partial_refunds SET state = 'open', decided_at = NULL WHERE refund_id = 'r2'"},
     {"payment_attempts_pkey", INSERT_ATTEMPT("1", "'south'", "1000", "'open'", "NULL", "NULL")},
+    {"payment_attempts_cost_range", "UPDATE payment_attempts SET cost_ppm = -1"},
+    {"payment_attempts_cost_range", "UPDATE payment_attempts SET cost_ppm = 1000001"},
+    {"payment_entries_kind", "INSERT INTO payment_entries VALUES ('tip', '', 'EUR', '{epoch}', '{1}', '{0}')"},
+    {"payment_entries_whole", "INSERT INTO payment_entries VALUES ('charge', '', 'EUR', '{}', '{}', '{}')"},
+    {"payment_entries_whole", "INSERT INTO payment_entries VALUES ('charge', '', 'EUR', '{epoch}', '{1,2}', '{0}')"},
+    {"payment_entries_whole", "INSERT INTO payment_entries VALUES ('charge', '', 'EUR', '{epoch}', '{1}', '{}')"},
+    {"payment_sums_kind", "INSERT INTO payment_sums VALUES (1, 'epoch', 'tip', '', 'EUR', 1, 1, 0)"},
+    {"payment_sums_pkey",
+     "INSERT INTO payment_sums SELECT 1, 'epoch', 'charge', '', 'EUR', 1, 1, 0 FROM generate_series(1, 2)"},
+    {"payment_sums_each_of_a_second", "INSERT INTO payment_sums VALUES (0, 'epoch', 'charge', '', 'EUR', 1, 1, 0)"},
+    {"payment_sums_each_of_a_second",
+     "INSERT INTO payment_sums VALUES (0, 'epoch', 'charge', '', 'EUR', 2, 1, 0, '{epoch}', '{1}', '{0}')"},
+    {"payment_sums_each_of_a_second",
+     "INSERT INTO payment_sums VALUES (1, 'epoch', 'charge', '', 'EUR', 1, 1, 0, '{epoch}', '{1}', '{0}')"},
+    {"payment_sums_rest_source", "INSERT INTO payment_sums_rest VALUES ('refunds', " ORDER(1) ", " ORDER(1) ")"},
+    {"payment_sums_rest_pkey",
+     "INSERT INTO payment_sums_rest SELECT 'payments', " ORDER(1) ", " ORDER(1) " FROM generate_series(1, 2)"},
     {"payment_attempts_number_positive", INSERT_ATTEMPT("0", "'south'", "1000", "'open'", "NULL", "NULL")},
     {"payment_attempts_gateway_name", INSERT_ATTEMPT("2", "'South'", "1000", "'open'", "NULL", "NULL")},
     {"payment_attempts_gateway_name", INSERT_ATTEMPT("2", "repeat('a', 41)", "1000", "'open'", "NULL", "NULL")},
@@ -362,12 +379,13 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "AND NOT c.relispartition "
            // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
            // version goes on, a refund is refused, a lease is given, cut short or ended, or a key changes, and make
-           // entries of deeds.
+           // entries of deeds and of payments.
            "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN "
            "('drivers_lowered', 'drivers_truncated', 'drivers_come_off_duty', 'order_assignments_given_back', "
            "'order_assignments_kept_off_duty', 'order_assignments_truncated', 'order_sagas_go_on', "
            "'order_sagas_due_by_lease', 'partial_refunds_free', 'sagas_due_by_lease', 'access_keys_changed', "
-           "'audit_deeds_become_entries') "
+           "'audit_deeds_become_entries', 'payments_enter_charges', 'payments_enter_refund', 'payment_attempts_enter', "
+           "'payment_attempts_summed', 'partial_refunds_enter') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition")) {
     named.insert(row[0]);

@@ -1,0 +1,333 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fmt/format.h"
+#include "runtime/status.h"
+#include "storage/postgres/payment_summary_store.h"
+#include "tests/support/migrated_database.h"
+
+namespace waybill::storage {
+namespace {
+
+const absl::Time kNoon = absl::FromUnixSeconds(1'795'953'600);  // 2026-11-29T12:00Z
+
+TEST(SummaryCover, EachSecondIsCoveredOnceByFewSpans) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 2'000; ++round) {
+    // From both sides of 1970, microseconds to a lifetime long.
+    const int64_t from = static_cast<int64_t>(random() % 4'000'000'000'000'000) - 2'000'000'000'000'000;
+    const int64_t to = from + static_cast<int64_t>(random() % (1ULL << (random() % 52)));
+    const SummaryCover cover = Cover(absl::FromUnixMicros(from), absl::FromUnixMicros(to));
+    std::vector<std::pair<int64_t, int64_t>> parts;
+    int64_t spans = 0;
+    for (const SummaryCover::Run& run : cover.runs) {
+      const int64_t length = kSpanSeconds[static_cast<size_t>(run.level)] * 1'000'000;
+      ASSERT_EQ(absl::ToUnixMicros(run.from) % length, 0);
+      ASSERT_EQ(absl::ToUnixMicros(run.to) % length, 0);
+      spans += (run.to - run.from) / absl::Microseconds(length);
+      parts.emplace_back(absl::ToUnixMicros(run.from), absl::ToUnixMicros(run.to));
+    }
+    for (const absl::Time edge : cover.edges) {
+      parts.emplace_back(std::max(from, absl::ToUnixMicros(edge)), std::min(to, absl::ToUnixMicros(edge) + 1'000'000));
+    }
+    std::sort(parts.begin(), parts.end());
+    int64_t at = from;
+    for (const auto& [begin, end] : parts) {
+      ASSERT_EQ(begin, at) << from << " to " << to;
+      ASSERT_LT(begin, end);
+      at = end;
+    }
+    ASSERT_EQ(at, to);
+    EXPECT_LE(cover.edges.size(), 2U);
+    EXPECT_LE(spans, 250) << from << " to " << to;
+  }
+  EXPECT_THAT(Cover(kNoon, kNoon).runs, ::testing::IsEmpty());
+}
+
+class PaymentSummaryPgTest : public ::testing::Test {
+ protected:
+  static std::string Quoted(absl::Time time) {
+    return fmt::format("'{}'", absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone()));
+  }
+  static std::string Order(int n) { return fmt::format("'00000000-0000-7000-8000-{:012}'", n); }
+  static std::string Pay(int n, int64_t amount, absl::Time at, const std::string& currency = "EUR") {
+    return fmt::format(
+        "INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at) "
+        "VALUES ({}, {}, '{}', 'ch', {});",
+        Order(n), amount, currency, Quoted(at));
+  }
+  static std::string Refund(int n, absl::Time at) {
+    return fmt::format("UPDATE payments SET refund_minor = amount_minor, refunded_at = {} WHERE order_id = {};",
+                       Quoted(at), Order(n));
+  }
+  static std::string Attempt(int n, int number, const std::string& gateway, int64_t amount, absl::Time at,
+                             const std::string& cost_ppm = "15000") {
+    return fmt::format(
+        "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at, "
+        "cost_ppm) VALUES ({}, {}, '{}', 'k', {}, 'EUR', {}, {});",
+        Order(n), number, gateway, amount, Quoted(at), cost_ppm);
+  }
+  static std::string Decide(int n, int number, const std::string& state, absl::Time at) {
+    return fmt::format("UPDATE payment_attempts SET state = '{}', decided_at = {} WHERE order_id = {} AND number = {};",
+                       state, Quoted(at), Order(n), number);
+  }
+  // "north EUR 2 300 fee 5 refunds 1 100"
+  static std::string Show(const PaymentTotals& each) {
+    return fmt::format("{} {} {} {} fee {} refunds {} {}", each.gateway, each.currency, each.charges, each.amount_minor,
+                       each.fee_minor, each.refunds, each.refund_minor);
+  }
+  std::vector<std::string> Summary(absl::Time from = absl::InfinitePast(), absl::Time to = absl::InfiniteFuture(),
+                                   const std::string& gateway = "") {
+    auto totals = store_.Summarize({from, to, gateway});
+    EXPECT_TRUE(totals.ok()) << totals.status();
+    std::vector<std::string> shown;
+    if (totals.ok()) std::transform(totals->begin(), totals->end(), std::back_inserter(shown), Show);
+    return shown;
+  }
+  // The same from the books, row by row.
+  std::vector<std::string> Books(absl::Time from, absl::Time to) {
+    const std::string found = sql().Value(fmt::format(R"sql(
+      SELECT COALESCE(string_agg(format('%s %s %s %s fee %s refunds %s %s', gateway, currency, charges, amount, fee, refunds,
+                                        refunded), '|' ORDER BY gateway, currency), '')
+      FROM (SELECT COALESCE(b.gateway, '') COLLATE "C" AS gateway, b.currency COLLATE "C" AS currency,
+                   count(*) FILTER (WHERE c) AS charges, COALESCE(sum(b.amount_minor) FILTER (WHERE c), 0) AS amount,
+                   COALESCE(sum((b.amount_minor * COALESCE(a.cost_ppm, 0) + 500000) / 1000000) FILTER (WHERE c), 0) AS fee,
+                   count(*) FILTER (WHERE r) AS refunds, COALESCE(sum(b.refund_minor) FILTER (WHERE r), 0) AS refunded
+            FROM (SELECT *, charged_at >= {0} AND charged_at < {1} AS c, refunded_at >= {0} AND refunded_at < {1} AS r
+                  FROM gateway_books) b
+            LEFT JOIN payment_attempts a ON a.order_id = b.order_id AND a.gateway = b.gateway
+            WHERE c OR r GROUP BY 1, 2) AS each)sql",
+                                                      Quoted(from), Quoted(to)));
+    std::vector<std::string> lines;
+    for (size_t at = 0; at < found.size();) {
+      const size_t end = std::min(found.find('|', at), found.size());
+      lines.push_back(found.substr(at, end - at));
+      at = end + 1;
+    }
+    return lines;
+  }
+  void FoldAll() {
+    for (;;) {
+      auto more = store_.Fold();
+      ASSERT_TRUE(more.ok()) << more.status();
+      if (!*more) return;
+    }
+  }
+  waybill::testing::Sql& sql() { return database_.sql(); }
+
+  waybill::testing::MigratedDatabase database_;
+  Pool pool_{database_.url(), PaymentSummaryConnectionOptions(), PoolOptions()};
+  PostgresPaymentSummaryStore store_{pool_};
+};
+
+TEST_F(PaymentSummaryPgTest, CountsByGatewayAndCurrencyFromTheCommitOn) {
+  sql().Exec(Pay(1, 100, kNoon) + Pay(2, 50, kNoon, "JPY"));
+  sql().Exec(Attempt(3, 1, "north", 1'000, kNoon) + Decide(3, 1, "approved", kNoon) + Pay(3, 1'000, kNoon));
+  sql().Exec(Attempt(4, 1, "north", 33, kNoon) + Pay(4, 33, kNoon) + Decide(4, 1, "approved", kNoon));
+  sql().Exec(Refund(3, kNoon + absl::Hours(1)) + Decide(3, 1, "refunded", kNoon + absl::Hours(1)));
+  const std::vector<std::string> all = {" EUR 1 100 fee 0 refunds 0 0", " JPY 1 50 fee 0 refunds 0 0",
+                                        "north EUR 2 1033 fee 15 refunds 1 1000"};
+  EXPECT_EQ(Summary(), all);
+  FoldAll();
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM payment_entries"), "0");
+  EXPECT_EQ(Summary(), all);
+  EXPECT_THAT(Summary(kNoon, kNoon + absl::Microseconds(1), "north"),
+              ::testing::ElementsAre("north EUR 2 1033 fee 15 refunds 0 0"));
+  EXPECT_THAT(Summary(kNoon + absl::Microseconds(1), kNoon + absl::Hours(1)), ::testing::IsEmpty());
+  EXPECT_THAT(Summary(kNoon + absl::Hours(1), kNoon + absl::Hours(2)),
+              ::testing::ElementsAre("north EUR 0 0 fee 0 refunds 1 1000"));
+  EXPECT_THAT(Summary(kNoon, kNoon), ::testing::IsEmpty());
+}
+
+// Half a unit is one: 0.4995, 0.51, 0.5.
+TEST_F(PaymentSummaryPgTest, AFeeIsRoundedPaymentByPayment) {
+  sql().Exec(Attempt(1, 1, "a", 333, kNoon, "1500") + Pay(1, 333, kNoon));
+  sql().Exec(Attempt(2, 1, "b", 340, kNoon, "1500") + Pay(2, 340, kNoon));
+  sql().Exec(Attempt(3, 1, "c", 500, kNoon, "1000") + Pay(3, 500, kNoon));
+  sql().Exec(Attempt(4, 1, "d", 1'000'000'000'000, kNoon, "1000000") + Pay(4, 1'000'000'000'000, kNoon));
+  sql().Exec(Attempt(5, 1, "e", 500, kNoon, "NULL") + Pay(5, 500, kNoon));
+  EXPECT_THAT(Summary(), ::testing::ElementsAre("a EUR 1 333 fee 0 refunds 0 0", "b EUR 1 340 fee 1 refunds 0 0",
+                                                "c EUR 1 500 fee 1 refunds 0 0",
+                                                "d EUR 1 1000000000000 fee 1000000000000 refunds 0 0",
+                                                "e EUR 1 500 fee 0 refunds 0 0"));
+}
+
+TEST_F(PaymentSummaryPgTest, AnAttemptThatWasLeftAndGivenBackIsItsGateways) {
+  sql().Exec(Attempt(1, 1, "north", 100, kNoon));
+  sql().Exec(Decide(1, 1, "refunded", kNoon + absl::Seconds(5)) + Attempt(1, 2, "south", 100, kNoon, "0"));
+  sql().Exec(Pay(1, 100, kNoon + absl::Seconds(7)) + Decide(1, 2, "approved", kNoon + absl::Seconds(7)));
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(Summary(),
+                ::testing::ElementsAre("north EUR 1 100 fee 2 refunds 1 100", "south EUR 1 100 fee 0 refunds 0 0"));
+    FoldAll();
+  }
+}
+
+// A role of before has no right on the new tables, and a session may look for tables elsewhere.
+TEST_F(PaymentSummaryPgTest, WhoeverBooksIsCounted) {
+  waybill::testing::Sql other(database_.url());
+  const std::string role = "booker_" + sql().Value("SELECT oid FROM pg_database WHERE datname = current_database()");
+  sql().Exec("CREATE ROLE " + role + "; GRANT SELECT, INSERT, UPDATE ON payments, payment_attempts TO " + role);
+  other.Exec("SET ROLE " + role + "; SET search_path = ''");
+  other.Exec("INSERT INTO public.payments (order_id, amount_minor, currency, gateway_reference, charged_at) VALUES (" +
+             Order(1) + ", 5, 'EUR', 'ch', now())");
+  other.Exec("UPDATE public.payments SET refund_minor = 5, refunded_at = now()");
+  other.Exec("RESET ROLE");
+  EXPECT_THAT(Summary(), ::testing::ElementsAre(" EUR 1 5 fee 0 refunds 1 5"));
+  sql().Exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
+TEST_F(PaymentSummaryPgTest, WhatIsRolledBackWasNeverCounted) {
+  sql().Exec("BEGIN; " + Pay(1, 100, kNoon) + "ROLLBACK");
+  FoldAll();
+  EXPECT_THAT(Summary(), ::testing::IsEmpty());
+}
+
+// A transaction that is open while others commit, are folded and asked for, and that commits last.
+TEST_F(PaymentSummaryPgTest, ACommitThatComesLateIsNotLost) {
+  waybill::testing::Sql late(database_.url());
+  late.Exec("BEGIN; " + Pay(1, 100, kNoon - absl::Hours(30)));
+  sql().Exec(Pay(2, 10, kNoon));
+  FoldAll();
+  EXPECT_THAT(Summary(), ::testing::ElementsAre(" EUR 1 10 fee 0 refunds 0 0"));
+  sql().Exec(Pay(3, 1, kNoon));
+  late.Exec("COMMIT");
+  EXPECT_THAT(Summary(), ::testing::ElementsAre(" EUR 3 111 fee 0 refunds 0 0"));
+  FoldAll();
+  EXPECT_THAT(Summary(), ::testing::ElementsAre(" EUR 3 111 fee 0 refunds 0 0"));
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM payment_entries"), "0");
+}
+
+TEST_F(PaymentSummaryPgTest, AnyTimeIsWhatTheBooksSayOfIt) {
+  std::mt19937_64 random(7);
+  const auto pick = [&](uint64_t below) { return random() % below; };
+  const auto moment = [&] { return kNoon + absl::Microseconds(pick(1ULL << (10 + pick(34)))); };
+  const std::vector<std::string> gateways = {"north", "south"};
+  for (int n = 0; n < 400; ++n) {
+    const int64_t amount = static_cast<int64_t>(1 + pick(100'000));
+    const absl::Time at = moment();
+    std::string script = "BEGIN;";
+    if (pick(2) == 0) {
+      int number = 1;
+      if (pick(4) == 0) {
+        script += Attempt(n, 1, "east", amount, at) + Decide(n, 1, "refunded", moment());
+        ++number;
+      }
+      script +=
+          Attempt(n, number, gateways[pick(2)], amount, at) + Pay(n, amount, at) + Decide(n, number, "approved", at);
+    } else {
+      script += Pay(n, amount, at, pick(2) == 0 ? "EUR" : "USD");
+    }
+    if (pick(3) == 0) script += Refund(n, moment());
+    sql().Exec(script + "COMMIT");
+    if (pick(20) == 0) FoldAll();
+    if (pick(4) != 0) continue;
+    absl::Time from = moment(), to = moment();
+    if (from > to) std::swap(from, to);
+    ASSERT_EQ(Summary(from, to), Books(from, to)) << from << " to " << to;
+  }
+  FoldAll();
+  for (int n = 0; n < 200; ++n) {
+    const absl::Time from = moment(), to = from + absl::Microseconds(pick(1ULL << (10 + pick(34))));
+    ASSERT_EQ(Summary(from, to), Books(from, to)) << from << " to " << to;
+  }
+}
+
+// Payments of before: moved in parts, while refunds of them and new payments go on; exact throughout.
+TEST_F(PaymentSummaryPgTest, PaymentsOfBeforeCountFromTheFirstAnswerOn) {
+  sql().Exec("ALTER TABLE payments DISABLE TRIGGER USER; ALTER TABLE payment_attempts DISABLE TRIGGER USER");
+  for (int n = 1; n <= 25; ++n) {
+    if (n % 5 == 0) sql().Exec(Attempt(n, 1, "north", n, kNoon, "NULL") + Decide(n, 1, "refunded", kNoon));
+    if (n % 10 == 0) continue;
+    if (n % 5 == 0) sql().Exec(Attempt(n, 2, "south", n, kNoon, "NULL"));
+    sql().Exec(Pay(n, n, kNoon));
+    if (n % 4 == 0) sql().Exec(Refund(n, kNoon));
+  }
+  sql().Exec(
+      "UPDATE payments SET summed = NULL; INSERT INTO payment_sums_rest SELECT s, "
+      "uuid '00000000-0000-0000-0000-000000000000', uuid " +
+      Order(25) +
+      " FROM (VALUES ('payments'), ('payment_attempts')) AS t (s);"
+      "ALTER TABLE payments ENABLE TRIGGER USER; ALTER TABLE payment_attempts ENABLE TRIGGER USER");
+  PaymentSummaryOptions small;
+  small.rest_max = 4;
+  PostgresPaymentSummaryStore store(pool_, small);
+  const absl::Time from = kNoon - absl::Hours(1), to = kNoon + absl::Hours(1);
+  int parts = 0;
+  for (bool more = true; more; ++parts) {
+    ASSERT_LT(parts, 100);
+    ASSERT_EQ(Summary(from, to), Books(from, to)) << "after " << parts << " parts";
+    // Ahead of what is moved, behind it, and one that is new.
+    if (parts < 3) sql().Exec(Refund(22 - parts, kNoon + absl::Seconds(1)) + Refund(1 + parts, kNoon));
+    if (parts < 3) sql().Exec(Pay(100 + parts, 7, kNoon));
+    ASSERT_EQ(Summary(from, to), Books(from, to)) << "after " << parts << " parts, and refunds";
+    auto folded = store.Fold();
+    ASSERT_TRUE(folded.ok()) << folded.status();
+    more = *folded;
+  }
+  EXPECT_GT(parts, 5);
+  EXPECT_EQ(sql().Value("SELECT count(*) FROM payment_sums_rest"), "0");
+  EXPECT_EQ(Summary(from, to), Books(from, to));
+}
+
+// Writers that commit, folders that move, and readers: what was answered before a summary was asked for is in it, and
+// nothing is that nobody has begun to write.
+TEST_F(PaymentSummaryPgTest, IsExactWhileOthersWriteAndFold) {
+  constexpr int kWriters = 3, kEach = 300;
+  std::atomic<int> begun{0}, answered{0};
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int writer = 0; writer < kWriters; ++writer) {
+    threads.emplace_back([&, writer] {
+      waybill::testing::Sql own(database_.url());
+      for (int i = 0; i < kEach; ++i) {
+        ++begun;
+        own.Exec(Pay(writer * kEach + i, 1, kNoon + absl::Milliseconds(i)));
+        ++answered;
+      }
+    });
+  }
+  std::vector<std::thread> folders;
+  for (int folder = 0; folder < 2; ++folder) {
+    folders.emplace_back([&] {
+      PaymentSummaryOptions few;
+      few.entries_max = 5;
+      PostgresPaymentSummaryStore store(pool_, few);
+      while (!over) EXPECT_TRUE(store.Fold().ok());
+    });
+  }
+  int asked = 0;
+  for (bool last = false; !last; ++asked) {
+    last = answered == kWriters * kEach;
+    const int at_least = answered;
+    auto totals = store_.Summarize({});
+    const int at_most = begun;
+    ASSERT_TRUE(totals.ok()) << totals.status();
+    const int64_t counted = totals->empty() ? 0 : totals->front().charges;
+    EXPECT_GE(counted, at_least) << "what was answered is not counted";
+    EXPECT_LE(counted, at_most) << "what is counted was not taken";
+  }
+  for (std::thread& thread : threads) thread.join();
+  over = true;
+  for (std::thread& thread : folders) thread.join();
+  FoldAll();
+  EXPECT_GT(asked, 2);
+  EXPECT_EQ(Summary(kNoon, kNoon + absl::Hours(1)), Books(kNoon, kNoon + absl::Hours(1)));
+}
+
+TEST_F(PaymentSummaryPgTest, ASumThatNoNumberHoldsIsRefused) {
+  sql().Exec("INSERT INTO payment_sums VALUES (8, 'epoch', 'charge', '', 'EUR', 1, 9223372036854775808, 0)");
+  auto totals = store_.Summarize({});
+  EXPECT_EQ(GetErrorDetail(totals.status()).reason, "SUM_TOO_LARGE");
+}
+
+}  // namespace
+}  // namespace waybill::storage

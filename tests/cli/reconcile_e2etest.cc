@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/cli/run_binary.h"
+#include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/redis.h"
@@ -75,6 +76,32 @@ class ReconcileSessionTest : public ::testing::Test {
   std::unique_ptr<testing::Process> service_;
   std::string server_;
 };
+
+TEST_F(ReconcileSessionTest, PaymentsAreSummedByGatewayWhetherFoldedYetOrNot) {
+  EXPECT_THAT(Run({"payments", "summary"}).output, HasSubstr("nothing was charged"));
+  Order("12.50");
+  const std::string one = Run({"payments", "summary"}).output;
+  EXPECT_THAT(one, AllOf(HasSubstr("(not routed)"), HasSubstr("12.50")));
+  const nlohmann::json given_back = Order("7.00");
+  ASSERT_EQ(Run({"order", "cancel", given_back["order_id"].get<std::string>()}).code, 0);
+  const auto summary = [this] {
+    const std::string line = Run({"--json", "payments", "summary", "--from", "1h"}).output;
+    return nlohmann::json::parse(line, nullptr, false);
+  };
+  const nlohmann::json fresh = summary();
+  ASSERT_TRUE(fresh.is_object()) << fresh;
+  EXPECT_EQ(fresh["count"], "2") << fresh;
+  EXPECT_EQ(fresh["amount_minor"], "1950") << fresh;
+  EXPECT_EQ(fresh["refund_count"], "1") << fresh;
+  EXPECT_EQ(fresh["refund_minor"], "700") << fresh;
+  testing::Sql sql(database_.url());
+  EXPECT_TRUE(
+      testing::Eventually(absl::Seconds(30), [&] { return sql.Value("SELECT count(*) FROM payment_entries") == "0"; }));
+  EXPECT_EQ(summary(), fresh);
+  const Ran wrong = Run({"payments", "summary", "--from", "2026-01-02", "--to", "2026-01-01"});
+  EXPECT_NE(wrong.code, 0);
+  EXPECT_THAT(wrong.output, HasSubstr("is before `from`"));
+}
 
 TEST_F(ReconcileSessionTest, DifferencesAreFoundShownAndClosed) {
   const nlohmann::json first = Order("12.50"), second = Order("7.00");

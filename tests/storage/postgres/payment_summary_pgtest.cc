@@ -323,6 +323,40 @@ TEST_F(PaymentSummaryPgTest, IsExactWhileOthersWriteAndFold) {
   EXPECT_EQ(Summary(kNoon, kNoon + absl::Hours(1)), Books(kNoon, kNoon + absl::Hours(1)));
 }
 
+// By hand: how long a summary takes of so many payments, 40 a second.
+TEST_F(PaymentSummaryPgTest, DISABLED_TakesAsLongOfAMillionAsOfFew) {
+  int64_t there = 0;
+  for (const int64_t payments : {10'000, 100'000, 1'000'000}) {
+    while (there < payments) {
+      sql().Exec(fmt::format(
+          "INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at) SELECT "
+          "lpad(to_hex(n), 32, '0')::uuid, 100, 'EUR', 'ch', {}::timestamptz + n * interval '25 milliseconds' "
+          "FROM generate_series({}, {}) AS n",
+          Quoted(kNoon), there, there + 9'999));
+      there += 10'000;
+    }
+    FoldAll();
+    sql().Exec("VACUUM ANALYZE payment_entries");
+    const absl::Duration all = absl::Milliseconds(25) * payments;
+    absl::Duration worst, sum;
+    constexpr int kCalls = 50;
+    for (int i = 0; i < kCalls; ++i) {
+      const absl::Time from = kNoon + all * (0.001 * i) + absl::Microseconds(12'345);
+      const absl::Time to = kNoon + all * (0.9 + 0.001 * i) + absl::Microseconds(6'789);
+      const absl::Time begun = absl::Now();
+      auto totals = store_.Summarize({from, to});
+      const absl::Duration took = absl::Now() - begun;
+      ASSERT_TRUE(totals.ok()) << totals.status();
+      EXPECT_NEAR(static_cast<double>(totals->front().charges), static_cast<double>(payments) * 0.9, 2);
+      worst = std::max(worst, took);
+      sum += took;
+    }
+    printf("%lld payments: a summary of nine tenths of them takes %.2f ms, at worst %.2f ms; %s rows of sums\n",
+           static_cast<long long>(payments), absl::ToDoubleMilliseconds(sum) / kCalls,
+           absl::ToDoubleMilliseconds(worst), sql().Value("SELECT count(*) FROM payment_sums").c_str());
+  }
+}
+
 TEST_F(PaymentSummaryPgTest, ASumThatNoNumberHoldsIsRefused) {
   sql().Exec("INSERT INTO payment_sums VALUES (8, 'epoch', 'charge', '', 'EUR', 1, 9223372036854775808, 0)");
   auto totals = store_.Summarize({});

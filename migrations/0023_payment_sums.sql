@@ -69,17 +69,39 @@ END $$;
 CREATE TRIGGER payments_enter_charges AFTER INSERT ON payments REFERENCING NEW TABLE AS booked
     FOR EACH STATEMENT EXECUTE FUNCTION payments_enter_charges();
 
--- As much as the refund grows.
+-- As much as the refund grows, without the parts that are entered already.
 CREATE FUNCTION payments_enter_refund() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    amount bigint := COALESCE(NEW.refund_minor, 0) - COALESCE(OLD.refund_minor, 0);
 BEGIN
-    INSERT INTO payment_entries VALUES ('refund',
-        COALESCE((SELECT t.gateway FROM payment_attempts t WHERE t.order_id = NEW.order_id ORDER BY t.number DESC LIMIT 1), ''),
-        NEW.currency, ARRAY[NEW.refunded_at], ARRAY[COALESCE(NEW.refund_minor, 0) - COALESCE(OLD.refund_minor, 0)], ARRAY[0]);
+    IF OLD.refund_minor IS NULL THEN
+        amount := amount - COALESCE((SELECT sum(r.amount_minor) FROM partial_refunds r
+                                     WHERE r.order_id = NEW.order_id AND r.state IN ('done', 'resolved')), 0);
+    END IF;
+    IF amount <> 0 THEN
+        INSERT INTO payment_entries VALUES ('refund',
+            COALESCE((SELECT t.gateway FROM payment_attempts t WHERE t.order_id = NEW.order_id ORDER BY t.number DESC LIMIT 1), ''),
+            NEW.currency, ARRAY[NEW.refunded_at], ARRAY[amount], ARRAY[0]);
+    END IF;
     NEW.summed := COALESCE(OLD.summed, false);
     RETURN NEW;
 END $$;
 CREATE TRIGGER payments_enter_refund BEFORE UPDATE ON payments FOR EACH ROW
     WHEN (NEW.refund_minor IS DISTINCT FROM OLD.refund_minor) EXECUTE FUNCTION payments_enter_refund();
+
+-- A part. The payment's row is locked, so that it is in the whole refund or beside it: what is heard of only after all has gone
+-- back was in that.
+CREATE FUNCTION partial_refunds_enter() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM FROM payments WHERE order_id = NEW.order_id AND refund_minor IS NULL FOR NO KEY UPDATE;
+    IF FOUND THEN
+        INSERT INTO payment_entries VALUES ('refund', COALESCE(NEW.gateway, ''), NEW.currency, ARRAY[NEW.decided_at],
+            ARRAY[NEW.amount_minor], ARRAY[0]);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER partial_refunds_enter AFTER UPDATE ON partial_refunds FOR EACH ROW
+    WHEN (NEW.state IN ('done', 'resolved') AND OLD.state NOT IN ('done', 'resolved')) EXECUTE FUNCTION partial_refunds_enter();
 
 -- A charge that was given back when its attempt was left: none of the order's payment, and the gateway's all the same. At the end
 -- of the statement, when the payment, if there is one, is there.
@@ -109,7 +131,7 @@ DO $$
 DECLARE
     signature text;
 BEGIN
-    FOREACH signature IN ARRAY ARRAY['payments_enter_charges()', 'payments_enter_refund()', 'payment_attempts_enter()'] LOOP
+    FOREACH signature IN ARRAY ARRAY['payments_enter_charges()', 'payments_enter_refund()', 'partial_refunds_enter()', 'payment_attempts_enter()'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
     END LOOP;
 END $$;

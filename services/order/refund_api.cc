@@ -244,9 +244,9 @@ void RefundApi::Begin(const AskedPtr& asked, const OrderRecord& order) {
       },
       [this, asked](absl::StatusOr<const saga::Record*> settled) {
         if (settled.ok()) {
-          PartialRefund refund = saga::As<PartialRefund>(**settled).payload;
-          refund.saga_id = (*settled)->id;
-          asked->answer->Give(std::move(refund));
+          PartialRefund ended = saga::As<PartialRefund>(**settled).payload;
+          ended.saga_id = (*settled)->id;
+          asked->answer->Give(std::move(ended));
         } else {
           Poll(asked, options_.poll_initial);  // another process, or this one later, brings it to its end
         }

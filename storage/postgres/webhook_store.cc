@@ -110,7 +110,7 @@ constexpr char kClaim[] =
     "RETURNING w.endpoint_id, w.event_id, w.type, w.body, w.attempts, w.epoch, w.created_at, e.url, e.secret, "
     "CASE WHEN e.previous_until > now() THEN e.previous_secret END";
 
-constexpr char kFinish[] =
+constexpr char kFinishDeliveries[] =
     "UPDATE webhook_deliveries d SET state = i.state, attempts = d.attempts + 1, last_at = now(), last_code = i.code, "
     "last_answer = i.answer, reason = i.reason, next_at = now() + i.pause * interval '1 microsecond' "
     "FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[], $7::text[], "
@@ -432,7 +432,7 @@ absl::StatusOr<std::vector<DisabledEndpoint>> PostgresWebhookStore::Finish(const
   absl::StatusOr<Pool::Lease> connection = writes_.Acquire();
   if (!connection.ok()) return connection.status();
   constexpr char kFinishName[] = "webhooks.finish", kTellName[] = "webhooks.tell";
-  if (absl::Status prepared = (*connection)->Prepare(kFinishName, kFinish); !prepared.ok()) return prepared;
+  if (absl::Status prepared = (*connection)->Prepare(kFinishName, kFinishDeliveries); !prepared.ok()) return prepared;
   if (absl::Status prepared = (*connection)->Prepare(kTellName, kTellEndpoints); !prepared.ok()) return prepared;
   const std::vector<Param> finish = {endpoints, events, epochs, states, pauses, codes, answers, reasons};
   const std::vector<Param> tell = {ids,

@@ -256,7 +256,9 @@ TEST(OrderApiPgTest, ARefundAndACancelThatMeetGiveBackTheChargeAndNoMore) {
     auto cancel = a.Cancel(id);
     EXPECT_TRUE(cancel.get().status.ok());
     const auto refunded = refund.get();
-    if (!refunded.ok()) EXPECT_EQ(GetErrorDetail(refunded.status()).reason, "ORDER_NOT_REFUNDABLE");
+    if (!refunded.ok()) {
+      EXPECT_EQ(GetErrorDetail(refunded.status()).reason, "ORDER_NOT_REFUNDABLE");
+    }
     EXPECT_EQ(world.gateway.NetMinor(), 0) << round;
     const storage::OrderRecord order = *a.store().Get(id);
     EXPECT_EQ(RefundedOf(order.payload), 1250);

@@ -208,7 +208,9 @@ TYPED_TEST_P(GatewayContract, GivesAPartBackOnceForEachRefundIdAndTheRestWithThe
   for (int i = 0; i < 2; ++i) {
     auto part = RefundPartNow(gateway, CallFor("a"), "r1", 30);
     ASSERT_TRUE(part.ok() && part->refunded()) << part.status();
-    if (i > 0) EXPECT_EQ(part->refunded()->reference, reference);
+    if (i > 0) {
+      EXPECT_EQ(part->refunded()->reference, reference);
+    }
     reference = part->refunded()->reference;
   }
   EXPECT_EQ(this->world_.NetMinor(), 70);

@@ -79,6 +79,28 @@ class PaymentSummaryPgTest : public ::testing::Test {
     return fmt::format("UPDATE payment_attempts SET state = '{}', decided_at = {} WHERE order_id = {} AND number = {};",
                        state, Quoted(at), Order(n), number);
   }
+  // An order of which parts may go back.
+  static std::string Stands(int n) {
+    return fmt::format(
+        "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+        "state, created_at, updated_at) VALUES ({}, 'shop', 'key-{}', '', 'ada', 1, 'EUR', 'succeeded', now(), now());",
+        Order(n), n);
+  }
+  static std::string Part(int n, int part, int64_t amount, absl::Time at, const std::string& state = "done",
+                          const std::string& gateway = "NULL") {
+    return fmt::format(
+               "INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_key, amount_minor, "
+               "currency, begun_at) VALUES ({}, 'r{}', gen_random_uuid(), {}, 'k', {}, 'EUR', now());",
+               Order(n), part, gateway, amount) +
+           EndOfPart(n, part, at, state);
+  }
+  static std::string EndOfPart(int n, int part, absl::Time at, const std::string& state) {
+    if (state == "open") return "";
+    return fmt::format(
+        "UPDATE partial_refunds SET state = '{}', decided_at = {}, refusal = '{}' WHERE order_id = {} AND refund_id = "
+        "'r{}';",
+        state, Quoted(at), state == "refused" ? "x" : "", Order(n), part);
+  }
   // "north EUR 2 300 fee 5 refunds 1 100"
   static std::string Show(const PaymentTotals& each) {
     return fmt::format("{} {} {} {} fee {} refunds {} {}", each.gateway, each.currency, each.charges, each.amount_minor,
@@ -97,14 +119,15 @@ class PaymentSummaryPgTest : public ::testing::Test {
     const std::string found = sql().Value(fmt::format(R"sql(
       SELECT COALESCE(string_agg(format('%s %s %s %s fee %s refunds %s %s', gateway, currency, charges, amount, fee, refunds,
                                         refunded), '|' ORDER BY gateway, currency), '')
-      FROM (SELECT COALESCE(b.gateway, '') COLLATE "C" AS gateway, b.currency COLLATE "C" AS currency,
-                   count(*) FILTER (WHERE c) AS charges, COALESCE(sum(b.amount_minor) FILTER (WHERE c), 0) AS amount,
-                   COALESCE(sum((b.amount_minor * COALESCE(a.cost_ppm, 0) + 500000) / 1000000) FILTER (WHERE c), 0) AS fee,
-                   count(*) FILTER (WHERE r) AS refunds, COALESCE(sum(b.refund_minor) FILTER (WHERE r), 0) AS refunded
-            FROM (SELECT *, charged_at >= {0} AND charged_at < {1} AS c, refunded_at >= {0} AND refunded_at < {1} AS r
-                  FROM gateway_books) b
-            LEFT JOIN payment_attempts a ON a.order_id = b.order_id AND a.gateway = b.gateway
-            WHERE c OR r GROUP BY 1, 2) AS each)sql",
+      FROM (SELECT gateway COLLATE "C" AS gateway, currency COLLATE "C" AS currency, sum(charged) AS charges,
+                   sum(charged * amount_minor)::bigint AS amount, sum(charged * fee)::bigint AS fee, sum(1 - charged) AS refunds,
+                   sum((1 - charged) * amount_minor)::bigint AS refunded
+            FROM (SELECT COALESCE(b.gateway, '') AS gateway, b.currency, b.amount_minor, charged_at AS at, 1 AS charged,
+                         (b.amount_minor * COALESCE(a.cost_ppm, 0) + 500000) / 1000000 AS fee
+                  FROM gateway_books b LEFT JOIN payment_attempts a ON a.order_id = b.order_id AND a.gateway = b.gateway
+                  UNION ALL
+                  SELECT COALESCE(gateway, ''), currency, amount_minor, refunded_at, 0, 0 FROM gateway_refunds) AS m
+            WHERE at >= {0} AND at < {1} GROUP BY 1, 2) AS each)sql",
                                                       Quoted(from), Quoted(to)));
     std::vector<std::string> lines;
     for (size_t at = 0; at < found.size();) {
@@ -171,6 +194,24 @@ TEST_F(PaymentSummaryPgTest, AnAttemptThatWasLeftAndGivenBackIsItsGateways) {
   }
 }
 
+TEST_F(PaymentSummaryPgTest, PartsCountAsTheyAreDoneAndTheWholeWithoutThem) {
+  const absl::Time later = kNoon + absl::Hours(1);
+  sql().Exec(Stands(1) + Attempt(1, 1, "north", 1'000, kNoon, "0") + Pay(1, 1'000, kNoon));
+  sql().Exec(Part(1, 1, 300, later, "done", "'north'") + Part(1, 2, 200, later, "refused", "'north'") +
+             Part(1, 3, 50, later, "open", "'north'"));
+  EXPECT_THAT(Summary(), ::testing::ElementsAre("north EUR 1 1000 fee 0 refunds 1 300"));
+  sql().Exec(EndOfPart(1, 3, later, "resolved"));
+  EXPECT_THAT(Summary(), ::testing::ElementsAre("north EUR 1 1000 fee 0 refunds 2 350"));
+  sql().Exec(Part(1, 4, 25, later, "open", "'north'") + Refund(1, later));
+  EXPECT_THAT(Summary(), ::testing::ElementsAre("north EUR 1 1000 fee 0 refunds 3 1000"));
+  sql().Exec(EndOfPart(1, 4, later, "done"));  // it was done before all went back, and heard of after
+  FoldAll();
+  EXPECT_THAT(Summary(), ::testing::ElementsAre("north EUR 1 1000 fee 0 refunds 3 1000"));
+
+  sql().Exec(Stands(2) + Pay(2, 100, kNoon) + Part(2, 1, 100, later) + Refund(2, later));
+  EXPECT_THAT(Summary(), ::testing::Contains(" EUR 1 100 fee 0 refunds 1 100")) << "nothing was left";
+}
+
 // A role of before has no right on the new tables, and a session may look for tables elsewhere.
 TEST_F(PaymentSummaryPgTest, WhoeverBooksIsCounted) {
   waybill::testing::Sql other(database_.url());
@@ -214,17 +255,26 @@ TEST_F(PaymentSummaryPgTest, AnyTimeIsWhatTheBooksSayOfIt) {
   for (int n = 0; n < 400; ++n) {
     const int64_t amount = static_cast<int64_t>(1 + pick(100'000));
     const absl::Time at = moment();
-    std::string script = "BEGIN;";
+    std::string script = "BEGIN;", currency = "EUR", part_gateway = "NULL";
     if (pick(2) == 0) {
       int number = 1;
       if (pick(4) == 0) {
         script += Attempt(n, 1, "east", amount, at) + Decide(n, 1, "refunded", moment());
         ++number;
       }
-      script +=
-          Attempt(n, number, gateways[pick(2)], amount, at) + Pay(n, amount, at) + Decide(n, number, "approved", at);
+      const std::string gateway = gateways[pick(2)];
+      part_gateway = fmt::format("'{}'", gateway);
+      script += Attempt(n, number, gateway, amount, at) + Pay(n, amount, at) + Decide(n, number, "approved", at);
     } else {
-      script += Pay(n, amount, at, pick(2) == 0 ? "EUR" : "USD");
+      if (pick(2) == 0) currency = "USD";
+      script += Pay(n, amount, at, currency);
+    }
+    if (currency == "EUR" && pick(3) == 0) {
+      const std::string state[] = {"done", "resolved", "refused"};
+      script += Stands(n);
+      for (int part = 1; part <= 3; ++part) {
+        if (amount >= 3) script += Part(n, part, amount / 3, moment(), state[pick(3)], part_gateway);
+      }
     }
     if (pick(3) == 0) script += Refund(n, moment());
     sql().Exec(script + "COMMIT");

@@ -118,7 +118,9 @@ class HelpFormatter final : public CLI::Formatter {
 std::string ExplainMistake(const CLI::App* app, const CLI::Error& error) {
   std::string what = error.what();
   std::vector<std::string> extra = app->remaining(true);
-  if (error.get_name() == "RequiredError" && !extra.empty()) what = fmt::format("there is no command \"{}\"", extra[0]);
+  if (error.get_name() == "RequiredError" && !extra.empty()) {
+    what = fmt::format("there is no {} \"{}\"", extra[0].starts_with('-') ? "option" : "command", extra[0]);
+  }
   std::string path = "waybill";
   while (!app->get_subcommands().empty()) {
     app = app->get_subcommands()[0];

@@ -147,6 +147,12 @@ absl::Status TakeTime(const RunArgs& args, const SettlementFormat& format, const
   } else {
     return absl::InvalidArgumentError("the file has no lines: say with --day what it covers");
   }
+  // A line or two may be of the hours beside; all of them are of another day's file.
+  if (extent.rows > 0 && (extent.last < from || extent.first >= to)) {
+    return absl::InvalidArgumentError(fmt::format("{}: no line is booked from {} to {}; they are of {} to {}",
+                                                  args.file, ShowTime(from), ShowTime(to), ShowTime(extent.first),
+                                                  ShowTime(extent.last)));
+  }
   *request.mutable_from() = FromTime(from);
   *request.mutable_to() = FromTime(to);
   return absl::OkStatus();

@@ -47,8 +47,8 @@ const std::set<std::string> kNeverCharged = {"declined", "never-charged", "undo-
 constexpr char kOldRows[] =
     "SELECT 'saga ' || (to_jsonb(s) - '{write_id,waits_for,wakes_at,version,branches,due_at}'::text[])::text "
     "FROM order_sagas s WHERE idempotency_key = ANY($1::text[]) "
-    "UNION ALL SELECT 'payment ' || to_jsonb(p)::text FROM payments p JOIN order_sagas s USING (order_id) "
-    "WHERE idempotency_key = ANY($1::text[]) "
+    "UNION ALL SELECT 'payment ' || (to_jsonb(p) - '{parts,parts_minor,summed}'::text[])::text FROM payments p "
+    "JOIN order_sagas s USING (order_id) WHERE idempotency_key = ANY($1::text[]) "
     "UNION ALL SELECT 'driver ' || (to_jsonb(a) - '{crowded,off_duty}'::text[])::text FROM order_assignments a "
     "JOIN order_sagas s USING (order_id) WHERE idempotency_key = ANY($1::text[]) "
     "UNION ALL SELECT 'log ' || to_jsonb(l)::text FROM order_saga_steps l JOIN order_sagas s USING (order_id) "

@@ -129,6 +129,7 @@ TEST_F(RefundApiTest, OutlastsAnOutageThatSpendsItsBudgetAndCallsAPerson) {
   const Uuid id = Confirmed();
   world_.gateway.set_fate(Fate::kLostAfter);
   Ask(id, "r1", 250);
+  a_.Settle();
   for (int i = 0; i < 3000 && !a_.store.GetSaga(Stored(id).saga_id)->header.needs_attention; ++i) {
     a_.Pass(absl::Milliseconds(200));
   }
@@ -192,6 +193,7 @@ TEST_F(RefundApiTest, AnOperatorEndsOneThatNobodyAnswers) {
   const Uuid id = Confirmed();
   world_.gateway.set_fate(Fate::kLostBefore);
   Ask(id, "r1", 250);
+  a_.Settle();
   for (int i = 0; i < 3000 && !a_.store.GetSaga(Stored(id).saga_id)->header.needs_attention; ++i) {
     a_.Pass(absl::Milliseconds(200));
   }

@@ -50,6 +50,7 @@ class ProcessorGatewayTest : public ::testing::Test {
   }
   ~ProcessorGatewayTest() override {
     channel_->Stop();
+    std::lock_guard lock(mutex_);
     held_.clear();
   }
 

@@ -27,14 +27,14 @@ int InitLibrary() {
 }
 
 absl::Status ErrorOf(int status) {
-  std::string text = ares_strerror(status);
+  const std::string text = ares_strerror(status);
   switch (status) {
     case ARES_ENODATA:
     case ARES_ENOTFOUND:
     case ARES_EBADNAME:
-      return absl::NotFoundError(std::move(text));
+      return absl::NotFoundError(text);
     default:
-      return absl::UnavailableError(std::move(text));
+      return absl::UnavailableError(text);
   }
 }
 

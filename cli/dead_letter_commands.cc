@@ -179,6 +179,7 @@ ExitCode DiscardLetters(const Context& context, const LetterArgs& args) {
     absl::StatusOr<letters_v1::DiscardDeadLettersResponse> done =
         Call<letters_v1::DeadLetterAdmin>(context, context.server, &DeadLetters::DiscardDeadLetters, request);
     if (!done.ok()) return FailServer(context, done.status());
+    *request.mutable_as_of() = done->as_of();  // what dies meanwhile nobody has seen
     discarded += done->discarded();
     context.PrintLine(context.json ? ToJson(*done) : fmt::format("{} discarded, {} left", discarded, done->left()));
     if (done->left() == 0) return ExitCode::kOk;

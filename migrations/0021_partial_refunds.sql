@@ -42,7 +42,7 @@ COMMENT ON COLUMN partial_refunds.reference IS 'The gateway''s own, of the refun
 
 -- The payment's row is locked first, and what is there counted after that: so no two miss each other. What the payment has
 -- counted already is a dump being loaded, and stands as it is; the foreign key has payments loaded first.
-CREATE FUNCTION partial_refunds_reserve() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION partial_refunds_reserve() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     charge payments%ROWTYPE;
     counted smallint;
@@ -64,7 +64,7 @@ END $$;
 CREATE TRIGGER partial_refunds_of_an_order_that_stands AFTER INSERT ON partial_refunds FOR EACH ROW
     EXECUTE FUNCTION partial_refunds_reserve();
 
-CREATE FUNCTION partial_refunds_free() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION partial_refunds_free() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     UPDATE payments SET parts_minor = parts_minor - OLD.amount_minor WHERE order_id = OLD.order_id;
     RETURN NULL;

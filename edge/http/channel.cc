@@ -144,7 +144,8 @@ class Channel::Engine {
     link->lookup = std::make_unique<Lookup>(io_, options_.host, options_.port);
     link->lookup->Start(absl::Seconds(30), [this, call, link](absl::StatusOr<Addresses> found) {
       if (link->closed) return;
-      if (!found.ok()) return Lose(call, link, found.status());
+      // Also of a name that is not there: what the server knows of is another matter.
+      if (!found.ok()) return Lose(call, link, absl::UnavailableError(std::string(found.status().message())));
       asio::async_connect(link->plain, *found, [this, call, link](error_code error, const tcp::endpoint&) {
         if (link->closed) return;
         if (error) return Lose(call, link, absl::UnavailableError(error.message()));
@@ -172,18 +173,26 @@ class Channel::Engine {
   template <typename Stream>
   void Talk(Stream& stream, const PendingPtr& call, const LinkPtr& link) {
     call->sent = true;
-    link->response.emplace();
-    link->response->body_limit(options_.answer_bytes_max);
-    link->response->header_limit(kHeadBytesMax);
     beast::http::async_write(stream, call->request, [this, &stream, call, link](error_code error, size_t) {
       if (link->closed) return;
       if (error) return Lose(call, link, absl::UnavailableError(error.message()));
-      beast::http::async_read(stream, link->buffer, *link->response, [this, call, link](error_code failed, size_t) {
-        if (link->closed) return;
-        if (failed) return Lose(call, link, absl::UnavailableError(failed.message()));
-        Answered(call, link);
-      });
+      Read(stream, call, link);
     });
+  }
+
+  template <typename Stream>
+  void Read(Stream& stream, const PendingPtr& call, const LinkPtr& link) {
+    link->response.emplace();
+    link->response->body_limit(options_.answer_bytes_max);
+    link->response->header_limit(kHeadBytesMax);
+    beast::http::async_read(stream, link->buffer, *link->response,
+                            [this, &stream, call, link](error_code failed, size_t) {
+                              if (link->closed) return;
+                              if (failed) return Lose(call, link, absl::UnavailableError(failed.message()));
+                              // An interim answer: the one that counts comes behind it.
+                              if (link->response->get().result_int() < 200) return Read(stream, call, link);
+                              Answered(call, link);
+                            });
   }
 
   void Answered(const PendingPtr& call, const LinkPtr& link) {

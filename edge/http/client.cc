@@ -56,7 +56,7 @@ beast::http::request<beast::http::string_body> MakeRequest(ClientRequest request
 class ClientCall::Run : public std::enable_shared_from_this<Run> {
  public:
   Run(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max)
-      : plain_(io), timer_(io), buffer_(kAnswerHeaderBytesMax + answer_bytes_max) {
+      : plain_(io), timer_(io), buffer_(kAnswerHeaderBytesMax + answer_bytes_max), answer_bytes_max_(answer_bytes_max) {
     error_code no_address;
     (void)asio::ip::make_address(request.host, no_address);
     if (tls != nullptr) {
@@ -66,8 +66,6 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
       if (no_address) SSL_set_tlsext_host_name(tls_->native_handle(), request.host.c_str());
     }
     request_ = MakeRequest(std::move(request), /*keep_alive=*/false);
-    response_.body_limit(answer_bytes_max);
-    response_.header_limit(kAnswerHeaderBytesMax);
   }
 
   void Start(const Addresses& addresses, absl::Duration timeout, Done done) {
@@ -103,17 +101,29 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
       if (error && error != asio::error::broken_pipe && error != asio::error::connection_reset)
         return self->Finish(error);
       if (self->over_) return;
-      beast::http::async_read(stream, self->buffer_, self->response_,
-                              [self](error_code failed, size_t) { self->Finish(failed); });
+      self->Read(stream);
     });
+  }
+  template <typename Stream>
+  void Read(Stream& stream) {
+    response_.emplace();
+    response_->body_limit(answer_bytes_max_);
+    response_->header_limit(kAnswerHeaderBytesMax);
+    beast::http::async_read(stream, buffer_, *response_,
+                            [self = shared_from_this(), &stream](error_code failed, size_t) {
+                              if (self->over_) return;
+                              // An interim answer: the one that counts comes behind it.
+                              if (!failed && self->response_->get().result_int() < 200) return self->Read(stream);
+                              self->Finish(failed);
+                            });
   }
   void Finish(error_code error) {
     if (over_) return;
-    if (response_.is_header_done()) {
+    if (response_ && response_->is_header_done() && response_->get().result_int() >= 200) {
       // What it thinks of the request stands in the status, whatever becomes of the rest.
       answer_.cut = static_cast<bool>(error);
       error = {};
-      const auto& response = response_.get();
+      const auto& response = response_->get();
       answer_.status = response.result_int();
       answer_.body = response.body();
       const auto wait = response[beast::http::field::retry_after];
@@ -134,7 +144,8 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
   asio::steady_timer timer_;
   beast::http::request<beast::http::string_body> request_;
   beast::flat_buffer buffer_;
-  beast::http::response_parser<beast::http::string_body> response_;
+  const size_t answer_bytes_max_;
+  std::optional<beast::http::response_parser<beast::http::string_body>> response_;
   ClientAnswer answer_;
   Done done_;
   bool over_ = false;

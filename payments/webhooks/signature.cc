@@ -31,8 +31,6 @@ std::optional<std::string> UnBase64(std::string_view text) {
   return bytes;
 }
 
-std::string Base64(std::string_view bytes) { return absl::Base64Escape({bytes.data(), bytes.size()}); }
-
 std::optional<std::string> UnHex(std::string_view text) {
   if (text.empty() || text.size() % 2 != 0) return std::nullopt;
   const bool hex = std::all_of(text.begin(), text.end(), [](char c) {
@@ -246,10 +244,6 @@ std::string HmacSha256(std::string_view key, std::string_view message) {
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(message.data()),
        message.size(), reinterpret_cast<unsigned char*>(digest.data()), &size);
   return digest;
-}
-
-std::string SignStandard(std::string_view secret, std::string_view id, int64_t unix_seconds, std::string_view body) {
-  return "v1," + Base64(HmacSha256(secret, Joined({id, ".", fmt::format("{}", unix_seconds), ".", body})));
 }
 
 }  // namespace waybill::payments

@@ -59,7 +59,4 @@ std::optional<Refusal> Verify(Scheme scheme, const HeaderOf& header, std::string
 // HMAC-SHA256, 32 bytes.
 std::string HmacSha256(std::string_view key, std::string_view message);
 
-// The header webhook-signature of Standard Webhooks for one secret of ParseSecret: "v1,…".
-std::string SignStandard(std::string_view secret, std::string_view id, int64_t unix_seconds, std::string_view body);
-
 }  // namespace waybill::payments

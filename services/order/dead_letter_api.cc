@@ -81,7 +81,8 @@ absl::StatusOr<DeadLetterApi::Redriven> DeadLetterApi::Redrive(DeadLetterFilter 
 }
 
 absl::StatusOr<DeadLetterApi::Discarded> DeadLetterApi::Discard(DeadLetterFilter filter, const std::string& reason,
-                                                                int limit, const domain::Actor& by) {
+                                                                int limit, std::optional<absl::Time> as_of,
+                                                                const domain::Actor& by) {
   Violations violations;
   CheckNamesSomething(filter, violations);
   CheckLimit(limit, violations);
@@ -89,10 +90,12 @@ absl::StatusOr<DeadLetterApi::Discarded> DeadLetterApi::Discard(DeadLetterFilter
   CheckText(by.operator_name, 1, kOperatorMax, "operator", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   if (limit == 0) limit = DeadLetterStore::kChangedMax;
+  Discarded answer;
+  answer.as_of = as_of.value_or(clock_.Now());
+  if (!filter.key) filter.since_max = std::min(filter.since_max, answer.as_of);
   const domain::Deed deed{by, "dead_letter.discard", "dead_letter", "", {{"reason", reason}}};
   absl::StatusOr<int> discarded = store_.Discard(filter, limit, reason, deed);
   if (!discarded.ok()) return discarded.status();
-  Discarded answer;
   answer.discarded = *discarded;
   const bool sagas_too = (!filter.key || filter.key->kind == DeadLetterKind::kSaga) &&
                          (!filter.kind || *filter.kind == DeadLetterKind::kSaga);

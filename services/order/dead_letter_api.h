@@ -27,6 +27,7 @@ class DeadLetterApi {
   struct Discarded {
     int discarded = 0;
     int64_t left = 0;
+    absl::Time as_of;
   };
 
   // All outlive it; `sagas` is called from a worker of another pool than its own.
@@ -38,9 +39,9 @@ class DeadLetterApi {
   // SAGA_NOT_DRIVEN_HERE.
   absl::StatusOr<Redriven> Redrive(storage::DeadLetterFilter filter, int per_second, int limit,
                                    std::optional<absl::Time> as_of, const domain::Actor& by);
-  // BAD_REQUEST, DEAD_LETTER_NOT_FOUND; of a single saga SAGA_NOT_STUCK and SAGA_NOT_DRIVEN_HERE, too.
+  // The same. BAD_REQUEST, DEAD_LETTER_NOT_FOUND; of a single saga SAGA_NOT_STUCK and SAGA_NOT_DRIVEN_HERE, too.
   absl::StatusOr<Discarded> Discard(storage::DeadLetterFilter filter, const std::string& reason, int limit,
-                                    const domain::Actor& by);
+                                    std::optional<absl::Time> as_of, const domain::Actor& by);
 
   storage::DeadLetterStore& store() { return store_; }  // for what only reads
   const Clock& clock() const { return clock_; }

@@ -122,15 +122,18 @@ absl::Status CountLetters(DeadLetterApi& api, const letters_pb::CountDeadLetters
   return absl::OkStatus();
 }
 
+template <typename Request>
+std::optional<absl::Time> TakeAsOf(const Request& request) {
+  if (!request.has_as_of()) return std::nullopt;
+  return absl::FromUnixSeconds(request.as_of().seconds()) + absl::Nanoseconds(request.as_of().nanos());
+}
+
 absl::Status RedriveLetters(DeadLetterApi& api, const access::Caller& by,
                             const letters_pb::RedriveDeadLettersRequest& request,
                             letters_pb::RedriveDeadLettersResponse& response) {
   Violations violations;
   DeadLetterFilter filter = TakeLetterFilter(request.filter(), api.clock(), violations);
-  std::optional<absl::Time> as_of;
-  if (request.has_as_of()) {
-    as_of = absl::FromUnixSeconds(request.as_of().seconds()) + absl::Nanoseconds(request.as_of().nanos());
-  }
+  const std::optional<absl::Time> as_of = TakeAsOf(request);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   absl::StatusOr<DeadLetterApi::Redriven> redriven =
       api.Redrive(std::move(filter), request.per_second(), request.limit(), as_of, access::ActorOf(by));
@@ -149,10 +152,12 @@ absl::Status DiscardLetters(DeadLetterApi& api, const access::Caller& by,
   DeadLetterFilter filter = TakeLetterFilter(request.filter(), api.clock(), violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   absl::StatusOr<DeadLetterApi::Discarded> discarded =
-      api.Discard(std::move(filter), request.reason(), request.limit(), access::ActorOf(by, request.operator_()));
+      api.Discard(std::move(filter), request.reason(), request.limit(), TakeAsOf(request),
+                  access::ActorOf(by, request.operator_()));
   if (!discarded.ok()) return discarded.status();
   response.set_discarded(discarded->discarded);
   response.set_left(discarded->left);
+  rpc::SetTime(discarded->as_of, *response.mutable_as_of());
   return absl::OkStatus();
 }
 

@@ -24,7 +24,14 @@ void DecideAs(PartialRefund& refund, PartialRefund::State state, absl::Time now)
   refund.effects.decided = true;
 }
 
-// `proves`: whether what is refused will not be done by an earlier call either.
+// For good: neither this call nor an earlier one has given anything back.
+Outcome Refuse(PartialRefund& refund, std::string why, bool undoing, const Clock& clock, std::string said = "") {
+  refund.refusal = why;
+  DecideAs(refund, PartialRefund::State::kRefused, clock.Now());
+  if (undoing) return Outcome::Succeeded(fmt::format("refused: {}", why));
+  return Outcome::Rejected(std::move(why), std::move(said));
+}
+
 Outcome TakePart(absl::StatusOr<RefundPartResult> result, bool undoing, bool in_doubt, const Clock& clock,
                  PartialRefund& refund) {
   std::string refusal, said;
@@ -45,10 +52,7 @@ Outcome TakePart(absl::StatusOr<RefundPartResult> result, bool undoing, bool in_
   }
   // After doubt it is asked for once more, by what undoes the step: the gateway's word is final for its refund_id then.
   if (in_doubt && !undoing) return Outcome::Rejected(std::move(refusal), std::move(said));
-  refund.refusal = refusal;
-  DecideAs(refund, PartialRefund::State::kRefused, clock.Now());
-  if (undoing) return Outcome::Succeeded(fmt::format("refused: {}", refusal));
-  return Outcome::Rejected(std::move(refusal), std::move(said));
+  return Refuse(refund, std::move(refusal), undoing, clock, std::move(said));
 }
 
 saga::Action<PartialRefund> Ask(PaymentGateway* plain, PaymentRouting* routing, const Clock& clock, bool undoing) {
@@ -59,6 +63,10 @@ saga::Action<PartialRefund> Ask(PaymentGateway* plain, PaymentRouting* routing, 
     if (gateway == nullptr) {
       done(Outcome::NotMade(std::string(kGatewayMissing),
                             fmt::format("this service has no gateway \"{}\", where the charge is", refund.gateway)));
+      return;
+    }
+    if (!gateway->can_refund()) {  // nor could any call before this one have been done
+      done(Refuse(refund, std::string(kRefundUnsupported), undoing, clock));
       return;
     }
     WAYBILL_FAILPOINT("refund_part.before_send");

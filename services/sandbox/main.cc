@@ -24,7 +24,6 @@
 #include "edge/rpc/server.h"
 #include "edge/tls/watcher.h"
 #include "fmt/format.h"
-#include "payments/webhooks/signature.h"
 #include "runtime/build.h"
 #include "runtime/chores.h"
 #include "runtime/clock.h"
@@ -44,6 +43,7 @@
 #include "services/sandbox/sandbox.h"
 #include "services/sandbox/services.h"
 #include "services/sandbox/webhook_sender.h"
+#include "webhooks/signature.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -100,11 +100,13 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   SandboxOptions sandbox_options;
   sandbox_options.checkout_url = options.checkout_url;
   if (!options.webhook_url.empty()) {
-    std::string text;
-    std::ifstream(options.webhook_secret_file) >> text;
-    absl::StatusOr<std::string> secret = payments::ParseSecret(payments::Scheme::kStandard, text);
-    if (!secret.ok()) return Fail(log, "--webhook-secret-file cannot be read", secret.status());
-    webhooks = std::make_shared<WebhookSender>(*webhooks::ParseUrl(options.webhook_url), *secret, webhook_workers,
+    std::string secret;
+    std::ifstream(options.webhook_secret_file) >> secret;
+    if (!webhooks::KeyOf(secret)) {
+      return Fail(log, "--webhook-secret-file cannot be read",
+                  absl::InvalidArgumentError("it has to hold whsec_ and base64"));
+    }
+    webhooks = std::make_shared<WebhookSender>(*webhooks::ParseUrl(options.webhook_url), secret, webhook_workers,
                                                scheduler, clock, webhook_random, log);
     sandbox_options.on_decided = [webhooks](const Decision& decision, const Behaviour& behaviour) {
       webhooks->Tell(decision, behaviour);

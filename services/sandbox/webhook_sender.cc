@@ -6,7 +6,7 @@
 #include "edge/http/client.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
-#include "payments/webhooks/signature.h"
+#include "webhooks/signature.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -53,15 +53,15 @@ void WebhookSender::SendIn(absl::Duration delay, std::string id, std::string bod
 }
 
 void WebhookSender::Send(const std::string& id, const std::string& body, int attempt) {
-  const int64_t now = absl::ToUnixSeconds(clock_.Now());
+  const absl::Time now = clock_.Now();
   const absl::StatusOr<http::ClientAnswer> answer =
       http::CallAndWait({target_.host,
                          target_.port,
                          target_.target,
                          {{"content-type", "application/json"},
                           {"webhook-id", id},
-                          {"webhook-timestamp", fmt::format("{}", now)},
-                          {"webhook-signature", payments::SignStandard(secret_, id, now, body)}},
+                          {"webhook-timestamp", fmt::format("{}", absl::ToUnixSeconds(now))},
+                          {"webhook-signature", webhooks::Sign({secret_}, id, now, body)}},
                          body},
                         /*tls=*/nullptr, kAnswerBytesMax, kPostTimeout);
   if (answer.ok() && answer->status / 100 == 2) return;

@@ -20,7 +20,7 @@ namespace waybill::sandbox {
 
 class WebhookSender : public std::enable_shared_from_this<WebhookSender> {
  public:
-  // `target` is plain; `secret` of payments::ParseSecret. All outlive what `workers` and `scheduler` still run; this
+  // `target` is plain; `secret`: "whsec_…". All outlive what `workers` and `scheduler` still run; this
   // need not.
   WebhookSender(webhooks::Url target, std::string secret, Executor& workers, Scheduler& scheduler, const Clock& clock,
                 Random& random, const Logger& log)

@@ -100,6 +100,9 @@ SELECT EXISTS (SELECT FROM loading), EXISTS (SELECT FROM settlements WHERE settl
 // --- The comparison, statement by statement; $1 is the settlement.
 
 // Those of one gateway, one after the other: each sees what the one before has closed.
+constexpr char kTakeAllTurns[] =
+    "SELECT pg_advisory_xact_lock(hashtextextended('waybill reconcile ' || gateway, 0)) "
+    "FROM (SELECT DISTINCT gateway FROM reconciliation_cases WHERE closed_at IS NULL ORDER BY gateway) AS concerned";
 constexpr char kTakeTurns[] =
     "SELECT pg_advisory_xact_lock(hashtextextended('waybill reconcile ' || gateway, 0)) FROM settlements"
     " WHERE settlement_id = $1";
@@ -492,6 +495,8 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
 
 absl::StatusOr<int64_t> PostgresReconciliationStore::CompareAgain(Connection& connection, const std::string& pick,
                                                                   absl::Span<const Param> params) {
+  // Before any case is locked, and in one order: as a comparison does, which locks cases after it.
+  if (absl::StatusOr<Rows> turns = Step(connection, kTakeAllTurns, {}); !turns.ok()) return turns.status();
   absl::StatusOr<Rows> picked = Step(connection, pick, params);
   if (!picked.ok()) return picked.status();
   ArrayParam all(kOidInt8);
@@ -513,7 +518,6 @@ absl::StatusOr<int64_t> PostgresReconciliationStore::CompareAgain(Connection& co
       ids.push_back(against->Int(row, 1));
     }
     const std::pair<std::string, std::vector<Param>> steps[] = {
-        {kTakeTurns, {id}},
         {kMatchReferences, {id, Param::Int8(absl::ToInt64Microseconds(options_.order_age_max))}},
         {fmt::format(kTouchAgain, fmt::join(ids, ", ")), {}},
         {fmt::format(kDiffer, settlement_id, absl::ToInt64Microseconds(options_.late_max)), {}},

@@ -172,8 +172,14 @@ TEST_F(DeadLetters, ADiscardedSagaIsResolvedWithTheReason) {
   request.mutable_filter()->set_cause("PAYMENT_UNKNOWN");
   request.set_reason("refunded at the bank, ticket 812");
   request.set_operator_("ada");
-  auto context = Deadline(absl::Seconds(20));
+  ops::v1::DiscardDeadLettersRequest before = request;
+  before.mutable_as_of()->set_seconds(absl::ToUnixSeconds(absl::Now()) - 3'600);
+  auto early = Deadline(absl::Seconds(20));
   ops::v1::DiscardDeadLettersResponse done;
+  ASSERT_TRUE(Admin::NewStub(a_->Channel())->DiscardDeadLetters(early.get(), before, &done).ok());
+  EXPECT_EQ(done.discarded() + done.left(), 0) << "they died later";
+  EXPECT_EQ(done.as_of().seconds(), before.as_of().seconds());
+  auto context = Deadline(absl::Seconds(20));
   const grpc::Status status = Admin::NewStub(a_->Channel())->DiscardDeadLetters(context.get(), request, &done);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(done.discarded(), 2);

@@ -15,10 +15,10 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "payments/webhooks/signature.h"
 #include "runtime/failpoint.h"
 #include "tests/e2e/crash_story.h"
 #include "tests/support/eventually.h"
+#include "webhooks/signature.h"
 
 namespace waybill::testing {
 namespace {
@@ -128,11 +128,10 @@ class WebhooksIn : public ::testing::Test {
   }
   static Answer Say(OrderReplica& replica, const Said& said, const std::string& gateway = "sandbox") {
     const int64_t at = absl::ToUnixSeconds(said.at);
-    const std::string secret = *payments::ParseSecret(payments::Scheme::kStandard, said.secret);
     return Post(replica.side_port(), "/webhooks/" + gateway,
                 {{"Webhook-Id", said.id},
                  {"Webhook-Timestamp", fmt::format("{}", at)},
-                 {"Webhook-Signature", payments::SignStandard(secret, said.id, at, said.body)}},
+                 {"Webhook-Signature", webhooks::Sign({said.secret}, said.id, said.at, said.body)}},
                 said.body);
   }
   std::string Inbox(const std::string& columns, const std::string& id) {

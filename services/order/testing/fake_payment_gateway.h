@@ -42,6 +42,9 @@ class FakePaymentGateway final : public PaymentGateway {
   void Land();  // executes the charges that are slow, and the parts that are to go back
   // As one that was made before RefundPart. Set before use.
   void set_without_parts(bool without) { without_parts_ = without; }
+  // As a processor that knows no refund at all: whoever asks it first does not call.
+  void set_can_refund(bool can) { can_refund_ = can; }
+  bool can_refund() const override { return can_refund_; }
   // What pending charges are answered with, under a token of their own each. Set before use.
   void set_pending_until(absl::Time until) { pending_until_ = until; }
   // And where and until when their payers pay. Set before use.
@@ -76,6 +79,7 @@ class FakePaymentGateway final : public PaymentGateway {
   std::map<std::string, int64_t> slow_;           // amount by key, of charges that have not landed
   std::map<std::string, ChargePart> slow_parts_;  // one a key at most, of those that have not landed
   std::atomic<bool> without_parts_{false};
+  std::atomic<bool> can_refund_{true};
   std::deque<Fate> fates_;
   Fate fate_ = Fate::kAnswered;
   std::string checkout_url_;

@@ -174,6 +174,19 @@ TEST_F(RefundApiTest, AfterDoubtAGatewayOfBeforeProvesNothing) {
   EXPECT_EQ(world_.gateway.NetMinor(), 1000);
 }
 
+// Nothing was ever asked of it, whatever a process that died has left in doubt.
+TEST_F(RefundApiTest, AGatewayThatCannotRefundRefusesAlsoAfterDoubt) {
+  const Uuid id = Confirmed();
+  world_.gateway.set_fate(Fate::kUnavailable);
+  std::future<Result> asked = Ask(id, "r1", 250);
+  a_.Settle();
+  world_.gateway.set_can_refund(false);
+  Result refund = Await(std::move(asked));
+  ASSERT_TRUE(refund.ok()) << refund.status();
+  EXPECT_EQ(refund->state, RefundState::kRefused);
+  EXPECT_EQ(refund->refusal, kRefundUnsupported);
+}
+
 TEST_F(RefundApiTest, AnOrderThatIsTurnedBackMeanwhileGivesBackTheChargeAndNoMore) {
   const Uuid id = Confirmed();
   world_.gateway.set_fate(Fate::kUnavailable);

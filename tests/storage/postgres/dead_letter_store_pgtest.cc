@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "saga/definition.h"
 #include "storage/postgres/dead_letter_store.h"
+#include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -232,6 +233,22 @@ TEST_F(DeadLetterPgTest, ACaseThatIsStillSoStaysAndCountsAsOfThen) {
   EXPECT_EQ(Redrive(before), 0) << "not twice in one go";
   EXPECT_EQ(Discard(Of("case/" + number)), 1);
   EXPECT_EQ(sql().Value("SELECT closed_by || ' ' || reason FROM reconciliation_cases"), "ops ticket 812");
+}
+
+// A comparison takes its gateway's turn and then its cases; whoever compares again in another order would end in a
+// deadlock with it.
+TEST_F(DeadLetterPgTest, WhoWaitsForAComparisonHoldsNoCase) {
+  const std::string number = AddCase();
+  waybill::testing::Sql comparing(database_.url());
+  comparing.Exec("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('waybill reconcile acme', 0))");
+  std::future<int> redriven = std::async(std::launch::async, [&] { return Redrive(Of("case/" + number)); });
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(20), [&] {
+    return sql().Value(
+               "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
+               "(SELECT oid FROM pg_database WHERE datname = current_database())") == "1";
+  }));
+  comparing.Exec("SET LOCAL lock_timeout = '5s'; UPDATE reconciliation_cases SET compared_at = now(); COMMIT");
+  EXPECT_EQ(redriven.get(), 1);
 }
 
 TEST_F(DeadLetterPgTest, WhatIsDiscardedIsSaidWhyInTheAudit) {

@@ -226,6 +226,42 @@ TEST_F(PaymentSummaryPgTest, WhoeverBooksIsCounted) {
   sql().Exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
 }
 
+// The entries are made as the owner of the tables: not for a table of somebody else's.
+TEST_F(PaymentSummaryPgTest, NobodyForgesAnEntry) {
+  waybill::testing::Sql other(database_.url());
+  const std::string role = "forger_" + sql().Value("SELECT oid FROM pg_database WHERE datname = current_database()");
+  sql().Exec("CREATE ROLE " + role);
+  other.Exec("SET ROLE " + role + "; CREATE TEMP TABLE mine (order_id uuid)");
+  for (const char* function :
+       {"payments_enter_charges", "payments_enter_refund", "payment_attempts_enter", "partial_refunds_enter"}) {
+    const auto refused = other.Run(
+        fmt::format("CREATE TRIGGER forge AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION {}()", function));
+    EXPECT_EQ(refused.sqlstate, "42501") << function << ": " << refused.message;
+  }
+  other.Exec("RESET ROLE");
+  sql().Exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
+// Sessions keep plans for long: one that was made while there were no attempts.
+TEST_F(PaymentSummaryPgTest, AnOldPlanReadsNoWholeTable) {
+  sql().Exec(Attempt(1, 1, "north", 100, kNoon) + "ANALYZE payment_attempts;");
+  for (int n = 1; n <= 10; ++n) sql().Exec(Pay(n, 100, kNoon));
+  waybill::testing::Sql other(database_.url());
+  other.Exec(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at) "
+      "SELECT gen_random_uuid(), 1, 'north', 'k', 1, 'EUR', now() FROM generate_series(1, 20000)");
+  const auto read = [&] {
+    other.Exec("SELECT pg_stat_clear_snapshot()");
+    return std::stoll(other.Value("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'payment_attempts'"));
+  };
+  sql().Exec("SELECT pg_stat_force_next_flush()");
+  other.Exec("SELECT pg_stat_force_next_flush()");
+  const int64_t before = read();
+  for (int n = 11; n <= 15; ++n) sql().Exec(Pay(n, 100, kNoon));
+  sql().Exec("SELECT pg_stat_force_next_flush()");
+  EXPECT_LT(read() - before, 20'000);
+}
+
 TEST_F(PaymentSummaryPgTest, WhatIsRolledBackWasNeverCounted) {
   sql().Exec("BEGIN; " + Pay(1, 100, kNoon) + "ROLLBACK");
   FoldAll();

@@ -92,14 +92,17 @@ std::string Router::Best(std::vector<Known*> candidates) {
     std::erase_if(candidates, [](const Known* one) { return one->gateway.fallback; });
   }
   const SteadyTime now = clock_.Steady();
-  const auto median = [now](const Known* one) { return one->health.MedianLatency(now); };
+  std::vector<absl::Duration> medians;  // of each candidate
   absl::Duration fastest = absl::InfiniteDuration();
   for (const Known* one : candidates) {
+    medians.push_back(one->health.MedianLatency(now));
     // One that has answered nothing lately is neither slow nor fast.
-    if (median(one) > absl::ZeroDuration()) fastest = std::min(fastest, median(one));
+    if (medians.back() > absl::ZeroDuration()) fastest = std::min(fastest, medians.back());
   }
-  std::erase_if(candidates, [&](const Known* one) {
-    return median(one) > 2 * fastest && median(one) > fastest + options_.slower_by;
+  size_t next = 0;  // erase_if asks of each once, in their order
+  std::erase_if(candidates, [&](const Known*) {
+    const absl::Duration median = medians[next++];
+    return median > 2 * fastest && median > fastest + options_.slower_by;
   });
   int64_t cheapest = candidates.front()->gateway.cost_ppm;
   for (const Known* one : candidates) cheapest = std::min(cheapest, one->gateway.cost_ppm);

@@ -8,13 +8,21 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "boost/asio/ssl/context.hpp"
 #include "edge/http/channel.h"
+#include "edge/http/server.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "tests/support/certificates.h"
 
 namespace waybill::http {
 namespace {
@@ -106,6 +114,89 @@ TEST(HttpChannel, AHostThatIsNotFoundIsUnavailable) {
   const Channel::Result result = CallOn(channel);
   EXPECT_EQ(result.answer.status().code(), absl::StatusCode::kUnavailable) << result.answer.status();
   EXPECT_FALSE(result.sent);
+}
+
+// A server over TLS that answers each request with its path.
+class TlsServer {
+ public:
+  explicit TlsServer(const testing::Issued& certificate) {
+    auto context = std::make_shared<boost::asio::ssl::context>(boost::asio::ssl::context::tls_server);
+    context->use_certificate_chain(boost::asio::buffer(certificate.certificate));
+    context->use_private_key(boost::asio::buffer(certificate.key), boost::asio::ssl::context::pem);
+    ServerOptions options;
+    options.tls = [this, context] {
+      ++connections_;
+      return context;
+    };
+    auto started = Server::Start(options, metrics_, log_);
+    EXPECT_TRUE(started.ok()) << started.status();
+    server_ = *std::move(started);
+    server_->Serve("/", {"path"}, [this](const ExchangePtr& exchange) {
+      ++requests_;
+      exchange->Answer({200, "text/plain", exchange->request().path, {}});
+    });
+  }
+  int port() const { return server_->port(); }
+  int connections() const { return connections_; }
+  int requests() const { return requests_; }
+
+ private:
+  std::atomic<int> connections_ = 0, requests_ = 0;
+  SystemClock clock_;
+  Metrics metrics_;
+  Logger log_{LogFormat::kJson, LogLevel::kError, clock_};
+  std::unique_ptr<Server> server_;
+};
+
+ChannelOptions OverTls(const TlsServer& server, std::string ca) {
+  ChannelOptions options;
+  options.host = "localhost";
+  options.port = server.port();
+  options.ca = [ca = std::move(ca)] { return ca; };
+  return options;
+}
+
+TEST(HttpChannel, KeepsAConnectionOverTls) {
+  const testing::TestCa ca;
+  TlsServer server(ca.Issue());
+  Channel channel(OverTls(server, ca.certificate()));
+  for (int i = 0; i < 3; ++i) {
+    const Channel::Result result = CallOn(channel);
+    ASSERT_TRUE(result.answer.ok()) << result.answer.status();
+    EXPECT_EQ(result.answer->body, "/");
+  }
+  EXPECT_EQ(server.connections(), 1);
+}
+
+// A handshake that fails is proof: nothing of the request has left.
+TEST(HttpChannel, SendsNothingToWhomItDoesNotBelieve) {
+  const testing::TestCa ca, other;
+  testing::CertificateRequest elsewhere;
+  elsewhere.common_name = "elsewhere.example";
+  elsewhere.names = {"DNS:elsewhere.example"};
+  testing::CertificateRequest expired;
+  expired.not_after = absl::Now() - absl::Minutes(1);
+  for (const testing::Issued& shown : {other.Issue(), ca.Issue(elsewhere), ca.Issue(expired)}) {
+    TlsServer server(shown);
+    Channel channel(OverTls(server, ca.certificate()));
+    const Channel::Result result = CallOn(channel);
+    EXPECT_EQ(result.answer.status().code(), absl::StatusCode::kUnavailable) << result.answer.status();
+    EXPECT_FALSE(result.sent);
+    EXPECT_EQ(server.requests(), 0);
+  }
+}
+
+// A certificate authority that is renewed while the process runs holds for the next connection.
+TEST(HttpChannel, AsksForTheCaAtEachConnection) {
+  const testing::TestCa ca, other;
+  TlsServer server(ca.Issue());
+  std::atomic<bool> renewed = false;
+  ChannelOptions options = OverTls(server, "");
+  options.ca = [&] { return renewed ? ca.certificate() : other.certificate(); };
+  Channel channel(options);
+  EXPECT_FALSE(CallOn(channel).answer.ok());
+  renewed = true;
+  EXPECT_TRUE(CallOn(channel).answer.ok());
 }
 
 }  // namespace

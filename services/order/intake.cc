@@ -32,21 +32,6 @@ void CheckUserId(std::string_view user_id, Violations& violations) {
   }
 }
 
-void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
-  if (!amount.has_value()) {
-    violations.Add("amount", "is required");
-    return;
-  }
-  if (amount->minor_units < 1 || amount->minor_units > kAmountMinorMax) {
-    violations.Add("amount.minor_units", fmt::format("is {}; must be 1 to {}", amount->minor_units, kAmountMinorMax));
-  }
-  if (amount->currency.empty()) {
-    violations.Add("amount.currency", "is required");
-  } else if (!domain::CurrencyExponent(amount->currency).has_value()) {
-    violations.Add("amount.currency", "is not an ISO 4217 currency in upper case, such as \"EUR\"");
-  }
-}
-
 void CheckCoordinate(double degrees, double max, std::string_view field, Violations& violations) {
   if (std::isnan(degrees)) {
     violations.Add(std::string(field), "is required, and a number");
@@ -135,6 +120,21 @@ std::string FilterHash(std::string_view filter) {
 }
 
 }  // namespace
+
+void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
+  if (!amount.has_value()) {
+    violations.Add("amount", "is required");
+    return;
+  }
+  if (amount->minor_units < 1 || amount->minor_units > kAmountMinorMax) {
+    violations.Add("amount.minor_units", fmt::format("is {}; must be 1 to {}", amount->minor_units, kAmountMinorMax));
+  }
+  if (amount->currency.empty()) {
+    violations.Add("amount.currency", "is required");
+  } else if (!domain::CurrencyExponent(amount->currency).has_value()) {
+    violations.Add("amount.currency", "is not an ISO 4217 currency in upper case, such as \"EUR\"");
+  }
+}
 
 absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
   Violations violations;

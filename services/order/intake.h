@@ -69,6 +69,9 @@ std::string Fingerprint(const domain::Order& order);
 // OK when `existing` was made from the same request; otherwise IDEMPOTENCY_KEY_REUSED, naming the fields that differ.
 absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated);
 
+// There, within the bounds of an order's, and of a currency that is in the table.
+void CheckAmount(const std::optional<Money>& amount, Violations& violations);
+
 // 1 to `max` visible ASCII characters. Adds a violation otherwise.
 void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations);
 

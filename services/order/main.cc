@@ -43,6 +43,7 @@
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
+#include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/grpc_webhook_service.h"
@@ -50,11 +51,13 @@
 #include "services/order/open_cases.h"
 #include "services/order/order_core.h"
 #include "services/order/order_metrics.h"
+#include "services/order/payment_api.h"
 #include "services/order/place_order.h"
 #include "services/order/refund_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
 #include "services/order/service_options.h"
+#include "services/order/take_payment.h"
 #include "services/order/webhook_api.h"
 #include "services/order/webhook_sender.h"
 #include "services/process/audit.h"
@@ -70,7 +73,9 @@
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/partial_refund_tables.h"
+#include "storage/postgres/payment_store.h"
 #include "storage/postgres/payment_summary_store.h"
+#include "storage/postgres/payment_tables.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
@@ -262,6 +267,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     definitions.push_back(PlaceOrder(*payments, *dispatch, clock, options.saga));
   }
   if (gateways) definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
+  if (gateways) definitions.push_back(TakePayment(gateways->routing(), clock, options.payment_retry));
   definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
                                     gateways ? &gateways->routing() : nullptr, clock, options.saga.payment));
   const saga::Kinds kinds(std::move(definitions));
@@ -271,6 +277,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   saga::Lease lease{options.instance, ids.Next().ToString(), options.lease};
   const storage::OrderTables order_tables([&webhook_interest] { return webhook_interest.MayBe(); });
   const auto refund_tables = storage::PartialRefundTables([&webhook_interest] { return webhook_interest.MayBe(); });
+  const auto payment_tables = storage::PaymentTables();
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
@@ -289,8 +296,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     order_metrics.Unreadable();
     if (!marked) journal_log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
-  auto journal = OpenJournal(options, {&order_tables, &refund_tables}, kinds, claims, loops, journal_options, lease,
-                             clock, stop, log);
+  auto journal = OpenJournal(options, {&order_tables, &refund_tables, &payment_tables}, kinds, claims, loops,
+                             journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());
@@ -317,6 +324,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                   order_metrics, log, tracer, gateways ? &gateways->routing() : nullptr},
                  reconcile, core_options);
   saga::Runner& runner = core.runner;
+  storage::PostgresPaymentStore payment_store(reads);
+  PaymentApiOptions payment_options;
+  payment_options.api = options.api;
+  payment_options.undecided_max = std::max<size_t>(options.live_max / 2, 1);
+  PaymentApi payment_api(runner, payment_store, workers, scheduler, clock, ids,
+                         gateways ? &gateways->routing() : nullptr, payment_options);
+  metrics.AddCallbackGauge("waybill_payments_undecided",
+                           "Payments without an order that this process has taken, and that are not decided yet.",
+                           [&payment_api] { return static_cast<double>(payment_api.undecided()); });
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
@@ -392,6 +408,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddOrderService(*edge, core.api, core.refunds, core.watches);
+    AddPaymentService(*edge, payment_api);
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
@@ -489,6 +506,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   readiness.SetDraining();
   core.api.SetDraining();
   core.refunds.SetDraining();
+  payment_api.SetDraining();
   server.SendAway();  // before watches end, so that their clients do not come back here
   connect.SendAway();
   (*side_port)->SetDraining();

@@ -34,7 +34,8 @@ struct ChargeResult {
     bool retryable;      // another gateway may well say otherwise; not by itself
   };
   struct Approved {
-    std::string reference;  // the gateway's own
+    std::string reference;                        // the gateway's own
+    std::optional<absl::Time> at = std::nullopt;  // as the gateway's own books have it; nullopt: it did not say
   };
   // It is decided later, and then a repetition of the charge is answered so.
   struct Pending {
@@ -47,7 +48,9 @@ struct ChargeResult {
   static ChargeResult Decline(std::string reason, bool retryable = false) {
     return {Declined{std::move(reason), retryable}};
   }
-  static ChargeResult Approve(std::string reference) { return {Approved{std::move(reference)}}; }
+  static ChargeResult Approve(std::string reference, std::optional<absl::Time> at = std::nullopt) {
+    return {Approved{std::move(reference), at}};
+  }
   static ChargeResult Postpone(std::string token, absl::Time until, std::string checkout_url = {},
                                std::optional<absl::Time> expires = std::nullopt) {
     return {Pending{std::move(token), until, std::move(checkout_url), expires}};

@@ -170,7 +170,7 @@ Outcome TakeCharge(absl::StatusOr<ChargeResult> result, Order& order, const Cloc
   if (!result.ok()) return PaymentUnknown(result.status());
   if (const auto* approved = result->approved()) {
     std::string detail;
-    order.charge = {TakeReference(approved->reference, detail), order.amount_minor, clock.Now()};
+    order.charge = {TakeReference(approved->reference, detail), order.amount_minor, approved->at.value_or(clock.Now())};
     order.effects.charged = true;
     return Outcome::Succeeded(std::move(detail));
   }

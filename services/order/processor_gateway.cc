@@ -28,7 +28,8 @@ http::ClientRequest RequestOf(const ParticipantCall& call, std::string method, s
 
 int DecimalsOf(const domain::Order& order) { return domain::CurrencyExponent(order.currency).value_or(0); }
 
-// When the order came: the same for each call of it.
+// When the order came: the same for each call of it, and so the time under which the processor books it, whichever of
+// them that was.
 absl::Time RequestedAt(const ParticipantCall& call, const Clock& clock) {
   const std::optional<Uuid> id = Uuid::Parse(call.order_id);
   if (!id) return clock.Now();
@@ -53,24 +54,26 @@ void ProcessorGateway::Charge(const ParticipantCall& call, const domain::Order& 
                               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   const Uuid id = payments::ProcessorPaymentId(call.key);
   const int decimals = DecimalsOf(order);
-  std::string body = payments::ToJson(id, order.amount_minor, decimals, RequestedAt(call, clock_));
+  const absl::Time at = RequestedAt(call, clock_);
+  std::string body = payments::ToJson(id, order.amount_minor, decimals, at);
   channel_.Call(RequestOf(call, "POST", std::string(payments::kPaymentsPath), std::move(body)), TimeLeft(call),
-                [this, id, decimals, amount_minor = order.amount_minor, at = call,
+                [this, id, decimals, amount_minor = order.amount_minor, at, asked = call,
                  done = std::move(done)](http::Channel::Result result) mutable {
                   if (!result.answer.ok()) {
                     done(Unheard(result));
                   } else if (result.answer->status / 100 == 2) {
-                    done(ChargeResult::Approve(id.ToString()));
+                    done(ChargeResult::Approve(id.ToString(), at));
                   } else if (result.answer->status != 422) {
                     done(NoUse(*result.answer));
                   } else {
                     // The id is this attempt's alone, so who has it is an earlier call of ours, if the amount is right.
-                    Look(id, amount_minor, decimals, at, [id, done = std::move(done)](absl::Status seen) mutable {
-                      if (seen.ok()) return done(ChargeResult::Approve(id.ToString()));
-                      if (!absl::IsNotFound(seen)) return done(std::move(seen));
-                      done(absl::FailedPreconditionError(
-                          fmt::format("answered 422 to payment {}, and knows no such payment", id.ToString())));
-                    });
+                    Look(id, amount_minor, decimals, asked,
+                         [id, at, done = std::move(done)](absl::Status seen) mutable {
+                           if (seen.ok()) return done(ChargeResult::Approve(id.ToString(), at));
+                           if (!absl::IsNotFound(seen)) return done(std::move(seen));
+                           done(absl::FailedPreconditionError(
+                               fmt::format("answered 422 to payment {}, and knows no such payment", id.ToString())));
+                         });
                   }
                 });
 }

@@ -20,8 +20,8 @@ class ProcessorGateway final : public PaymentGateway {
   ProcessorGateway(std::string name, http::Channel& channel, const Clock& clock)
       : name_(std::move(name)), channel_(channel), clock_(clock) {}
 
-  // 2xx: approved, under the payment's id. 422: approved if the processor shows the payment with this amount. Every
-  // other answer, and none, is unknown; a call that had no connection is kCallNotSent.
+  // 2xx: approved, under the payment's id, at the order's time. 422: approved if the processor shows the payment with
+  // this amount. Every other answer, and none, is unknown; a call that had no connection is kCallNotSent.
   void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
   // Only looks. FAILED_PRECONDITION with kCannotRefund: the money is there. Otherwise it is unknown: a processor that

@@ -65,7 +65,7 @@ std::vector<std::string> ServedMethods() {
   return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
                          "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
                          "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin",
-                         "waybill.webhook.v1.WebhookService"});
+                         "waybill.webhook.v1.WebhookService", "waybill.payments.v1.PaymentService"});
 }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
@@ -156,6 +156,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->capture_default_str();
   process::AddDuration(app, "--retry-for", retry.retry_for,
                        "How long a step is tried, at least, before it is turned back");
+  process::AddDuration(app, "--payment-retry-for", options.payment_retry.retry_for,
+                       "The same of payments without an order (TakePayment), which wait for their gateway");
   process::AddDuration(app, "--attempt-timeout", retry.attempt_timeout, "Deadline of one call to a participant");
   process::AddDuration(app, "--backoff", retry.backoff_initial,
                        "First pause between attempts; doubled each time, with jitter");
@@ -234,6 +236,9 @@ absl::Status FinishSettings(ServiceOptions& options) {
                                                   absl::FormatDuration(retry.backoff_initial)));
   }
   options.saga.dispatch = retry;
+  const absl::Duration payment_retry_for = options.payment_retry.retry_for;
+  options.payment_retry = retry;
+  options.payment_retry.retry_for = payment_retry_for;
   if (options.instance.empty()) options.instance = process::InstanceName(options.listen);
   return absl::OkStatus();
 }

@@ -49,6 +49,7 @@ struct ServiceOptions {
   size_t live_max = 20'000;
   double dispatch_radius_m = 5'000;
   PlaceOrderOptions saga;
+  saga::RetryPolicy payment_retry{.retry_for = absl::Hours(24)};  // of payments without an order; the rest as `saga`
   OrderApiOptions api;
   WatchOptions watches;
   std::string webhook_networks;  // with commas between

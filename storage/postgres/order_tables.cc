@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "fmt/format.h"
 #include "storage/postgres/order_rows.h"
 #include "webhooks/event.h"
 
@@ -10,7 +11,17 @@ namespace waybill::storage {
 namespace {
 
 // Places among the bookings.
-enum : uint8_t { kPending, kCharge, kRefund, kRelease, kAttemptChanged, kAttemptBegun, kTell, kBookings };
+enum : uint8_t {
+  kPending,
+  kCharge,
+  kRefund,
+  kAttemptChanged,
+  kAttemptBegun,
+  kPaymentBookings,
+  kRelease = kPaymentBookings,
+  kTell,
+  kBookings
+};
 
 // Of an attempt that begins; also those of one that the order begins with.
 const std::vector<UnnestColumn>& AttemptColumns() {
@@ -26,8 +37,8 @@ constexpr char kInsertAttempts[] =
     "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at, i.cost_ppm "
     "FROM {rows} ";
 
-void AddAttempt(const saga::Record& record, size_t number, absl::Time begun_at, std::span<ArrayParam> columns) {
-  const domain::Order& order = saga::As<domain::Order>(record).payload;
+void AddAttempt(const saga::Record& record, const domain::Order& order, size_t number, absl::Time begun_at,
+                std::span<ArrayParam> columns) {
   columns[0].AddInt(static_cast<int64_t>(number));
   columns[1].AddText(order.attempts[number - 1].gateway);
   columns[2].AddText(domain::PaymentKey(record.id.ToString(), number));
@@ -35,6 +46,16 @@ void AddAttempt(const saga::Record& record, size_t number, absl::Time begun_at, 
   columns[4].AddText(order.currency);
   columns[5].AddTime(begun_at);
   columns[6].AddInt(order.attempts[number - 1].cost_ppm);
+}
+
+// The same statement over rows whose key has another name.
+std::string WithKey(std::string text, std::string_view key) {
+  constexpr std::string_view kOrders = "i.order_id";
+  const std::string own = fmt::format("i.{}", key);
+  for (size_t at = 0; (at = text.find(kOrders, at)) != std::string::npos; at += own.size()) {
+    text.replace(at, kOrders.size(), own);
+  }
+  return text;
 }
 
 void AddOptional(const std::string& text, ArrayParam& column) {
@@ -68,6 +89,19 @@ void AddTold(const std::string& client, const webhooks::Event& event, absl::Time
   columns[2].AddText(event.type);
   columns[3].AddText(event.body);
   columns[4].AddTime(at);
+}
+
+std::vector<Booking> PaymentBookings(std::string_view key) {
+  std::vector<Booking> bookings = OrderTables().sql().bookings;
+  bookings.resize(kPaymentBookings);
+  for (Booking& booking : bookings) booking.text = WithKey(booking.text, key);
+  return bookings;
+}
+
+Booking BegunAttempts(std::string_view key, std::string_view sagas) {
+  return {AttemptColumns(), fmt::format("{}WHERE i.{} IN (SELECT {} FROM {} WHERE {} = ANY({{ids}})) "
+                                        "ON CONFLICT (order_id, number) DO NOTHING",
+                                        WithKey(kInsertAttempts, key), key, key, sagas, key)};
 }
 
 OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
@@ -129,10 +163,7 @@ OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
       "WHERE t.order_id = i.order_id AND t.number = i.number AND t.order_id = ANY({ids}) AND {allowed}"};
   sql_.bookings[kAttemptBegun] = {AttemptColumns(), std::string(kInsertAttempts) + "WHERE {allowed}"};
   // One whose header stood there before, of an earlier try, may have been decided since: it stays as it is.
-  sql_.begun = {AttemptColumns(),
-                std::string(kInsertAttempts) +
-                    "WHERE i.order_id IN (SELECT order_id FROM order_sagas WHERE order_id = ANY({ids})) "
-                    "ON CONFLICT (order_id, number) DO NOTHING"};
+  sql_.begun = BegunAttempts("order_id", "order_sagas");
   sql_.bookings[kTell] = TellBooking();
   sql_.select = SelectOrder();
 }
@@ -155,18 +186,14 @@ void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> col
 }
 
 void OrderTables::AddBegun(const saga::Record& record, BookedRows& rows) const {
-  if (saga::As<domain::Order>(record).payload.attempts.empty()) return;
-  AddAttempt(record, 1, record.created_at, rows.Begun());
+  AddBegunAttempt(record, saga::As<domain::Order>(record).payload, rows);
 }
 
-void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) const {
-  const domain::Order& order = saga::As<domain::Order>(record).payload;
-  if (order.effects.claimed) {
-    std::span<ArrayParam> columns = rows.Claim();
-    columns[0].AddText(order.driver->driver_id);
-    columns[1].AddInt(order.driver->slot);
-    columns[2].AddTime(record.updated_at);
-  }
+void AddBegunAttempt(const saga::Record& record, const domain::Order& order, BookedRows& rows) {
+  if (!order.attempts.empty()) AddAttempt(record, order, 1, record.created_at, rows.Begun());
+}
+
+void AddPaymentRows(const saga::Record& record, const domain::Order& order, BookedRows& rows) {
   if (order.effects.pending) {
     std::span<ArrayParam> columns = rows.Book(kPending);
     columns[0].AddText(order.pending->token);
@@ -195,7 +222,6 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
     columns[0].AddInt(order.refund->amount_minor);
     columns[1].AddTime(order.refund->at);
   }
-  if (order.effects.released) rows.Book(kRelease)[0].AddTime(record.updated_at);
   if (const size_t number = order.effects.attempt_changed; number > 0) {
     const domain::PaymentAttempt& attempt = order.attempts[number - 1];
     std::span<ArrayParam> columns = rows.Book(kAttemptChanged);
@@ -210,8 +236,20 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
     }
   }
   if (const size_t number = order.effects.attempt_begun; number > 0) {
-    AddAttempt(record, number, record.updated_at, rows.Book(kAttemptBegun));
+    AddAttempt(record, order, number, record.updated_at, rows.Book(kAttemptBegun));
   }
+}
+
+void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) const {
+  const domain::Order& order = saga::As<domain::Order>(record).payload;
+  if (order.effects.claimed) {
+    std::span<ArrayParam> columns = rows.Claim();
+    columns[0].AddText(order.driver->driver_id);
+    columns[1].AddInt(order.driver->slot);
+    columns[2].AddTime(record.updated_at);
+  }
+  AddPaymentRows(record, order, rows);
+  if (order.effects.released) rows.Book(kRelease)[0].AddTime(record.updated_at);
   if (!told_()) return;
   for (const webhooks::Event& event : webhooks::EventsOf(saga::As<domain::Order>(record))) {
     AddTold(order.client, event, record.updated_at, rows.Book(kTell));

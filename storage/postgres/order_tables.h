@@ -20,6 +20,15 @@ namespace waybill::storage {
 Booking TellBooking();
 void AddTold(const std::string& client, const webhooks::Event& event, absl::Time at, std::span<ArrayParam> columns);
 
+// What of an order's bookings is about its money, and so also that of a payment without an order: in `payments`,
+// `payment_attempts` and `pending_charges`. `key` is the name of the saga's key in the rows; they come first among a
+// kind's bookings, in this order.
+std::vector<Booking> PaymentBookings(std::string_view key);
+void AddPaymentRows(const saga::Record& record, const domain::Order& order, BookedRows& rows);
+// The attempt that it begins with, if it has one; `sagas` is the header table.
+Booking BegunAttempts(std::string_view key, std::string_view sagas);
+void AddBegunAttempt(const saga::Record& record, const domain::Order& order, BookedRows& rows);
+
 class OrderTables final : public SagaTables {
  public:
   // `told`: whether anybody may want to be told of orders; asked at each write. Thread-safe.

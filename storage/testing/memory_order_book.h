@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "domain/order.h"
+#include "domain/payment.h"
 #include "domain/reasons.h"
 #include "runtime/text.h"
 #include "saga/testing/memory_journal.h"
@@ -30,6 +31,10 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     refunds.dedupe_key = [](const saga::Record& record) {
       const domain::PartialRefund& refund = saga::As<domain::PartialRefund>(record).payload;
       return refund.order_id.ToString() + '/' + refund.refund_id;
+    };
+    kinds[std::string(domain::Payment::kKind)].dedupe_key = [](const saga::Record& record) {
+      const domain::Payment& payment = saga::As<domain::Payment>(record).payload;
+      return payment.idempotency_key + '/' + payment.client;
     };
     refunds.may_begin = [this](const saga::Record& record) {
       return MayBegin(saga::As<domain::PartialRefund>(record));

@@ -29,11 +29,13 @@
 #include "services/order/grpc_fleet_service.h"
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
+#include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/grpc_webhook_service.h"
 #include "storage/postgres/webhook_store.h"
 #include "storage/testing/fake_driver_store.h"
+#include "storage/testing/fake_payment_store.h"
 #include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/services/order/order_world.h"
@@ -156,6 +158,7 @@ class AllServices {
       : server_(Options(gate, "127.0.0.1:0"), metrics_), within_server_(Options(gate, ""), metrics_) {
     for (rpc::Server* server : {&server_, &within_server_}) {
       AddOrderService(*server, orders_.api, orders_.refunds, orders_.watches);
+      order::AddPaymentService(*server, payments_);
       AddSagaAdmin(*server, orders_.sagas, {});
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
@@ -216,6 +219,9 @@ class AllServices {
   NoPaymentSummary payment_sums_;
   order::SharedWorld order_world_;
   order::Replica orders_{order_world_};
+  storage::testing::FakePaymentStore payment_store_{order_world_.book};
+  order::PaymentApi payments_{orders_.runner,    payment_store_, orders_.workers, order_world_.time,
+                              order_world_.time, orders_.ids,    nullptr,         order::PaymentApiOptions()};
   NoGatewayStore gateway_store_;
   storage::testing::FakeDriverStore drivers_{order_world_.book};
   order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};

@@ -112,6 +112,7 @@ TEST_F(ProcessorGatewayTest, A200IsApprovedUnderTheIdThatFollowsFromTheKey) {
   const absl::StatusOr<ChargeResult> result = Charge();
   ASSERT_TRUE(result.ok() && result->approved()) << result.status();
   EXPECT_EQ(result->approved()->reference, Id());
+  EXPECT_EQ(result->approved()->at, absl::FromUnixMillis(1'720'682'807'296)) << "as the processor was told";
   EXPECT_THAT(asked_,
               ElementsAre(fmt::format(R"(POST /payments {{"correlationId":"{}","amount":12.50,"requestedAt":"{}"}})",
                                       Id(), "2024-07-11T07:26:47.296Z")));
@@ -130,6 +131,7 @@ TEST_F(ProcessorGatewayTest, A422IsApprovedOnlyIfTheProcessorShowsThePayment) {
   absl::StatusOr<ChargeResult> result = Charge();
   ASSERT_TRUE(result.ok() && result->approved()) << result.status();
   EXPECT_EQ(result->approved()->reference, Id());
+  EXPECT_EQ(result->approved()->at, absl::FromUnixMillis(1'720'682'807'296));
   EXPECT_EQ(asked_.back(), "GET /payments/" + Id() + " ");
 }
 

@@ -1,0 +1,16 @@
+// The saga of a payment without an order: it is charged at one gateway, and nothing else.
+#pragma once
+
+#include "domain/payment.h"
+#include "runtime/clock.h"
+#include "saga/definition.h"
+#include "saga/retry_policy.h"
+#include "services/order/payment_routing.h"
+
+namespace waybill::order {
+
+// One step, charge_payment, as a routed order has it (services/order/routed_payment.h): it goes on to another gateway
+// by the same proofs only, and what undoes it gives back what was taken, or closes the key. Both outlive it.
+saga::Definition TakePayment(PaymentRouting& payments, const Clock& clock, const saga::RetryPolicy& retry = {});
+
+}  // namespace waybill::order

@@ -202,14 +202,20 @@ absl::StatusOr<bool> MemoryJournal::Insert(const Record& record) {
   if (FindByKey(record) != nullptr) return false;
   if (absl::Status may = KindOf(record).may_begin(record); !may.ok()) return may;
   auto& row = book_.rows[record.id];
-  row.record = record.Clone();
-  row.record->set_effects({});
+  row.record = Kept(record, nullptr);
   row.instance = lease_.instance;
   row.life = lease_.life;
   row.lease_until = clock_.Now() + lease_.duration;
   ++book_.writes;
   book_.on_write(row);
   return true;
+}
+
+std::unique_ptr<Record> MemoryJournal::Kept(const Record& written, const Record* before) {
+  std::unique_ptr<Record> kept = written.Clone();
+  KindOf(written).keep(*kept, before);
+  kept->set_effects({});
+  return kept;
 }
 
 std::unique_ptr<Record> MemoryJournal::Existing(const Record& record) {
@@ -259,8 +265,7 @@ absl::StatusOr<bool> MemoryJournal::Apply(const Write& write, uint64_t write_id)
     return domain::ReasonError(kStoreRefused, "the book cannot hold this", {.metadata = {{"sqlstate", "22021"}}});
   }
   if (!kind.apply_effects(*write.record)) return false;
-  row.record = write.record->Clone();
-  row.record->set_effects({});
+  row.record = Kept(*write.record, row.record.get());
   row.write_id = write_id;
   for (LogEntry entry : write.log) {
     if (const domain::DeedPtr deed = std::move(entry.deed)) book_.deeds.push_back(*deed);

@@ -33,6 +33,10 @@ struct MemoryKind {
   std::function<absl::Status(const Record&)> may_begin = [](const Record&) { return absl::OkStatus(); };
   // Books the payload's effects; false: the claim among them is lost, and nothing may be booked.
   std::function<bool(const Record&)> apply_effects = [](const Record&) { return true; };
+  // Makes of a payload that is written what will be read back: of what stands in rows of its own, no more than its
+  // effects have written. Called with them still in `stored`, after apply_effects. `before`: as it stood; null: it
+  // begins.
+  std::function<void(Record& stored, const Record* before)> keep = [](Record&, const Record*) {};
   // Whether the store can hold the payload at all; false: the write is refused for good, as one with a text that is not
   // UTF-8, or that holds U+0000, always is.
   std::function<bool(const Record&)> can_hold = [](const Record&) { return true; };
@@ -107,6 +111,7 @@ class MemoryJournal final : public Journal {
 
   void TryBegin(const Record& record, BeginDone done);
   absl::StatusOr<bool> Insert(const Record& record);
+  std::unique_ptr<Record> Kept(const Record& written, const Record* before);
   std::unique_ptr<Record> Existing(const Record& record);
   const MemoryBook::Row* FindByKey(const Record& record);
   void TryAdvance(const Write& write, uint64_t write_id, AdvanceDone done);

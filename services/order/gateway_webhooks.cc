@@ -146,21 +146,25 @@ void GatewayWebhooks::Settled(const std::string& gateway, const std::string& id,
 }
 
 void GatewayWebhooks::Take(http::ExchangePtr exchange) {
+  http::Request& request = exchange->request();
+  Take(request, [exchange = std::move(exchange)](http::Response response) { exchange->Answer(std::move(response)); });
+}
+
+void GatewayWebhooks::Take(http::Request& request, Answer answer) {
   std::shared_ptr<const payments::WebhookGateways> gateways;
   {
     std::lock_guard lock(mutex_);
     gateways = gateways_;
   }
-  const http::Request& request = exchange->request();
   const auto found = gateways->find(std::string_view(request.path).substr(kWebhooksPath.size()));
   if (found == gateways->end()) {
-    exchange->Answer(Say(404, "no such gateway\n"));
+    answer(Say(404, "no such gateway\n"));
     return;
   }
   const payments::WebhookGateway& gateway = found->second;
   if (request.body.size() > storage::kWebhookBytesMax) {
     Received(gateway.name, "too_large");
-    exchange->Answer(Say(413, "the body is too long\n"));
+    answer(Say(413, "the body is too long\n"));
     return;
   }
   const payments::HeaderOf header = [&request](std::string_view name) { return request.Field(name); };
@@ -170,11 +174,11 @@ void GatewayWebhooks::Take(http::ExchangePtr exchange) {
     Count("waybill_gateway_webhook_refusals_total", "Webhooks that were not taken for the gateway's, by why.",
           gateway.name, "reason", payments::Name(*refusal));
     log_.Warn("a webhook was refused", {{"gateway", gateway.name}, {"reason", std::string(payments::Name(*refusal))}});
-    exchange->Answer(Say(401, "the signature does not fit\n"));
+    answer(Say(401, "the signature does not fit\n"));
     return;
   }
   if (draining_) {
-    exchange->Answer(AskAgain("1"));
+    answer(AskAgain("1"));
     return;
   }
   payments::Event event = payments::ReadEvent(gateway, header, request.body);
@@ -187,21 +191,22 @@ void GatewayWebhooks::Take(http::ExchangePtr exchange) {
     arrival.state = InboxState::kIgnored;
     arrival.reason = "OTHER_TYPE";
   }
-  arrival.body = std::move(exchange->request().body);
+  arrival.body = std::move(request.body);
   const std::string name = gateway.name;
   const bool adyen = gateway.scheme == payments::Scheme::kAdyen;  // wants to read this
-  arrival.done = [this, exchange, event = arrival.event, fresh_state = arrival.state, reason = arrival.reason,
+  auto answer_once = std::make_shared<Answer>(std::move(answer));
+  arrival.done = [this, answer_once, event = arrival.event, fresh_state = arrival.state, reason = arrival.reason,
                   adyen](absl::StatusOr<bool> fresh) mutable {
     if (!fresh.ok()) {
       Received(event.gateway, "not_kept");
       log_.Warn("a webhook could not be kept",
                 {{"gateway", event.gateway}, {"error", std::string(fresh.status().message())}});
-      exchange->Answer(GetErrorDetail(fresh.status()).reason == "STORE_REFUSED" ? Say(500, "it cannot be kept\n")
-                                                                                : AskAgain("5"));
+      (*answer_once)(GetErrorDetail(fresh.status()).reason == "STORE_REFUSED" ? Say(500, "it cannot be kept\n")
+                                                                              : AskAgain("5"));
       return;
     }
     Received(event.gateway, *fresh ? "kept" : "repeated");
-    exchange->Answer(Say(200, adyen ? "[accepted]" : "ok\n"));
+    (*answer_once)(Say(200, adyen ? "[accepted]" : "ok\n"));
     if (!*fresh) return;
     if (fresh_state == InboxState::kNew) {
       Look(std::move(event));
@@ -211,7 +216,7 @@ void GatewayWebhooks::Take(http::ExchangePtr exchange) {
   };
   if (!inbox_.Keep(arrival)) {
     Received(name, "not_kept");
-    exchange->Answer(AskAgain("1"));
+    (*answer_once)(AskAgain("1"));
   }
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -66,6 +67,9 @@ class GatewayWebhooks {
 
   // One POST; on the HTTP server's thread.
   void Take(http::ExchangePtr exchange);
+  // `answer` is called once. The request outlives that; its body is taken from it.
+  using Answer = absl::AnyInvocable<void(http::Response)>;
+  void Take(http::Request& request, Answer answer);
   // From now on they are sent away: the process ends.
   void SetDraining() { draining_ = true; }
 

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "domain/order.h"
 #include "domain/payment.h"
@@ -27,6 +29,11 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     };
     kind.can_hold = [](const saga::Record& record) { return CanHold(saga::As<domain::Order>(record).payload); };
     kind.apply_effects = [this](const saga::Record& record) { return Apply(saga::As<domain::Order>(record)); };
+    kind.keep = [this](saga::Record& stored, const saga::Record* before) {
+      KeepTokens(saga::As<domain::Order>(stored));
+      Keep(saga::As<domain::Order>(stored).payload,
+           before == nullptr ? nullptr : &saga::As<domain::Order>(*before).payload);
+    };
     saga::testing::MemoryKind& refunds = kinds[std::string(domain::PartialRefund::kKind)];
     refunds.dedupe_key = [](const saga::Record& record) {
       const domain::PartialRefund& refund = saga::As<domain::PartialRefund>(record).payload;
@@ -43,6 +50,13 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
 
   std::map<std::string, int> capacities;  // of drivers that may hold more than one order
   std::map<std::pair<std::string, int>, Uuid> taken_slots;
+
+  // Attempts at routed orders that are pending, by order and number. Their tokens are written, and not read back with
+  // the order.
+  struct PendingAttempt {
+    std::string gateway, token;
+  };
+  std::map<std::pair<Uuid, size_t>, PendingAttempt> pending_attempts;
 
  private:
   // As the schema's constraints have it.
@@ -81,6 +95,38 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     };
     return (!order.effects.charged || fit(order.charge->gateway_reference)) &&
            (!order.effects.claimed || fit(order.driver->driver_id));
+  }
+
+  // As the tables beside the saga's have it: what no effect has written is not there when it is read.
+  static void Keep(domain::Order& stored, const domain::Order* before) {
+    const domain::Order::Effects& effects = stored.effects;
+    const std::vector<domain::PaymentAttempt> written = std::exchange(stored.attempts, {});
+    const auto begin = [&](size_t number) { stored.attempts.push_back({.gateway = written[number - 1].gateway}); };
+    if (before == nullptr) {
+      if (!written.empty()) begin(1);
+      stored.pending.reset();
+      return;
+    }
+    stored.attempts = before->attempts;
+    if (effects.attempt_changed > 0) {
+      stored.attempts[effects.attempt_changed - 1].state = written[effects.attempt_changed - 1].state;
+    }
+    if (effects.attempt_begun > 0) begin(effects.attempt_begun);
+    if (!effects.pending) stored.pending = before->pending;
+    if (!effects.charged) stored.charge = before->charge;
+    if (!effects.refunded) stored.refund = before->refund;
+    if (!effects.claimed) stored.driver = effects.released ? std::nullopt : before->driver;
+  }
+
+  void KeepTokens(const OrderRecord& record) {
+    const size_t number = record.payload.effects.attempt_changed;
+    if (number == 0) return;
+    const domain::PaymentAttempt& attempt = record.payload.attempts[number - 1];
+    if (attempt.state == domain::PaymentAttempt::State::kPending) {
+      pending_attempts[{record.id, number}] = {attempt.gateway, attempt.pending_token};
+    } else {
+      pending_attempts.erase({record.id, number});
+    }
   }
 
   bool Apply(const OrderRecord& record) {

@@ -4,11 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <string_view>
 
 #include "absl/time/time.h"
 #include "runtime/random.h"
 
 namespace waybill::simulation {
+
+// FNV-1a: the same in every process.
+inline uint64_t HashOf(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
 
 class Chance final : public Random {
  public:

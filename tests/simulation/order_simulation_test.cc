@@ -48,15 +48,29 @@ TEST(OrderSimulation, EveryStoryEndsWell) {
   }
 }
 
+std::string GoneOnAfter(domain::PaymentAttempt::State state) {
+  return fmt::format("another gateway was asked after {}", domain::Name(state));
+}
+
+std::string Webhooks(storage::InboxState state) { return fmt::format("webhooks are {}", storage::Name(state)); }
+
 // A simulation in which nothing happens finds nothing.
 TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
   std::map<std::string, double> met;
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
+  using Attempt = domain::PaymentAttempt::State;
+  for (Attempt left : {Attempt::kDeclined, Attempt::kNotSent, Attempt::kClosed, Attempt::kRefunded}) {
+    met[GoneOnAfter(left)] = 0;
+  }
+  using Inbox = storage::InboxState;
+  for (Inbox state : {Inbox::kSignalled, Inbox::kLate, Inbox::kUnmatched, Inbox::kAttention}) met[Webhooks(state)] = 0;
+  for (uint64_t seed = 1; seed <= 80; ++seed) {
     const Plan plan = Draw(seed);
     OrderStory story(plan, false);
     const StoryEnd end = story.Run();
     met["deaths"] += end.deaths;
     met["entries watched"] += static_cast<double>(end.entries);
+    for (const auto& [state, count] : end.attempts_left) met[GoneOnAfter(state)] += count;
+    for (const auto& [state, count] : end.webhooks) met[Webhooks(state)] += count;
     for (const char* metric :
          {"waybill_sagas_recovered_total", "waybill_saga_fenced_writes_total", "waybill_dispatch_lost_claims_total",
           "waybill_saga_retries_total", "waybill_saga_signals_total", "waybill_sagas_settled_total"}) {

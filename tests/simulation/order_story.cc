@@ -8,7 +8,7 @@ namespace waybill::simulation {
 namespace {
 
 // Nothing may be unfinished after so long.
-constexpr absl::Duration kLongest = absl::Minutes(3);
+constexpr absl::Duration kLongest = absl::Minutes(12);
 // Calls that are slow, and lost ones that land, have come to their end by then.
 constexpr absl::Duration kAftermath = absl::Seconds(8);
 
@@ -21,13 +21,13 @@ OrderStory::OrderStory(const Plan& plan, bool told)
       told_(told),
       clients_(
           plan, loop_, truth_, [this](int number) { return Find(number); }, [this](auto line) { Tell(line); }),
-      participants_(
-          loop_, plan.seed, plan.behaviour, outages_, plan.drivers,
-          [this](const std::string& key, const std::string& token, bool approved) {
-            clients_.Say(key, token, approved);
-          },
+      posts_(
+          plan, loop_, truth_, book_, inbox_, [this](int number) { return Find(number); },
           [this](auto line) { Tell(line); }),
-      shared_{plan, loop_, book_, fleet_, participants_, outages_, registry_} {
+      participants_(loop_, plan.seed, plan.behaviour, plan.drivers, HooksOf("")),
+      webhooks_(plan.posts.any ? GatewayPosts::Known(plan) : payments::WebhookGateways()),
+      shared_{plan, loop_, book_, fleet_, participants_, gateways_, inbox_, webhooks_, outages_, registry_} {
+  MakeGateways();
   std::vector<domain::DriverPosition> positions;
   for (int driver = 0; driver < plan.drivers; ++driver) {
     domain::DriverPosition& position = positions.emplace_back();
@@ -37,6 +37,27 @@ OrderStory::OrderStory(const Plan& plan, bool told)
     if (driver % 4 == 0 && !plan.remote_dispatch) book_.capacities[position.driver_id] = 2;
   }
   (void)fleet_.Put(positions, absl::Hours(1));
+}
+
+void OrderStory::MakeGateways() {
+  for (const GatewayPlan& gateway : plan_.gateways) {
+    const std::string& name = gateway.route.name;
+    const uint64_t number = gateways_.size();
+    gateways_.push_back(std::make_unique<Participants>(loop_, Chance(plan_.seed, {21, number}).Next(),
+                                                       gateway.behaviour, /*drivers=*/0, HooksOf(name)));
+  }
+}
+
+Participants::Hooks OrderStory::HooksOf(std::string gateway) {
+  return {
+      [this](const auto& key, const auto& token, bool approved) {
+        if (!plan_.posts.any) clients_.Say(key, token, approved);
+      },
+      [this, gateway](const sandbox::Record& effect) {
+        truth_.CheckEffect(gateway, effect);
+        if (plan_.posts.any) posts_.Tell(gateway, effect);
+      },
+      [this, gateway](auto line) { Tell(gateway.empty() ? std::string(line) : fmt::format("{}: {}", gateway, line)); }};
 }
 
 // Events and processes hold watches, and these tell the clients of their end.
@@ -74,7 +95,15 @@ StoryEnd OrderStory::Run() {
   end.events = loop_.ran();
   end.deaths = deaths_;
   end.entries = clients_.entries_watched();
-  for (const auto& [id, row] : book_.rows) end.states.push_back(row.record->state);
+  for (const auto& [event, row] : inbox_.rows) ++end.webhooks[row.state];
+  for (const auto& [id, row] : book_.rows) {
+    end.states.push_back(row.record->state);
+    const auto& attempts = saga::As<domain::Order>(*row.record).payload.attempts;
+    for (size_t number = 0; number < attempts.size(); ++number) {
+      ++end.attempts[attempts[number].state];
+      if (number + 1 < attempts.size()) ++end.attempts_left[attempts[number].state];
+    }
+  }
   return end;
 }
 
@@ -93,11 +122,16 @@ void OrderStory::RunUntil(SteadyTime until, bool quiet) {
   }
 }
 
-bool OrderStory::Quiet() const { return to_come_ == 0 && truth_.AllAtRest() && clients_.Satisfied(); }
+bool OrderStory::Quiet() const { return to_come_ == 0 && truth_.AllAtRest() && clients_.Satisfied() && posts_.Quiet(); }
 
 void OrderStory::End() {
   if (!truth_.wrong().empty()) return;
-  truth_.CheckEnd(participants_.books(), plan_.remote_dispatch);
+  Truth::GatewayBooks books = {{"", &participants_.books()}};
+  for (size_t number = 0; number < gateways_.size(); ++number) {
+    books[plan_.gateways[number].route.name] = &gateways_[number]->books();
+  }
+  truth_.CheckEnd(books, plan_.remote_dispatch ? &participants_.books() : nullptr);
+  posts_.CheckEnd();
   clients_.CheckEnd();
   clients_.CloseWatches();
   RunUntil(loop_.Steady() + absl::Seconds(1), false);
@@ -125,12 +159,25 @@ void OrderStory::Do(const Act& act) {
     case Act::Kind::kFleetAway:
       return away(&Outages::fleet, "the fleet");
     case Act::Kind::kParticipantsAway:
-      return away(&Outages::participants, "every participant");
+      SendAway(participants_, "every participant", act.span_ms);
+      for (const auto& gateway : gateways_) SendAway(*gateway, "with it a gateway", act.span_ms);
+      return;
+    case Act::Kind::kGatewayAway: {
+      const auto number = static_cast<size_t>(act.number);
+      if (number >= gateways_.size()) return;  // left out when the plan was shrunk
+      return SendAway(*gateways_[number], plan_.gateways[number].route.name, act.span_ms);
+    }
     case Act::Kind::kCapacity:
       return SetCapacity(act);
     default:
       return clients_.Do(act);
   }
+}
+
+void OrderStory::SendAway(Participants& who, std::string_view name, int64_t for_ms) {
+  Tell(fmt::format("{} is away for {} ms", name, for_ms));
+  who.GoAway();
+  loop_.After(kWorld, absl::Milliseconds(for_ms), [&who] { who.ComeBack(); });
 }
 
 void OrderStory::SetCapacity(const Act& act) {

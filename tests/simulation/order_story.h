@@ -2,6 +2,7 @@
 // stores, from a plan, on one thread. What is wrong at its end, and (if told) what happened line by line.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "storage/testing/memory_order_book.h"
 #include "tests/simulation/clients.h"
 #include "tests/simulation/event_loop.h"
+#include "tests/simulation/gateway_posts.h"
 #include "tests/simulation/order_process.h"
 #include "tests/simulation/participants.h"
 #include "tests/simulation/plan.h"
@@ -28,6 +30,9 @@ struct StoryEnd {
   int deaths = 0;                   // of processes
   size_t entries = 0;               // that watches were sent
   std::vector<saga::State> states;  // of the orders
+  // How they stand, of all attempts at routed orders, and of those after which another gateway was asked.
+  std::map<domain::PaymentAttempt::State, int> attempts, attempts_left;
+  std::map<storage::InboxState, int> webhooks;  // the events in the inbox, as they stand
 };
 
 class OrderStory {
@@ -42,6 +47,9 @@ class OrderStory {
 
  private:
   void Begin();
+  Participants::Hooks HooksOf(std::string gateway);
+  void MakeGateways();
+  void SendAway(Participants& who, std::string_view name, int64_t for_ms);
   void Do(const Act& act);
   void SetCapacity(const Act& act);
   void Start(int number);
@@ -66,7 +74,11 @@ class OrderStory {
   storage::testing::FakeFleet fleet_{loop_};
   Outages outages_;
   Clients clients_;
+  storage::testing::MemoryInboxBook inbox_;
+  GatewayPosts posts_;
   Participants participants_;
+  std::vector<std::unique_ptr<Participants>> gateways_;  // as the plan has them
+  const payments::WebhookGateways webhooks_;
   const Shared shared_;
   std::vector<std::unique_ptr<OrderProcess>> processes_;
   bool somebody_died_ = false;

@@ -4,21 +4,13 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "runtime/status.h"
 #include "tests/simulation/chance.h"
 
 namespace waybill::simulation {
-namespace {
 
 using sandbox::Fate;
 using sandbox::Verdict;
-
-uint64_t Hash(std::string_view text) {  // FNV-1a: the same in every process
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
-}  // namespace
 
 struct Participants::Served {
   Owner caller;
@@ -28,26 +20,31 @@ struct Participants::Served {
   bool answered = false;
 };
 
-Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, const Outages& outages,
-                           int drivers, Decided decided, Tell tell)
-    : loop_(loop),
-      seed_(seed),
-      behaviour_(behaviour),
-      outages_(outages),
-      decided_(std::move(decided)),
-      tell_(std::move(tell)),
-      books_(drivers) {}
+Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, int drivers,
+                           Hooks hooks)
+    : loop_(loop), seed_(seed), behaviour_(behaviour), hooks_(std::move(hooks)), books_(drivers) {}
+
+void Participants::Change(sandbox::Record effect) {
+  if (const sandbox::Payment* payment = books_.FindPayment(effect.key)) effect.token = payment->token;
+  hooks_.changed(effect);
+}
 
 // Who died while standing still goes on to the end of its event, and what it asks for on the way never left it.
 void Participants::Serve(Owner caller, Call call) {
   if (!loop_.lives(caller)) return;
   const std::string name = call.method + ' ' + call.key;
-  Chance chance(seed_, {Hash(name), ++calls_[name]});
+  Chance chance(seed_, {HashOf(name), ++calls_[name]});
   auto served = std::make_shared<Served>(Served{caller, std::move(call), name, chance});
   loop_.At(caller, served->call.deadline, [served] {
     if (std::exchange(served->answered, true)) return;
     served->call.done(absl::DeadlineExceededError("no answer in time"));
   });
+  if (served->call.only_connected && away_ > 0 && !served->chance.OneIn(3)) {
+    hooks_.tell(fmt::format("{}: not sent", name));
+    absl::Status not_sent =
+        MakeError(absl::StatusCode::kUnavailable, "no connection", {.reason = std::string(order::kCallNotSent)});
+    return Answer(served, std::move(not_sent), absl::ZeroDuration());
+  }
   loop_.After(kWorld, served->chance.Microseconds(200, 3'000), [this, served] { Arrive(served); });
 }
 
@@ -58,7 +55,7 @@ void Participants::Arrive(const std::shared_ptr<Served>& call) {
     switch (behaviour_.repetition) {
       case sandbox::Repetition::kDeclined:
         if (can_decline) {
-          tell_(fmt::format("{}: refused, while the first call is under way", call->name));
+          hooks_.tell(fmt::format("{}: refused, while the first call is under way", call->name));
           call->call.decline();
           return Answer(call, absl::OkStatus(), absl::ZeroDuration());
         }
@@ -74,8 +71,8 @@ void Participants::Arrive(const std::shared_ptr<Served>& call) {
     }
   }
   Fate fate = sandbox::Draw(behaviour_, call->call.method, call->chance);
-  if (outages_.participants) fate.kind = Fate::Kind::kUnavailable;
-  tell_(fmt::format("{}: {}", call->name, sandbox::NameOf(fate.kind)));
+  if (away_ > 0) fate.kind = Fate::Kind::kUnavailable;
+  hooks_.tell(fmt::format("{}: {}", call->name, sandbox::NameOf(fate.kind)));
   Verdict fresh;
   switch (fate.kind) {
     case Fate::Kind::kUnavailable:
@@ -89,7 +86,7 @@ void Participants::Arrive(const std::shared_ptr<Served>& call) {
       unanswered_.emplace(call->name, false);
       loop_.After(kWorld, fate.delay, [this, call] {
         unanswered_.erase(call->name);
-        tell_(fmt::format("{}: executed late", call->name));
+        hooks_.tell(fmt::format("{}: executed late", call->name));
         Execute(call, Verdict(), absl::ZeroDuration());
       });
       return;
@@ -127,7 +124,7 @@ void Participants::DecideLater(const std::string& key) {
   const sandbox::Payment* payment = books_.FindPayment(key);
   if (payment == nullptr || payment->state != sandbox::Payment::State::kPending) return;
   if (!deciding_.insert(key).second) return;
-  Chance chance(seed_, {Hash(key), 0});
+  Chance chance(seed_, {HashOf(key), 0});
   const absl::Duration left = payment->until - now();
   const bool approve = !chance.OneIn(4);
   loop_.After(kWorld, left * (0.01 * static_cast<double>(chance.Between(0, 120))),
@@ -135,8 +132,9 @@ void Participants::DecideLater(const std::string& key) {
                 std::optional<sandbox::Record> effect;
                 const bool decided = books_.Decide(key, approve, now(), effect).ok() && effect.has_value();
                 if (!decided) return;
-                tell_(fmt::format("{} is {}", key, approve ? "approved" : "declined"));
-                decided_(key, token, approve);
+                hooks_.tell(fmt::format("{} is {}", key, approve ? "approved" : "declined"));
+                Change(*effect);
+                hooks_.decided(key, token, approve);
               });
 }
 
@@ -149,22 +147,24 @@ void SimulatedGateway::Charge(const order::ParticipantCall& call, const domain::
   auto execute = [&all = all_, charge, answer](const Verdict& fresh) {
     std::optional<sandbox::Record> effect;
     absl::StatusOr<sandbox::ChargeAnswer> charged = all.books().Charge(charge, fresh, all.now(), effect);
+    if (effect) all.Change(*effect);
     if (charged.ok()) *answer = *std::move(charged);
     return charged.status();
   };
   auto decline = [answer] { *answer = {sandbox::ChargeAnswer::Kind::kDeclined, "", "IN_PROGRESS", "", {}}; };
-  auto pass_on = [answer, done = std::move(done)](const absl::Status& status) mutable {
+  const bool retryable = declines_retryably_ && HashOf(call.key) % 2 == 0;
+  auto pass_on = [answer, retryable, done = std::move(done)](const absl::Status& status) mutable {
     if (!status.ok()) return done(status);
     switch (answer->kind) {
       case sandbox::ChargeAnswer::Kind::kDeclined:
-        return done(order::ChargeResult::Decline(answer->reason));
+        return done(order::ChargeResult::Decline(answer->reason, retryable));
       case sandbox::ChargeAnswer::Kind::kApproved:
         return done(order::ChargeResult::Approve(answer->reference));
       case sandbox::ChargeAnswer::Kind::kPending:
         return done(order::ChargeResult::Postpone(answer->token, answer->until));
     }
   };
-  all_.Serve(caller_, {"Charge", call.key, call.deadline, execute, decline, std::move(pass_on)});
+  all_.Serve(caller_, {"Charge", call.key, call.deadline, execute, decline, std::move(pass_on), one_of_several_});
 }
 
 void SimulatedGateway::Refund(const order::ParticipantCall& call, const domain::Order&,
@@ -173,6 +173,7 @@ void SimulatedGateway::Refund(const order::ParticipantCall& call, const domain::
   auto execute = [&all = all_, key = call.key, order_id = call.order_id, answer](const Verdict&) {
     std::optional<sandbox::Record> effect;
     absl::StatusOr<sandbox::RefundAnswer> refunded = all.books().Refund(key, order_id, all.now(), effect);
+    if (effect) all.Change(*effect);
     if (refunded.ok()) *answer = *std::move(refunded);
     return refunded.status();
   };
@@ -180,7 +181,7 @@ void SimulatedGateway::Refund(const order::ParticipantCall& call, const domain::
     if (!status.ok()) return done(status);
     done(order::RefundResult{answer->refunded_minor, answer->reference, answer->charge_reference});
   };
-  all_.Serve(caller_, {"Refund", call.key, call.deadline, execute, nullptr, std::move(pass_on)});
+  all_.Serve(caller_, {"Refund", call.key, call.deadline, execute, nullptr, std::move(pass_on), one_of_several_});
 }
 
 void SimulatedDispatcher::Assign(const order::ParticipantCall& call, const Uuid&, const domain::Order&, int,

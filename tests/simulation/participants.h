@@ -1,5 +1,5 @@
-// The payment gateway and the dispatcher of the simulation: the sandbox's own books and fates, without its log, its
-// server and its threads.
+// Payment gateways and the dispatcher of the simulation: the sandbox's own books and fates, without its log, its server
+// and its threads.
 #pragma once
 
 #include <functional>
@@ -16,21 +16,31 @@
 #include "services/sandbox/behaviour.h"
 #include "services/sandbox/books.h"
 #include "tests/simulation/event_loop.h"
-#include "tests/simulation/stores.h"
 
 namespace waybill::simulation {
 
+// One gateway, and one dispatcher beside it, with books of their own.
 class Participants {
  public:
   // A charge that was pending has been decided: its key, its token and how.
   using Decided = std::function<void(const std::string& key, const std::string& token, bool approved)>;
+  // The books have changed. The effect has the token of the charge, if it was pending.
+  using Changed = std::function<void(const sandbox::Record& effect)>;
   using Tell = std::function<void(std::string_view what)>;
+  struct Hooks {
+    Decided decided;
+    Changed changed;
+    Tell tell;
+  };
 
   // All outlive this.
-  Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, const Outages& outages, int drivers,
-               Decided decided, Tell tell);
+  Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, int drivers, Hooks hooks);
 
   sandbox::Books& books() { return books_; }
+  void Change(sandbox::Record effect);
+  // Away until it has come back as often as it went.
+  void GoAway() { ++away_; }
+  void ComeBack() { --away_; }
 
   // One call as it arrives. `execute` changes the books and answers; `decline` is an answer without them, where there
   // can be one. `done` is called once as an event of `caller`'s, by the deadline.
@@ -41,6 +51,7 @@ class Participants {
     std::function<absl::Status(const sandbox::Verdict& fresh)> execute;
     std::function<void()> decline;
     absl::AnyInvocable<void(const absl::Status&)> done;
+    bool only_connected = false;  // it is not sent where there is no connection, and kCallNotSent is the answer
   };
   void Serve(Owner caller, Call call);
 
@@ -56,10 +67,9 @@ class Participants {
   EventLoop& loop_;
   const uint64_t seed_;
   const sandbox::Behaviour& behaviour_;
-  const Outages& outages_;
-  const Decided decided_;
-  const Tell tell_;
+  const Hooks hooks_;
   sandbox::Books books_;
+  int away_ = 0;
   std::map<std::string, uint64_t> calls_;   // so far, by method and key
   std::map<std::string, bool> unanswered_;  // first calls that are late or slow, by method and key; true: executed
   std::set<std::string> deciding_;          // keys of pending charges
@@ -67,7 +77,10 @@ class Participants {
 
 class SimulatedGateway final : public order::PaymentGateway {
  public:
-  SimulatedGateway(Participants& all, Owner caller) : all_(all), caller_(caller) {}
+  // `one_of_several`: as RemoteGateway is then, it sends only where there is a connection. `declines_retryably`: of
+  // about half of the keys.
+  SimulatedGateway(Participants& all, Owner caller, bool one_of_several = false, bool declines_retryably = false)
+      : all_(all), caller_(caller), one_of_several_(one_of_several), declines_retryably_(declines_retryably) {}
 
   void Charge(const order::ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<order::ChargeResult>)> done) override;
@@ -77,6 +90,7 @@ class SimulatedGateway final : public order::PaymentGateway {
  private:
   Participants& all_;
   const Owner caller_;
+  const bool one_of_several_, declines_retryably_;
 };
 
 class SimulatedDispatcher final : public order::Dispatch {

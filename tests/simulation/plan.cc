@@ -40,6 +40,8 @@ std::string_view NameOf(Kind kind) {
       return "the fleet is away";
     case Kind::kParticipantsAway:
       return "the participants are away";
+    case Kind::kGatewayAway:
+      return "away is gateway";
     case Kind::kCapacity:
       return "set the capacity of driver";
   }
@@ -64,6 +66,43 @@ sandbox::Behaviour DrawBehaviour(Chance& chance) {
   behaviour.pending_for_ms = chance.Between(200, 6'000);
   behaviour.repetition = static_cast<sandbox::Repetition>(chance.Pick(4));
   return behaviour;
+}
+
+// Half of all stories are of one gateway.
+void DrawGateways(Plan& plan) {
+  Chance chance(plan.seed, {20});
+  if (chance.OneIn(2)) return;
+  constexpr const char* kNames[] = {"north", "south", "east"};
+  const size_t count = 2 + chance.Pick(2);
+  for (size_t number = 0; number < count; ++number) {
+    GatewayPlan& gateway = plan.gateways.emplace_back();
+    gateway.route.name = kNames[number];
+    gateway.route.weight = static_cast<int>(chance.Between(1, 100));
+    if (chance.OneIn(4)) gateway.route.cost_ppm = chance.Between(1, 30'000);
+    gateway.route.fallback = number > 0 && chance.OneIn(4);
+    gateway.behaviour = DrawBehaviour(chance);
+    gateway.declines_retryably = !chance.OneIn(3);
+    if (gateway.declines_retryably) gateway.behaviour.decline_rate += 0.1;
+  }
+  plan.asks_max = static_cast<int>(1 + chance.Pick(3));
+  for (size_t n = chance.Pick(3); n > 0; --n) {
+    plan.acts.push_back({Kind::kGatewayAway, chance.Between(0, 10'000), static_cast<int>(chance.Pick(count)),
+                         chance.Between(10, 8'000), 0});
+  }
+}
+
+// In half of all stories webhooks tell what has become of charges, and now and then these wait for minutes.
+void DrawPosts(Plan& plan) {
+  Chance chance(plan.seed, {22});
+  plan.posts.any = chance.OneIn(2);
+  if (!plan.posts.any) return;
+  const bool long_ones = chance.OneIn(3);
+  auto wait = [&](sandbox::Behaviour& behaviour) {
+    behaviour.pending_rate = 0.01 * static_cast<double>(chance.Between(0, 60));
+    if (long_ones) behaviour.pending_for_ms = chance.Between(60'000, 400'000);
+  };
+  wait(plan.behaviour);
+  for (GatewayPlan& gateway : plan.gateways) wait(gateway.behaviour);
 }
 
 void SortByTime(std::vector<Act>& acts) {
@@ -111,25 +150,47 @@ Plan Draw(uint64_t seed, int orders) {
   if (chance.OneIn(4)) add(Kind::kParticipantsAway, 0, chance.Between(0, 10'000), chance.Between(10, 10'000));
   if (chance.OneIn(3)) add(Kind::kCapacity, static_cast<int>(chance.Pick(4)), chance.Between(0, 10'000));
   if (chance.OneIn(3)) plan.gaps.pause = 2;  // stores that are slow
+  DrawGateways(plan);
+  DrawPosts(plan);
   SortByTime(plan.acts);
   return plan;
 }
 
+namespace {
+
+std::string Describe(const sandbox::Behaviour& b) {
+  return fmt::format(
+      "unavailable {:.2f}, request lost {:.2f}, answer lost {:.2f}, late {:.2f}, slow {:.2f}, declined {:.2f}, pending "
+      "{:.2f}; late and slow by {} ms, pending for {} ms, repetitions {}",
+      b.unavailable_rate, b.lost_before_rate, b.lost_after_rate, b.late_rate, b.slow_rate, b.decline_rate,
+      b.pending_rate, b.late_ms, b.pending_for_ms, static_cast<int>(b.repetition));
+}
+
+}  // namespace
+
 std::string Describe(const Plan& plan) {
-  const sandbox::Behaviour& b = plan.behaviour;
-  std::string text = fmt::format(
-      "seed {}: {} processes, {} drivers, {} dispatch, wall clocks up to {} apart\n"
-      "participants: unavailable {:.2f}, request lost {:.2f}, answer lost {:.2f}, late {:.2f}, slow {:.2f}, "
-      "declined {:.2f}, pending {:.2f}; late and slow by {} ms, pending for {} ms, repetitions {}\n",
-      plan.seed, plan.processes, plan.drivers, plan.remote_dispatch ? "remote" : "nearest driver",
-      absl::FormatDuration(plan.skew), b.unavailable_rate, b.lost_before_rate, b.lost_after_rate, b.late_rate,
-      b.slow_rate, b.decline_rate, b.pending_rate, b.late_ms, b.pending_for_ms, static_cast<int>(b.repetition));
+  std::string text =
+      fmt::format("seed {}: {} processes, {} drivers, {} dispatch, wall clocks up to {} apart\nparticipants: {}\n",
+                  plan.seed, plan.processes, plan.drivers, plan.remote_dispatch ? "remote" : "nearest driver",
+                  absl::FormatDuration(plan.skew), Describe(plan.behaviour));
+  if (plan.posts.any) {
+    const PostOdds& odds = plan.posts;
+    text +=
+        fmt::format("gateways post webhooks; one in {} is lost, {} late, {} twice; {} of another amount, {} stray\n",
+                    odds.lost, odds.late, odds.twice, odds.other_amount, odds.stray);
+  }
+  for (const GatewayPlan& gateway : plan.gateways) {
+    text += fmt::format("gateway {} (weight {}, cost {} ppm{}; {} calls before its key is closed{}): {}\n",
+                        gateway.route.name, gateway.route.weight, gateway.route.cost_ppm,
+                        gateway.route.fallback ? ", fallback" : "", plan.asks_max,
+                        gateway.declines_retryably ? "; declines retryably" : "", Describe(gateway.behaviour));
+  }
   for (const Act& act : plan.acts) {
     text += fmt::format("at {:>5} ms {}", act.at_ms, NameOf(act.kind));
     if (act.span_ms == 0) {
       text += fmt::format(" {}\n", act.number);
     } else {
-      text += fmt::format(" for {} ms\n", act.span_ms);
+      text += fmt::format(" {} for {} ms\n", act.number, act.span_ms);
     }
   }
   return text;
@@ -153,11 +214,26 @@ Plan Shrink(Plan plan, const std::function<bool(const Plan&)>& fails, int tries)
   without([](Plan & p) -> auto& { return p.gaps.lost_answer; });
   without([](Plan & p) -> auto& { return p.gaps.pause; });
   without([](Plan & p) -> auto& { return p.skew; });
+  without([](Plan & p) -> auto& { return p.gateways; });
+  without([](Plan & p) -> auto& { return p.posts.any; });
+  without([](Plan & p) -> auto& { return p.posts.lost; });
+  without([](Plan & p) -> auto& { return p.posts.late; });
+  without([](Plan & p) -> auto& { return p.posts.twice; });
+  without([](Plan & p) -> auto& { return p.posts.other_amount; });
+  without([](Plan & p) -> auto& { return p.posts.stray; });
+  for (size_t number = plan.gateways.size(); number > 2; --number) {
+    Plan smaller = plan;
+    smaller.gateways.pop_back();
+    if (!keep_if_it_fails(std::move(smaller))) break;
+  }
   for (double sandbox::Behaviour::*rate :
        {&sandbox::Behaviour::unavailable_rate, &sandbox::Behaviour::lost_before_rate,
         &sandbox::Behaviour::lost_after_rate, &sandbox::Behaviour::late_rate, &sandbox::Behaviour::slow_rate,
         &sandbox::Behaviour::decline_rate, &sandbox::Behaviour::pending_rate}) {
     without([rate](Plan & p) -> auto& { return p.behaviour.*rate; });
+    for (size_t number = 0; number < plan.gateways.size(); ++number) {
+      without([ rate, number ](Plan & p) -> auto& { return p.gateways[number].behaviour.*rate; });
+    }
   }
   // Then acts: halves, quarters, and so on to single ones, as long as that helps.
   for (size_t piece = std::max<size_t>(plan.acts.size() / 2, 1); tries > 0; piece = std::max<size_t>(piece / 2, 1)) {

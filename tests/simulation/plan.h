@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "payments/gateway.h"
 #include "services/sandbox/behaviour.h"
 #include "tests/simulation/host.h"
 
@@ -28,13 +29,31 @@ struct Act {
     kStoreAway,  // for `span_ms`
     kFleetAway,
     kParticipantsAway,
-    kCapacity,  // `number`: of this driver, to what `chance` says
+    kGatewayAway,  // `number`: this one alone, for `span_ms`
+    kCapacity,     // `number`: of this driver, to what `chance` says
   };
   Kind kind = Kind::kCreate;
   int64_t at_ms = 0;
   int number = 0;
   int64_t span_ms = 0;
   uint64_t chance = 0;  // for whatever else is to be drawn
+};
+
+// One of several gateways, with a misbehaviour of its own.
+struct GatewayPlan {
+  payments::Gateway route;
+  sandbox::Behaviour behaviour;
+  bool declines_retryably = false;  // about half of its declines say that another gateway may say otherwise
+};
+
+// What gateways say by webhook; one in so many, 0: never.
+struct PostOdds {
+  bool any = false;  // else somebody signals the orders themselves
+  uint64_t lost = 6;
+  uint64_t late = 4;
+  uint64_t twice = 4;
+  uint64_t other_amount = 10;  // beside what is true
+  uint64_t stray = 20;         // of no order of ours
 };
 
 struct Plan {
@@ -44,7 +63,10 @@ struct Plan {
   int drivers = 10;
   bool remote_dispatch = false;
   GapOdds gaps;
-  sandbox::Behaviour behaviour;
+  sandbox::Behaviour behaviour;       // of the dispatcher, and of the one gateway where there are no several
+  std::vector<GatewayPlan> gateways;  // empty: orders are not routed
+  int asks_max = 3;                   // of the routing's options
+  PostOdds posts;
   absl::Duration skew = absl::ZeroDuration();  // of the processes' wall clocks, at most
   std::vector<Act> acts;                       // in the order of their time
 };

@@ -169,6 +169,55 @@ absl::StatusOr<std::vector<domain::DriverLoad>> SimulatedStore::Loads(const std:
   return fake_.Loads(driver_ids);
 }
 
+bool SimulatedInbox::Keep(storage::WebhookArrival& arrival) {
+  if (host_.chance().OneIn(100)) return false;  // its queue is full
+  host_.After(host_.Soon(), [this, kept = std::move(arrival)]() mutable { Write(std::move(kept)); });
+  return true;
+}
+
+// One whose answer is lost is written once more, over a new connection, if that comes about: then it was there before.
+void SimulatedInbox::Write(storage::WebhookArrival arrival) {
+  if (absl::Status lost = Reach(); !lost.ok()) return arrival.done(lost);
+  bool fresh = memory_.Insert(arrival);
+  if (absl::Status lost = host_.Gap(); !lost.ok()) {
+    if (absl::Status again = Reach(); !again.ok()) return arrival.done(again);
+    fresh = memory_.Insert(arrival);
+  }
+  if (host_.alive()) arrival.done(fresh);
+}
+
+absl::StatusOr<std::vector<storage::WebhookDue>> SimulatedInbox::ClaimDue(int limit) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  absl::StatusOr<std::vector<storage::WebhookDue>> due = memory_.ClaimDue(limit);
+  if (absl::Status lost = host_.Gap(); !lost.ok()) return lost;
+  return due;
+}
+
+absl::StatusOr<std::vector<std::optional<storage::WebhookOrder>>> SimulatedInbox::FindOrders(
+    std::span<const storage::WebhookEvent> events, std::span<const std::optional<Uuid>> order_ids) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  auto found = memory_.FindOrders(events, order_ids);
+  if (absl::Status lost = host_.Gap(); !lost.ok()) return lost;
+  return found;
+}
+
+absl::Status SimulatedInbox::Settle(std::span<const storage::WebhookSettlement> settled) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  absl::Status written = memory_.Settle(settled);
+  if (absl::Status lost = host_.Gap(); !lost.ok()) return lost;
+  return written;
+}
+
+absl::StatusOr<int64_t> SimulatedInbox::DeleteOld(absl::Duration keep, int limit) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  return memory_.DeleteOld(keep, limit);
+}
+
+absl::StatusOr<storage::InboxStats> SimulatedInbox::Stats() {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  return memory_.Stats();
+}
+
 // Answered later, as a search is that shares its round trip with others.
 void SimulatedFleet::Nearest(const storage::NearestQuery& query,
                              absl::AnyInvocable<void(absl::StatusOr<std::vector<storage::NearbyDriver>>)> done) {

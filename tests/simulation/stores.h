@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "storage/order_store.h"
 #include "storage/testing/fake_fleet.h"
 #include "storage/testing/fake_order_store.h"
+#include "storage/testing/memory_webhook_inbox.h"
 #include "tests/simulation/host.h"
 
 namespace waybill::simulation {
@@ -22,7 +25,6 @@ namespace waybill::simulation {
 struct Outages {
   bool store = false;
   bool fleet = false;
-  bool participants = false;
 };
 
 class SimulatedJournal final : public saga::Journal {
@@ -103,6 +105,30 @@ class SimulatedStore final : public storage::OrderStore {
   Host& host_;
   const Outages& outages_;
   storage::testing::FakeOrderStore fake_;
+};
+
+// Events come in one by one, and not in batches: nothing that one has to do with another is decided there.
+class SimulatedInbox final : public storage::WebhookInbox {
+ public:
+  SimulatedInbox(storage::testing::MemoryInboxBook& book, const storage::testing::MemoryOrderBook& orders,
+                 const Clock& clock, Host& host, const Outages& outages)
+      : host_(host), outages_(outages), memory_(book, orders, clock) {}
+
+  bool Keep(storage::WebhookArrival& arrival) override;
+  absl::StatusOr<std::vector<storage::WebhookDue>> ClaimDue(int limit) override;
+  absl::StatusOr<std::vector<std::optional<storage::WebhookOrder>>> FindOrders(
+      std::span<const storage::WebhookEvent> events, std::span<const std::optional<Uuid>> order_ids) override;
+  absl::Status Settle(std::span<const storage::WebhookSettlement> settled) override;
+  absl::StatusOr<int64_t> DeleteOld(absl::Duration keep, int limit) override;
+  absl::StatusOr<storage::InboxStats> Stats() override;
+
+ private:
+  absl::Status Reach() { return host_.Reach(outages_.store); }
+  void Write(storage::WebhookArrival arrival);
+
+  Host& host_;
+  const Outages& outages_;
+  storage::testing::MemoryWebhookInbox memory_;
 };
 
 class SimulatedFleet final : public storage::Fleet {

@@ -5,9 +5,11 @@
 
 #include "fmt/format.h"
 #include "saga/state.h"
+#include "services/order/place_order.h"
 
 namespace waybill::simulation {
 
+using domain::PaymentAttempt;
 using saga::State;
 using storage::OrderRecord;
 
@@ -83,8 +85,28 @@ std::optional<int64_t> Truth::EndOf(const Uuid& id) const {
   return static_cast<int64_t>(row->second.log.size());
 }
 
-void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
-  const std::map<Uuid, Deeds> deeds = DeedsIn(participants);
+void Truth::CheckEffect(const std::string& gateway, const sandbox::Record& effect) {
+  if (effect.effect != sandbox::Effect::kCharge && effect.effect != sandbox::Effect::kRefund) return;
+  std::map<std::string, Money>& all = money_[effect.order_id];
+  Money& here = all[gateway];
+  ++(effect.effect == sandbox::Effect::kCharge ? here.charges : here.refunds);
+  int held = 0;
+  for (const auto& [name, money] : all) held += money.charges - money.refunds;
+  if (held > 1) Wrong(fmt::format("{} was {} at once", effect.order_id, Describe(all)));
+}
+
+std::string Truth::Describe(const std::map<std::string, Money>& money) {
+  std::string text;
+  for (const auto& [gateway, moved] : money) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("charged {} and refunded {} times", moved.charges, moved.refunds);
+    if (!gateway.empty()) text += " at " + gateway;
+  }
+  return text.empty() ? "never charged" : text;
+}
+
+void Truth::CheckEnd(const GatewayBooks& gateways, const sandbox::Books* dispatcher) {
+  const std::map<Uuid, Deeds> deeds = DeedsIn(gateways, dispatcher);
   for (const auto& [id, row] : book_.rows) {
     const OrderRecord& record = saga::As<domain::Order>(*row.record);
     if (saga::IsUnfinished(record.state)) {
@@ -97,13 +119,14 @@ void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
     });
     const auto done = deeds.find(id);
     CheckMoney(record, done == deeds.end() ? Deeds() : done->second, resolved);
-    if (assignments) CheckAssignment(record, done == deeds.end() ? Deeds() : done->second, resolved);
+    if (!resolved) CheckAttempts(record, gateways);
+    if (dispatcher != nullptr) CheckAssignment(record, done == deeds.end() ? Deeds() : done->second, resolved);
     const bool holds = record.payload.driver.has_value();
     if (holds != (record.state == State::kSucceeded)) {
       Wrong(fmt::format("{} is {}, and {} a driver", id.ToString(), Name(record.state), holds ? "holds" : "has not"));
     }
   }
-  CheckKeys(participants);
+  CheckKeys(gateways, dispatcher);
   for (const auto& [id, promise] : promises_) {
     const State state = book_.rows.at(id).record->state;
     const bool for_good = state == State::kClosed || state == State::kResolved;
@@ -119,15 +142,19 @@ void Truth::CheckEnd(const sandbox::Books& participants, bool assignments) {
 }
 
 // Over all of their entries: each key is charged once at most, but an order may have been charged under two.
-std::map<Uuid, Truth::Deeds> Truth::DeedsIn(const sandbox::Books& participants) {
+std::map<Uuid, Truth::Deeds> Truth::DeedsIn(const GatewayBooks& gateways, const sandbox::Books* dispatcher) {
   std::map<Uuid, Deeds> deeds;
-  for (const auto& [key, payment] : participants.payments()) {
-    const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
-    if (!id) continue;
-    deeds[*id].charges += payment.charges;
-    deeds[*id].refunds += payment.refunds;
+  for (const auto& [gateway, books] : gateways) {
+    for (const auto& [key, payment] : books->payments()) {
+      const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
+      if (!id) continue;
+      Money& money = deeds[*id].money[gateway];
+      money.charges += payment.charges;
+      money.refunds += payment.refunds;
+    }
   }
-  for (const auto& [key, assignment] : participants.assignments()) {
+  if (dispatcher == nullptr) return deeds;
+  for (const auto& [key, assignment] : dispatcher->assignments()) {
     const std::optional<Uuid> id = Uuid::Parse(assignment.order_id);
     if (!id || assignment.state != sandbox::Assignment::State::kAssigned) continue;
     ++deeds[*id].assignments;
@@ -137,32 +164,107 @@ std::map<Uuid, Truth::Deeds> Truth::DeedsIn(const sandbox::Books& participants) 
 }
 
 // Whatever the participants have is explained by an order that is in the books.
-void Truth::CheckKeys(const sandbox::Books& participants) {
-  auto check = [this](const std::string& key, const std::string& order_id, std::string_view step) {
-    const std::optional<Uuid> id = Uuid::Parse(order_id);
+void Truth::CheckKeys(const GatewayBooks& gateways, const sandbox::Books* dispatcher) {
+  for (const auto& [gateway, books] : gateways) {
+    for (const auto& [key, payment] : books->payments()) CheckPaymentKey(gateway, key, payment.order_id);
+  }
+  if (dispatcher == nullptr) return;
+  for (const auto& [key, assignment] : dispatcher->assignments()) {
+    const std::optional<Uuid> id = Uuid::Parse(assignment.order_id);
     if (!id || !book_.rows.contains(*id)) {
-      Wrong(fmt::format("key {} is of an order that is in no book: {}", key, order_id));
-    } else if (key != fmt::format("{}/{}", order_id, step)) {
-      Wrong(fmt::format("key {} is not one of order {}", key, order_id));
+      Wrong(fmt::format("key {} is of an order that is in no book: {}", key, assignment.order_id));
+    } else if (key != order::AssignmentKey(*id)) {
+      Wrong(fmt::format("key {} is not one of order {}", key, assignment.order_id));
     }
-  };
-  for (const auto& [key, payment] : participants.payments()) check(key, payment.order_id, "charge_payment");
-  for (const auto& [key, assignment] : participants.assignments()) check(key, assignment.order_id, "assign_driver");
+  }
+}
+
+// An attempt is durable before its gateway is asked.
+void Truth::CheckPaymentKey(const std::string& gateway, const std::string& key, const std::string& order_id) {
+  const std::optional<Uuid> id = Uuid::Parse(order_id);
+  const auto row = id ? book_.rows.find(*id) : book_.rows.end();
+  if (row == book_.rows.end()) {
+    return Wrong(fmt::format("key {} is of an order that is in no book: {}", key, order_id));
+  }
+  const std::vector<PaymentAttempt>& attempts = saga::As<domain::Order>(*row->second.record).payload.attempts;
+  bool known = gateway.empty() && attempts.empty() && key == domain::PaymentKey(order_id, 1);
+  for (size_t number = 1; number <= attempts.size(); ++number) {
+    known |= attempts[number - 1].gateway == gateway && key == domain::PaymentKey(order_id, number);
+  }
+  if (!known) Wrong(fmt::format("key {} is not one of order {} at '{}'", key, order_id, gateway));
 }
 
 void Truth::CheckMoney(const OrderRecord& record, const Deeds& deeds, bool resolved) {
   const std::string id = record.id.ToString();
-  const int charges = deeds.charges, refunds = deeds.refunds;
-  if (charges > 1 || refunds > charges)
-    Wrong(fmt::format("{} was charged {} and refunded {} times", id, charges, refunds));
+  const std::string moved = Describe(deeds.money);
+  int held = 0, charges = 0;
+  for (const auto& [gateway, money] : deeds.money) {
+    if (money.charges > 1 || money.refunds > money.charges) Wrong(fmt::format("{} was {}", id, moved));
+    charges += money.charges;
+    held += money.charges - money.refunds;
+  }
   if (resolved) return;
   const bool keeps = record.state == State::kSucceeded || record.state == State::kClosed;
-  if (charges - refunds != (keeps ? 1 : 0)) {
-    Wrong(fmt::format("{} is {}, and was charged {} and refunded {} times", id, Name(record.state), charges, refunds));
+  if (held != (keeps ? 1 : 0)) {
+    Wrong(fmt::format("{} is {}, and was {}", id, Name(record.state), moved));
   }
-  if (record.payload.charge.has_value() != (charges > 0) || record.payload.refund.has_value() != (refunds > 0)) {
-    Wrong(fmt::format("the books say of the money of {} otherwise than the gateway", id));
+  // What another gateway took before is in its attempt alone.
+  const std::vector<PaymentAttempt>& attempts = record.payload.attempts;
+  const auto here = deeds.money.find(attempts.empty() ? "" : attempts.back().gateway);
+  const Money last = here == deeds.money.end() ? Money() : here->second;
+  const bool unheard = !attempts.empty() && !record.payload.charge && last.refunds == 1 &&
+                       attempts.back().state == PaymentAttempt::State::kRefunded;
+  if (unheard) return;
+  if (record.payload.charge.has_value() != (last.charges > 0) ||
+      record.payload.refund.has_value() != (last.refunds > 0)) {
+    Wrong(fmt::format("the books say of the money of {} otherwise than the gateway: it was {}", id, moved));
   }
+}
+
+// Our word on each attempt is its gateway's, none is left open, and the money is at the last one alone.
+void Truth::CheckAttempts(const OrderRecord& record, const GatewayBooks& gateways) {
+  const std::vector<PaymentAttempt>& attempts = record.payload.attempts;
+  for (size_t number = 1; number <= attempts.size(); ++number) {
+    const PaymentAttempt& attempt = attempts[number - 1];
+    const auto at = gateways.find(attempt.gateway);
+    if (at == gateways.end()) {
+      Wrong(fmt::format("{} was tried at '{}', which there is not", record.id.ToString(), attempt.gateway));
+      continue;
+    }
+    CheckAttempt(record, number, at->second->FindPayment(domain::PaymentKey(record.id.ToString(), number)));
+  }
+}
+
+void Truth::CheckAttempt(const OrderRecord& record, size_t number, const sandbox::Payment* payment) {
+  const std::vector<PaymentAttempt>& attempts = record.payload.attempts;
+  const PaymentAttempt& attempt = attempts[number - 1];
+  const std::string name = fmt::format("attempt {} of {} at {}", number, record.id.ToString(), attempt.gateway);
+  const bool last = number == attempts.size();
+  const bool keeps = record.state == State::kSucceeded || record.state == State::kClosed;
+  if (last && keeps ? attempt.state != PaymentAttempt::State::kApproved : !domain::IsOver(attempt.state)) {
+    return Wrong(
+        fmt::format("{} is left {}, and the order is {}", name, domain::Name(attempt.state), Name(record.state)));
+  }
+  const int charges = payment == nullptr ? 0 : payment->charges, refunds = payment == nullptr ? 0 : payment->refunds;
+  bool right = false;
+  switch (attempt.state) {
+    case PaymentAttempt::State::kApproved:
+      right = charges == 1 && refunds == 0;
+      break;
+    case PaymentAttempt::State::kRefunded:
+      right = charges == 1 && refunds == 1;
+      break;
+    case PaymentAttempt::State::kNotSent:
+      right = payment == nullptr;
+      break;
+    default:
+      right = charges == 0 && (payment == nullptr || payment->state == sandbox::Payment::State::kDeclined ||
+                               payment->state == sandbox::Payment::State::kClosed);
+      break;
+  }
+  if (right) return;
+  Wrong(fmt::format("{} is {}, and the gateway charged {} and refunded {} times", name, domain::Name(attempt.state),
+                    charges, refunds));
 }
 
 void Truth::CheckAssignment(const OrderRecord& record, const Deeds& deeds, bool resolved) {

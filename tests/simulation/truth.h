@@ -29,11 +29,16 @@ class Truth {
   enum class Promise { kCancelled, kCompleted, kNotCancellable, kNotConfirmed };
   void Promised(const Uuid& id, Promise promise) { promises_.emplace(id, promise); }
 
+  // What gateways have, by their names; that of orders that are not routed has none.
+  using GatewayBooks = std::map<std::string, const sandbox::Books*>;
+  // Sees every change of a gateway's books: no two of them hold money for one order, not for a moment.
+  void CheckEffect(const std::string& gateway, const sandbox::Record& effect);
+
   // The last entry of an order to which nothing comes any more.
   std::optional<int64_t> EndOf(const Uuid& id) const;
   bool AllAtRest() const { return unfinished_.empty(); }
-  // At the end. `assignments`: whether the dispatcher of `participants` gave the drivers.
-  void CheckEnd(const sandbox::Books& participants, bool assignments);
+  // At the end. `dispatcher`: who gave the drivers; null: our own books did.
+  void CheckEnd(const GatewayBooks& gateways, const sandbox::Books* dispatcher);
   const std::string& wrong() const { return wrong_; }
 
  private:
@@ -46,18 +51,25 @@ class Truth {
   };
 
   // What the participants' books have of one order, under whatever keys.
-  struct Deeds {
+  struct Money {
     int charges = 0, refunds = 0;
-    int assignments = 0;    // that hold a driver
-    std::string driver_id;  // of one of these
+  };
+  struct Deeds {
+    std::map<std::string, Money> money;  // by gateway
+    int assignments = 0;                 // that hold a driver
+    std::string driver_id;               // of one of these
   };
 
+  static std::string Describe(const std::map<std::string, Money>& money);
   static Version VersionOf(const storage::OrderRecord& record);
   void OnWrite(const saga::testing::MemoryBook::Row& row);
   void TakeDriver(const storage::OrderRecord& record);
-  static std::map<Uuid, Deeds> DeedsIn(const sandbox::Books& participants);
-  void CheckKeys(const sandbox::Books& participants);
+  static std::map<Uuid, Deeds> DeedsIn(const GatewayBooks& gateways, const sandbox::Books* dispatcher);
+  void CheckKeys(const GatewayBooks& gateways, const sandbox::Books* dispatcher);
+  void CheckPaymentKey(const std::string& gateway, const std::string& key, const std::string& order_id);
   void CheckMoney(const storage::OrderRecord& record, const Deeds& deeds, bool resolved);
+  void CheckAttempts(const storage::OrderRecord& record, const GatewayBooks& gateways);
+  void CheckAttempt(const storage::OrderRecord& record, size_t number, const sandbox::Payment* payment);
   void CheckAssignment(const storage::OrderRecord& record, const Deeds& deeds, bool resolved);
 
   storage::testing::MemoryOrderBook& book_;
@@ -66,6 +78,7 @@ class Truth {
   std::map<Uuid, std::string> holds_;  // driver of an order
   std::map<std::string, int> held_;    // orders of a driver
   std::multimap<Uuid, Promise> promises_;
+  std::map<std::string, std::map<std::string, Money>> money_;  // by order, and gateway; as it moves
   std::string wrong_;
 };
 

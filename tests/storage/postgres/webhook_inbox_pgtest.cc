@@ -8,12 +8,35 @@
 #include "gtest/gtest.h"
 #include "runtime/executor.h"
 #include "storage/postgres/webhook_inbox.h"
+#include "tests/storage/webhook_inbox_contract.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
 namespace {
 
 using ::testing::ElementsAre;
+
+class PostgresInboxHarness final : public WebhookInboxHarness {
+ public:
+  WebhookInbox& inbox() override { return inbox_; }
+  void MakeDue() override {
+    database_.sql().Exec("UPDATE webhook_inbox SET due_at = now() - interval '1 s' WHERE due_at IS NOT NULL");
+  }
+  void MakeOld() override {
+    database_.sql().Exec("UPDATE webhook_inbox SET received_at = received_at - interval '31 days'");
+  }
+  std::string StateOf(const std::string& id) override {
+    return database_.sql().Value("SELECT state FROM webhook_inbox WHERE event_id = $1", {id});
+  }
+
+ private:
+  waybill::testing::MigratedDatabase database_;
+  Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
+  PostgresWebhookInbox inbox_{database_.url(), pool_, WebhookInboxOptions(), ThreadLoops()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Postgres, WebhookInboxContract,
+                         ::testing::Values([] { return std::make_unique<PostgresInboxHarness>(); }));
 
 class WebhookInboxTest : public ::testing::Test {
  protected:
@@ -29,9 +52,6 @@ class WebhookInboxTest : public ::testing::Test {
     const absl::StatusOr<bool> fresh = kept.get_future().get();
     EXPECT_TRUE(fresh.ok()) << fresh.status();
     return fresh.ok() && *fresh;
-  }
-  void MakeDue() {
-    database_.sql().Exec("UPDATE webhook_inbox SET due_at = now() - interval '1 s' WHERE due_at IS NOT NULL");
   }
   std::string StateOf(const std::string& id) {
     return database_.sql().Value("SELECT state FROM webhook_inbox WHERE event_id = $1", {id});
@@ -71,36 +91,6 @@ TEST_F(WebhookInboxTest, OfManyAtOnceKeepsEachOnce) {
   all.get_future().wait();
   EXPECT_EQ(fresh, 100);
   EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM webhook_inbox"), "100");
-}
-
-TEST_F(WebhookInboxTest, GivesOutWhatIsDueToOneAtATime) {
-  Keep("1");
-  EXPECT_THAT(Claimed(), ElementsAre()) << "who kept it looks first";
-  MakeDue();
-  const auto due = inbox_.ClaimDue(10);
-  ASSERT_TRUE(due.ok() && due->size() == 1) << due.status();
-  EXPECT_EQ(due->front().event.token, "pi_1");
-  EXPECT_EQ(due->front().event.amount_minor, 1250);
-  EXPECT_EQ(due->front().attempts, 1);
-  EXPECT_THAT(Claimed(), ElementsAre()) << "somebody looks at it";
-  MakeDue();  // and died
-  EXPECT_THAT(Claimed(), ElementsAre("1"));
-}
-
-TEST_F(WebhookInboxTest, SettlesForwardOnly) {
-  Keep("1");
-  ASSERT_TRUE(
-      inbox_.Settle({{{"acme", "1", InboxState::kUnmatched, "UNKNOWN_PAYMENT", std::nullopt, absl::Hours(1)}}}).ok());
-  EXPECT_EQ(StateOf("1"), "unmatched");
-  EXPECT_THAT(Claimed(), ElementsAre());
-  ASSERT_TRUE(inbox_.Settle({{{"acme", "1", InboxState::kSignalled, "", Uuid{}}}}).ok());
-  EXPECT_EQ(StateOf("1"), "signalled");
-  // A look that was slow.
-  ASSERT_TRUE(
-      inbox_.Settle({{{"acme", "1", InboxState::kUnmatched, "UNKNOWN_PAYMENT", std::nullopt, absl::Hours(1)}}}).ok());
-  EXPECT_EQ(StateOf("1"), "signalled");
-  MakeDue();
-  EXPECT_THAT(Claimed(), ElementsAre());
 }
 
 TEST_F(WebhookInboxTest, WhatCouldNotBeLookedAtStaysWhatItWasUntilItsTime) {
@@ -158,24 +148,6 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
   EXPECT_EQ(found("acme", Uuid::Parse(id + "2")), "2 ") << "it is no longer there";
   EXPECT_EQ(found("north", Uuid::Parse(id + "2")), "2 t");
   EXPECT_EQ(found("east", std::nullopt), "");
-}
-
-TEST_F(WebhookInboxTest, DeletesWhatIsOldAndSettled) {
-  for (const auto& [id, state] : {std::pair("new", InboxState::kNew), std::pair("ignored", InboxState::kIgnored),
-                                  std::pair("attention", InboxState::kAttention)}) {
-    Keep(id, state);
-  }
-  database_.sql().Exec("UPDATE webhook_inbox SET received_at = now() - interval '31 days'");
-  Keep("young", InboxState::kIgnored);
-  const auto deleted = inbox_.DeleteOld(absl::Hours(24 * 30), 100);
-  ASSERT_TRUE(deleted.ok()) << deleted.status();
-  EXPECT_EQ(*deleted, 1);
-  EXPECT_EQ(StateOf("ignored"), "");
-  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM webhook_inbox"), "3");
-  const auto stats = inbox_.Stats();
-  ASSERT_TRUE(stats.ok());
-  EXPECT_EQ(stats->attention, 1);
-  EXPECT_EQ(stats->open, 1);
 }
 
 }  // namespace

@@ -36,12 +36,14 @@ constexpr char kClaimEvents[] =
     "w.attempts, (extract(epoch FROM now() - w.received_at) * 1000)::bigint";
 
 // A routed order waits for the gateway of its last attempt, and for no other's token; any other order for the only
-// gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself.
+// gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself. One that waits
+// comes before one whose last gateway gave it that token and has decided: many a gateway says more of a payment than
+// that it was paid, and names it by its token alone.
 constexpr char kFindOrders[] =
     "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state::text, "
     "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
     "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e (order_id, token, gateway, at) "
-    "LEFT JOIN LATERAL ("
+    "LEFT JOIN LATERAL (SELECT w.order_id, w.token FROM ("
     "  SELECT t.order_id, t.pending_token AS token FROM payment_attempts t "
     "  WHERE t.gateway = e.gateway AND t.pending_token IS NOT NULL AND "
     "  ((e.order_id IS NOT NULL AND t.order_id = e.order_id) OR (e.order_id IS NULL AND t.pending_token = e.token)) "
@@ -49,7 +51,11 @@ constexpr char kFindOrders[] =
     "  SELECT c.order_id, c.token FROM pending_charges c "
     "  WHERE ((e.order_id IS NOT NULL AND c.order_id = e.order_id) OR (e.order_id IS NULL AND c.token = e.token)) "
     "  AND NOT EXISTS (SELECT FROM payment_attempts t WHERE t.order_id = c.order_id) "
-    "  ORDER BY 1 DESC LIMIT 1) c ON true "
+    "  UNION ALL "
+    "  SELECT c.order_id, NULL FROM pending_charges c JOIN payment_attempts t ON t.order_id = c.order_id "
+    "  WHERE e.order_id IS NULL AND c.token = e.token AND t.gateway = e.gateway AND t.pending_token IS NULL "
+    "  AND NOT EXISTS (SELECT FROM payment_attempts l WHERE l.order_id = t.order_id AND l.number > t.number)"
+    "  ) w ORDER BY w.token IS NULL, w.order_id DESC LIMIT 1) c ON true "
     "JOIN order_sagas s ON s.order_id = COALESCE(e.order_id, c.order_id)";
 
 constexpr char kSettleEvents[] =

@@ -48,7 +48,7 @@ absl::StatusOr<std::vector<WebhookDue>> MemoryWebhookInbox::ClaimDue(int limit) 
 
 std::optional<std::pair<Uuid, std::string>> MemoryWebhookInbox::Waiting(const WebhookEvent& event,
                                                                         const std::optional<Uuid>& order) const {
-  std::optional<std::pair<Uuid, std::string>> youngest;
+  std::optional<std::pair<Uuid, std::string>> youngest, decided;
   auto add = [&](const Uuid& id, const std::string& token) {
     const bool meant = order ? id == *order : token == event.token;
     if (meant && (!youngest || youngest->first < id)) youngest = {id, token};
@@ -59,9 +59,14 @@ std::optional<std::pair<Uuid, std::string>> MemoryWebhookInbox::Waiting(const We
   for (const auto& [id, row] : orders_.rows) {
     if (row.record->kind != domain::Order::kKind) continue;
     const domain::Order& payload = saga::As<domain::Order>(*row.record).payload;
-    if (payload.attempts.empty() && payload.pending) add(id, payload.pending->token);
+    if (!payload.pending) continue;
+    if (payload.attempts.empty()) {
+      add(id, payload.pending->token);
+    } else if (!order && payload.pending->token == event.token && payload.attempts.back().gateway == event.gateway) {
+      decided = {id, ""};
+    }
   }
-  return youngest;
+  return youngest ? youngest : decided;
 }
 
 absl::StatusOr<std::vector<std::optional<WebhookOrder>>> MemoryWebhookInbox::FindOrders(

@@ -47,7 +47,8 @@ class MemoryWebhookInbox final : public WebhookInbox {
   bool Insert(const WebhookArrival& arrival);
 
  private:
-  // The token that this order, or the one that has the event's token, waits for at the event's gateway.
+  // The order that is meant, or else has the event's token; and the one that it waits for at the event's gateway, empty
+  // when it does so no more.
   std::optional<std::pair<Uuid, std::string>> Waiting(const WebhookEvent& event,
                                                       const std::optional<Uuid>& order) const;
 

@@ -179,8 +179,10 @@ bool GatewayPosts::IsSettled(const storage::testing::MemoryInboxBook::Row& row) 
   if (row.state != InboxState::kUnmatched) return row.state != InboxState::kNew;
   if (const std::optional<Uuid> order = order::OrderOfKey(row.event.key)) return !orders_.rows.contains(*order);
   return std::none_of(orders_.rows.begin(), orders_.rows.end(), [&](const auto& entry) {
+    if (entry.second.record->kind != domain::Order::kKind) return false;
     const domain::Order& order = saga::As<domain::Order>(*entry.second.record).payload;
-    return order.attempts.empty() && order.pending && order.pending->token == row.event.token;
+    return order.pending && order.pending->token == row.event.token &&
+           (order.attempts.empty() || order.attempts.back().gateway == row.event.gateway);
   });
 }
 

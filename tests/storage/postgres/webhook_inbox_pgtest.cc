@@ -148,6 +148,18 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
   EXPECT_EQ(found("acme", Uuid::Parse(id + "2")), "2 ") << "it is no longer there";
   EXPECT_EQ(found("north", Uuid::Parse(id + "2")), "2 t");
   EXPECT_EQ(found("east", std::nullopt), "");
+  // What a gateway says of a payment that it has decided is about that payment still.
+  database_.sql().Exec(
+      "UPDATE payment_attempts SET state = 'approved', pending_token = NULL, decided_at = now() "
+      "WHERE gateway = 'north'");
+  EXPECT_EQ(found("north", std::nullopt), "2 ");
+  EXPECT_EQ(found("acme", std::nullopt), "1 t") << "order 2 has gone on from there";
+  database_.sql().Exec(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, "
+      "currency, state, pending_token, begun_at) "
+      "VALUES ($1, 2, 'north', 'k', 100, 'EUR', 'pending', 't', now())",
+      {id + "1"});
+  EXPECT_EQ(found("north", std::nullopt), "1 t") << "one that waits comes first";
 }
 
 }  // namespace

@@ -23,6 +23,12 @@ http::Response Message(unsigned code, std::string_view message) {
   return JsonAnswer(code, Json{{"message", message}}.dump());
 }
 
+http::Response TooMany(std::string_view message) {
+  http::Response refusal = Message(429, message);
+  refusal.fields.emplace_back("Retry-After", "5");
+  return refusal;
+}
+
 class ExchangeCaller final : public Caller {
  public:
   ExchangeCaller(http::ExchangePtr exchange, std::shared_ptr<http::Response> response)
@@ -92,9 +98,12 @@ absl::StatusOr<std::unique_ptr<Processor>> Processor::Open(ProcessorOptions opti
 
 Processor::~Processor() {
   if (sandbox_) sandbox_->ReleaseHeld();
-  server_.reset();
   std::unique_lock lock(mutex_);
-  less_delayed_.wait(lock, [this] { return delayed_ == 0; });
+  std::exchange(waiting_, {}).clear();
+  lock.unlock();
+  server_.reset();
+  lock.lock();
+  less_under_way_.wait(lock, [this] { return under_way_ == 0; });
 }
 
 void Processor::Pay(http::ExchangePtr exchange) {
@@ -107,28 +116,42 @@ void Processor::Pay(http::ExchangePtr exchange) {
         400, fmt::format("needs a correlationId (UUID), a positive amount of {} decimals at most, and a requestedAt",
                          decimals_)));
   }
-  std::unique_lock lock(mutex_);
-  if (random_.Uniform() < too_many_rate_) {
-    lock.unlock();
-    return exchange->Answer(Message(429, "too many requests"));
-  }
-  const bool fails = failure_ || random_.Uniform() < failing_rate_;
-  ++delayed_;
-  auto then = [this, fails, exchange = std::move(exchange), id = id->ToString(), amount = *amount,
-               requested_at = *requested_at] {
-    if (fails) {
-      exchange->Answer(Message(500, "internal server error"));
-    } else {
-      Execute(exchange, id, amount, requested_at);
-    }
-    std::lock_guard again(mutex_);
-    --delayed_;
-    less_delayed_.notify_all();
+  Delayed pay = [this, exchange, id = id->ToString(), amount = *amount, requested_at = *requested_at](bool fails) {
+    if (fails) return exchange->Answer(Message(500, "internal server error"));
+    Execute(exchange, id, amount, requested_at);
   };
+  std::unique_lock lock(mutex_);
+  const bool waits = under_way_ >= options_.under_way_max;
+  if (random_.Uniform() < too_many_rate_ || (waits && waiting_.size() >= options_.waiting_max)) {
+    lock.unlock();
+    return exchange->Answer(TooMany("too many requests"));
+  }
+  if (waits) return waiting_.push_back(std::move(pay));
+  ++under_way_;
   const int64_t delay_ms = delay_ms_;
   lock.unlock();
-  if (delay_ms == 0) return then();
-  scheduler_.At(clock_.Steady() + absl::Milliseconds(delay_ms), std::move(then));
+  if (delay_ms == 0) return End(pay);
+  EndIn(delay_ms, std::move(pay));
+}
+
+void Processor::EndIn(int64_t delay_ms, Delayed payment) {
+  scheduler_.At(clock_.Steady() + absl::Milliseconds(delay_ms),
+                [this, payment = std::move(payment)]() mutable { End(payment); });
+}
+
+void Processor::End(Delayed& payment) {
+  std::unique_lock lock(mutex_);
+  const bool fails = failure_ || random_.Uniform() < failing_rate_;
+  lock.unlock();
+  payment(fails);
+  lock.lock();
+  if (!waiting_.empty()) {
+    EndIn(delay_ms_, std::move(waiting_.front()));
+    waiting_.pop_front();
+    return;
+  }
+  --under_way_;
+  less_under_way_.notify_all();
 }
 
 void Processor::Execute(const http::ExchangePtr& exchange, std::string id, int64_t amount_minor,
@@ -173,9 +196,7 @@ void Processor::ShowHealth(http::ExchangePtr exchange) {
   if (health_at_ && now - *health_at_ < kHealthEvery) {
     ++health_refused_;
     lock.unlock();
-    http::Response refusal = Message(429, "one call in five seconds");
-    refusal.fields.emplace_back("Retry-After", "5");
-    return exchange->Answer(std::move(refusal));
+    return exchange->Answer(TooMany("one call in five seconds"));
   }
   health_at_ = now;
   std::string body = Json{{"failing", failure_}, {"minResponseTime", delay_ms_}}.dump();
@@ -233,6 +254,7 @@ http::Response Processor::Configure(const std::string& what, const std::string& 
   const auto value = json.find(what);
   if (what == "token" && value != json.end() && value->is_string()) {
     options_.token = value->get<std::string>();
+    return {204, "", "", {}};
   } else if (what == "delay" && value != json.end() && value->is_number_unsigned() &&
              value->get<uint64_t>() <= kPaymentDelayMsMax) {
     delay_ms_ = value->get<int64_t>();

@@ -5,20 +5,23 @@
 //   PUT /admin/configurations/delay         {"delay":MS}        of each payment; one whose caller has gone is booked
 //   too PUT /admin/configurations/failure       {"failure":true}    500 after the delay, nothing booked PUT
 //   /admin/configurations/misbehaviour  {"lostAnswerRate":0.1,"tooManyRate":0.1,"failingRate":0.1} POST
-//   /admin/purge-payments, GET /admin/payments-summary?from&to GET /admin/health-calls                 how often its
+//   /admin/purge-payments GET /admin/payments-summary?from&to GET /admin/health-calls                 how often its
 //   health was asked for, and how soon after the call before
 //
 // An admin call shows the header X-Rinha-Token.
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "edge/http/server.h"
 #include "runtime/clock.h"
@@ -38,6 +41,9 @@ struct ProcessorOptions {
   std::string currency = "EUR";
   int64_t fee_ppm = 0;  // of each amount
   std::string token = "123";
+  // Payments that are under way at a time, and those that wait for one of them to end; more are answered 429.
+  size_t under_way_max = 800;
+  size_t waiting_max = 500;
 };
 
 class Processor {
@@ -55,7 +61,12 @@ class Processor {
  private:
   Processor(ProcessorOptions options, const Clock& clock, Scheduler& scheduler, Random& random);
 
+  // What is left to do once the delay is over: whether it fails shows then.
+  using Delayed = absl::AnyInvocable<void(bool fails)>;
+
   void Pay(http::ExchangePtr exchange);
+  void EndIn(int64_t delay_ms, Delayed payment);
+  void End(Delayed& payment);
   void Execute(const http::ExchangePtr& exchange, std::string id, int64_t amount_minor, absl::Time requested_at);
   void Show(http::ExchangePtr exchange);
   void ShowHealth(http::ExchangePtr exchange);
@@ -72,8 +83,9 @@ class Processor {
   std::unique_ptr<Sandbox> sandbox_;
 
   std::mutex mutex_;  // over what follows
-  std::condition_variable less_delayed_;
-  int delayed_ = 0;
+  std::condition_variable less_under_way_;
+  size_t under_way_ = 0;
+  std::deque<Delayed> waiting_;  // their delay begins when their turn comes
   int64_t delay_ms_ = 0;
   bool failure_ = false;
   double too_many_rate_ = 0, failing_rate_ = 0;

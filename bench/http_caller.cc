@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cctype>
 
 #include "fmt/format.h"
 
@@ -46,13 +47,20 @@ absl::StatusOr<std::optional<int>> HttpCaller::Read() {
   answer_.append(buffer.data(), static_cast<size_t>(bytes));
   const size_t end = answer_.find("\r\n\r\n");
   if (end == std::string::npos) return std::nullopt;
-  constexpr std::string_view kVersion = "HTTP/1.1 ", kLength = "Content-Length: ";
-  const size_t length = answer_.find(kLength);
-  if (!answer_.starts_with(kVersion) || length > end) {
+  constexpr std::string_view kVersion = "HTTP/1.1 ";
+  if (!answer_.starts_with(kVersion)) return absl::InternalError(fmt::format("no answer of HTTP/1.1: {}", answer_));
+  const int code = std::stoi(answer_.substr(kVersion.size()));
+  constexpr int kNoContent = 204;
+  if (code == kNoContent) return code;
+  std::string head = answer_.substr(0, end);  // balancers write names in lower case
+  for (char& letter : head) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  constexpr std::string_view kLength = "\r\ncontent-length: ";
+  const size_t length = head.find(kLength);
+  if (length == std::string::npos) {
     return absl::InternalError(fmt::format("an answer without a length: {}", answer_));
   }
-  if (answer_.size() < end + 4 + std::stoul(answer_.substr(length + kLength.size()))) return std::nullopt;
-  return std::stoi(answer_.substr(kVersion.size()));
+  if (answer_.size() < end + 4 + std::stoul(head.substr(length + kLength.size()))) return std::nullopt;
+  return code;
 }
 
 }  // namespace waybill::bench

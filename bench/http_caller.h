@@ -1,4 +1,5 @@
-// One kept connection to an HTTP server, without TLS: a request at a time, each answered with a Content-Length.
+// One kept connection to an HTTP server, without TLS: a request at a time, each answered with a Content-Length, or by
+// 204.
 #pragma once
 
 #include <optional>

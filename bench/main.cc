@@ -17,10 +17,13 @@
 #include "bench/order_load.h"
 #include "bench/order_scenarios.h"
 #include "bench/pacer.h"
+#include "bench/plain_race.h"
 #include "bench/process_stats.h"
+#include "bench/race_scenarios.h"
 #include "bench/report.h"
 #include "fmt/format.h"
 #include "runtime/build.h"
+#include "runtime/shutdown.h"
 #include "services/process/flags.h"
 
 namespace {
@@ -111,11 +114,9 @@ struct StageArguments {
   }
 };
 
-// `service` is measured; `binaries` says what has to be there besides. `compared`: which scenarios take an earlier
-// build.
-void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, const std::string& redis_help,
-                     const std::string& service, const std::string& binaries, const std::string& compared,
-                     StageOptions& options, StageArguments& arguments, std::string& json_file) {
+// Where a run finds its servers, and leaves what it has to say.
+void AddPlaces(CLI::App& app, const std::string& redis_help, const std::string& binaries, StageOptions& options,
+               std::string& json_file) {
   options.binaries = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   options.folder = "waybill-bench";
   app.add_option("--database-url", options.database_url, "Postgres server, of a user who may create databases")
@@ -123,6 +124,16 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
       ->required();
   app.add_option("--redis-url", options.redis_url, redis_help)->envname("REDIS_URL")->required();
   app.add_option("--bin", options.binaries, "Where " + binaries)->capture_default_str();
+  app.add_option("--folder", options.folder, "Where logs go")->capture_default_str();
+  app.add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
+}
+
+// `service` is measured; `binaries` says what has to be there besides. `compared`: which scenarios take an earlier
+// build.
+void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, const std::string& redis_help,
+                     const std::string& service, const std::string& binaries, const std::string& compared,
+                     StageOptions& options, StageArguments& arguments, std::string& json_file) {
+  AddPlaces(app, redis_help, binaries, options, json_file);
   CLI::Option* against =
       app.add_option("--against", options.against,
                      fmt::format("Where {} of an earlier build is, to compare with: both are measured in turns by this "
@@ -136,7 +147,6 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
       "--service-flags", arguments.service_flags,
       fmt::format("For {}, besides the bench's own, separated by blanks: \"--queues 4 --workers 8\"", service));
   app.add_option("--against-flags", arguments.against_flags, "The same for the earlier build's")->needs(against);
-  app.add_option("--folder", options.folder, "Where logs go")->capture_default_str();
   std::set<std::string> names;
   std::string scenario_help = "Only these scenarios:";
   for (const ScenarioInfo& scenario : scenarios) {
@@ -150,7 +160,19 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
   app.add_option("--warm-up", arguments.warm_up, "Seconds of load before that")
       ->capture_default_str()
       ->check(waybill::process::NumberBetween(0.0, 600.0));
-  app.add_option("--json", json_file, "Write the figures as JSON to this file; -: to stdout")->take_last();
+}
+
+// One instance of what ours is measured by; run by RunRace.
+int RunPlainRace(const PlainRaceOptions& options, const std::string& port_file) {
+  waybill::ShutdownSignals signals;
+  auto race = PlainRace::Start(options);
+  if (!race.ok()) {
+    std::cerr << race.status() << "\n";
+    return kExitFailure;
+  }
+  std::ofstream(port_file) << fmt::format("race={}\n", (*race)->port()) << std::flush;
+  signals.Wait();
+  return 0;
 }
 
 }  // namespace
@@ -239,6 +261,43 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
 
+  CLI::App* race = app.add_subcommand(
+      "race",
+      "The race contract's official load on waybill-race and on a plain queue with workers, one after the other");
+  RaceBenchOptions race_bench;
+  AddPlaces(*race, "Redis server for this run alone: its databases 1 and 3 are used",
+            "waybill-race, waybill-order and waybill-sandbox are", race_bench, json_file);
+  std::vector<std::string> contenders;
+  race->add_option("--only", contenders, "Only these: plain, ours")
+      ->check(CLI::IsMember(std::set<std::string>{kPlain, kOurs}))
+      ->delimiter(',');
+  double race_seconds = absl::ToDoubleSeconds(race_bench.length);
+  CLI::Option* race_length =
+      race->add_option("--seconds", race_seconds, "Length of the load; its stages and its clients come so much sooner")
+          ->capture_default_str()
+          ->check(waybill::process::NumberBetween(1.0, 300.0));
+  race->add_flag_callback(
+          "--long", [&race_seconds] { race_seconds = 300; }, "The official 300 s")
+      ->excludes(race_length);
+  race->add_flag(
+      "--kill", race_bench.kill,
+      "Kill an instance by SIGKILL in the midst, and waybill-order later (of the plain one: the other instance)");
+  race->add_option("--balancer", race_bench.balancer, "Debian's haproxy")->capture_default_str();
+  std::string race_service_flags;
+  race->add_option("--service-flags", race_service_flags, "For waybill-order, besides the bench's own");
+
+  CLI::App* plain_race = app.add_subcommand("plain-race", "One instance of the plain queue with workers, for race");
+  PlainRaceOptions plain;
+  std::string plain_port_file;
+  plain_race->add_option("--listen", plain.listen, "host:port")->capture_default_str();
+  plain_race->add_option("--port-file", plain_port_file, "Written once it serves")->required();
+  plain_race->add_option("--redis-url", plain.redis_url, "redis://host:port/database")->required();
+  waybill::process::AddInteger(*plain_race, "--default-port", plain.default_port, "Of that processor")->required();
+  waybill::process::AddInteger(*plain_race, "--fallback-port", plain.fallback_port, "The same")->required();
+  waybill::process::AddInteger(*plain_race, "--workers", plain.workers, "Payments that are under way at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4'000));
+
   CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
   std::string seed_redis_url;
   int64_t drivers = 100'000;
@@ -274,7 +333,15 @@ int main(int argc, char** argv) {
     return RunLoad(options, json_file);
   }
   if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
+  if (plain_race->parsed()) return RunPlainRace(plain, plain_port_file);
   SteadyTimer timer;
+  if (race->parsed()) {
+    race_bench.contenders = {contenders.begin(), contenders.end()};
+    race_bench.service_flags = SplitFlags(race_service_flags);
+    race_bench.length = absl::Seconds(race_seconds);
+    race_bench.drain = absl::Seconds(drain_seconds);
+    return FinishRun(RunRace(race_bench, timer, TellStderr), json_file);
+  }
   if (locations->parsed()) {
     location_arguments.MoveInto(location_bench);
     const bool named = location_bench.only.contains("track");

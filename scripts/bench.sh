@@ -1,7 +1,9 @@
 # ./dev bench: waybill-bench on servers of its own.
 # ./dev bench [orders|locations] [--against COMMIT] [OPTIONS of waybill-bench orders or locations]
+# ./dev bench race [OPTIONS of waybill-bench race]
 
 readonly BENCH_SERVERS=(waybill-order waybill-ingest waybill-sandbox)
+readonly RACE_SERVERS=(waybill-order waybill-sandbox)
 
 # The servers of an earlier commit, built by its own release preset; from its files alone, so that git knows of no second
 # work tree. Made once: what stands in .waybill/against/<sha>/bin is whole.
@@ -31,7 +33,7 @@ no_commit() { fail "--against needs a commit to compare with: ./dev bench $1 --a
 
 verb_bench() {
   local what=orders against='' sha='' arguments=() AGAINST_BINARIES=''
-  if [[ ${1:-} == orders || ${1:-} == locations ]]; then
+  if [[ ${1:-} =~ ^(orders|locations|race)$ ]]; then
     what=$1
     shift
   fi
@@ -51,6 +53,7 @@ verb_bench() {
     shift
   done
   if [[ -n $against ]]; then  # before anything takes long
+    [[ $what != race ]] || fail "race compares with a plain queue with workers, and not with a commit"
     sha=$(git rev-parse --verify --quiet --end-of-options "$against^{commit}") ||
       fail "--against $against: no such commit here (a shallow clone has the older ones after git fetch --unshallow)"
   fi
@@ -60,7 +63,12 @@ verb_bench() {
     "$bench" "$what" --help
     return
   fi
-  build release waybill-bench "${BENCH_SERVERS[@]}"
+  local servers=("${BENCH_SERVERS[@]}")
+  if [[ $what == race ]]; then
+    need_packages "${RACE_PACKAGES[@]}"
+    servers=("${RACE_SERVERS[@]}")
+  fi
+  build release waybill-bench "${servers[@]}"
   if [[ -n $against ]]; then
     build_against "$sha"
     arguments+=(--against "$AGAINST_BINARIES")

@@ -144,6 +144,32 @@ TEST(Bench, EveryScenarioOfLocationsRunsAndItsBooksBalance) {
   EXPECT_THAT(bench->Output(), HasSubstr("CPU per million points, Redis"));
 }
 
+// The plain contender, the load, the balancer, the stages and the score, with an instance that is killed.
+TEST(Bench, TheRaceRunsAndIsScored) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  auto bench = RunBench({"race", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                         folder.path(), "--only", "plain", "--seconds", "3", "--drain-seconds", "3", "--kill", "--json",
+                         json_file});
+  ASSERT_EQ(bench->Wait(absl::Seconds(240)), 0) << bench->Output();
+  EXPECT_THAT(bench->Output(), HasSubstr("instance-1 is back"));
+
+  std::ifstream stream(json_file);
+  const auto json = nlohmann::json::parse(stream);
+  EXPECT_EQ(json["books_balance"], true);
+  const std::map<std::string, double> figures = FiguresOf(json["scenarios"][0]);
+  const double booked = figures.at("booked by default, plain") + figures.at("booked by fallback, plain");
+  EXPECT_GT(booked, 0);
+  EXPECT_NEAR(figures.at("gross, plain"), booked * 20.05, 0.01);
+  EXPECT_NEAR(figures.at("score, plain"),
+              figures.at("net, plain") * (1 + figures.at("bonus, plain") - figures.at("fine, plain")), 0.01);
+  EXPECT_GT(figures.at("checks, plain"), 0);
+  EXPECT_EQ(figures.at("paid twice, plain"), 0);
+  EXPECT_GT(figures.at("resident memory, peak, instance-2 of plain"), 1);
+}
+
 TEST(Bench, SaysWhatItCannotRunWithout) {
   auto redis = RedisServer::Start();
   ASSERT_TRUE(redis.ok()) << redis.status();
@@ -165,6 +191,10 @@ TEST(Bench, SaysWhatItCannotRunWithout) {
                     folder.path(), "--against", folder.path() / "nowhere"});
   EXPECT_NE(bench->Wait(absl::Seconds(60)), 0);
   EXPECT_THAT(bench->Output(), HasSubstr("--against"));
+  bench = RunBench({"race", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                    folder.path(), "--only", "plain", "--balancer", folder.path() / "nobody"});
+  EXPECT_EQ(bench->Wait(absl::Seconds(60)), 2);
+  EXPECT_THAT(bench->Output(), HasSubstr("install Debian's haproxy"));
   bench = RunBench({"orders", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
                     folder.path(), "--service-flags", "--no-such-flag", "--only", "lone", "--seconds", "1", "--warm-up",
                     "0", "--unfinished", "1"});

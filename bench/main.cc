@@ -279,6 +279,10 @@ int main(int argc, char** argv) {
   race->add_flag_callback(
           "--long", [&race_seconds] { race_seconds = 300; }, "The official 300 s")
       ->excludes(race_length);
+  double drain_seconds = absl::ToDoubleSeconds(race_bench.drain);
+  race->add_option("--drain-seconds", drain_seconds, "After the load, at most, for what was taken to be paid")
+      ->capture_default_str()
+      ->check(waybill::process::NumberBetween(0.0, 600.0));
   race->add_flag(
       "--kill", race_bench.kill,
       "Kill an instance by SIGKILL in the midst, and waybill-order later (of the plain one: the other instance)");

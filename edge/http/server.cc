@@ -264,11 +264,12 @@ class Server::Impl final : public ConnectionHost {
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Metrics& metrics,
-                                                      const Logger& log) {
-  auto impl = std::make_unique<Impl>(options, metrics, log);
-  if (absl::Status started = impl->Start(); !started.ok()) return started;
-  return std::unique_ptr<Server>(new Server(std::move(impl)));
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Metrics& metrics, const Logger& log,
+                                                      const std::function<void(Server&)>& prepare) {
+  std::unique_ptr<Server> server(new Server(std::make_unique<Impl>(options, metrics, log)));
+  if (prepare) prepare(*server);
+  if (absl::Status started = server->impl_->Start(); !started.ok()) return started;
+  return server;
 }
 
 int Server::port() const { return impl_->port(); }

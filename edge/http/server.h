@@ -52,8 +52,10 @@ struct Route {
 class Server {
  public:
   // INVALID_ARGUMENT: `listen` is no address; UNAVAILABLE: it cannot be bound. Metrics and log outlive the server.
+  // `prepare` is called with the server before anybody can connect: what it serves is there for the first request.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, Metrics& metrics,
-                                                       const Logger& log);
+                                                       const Logger& log,
+                                                       const std::function<void(Server&)>& prepare = nullptr);
   ~Server();  // after the answers under way, and stop_timeout at most once they are given
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -9,6 +9,8 @@ namespace waybill::order {
 namespace {
 
 constexpr absl::Duration kConnectAgainMax = absl::Seconds(2);
+// Of HTTP/1.1, where each carries one call at a time: 256 payments a second while a processor takes a second for each.
+constexpr size_t kProcessorConnections = 256;
 
 }  // namespace
 
@@ -29,6 +31,7 @@ absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file
       http::ChannelOptions channel;
       channel.host = url->host;
       channel.port = url->port;
+      channel.connections_max = kProcessorConnections;
       if (url->tls) channel.ca = processor_ca;
       auto processor = std::make_unique<Processor>(gateway.name, std::move(channel), clock);
       by_name[gateway.name] = &processor->gateway;

@@ -14,6 +14,7 @@
 #include "edge/rpc/grpc_log.h"
 #include "edge/tls/credentials.h"
 #include "fmt/format.h"
+#include "grpcpp/create_channel.h"
 #include "runtime/build.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -35,11 +36,15 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> ChannelsTo(const Ser
   if (!orders.ok()) return orders.status();
   absl::StatusOr<tls::Credentials> credentials = tls::ReadCredentials({"", "", options.ca});
   if (!credentials.ok()) return credentials.status();
+  // It is our own, and clients wait: it is found again soon after it has come back.
+  grpc::ChannelArguments arguments = rpc::MakeChannelArguments(rpc::Pings::kRare);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (const OrderAddress& one : *orders) {
-    channels.push_back(one.tls
-                           ? rpc::MakeChannel(one.target, rpc::Pings::kRare, rpc::MakeChannelCredentials(*credentials))
-                           : rpc::MakeChannel(one.target));
+    channels.push_back(grpc::CreateCustomChannel(
+        one.target, one.tls ? rpc::MakeChannelCredentials(*credentials) : grpc::InsecureChannelCredentials(),
+        arguments));
   }
   return channels;
 }
@@ -84,14 +89,13 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto side_port = http::Server::Start(side_options, metrics, log);
   if (!side_port.ok()) return process::Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
-  Metrics race_metrics;  // the two ports' would have the same names
   http::ServerOptions race_options;
   race_options.listen = options.listen;
   race_options.body_bytes_max = 16 << 10;
-  auto race_port = http::Server::Start(race_options, race_metrics, log);
-  if (!race_port.ok()) return process::Fail(log, "cannot open the port", race_port.status());
   orders.AwaitConnection(clock.Steady() + absl::Seconds(2));
-  front.ServeOn(**race_port);
+  auto race_port =
+      http::Server::Start(race_options, metrics, log, [&front](http::Server& server) { front.ServeOn(server); });
+  if (!race_port.ok()) return process::Fail(log, "cannot open the port", race_port.status());
   if (absl::Status written = WritePortFile(options.port_file, (*race_port)->port(), (*side_port)->port());
       !written.ok()) {
     return process::Fail(log, "cannot announce the ports", written);

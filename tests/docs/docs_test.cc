@@ -312,8 +312,8 @@ TEST(Statements, StandInTheDocumentAsPostgresGetsThem) {
   const storage::SagaJournalSql sql = storage::BuildSagaJournalSql(orders.sql());
   std::vector<std::pair<std::string, std::string>> statements = {
       {"begin", sql.begin.text}, {"begun", sql.begun.text}, {"move", sql.move.text}, {"advance", sql.advance}};
-  const std::vector<std::string> books = {"claim",           "pending",       "charge", "refund", "release",
-                                          "attempt_changed", "attempt_begun", "tell",   "log",    "audit"};
+  const std::vector<std::string> books = {"claim",         "pending", "charge", "refund", "attempt_changed",
+                                          "attempt_begun", "release", "tell",   "log",    "audit"};
   ASSERT_EQ(sql.books.size(), books.size());
   for (size_t n = 0; n < books.size(); ++n) statements.emplace_back(books[n], sql.books[n].text);
   for (const auto& [name, statement] : statements) {

@@ -78,6 +78,16 @@ class HttpServerTest : public ::testing::Test {
   std::unique_ptr<Server> server_;
 };
 
+TEST_F(HttpServerTest, WhatItIsPreparedWithIsServedFromTheFirstRequestOn) {
+  auto started = Server::Start({}, metrics_, log_, [](Server& server) {
+    EXPECT_EQ(server.port(), 0) << "nobody can connect yet";
+    server.Serve("/first", {"first"}, [](const ExchangePtr& exchange) { exchange->Answer({}); });
+  });
+  ASSERT_TRUE(started.ok()) << started.status().ToString();
+  server_ = *std::move(started);
+  EXPECT_THAT(Get("/first"), StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(HttpServerTest, KeepsAConnectionForTheNextRequest) {
   Start();
   RawClient client(server_->port());

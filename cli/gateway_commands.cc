@@ -25,6 +25,20 @@ std::string ShowHealth(const gateway_v1::Gateway& gateway) {
   return gateway.answers() + gateway.failures() > 0 ? "answers" : "not asked yet";
 }
 
+// What it says of itself.
+std::string ShowProbe(const gateway_v1::Gateway& gateway) {
+  if (!gateway.has_probe()) return "";
+  const gateway_v1::GatewayProbe& probe = gateway.probe();
+  const std::string ago = ShowDuration(ToDuration(probe.age())) + " ago";
+  if (probe.outcome() == "not_served") return "not asked: has no health check";
+  if (probe.outcome() == "no_answer") return "no answer, " + ago;
+  if (probe.outcome() == "limited") return "asked too often, " + ago;
+  std::string says = probe.outcome();
+  if (ToDuration(probe.min_response()) > absl::ZeroDuration())
+    says += fmt::format(", takes {} at least", ShowDuration(ToDuration(probe.min_response())));
+  return fmt::format("{}, {}", says, ago);
+}
+
 ExitCode ListGateways(const Context& context) {
   auto listed = Call<gateway_v1::GatewayAdmin>(context, context.server, &GatewayAdmin::ListGateways,
                                                gateway_v1::ListGatewaysRequest());
@@ -35,6 +49,7 @@ ExitCode ListGateways(const Context& context) {
                {"COST PPM", Align::kRight},
                {"TAKES ORDERS"},
                {"HEALTH"},
+               {"SAYS"},
                {"LATENCY", Align::kRight},
                {"ANSWERED", Align::kRight},
                {"FAILED", Align::kRight},
@@ -49,6 +64,7 @@ ExitCode ListGateways(const Context& context) {
                : gateway.fallback() ? Cell("as fallback")
                                     : Cell("yes"),
                Cell(ShowHealth(gateway), gateway.has_out_for() ? Style::kBad : Style::kPlain),
+               Cell(ShowProbe(gateway), gateway.probe().outcome() == "failing" ? Style::kBad : Style::kPlain),
                gateway.has_median_latency() ? ShowDuration(ToDuration(gateway.median_latency())) : "",
                fmt::format("{}", gateway.answers()), fmt::format("{}", gateway.failures()), gateway.address()});
   }
@@ -95,7 +111,8 @@ void AddGatewayCommands(CLI::App& app, Context& context) {
       "Example:\n"
       "  waybill gateway list\n"
       "\n"
-      "Health, latency and counts are what the replica that answers has seen since it began.");
+      "Health, latency and counts are what the replica that answers has seen since it began. What a gateway says of\n"
+      "itself it says to whichever replica asks; all hear it.");
   list->callback([&context] { context.run = [&context] { return ListGateways(context); }; });
 
   auto drained = std::make_shared<std::string>();

@@ -19,6 +19,10 @@ void Router::Use(Routes routes) {
   for (Gateway& gateway : routes.gateways) {
     const Known* before = Find(gateway.name);
     Known now{std::move(gateway), before != nullptr ? before->health : Health(options_.health)};
+    if (before != nullptr) {
+      now.probe = before->probe;
+      now.probe_read_at = before->probe_read_at;
+    }
     if (const auto setting = settings_.find(now.gateway.name); setting != settings_.end()) {
       now.drained = setting->second.drained;
       now.weight = setting->second.weight;
@@ -37,6 +41,22 @@ void Router::Use(const std::vector<storage::GatewaySetting>& settings) {
     const auto setting = settings_.find(known.gateway.name);
     known.drained = setting != settings_.end() && setting->second.drained;
     known.weight = setting != settings_.end() ? setting->second.weight : std::nullopt;
+  }
+}
+
+void Router::Use(const std::vector<storage::GatewayProbe>& probes) {
+  std::lock_guard lock(mutex_);
+  const SteadyTime now = clock_.Steady();
+  for (const storage::GatewayProbe& probe : probes) {
+    Known* const known = Find(probe.gateway);
+    if (known == nullptr) continue;
+    const bool heard = known->probe && known->probe->answer && known->probe->asked_at == probe.asked_at;
+    known->probe = probe;
+    known->probe_read_at = now;
+    if (heard || !probe.answer) continue;
+    const bool failing = probe.answer->outcome == storage::ProbeOutcome::kFailing;
+    if (!failing && probe.answer->outcome != storage::ProbeOutcome::kHealthy) continue;
+    known->health.Says(now, {now - probe.age, failing, probe.answer->min_response});
   }
 }
 
@@ -86,23 +106,34 @@ std::optional<std::string> Router::ChooseOther(const Payment& payment, std::span
   return Best(std::move(up));
 }
 
+template <typename TimeOf>
+void Router::EraseSlow(std::vector<Known*>& candidates, TimeOf time_of) const {
+  absl::Duration fastest = absl::InfiniteDuration();
+  for (const Known* one : candidates) fastest = std::min(fastest, time_of(one).value_or(absl::InfiniteDuration()));
+  std::erase_if(candidates, [&](const Known* one) {
+    const std::optional<absl::Duration> time = time_of(one);
+    return time && *time > 2 * fastest && *time > fastest + options_.slower_by;
+  });
+}
+
 // Each thing that makes a gateway better leaves those that are best by it.
 std::string Router::Best(std::vector<Known*> candidates) {
   if (std::any_of(candidates.begin(), candidates.end(), [](const Known* one) { return !one->gateway.fallback; })) {
     std::erase_if(candidates, [](const Known* one) { return one->gateway.fallback; });
   }
   const SteadyTime now = clock_.Steady();
-  std::vector<absl::Duration> medians;  // of each candidate
-  absl::Duration fastest = absl::InfiniteDuration();
-  for (const Known* one : candidates) {
-    medians.push_back(one->health.MedianLatency(now));
-    // One that has answered nothing lately is neither slow nor fast.
-    if (medians.back() > absl::ZeroDuration()) fastest = std::min(fastest, medians.back());
-  }
-  size_t next = 0;  // erase_if asks of each once, in their order
-  std::erase_if(candidates, [&](const Known*) {
-    const absl::Duration median = medians[next++];
-    return median > 2 * fastest && median > fastest + options_.slower_by;
+  const auto time_of = [now](const Known* one) {
+    return std::max(one->health.MedianLatency(now), one->health.MinResponse(now).value_or(absl::ZeroDuration()));
+  };
+  // That one says it takes no time counts against others that say how long they take, not against what was measured.
+  EraseSlow(candidates, [&](const Known* one) -> std::optional<absl::Duration> {
+    if (!one->health.MinResponse(now)) return std::nullopt;
+    return time_of(one);
+  });
+  EraseSlow(candidates, [&](const Known* one) -> std::optional<absl::Duration> {
+    // One of which nothing is known is neither slow nor fast.
+    if (time_of(one) == absl::ZeroDuration()) return std::nullopt;
+    return time_of(one);
   });
   int64_t cheapest = candidates.front()->gateway.cost_ppm;
   for (const Known* one : candidates) cheapest = std::min(cheapest, one->gateway.cost_ppm);
@@ -147,6 +178,18 @@ void Router::Failed(const std::string& gateway) {
   if (Known* known = Find(gateway)) known->health.Failed(clock_.Steady());
 }
 
+std::optional<storage::GatewayProbe> Router::Known::ProbeAt(SteadyTime now) const {
+  std::optional<storage::GatewayProbe> aged = probe;
+  if (aged) aged->age += now - probe_read_at;
+  return aged;
+}
+
+std::optional<storage::GatewayProbe> Router::Probe(const std::string& gateway) const {
+  std::lock_guard lock(mutex_);
+  const Known* known = Find(gateway);
+  return known == nullptr ? std::nullopt : known->ProbeAt(clock_.Steady());
+}
+
 std::vector<Router::View> Router::List() const {
   std::lock_guard lock(mutex_);
   const SteadyTime now = clock_.Steady();
@@ -158,6 +201,7 @@ std::vector<Router::View> Router::List() const {
     view.median_latency = known.health.MedianLatency(now);
     view.answers = known.health.answers();
     view.failures = known.health.failures();
+    view.probe = known.ProbeAt(now);
     views.push_back(std::move(view));
   }
   return views;

@@ -14,6 +14,7 @@
 #include "payments/health.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "storage/gateway_probes.h"
 #include "storage/gateway_store.h"
 
 namespace waybill::payments {
@@ -34,6 +35,8 @@ class Router {
   void Use(Routes routes);
   // What operators have said of gateways, in place of what was said before; of unknown ones, nothing.
   void Use(const std::vector<storage::GatewaySetting>& settings);
+  // What gateways have said of themselves; what was heard before is nothing new.
+  void Use(const std::vector<storage::GatewayProbe>& probes);
 
   // For a new order: nullopt when no gateway may have it (rules, or all are drained). One that is out is chosen to
   // explore it, or when all are.
@@ -56,8 +59,11 @@ class Router {
     absl::Duration median_latency;
     int64_t answers = 0;  // of this process
     int64_t failures = 0;
+    std::optional<storage::GatewayProbe> probe;  // as of now
   };
   std::vector<View> List() const;  // as the file has them
+  // What it has said of itself, as of now; nothing: it was never asked, or there is no such gateway.
+  std::optional<storage::GatewayProbe> Probe(const std::string& gateway) const;
 
  private:
   struct Known {
@@ -65,12 +71,18 @@ class Router {
     Health health;
     bool drained = false;
     std::optional<int> weight;
+    std::optional<storage::GatewayProbe> probe;
+    SteadyTime probe_read_at;
 
     int CountingWeight() const { return weight.value_or(gateway.weight); }
+    std::optional<storage::GatewayProbe> ProbeAt(SteadyTime now) const;
   };
 
   std::vector<Known*> Candidates(const Payment& payment, std::span<const std::string> tried);
   std::string Best(std::vector<Known*> candidates);
+  // Those that take much longer than the fastest, by what `time_of` says of each, or nothing.
+  template <typename TimeOf>
+  void EraseSlow(std::vector<Known*>& candidates, TimeOf time_of) const;
   Known* Find(const std::string& gateway);
   const Known* Find(const std::string& gateway) const { return const_cast<Router*>(this)->Find(gateway); }
 

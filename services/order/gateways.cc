@@ -1,5 +1,6 @@
 #include "services/order/gateways.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "edge/rpc/deadline.h"
@@ -16,14 +17,18 @@ constexpr size_t kProcessorConnections = 256;
 
 absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, ChannelsTo channels_to,
                                                          ProcessorCa processor_ca, storage::GatewayStore& store,
+                                                         storage::GatewayProbeStore& probes, ProberOptions prober,
                                                          const Clock& clock, Random& random, Metrics& metrics,
                                                          const Logger& log) {
   absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(file);
   if (!routes.ok()) return routes.status();
+  payments::RouterOptions router;
+  router.health.word_for = std::max(router.health.word_for, 3 * prober.every);
   std::unique_ptr<Gateways> made(
-      new Gateways(file, std::move(channels_to), store, clock, random, log.For("services.order")));
+      new Gateways(file, std::move(channels_to), store, clock, random, router, log.For("services.order")));
   Gateways& gateways = *made;
   std::map<std::string, PaymentGateway*> by_name;
+  std::map<std::string, AskHealth> asks;
   for (const payments::Gateway& gateway : routes->gateways) {
     if (gateway.IsProcessor()) {
       absl::StatusOr<webhooks::Url> url = webhooks::ParseUrl(gateway.address);
@@ -35,15 +40,23 @@ absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file
       if (url->tls) channel.ca = processor_ca;
       auto processor = std::make_unique<Processor>(gateway.name, std::move(channel), clock);
       by_name[gateway.name] = &processor->gateway;
+      asks[gateway.name] = [at = &processor->gateway](absl::Duration timeout, auto done) {
+        at->Health(timeout, std::move(done));
+      };
       gateways.processors_[gateway.name] = std::move(processor);
       continue;
     }
     auto remote = std::make_unique<Remote>(gateway.address, gateways.channels_to_(gateway.address));
     by_name[gateway.name] = &remote->gateway;
+    asks[gateway.name] = [at = &remote->gateway](absl::Duration timeout, auto done) {
+      at->Health(timeout, std::move(done));
+    };
     gateways.remotes_[gateway.name] = std::move(remote);
   }
   gateways.in_force_ = *std::move(routes);
   gateways.router_.Use(gateways.in_force_);
+  gateways.prober_ =
+      std::make_unique<GatewayProber>(std::move(asks), probes, gateways.router_, clock, metrics, std::move(prober));
   gateways.routing_ = std::make_unique<PaymentRouting>(gateways.router_, std::move(by_name), clock, metrics);
   gateways.log_.Info("orders are routed", {{"file", file}, {"gateways", payments::Describe(gateways.in_force_)}});
   return made;

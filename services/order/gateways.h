@@ -18,6 +18,7 @@
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 #include "runtime/shutdown.h"
+#include "services/order/gateway_prober.h"
 #include "services/order/payment_routing.h"
 #include "services/order/processor_gateway.h"
 #include "services/order/remote_gateway.h"
@@ -34,6 +35,7 @@ class Gateways {
   // All outlive it. INVALID_ARGUMENT: the file is not as it has to be.
   static absl::StatusOr<std::unique_ptr<Gateways>> Open(const std::string& file, ChannelsTo channels_to,
                                                         ProcessorCa processor_ca, storage::GatewayStore& store,
+                                                        storage::GatewayProbeStore& probes, ProberOptions prober,
                                                         const Clock& clock, Random& random, Metrics& metrics,
                                                         const Logger& log);
 
@@ -42,6 +44,8 @@ class Gateways {
 
   // What operators have said. Blocks on the store.
   absl::Status ReadSettings();
+  // How they fare: in turn with all replicas that have the gateways.
+  GatewayProber& prober() { return *prober_; }
   // Reads that every second, and keeps connections to gateways that are not called.
   Chore FollowChore();
   // Waits until each is connected to, or `deadline`: who begins without connections takes every gateway for away.
@@ -56,12 +60,12 @@ class Gateways {
 
  private:
   Gateways(std::string file, ChannelsTo channels_to, storage::GatewayStore& store, const Clock& clock, Random& random,
-           const Logger& log)
+           payments::RouterOptions options, const Logger& log)
       : file_(std::move(file)),
         channels_to_(std::move(channels_to)),
         store_(store),
         log_(log),
-        router_(clock, random) {}
+        router_(clock, random, options) {}
   absl::Status ReadAgain();
 
   struct Remote {
@@ -85,6 +89,7 @@ class Gateways {
   storage::GatewayStore& store_;
   const Logger log_;
   payments::Router router_;
+  std::unique_ptr<GatewayProber> prober_;  // its questions end with those below
   std::map<std::string, std::unique_ptr<Remote>> remotes_;
   std::map<std::string, std::unique_ptr<Processor>> processors_;
   std::unique_ptr<PaymentRouting> routing_;

@@ -36,6 +36,12 @@ void FillGateway(const Router::View& view, gateway_pb::Gateway& out) {
   }
   out.set_answers(view.answers);
   out.set_failures(view.failures);
+  if (!view.probe || !view.probe->answer) return;
+  gateway_pb::GatewayProbe& probe = *out.mutable_probe();
+  probe.set_outcome(std::string(ToString(view.probe->answer->outcome)));
+  if (view.probe->answer->min_response) FillDuration(*view.probe->answer->min_response, *probe.mutable_min_response());
+  FillDuration(view.probe->age, *probe.mutable_age());
+  probe.set_holder(view.probe->holder);
 }
 
 absl::StatusOr<Router::View> Find(const Router* router, const std::string& name) {

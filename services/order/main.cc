@@ -69,6 +69,7 @@
 #include "storage/postgres/audit_log.h"
 #include "storage/postgres/dead_letter_store.h"
 #include "storage/postgres/driver_store.h"
+#include "storage/postgres/gateway_probe_store.h"
 #include "storage/postgres/gateway_store.h"
 #include "storage/postgres/order_store.h"
 #include "storage/postgres/order_tables.h"
@@ -238,13 +239,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     payments = std::make_unique<BuiltinGateway>();
   }
   storage::PostgresGatewayStore gateway_store(drivers, reads);
+  storage::PostgresGatewayProbeStore gateway_probes(drivers, reads);
   std::unique_ptr<Gateways> gateways;
   if (!options.gateways_file.empty()) {
     auto opened = Gateways::Open(
         options.gateways_file,
         [&](const std::string& address) { return ChannelsTo(address, participant_certificates->get()); },
         [&] { return *participant_certificates ? (*participant_certificates)->current()->ca : std::string(); },
-        gateway_store, clock, random, metrics, log);
+        gateway_store, gateway_probes, {options.instance, options.gateway_probe_every}, clock, random, metrics, log);
     if (!opened.ok()) return process::Fail(log, "cannot route orders", opened.status());
     gateways = *std::move(opened);
   }
@@ -457,6 +459,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     }
     gateways->AwaitConnections(clock.Steady() + absl::Seconds(2));
     watching.push_back(gateways->FollowChore());
+    watching.push_back(gateways->prober().TurnChore());
   }
   Chores beside(std::move(watching), clock, log);
   Chores folding({FoldChore(payment_sums)}, clock, log);

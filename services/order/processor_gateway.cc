@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "domain/currency.h"
 #include "fmt/format.h"
 #include "payments/processor/contract.h"
@@ -95,6 +96,31 @@ void ProcessorGateway::Refund(const ParticipantCall& call, const domain::Order& 
     } else {
       done(std::move(seen));
     }
+  });
+}
+
+void ProcessorGateway::Health(absl::Duration timeout, absl::AnyInvocable<void(HealthAnswer)> done) {
+  http::ClientRequest request;
+  request.method = "GET";
+  request.target = payments::kHealthPath;
+  channel_.Call(std::move(request), timeout, [done = std::move(done)](http::Channel::Result result) mutable {
+    using storage::ProbeOutcome;
+    HealthAnswer said;  // unless it says more: no answer
+    const unsigned status = result.answer.ok() ? result.answer->status : 0;
+    if (status == 429) {
+      said.answer.outcome = ProbeOutcome::kLimited;
+      if (int seconds = 0; absl::SimpleAtoi(result.answer->retry_after, &seconds) && seconds > 0) {
+        said.retry_after = absl::Seconds(seconds);
+      }
+    } else if (status == 404 || status == 405 || status == 501) {
+      said.answer.outcome = ProbeOutcome::kNotServed;
+    } else if (status == 200) {
+      if (const auto health = payments::ParseProcessorHealth(result.answer->body)) {
+        said.answer.outcome = health->failing ? ProbeOutcome::kFailing : ProbeOutcome::kHealthy;
+        said.answer.min_response = absl::Milliseconds(health->min_response_ms);
+      }
+    }
+    done(said);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "edge/http/channel.h"
 #include "runtime/ids.h"
+#include "services/order/gateway_prober.h"
 #include "services/order/payment_gateway.h"
 
 namespace waybill::order {
@@ -29,6 +30,8 @@ class ProcessorGateway final : public PaymentGateway {
   void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
   bool can_refund() const override { return false; }
+  // GET /payments/service-health.
+  void Health(absl::Duration timeout, absl::AnyInvocable<void(HealthAnswer)> done);
 
  private:
   absl::Duration TimeLeft(const ParticipantCall& call) const { return call.deadline - clock_.Steady(); }

@@ -5,6 +5,7 @@
 
 #include "domain/currency.h"
 #include "edge/rpc/proto_time.h"
+#include "grpc/health/v1/health.pb.h"
 #include "runtime/status.h"
 #include "services/order/remote_call.h"
 #include "waybill/payment/v1/payment.pb.h"
@@ -102,6 +103,32 @@ void RemoteGateway::RefundPart(const ParticipantCall& call, const ChargePart& pa
         } else {
           done(absl::UnknownError("the gateway's answer has no outcome"));
         }
+      });
+}
+
+void RemoteGateway::Health(absl::Duration timeout, absl::AnyInvocable<void(HealthAnswer)> done) {
+  rpc::CallOptions options;
+  options.deadline = SystemClock().Steady() + timeout;
+  options.only_connected = true;
+  client_.Call<grpc::health::v1::HealthCheckResponse>(
+      "grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest(), options,
+      [done = std::move(done)](const absl::Status& status, grpc::health::v1::HealthCheckResponse& response) mutable {
+        using storage::ProbeOutcome;
+        HealthAnswer said;  // unless it says more: no answer
+        if (status.ok()) {
+          if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) {
+            said.answer.outcome = ProbeOutcome::kHealthy;
+          } else if (response.status() == grpc::health::v1::HealthCheckResponse::NOT_SERVING) {
+            said.answer.outcome = ProbeOutcome::kFailing;
+          }
+        } else if (absl::IsResourceExhausted(status)) {
+          said.answer.outcome = ProbeOutcome::kLimited;
+          said.retry_after = GetErrorDetail(status).retry_after;
+        } else if (absl::IsUnimplemented(status) || absl::IsNotFound(status) || absl::IsUnauthenticated(status) ||
+                   absl::IsPermissionDenied(status)) {
+          said.answer.outcome = ProbeOutcome::kNotServed;
+        }
+        done(said);
       });
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/rpc/client.h"
+#include "services/order/gateway_prober.h"
 #include "services/order/payment_gateway.h"
 
 namespace waybill::order {
@@ -19,6 +20,8 @@ class RemoteGateway final : public PaymentGateway {
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
   void RefundPart(const ParticipantCall& call, const ChargePart& part,
                   absl::AnyInvocable<void(absl::StatusOr<RefundPartResult>)> done) override;
+  // By the standard's grpc.health.v1.Health, of the server as a whole.
+  void Health(absl::Duration timeout, absl::AnyInvocable<void(HealthAnswer)> done);
 
  private:
   rpc::CallOptions OptionsFor(const ParticipantCall& call) const;

@@ -101,6 +101,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
          "are read again at SIGHUP. Then --payment-gateway is for orders that began without it, which are left alone "
          "where it is builtin (default: none)")
       ->type_name("FILE");
+  process::AddDuration(app, "--gateway-probe-every", options.gateway_probe_every,
+                       "How often each of these is asked how it fares, at most, by all replicas together; the same for "
+                       "all of them",
+                       absl::Minutes(5));
   AddParticipant(app, "--dispatch", options.dispatch, "Who assigns drivers; builtin picks the nearest free one")
       ->envname("WAYBILL_DISPATCH");
   app.add_option("--participant-ca", options.participant_tls.ca,

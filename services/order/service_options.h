@@ -36,7 +36,8 @@ struct ServiceOptions {
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
   std::string gateways_file;                // empty: payment_gateway takes every order
-  tls::Files participant_tls;               // for grpcs
+  absl::Duration gateway_probe_every = absl::Seconds(5);
+  tls::Files participant_tls;  // for grpcs
   bool migrate = false;
   absl::Duration store_wait = absl::Seconds(60);
   int queues = 1;  // as for two cores: QueuesFor

@@ -144,6 +144,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_option("--processor-currency", options.processor_currency, "The currency of all processors' amounts")
       ->type_name("CODE")
       ->capture_default_str();
+  process::AddDuration(app, "--processor-health-every", options.processor_health_every,
+                       "How often each processor shows its health; sooner it answers 429");
   process::AddLogFlags(app, options.log_levels, options.log_format);
 }
 
@@ -191,6 +193,7 @@ absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions&
     processor.listen = text.substr(equals + 1);
     processor.log = fmt::format("{}.{}", options.log, name);
     processor.currency = options.processor_currency;
+    processor.health_every = options.processor_health_every;
     processors.push_back(std::move(processor));
   }
   for (const std::string& text : options.processor_fees) {

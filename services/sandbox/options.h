@@ -30,6 +30,7 @@ struct ServiceOptions {
   std::vector<std::string> processors;      // NAME=HOST:PORT
   std::vector<std::string> processor_fees;  // NAME=PPM
   std::string processor_currency = "EUR";
+  absl::Duration processor_health_every = absl::Seconds(5);
   Behaviour gateway;
   Behaviour dispatcher;
   LogLevels log_levels;

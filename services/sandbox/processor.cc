@@ -15,7 +15,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr absl::Duration kHealthEvery = absl::Seconds(5);
 constexpr int64_t kPaymentDelayMsMax = 60'000;
 
 http::Response JsonAnswer(unsigned code, std::string body) { return {code, "application/json", std::move(body), {}}; }
@@ -23,9 +22,9 @@ http::Response Message(unsigned code, std::string_view message) {
   return JsonAnswer(code, Json{{"message", message}}.dump());
 }
 
-http::Response TooMany(std::string_view message) {
+http::Response TooMany(std::string_view message, int64_t retry_after_s = 5) {
   http::Response refusal = Message(429, message);
-  refusal.fields.emplace_back("Retry-After", "5");
+  refusal.fields.emplace_back("Retry-After", fmt::format("{}", retry_after_s));
   return refusal;
 }
 
@@ -193,10 +192,11 @@ void Processor::ShowHealth(http::ExchangePtr exchange) {
     health_gap_ = std::min(gap, health_gap_.value_or(gap));
   }
   health_called_at_ = now;
-  if (health_at_ && now - *health_at_ < kHealthEvery) {
+  if (health_at_ && now - *health_at_ < options_.health_every) {
     ++health_refused_;
     lock.unlock();
-    return exchange->Answer(TooMany("one call in five seconds"));
+    const int64_t seconds = absl::ToInt64Seconds(absl::Ceil(options_.health_every, absl::Seconds(1)));
+    return exchange->Answer(TooMany(fmt::format("one call in {} s", seconds), seconds));
   }
   health_at_ = now;
   std::string body = Json{{"failing", failure_}, {"minResponseTime", delay_ms_}}.dump();

@@ -44,6 +44,7 @@ struct ProcessorOptions {
   // Payments that are under way at a time, and those that wait for one of them to end; more are answered 429.
   size_t under_way_max = 800;
   size_t waiting_max = 500;
+  absl::Duration health_every = absl::Seconds(5);  // sooner its health is not shown
 };
 
 class Processor {

@@ -31,6 +31,7 @@ constexpr Rights kOrderRights[] = {
     {"partial_refunds", "SELECT, INSERT, UPDATE"},
     {"payment_attempts", "SELECT, INSERT, UPDATE"},
     {"gateway_settings", "SELECT, INSERT, UPDATE"},
+    {"gateway_probes", "SELECT, INSERT, UPDATE"},
     {"gateway_books", "SELECT"},
     {"gateway_refunds", "SELECT"},
     {"settlements", "SELECT, INSERT, UPDATE, DELETE"},

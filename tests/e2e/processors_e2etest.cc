@@ -24,11 +24,26 @@ using ::testing::IsEmpty;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
+// How often a processor may be asked how it fares; five seconds elsewhere.
+constexpr absl::Duration kHealthEvery = absl::Milliseconds(500);
+
 StackOptions ProcessorOptions(const std::string& gateways_file) {
   StackOptions options;
   options.builtin_gateway = true;
-  options.order_args = {"--gateways-file", gateways_file, "--lease",     "1500ms", "--attempt-timeout", "500ms",
-                        "--attempts-max",  "1000",        "--retry-for", "5m",     "--backoff",         "20ms"};
+  options.order_args = {"--gateways-file",
+                        gateways_file,
+                        "--lease",
+                        "1500ms",
+                        "--attempt-timeout",
+                        "500ms",
+                        "--attempts-max",
+                        "1000",
+                        "--retry-for",
+                        "5m",
+                        "--backoff",
+                        "20ms",
+                        "--gateway-probe-every",
+                        absl::FormatDuration(kHealthEvery)};
   return options;
 }
 
@@ -37,10 +52,11 @@ class ProcessorStack {
  public:
   ProcessorStack() : stack_(ProcessorOptions(File())) {
     const std::string ports = directory_.path().string() + "/ports";
-    auto started = Process::Start(WAYBILL_SANDBOX_BINARY,
-                                  {.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--log", Log(),
-                                            "--port-file", ports, "--processor", "east=127.0.0.1:0", "--processor",
-                                            "west=127.0.0.1:0", "--processor-fee-ppm", "east=70000"}});
+    auto started = Process::Start(
+        WAYBILL_SANDBOX_BINARY,
+        {.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--log", Log(), "--port-file", ports,
+                  "--processor", "east=127.0.0.1:0", "--processor", "west=127.0.0.1:0", "--processor-fee-ppm",
+                  "east=70000", "--processor-health-every", absl::FormatDuration(kHealthEvery)}});
     EXPECT_TRUE(started.ok()) << started.status();
     sandbox_ = *std::move(started);
     EXPECT_TRUE(Eventually(kPatience, [&] { return ReadPortFile(ports).contains("processor_west"); }))
@@ -73,6 +89,19 @@ class ProcessorStack {
   }
   void Misbehave(const std::string& name, const std::string& body) {
     EXPECT_EQ(Ask(name, "PUT", "/admin/configurations/misbehaviour", body).substr(0, 3), "200");
+  }
+
+  nlohmann::json HealthCalls(const std::string& name) {
+    return nlohmann::json::parse(Ask(name, "GET", "/admin/health-calls", "").substr(4), nullptr, false);
+  }
+  void SayFailing(bool failing) {
+    EXPECT_EQ(
+        Ask("east", "PUT", "/admin/configurations/failure", fmt::format(R"({{"failure":{}}})", failing)).substr(0, 3),
+        "200");
+  }
+  // Payments that it has taken.
+  int64_t Taken(const std::string& name) {
+    return nlohmann::json::parse(Ask(name, "GET", "/admin/payments-summary", "").substr(4)).at("totalRequests");
   }
 
   // Of all gateways' own books against ours: each order paid exactly once, where it says.
@@ -195,6 +224,81 @@ TEST(Processors, OneThatIsNotThereIsPassedOver) {
   EXPECT_EQ(
       stack->sql().Value("SELECT string_agg(gateway || ' ' || state, ', ' ORDER BY number) FROM payment_attempts"),
       "gone not_sent, north approved");
+}
+
+bool SaysFailing(OrderReplica& replica, bool failing) {
+  return Eventually(
+      kPatience, [&] { return replica.Metric("waybill_gateway_says_failing{gateway=\"east\"}") == (failing ? 1 : 0); });
+}
+
+TEST(Processors, AreAskedHowTheyFareByOneReplicaForAllWhoeverDies) {
+  ProcessorStack stack;
+  stack.Write(stack.Processor("east", 1) + stack.Processor("west", 2));
+  OrderReplica& a = stack->AddReplica("replica-a");
+  OrderReplica& b = stack->AddReplica("replica-b");
+  a.Start();
+  b.Start();
+  const auto asked_more = [&](int64_t more) {
+    const int64_t before = stack.HealthCalls("east").value("calls", 0);
+    return Eventually(kPatience, [&] { return stack.HealthCalls("east").value("calls", 0) >= before + more; });
+  };
+  const auto asks_of = [&](OrderReplica& replica) {
+    return replica.Metric("waybill_gateway_probes_total{gateway=\"east\",outcome=\"healthy\"}");
+  };
+  ASSERT_TRUE(asked_more(12));
+  EXPECT_NEAR(asks_of(a) + asks_of(b), stack.HealthCalls("east").value("calls", 0), 2) << "and nobody else";
+  // Whoever has the turn dies, again and again, and comes back.
+  for (int death = 0; death < 4; ++death) {
+    const std::string holder = stack->sql().Value("SELECT holder FROM gateway_probes WHERE gateway = 'east'");
+    OrderReplica& dies = holder == "replica-a" ? a : b;
+    dies.Kill();
+    ASSERT_TRUE(asked_more(2)) << "the other goes on";
+    dies.Start();
+  }
+  ASSERT_TRUE(asked_more(4));
+  for (const char* name : {"east", "west"}) {
+    const nlohmann::json calls = stack.HealthCalls(name);
+    EXPECT_EQ(calls.value("refused", -1), 0) << calls;
+    EXPECT_GE(calls.value("shortestGapMs", -1), absl::ToInt64Milliseconds(kHealthEvery)) << calls;
+  }
+}
+
+TEST(Processors, OneThatSaysThatItFailsGetsNoOrdersUntilItSaysOtherwise) {
+  ProcessorStack stack;
+  stack.Write(stack.Processor("east", 1) + stack.Processor("west", 2));
+  OrderReplica& a = stack->AddReplica("replica-a");
+  OrderReplica& b = stack->AddReplica("replica-b");
+  a.Start();
+  b.Start();
+  EXPECT_THAT(PlaceThrough(a, 3, "well"), IsEmpty());
+  EXPECT_EQ(stack.Taken("east"), 3);
+
+  stack.SayFailing(true);
+  ASSERT_TRUE(SaysFailing(a, true) && SaysFailing(b, true)) << "both hear it, and one has asked";
+  EXPECT_EQ(stack->sql().Value("SELECT outcome FROM gateway_probes WHERE gateway = 'east'"), "failing");
+  for (OrderReplica* replica : {&a, &b}) {
+    ops::v1::ListGatewaysResponse listed;
+    auto context = Deadline(absl::Seconds(20));
+    ASSERT_TRUE(ops::v1::GatewayAdmin::NewStub(replica->Channel())->ListGateways(context.get(), {}, &listed).ok());
+    ASSERT_EQ(listed.gateways_size(), 2);
+    EXPECT_EQ(listed.gateways(0).probe().outcome(), "failing");
+    EXPECT_LT(listed.gateways(0).probe().age().seconds(), 10);
+    EXPECT_EQ(listed.gateways(1).probe().outcome(), "healthy");
+    EXPECT_TRUE(listed.gateways(1).probe().has_min_response());
+  }
+  EXPECT_THAT(PlaceThrough(a, 10, "elsewhere-a"), IsEmpty());
+  EXPECT_THAT(PlaceThrough(b, 10, "elsewhere-b"), IsEmpty());
+  EXPECT_EQ(stack->sql().Value("SELECT count(*) FROM payment_attempts WHERE gateway = 'east'"), "3")
+      << "nobody had to find out";
+  EXPECT_EQ(stack.Taken("west"), 20);
+
+  stack.SayFailing(false);
+  ASSERT_TRUE(SaysFailing(a, false) && SaysFailing(b, false));
+  EXPECT_THAT(PlaceThrough(a, 5, "again-a"), IsEmpty());
+  EXPECT_THAT(PlaceThrough(b, 5, "again-b"), IsEmpty());
+  EXPECT_EQ(stack.Taken("east"), 13) << "the first is a trial; all are answered";
+  EXPECT_EQ(a.Metric("waybill_gateway_outage_open{gateway=\"east\"}"), 0);
+  EXPECT_THAT(stack.WrongInTheBooks(), IsEmpty());
 }
 
 TEST(Processors, WhatCannotBeGivenBackNeedsAPerson) {

@@ -17,6 +17,9 @@ class HealthTest : public ::testing::Test {
       health_.Failed(time_.Steady());
     }
   }
+  void Say(bool failing, std::optional<absl::Duration> min_response = std::nullopt) {
+    health_.Says(time_.Steady(), {time_.Steady(), failing, min_response});
+  }
   bool MayExplore() { return health_.MayExplore(time_.Steady()); }
 
   waybill::testing::ManualTime time_;
@@ -104,6 +107,122 @@ TEST_F(HealthTest, WhatFailsMeanwhileDoesNotPutOffTheExplorer) {
     Fail();
   }
   EXPECT_TRUE(MayExplore());
+}
+
+// --- What a gateway says of itself.
+
+TEST_F(HealthTest, OneThatSaysThatItFailsIsOutAndNobodyExploresIt) {
+  Say(/*failing=*/true);
+  EXPECT_TRUE(health_.out());
+  for (int i = 0; i < 20; ++i) {
+    time_.Advance(absl::Seconds(5));
+    EXPECT_FALSE(MayExplore());
+    Say(/*failing=*/true);
+  }
+}
+
+TEST_F(HealthTest, ThatItIsWellLetsOneOrderThroughAndAnswersCloseTheOutage) {
+  Say(/*failing=*/true);
+  time_.Advance(absl::Seconds(5));
+  Say(/*failing=*/false);
+  EXPECT_TRUE(health_.out()) << "its word alone closes nothing";
+  ASSERT_TRUE(MayExplore());
+  health_.Explores(time_.Steady());
+  EXPECT_FALSE(MayExplore());
+  Answer(2);
+  EXPECT_TRUE(health_.out());
+  Answer();
+  EXPECT_FALSE(health_.out());
+}
+
+TEST_F(HealthTest, AnOutageThatCallsFoundIsTriedSoonerWhenItSaysThatItIsWell) {
+  Say(/*failing=*/false);
+  Fail(5);
+  EXPECT_FALSE(MayExplore()) << "that was before";
+  time_.Advance(absl::Seconds(5));
+  Say(/*failing=*/false);
+  EXPECT_TRUE(MayExplore());
+}
+
+TEST_F(HealthTest, AWordThatProvesWrongCountsNoMore) {
+  Fail(5);
+  time_.Advance(absl::Seconds(5));
+  Say(/*failing=*/false);
+  ASSERT_TRUE(MayExplore());
+  health_.Explores(time_.Steady());
+  Fail();
+  for (int i = 0; i < 5; ++i) {
+    time_.Advance(absl::Seconds(4));
+    Say(/*failing=*/false);
+    EXPECT_FALSE(MayExplore()) << "as long as others wait";
+  }
+  time_.Advance(absl::Seconds(10));
+  EXPECT_TRUE(MayExplore());
+  health_.Explores(time_.Steady());
+  Say(/*failing=*/true);
+  time_.Advance(absl::Seconds(5));
+  Say(/*failing=*/false);
+  EXPECT_TRUE(MayExplore()) << "it has noticed itself";
+}
+
+// At night, say: nobody is there to try it.
+TEST_F(HealthTest, WhatOnlyItsWordOpenedItsWordCloses) {
+  Say(/*failing=*/true);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 2; ++i) {
+      time_.Advance(absl::Seconds(5));
+      Say(/*failing=*/false);
+      EXPECT_TRUE(health_.out());
+    }
+    if (round == 0) Say(/*failing=*/true);
+  }
+  time_.Advance(absl::Seconds(5));
+  Say(/*failing=*/false);
+  EXPECT_FALSE(health_.out()) << "three in a row";
+
+  Say(/*failing=*/true);
+  Fail();
+  for (int i = 0; i < 10; ++i) {
+    time_.Advance(absl::Seconds(5));
+    Say(/*failing=*/false);
+    EXPECT_TRUE(health_.out()) << "a call has failed, too";
+  }
+}
+
+// Of calls that were under way, or that no other gateway may be asked instead of.
+TEST_F(HealthTest, AnswersCloseNoOutageWhileItSaysThatItFails) {
+  Say(/*failing=*/true);
+  Answer(10);
+  EXPECT_TRUE(health_.out());
+  EXPECT_FALSE(MayExplore());
+  time_.Advance(absl::Seconds(16));
+  Answer();
+  EXPECT_FALSE(health_.out()) << "that is no news any more";
+}
+
+TEST_F(HealthTest, AnOldWordIsNone) {
+  health_.Says(time_.Steady(), {time_.Steady() - absl::Seconds(16), true, absl::Milliseconds(50)});
+  EXPECT_FALSE(health_.out());
+  EXPECT_EQ(health_.MinResponse(time_.Steady()), std::nullopt);
+  Fail(5);
+  health_.Says(time_.Steady(), {time_.Steady() - absl::Seconds(16), false, std::nullopt});
+  EXPECT_FALSE(MayExplore());
+}
+
+TEST_F(HealthTest, WhenNobodyAsksAnyMoreOrdersExploreAgain) {
+  Say(/*failing=*/true);
+  time_.Advance(absl::Seconds(30));
+  EXPECT_TRUE(MayExplore());
+}
+
+TEST_F(HealthTest, WhatItTookWhileItSaidThatItIsSlowIsForgottenWithThat) {
+  Say(/*failing=*/false, absl::Milliseconds(1000));
+  for (int i = 0; i < 10; ++i) health_.Answered(time_.Steady(), absl::Milliseconds(1010));
+  Say(/*failing=*/false, absl::Milliseconds(600));
+  EXPECT_EQ(health_.MedianLatency(time_.Steady()), absl::Milliseconds(1010)) << "not much less";
+  Say(/*failing=*/false, absl::Milliseconds(5));
+  EXPECT_EQ(health_.MedianLatency(time_.Steady()), absl::ZeroDuration());
+  EXPECT_EQ(health_.MinResponse(time_.Steady()), absl::Milliseconds(5));
 }
 
 TEST_F(HealthTest, LatencyIsTheMedianOfTheNewest) {

@@ -35,6 +35,14 @@ class RouterTest : public ::testing::Test {
     for (int i = 0; i < times; ++i) ++drawn[router_.Choose(payment).value_or("none")];
     return drawn;
   }
+  void Say(const std::string& gateway, storage::ProbeOutcome outcome,
+           std::optional<absl::Duration> min_response = std::nullopt) {
+    storage::GatewayProbe probe;
+    probe.gateway = gateway;
+    probe.answer = storage::ProbeAnswer{outcome, min_response};
+    probe.asked_at = absl::UnixEpoch() + absl::Seconds(++said_);
+    router_.Use({probe});
+  }
   void TakeOut(const std::string& gateway) {
     while (!router_.IsOut(gateway)) {
       time_.Advance(absl::Milliseconds(150));
@@ -45,6 +53,7 @@ class RouterTest : public ::testing::Test {
   waybill::testing::ManualTime time_;
   SeededRandom random_{1};
   Router router_{time_, random_};
+  int said_ = 0;
 };
 
 TEST_F(RouterTest, SharesByWeightWhatIsAsGood) {
@@ -174,6 +183,61 @@ TEST_F(RouterTest, AnOrderThatIsNotMadeExploresNothing) {
   router_.NotAsked("north");
   EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
   EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20)));
+}
+
+TEST_F(RouterTest, OneThatSaysThatItFailsGetsNothingUntilItSaysOtherwise) {
+  Say("north", storage::ProbeOutcome::kFailing);
+  EXPECT_THAT(Draw(50), ElementsAre(std::pair("south", 50)));
+  EXPECT_EQ(router_.ChooseOther(Of(), std::vector<std::string>{"south"}), std::nullopt);
+  time_.Advance(absl::Seconds(5));
+  Say("north", storage::ProbeOutcome::kHealthy);
+  EXPECT_THAT(Draw(50), ElementsAre(std::pair("north", 1), std::pair("south", 49)));
+  for (int i = 0; i < 3; ++i) router_.Answered("north", absl::Milliseconds(1));
+  EXPECT_EQ(Draw(200).size(), 2u);
+}
+
+TEST_F(RouterTest, WhatWasHeardBeforeIsNothingNew) {
+  storage::GatewayProbe probe;
+  probe.gateway = "north";
+  probe.answer = storage::ProbeAnswer{storage::ProbeOutcome::kHealthy, std::nullopt};
+  probe.asked_at = absl::UnixEpoch();
+  TakeOut("north");
+  time_.Advance(absl::Seconds(5));
+  router_.Use({probe});
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
+  for (int i = 0; i < 5; ++i) {
+    router_.Use({probe});
+    EXPECT_THAT(router_.Choose(Of()), Optional(std::string("south")));
+  }
+  ASSERT_TRUE(router_.Probe("north").has_value());
+  time_.Advance(absl::Seconds(3));
+  EXPECT_EQ(router_.Probe("north")->age, absl::Seconds(3));
+  EXPECT_EQ(router_.List()[0].probe->age, absl::Seconds(3));
+}
+
+TEST_F(RouterTest, NoAnswerAndARefusedQuestionSayNothing) {
+  for (const auto outcome :
+       {storage::ProbeOutcome::kNoAnswer, storage::ProbeOutcome::kLimited, storage::ProbeOutcome::kNotServed}) {
+    Say("north", outcome);
+    EXPECT_EQ(Draw(200).size(), 2u);
+  }
+  Say("nobody", storage::ProbeOutcome::kFailing);
+}
+
+TEST_F(RouterTest, OneThatSaysThatItIsSlowIsPassedOverBeforeAnybodyHasWaited) {
+  router_.Use(Routes{{Named("north", 100, 10'000), Named("south", 100, 20'000), Named("west", 100, 30'000)}, {}});
+  Say("north", storage::ProbeOutcome::kHealthy, absl::Milliseconds(300));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10))) << "of the others nothing is known";
+  Say("south", storage::ProbeOutcome::kHealthy, absl::ZeroDuration());
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("south", 10)));
+  time_.Advance(absl::Seconds(16));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10))) << "that is no news any more";
+  Say("north", storage::ProbeOutcome::kHealthy, absl::Milliseconds(300));
+  Say("south", storage::ProbeOutcome::kHealthy, absl::ZeroDuration());
+  router_.Answered("south", absl::Milliseconds(900));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("north", 10))) << "the other takes longer than it says";
+  router_.Answered("west", absl::Milliseconds(20));
+  EXPECT_THAT(Draw(10), ElementsAre(std::pair("west", 10)));
 }
 
 TEST_F(RouterTest, WhenAllAreOutAnOrderIsTriedAndNoneIsSentElsewhere) {

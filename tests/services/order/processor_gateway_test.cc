@@ -42,7 +42,7 @@ class ProcessorGatewayTest : public ::testing::Test {
       exchange->Answer(pay_);
     });
     server_->Serve("/payments/", {"show", {"GET"}}, [this](http::ExchangePtr exchange) {
-      Note(*exchange);
+      Note(*exchange);  // and its health
       std::lock_guard lock(mutex_);
       exchange->Answer(show_);
     });
@@ -83,6 +83,11 @@ class ProcessorGatewayTest : public ::testing::Test {
     std::promise<absl::Status> result;
     const ParticipantCall call = Call();
     gateway_->Refund(call, order_, [&](absl::StatusOr<RefundResult> said) { result.set_value(said.status()); });
+    return result.get_future().get();
+  }
+  HealthAnswer Health() {
+    std::promise<HealthAnswer> result;
+    gateway_->Health(absl::Seconds(20), [&](HealthAnswer said) { result.set_value(said); });
     return result.get_future().get();
   }
   static bool NotSent(const absl::Status& status) { return GetErrorDetail(status).reason == kCallNotSent; }
@@ -238,6 +243,42 @@ TEST(ProcessorContract, AmountsAreExact) {
 // uuid.uuid5(uuid.NAMESPACE_URL, "waybill:key")
 TEST(ProcessorContract, TheIdIsAUuidOfVersionFive) {
   EXPECT_EQ(payments::ProcessorPaymentId("key").ToString(), "a5128475-ab2c-5176-9b67-0afcf3d635df");
+}
+
+TEST_F(ProcessorGatewayTest, TellsHowItFaresAsTheContractSays) {
+  using storage::ProbeOutcome;
+  struct Case {
+    http::Response shows;
+    ProbeOutcome outcome;
+    std::optional<absl::Duration> min_response;
+    absl::Duration retry_after;
+  };
+  http::Response limited = Answer(429), when = Answer(429);
+  limited.fields = {{"Retry-After", "5"}};
+  when.fields = {{"Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"}};
+  const std::vector<Case> cases = {
+      {Answer(200, R"({"failing":false,"minResponseTime":120})"), ProbeOutcome::kHealthy, absl::Milliseconds(120), {}},
+      {Answer(200, R"({"failing":true,"minResponseTime":0})"), ProbeOutcome::kFailing, absl::ZeroDuration(), {}},
+      {Answer(200, R"({"failing":"no"})"), ProbeOutcome::kNoAnswer, {}, {}},
+      {Answer(200, ""), ProbeOutcome::kNoAnswer, {}, {}},
+      {Answer(204, ""), ProbeOutcome::kNoAnswer, {}, {}},
+      {Answer(500), ProbeOutcome::kNoAnswer, {}, {}},
+      {Answer(503, R"({"failing":false,"minResponseTime":1})"), ProbeOutcome::kNoAnswer, {}, {}},
+      {limited, ProbeOutcome::kLimited, {}, absl::Seconds(5)},
+      {when, ProbeOutcome::kLimited, {}, {}},
+      {Answer(404), ProbeOutcome::kNotServed, {}, {}},
+      {Answer(405), ProbeOutcome::kNotServed, {}, {}},
+  };
+  for (const Case& one : cases) {
+    show_ = one.shows;
+    const HealthAnswer said = Health();
+    EXPECT_EQ(said.answer.outcome, one.outcome) << one.shows.code << " " << one.shows.body;
+    EXPECT_EQ(said.answer.min_response, one.min_response) << one.shows.code << " " << one.shows.body;
+    EXPECT_EQ(said.retry_after, one.retry_after) << one.shows.code << " " << one.shows.body;
+  }
+  EXPECT_EQ(asked_.back(), "GET /payments/service-health ");
+  server_.reset();
+  EXPECT_EQ(Health().answer.outcome, ProbeOutcome::kNoAnswer);
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include "edge/rpc/client.h"
 #include "edge/rpc/server.h"
 #include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "runtime/clock.h"
 #include "runtime/executor.h"
@@ -270,6 +272,52 @@ TEST(RemoteGateway, BelievesNoGatewayThatACallWasNotSent) {
   const absl::Status status = ChargeNow(*world.gateway, CallFor("a"), OrderOf(1)).status();
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_EQ(GetErrorDetail(status).reason, "");
+}
+
+HealthAnswer HealthNow(RemoteGateway& gateway) {
+  std::promise<HealthAnswer> result;
+  gateway.Health(absl::Seconds(20), [&](HealthAnswer said) { result.set_value(said); });
+  return result.get_future().get();
+}
+
+TEST(RemoteGateway, TellsHowItFaresByTheStandardsHealthCheck) {
+  using grpc::health::v1::HealthCheckResponse;
+  using storage::ProbeOutcome;
+  // A stock server.
+  class Checked final : public grpc::health::v1::Health::Service {
+   public:
+    grpc::Status Check(grpc::ServerContext*, const grpc::health::v1::HealthCheckRequest*,
+                       HealthCheckResponse* response) override {
+      response->set_status(serving);
+      return status;
+    }
+    HealthCheckResponse::ServingStatus serving = HealthCheckResponse::SERVING;
+    grpc::Status status;
+  } checked;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&checked);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  RemoteGateway gateway(client);
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kNoAnswer) << "there is no connection yet";
+  ASSERT_TRUE(client.AwaitConnection(SystemClock().Steady() + absl::Seconds(20)));
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kHealthy);
+  checked.serving = HealthCheckResponse::NOT_SERVING;
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kFailing);
+  checked.serving = HealthCheckResponse::UNKNOWN;
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kNoAnswer);
+  checked.status = grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no");
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kNotServed);
+  checked.status = grpc::Status(grpc::StatusCode::INTERNAL, "no");
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kNoAnswer);
+  checked.status = rpc::ToGrpcStatus(
+      MakeError(absl::StatusCode::kResourceExhausted, "no", {.reason = "NO", .retry_after = absl::Seconds(7)}));
+  EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kLimited);
+  EXPECT_EQ(HealthNow(gateway).retry_after, absl::Seconds(7));
+  client.Stop();
+  server->Shutdown();
 }
 
 TEST(RemoteGateway, TakesADeadGatewayForUnknown) {

@@ -33,6 +33,7 @@ INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_
     VALUES ('00000000-0000-7000-8000-000000000002', 'r1', '00000000-0000-7000-8000-000000000007', 'south', 'k3', 400, 'EUR', 'open', '', now(), NULL),
            ('00000000-0000-7000-8000-000000000002', 'r2', '00000000-0000-7000-8000-000000000008', 'south', 'k3', 300, 'EUR', 'done', '', now(), now());
 INSERT INTO gateway_settings VALUES ('north', true, 7);
+INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('north', 'a', now(), now());
 INSERT INTO drivers VALUES ('van', 2);
 INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
 INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, seq, epoch, failure_reason, lease_until, created_at, updated_at)
@@ -265,6 +266,16 @@ constexpr Attack kAttacks[] = {
     {"gateway_settings_gateway_name", "INSERT INTO gateway_settings VALUES ('')"},
     {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 0"},
     {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 1001"},
+    {"gateway_probes_pkey",
+     "INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('north', 'b', now(), now())"},
+    {"gateway_probes_gateway_name",
+     "INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('', 'b', now(), now())"},
+    {"gateway_probes_outcome", "UPDATE gateway_probes SET outcome = 'fine', asked_at = now()"},
+    {"gateway_probes_asked", "UPDATE gateway_probes SET outcome = 'healthy'"},
+    {"gateway_probes_min_response",
+     "UPDATE gateway_probes SET outcome = 'healthy', asked_at = now(), min_response_ms = -1"},
+    {"gateway_probes_min_response",
+     "UPDATE gateway_probes SET outcome = 'limited', asked_at = now(), min_response_ms = 1"},
     {"drivers_pkey", "INSERT INTO drivers VALUES ('van', 3)"},
     {"drivers_capacity_range", "INSERT INTO drivers VALUES ('ghost', -1)"},
     {"drivers_capacity_range", "UPDATE drivers SET capacity = 0, capacity_on_duty = 1001"},

@@ -77,19 +77,20 @@ struct Context {
 };
 
 // Adds a group's subcommands. `context` outlives the parser.
-void AddMigrateCommand(CLI::App& app, Context& context);      // migrate
-void AddFleetCommands(CLI::App& app, Context& context);       // driver
-void AddLocationCommands(CLI::App& app, Context& context);    // further ones of driver, which has to be there
-void AddTrackCommands(CLI::App& app, Context& context);       // track
-void AddOrderCommands(CLI::App& app, Context& context);       // order
-void AddSagaCommands(CLI::App& app, Context& context);        // saga
-void AddGatewayCommands(CLI::App& app, Context& context);     // gateway
-void AddKeyCommands(CLI::App& app, Context& context);         // key
-void AddWebhookCommands(CLI::App& app, Context& context);     // webhook
-void AddPaymentsCommands(CLI::App& app, Context& context);    // payments
-void AddReconcileCommands(CLI::App& app, Context& context);   // reconcile
-void AddDeadLetterCommands(CLI::App& app, Context& context);  // dead
-void AddAuditCommands(CLI::App& app, Context& context);       // audit
-void AddSandboxCommands(CLI::App& app, Context& context);     // sandbox
+void AddMigrateCommand(CLI::App& app, Context& context);        // migrate
+void AddFleetCommands(CLI::App& app, Context& context);         // driver
+void AddLocationCommands(CLI::App& app, Context& context);      // further ones of driver, which has to be there
+void AddTrackCommands(CLI::App& app, Context& context);         // track
+void AddOrderCommands(CLI::App& app, Context& context);         // order
+void AddSagaCommands(CLI::App& app, Context& context);          // saga
+void AddGatewayCommands(CLI::App& app, Context& context);       // gateway
+void AddKeyCommands(CLI::App& app, Context& context);           // key
+void AddWebhookCommands(CLI::App& app, Context& context);       // webhook
+void AddWebhookInboxCommands(CLI::App& app, Context& context);  // further ones of webhook, which has to be there
+void AddPaymentsCommands(CLI::App& app, Context& context);      // payments
+void AddReconcileCommands(CLI::App& app, Context& context);     // reconcile
+void AddDeadLetterCommands(CLI::App& app, Context& context);    // dead
+void AddAuditCommands(CLI::App& app, Context& context);         // audit
+void AddSandboxCommands(CLI::App& app, Context& context);       // sandbox
 
 }  // namespace waybill::cli

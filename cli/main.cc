@@ -160,6 +160,7 @@ int Main(int argc, char** argv) {
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddWebhookCommands(app, context);
+  AddWebhookInboxCommands(app, context);
   AddDeadLetterCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");

@@ -99,6 +99,8 @@ inline constexpr Reason kReasons[] = {
     {"DEAD_LETTER_NOT_FOUND", absl::StatusCode::kNotFound,
      "There is no such dead letter: it lives again, or has ended.",
      "Look at its source: its saga, delivery, event or case."},
+    {"EVENT_NOT_FOUND", absl::StatusCode::kNotFound, "There is no such event of that gateway.",
+     "Check both names; settled events are kept for the retention only."},
     {"SAGA_LEASED", absl::StatusCode::kFailedPrecondition, "Another process holds the saga's lease.", "Retry later."},
     {"SAGA_NOT_DRIVEN_HERE", absl::StatusCode::kFailedPrecondition,
      "The saga is of a kind, or of a version of it, that this process does not drive; metadata `kind` and `version` "

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/deed.h"
 #include "runtime/ids.h"
 #include "saga/state.h"
 
@@ -27,6 +28,8 @@ enum class InboxState : uint8_t {
   kIgnored,    // about no payment of ours
   kAttention,  // a person has to look
 };
+inline constexpr InboxState kInboxStates[] = {InboxState::kNew,  InboxState::kUnmatched, InboxState::kSignalled,
+                                              InboxState::kLate, InboxState::kIgnored,   InboxState::kAttention};
 std::string_view Name(InboxState state);  // "new", as it is stored
 
 struct WebhookEvent {
@@ -109,6 +112,47 @@ class WebhookInbox {
 };
 
 inline constexpr absl::Duration kInboxLease = absl::Seconds(5);
+
+// An event as it stands.
+struct KeptWebhook {
+  WebhookEvent event;
+  InboxState state = InboxState::kNew;
+  std::string reason;  // may be empty
+  std::optional<Uuid> order_id;
+  int attempts = 0;  // looks by others than who received it
+  absl::Time received_at;
+  std::optional<absl::Time> due_at;  // none: nobody looks any more
+  std::optional<absl::Time> settled_at;
+  int64_t body_bytes = 0;
+  std::string body;  // as it came; Show only
+};
+
+// Filters are conjunctive; what is empty does not count.
+struct InboxQuery {
+  struct Place {
+    absl::Time received_at;
+    std::string gateway;
+    std::string event_id;
+  };
+  std::optional<InboxState> state;
+  std::string gateway;
+  std::string event_id;  // with a gateway only
+  std::optional<Uuid> order_id;
+  std::optional<Place> after;  // page: only those behind it
+  int limit = 50;
+};
+
+// What is in the inbox, for people. Thread-safe; both block on the store.
+class WebhookInboxView {
+ public:
+  virtual ~WebhookInboxView() = default;
+
+  // The newest first, without bodies.
+  virtual absl::StatusOr<std::vector<KeptWebhook>> List(const InboxQuery& query) = 0;
+  // One, with its body. `deed`: who reads it, audited by the same commit. EVENT_NOT_FOUND.
+  virtual absl::StatusOr<KeptWebhook> Show(const std::string& gateway, const std::string& event_id,
+                                           const domain::Deed& deed) = 0;
+};
 
 // One entry of the stream `payment_events`, for others to follow.
 struct PaymentEvent {

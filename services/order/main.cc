@@ -46,6 +46,7 @@
 #include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
+#include "services/order/grpc_webhook_inbox_admin.h"
 #include "services/order/grpc_webhook_service.h"
 #include "services/order/nearest_driver_dispatch.h"
 #include "services/order/open_cases.h"
@@ -82,6 +83,7 @@
 #include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/webhook_inbox.h"
+#include "storage/postgres/webhook_inbox_view.h"
 #include "storage/postgres/webhook_store.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_payment_events.h"
@@ -382,6 +384,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::PostgresDeadLetterStore dead_letter_store(kinds, reconciliation, webhook_writes, scans);
   DeadLetterApi dead_letters(dead_letter_store, core.sagas, clock);
 
+  storage::PostgresWebhookInboxView inbox_view(webhook_writes, scans);
+
   FleetApi fleet_api(*fleet, driver_store, workers, list_workers, clock);
 
   // What callers see, and who they are.
@@ -418,6 +422,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddReconciliationService(*edge, reconciliation, payment_sums, reconciling, list_workers, summing);
     AddWebhookService(*edge, webhook_api, list_workers);
     AddDeadLetterAdmin(*edge, dead_letters, list_workers);
+    AddWebhookInboxAdmin(*edge, inbox_view, list_workers);
     if (key_admin) AddAccessAdmin(*edge, *key_admin, list_workers);
   }
   (*identity)->OnChange([&server, &connect] {

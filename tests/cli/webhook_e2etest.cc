@@ -110,5 +110,33 @@ TEST_F(WebhookSessionTest, ShowsReplaysAndDiscardsADelivery) {
   EXPECT_THAT(Run({"discard", id, event, "--reason", "again"}).output, HasSubstr("DELIVERY_OVER"));
 }
 
+TEST_F(WebhookSessionTest, ListsAndShowsWhatGatewaysSaid) {
+  EXPECT_THAT(Run({"inbox", "list"}).output, HasSubstr("there are no such events"));
+  testing::Sql sql(database_.url());
+  sql.Exec(
+      "INSERT INTO webhook_inbox (gateway, event_id, event_type, payment_key, amount_minor, currency, body, state, "
+      "reason, "
+      "settled_at) VALUES ('north', 'evt_1', 'payment.succeeded', 'some-key', 1251, 'EUR', "
+      "convert_to(E'name=Ada\\x1b[31m', 'UTF8'), 'attention', 'AMOUNT_MISMATCH', now())");
+  const Ran listed = Run({"inbox", "list", "--state", "attention", "--gateway", "north"});
+  EXPECT_EQ(listed.code, 0);
+  EXPECT_THAT(listed.output, HasSubstr("AMOUNT_MISMATCH"));
+  EXPECT_THAT(listed.output, HasSubstr("1251 EUR"));
+  EXPECT_THAT(listed.output, Not(HasSubstr("Ada")));
+  EXPECT_THAT(Run({"inbox", "list", "--json"}).output, Not(HasSubstr("Ada")));
+  EXPECT_THAT(Run({"inbox", "list", "--state", "late"}).output, HasSubstr("there are no such events"));
+  EXPECT_THAT(Run({"inbox", "list", "--order", "x"}).output, HasSubstr("order_id"));
+  const Ran shown = Run({"inbox", "show", "north", "evt_1"});
+  EXPECT_EQ(shown.code, 0) << shown.output;
+  EXPECT_THAT(shown.output, HasSubstr("Ada"));
+  EXPECT_THAT(shown.output, HasSubstr("attention: AMOUNT_MISMATCH"));
+  EXPECT_THAT(shown.output, Not(HasSubstr("\x1b")));  // nobody paints on an operator's terminal
+  const Ran gone = Run({"inbox", "show", "north", "evt_2"});
+  EXPECT_NE(gone.code, 0);
+  EXPECT_THAT(gone.output, HasSubstr("EVENT_NOT_FOUND"));
+  EXPECT_EQ(sql.Value("SELECT count(*) FROM audit_entries WHERE action = 'event.read' AND subject = 'north/evt_1'"),
+            "1");
+}
+
 }  // namespace
 }  // namespace waybill::cli

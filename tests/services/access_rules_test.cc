@@ -32,6 +32,7 @@
 #include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_saga_admin.h"
+#include "services/order/grpc_webhook_inbox_admin.h"
 #include "services/order/grpc_webhook_service.h"
 #include "storage/postgres/webhook_store.h"
 #include "storage/testing/fake_driver_store.h"
@@ -151,6 +152,17 @@ class NoPaymentSummary final : public storage::PaymentSummaryStore {
   absl::StatusOr<bool> Fold() override { return absl::UnimplementedError(""); }
 };
 
+class NoInbox final : public storage::WebhookInboxView {
+ public:
+  absl::StatusOr<std::vector<storage::KeptWebhook>> List(const storage::InboxQuery&) override { return Unreached(); }
+  absl::StatusOr<storage::KeptWebhook> Show(const std::string&, const std::string&, const domain::Deed&) override {
+    return Unreached();
+  }
+
+ private:
+  static absl::Status Unreached() { return absl::InternalError("a handler was reached"); }
+};
+
 // All services in one server.
 class AllServices {
  public:
@@ -168,6 +180,7 @@ class AllServices {
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);
+      order::AddWebhookInboxAdmin(*server, inbox_, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
     }
@@ -233,6 +246,7 @@ class AllServices {
   IdGenerator webhook_ids_{order_world_.time, webhook_random_};
   order::WebhookApi webhooks_{webhook_store_,    webhook_interest_, access::SystemEntropy,
                               order_world_.time, webhook_ids_,      false};
+  NoInbox inbox_;
   NoDeadLetters letter_store_;
   order::DeadLetterApi dead_letters_{letter_store_, orders_.sagas, order_world_.time};
   ingest::World locations_;

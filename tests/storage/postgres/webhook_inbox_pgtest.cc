@@ -9,6 +9,7 @@
 #include "runtime/executor.h"
 #include "storage/postgres/webhook_inbox.h"
 #include "tests/storage/webhook_inbox_contract.h"
+#include "storage/postgres/webhook_inbox_view.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -160,6 +161,74 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
       "VALUES ($1, 2, 'north', 'k', 100, 'EUR', 'pending', 't', now())",
       {id + "1"});
   EXPECT_EQ(found("north", std::nullopt), "1 t") << "one that waits comes first";
+}
+
+class WebhookInboxViewTest : public WebhookInboxTest {
+ protected:
+  // The ids of the pages, one after the other.
+  std::vector<std::string> Listed(InboxQuery query) {
+    std::vector<std::string> ids;
+    while (true) {
+      const absl::StatusOr<std::vector<KeptWebhook>> page = view_.List(query);
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok() || page->empty()) return ids;
+      for (const KeptWebhook& kept : *page) {
+        EXPECT_EQ(kept.body, "");
+        ids.push_back(kept.event.id);
+      }
+      query.after = {page->back().received_at, page->back().event.gateway, page->back().event.id};
+    }
+  }
+
+  PostgresWebhookInboxView view_{pool_, pool_};
+};
+
+TEST_F(WebhookInboxViewTest, ListsTheNewestFirstByStateGatewayEventAndOrder) {
+  for (const char* id : {"1", "2", "3", "4"}) Keep(id);
+  const Uuid order = *Uuid::Parse("01939f6e-0000-7000-8000-000000000001");
+  const WebhookSettlement settled[] = {{"acme", "2", InboxState::kAttention, "AMOUNT_MISMATCH", order, {}},
+                                       {"acme", "3", InboxState::kSignalled, "", order, {}}};
+  ASSERT_TRUE(inbox_.Settle(settled).ok());
+  // Two came at the same moment, and still each stands on one page.
+  database_.sql().Exec(
+      "UPDATE webhook_inbox SET received_at = '2026-01-31Z'::timestamptz + (event_id::int / 2) * interval '1 s'");
+  InboxQuery all;
+  for (const int limit : {1, 2, 50}) {
+    all.limit = limit;
+    EXPECT_THAT(Listed(all), ElementsAre("4", "3", "2", "1")) << limit;
+  }
+  InboxQuery query;
+  query.state = InboxState::kAttention;
+  EXPECT_THAT(Listed(query), ElementsAre("2"));
+  query = {};
+  query.order_id = order;
+  EXPECT_THAT(Listed(query), ElementsAre("3", "2"));
+  query = {};
+  query.gateway = "acme";
+  query.event_id = "3";
+  EXPECT_THAT(Listed(query), ElementsAre("3"));
+  query.gateway = "other";
+  EXPECT_THAT(Listed(query), ElementsAre());
+}
+
+TEST_F(WebhookInboxViewTest, ShowsABodyToWhomTheAuditNames) {
+  const std::string body("\0\xff{}", 4);
+  Keep("1", InboxState::kAttention, body);
+  const domain::Deed deed = {{"ops", "", ""}, "event.read", "event", "acme/1"};
+  const absl::StatusOr<KeptWebhook> kept = view_.Show("acme", "1", deed);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(kept->body, body);
+  EXPECT_EQ(kept->body_bytes, 4);
+  EXPECT_EQ(kept->state, InboxState::kAttention);
+  EXPECT_EQ(kept->event.amount_minor, 1250);
+  EXPECT_EQ(kept->event.token, "pi_1");
+  EXPECT_FALSE(kept->due_at.has_value());
+  EXPECT_TRUE(kept->settled_at.has_value());
+  // What is not there is not read, and nobody has done it.
+  EXPECT_EQ(view_.Show("acme", "2", deed).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(database_.sql().Value("SELECT string_agg(concat_ws(' ', client, action, subject_kind, subject), ',') FROM "
+                                  "audit_entries WHERE action = 'event.read'"),
+            "ops event.read event acme/1");
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   share("webhook_twice_rate", behaviour.webhook_twice_rate);
   share("webhook_late_rate", behaviour.webhook_late_rate);
   share("webhook_wrong_amount_rate", behaviour.webhook_wrong_amount_rate);
+  share("webhook_out_of_order_rate", behaviour.webhook_out_of_order_rate);
   if (behaviour.repetition < Repetition::kByContract || behaviour.repetition > Repetition::kDeclined) {
     bad("repetition", "is none that is known");
   }

@@ -40,6 +40,7 @@ struct Behaviour {
   double webhook_twice_rate = 0;
   double webhook_late_rate = 0;  // after late_ms
   double webhook_wrong_amount_rate = 0;
+  double webhook_out_of_order_rate = 0;  // sent behind the gateway's next one
   Repetition repetition = Repetition::kByContract;
   std::vector<std::string> methods;  // the shares apply to these RPCs only; empty: to all
 };

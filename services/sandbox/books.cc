@@ -65,6 +65,7 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
         record.token = fmt::format("pi_{}", references_ + 1);
         record.until = absl::FromUnixMicros(absl::ToUnixMicros(fresh.until));  // as it is read back
         if (fresh.expires) record.expires = absl::FromUnixMicros(absl::ToUnixMicros(*fresh.expires));
+        record.lapses = fresh.lapses;
         break;
     }
     record.time = now;
@@ -72,9 +73,7 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
     it = payments_.find(charge.key);
   }
   const Payment& payment = it->second;
-  if (payment.state == Payment::State::kPending && payment.until <= now) {
-    if (auto status = Decide(charge.key, /*approve=*/true, now, effect); !status.ok()) return status;
-  }
+  DecideInTime(charge.key, now, effect);
   ChargeAnswer answer;
   if (payment.order_id != charge.order_id) return KeyReused(charge.key, "order_id");
   if (payment.state == Payment::State::kClosed) {
@@ -101,7 +100,14 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
   return answer;
 }
 
-absl::Status Books::Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect) {
+void Books::DecideInTime(const std::string& key, absl::Time now, std::optional<Record>& effect) {
+  const Payment* payment = FindPayment(key);
+  if (payment == nullptr || payment->state != Payment::State::kPending || payment->until > now) return;
+  Decide(key, /*approve=*/!payment->lapses, now, effect, "EXPIRED").IgnoreError();  // it is pending
+}
+
+absl::Status Books::Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect,
+                           const std::string& reason) {
   auto it = payments_.find(key);
   if (it == payments_.end()) return absl::NotFoundError("no charge has that key");
   const Payment& payment = it->second;
@@ -120,8 +126,30 @@ absl::Status Books::Decide(const std::string& key, bool approve, absl::Time now,
   if (approve) {
     record.reference = fmt::format("ch_{}", references_ + 1);
   } else {
-    record.reason = "CARD_DECLINED";
+    record.reason = reason;
   }
+  record.time = now;
+  ApplyNew(effect, std::move(record));
+  return absl::OkStatus();
+}
+
+absl::Status Books::ChargeBack(const std::string& key, absl::Time now, std::optional<Record>& effect) {
+  auto it = payments_.find(key);
+  if (it == payments_.end()) return absl::NotFoundError("no charge has that key");
+  const Payment& payment = it->second;
+  if (payment.charged_back_at) return absl::OkStatus();
+  if (payment.charged_minor <= payment.refunded_minor) {
+    ErrorDetail detail;
+    detail.reason = "NOTHING_CHARGED";
+    return MakeError(absl::StatusCode::kFailedPrecondition, "none of its money is there", detail);
+  }
+  Record record;
+  record.effect = Effect::kChargeBack;
+  record.key = key;
+  record.order_id = payment.order_id;
+  record.amount_minor = payment.charged_minor - payment.refunded_minor;
+  record.currency = payment.currency;
+  record.reference = fmt::format("cb_{}", references_ + 1);
   record.time = now;
   ApplyNew(effect, std::move(record));
   return absl::OkStatus();
@@ -273,6 +301,7 @@ void Books::Apply(const Record& record) {
     case Effect::kRefund:
     case Effect::kRefundPart:
     case Effect::kRefusePart:
+    case Effect::kChargeBack:
     case Effect::kClose:
       ApplyPayment(record);
       return;
@@ -300,6 +329,7 @@ void Books::ApplyPayment(const Record& record) {
       payment.amount_minor = record.amount_minor;
       payment.currency = record.currency;
       payment.reference = record.reference;
+      payment.charged_at = record.time;
       ++payment.charges;
       payment.charged_minor += record.amount_minor;
       return;
@@ -316,18 +346,26 @@ void Books::ApplyPayment(const Record& record) {
       payment.token = record.token;
       payment.until = record.until.value_or(absl::InfiniteFuture());
       payment.expires = record.expires;
+      payment.lapses = record.lapses;
       tokens_[record.token] = record.key;
       return;
     case Effect::kRefund:
       payment.state = Payment::State::kRefunded;
       payment.refund_reference = record.reference;
+      payment.refunded_at = record.time;
+      payment.rest_minor = record.amount_minor;
       ++payment.refunds;
       payment.refunded_minor += record.amount_minor;
       return;
     case Effect::kRefundPart:
     case Effect::kRefusePart:
-      payment.parts[record.refund_id] = {record.amount_minor, record.reference, record.reason};
+      payment.parts[record.refund_id] = {record.amount_minor, record.reference, record.reason, record.time};
       if (record.effect == Effect::kRefundPart) payment.refunded_minor += record.amount_minor;
+      return;
+    case Effect::kChargeBack:
+      payment.charged_back_at = record.time;
+      payment.charged_back_reference = record.reference;
+      payment.charged_back_minor = record.amount_minor;
       return;
     default:
       payment.state = Payment::State::kClosed;

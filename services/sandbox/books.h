@@ -8,6 +8,9 @@
 //               (none) --pending-> pending --charge, decline or close--> as above
 //               (none) --close---> closed
 //
+// A charge that was answered pending has a time at which it is decided by itself: approved, as by a payer who takes
+// that long, or (it lapses) declined, as nobody has paid.
+//
 // Not thread-safe, and without clock, randomness or I/O.
 #pragma once
 
@@ -35,8 +38,9 @@ struct Charge {
 struct Verdict {
   enum class Kind { kApprove, kDecline, kPending };
   Kind kind = Kind::kApprove;
-  absl::Time until;                                  // kPending: approved from then on, if nobody decided before
+  absl::Time until;                                  // kPending: decided by itself then, if nobody decided before
   std::optional<absl::Time> expires = std::nullopt;  // kPending: until when it can be paid, if that is said
+  bool lapses = false;                               // kPending: declined at `until`, and not approved
 };
 
 struct ChargeAnswer {
@@ -80,11 +84,19 @@ struct Payment {
   std::string token;                  // once it was pending
   absl::Time until;                   // once it was pending
   std::optional<absl::Time> expires;  // the same, if it was said
+  bool lapses = false;                // the same
   absl::Time time;                    // of the last change
+  absl::Time charged_at;              // once it was charged
+  absl::Time refunded_at;             // once it was refunded, of what was left by then
+  int64_t rest_minor = 0;             // the same: what was left
+  std::optional<absl::Time> charged_back_at;
+  std::string charged_back_reference;
+  int64_t charged_back_minor = 0;
   struct Part {
     int64_t amount_minor = 0;
     std::string reference;  // empty: refused
     std::string reason;
+    absl::Time time;
   };
   std::unordered_map<std::string, Part> parts;  // by refund_id
   int charges = 0;  // executed; the log is counted as it stands, so that a broken promise would show
@@ -120,8 +132,14 @@ class Books {
   // A part that cannot be given back is refused, for good.
   absl::StatusOr<RefundPartAnswer> RefundPart(const PartToRefund& part, absl::Time now, std::optional<Record>& effect);
   // Decides a charge that is pending. Decided so before: nothing changes. NOT_FOUND for a key that was never charged;
-  // FAILED_PRECONDITION (PAYMENT_DECIDED) when it was decided otherwise, or refunded.
-  absl::Status Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect);
+  // FAILED_PRECONDITION (PAYMENT_DECIDED) when it was decided otherwise, or refunded. `reason`: of a decline.
+  absl::Status Decide(const std::string& key, bool approve, absl::Time now, std::optional<Record>& effect,
+                      const std::string& reason = "CARD_DECLINED");
+  // What becomes of a charge by itself; of one that is not pending, or not for so long, nothing.
+  void DecideInTime(const std::string& key, absl::Time now, std::optional<Record>& effect);
+  // The payer has it back through its bank; again: nothing changes. NOT_FOUND for a key that was never charged;
+  // FAILED_PRECONDITION (NOTHING_CHARGED) when none of its money is there.
+  absl::Status ChargeBack(const std::string& key, absl::Time now, std::optional<Record>& effect);
   absl::StatusOr<AssignAnswer> Assign(const std::string& key, const std::string& order_id, bool decline, absl::Time now,
                                       std::optional<Record>& effect);
   // The driver that is free again; empty when none was held.

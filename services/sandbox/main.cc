@@ -38,12 +38,14 @@
 #include "services/process/settings.h"
 #include "services/sandbox/book_log.h"
 #include "services/sandbox/books.h"
+#include "services/sandbox/checkout.h"
 #include "services/sandbox/options.h"
+#include "services/sandbox/played_gateway.h"
 #include "services/sandbox/processor.h"
 #include "services/sandbox/sandbox.h"
 #include "services/sandbox/services.h"
 #include "services/sandbox/webhook_sender.h"
-#include "webhooks/signature.h"
+#include "webhooks/url.h"
 
 namespace waybill::sandbox {
 namespace {
@@ -61,13 +63,16 @@ int Fail(const Logger& log, std::string_view what, const absl::Status& status) {
 }
 
 // Whole or not at all: whoever waits for the file may read it at once.
-absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port,
+absl::Status WritePortFile(const std::string& path, int grpc_port, int side_port, const NamedGateways& gateways,
                            const std::map<std::string, int>& processor_ports) {
   if (path.empty()) return absl::OkStatus();
   const std::string fresh = path + ".new";
   {
     std::ofstream file(fresh);
     file << fmt::format("grpc={}\nside={}\n", grpc_port, side_port);
+    for (const auto& gateway : gateways) {
+      if (!gateway->name.empty()) file << fmt::format("gateway_{}={}\n", gateway->name, gateway->port.load());
+    }
     for (const auto& [name, port] : processor_ports) file << fmt::format("processor_{}={}\n", name, port);
   }
   if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
@@ -100,16 +105,13 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   SandboxOptions sandbox_options;
   sandbox_options.checkout_url = options.checkout_url;
   if (!options.webhook_url.empty()) {
-    std::string secret;
-    std::ifstream(options.webhook_secret_file) >> secret;
-    if (!webhooks::KeyOf(secret)) {
-      return Fail(log, "--webhook-secret-file cannot be read",
-                  absl::InvalidArgumentError("it has to hold whsec_ and base64"));
-    }
-    webhooks = std::make_shared<WebhookSender>(*webhooks::ParseUrl(options.webhook_url), secret, webhook_workers,
-                                               scheduler, clock, webhook_random, log);
-    sandbox_options.on_decided = [webhooks](const Decision& decision, const Behaviour& behaviour) {
-      webhooks->Tell(decision, behaviour);
+    absl::StatusOr<WebhookTarget> target = ReadWebhookTarget(*webhooks::ParseUrl(options.webhook_url),
+                                                             payments::Scheme::kStandard, options.webhook_secret_file);
+    if (!target.ok()) return Fail(log, "no webhooks can be sent", target.status());
+    webhooks =
+        std::make_shared<WebhookSender>(*std::move(target), webhook_workers, scheduler, clock, webhook_random, log);
+    sandbox_options.on_news = [webhooks](const PaymentNews& news, const Behaviour& behaviour) {
+      webhooks->Tell(news, behaviour);
     };
   }
   Sandbox sandbox(std::move(books), **book_log, clock, scheduler, random, metrics, ThreadLoops(), sandbox_options);
@@ -134,10 +136,38 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   http_options.listen = options.side_listen;
   http_options.connections_per_address_max = options.exposure.side_connections_per_address;
   http_options.tls = process::SideTls(options.exposure, certificates->get());
+  // These outlive the port, whose pages lead to them.
+  const ThreadLoops gateway_loops;
+  std::vector<std::unique_ptr<PlayedGateway>> gateways;
+  NamedGateways named;
+  Checkout checkout(clock);
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());
   http::AddProbes(**side_port, metrics, readiness);
   if (process::SideTakesCalls(options.exposure)) connect.ServeOn(**side_port);
+
+  // The other gateways: their pages are on the HTTP port, and their names are known on every gRPC port.
+  const absl::StatusOr<std::vector<GatewayOptions>> gateway_options = GatewaysOf(options);
+  if (!gateway_options.ok()) return Fail(log, "bad gateway", gateway_options.status());
+  named.push_back(std::make_unique<NamedGateway>());
+  named.back()->sandbox = &sandbox;
+  named.back()->fee_ppm = options.gateway_fee_ppm;
+  const std::string checkout_url = fmt::format("{}://{}{}", http_options.tls ? "https" : "http",
+                                               BoundAddress(options.side_listen, (*side_port)->port()), kCheckoutPath);
+  for (const GatewayOptions& one : *gateway_options) {
+    auto gateway = PlayedGateway::Open(one, fmt::format("{}.{}", options.log, one.name), checkout_url,
+                                       seed + 3 + 2 * gateways.size(),
+                                       {clock, scheduler, webhook_workers, metrics, gateway_loops, log});
+    if (!gateway.ok()) return Fail(log, "cannot play the gateway " + one.name, gateway.status());
+    gateways.push_back(*std::move(gateway));
+    named.push_back(std::make_unique<NamedGateway>());
+    named.back()->name = one.name;
+    named.back()->sandbox = &gateways.back()->sandbox();
+    named.back()->fee_ppm = one.fee_ppm;
+    named.back()->host = one.listen.substr(0, one.listen.rfind(':'));
+    checkout.Add(one.name, gateways.back()->sandbox(), one.return_url);
+  }
+  checkout.Serve(**side_port);
 
   rpc::ServerOptions server_options;
   server_options.address = options.listen;
@@ -146,11 +176,14 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
     server_options.credentials =
         rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));
   }
+  const auto begin_again = [&restart] {
+    if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
+  };
   rpc::Server server(server_options, metrics);
   for (rpc::Server* edge : {&server, &connect.server()}) {
-    RegisterServices(*edge, sandbox, [&restart] {
-      if (!restart.exchange(true)) ::kill(::getpid(), SIGTERM);  // a second signal would end the stop at once
-    });
+    RegisterGateway(*edge, sandbox);
+    RegisterDispatcher(*edge, sandbox);
+    RegisterAdmin(*edge, named, "", begin_again);
   }
   std::vector<Chore> watching;
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
@@ -159,6 +192,11 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
   if (!started.ok()) return Fail(log, "cannot serve", started);
+  for (size_t at = 0; at < gateways.size(); ++at) {
+    const absl::StatusOr<int> port = gateways[at]->Start(server_options, named, begin_again, metrics);
+    if (!port.ok()) return Fail(log, "cannot serve the gateway " + gateways[at]->options().name, port.status());
+    named[at + 1]->port = *port;
+  }
   const auto processor_options = ProcessorsOf(options);
   if (!processor_options.ok()) return Fail(log, "bad processor", processor_options.status());
   SeededRandom processor_random(seed + 2);
@@ -173,7 +211,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   }
   bound.listen = BoundAddress(options.listen, server.port());
   bound.side_listen = BoundAddress(options.side_listen, (*side_port)->port());
-  started = WritePortFile(options.port_file, server.port(), (*side_port)->port(), processor_ports);
+  started = WritePortFile(options.port_file, server.port(), (*side_port)->port(), named, processor_ports);
   if (!started.ok()) return Fail(log, "cannot announce the ports", started);
   log.Info("listening on " + bound.listen,
            {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}, {"seed", seed}});
@@ -186,6 +224,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   sandbox.ReleaseHeld();
   const SteadyTime deadline = clock.Steady() + (restart ? absl::ZeroDuration() : kDrain);
   connect.SendAway();
+  for (const auto& gateway : gateways) gateway->Stop(deadline);
   server.Drain(deadline);
   connect.Drain(deadline);
   return 0;

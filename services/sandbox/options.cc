@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "domain/currency.h"
 #include "domain/payment_attempt.h"
 #include "fmt/format.h"
@@ -37,6 +39,7 @@ Examples:
   waybill-sandbox --log books.log
   waybill-sandbox --log books.log --gateway-decline-rate 0.1 --gateway-latency-ms-p50 20 --gateway-latency-ms-p99 300
   waybill-sandbox --log books.log --gateway-lost-after-rate 0.05 --gateway-methods Charge
+  waybill-sandbox --log books.log --gateway upi=127.0.0.1:7425,kind=redirect,fee-ppm=20000
   waybill-sandbox --log books.log --drivers 0         every order finds no driver
 While it runs, waybill.sandbox.v1.SandboxAdmin changes all of this, reads the books, and restarts it.)";
 
@@ -61,6 +64,7 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
     share("webhook-lost-rate", behaviour.webhook_lost_rate, "Webhooks that are never sent");
     share("webhook-twice-rate", behaviour.webhook_twice_rate, "Webhooks sent twice");
     share("webhook-late-rate", behaviour.webhook_late_rate, "Webhooks sent after late-ms, behind later ones");
+    share("webhook-out-of-order-rate", behaviour.webhook_out_of_order_rate, "Webhooks sent behind the next one");
     share("webhook-wrong-amount-rate", behaviour.webhook_wrong_amount_rate, "Webhooks that name another amount");
   }
   millis("latency-ms-p50", behaviour.latency_ms_p50, "Median latency of ordinary answers (log-normal; 0: at once)");
@@ -132,6 +136,20 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
          "--checkout-url", options.checkout_url,
          "What the checkout URLs of pending charges begin with; the token comes behind it (default: none are named)")
       ->type_name("URL");
+  app.add_option(
+         "--gateway", options.gateways,
+         "Plays another gateway, on a gRPC port of its own, with the books --log.NAME; may be repeated. Behind its "
+         "address may stand, with commas: kind=immediate, or kind=redirect, which answers charges pending with a "
+         "page of this process's HTTP port as their checkout URL, until the payer decides there or expires=SECONDS "
+         "(900) are over; fee-ppm=N of a charge, in millionths; webhook-url=URL with webhook-secret-file=FILE and "
+         "webhook-scheme=standard, stripe, razorpay, cashfree, mollie or github; return-url=URL for payers who come "
+         "from the "
+         "page. Port 0 takes a free one (and another after a restart)")
+      ->type_name("NAME=HOST:PORT");
+  process::AddInteger(app, "--gateway-fee-ppm", options.gateway_fee_ppm,
+                      "What the gateway of --listen takes of a charge, in parts per million, by its settlement files")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
   AddBehaviour(app, "gateway", Target::kGateway, options.gateway);
   AddBehaviour(app, "dispatcher", Target::kDispatcher, options.dispatcher);
   app.add_option("--processor", options.processors,
@@ -168,12 +186,76 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (!domain::CurrencyExponent(options.processor_currency)) {
     return absl::InvalidArgumentError("--processor-currency is no currency of ISO 4217");
   }
+  if (absl::Status gateways = GatewaysOf(options).status(); !gateways.ok()) return gateways;
   if (absl::Status processors = ProcessorsOf(options).status(); !processors.ok()) return processors;
   for (const auto& mistake : {Mistake("gateway", Target::kGateway, options.gateway),
                               Mistake("dispatcher", Target::kDispatcher, options.dispatcher)}) {
     if (mistake.has_value()) return absl::InvalidArgumentError(*mistake);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<GatewayOptions>> GatewaysOf(const ServiceOptions& options) {
+  std::vector<GatewayOptions> gateways;
+  for (const std::string& text : options.gateways) {
+    const auto wrong = [&text](std::string_view what) {
+      return absl::InvalidArgumentError(fmt::format("--gateway \"{}\": {}", text, what));
+    };
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const absl::string_view part : absl::StrSplit(text, ',')) {
+      const std::pair<std::string, std::string> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
+      if (pair.second.empty()) return wrong(fmt::format("\"{}\" is no KEY=VALUE", std::string(part)));
+      pairs.push_back(pair);
+    }
+    GatewayOptions gateway;
+    std::tie(gateway.name, gateway.listen) = pairs.front();
+    const bool taken = std::any_of(gateways.begin(), gateways.end(),
+                                   [&](const GatewayOptions& other) { return other.name == gateway.name; });
+    if (taken || !domain::IsGatewayName(gateway.name) || gateway.name == "gateway" || gateway.name == "dispatcher") {
+      return wrong("it begins with no name of its own of a-z, 0-9, '-' and '_', other than gateway and dispatcher");
+    }
+    for (auto pair = std::next(pairs.begin()); pair != pairs.end(); ++pair) {
+      const auto& [key, value] = *pair;
+      if (key == "kind") {
+        if (value != "immediate" && value != "redirect") return wrong("its kind is neither immediate nor redirect");
+        gateway.redirects = value == "redirect";
+      } else if (key == "expires") {
+        int64_t seconds = 0;
+        constexpr int64_t kSecondsMax = 30 * 24 * 3'600;
+        if (!absl::SimpleAtoi(value, &seconds) || seconds <= 0 || seconds > kSecondsMax) {
+          return wrong(fmt::format("expires is not within 1..{} seconds", kSecondsMax));
+        }
+        gateway.expires = absl::Seconds(seconds);
+      } else if (key == "fee-ppm") {
+        if (!absl::SimpleAtoi(value, &gateway.fee_ppm) || gateway.fee_ppm < 0 || gateway.fee_ppm > 1'000'000) {
+          return wrong("fee-ppm is not within 0..1000000");
+        }
+      } else if (key == "webhook-url") {
+        const absl::StatusOr<webhooks::Url> url = webhooks::ParseUrl(value);
+        if (!url.ok() || url->tls) return wrong("webhook-url is not http://HOST:PORT/PATH");
+        gateway.webhook_url = value;
+      } else if (key == "webhook-secret-file") {
+        gateway.webhook_secret_file = value;
+      } else if (key == "webhook-scheme") {
+        const std::optional<payments::Scheme> scheme = payments::ParseScheme(value);
+        if (!scheme) return wrong("webhook-scheme is none that is known");
+        gateway.webhook_scheme = *scheme;
+      } else if (key == "return-url") {
+        if (!webhooks::ParseUrl(value).ok()) return wrong("return-url is no URL");
+        gateway.return_url = value;
+      } else {
+        return wrong(
+            fmt::format("{} is none of kind, expires, fee-ppm, webhook-url, webhook-secret-file, webhook-scheme "
+                        "and return-url",
+                        key));
+      }
+    }
+    if (gateway.webhook_url.empty() != gateway.webhook_secret_file.empty()) {
+      return wrong("webhook-url and webhook-secret-file come together or not at all");
+    }
+    gateways.push_back(std::move(gateway));
+  }
+  return gateways;
 }
 
 absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions& options) {
@@ -184,7 +266,10 @@ absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions&
   for (const std::string& text : options.processors) {
     const size_t equals = text.find('=');
     const std::string name = text.substr(0, equals);
-    if (equals == std::string::npos || !domain::IsGatewayName(name) || find(name) != processors.end()) {
+    const bool a_gateways =  // whose books have the same name
+        std::any_of(options.gateways.begin(), options.gateways.end(),
+                    [&](const std::string& gateway) { return gateway.starts_with(name + "="); });
+    if (equals == std::string::npos || !domain::IsGatewayName(name) || find(name) != processors.end() || a_gateways) {
       return absl::InvalidArgumentError(fmt::format(
           "--processor \"{}\" is not NAME=HOST:PORT with a name of its own of a-z, 0-9, '-' and '_'", text));
     }

@@ -9,12 +9,27 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "payments/webhooks/signature.h"
 #include "runtime/log.h"
 #include "services/process/exposure.h"
 #include "services/sandbox/behaviour.h"
 #include "services/sandbox/processor.h"
 
 namespace waybill::sandbox {
+
+// A gateway that is played beside the one of --listen.
+struct GatewayOptions {
+  std::string name;
+  std::string listen;
+  bool redirects = false;
+  absl::Duration expires = absl::Minutes(15);  // of a redirect one's checkout
+  int64_t fee_ppm = 0;
+  std::string webhook_url;  // empty: none are sent
+  payments::Scheme webhook_scheme = payments::Scheme::kStandard;
+  std::string webhook_secret_file;
+  std::string return_url;  // where payers go from the checkout page; empty: nowhere
+};
 
 struct ServiceOptions {
   std::string listen = "127.0.0.1:7420";
@@ -27,6 +42,8 @@ struct ServiceOptions {
   std::string webhook_url;       // empty: none are sent
   std::string webhook_secret_file;
   std::string checkout_url;                 // empty: none are named
+  std::vector<std::string> gateways;        // NAME=HOST:PORT,KEY=VALUE…
+  int64_t gateway_fee_ppm = 0;              // of the gateway of `listen`
   std::vector<std::string> processors;      // NAME=HOST:PORT
   std::vector<std::string> processor_fees;  // NAME=PPM
   std::string processor_currency = "EUR";
@@ -42,6 +59,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options);
 // INVALID_ARGUMENT: what is wrong with those that were read.
 absl::Status FinishSettings(ServiceOptions& options);
 
+// INVALID_ARGUMENT: what is wrong with a gateway's flag.
+absl::StatusOr<std::vector<GatewayOptions>> GatewaysOf(const ServiceOptions& options);
 // INVALID_ARGUMENT: what is wrong with a processor's flag.
 absl::StatusOr<std::vector<ProcessorOptions>> ProcessorsOf(const ServiceOptions& options);
 

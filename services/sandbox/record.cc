@@ -11,13 +11,14 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 12> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 13> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
     {Effect::kPending, "pending"},
     {Effect::kRefund, "refund"},
     {Effect::kRefundPart, "refund_part"},
     {Effect::kRefusePart, "refuse_part"},
+    {Effect::kChargeBack, "charge_back"},
     {Effect::kClose, "close"},
     {Effect::kAssign, "assign"},
     {Effect::kNoDriver, "no_driver"},
@@ -61,6 +62,7 @@ std::string ToLine(const Record& record) {
     fmt::format_to(std::back_inserter(line), R"(,"until":"{}")", FormatMicros(*record.until));
   if (record.expires.has_value())
     fmt::format_to(std::back_inserter(line), R"(,"expires":"{}")", FormatMicros(*record.expires));
+  if (record.lapses) line += R"(,"lapses":true)";
   fmt::format_to(std::back_inserter(line), ",\"time\":\"{}\"}}\n", FormatMicros(record.time));
   return line;
 }
@@ -96,6 +98,7 @@ std::optional<Record> ParseLine(std::string_view line) {
     if (!absl::ParseTime(kTimeFormat, expires, absl::UTCTimeZone(), &record.expires.emplace(), &error))
       return std::nullopt;
   }
+  if (auto it = json.find("lapses"); it != json.end() && it->is_boolean()) record.lapses = it->get<bool>();
   if (!absl::ParseTime(kTimeFormat, text("time"), absl::UTCTimeZone(), &record.time, &error)) return std::nullopt;
   return record;
 }

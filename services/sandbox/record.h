@@ -19,6 +19,7 @@ enum class Effect {
   kRefund,           // "refund": money given back
   kRefundPart,       // "refund_part": a part of it given back, under refund_id
   kRefusePart,       // "refuse_part": that refused for good, with reason
+  kChargeBack,       // "charge_back": the payer has the money back through its bank
   kClose,            // "close": refunded before it was charged; a charge will be declined
   kAssign,           // "assign": a driver is held
   kNoDriver,         // "no_driver": refused for good
@@ -31,7 +32,7 @@ struct Record {
   Effect effect = Effect::kCharge;
   std::string key;
   std::string order_id;
-  int64_t amount_minor = 0;           // charge, decline, pending, refund
+  int64_t amount_minor = 0;           // charge, decline, pending, refund, charge_back
   std::string currency;               // charge, decline, pending, refund
   std::string refund_id;              // refund_part, refuse_part; they have amount_minor and currency, too
   std::string reference;              // charge, refund, refund_part: the gateway's own
@@ -40,6 +41,7 @@ struct Record {
   std::string token;                  // pending
   std::optional<absl::Time> until;    // pending; to the microsecond
   std::optional<absl::Time> expires;  // pending, if it was said; the same
+  bool lapses = false;                // pending: declined at `until`, when nobody decided before; else approved
   absl::Time time;                    // to the microsecond
 };
 

@@ -54,44 +54,61 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
   }
   std::lock_guard lock(mutex_);
   for (const auto& [key, payment] : books_.payments()) {
-    if (payment.state == Payment::State::kPending) ApproveInTime(key, payment.until);
+    if (payment.state == Payment::State::kPending) DecideLater(key, payment.until);
   }
 }
 
 Sandbox::~Sandbox() {
   std::unique_lock lock(mutex_);
-  std::erase_if(approvals_, [this](const auto& approval) { return scheduler_.Cancel(approval.second); });
-  approved_.wait(lock, [this] { return approvals_.empty(); });  // of those that run
+  std::erase_if(lapsing_, [this](const auto& each) { return scheduler_.Cancel(each.second); });
+  lapsed_.wait(lock, [this] { return lapsing_.empty(); });  // of those that run
 }
 
-void Sandbox::ApproveInTime(const std::string& key, absl::Time until) {
+void Sandbox::DecideLater(const std::string& key, absl::Time until) {
   const SteadyTime then = clock_.Steady() + std::max(until - clock_.Now(), absl::ZeroDuration());
-  approvals_[key] = scheduler_.At(then, [this, key] { ApproveNow(key); });
+  lapsing_[key] = scheduler_.At(then, [this, key] { DecideNow(key); });
 }
 
 void Sandbox::Note(const std::optional<Record>& effect, Pending& pending) {
   if (!effect.has_value()) return;
   pending.line = ToLine(*effect);
-  if (effect->effect != Effect::kCharge && effect->effect != Effect::kDecline) return;
+  PaymentNews news;
+  switch (effect->effect) {
+    case Effect::kPending:
+      if (!options_.redirects_for) return;
+      news.kind = PaymentNews::Kind::kPending;
+      break;
+    case Effect::kCharge:
+      news.kind = PaymentNews::Kind::kApproved;
+      break;
+    case Effect::kDecline:
+      news.kind = PaymentNews::Kind::kDeclined;
+      break;
+    default:
+      return;
+  }
   const Payment* payment = books_.FindPayment(effect->key);
   if (payment == nullptr || payment->token.empty()) return;  // it never was pending
-  pending.decided = Decision{effect->key, payment->token, payment->amount_minor, payment->currency,
-                             effect->effect == Effect::kCharge};
+  news.key = effect->key;
+  news.token = payment->token;
+  news.amount_minor = payment->amount_minor;
+  news.currency = payment->currency;
+  pending.news = std::move(news);
 }
 
-void Sandbox::ApproveNow(const std::string& key) {
+void Sandbox::DecideNow(const std::string& key) {
   std::lock_guard lock(mutex_);
   std::optional<Record> effect;
-  if (const Payment* payment = books_.FindPayment(key); payment && payment->state == Payment::State::kPending) {
-    books_.Decide(key, /*approve=*/true, clock_.Now(), effect).IgnoreError();  // it is pending
-  }
+  const Payment* payment = books_.FindPayment(key);
+  // The timer goes by another clock than the books' times.
+  if (payment != nullptr) books_.DecideInTime(key, std::max(clock_.Now(), payment->until), effect);
   if (effect.has_value()) {
     Pending pending;
     Note(effect, pending);
     (void)batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
   }
-  approvals_.erase(key);
-  approved_.notify_all();
+  lapsing_.erase(key);
+  lapsed_.notify_all();
 }
 
 void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Caller> caller, Call call) {
@@ -134,11 +151,11 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
     scheduler_.At(then, [this, first, call = std::move(call), pending = std::move(pending)]() mutable {
       std::lock_guard later(mutex_);
       unanswered_.erase(first);
-      Execute(call, std::move(pending), Verdict());
+      Execute(call, std::move(pending), OrdinaryVerdict());
     });
     return;
   }
-  Verdict fresh;
+  Verdict fresh = OrdinaryVerdict();
   if (fate.kind == Fate::Kind::kDecline) fresh.kind = Verdict::Kind::kDecline;
   if (fate.kind == Fate::Kind::kPending) {
     fresh = {Verdict::Kind::kPending, clock_.Now() + fate.pending_for};
@@ -147,11 +164,24 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
   Execute(call, std::move(pending), fresh);
 }
 
+Verdict Sandbox::OrdinaryVerdict() const {
+  Verdict verdict;
+  if (!options_.redirects_for) return verdict;
+  const Behaviour& behaviour = StateOf(Target::kGateway).behaviour;
+  const absl::Time now = clock_.Now();
+  verdict.kind = Verdict::Kind::kPending;
+  verdict.expires =
+      now + (behaviour.expires_ms > 0 ? absl::Milliseconds(behaviour.expires_ms) : *options_.redirects_for);
+  verdict.lapses = behaviour.pending_for_ms == 0;
+  verdict.until = verdict.lapses ? *verdict.expires : now + absl::Milliseconds(behaviour.pending_for_ms);
+  return verdict;
+}
+
 void Sandbox::Execute(Call& call, Pending pending, const Verdict& fresh) {
   std::optional<Record> effect;
   pending.status = call.execute(books_, fresh, clock_.Now(), effect);
   Note(effect, pending);
-  if (effect.has_value() && effect->effect == Effect::kPending) ApproveInTime(effect->key, *effect->until);
+  if (effect.has_value() && effect->effect == Effect::kPending) DecideLater(effect->key, *effect->until);
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
 
@@ -282,8 +312,8 @@ BatchResult Sandbox::Writer::Write(std::span<Pending> batch) {
 }
 
 void Sandbox::Writer::Complete(Pending& pending, const absl::Status& durable) {
-  if (durable.ok() && pending.decided.has_value()) {
-    sandbox_.options_.on_decided(*pending.decided, sandbox_.behaviour(Target::kGateway));
+  if (durable.ok() && pending.news.has_value()) {
+    sandbox_.options_.on_news(*pending.news, sandbox_.behaviour(Target::kGateway));
   }
   if (pending.caller == nullptr) return;
   if (!durable.ok()) {

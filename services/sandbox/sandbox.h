@@ -48,18 +48,22 @@ class Caller {
   virtual void OnGone(absl::AnyInvocable<void()> callback) = 0;
 };
 
-// A charge that was pending is decided, durably.
-struct Decision {
+// What a gateway's webhooks tell of: a charge that was answered pending, and what became of it, durably.
+struct PaymentNews {
+  enum class Kind { kPending, kApproved, kDeclined };
+  Kind kind = Kind::kPending;
   std::string key;
   std::string token;
   int64_t amount_minor = 0;
   std::string currency;
-  bool approved = false;
 };
 
 struct SandboxOptions {
   // With the gateway's behaviour; on any thread.
-  std::function<void(const Decision&, const Behaviour&)> on_decided = [](const Decision&, const Behaviour&) {};
+  std::function<void(const PaymentNews&, const Behaviour&)> on_news = [](const PaymentNews&, const Behaviour&) {};
+  // Of a gateway that sends payers to a page: ordinary charges are pending, and lapse after so long, unless its
+  // behaviour says another time (expires_ms), or that payers pay by themselves (pending_for_ms).
+  std::optional<absl::Duration> redirects_for;
   std::string checkout_url;    // of pending charges, with the token behind it; empty: none
   int64_t calls_max = 20'000;  // under way or held without an answer; beyond: RESOURCE_EXHAUSTED
 };
@@ -130,7 +134,7 @@ class Sandbox {
     bool lost = false;  // never answer
     SteadyTime answer_at;
     std::optional<FirstCall> first;                  // of a late call, until it is answered
-    std::optional<Decision> decided = std::nullopt;  // by its line
+    std::optional<PaymentNews> news = std::nullopt;  // of its line
   };
 
   class Writer final : public BatchWriter<Pending> {
@@ -156,9 +160,11 @@ class Sandbox {
   void Execute(Call& call, Pending pending, const Verdict& fresh);
   // Into the line, and what is told of it. Under mutex_.
   void Note(const std::optional<Record>& effect, Pending& pending);
-  // What the books say to be pending is approved when its time is over. Under mutex_.
-  void ApproveInTime(const std::string& key, absl::Time until);
-  void ApproveNow(const std::string& key);
+  // What becomes of a charge under a new key that nothing befalls. Under mutex_.
+  Verdict OrdinaryVerdict() const;
+  // What the books say to be pending is decided when its time is over. Under mutex_.
+  void DecideLater(const std::string& key, absl::Time until);
+  void DecideNow(const std::string& key);
   // What a repetition of a first call that is not answered yet gets, other than an answer from the books.
   std::optional<absl::Status> AnswerRepetition(Repetition repetition, bool executed, Call& call);
   void Forget(const FirstCall& first);
@@ -176,9 +182,9 @@ class Sandbox {
   mutable std::mutex mutex_;  // over the books and the order in which their changes are queued, and behaviours
   Books books_;
   std::array<TargetState, 2> targets_;
-  std::unordered_map<std::string, Scheduler::TimerId> approvals_;  // of pending charges, by key
-  std::condition_variable approved_;                               // one of them less
-  std::map<FirstCall, bool> unanswered_;                           // first calls that are late or slow; true: executed
+  std::unordered_map<std::string, Scheduler::TimerId> lapsing_;  // pending charges, by key
+  std::condition_variable lapsed_;                               // one of them less
+  std::map<FirstCall, bool> unanswered_;                         // first calls that are late or slow; true: executed
 
   mutable std::mutex held_mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Caller>> held_;

@@ -1,13 +1,17 @@
 #include "services/sandbox/services.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "domain/reasons.h"
 #include "edge/rpc/call.h"
+#include "fmt/format.h"
+#include "services/sandbox/settlement.h"
 #include "waybill/dispatch/v1/dispatch.pb.h"
 #include "waybill/payment/v1/payment.pb.h"
 #include "waybill/sandbox/v1/sandbox.pb.h"
@@ -73,6 +77,8 @@ payment_pb::Payment::State ToWire(Payment::State state) {
   }
   return payment_pb::Payment::STATE_UNSPECIFIED;
 }
+
+}  // namespace
 
 void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
   const std::string service = "waybill.payment.v1.PaymentGateway";
@@ -177,6 +183,8 @@ void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
       });
 }
 
+namespace {
+
 Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   Behaviour behaviour;
   behaviour.unavailable_rate = wire.unavailable_rate();
@@ -193,6 +201,7 @@ Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   behaviour.webhook_twice_rate = wire.webhook_twice_rate();
   behaviour.webhook_late_rate = wire.webhook_late_rate();
   behaviour.webhook_wrong_amount_rate = wire.webhook_wrong_amount_rate();
+  behaviour.webhook_out_of_order_rate = wire.webhook_out_of_order_rate();
   behaviour.latency_ms_p50 = wire.latency_ms_p50();
   behaviour.latency_ms_p99 = wire.latency_ms_p99();
   behaviour.late_ms = wire.late_ms();
@@ -215,26 +224,49 @@ void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
   wire.set_webhook_twice_rate(behaviour.webhook_twice_rate);
   wire.set_webhook_late_rate(behaviour.webhook_late_rate);
   wire.set_webhook_wrong_amount_rate(behaviour.webhook_wrong_amount_rate);
+  wire.set_webhook_out_of_order_rate(behaviour.webhook_out_of_order_rate);
   wire.set_latency_ms_p50(behaviour.latency_ms_p50);
   wire.set_latency_ms_p99(behaviour.latency_ms_p99);
   wire.set_late_ms(behaviour.late_ms);
   for (const std::string& method : behaviour.methods) wire.add_methods(method);
 }
 
-void ToWire(const Sandbox& sandbox, sandbox_pb::Behaviours& wire) {
-  ToWire(sandbox.behaviour(Target::kGateway), *wire.mutable_gateway());
-  ToWire(sandbox.behaviour(Target::kDispatcher), *wire.mutable_dispatcher());
+const NamedGateway* FindGateway(const NamedGateways& gateways, const std::string& name) {
+  for (const std::unique_ptr<NamedGateway>& gateway : gateways) {
+    if (gateway->name == name) return gateway.get();
+  }
+  return nullptr;
 }
 
-absl::Status SetBehaviour(Sandbox& sandbox, const sandbox_pb::SetBehaviourRequest& request) {
+void ToWire(const NamedGateways& gateways, sandbox_pb::Behaviours& wire) {
+  for (const std::unique_ptr<NamedGateway>& gateway : gateways) {
+    const Sandbox& sandbox = *gateway->sandbox;
+    if (gateway->name.empty()) {
+      ToWire(sandbox.behaviour(Target::kGateway), *wire.mutable_gateway());
+      ToWire(sandbox.behaviour(Target::kDispatcher), *wire.mutable_dispatcher());
+      continue;
+    }
+    sandbox_pb::Gateway& named = *wire.add_gateways();
+    named.set_name(gateway->name);
+    named.set_kind(sandbox.options().redirects_for ? sandbox_pb::Gateway::REDIRECT : sandbox_pb::Gateway::IMMEDIATE);
+    named.set_address(fmt::format("{}:{}", gateway->host, gateway->port.load()));
+    named.set_fee_ppm(gateway->fee_ppm);
+    ToWire(sandbox.behaviour(Target::kGateway), *named.mutable_behaviour());
+  }
+}
+
+// Of a named gateway nothing but the gateway is there.
+absl::Status SetBehaviour(const NamedGateway& gateway, const sandbox_pb::SetBehaviourRequest& request) {
   Behaviour behaviour = FromWire(request.behaviour());
   switch (request.target()) {
     case sandbox_pb::GATEWAY:
-      return sandbox.SetBehaviour(Target::kGateway, behaviour);
+      return gateway.sandbox->SetBehaviour(Target::kGateway, behaviour);
     case sandbox_pb::DISPATCHER:
-      return sandbox.SetBehaviour(Target::kDispatcher, behaviour);
+      if (!gateway.name.empty()) return domain::BadField("target", "is no part of this gateway");
+      return gateway.sandbox->SetBehaviour(Target::kDispatcher, behaviour);
     case sandbox_pb::TARGET_UNSPECIFIED:
-      return sandbox.SetBehaviours(behaviour);
+      if (!gateway.name.empty()) return gateway.sandbox->SetBehaviour(Target::kGateway, behaviour);
+      return gateway.sandbox->SetBehaviours(behaviour);
     default:
       return absl::InvalidArgumentError("target is unknown");
   }
@@ -284,38 +316,170 @@ absl::Status Decide(Books& books, const sandbox_pb::DecidePaymentRequest& reques
   return absl::OkStatus();
 }
 
-void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart) {
+absl::Status ChargeBack(Books& books, const sandbox_pb::ChargeBackRequest& request,
+                        sandbox_pb::ChargeBackResponse& response, absl::Time now, std::optional<Record>& effect) {
+  const std::string& key = request.idempotency_key();
+  if (absl::Status status = books.ChargeBack(key, now, effect); !status.ok()) return status;
+  const Payment& payment = *books.FindPayment(key);
+  response.set_amount_minor(payment.charged_back_minor);
+  response.set_currency(payment.currency);
+  return absl::OkStatus();
+}
+
+constexpr size_t kSettlementLinesAtOnce = 15'000;  // below what a message may have
+
+std::optional<PlantedDifference> FromWire(int difference) {
+  switch (difference) {
+    case sandbox_pb::MISSING_HERE:
+      return PlantedDifference::kMissingHere;
+    case sandbox_pb::MISSING_THERE:
+      return PlantedDifference::kMissingThere;
+    case sandbox_pb::TWICE:
+      return PlantedDifference::kTwice;
+    case sandbox_pb::AMOUNT:
+      return PlantedDifference::kAmount;
+    case sandbox_pb::CURRENCY:
+      return PlantedDifference::kCurrency;
+    case sandbox_pb::FEE:
+      return PlantedDifference::kFee;
+    default:
+      return std::nullopt;
+  }
+}
+
+absl::Status TakeWish(const NamedGateway& gateway, const sandbox_pb::GetSettlementRequest& request,
+                      SettlementWish& wish) {
+  wish.gateway = gateway.name.empty() ? "gateway" : gateway.name;
+  wish.fee_ppm = gateway.fee_ppm;
+  absl::StatusOr<absl::CivilDay> day = ParseSettlementDay(request.day());
+  if (!day.ok()) return domain::BadField("day", std::string(day.status().message()));
+  wish.day = *day;
+  if (!request.zone().empty() && !absl::LoadTimeZone(request.zone(), &wish.zone)) {
+    return domain::BadField("zone", "is no time zone, like Europe/Berlin");
+  }
+  constexpr int64_t kDayMs = 24 * 3'600'000;
+  if (request.late_ms() < 0 || request.late_ms() > kDayMs) return domain::BadField("late_ms", "is not within a day");
+  wish.late = absl::Milliseconds(request.late_ms());
+  wish.payout_sums = request.payout_sums();
+  wish.negative_refunds = request.negative_refunds();
+  wish.decimal_comma = request.decimal_comma();
+  if (request.payout_fee_minor() < 0) return domain::BadField("payout_fee_minor", "is negative");
+  wish.payout_fee_minor = request.payout_fee_minor();
+  for (const int difference : request.plant()) {
+    const std::optional<PlantedDifference> planted = FromWire(difference);
+    if (!planted) return domain::BadField("plant", "is none that is known");
+    wish.plant.push_back(*planted);
+  }
+  return absl::OkStatus();
+}
+
+// The books of a day that is over stay as they are, so each part is made from the whole.
+absl::Status GetSettlement(const NamedGateway& gateway, const Books& books,
+                           const sandbox_pb::GetSettlementRequest& request, sandbox_pb::Settlement& response) {
+  SettlementWish wish;
+  if (absl::Status status = TakeWish(gateway, request, wish); !status.ok()) return status;
+  size_t from = 0;
+  if (!request.page_token().empty() && !absl::SimpleAtoi(request.page_token(), &from)) {
+    return domain::BadField("page_token", "is none of this call's");
+  }
+  absl::StatusOr<SettlementLines> file = MakeSettlement(books, wish);
+  if (!file.ok()) return file.status();
+  const size_t to = std::min(file->lines.size(), from + kSettlementLinesAtOnce);
+  for (size_t at = from; at < to; ++at) response.mutable_csv()->append(file->lines[at]);
+  if (to < file->lines.size()) response.set_next_page_token(fmt::format("{}", to));
+  if (from > 0) return absl::OkStatus();
+  for (const SettlementLines::Planted& planted : file->planted) {
+    sandbox_pb::Settlement::Planted& out = *response.add_planted();
+    for (int difference = sandbox_pb::Difference_MIN; difference <= sandbox_pb::Difference_MAX; ++difference) {
+      if (FromWire(difference) == planted.difference) {
+        out.set_difference(static_cast<sandbox_pb::Difference>(difference));
+      }
+    }
+    out.set_reference(planted.reference);
+  }
+  return absl::OkStatus();
+}
+
+// What is called for one of the gateways.
+class AdminMethods {
+ public:
+  AdminMethods(rpc::Server& server, const NamedGateways& gateways, std::string here)
+      : server_(server), gateways_(gateways), here_(std::move(here)) {}
+
+  // `serve(gateway, call)` with the one that the request names; it owns the call.
+  template <typename Req, typename Resp, typename Serve>
+  void Add(const std::string& method, Serve serve) {
+    server_.Unary<Req, Resp>(
+        "waybill.sandbox.v1.SandboxAdmin/" + method, access::kAnybody,
+        [&gateways = gateways_, here = here_, serve](typename rpc::UnaryCall<Req, Resp>::Ptr call) {
+          const std::string& name = call->request().gateway().empty() ? here : call->request().gateway();
+          const NamedGateway* gateway = FindGateway(gateways, name);
+          if (gateway != nullptr) {
+            serve(*gateway, std::move(call));
+          } else {
+            call->Finish(domain::BadField("gateway", "is none that is played here"));
+          }
+        });
+  }
+
+  // `change(books, request, response, now, effect)`, answered when it is durable.
+  template <typename Req, typename Resp, typename Change>
+  void AddChange(const std::string& method, Change change) {
+    Add<Req, Resp>(method, [change](const NamedGateway& gateway, typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
+      auto* call = owned.get();
+      gateway.sandbox->Decide(std::make_unique<RpcCaller<Req, Resp>>(std::move(owned)),
+                              [call, change](Books& books, absl::Time now, std::optional<Record>& effect) {
+                                return change(books, call->request(), call->response(), now, effect);
+                              });
+    });
+  }
+
+ private:
+  rpc::Server& server_;
+  const NamedGateways& gateways_;
+  const std::string here_;
+};
+
+}  // namespace
+
+void RegisterAdmin(rpc::Server& server, const NamedGateways& gateways, const std::string& here,
+                   std::function<void()> restart) {
   const std::string service = "waybill.sandbox.v1.SandboxAdmin";
+  AdminMethods methods(server, gateways, here);
   using SetCall = rpc::UnaryCall<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>;
-  server.Unary<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>(
-      service + "/SetBehaviour", access::kAnybody, [&sandbox](SetCall::Ptr call) {
-        absl::Status status = SetBehaviour(sandbox, call->request());
-        if (status.ok()) ToWire(sandbox, call->response());
+  methods.Add<sandbox_pb::SetBehaviourRequest, sandbox_pb::Behaviours>(
+      "SetBehaviour", [&gateways](const NamedGateway& gateway, SetCall::Ptr call) {
+        absl::Status status = SetBehaviour(gateway, call->request());
+        if (status.ok()) ToWire(gateways, call->response());
         call->Finish(status);
       });
   using GetCall = rpc::UnaryCall<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>;
   server.Unary<sandbox_pb::GetBehavioursRequest, sandbox_pb::Behaviours>(service + "/GetBehaviours", access::kAnybody,
-                                                                         [&sandbox](GetCall::Ptr call) {
-                                                                           ToWire(sandbox, call->response());
+                                                                         [&gateways](GetCall::Ptr call) {
+                                                                           ToWire(gateways, call->response());
                                                                            call->Finish(absl::OkStatus());
                                                                          });
   using BooksCall = rpc::UnaryCall<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
-  server.Unary<sandbox_pb::GetBooksRequest, sandbox_pb::Books>(
-      service + "/GetBooks", access::kAnybody, [&sandbox](BooksCall::Ptr owned) {
+  methods.Add<sandbox_pb::GetBooksRequest, sandbox_pb::Books>(
+      "GetBooks", [](const NamedGateway& gateway, BooksCall::Ptr owned) {
         auto* call = owned.get();
         using BooksCaller = RpcCaller<sandbox_pb::GetBooksRequest, sandbox_pb::Books>;
-        sandbox.Read(std::make_unique<BooksCaller>(std::move(owned)),
-                     [call](const Books& books) { ToWire(books, call->request().order_id(), call->response()); });
+        gateway.sandbox->Read(std::make_unique<BooksCaller>(std::move(owned)), [call](const Books& books) {
+          ToWire(books, call->request().order_id(), call->response());
+        });
       });
-  using DecideCall = rpc::UnaryCall<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
-  server.Unary<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>(
-      service + "/DecidePayment", access::kAnybody, [&sandbox](DecideCall::Ptr owned) {
+  methods.AddChange<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>("DecidePayment", Decide);
+  methods.AddChange<sandbox_pb::ChargeBackRequest, sandbox_pb::ChargeBackResponse>("ChargeBack", ChargeBack);
+  using SettlementCall = rpc::UnaryCall<sandbox_pb::GetSettlementRequest, sandbox_pb::Settlement>;
+  methods.Add<sandbox_pb::GetSettlementRequest, sandbox_pb::Settlement>(
+      "GetSettlement", [](const NamedGateway& gateway, SettlementCall::Ptr owned) {
         auto* call = owned.get();
-        using DecideCaller = RpcCaller<sandbox_pb::DecidePaymentRequest, sandbox_pb::DecidePaymentResponse>;
-        sandbox.Decide(std::make_unique<DecideCaller>(std::move(owned)),
-                       [call](Books& books, absl::Time now, std::optional<Record>& effect) {
-                         return Decide(books, call->request(), call->response(), now, effect);
-                       });
+        using SettlementCaller = RpcCaller<sandbox_pb::GetSettlementRequest, sandbox_pb::Settlement>;
+        // Answered when all that it has seen is durable.
+        gateway.sandbox->Decide(std::make_unique<SettlementCaller>(std::move(owned)),
+                                [call, &gateway](Books& books, absl::Time, std::optional<Record>&) {
+                                  return GetSettlement(gateway, books, call->request(), call->response());
+                                });
       });
   using RestartCall = rpc::UnaryCall<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>;
   server.Unary<sandbox_pb::RestartRequest, sandbox_pb::RestartResponse>(
@@ -325,12 +489,14 @@ void RegisterAdmin(rpc::Server& server, Sandbox& sandbox, std::function<void()> 
       });
 }
 
-}  // namespace
-
 void RegisterServices(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart) {
+  auto alone = std::make_shared<NamedGateways>();
+  alone->push_back(std::make_unique<NamedGateway>());
+  alone->front()->sandbox = &sandbox;
   RegisterGateway(server, sandbox);
   RegisterDispatcher(server, sandbox);
-  RegisterAdmin(server, sandbox, std::move(restart));
+  // As long as the server, since that keeps what restarts.
+  RegisterAdmin(server, *alone, "", [alone, restart = std::move(restart)] { restart(); });
 }
 
 }  // namespace waybill::sandbox

@@ -316,5 +316,60 @@ TEST(SandboxRecord, AnyTextSurvives) {
   }));
 }
 
+TEST_F(SandboxBooks, WhatLapsesIsDeclinedInTimeAndWhatDoesNotIsApproved) {
+  Verdict lapsing = kPending;
+  lapsing.expires = lapsing.until;
+  lapsing.lapses = true;
+  EXPECT_EQ(Take("k", lapsing).kind, ChargeAnswer::Kind::kPending);
+  EXPECT_TRUE(effect_->lapses);
+  EXPECT_EQ(Take("other", kPending).kind, ChargeAnswer::Kind::kPending);
+  effect_.reset();
+  books_.DecideInTime("k", kNow + absl::Hours(1) - absl::Microseconds(1), effect_);
+  EXPECT_FALSE(effect_.has_value()) << "there is time left";
+  books_.DecideInTime("k", kNow + absl::Hours(1), effect_);
+  ASSERT_TRUE(effect_.has_value());
+  EXPECT_EQ(effect_->effect, Effect::kDecline);
+  EXPECT_EQ(effect_->reason, "EXPIRED");
+  effect_.reset();
+  books_.DecideInTime("k", kNow + absl::Hours(2), effect_);
+  EXPECT_FALSE(effect_.has_value()) << "once";
+  EXPECT_FALSE(Decide("k", true).ok()) << "the payer comes too late";
+  books_.DecideInTime("other", kNow + absl::Hours(1), effect_);
+  ASSERT_TRUE(effect_.has_value());
+  EXPECT_EQ(effect_->effect, Effect::kCharge);
+}
+
+TEST_F(SandboxBooks, WhatLapsesDoesSoAlsoAfterItWasReadBack) {
+  Verdict lapsing = kPending;
+  lapsing.lapses = true;
+  Take("k", lapsing);
+  const std::optional<Record> read = ParseLine(ToLine(*effect_).substr(0, ToLine(*effect_).size() - 1));
+  ASSERT_TRUE(read.has_value());
+  Books again(0);
+  again.Apply(*read);
+  std::optional<Record> effect;
+  again.DecideInTime("k", kNow + absl::Hours(1), effect);
+  ASSERT_TRUE(effect.has_value());
+  EXPECT_EQ(effect->reason, "EXPIRED");
+}
+
+TEST_F(SandboxBooks, WhatIsThereOfAChargeIsChargedBackOnce) {
+  Take("k");
+  ASSERT_TRUE(books_.RefundPart({"k", "order-k", "r", 299, "EUR"}, kNow, effect_).ok());
+  effect_.reset();
+  EXPECT_TRUE(books_.ChargeBack("k", kNow, effect_).ok());
+  ASSERT_TRUE(effect_.has_value());
+  EXPECT_EQ(effect_->amount_minor, 1000);
+  effect_.reset();
+  EXPECT_TRUE(books_.ChargeBack("k", kNow, effect_).ok());
+  EXPECT_FALSE(effect_.has_value());
+  Take("given back");
+  GiveBack("given back");
+  effect_.reset();
+  EXPECT_EQ(GetErrorDetail(books_.ChargeBack("given back", kNow, effect_)).reason, "NOTHING_CHARGED");
+  EXPECT_EQ(books_.ChargeBack("never", kNow, effect_).code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(effect_.has_value());
+}
+
 }  // namespace
 }  // namespace waybill::sandbox

@@ -337,5 +337,153 @@ TEST_F(SandboxE2e, SaysWhatIsWrongWithAFlag) {
   EXPECT_THAT(output, AllOf(HasSubstr("cannot open the books"), Not(HasSubstr("listening"))));
 }
 
+// Any number of gateways in one process, each with books, a kind and a port of its own.
+class SandboxGateways : public SandboxE2e {
+ protected:
+  void StartGateways(std::vector<std::string> flags = {}) {
+    flags.insert(
+        flags.end(),
+        {"--gateway", fmt::format("card=127.0.0.1:{},fee-ppm=29000", card_port_), "--gateway",
+         fmt::format("upi=127.0.0.1:{},kind=redirect,expires=600,return-url=http://shop.example/thanks", upi_port_)});
+    Start(flags);
+    card_ = payment_pb::PaymentGateway::NewStub(rpc::MakeChannel(fmt::format("127.0.0.1:{}", card_port_)));
+    upi_ = payment_pb::PaymentGateway::NewStub(rpc::MakeChannel(fmt::format("127.0.0.1:{}", upi_port_)));
+  }
+  payment_pb::ChargeResponse ChargeAt(payment_pb::PaymentGateway::Stub& gateway, const std::string& order) {
+    payment_pb::ChargeRequest request;
+    request.set_idempotency_key(order + "/charge_payment");
+    request.set_order_id(order);
+    request.set_amount_minor(1250);
+    request.set_currency("EUR");
+    payment_pb::ChargeResponse response;
+    EXPECT_TRUE(Call(gateway, &payment_pb::PaymentGateway::Stub::Charge, request, response).ok());
+    return response;
+  }
+  sandbox_pb::Books BooksOf(const std::string& gateway) {
+    sandbox_pb::GetBooksRequest request;
+    request.set_gateway(gateway);
+    sandbox_pb::Books response;
+    EXPECT_TRUE(Call(*admin_, &sandbox_pb::SandboxAdmin::Stub::GetBooks, request, response).ok());
+    return response;
+  }
+  static std::string Curl(std::vector<std::string> args) {
+    testing::ProcessOptions options;
+    options.args = {"-sS", "--max-time", "20"};
+    options.args.insert(options.args.end(), args.begin(), args.end());
+    auto curl = testing::Process::Start("/usr/bin/curl", options);
+    EXPECT_TRUE(curl.ok()) << curl.status();
+    EXPECT_EQ((*curl)->Wait(kPatience), 0) << (*curl)->Output();
+    return (*curl)->Output();
+  }
+
+  const int card_port_ = testing::FreePort(), upi_port_ = testing::FreePort();
+  std::unique_ptr<payment_pb::PaymentGateway::Stub> card_, upi_;
+};
+
+TEST_F(SandboxGateways, HaveBooksAndBehavioursOfTheirOwn) {
+  StartGateways();
+  EXPECT_TRUE(ChargeAt(*card_, "o1").has_approved());
+  EXPECT_TRUE(ChargeAt(*upi_, "o1").has_pending());
+  sandbox_pb::SetBehaviourRequest request;
+  request.set_gateway("card");
+  request.mutable_behaviour()->set_decline_rate(1);
+  const auto behaviours = Behave(request);
+  ASSERT_TRUE(behaviours.ok()) << behaviours.status();
+  ASSERT_EQ(behaviours->gateways_size(), 2);
+  EXPECT_EQ(behaviours->gateways(0).name(), "card");
+  EXPECT_EQ(behaviours->gateways(0).kind(), sandbox_pb::Gateway::IMMEDIATE);
+  EXPECT_EQ(behaviours->gateways(0).fee_ppm(), 29'000);
+  EXPECT_EQ(behaviours->gateways(0).behaviour().decline_rate(), 1);
+  EXPECT_EQ(behaviours->gateways(1).kind(), sandbox_pb::Gateway::REDIRECT);
+  EXPECT_EQ(behaviours->gateways(1).address(), fmt::format("127.0.0.1:{}", upi_port_));
+  EXPECT_EQ(behaviours->gateways(1).behaviour().decline_rate(), 0);
+  EXPECT_TRUE(ChargeAt(*card_, "o2").has_declined());
+  EXPECT_TRUE(Charge("o2")->has_approved());  // at the one beside the dispatcher
+  EXPECT_EQ(BooksOf("card").entries_size(), 2);
+  EXPECT_EQ(BooksOf("upi").entries_size(), 1);
+  EXPECT_EQ(BooksOf("").entries_size(), 1);
+  request.set_gateway("nobody");
+  EXPECT_THAT(std::string(Behave(request).status().message()), HasSubstr("gateway"));
+  process_->Signal(SIGKILL);
+  process_->Wait(kPatience);
+  StartGateways();
+  EXPECT_EQ(BooksOf("card").entries_size(), 2);
+  EXPECT_EQ(BooksOf("upi").entries(0).pending_token(), "pi_1");
+  EXPECT_TRUE(ChargeAt(*upi_, "o1").has_pending());
+}
+
+TEST_F(SandboxGateways, TakePayersToAPageThatDecidesOnce) {
+  StartGateways();
+  const payment_pb::ChargeResponse pending = ChargeAt(*upi_, "<o1>");
+  const std::string url = pending.pending().checkout_url();
+  EXPECT_THAT(url, HasSubstr("/checkout/upi/pi_1"));
+  const std::string page = Curl({url});
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("12.50 EUR"), HasSubstr("<button"), HasSubstr("&lt;o1&gt;"), Not(HasSubstr("<o1>"))));
+  EXPECT_THAT(Curl({url, "-d", "decision=perhaps"}), HasSubstr("Pay or decline"));
+  EXPECT_TRUE(ChargeAt(*upi_, "<o1>").has_pending());
+  const std::string paid = Curl({url, "-d", "decision=pay"});
+  EXPECT_THAT(paid, AllOf(HasSubstr(">paid<"), HasSubstr("http://shop.example/thanks?order_id=")));
+  EXPECT_TRUE(ChargeAt(*upi_, "<o1>").has_approved());
+  EXPECT_THAT(Curl({url, "-d", "decision=decline"}), HasSubstr(">paid<")) << "it is decided";
+  EXPECT_THAT(Curl({url}), Not(HasSubstr("<button")));
+  EXPECT_EQ(BooksOf("upi").entries(0).charges(), 1);
+  EXPECT_THAT(Curl({url.substr(0, url.size() - 1) + "9"}), HasSubstr("no such payment"));
+}
+
+TEST_F(SandboxGateways, TakeNoMoneyOnAPageThatHasExpired) {
+  StartGateways();
+  sandbox_pb::SetBehaviourRequest request;
+  request.set_gateway("upi");
+  request.mutable_behaviour()->set_expires_ms(1);
+  ASSERT_TRUE(Behave(request).ok());
+  const std::string url = ChargeAt(*upi_, "o1").pending().checkout_url();
+  EXPECT_TRUE(testing::Eventually(kPatience, [&] { return ChargeAt(*upi_, "o1").has_declined(); }));
+  EXPECT_EQ(ChargeAt(*upi_, "o1").declined().reason(), "EXPIRED");
+  EXPECT_THAT(Curl({url, "-d", "decision=pay"}), HasSubstr(">expired<"));
+  EXPECT_EQ(BooksOf("upi").entries(0).charges(), 0);
+}
+
+TEST_F(SandboxGateways, PrintTheSettlementOfADay) {
+  StartGateways();
+  ChargeAt(*card_, "o1");
+  sandbox_pb::ChargeBackRequest back;
+  back.set_gateway("card");
+  back.set_idempotency_key("o1/charge_payment");
+  sandbox_pb::ChargeBackResponse given;
+  ASSERT_TRUE(Call(*admin_, &sandbox_pb::SandboxAdmin::Stub::ChargeBack, back, given).ok());
+  EXPECT_EQ(given.amount_minor(), 1250);
+  sandbox_pb::GetSettlementRequest request;
+  request.set_gateway("card");
+  request.set_day(absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone()));
+  sandbox_pb::Settlement file;
+  ASSERT_TRUE(Call(*admin_, &sandbox_pb::SandboxAdmin::Stub::GetSettlement, request, file).ok());
+  EXPECT_THAT(file.csv(), AllOf(HasSubstr("charge,o1/charge_payment,ch_1,12.50,0.36,EUR,"),
+                                HasSubstr("chargeback,o1/charge_payment,cb_2,12.50,0.00,EUR,")));
+  request.set_day("someday");
+  EXPECT_THAT(std::string(Call(*admin_, &sandbox_pb::SandboxAdmin::Stub::GetSettlement, request, file).message()),
+              HasSubstr("day"));
+}
+
+TEST_F(SandboxE2e, SaysWhatIsWrongWithAGateway) {
+  for (const auto& [gateway, what] : std::vector<std::pair<std::string, std::string>>{
+           {"upi", "KEY=VALUE"},
+           {"UPI=127.0.0.1:0", "name"},
+           {"gateway=127.0.0.1:0", "name"},
+           {"upi=127.0.0.1:0,kind=slow", "kind"},
+           {"upi=127.0.0.1:0,expires=0", "expires"},
+           {"upi=127.0.0.1:0,fee-ppm=1000001", "fee-ppm"},
+           {"upi=127.0.0.1:0,webhook-url=http://127.0.0.1:1/", "webhook-secret-file"},
+           {"upi=127.0.0.1:0,webhook-scheme=none", "webhook-scheme"},
+           {"upi=127.0.0.1:0,colour=red", "colour"}}) {
+    testing::ProcessOptions options;
+    options.args = {"--log", books_, "--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--gateway", gateway};
+    auto process = testing::Process::Start(WAYBILL_SANDBOX_BINARY, options);
+    ASSERT_TRUE(process.ok()) << process.status();
+    EXPECT_NE((*process)->Wait(kPatience), 0);
+    EXPECT_THAT((*process)->Output(), AllOf(HasSubstr("--gateway"), HasSubstr(what))) << gateway;
+  }
+}
+
 }  // namespace
 }  // namespace waybill::sandbox

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/executor.h"
@@ -404,6 +405,77 @@ TEST_F(SandboxTest, BehaviourIsPerTarget) {
 TEST_F(SandboxTest, CountsFates) {
   EXPECT_TRUE(Charge("k")->Await().ok());
   EXPECT_THAT(metrics_->ToText(), HasSubstr("waybill_sandbox_calls_total{fate=\"ordinary\",target=\"gateway\"} 1"));
+}
+
+class RedirectingSandbox : public SandboxTest {
+ protected:
+  RedirectingSandbox() {
+    options_.redirects_for = absl::Minutes(15);
+    options_.on_news = [this](const PaymentNews& news, const Behaviour&) {
+      std::lock_guard lock(mutex_);
+      news_.push_back(fmt::format("{} {} {}", news.key, news.token, static_cast<int>(news.kind)));
+    };
+    Open(options_);
+  }
+  ~RedirectingSandbox() override { sandbox_.reset(); }
+  std::vector<std::string> News() {
+    std::lock_guard lock(mutex_);
+    return news_;
+  }
+
+  SandboxOptions options_;
+  std::mutex mutex_;
+  std::vector<std::string> news_;
+};
+
+TEST_F(RedirectingSandbox, AnswersPendingUntilThePayerDecides) {
+  ChargeAnswer answer;
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kPending);
+  EXPECT_EQ(answer.expires, time_.Now() + absl::Minutes(15));
+  ASSERT_TRUE(Decide("k", true)->Await().ok());
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kApproved);
+  EXPECT_THAT(News(), ::testing::ElementsAre("k pi_1 0", "k pi_1 1"));
+}
+
+TEST_F(RedirectingSandbox, DeclinesByItselfWhatNobodyPays) {
+  ChargeAnswer answer;
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  Open(options_);  // also over a restart
+  time_.Advance(absl::Minutes(15));
+  ASSERT_TRUE(Charge("k", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
+  EXPECT_EQ(answer.reason, "EXPIRED");
+  EXPECT_FALSE(Decide("k", true)->Await().ok());
+  EXPECT_THAT(News(), ::testing::ElementsAre("k pi_1 0", "k pi_1 2"));
+}
+
+TEST_F(RedirectingSandbox, MisbehavesLikeAnyOtherAndIsPendingAllTheSame) {
+  Behaviour behaviour;
+  behaviour.slow_rate = 1;
+  behaviour.late_ms = 500;
+  Behave(behaviour);
+  ChargeAnswer answer;
+  auto slow = Charge("k", &answer);
+  ASSERT_TRUE(scheduler_.AwaitSet(1));
+  time_.Advance(absl::Milliseconds(500));
+  ASSERT_TRUE(slow->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kPending);
+  behaviour = {};
+  behaviour.decline_rate = 1;
+  Behave(behaviour);
+  ASSERT_TRUE(Charge("declined", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kDeclined);
+  behaviour = {};
+  behaviour.pending_for_ms = 60'000;  // payers who pay by themselves
+  behaviour.expires_ms = 120'000;
+  Behave(behaviour);
+  ASSERT_TRUE(Charge("paid", &answer)->Await().ok());
+  EXPECT_EQ(answer.expires, time_.Now() + absl::Minutes(2));
+  time_.Advance(absl::Minutes(1));
+  ASSERT_TRUE(Charge("paid", &answer)->Await().ok());
+  EXPECT_EQ(answer.kind, ChargeAnswer::Kind::kApproved);
 }
 
 }  // namespace

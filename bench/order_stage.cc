@@ -67,18 +67,15 @@ absl::StatusOr<Set> OrderStage::MakeSet(const std::string& name, const SetOption
 
   std::vector<std::string> payments = {"--payment-gateway", "builtin"};
   if (options.payments != Payments::kBuiltin) {
-    const int count = options.payments == Payments::kRouted ? 2 : 1;
-    for (int number = 1; number <= count; ++number) {
-      if (const absl::Status started = StartGateway(set); !started.ok()) return started;
-    }
-    payments.back() = "grpc://" + set.gateways.front().address;
+    const absl::Status started = StartSandbox(set, options.payments == Payments::kRouted);
+    if (!started.ok()) return started;
+    payments.back() = "grpc://" + set.gateways.front();
   }
   if (options.payments == Payments::kRouted) {
     const fs::path file = orders_.folder / (set.name + ".gateways.toml");
     std::ofstream text(file);
     for (size_t at = 0; at < set.gateways.size(); ++at) {
-      text << fmt::format("[[gateway]]\nname = \"sandbox-{}\"\naddress = \"grpc://{}\"\n", at + 1,
-                          set.gateways[at].address);
+      text << fmt::format("[[gateway]]\nname = \"sandbox-{}\"\naddress = \"grpc://{}\"\n", at + 1, set.gateways[at]);
     }
     payments = {"--gateways-file", file};
   }
@@ -91,13 +88,19 @@ absl::StatusOr<Set> OrderStage::MakeSet(const std::string& name, const SetOption
   return set;
 }
 
-absl::Status OrderStage::StartGateway(Set& set) const {
-  const std::string name = fmt::format("sandbox-{}", set.gateways.size() + 1);
-  const fs::path log = orders_.folder / fmt::format("{}.{}.gateway.log", set.name, name);
+absl::Status OrderStage::StartSandbox(Set& set, bool two_gateways) const {
+  const fs::path log = orders_.folder / fmt::format("{}.sandbox.books.log", set.name);
   fs::remove(log);
-  auto gateway = Start("waybill-sandbox", set.name, name, {"--log", log, "--side-listen", "127.0.0.1:0"});
-  if (!gateway.ok()) return gateway.status();
-  set.gateways.push_back(*std::move(gateway));
+  std::vector<std::string> args = {"--log", log, "--side-listen", "127.0.0.1:0"};
+  if (two_gateways) {
+    fs::remove(log.string() + ".second");
+    args.insert(args.end(), {"--gateway", "second=127.0.0.1:0"});
+  }
+  auto sandbox = Start("waybill-sandbox", set.name, "sandbox", args);
+  if (!sandbox.ok()) return sandbox.status();
+  set.gateways.push_back(sandbox->address);
+  if (two_gateways) set.gateways.push_back(AddressOf("gateway_second", sandbox->ports));
+  set.sandbox = *std::move(sandbox);
   return absl::OkStatus();
 }
 
@@ -234,8 +237,8 @@ absl::Status OrderStage::CloseBooks(Set& set, int64_t orders, const std::map<std
   absl::Status checked = add(CheckBooks(set.database->url(), orders));
   if (checked.ok() && answers != nullptr) checked = add(CheckAnswers(set.database->url(), *answers));
   std::vector<GatewayEntry> entries;
-  for (const Server& gateway : set.gateways) {
-    auto books = SandboxClient(gateway.address).Books();
+  for (const std::string& gateway : set.gateways) {
+    auto books = SandboxClient(gateway).Books();
     if (!books.ok()) return books.status();
     entries.insert(entries.end(), books->begin(), books->end());
   }

@@ -27,7 +27,7 @@ enum class Fleet { kSeeded, kEmpty };
 enum class Payments {
   kBuiltin,
   kSandbox,  // one, fixed
-  kRouted,   // two sandboxes that are as good, by a file of gateways
+  kRouted,   // two that are as good, of one sandbox, by a file of gateways
 };
 
 // What makes a scenario's set.
@@ -40,13 +40,14 @@ struct SetOptions {
   bool http_over_tls = false;    // of a guarded one; else it is plain, for scrapes
 };
 
-// What a scenario runs on. Destroyed in reverse order: the services, the gateways, the database.
+// What a scenario runs on. Destroyed in reverse order: the services, the sandbox, the database.
 struct Set {
   std::string name;
   Build build = Build::kToday;
   Pass pass;  // of callers
   std::unique_ptr<FreshDatabase> database;
-  std::vector<Server> gateways;  // today's, whatever the build: what a service is measured with is the same for both
+  Server sandbox;                     // today's, whatever the build: what a service is measured with is the same for both
+  std::vector<std::string> gateways;  // the addresses of those that it plays
   std::vector<std::string> order_args;
   Server order;
   Server replica;  // of the order service, if there is one
@@ -164,7 +165,7 @@ class OrderStage : public Stage {
   absl::StatusOr<double> Ceiling(const std::string& name, ScenarioResult& result);
 
  private:
-  absl::Status StartGateway(Set& set) const;
+  absl::Status StartSandbox(Set& set, bool two_gateways) const;
   absl::StatusOr<std::vector<Measured>> MeasureRound(const Plan& plan, Build build, ScenarioResult& result) const;
   // As its service migrates it: with --against by the earlier build, so that the ceiling is the same whatever is
   // compared with it.

@@ -45,7 +45,7 @@ absl::StatusOr<ScenarioResult> Recovery(OrderStage& stage) {
   // Charges that hang instead of being tried again and again, so that every saga is still at its first attempt when …
   auto set = stage.MakeSet("recovery", {.payments = Payments::kSandbox, .order_args = {"--attempt-timeout", "600s"}});
   if (!set.ok()) return set.status();
-  SandboxClient sandbox(set->gateways.front().address);
+  SandboxClient sandbox(set->gateways.front());
 
   // What recovery is measured by: new orders through the same gateway on the same machine, just before.
   LoadOptions ordinary = stage.DefaultLoad(*set);

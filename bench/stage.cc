@@ -20,15 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kReadyTimeout = absl::Seconds(30);
 
-// From a port file's "grpc=PORT" or "side=PORT" line; "" when there is none.
-std::string AddressOf(std::string_view port, const std::string& ports) {
-  const std::string begins = fmt::format("{}=", port);
-  const size_t at = ports.find(begins);
-  if (at == std::string::npos) return "";
-  const size_t from = at + begins.size();
-  return "127.0.0.1:" + ports.substr(from, ports.find('\n', from) - from);
-}
-
 // What a process of this machine is called; "" when there is none.
 std::string CommandOf(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/comm", pid));
@@ -155,6 +146,14 @@ absl::StatusOr<std::unique_ptr<FreshDatabase>> Stage::MigratedDatabase(const std
   return database;
 }
 
+std::string AddressOf(std::string_view port, const std::string& ports) {
+  const std::string begins = fmt::format("{}=", port);
+  const size_t at = ports.find(begins);
+  if (at == std::string::npos) return "";
+  const size_t from = at + begins.size();
+  return "127.0.0.1:" + ports.substr(from, ports.find('\n', from) - from);
+}
+
 absl::StatusOr<Server> Stage::Start(const std::string& binary, const std::string& scenario, const std::string& name,
                                     std::vector<std::string> args) const {
   return StartFrom(options_.binaries / binary, scenario, name, std::move(args));
@@ -177,7 +176,7 @@ absl::StatusOr<Server> Stage::StartFrom(const fs::path& binary, const std::strin
   if (!process.ok()) return process.status();
   auto ports = (*process)->WaitForFile(port_file, kReadyTimeout);
   if (!ports.ok()) return ports.status();
-  return Server{*std::move(process), AddressOf("grpc", *ports), AddressOf("side", *ports)};
+  return Server{*std::move(process), AddressOf("grpc", *ports), AddressOf("side", *ports), *ports};
 }
 
 absl::StatusOr<Usage> Stage::SampleUsage(const std::vector<pid_t>& services) const {

@@ -71,7 +71,11 @@ struct Server {
   std::unique_ptr<Child> process;
   std::string address;       // of gRPC
   std::string side_address;  // of HTTP
+  std::string ports;         // its port file
 };
+
+// Of a port by its name in a port file; "" when it is not there.
+std::string AddressOf(std::string_view port, const std::string& ports);
 
 // CPU time since a process began; or, as a difference of two samples, what a window cost.
 struct Usage {

@@ -300,8 +300,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     order_metrics.Unreadable();
     if (!marked) journal_log.Error("a saga is left alone", {{"error", std::string(why.message())}});
   };
-  auto journal = OpenJournal(options, {&order_tables, &refund_tables, &payment_tables}, kinds, claims, loops,
-                             journal_options, lease, clock, stop, log);
+  std::vector<const storage::SagaTables*> tables = {&order_tables, &refund_tables};
+  if (gateways) tables.push_back(&payment_tables);
+  auto journal = OpenJournal(options, tables, kinds, claims, loops, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
     return process::Fail(log, "cannot open the journal", journal.status());

@@ -1,4 +1,4 @@
-// waybill order create | get | list | watch | cancel | complete
+// waybill order create | get | list | watch | check-payment | cancel | complete | refund
 #include <memory>
 #include <optional>
 #include <set>
@@ -373,6 +373,16 @@ ExitCode Refund(const Context& context, const RefundArgs& args) {
   return refund->state() == order_v1::Refund::REFUSED ? ExitCode::kTurnedBack : ExitCode::kOk;
 }
 
+ExitCode CheckPayment(const Context& context, const std::string& id) {
+  order_v1::CheckPaymentRequest request;
+  request.set_order_id(id);
+  absl::StatusOr<order_v1::Order> order =
+      Call<order_v1::OrderService>(context, context.server, &Orders::CheckPayment, request);
+  if (!order.ok()) return FailServer(context, order.status());
+  PrintOrder(context, *order);
+  return ExitCode::kOk;
+}
+
 ExitCode Complete(const Context& context, const std::string& id) {
   order_v1::CompleteOrderRequest request;
   request.set_order_id(id);
@@ -512,6 +522,13 @@ void AddOrderCommands(CLI::App& app, Context& context) {
       "Repeating it is harmless. A completed order is refused (exit code 4).");
   cancel->callback(
       [&context, id, reason] { context.run = [&context, id, reason] { return Cancel(context, *id, *reason); }; });
+
+  CLI::App* check = group->add_subcommand("check-payment", "Have the gateway asked whether the payer has paid");
+  check->add_option("id", *id, "The order")->required()->type_name("ID");
+  check->footer(
+      "Example:\n  waybill order check-payment 01939f6e-0000-7000-8000-000000000001\n\n"
+      "It prints the order as it stood before. Of one that does not wait for its payer nothing happens.");
+  check->callback([&context, id] { context.run = [&context, id] { return CheckPayment(context, *id); }; });
 
   CLI::App* complete = group->add_subcommand("complete", "Mark a confirmed order as delivered and free its driver");
   complete->add_option("id", *id, "The order")->required()->type_name("ID");

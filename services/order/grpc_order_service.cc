@@ -24,6 +24,7 @@ using ListCall = rpc::UnaryCall<pb::ListOrdersRequest, pb::ListOrdersResponse>;
 using WatchCall = rpc::ServerStreamCall<pb::WatchOrderRequest, pb::OrderTransition>;
 using CancelCall = rpc::UnaryCall<pb::CancelOrderRequest, pb::Order>;
 using RefundCall = rpc::UnaryCall<pb::RefundOrderRequest, pb::Refund>;
+using CheckPaymentCall = rpc::UnaryCall<pb::CheckPaymentRequest, pb::Order>;
 using CompleteCall = rpc::UnaryCall<pb::CompleteOrderRequest, pb::Order>;
 
 pb::Refund::State OnTheWire(domain::PartialRefund::State state) {
@@ -314,6 +315,18 @@ void Refund(RefundApi& api, RefundCall::Ptr call) {
   api.Refund(*std::move(request), std::move(owner), std::move(by), std::move(trace), deadline, std::move(answer));
 }
 
+void CheckPayment(OrderApi& api, CheckPaymentCall::Ptr call) {
+  absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
+  if (!id.ok()) {
+    call->Finish(id.status());
+    return;
+  }
+  storage::Owner owner = OwnerFor(*call->caller());
+  OrderApi::Pending answer = Expect<CheckPaymentCall>(
+      api, std::move(call), [](CheckPaymentCall& done, OrderApi::Answer&) { done.Finish(absl::OkStatus()); });
+  api.CheckPayment(*id, std::move(owner), std::move(answer));
+}
+
 void Complete(OrderApi& api, CompleteCall::Ptr call) {
   absl::StatusOr<Uuid> id = TakeId(call->request().order_id(), "order_id");
   if (!id.ok()) {
@@ -352,6 +365,9 @@ void AddOrderService(rpc::Server& server, OrderApi& api, RefundApi& refunds, Ord
   server.Unary<pb::RefundOrderRequest, pb::Refund>(
       "waybill.order.v1.OrderService/RefundOrder", Scope::kOrdersWrite,
       [&refunds](RefundCall::Ptr call) { Refund(refunds, std::move(call)); });
+  server.Unary<pb::CheckPaymentRequest, pb::Order>(
+      "waybill.order.v1.OrderService/CheckPayment", Scope::kOrdersWrite,
+      [&api](CheckPaymentCall::Ptr call) { CheckPayment(api, std::move(call)); });
   server.Unary<pb::CompleteOrderRequest, pb::Order>("waybill.order.v1.OrderService/CompleteOrder", Scope::kOrdersWrite,
                                                     [&api](CompleteCall::Ptr call) { Complete(api, std::move(call)); });
 }

@@ -269,6 +269,31 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner,
 
 // --- Completing.
 
+void OrderApi::CheckPayment(const Uuid& order_id, storage::Owner owner, Pending answer) {
+  OnWorker([this, order_id, owner = std::move(owner), answer] { CheckPaymentOnWorker(order_id, owner, answer); },
+           answer);
+}
+
+void OrderApi::CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const Pending& answer) {
+  absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
+  if (record.ok() && StatusOf(*record) == OrderStatus::kAwaitingPayment && record->payload.pending) {
+    saga::Signal signal;
+    signal.step = std::string(domain::kChargePayment);
+    signal.token = record->payload.pending->token;
+    // That there is something to ask for; what, the gateway says.
+    signal.outcome = saga::Outcome::Succeeded("the payer is back");
+    if (absl::Status said = runner_.AddSignal(order_id, std::move(signal)).status(); !said.ok()) {
+      answer->Give(said);
+      return;
+    }
+  }
+  if (record.ok()) {
+    answer->Give(Answer{&*record});
+  } else {
+    answer->Give(record.status());
+  }
+}
+
 void OrderApi::Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline,
                         Pending answer) {
   auto waited = std::make_shared<Waited>();

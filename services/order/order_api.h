@@ -78,6 +78,10 @@ class OrderApi {
   // as Create.
   void Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline, Pending answer);
 
+  // Has the gateway asked what became of a charge that waits for its payer; of an order that does not wait so, nothing.
+  // Answers the order as it stood before. ORDER_NOT_FOUND, QUEUE_FULL, STORE_UNAVAILABLE.
+  void CheckPayment(const Uuid& order_id, storage::Owner owner, Pending answer);
+
   struct Story {
     storage::OrderRecord order;
     std::vector<Transition> transitions;
@@ -123,6 +127,7 @@ class OrderApi {
   void OnWorker(Executor::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
                       const std::string& reason, int attempt, Pending answer);
+  void CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const Pending& answer);
   void CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by, int attempt,
                         Pending answer);
 

@@ -448,6 +448,25 @@ TEST_F(PendingPaymentTest, AsksTheGatewayAgainWhenItIsSignalledAndBelievesItsAns
   EXPECT_EQ(Tell(a_, id, saga::Outcome::Succeeded()), saga::SignalResult::kKept);
 }
 
+TEST_F(PendingPaymentTest, AsksTheGatewayWhenThePayerIsBack) {
+  const Uuid id = CreatePending();
+  EXPECT_EQ(a_.CheckPayment(id, "somebody else").Get().reason(), "ORDER_NOT_FOUND");
+  EXPECT_EQ(a_.CheckPayment(id).Get().order_status(), OrderStatus::kAwaitingPayment);
+  a_.Settle();
+  EXPECT_THAT(Outcomes(id), ElementsAre("waiting", "signalled", "waiting"))
+      << "the gateway is believed, and no browser";
+  Replica b(world_, "b");
+  world_.gateway.Decide(KeyOf(id), true);
+  ASSERT_TRUE(b.CheckPayment(id).Get().status.ok());
+  b.Settle();
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
+  const size_t lines = Outcomes(id).size();
+  EXPECT_EQ(a_.CheckPayment(id).Get().order_status(), OrderStatus::kConfirmed);
+  a_.Settle();
+  EXPECT_EQ(Outcomes(id).size(), lines) << "it waits for nobody any more";
+  EXPECT_EQ(world_.gateway.NetMinor(), 1250);
+}
+
 TEST_F(PendingPaymentTest, GoesOnOnAnyReplica) {
   const Uuid id = CreatePending();
   Replica b(world_, "b");

@@ -160,6 +160,11 @@ class Replica {
     api.Cancel(id, std::nullopt, std::move(by), std::move(reason), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
+  Call CheckPayment(const Uuid& id, storage::Owner owner = std::nullopt) {
+    Call call;
+    api.CheckPayment(id, std::move(owner), call.Expect(api));
+    return call;
+  }
   Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration(), domain::Actor by = {}) {
     Call call;
     api.Complete(id, std::nullopt, std::move(by), world.time.Steady() + timeout, call.Expect(api));

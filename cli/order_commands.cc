@@ -1,4 +1,5 @@
 // waybill order create | get | list | watch | check-payment | cancel | complete | refund
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -6,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "cli/context.h"
 #include "cli/money.h"
 #include "cli/remote.h"
@@ -240,6 +242,7 @@ struct WatchOrderArgs {
   std::string id;
   int64_t from = 0;
   std::string until = "terminal";
+  bool refunds = false;
 };
 
 // Follows an order over as many streams as it takes, each from where the one before broke.
@@ -269,6 +272,7 @@ class OrderWatcher {
     request.set_order_id(args_.id);
     request.set_from_sequence(next_);
     request.set_heartbeats(true);
+    request.set_refunds(args_.refunds);
     grpc::ClientContext call;
     Prepare(call, context_, deadline);
     auto orders =
@@ -278,6 +282,10 @@ class OrderWatcher {
     attempt.opened = context_.clock.Steady();
     order_v1::OrderTransition transition;
     while (!ended_ && stream->Read(&transition)) {
+      if (transition.has_refund()) {
+        ShowRefund(transition);
+        continue;
+      }
       if (transition.outcome().empty()) continue;  // a heartbeat
       Show(transition);
       attempt.moved = true;
@@ -290,6 +298,23 @@ class OrderWatcher {
     if (ended_) return absl::OkStatus();
     ended_ = status.ok();
     return status;
+  }
+
+  // Each stream begins with all of them: what was shown as it is, is not shown again.
+  void ShowRefund(const order_v1::OrderTransition& transition) {
+    const order_v1::Refund& refund = transition.refund();
+    const auto [shown, fresh] = refunds_.try_emplace(refund.refund_id(), refund.state());
+    if (!fresh && shown->second == refund.state()) return;
+    shown->second = refund.state();
+    if (context_.json) {
+      context_.PrintLine(ToJson(transition));
+      return;
+    }
+    std::string text = fmt::format("refund {}: {} {}", refund.refund_id(),
+                                   absl::AsciiStrToLower(order_v1::Refund::State_Name(refund.state())),
+                                   ShowMoney(refund.amount().minor_units(), refund.amount().currency()));
+    if (!refund.refusal().empty()) text += ", " + refund.refusal();
+    context_.PrintLine(Printable(text));
   }
 
   void Show(const order_v1::OrderTransition& transition) {
@@ -308,6 +333,7 @@ class OrderWatcher {
   const WatchOrderArgs& args_;
   int64_t next_;
   std::optional<absl::Time> previous_;
+  std::map<std::string, order_v1::Refund::State> refunds_;             // as they were shown
   order_v1::OrderStatus status_ = order_v1::ORDER_STATUS_UNSPECIFIED;  // after the transition shown last
   bool ended_ = false;
 };
@@ -488,6 +514,7 @@ void AddWatchOrder(CLI::App& group, Context& context) {
   command->add_option("--until", args->until, "When to stop: terminal, or settled (confirmed counts, too)")
       ->check(CLI::IsMember({"terminal", "settled"}))
       ->capture_default_str();
+  command->add_flag("--refunds", args->refunds, "Partial refunds, too: as they stand, and when that changes");
   command->footer(
       "Examples:\n"
       "  waybill order watch 01939f6e-0000-7000-8000-000000000001\n"

@@ -101,6 +101,8 @@ class OrderStore {
   virtual absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) = 0;
   // How far the logs of these orders go: their ids, those that are there, each once, with the newest sequence.
   virtual absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) = 0;
+  // The same of their partial refunds: how many times one was asked for or decided. Orders that had none are left out.
+  virtual absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) = 0;
 
   virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;   // oldest first
   virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                     // SAGA_NOT_FOUND

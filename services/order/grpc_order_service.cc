@@ -96,6 +96,11 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
 }
 
 void Fill(const Transition& transition, pb::OrderTransition& out) {
+  if (transition.refund) {
+    Fill(*transition.refund, *out.mutable_refund());
+    out.set_status(static_cast<pb::OrderStatus>(transition.status));
+    return;
+  }
   out.set_sequence(transition.entry.seq);
   out.set_step(transition.entry.step);
   out.set_attempt(transition.entry.attempt);
@@ -258,8 +263,9 @@ void Watch(OrderWatches& watches, WatchCall::Ptr call) {
     }
     if (watch) watches.Remove(watch);
   });
+  const bool refunds = call->request().refunds();
   std::shared_ptr<OrderWatches::Watch> watch =
-      watches.Add(*id, std::move(owner), from, std::make_unique<GrpcWatchSink>(std::move(call)));
+      watches.Add(*id, std::move(owner), from, std::make_unique<GrpcWatchSink>(std::move(call)), refunds);
   bool cancelled;
   {
     std::lock_guard lock(bridge->mutex);

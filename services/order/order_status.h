@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "domain/partial_refund.h"
 #include "saga/record.h"
 #include "storage/order_store.h"
 
@@ -37,6 +39,8 @@ struct Transition {
   saga::LogEntry entry;
   bool accepted = false;
   OrderStatus status = OrderStatus::kPending;  // of the order, after this
+  // No line of the log, but a partial refund of the order's, as it stands.
+  std::optional<domain::PartialRefund> refund = std::nullopt;
 
   std::string_view outcome() const { return accepted ? std::string_view("accepted") : saga::Name(entry.outcome); }
 };

@@ -1,6 +1,8 @@
 #include "services/order/order_watch.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,13 +19,38 @@ constexpr size_t kAskedAtOnce = 1'000;
 // belongs to nobody: a tick, a transition or the end of the watch takes it up again.
 class OrderWatches::Watch {
  public:
-  Watch(const Uuid& order_id, storage::Owner whose, int64_t from_seq, std::unique_ptr<WatchSink> to,
+  Watch(const Uuid& order_id, storage::Owner whose, int64_t from_seq, std::unique_ptr<WatchSink> to, bool and_refunds,
         absl::Duration first_pause)
-      : id(order_id), owner(std::move(whose)), next(from_seq), sink(std::move(to)), pause(first_pause) {}
+      : id(order_id),
+        owner(std::move(whose)),
+        refunds(and_refunds),
+        next(from_seq),
+        sink(std::move(to)),
+        pause(first_pause) {}
+
+  // Into `batch`, those that stand otherwise than they were told. How many of them are open.
+  int TakeRefunds(const storage::OrderRecord& record, std::vector<Transition>& batch) {
+    int open = 0;
+    refund_changes = 0;
+    for (const domain::PartialRefund& refund : record.payload.refunds) {
+      refund_changes += refund.decided_at ? 2 : 1;
+      if (refund.state == domain::PartialRefund::State::kOpen) ++open;
+      const auto [last, fresh] = told.try_emplace(refund.refund_id, refund.state);
+      if (!fresh && last->second == refund.state) continue;
+      last->second = refund.state;
+      Transition& news = batch.emplace_back();
+      news.status = StatusOf(record);
+      news.refund = refund;
+    }
+    return open;
+  }
 
   const Uuid id;
   const storage::Owner owner;
+  const bool refunds;
   int64_t next;
+  std::map<std::string, domain::PartialRefund::State> told;  // by refund_id
+  int64_t refund_changes = 0;                                // as of the last look
   std::unique_ptr<WatchSink> sink;
   bool known = false;     // the order is there, and was not terminal before `next`
   bool terminal = false;  // nothing comes after what was sent
@@ -38,8 +65,9 @@ class OrderWatches::Watch {
 };
 
 std::shared_ptr<OrderWatches::Watch> OrderWatches::Add(const Uuid& order_id, storage::Owner owner, int64_t from_seq,
-                                                       std::unique_ptr<WatchSink> sink) {
-  auto watch = std::make_shared<Watch>(order_id, std::move(owner), from_seq, std::move(sink), options_.poll_initial);
+                                                       std::unique_ptr<WatchSink> sink, bool refunds) {
+  auto watch =
+      std::make_shared<Watch>(order_id, std::move(owner), from_seq, std::move(sink), refunds, options_.poll_initial);
   absl::Status refused;
   {
     std::lock_guard lock(mutex_);
@@ -76,7 +104,7 @@ void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   }
   if (gone) return Forget(watch);
   absl::StatusOr<std::vector<saga::LogEntry>> log = store_.Log(w.id, std::max<int64_t>(w.next, 1));
-  if (log.ok() && log->empty() && w.known) return Rest(watch);
+  if (log.ok() && log->empty() && w.known && !w.refunds) return Rest(watch);
   // After the log, so that it knows why the last entry stands there.
   absl::StatusOr<storage::OrderRecord> record = store_.GetOf(w.id, w.owner);
   absl::Status status = log.ok() ? record.status() : log.status();
@@ -88,6 +116,7 @@ void OrderWatches::LookOnWorker(const WatchPtr& watch) {
   if (!batch.empty()) w.next = batch.back().entry.seq + 1;
   // What was written since the log was read is still to come.
   w.terminal = saga::IsTerminal(record->state) && record->seq < w.next;
+  if (w.refunds && w.TakeRefunds(*record, batch) > 0) w.terminal = false;
   // Asked from a sequence beyond the end of a terminal order: there is nothing to wait for.
   if (batch.empty() && w.terminal) return End(watch, absl::OkStatus());
   if (batch.empty()) return Rest(watch);
@@ -238,11 +267,23 @@ void OrderWatches::AskAfter(const std::vector<WatchPtr>& watches) {
   ids.reserve(watches.size());
   for (const WatchPtr& watch : watches) ids.push_back(watch->id);
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> found = store_.LastSequences(ids);
-  absl::flat_hash_map<Uuid, int64_t> newest;
+  absl::flat_hash_map<Uuid, int64_t> newest, refunds;
   if (found.ok()) newest.insert(found->begin(), found->end());
+  ids.clear();
+  for (const WatchPtr& watch : watches) {
+    if (watch->refunds) ids.push_back(watch->id);
+  }
+  if (found.ok() && !ids.empty()) {
+    found = store_.RefundChanges(ids);
+    if (found.ok()) refunds.insert(found->begin(), found->end());
+  }
   for (const WatchPtr& watch : watches) {
     auto it = newest.find(watch->id);
-    const bool quiet = it != newest.end() && watch->known && it->second < watch->next;
+    bool quiet = it != newest.end() && watch->known && it->second < watch->next;
+    if (watch->refunds) {
+      auto changes = refunds.find(watch->id);
+      quiet = quiet && (changes == refunds.end() ? 0 : changes->second) == watch->refund_changes;
+    }
     if (quiet || !found.ok()) {
       Rest(watch);
     } else {

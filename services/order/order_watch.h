@@ -47,11 +47,12 @@ class OrderWatches {
       : store_(store), workers_(workers), scheduler_(scheduler), clock_(clock), options_(options) {}
 
   class Watch;
-  // Sends the transitions from `from_seq` on, and ends with OK after the one that leaves the order terminal.
+  // Sends the transitions from `from_seq` on, and ends with OK after the one that leaves the order terminal. `refunds`:
+  // also each partial refund, as it stands at first and whenever that changes; then it ends when none is open, either.
   // ORDER_NOT_FOUND (also of somebody else's than `owner`), UNREADABLE_ROW, QUEUE_FULL. While the store does not
   // answer, the watch waits.
   std::shared_ptr<Watch> Add(const Uuid& order_id, storage::Owner owner, int64_t from_seq,
-                             std::unique_ptr<WatchSink> sink);
+                             std::unique_ptr<WatchSink> sink, bool refunds = false);
   // The client went away; the sink is let go of as soon as it is not in use.
   void Remove(const std::shared_ptr<Watch>& watch);
 

@@ -185,12 +185,24 @@ absl::StatusOr<std::vector<saga::LogEntry>> PostgresOrderStore::Log(const Uuid& 
 }
 
 constexpr char kLastSequences[] = "SELECT order_id, seq FROM order_sagas WHERE order_id = ANY ($1)";
+constexpr char kRefundChanges[] =
+    "SELECT order_id, count(*) + count(decided_at) FROM partial_refunds WHERE order_id = ANY ($1) GROUP BY order_id";
 
 absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> PostgresOrderStore::LastSequences(
     const std::vector<Uuid>& order_ids) {
+  return NumbersOf(kLastSequences, order_ids);
+}
+
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> PostgresOrderStore::RefundChanges(
+    const std::vector<Uuid>& order_ids) {
+  return NumbersOf(kRefundChanges, order_ids);
+}
+
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> PostgresOrderStore::NumbersOf(
+    const char* sql, const std::vector<Uuid>& order_ids) {
   ArrayParam ids(kOidUuid);
   for (const Uuid& id : order_ids) ids.AddId(id);
-  absl::StatusOr<Rows> rows = Execute(pool_, kLastSequences, {ids});
+  absl::StatusOr<Rows> rows = Execute(pool_, sql, {ids});
   if (!rows.ok()) return rows.status();
   std::vector<std::pair<Uuid, int64_t>> found;
   for (int row = 0; row < rows->size(); ++row) found.emplace_back(rows->Id(row, 0), rows->Int(row, 1));

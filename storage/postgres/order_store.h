@@ -21,6 +21,7 @@ class PostgresOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
   absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) override;
 
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
@@ -40,6 +41,8 @@ class PostgresOrderStore final : public OrderStore {
   };
   absl::StatusOr<Marks> ReadMarks();
 
+  // Rows of an id and a number; $1 is the ids.
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> NumbersOf(const char* sql, const std::vector<Uuid>& order_ids);
   // Planned for its very parameters, each time: for queries whose best plan depends on them.
   static absl::StatusOr<Rows> Execute(Pool& pool, const std::string& sql, absl::Span<const Param> params = {});
   // Prepared once a connection: for the ones that run often and have one plan.

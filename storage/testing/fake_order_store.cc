@@ -150,6 +150,22 @@ absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> FakeOrderStore::LastSequen
   return found;
 }
 
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> FakeOrderStore::RefundChanges(
+    const std::vector<Uuid>& order_ids) {
+  ++reads_;
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<std::pair<Uuid, int64_t>> found;
+  for (const auto& [id, row] : book_.rows) {
+    if (!IsOrder(row) || std::find(order_ids.begin(), order_ids.end(), id) == order_ids.end()) continue;
+    int64_t changes = 0;
+    const OrderRecord order = OrderOf(book_, row);
+    for (const domain::PartialRefund& refund : order.payload.refunds) changes += refund.decided_at ? 2 : 1;
+    if (changes > 0) found.emplace_back(id, changes);
+  }
+  return found;
+}
+
 absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery& query) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;

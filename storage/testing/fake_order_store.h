@@ -29,7 +29,7 @@ class FakeOrderStore final : public OrderStore {
   // Every call answers this until it is OK again.
   void set_error(absl::Status error);
 
-  // Calls of Get, Log and LastSequences so far.
+  // Calls of Get, Log, LastSequences and RefundChanges so far.
   size_t reads() const { return reads_; }
 
   absl::StatusOr<OrderRecord> Get(const Uuid& order_id) override;
@@ -37,6 +37,7 @@ class FakeOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<OrderRecord>> List(const OrderQuery& query) override;
   absl::StatusOr<std::vector<saga::LogEntry>> Log(const Uuid& order_id, int64_t from_seq) override;
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
+  absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) override;
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
   absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) override;

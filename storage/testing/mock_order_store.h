@@ -18,6 +18,8 @@ class MockOrderStore : public OrderStore {
   MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, Log, (const Uuid& order_id, int64_t from_seq), (override));
   MOCK_METHOD((absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>>), LastSequences,
               (const std::vector<Uuid>& order_ids), (override));
+  MOCK_METHOD((absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>>), RefundChanges,
+              (const std::vector<Uuid>& order_ids), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
   MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, SagaLog, (const Uuid& saga_id), (override));

@@ -227,6 +227,7 @@ TEST_P(OrderStoreContract, SaysHowFarManyOrdersHaveCome) {
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(*found, UnorderedElementsAre(Pair(early.id, 1), Pair(late.id, 3)));
   EXPECT_THAT(*store().LastSequences({}), IsEmpty());
+  EXPECT_THAT(*store().RefundChanges({late.id, early.id}), IsEmpty());  // none had one
 }
 
 TEST_P(OrderStoreContract, ReadsTheLogFromASequence) {

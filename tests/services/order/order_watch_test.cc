@@ -55,6 +55,11 @@ class RecordingSink final : public WatchSink {
       if (batch.empty()) ++seen_->heartbeats;
       for (const Transition& line : batch) {
         if (gone) break;
+        if (line.refund) {
+          seen_->lines.push_back(line.refund->refund_id + " " + std::string(Name(line.refund->state)) + " " +
+                                 std::string(Name(line.status)));
+          continue;
+        }
         seen_->lines.push_back(std::to_string(line.entry.seq) + " " + std::string(line.outcome()) + " " +
                                std::string(Name(line.status)));
       }
@@ -73,9 +78,9 @@ class RecordingSink final : public WatchSink {
 
 class OrderWatchTest : public ::testing::Test {
  protected:
-  std::shared_ptr<Seen> Watch(Replica& replica, const Uuid& id, int64_t from = 0) {
+  std::shared_ptr<Seen> Watch(Replica& replica, const Uuid& id, int64_t from = 0, bool refunds = false) {
     auto seen = std::make_shared<Seen>();
-    watch_ = replica.watches.Add(id, std::nullopt, from, std::make_unique<RecordingSink>(seen));
+    watch_ = replica.watches.Add(id, std::nullopt, from, std::make_unique<RecordingSink>(seen), refunds);
     replica.Settle();
     return seen;
   }
@@ -266,6 +271,70 @@ TEST_F(OrderWatchTest, SendsClientsToAnotherReplicaWhenItStops) {
   auto late = Watch(a_, id);
   ASSERT_TRUE(late->End().has_value());
   EXPECT_EQ(late->End()->code(), absl::StatusCode::kUnavailable);
+}
+
+// What another replica does, as a watch finds it.
+class RefundWatchTest : public OrderWatchTest {
+ protected:
+  Uuid Confirmed() {
+    world_.PutDrivers({"ann"});
+    return a_.Create(a_.NewOrder("k")).Get().order.id;
+  }
+  void Ask(const Uuid& id, const std::string& refund_id) {
+    a_.refunds.Refund({id, refund_id, 100, ""}, std::nullopt, {}, {}, SteadyTime::InfiniteFuture(),
+                      a_.refunds.Expect([](absl::StatusOr<domain::PartialRefund>) {}));
+    a_.Settle();
+  }
+  Replica b_{world_, "b"};
+};
+
+TEST_F(RefundWatchTest, IsToldOfEachAsItStandsAndWhenThatChanges) {
+  const Uuid id = Confirmed();
+  Ask(id, "r1");
+  auto seen = Watch(b_, id, 2, /*refunds=*/true), without = Watch(b_, id, 2);
+  EXPECT_THAT(seen->Lines(), ElementsAre("2 succeeded CONFIRMED", "r1 done CONFIRMED"));
+  world_.gateway.WillMeet(std::deque<testing::Fate>(20, testing::Fate::kUnavailable));
+  Ask(id, "r2");
+  b_.Pass(absl::Seconds(2));
+  EXPECT_EQ(seen->Lines().back(), "r2 open CONFIRMED");
+  for (int i = 0; i < 6'000 && seen->Lines().back() != "r2 done CONFIRMED"; ++i) {
+    a_.Pass(absl::Milliseconds(100));
+    b_.Settle();
+  }
+  EXPECT_THAT(seen->Lines(),
+              ElementsAre("2 succeeded CONFIRMED", "r1 done CONFIRMED", "r2 open CONFIRMED", "r2 done CONFIRMED"));
+  EXPECT_THAT(without->Lines(), ElementsAre("2 succeeded CONFIRMED"));
+}
+
+TEST_F(RefundWatchTest, EndsBehindTheLastOpenOneOfAnOrderThatIsTerminal) {
+  const Uuid id = Confirmed();
+  world_.gateway.WillMeet({testing::Fate::kLostBefore});
+  Ask(id, "r1");
+  ASSERT_TRUE(a_.Complete(id).Get().status.ok());
+  auto seen = Watch(b_, id, 3, /*refunds=*/true), without = Watch(b_, id, 3);
+  EXPECT_EQ(without->End(), absl::OkStatus());
+  EXPECT_THAT(seen->Lines(), ElementsAre("3 closed COMPLETED", "r1 open COMPLETED"));
+  EXPECT_EQ(seen->End(), std::nullopt);
+  for (int i = 0; i < 600 && !seen->End(); ++i) {
+    a_.Pass(absl::Milliseconds(100));
+    b_.Settle();
+  }
+  EXPECT_EQ(seen->Lines().back(), "r1 done COMPLETED");
+  EXPECT_EQ(seen->End(), absl::OkStatus());
+  auto late = Watch(b_, id, 4, /*refunds=*/true);
+  EXPECT_THAT(late->Lines(), ElementsAre("r1 done COMPLETED"));
+  EXPECT_EQ(late->End(), absl::OkStatus());
+}
+
+TEST_F(RefundWatchTest, AsksAfterAQuietOrderAndReadsNothing) {
+  const Uuid id = Confirmed();
+  Ask(id, "r1");
+  auto seen = Watch(b_, id, 2, /*refunds=*/true);
+  b_.Pass(absl::Seconds(3));
+  const int64_t before = b_.store.reads();
+  b_.Pass(absl::Seconds(4));
+  EXPECT_LE(b_.store.reads() - before, 6) << "two questions every two seconds";
+  EXPECT_THAT(seen->Lines(), ElementsAre("2 succeeded CONFIRMED", "r1 done CONFIRMED"));
 }
 
 }  // namespace

@@ -161,6 +161,62 @@ class WebhooksTest : public ::testing::Test {
   Receiver receiver_;
 };
 
+// A part that goes back through a routed gateway, which does it and whose answer is lost.
+TEST_F(WebhooksTest, TellOfAPartThatWentBackThroughARoutedGateway) {
+  TempDirectory directory;
+  const std::string file = directory.path().string() + "/gateways.toml";
+  const int card = FreePort(), bank = FreePort();
+  std::ofstream(file) << fmt::format(
+      "[[gateway]]\nname = \"card\"\naddress = \"grpc://127.0.0.1:{}\"\ncurrencies = [\"EUR\"]\n"
+      "[[gateway]]\nname = \"bank\"\naddress = \"grpc://127.0.0.1:{}\"\ncurrencies = [\"USD\"]\n",
+      card, bank);
+  StackOptions options;
+  options.builtin_gateway = true;
+  options.order_args = {"--webhook-allow-networks", "127.0.0.0/8", "--gateways-file", file,
+                        "--attempt-timeout",        "700ms",       "--backoff",       "20ms"};
+  options.sandbox_args = {"--gateway", fmt::format("card=127.0.0.1:{}", card), "--gateway",
+                          fmt::format("bank=127.0.0.1:{}", bank)};
+  stack_.emplace(options);
+  stack_->PutDrivers(10);
+  stack_->AddReplica("a").Start();
+  receiver_.Start();
+  Create(receiver_, "/all", {"payment.refunded"});
+  const std::string order_id = Order("k");
+  auto sandbox = sandbox::v1::SandboxAdmin::NewStub(ConnectTo(stack_->sandbox_port()));
+  sandbox::v1::SetBehaviourRequest lose;
+  lose.set_gateway("card");
+  lose.mutable_behaviour()->set_lost_after_rate(1);
+  lose.mutable_behaviour()->add_methods("RefundPart");
+  sandbox::v1::Behaviours set;
+  ASSERT_TRUE(sandbox->SetBehaviour(Deadline(absl::Seconds(20)).get(), lose, &set).ok());
+  order::v1::RefundOrderRequest part;
+  part.set_order_id(order_id);
+  part.set_refund_id("a-crushed-box");
+  part.set_amount_minor(250);
+  order::v1::Refund refund;
+  (void)stack_->replica().Orders()->RefundOrder(Deadline(absl::Seconds(2)).get(), part, &refund);
+  EXPECT_THAT(receiver_.Received("/all"), IsEmpty()) << "nobody knows yet";
+  lose.mutable_behaviour()->Clear();
+  ASSERT_TRUE(sandbox->SetBehaviour(Deadline(absl::Seconds(20)).get(), lose, &set).ok());
+  ASSERT_TRUE(Eventually(kDeliveredMax, [&] { return !receiver_.Received("/all").empty(); }));
+  const json one = receiver_.Received("/all")[0];
+  EXPECT_EQ(one["type"], "payment.refunded");
+  EXPECT_EQ(one["signed_by"], json::parse("[0]")) << one;
+  EXPECT_EQ(one["body"]["data"]["order_id"], order_id) << one;
+  EXPECT_EQ(one["body"]["data"]["refund"]["refund_id"], "a-crushed-box") << one;
+  EXPECT_EQ(one["body"]["data"]["refund"]["amount"]["minor_units"], 250) << one;
+  ASSERT_TRUE(stack_->replica().Orders()->RefundOrder(Deadline(absl::Seconds(20)).get(), part, &refund).ok());
+  EXPECT_EQ(refund.state(), order::v1::Refund::DONE);
+  sandbox::v1::GetBooksRequest of_card;
+  of_card.set_gateway("card");
+  sandbox::v1::Books books;
+  ASSERT_TRUE(sandbox->GetBooks(Deadline(absl::Seconds(20)).get(), of_card, &books).ok());
+  ASSERT_EQ(books.entries_size(), 1);
+  EXPECT_EQ(books.entries(0).charged_minor(), 1250);
+  EXPECT_EQ(books.entries(0).refunded_minor(), 250) << "once, however often it was asked for";
+  EXPECT_EQ(receiver_.Received("/all").size(), 1u);
+}
+
 TEST_F(WebhooksTest, TellAnEndpointOfEachThingThatHappensToAnOrderOnce) {
   Begin().replica().Start();
   receiver_.Start();

@@ -43,9 +43,21 @@ struct Clients::Watcher {
   std::weak_ptr<order::OrderWatches::Watch> watch;  // the process's
 };
 
+struct Clients::Part {
+  int number = 0;
+  order::RefundRequest request;
+  Chance chance;
+  int tries_left = 12;
+};
+
 Clients::Clients(const Plan& plan, EventLoop& loop, Truth& truth, FindProcess find,
-                 std::function<void(std::string_view)> tell)
-    : plan_(plan), loop_(loop), truth_(truth), find_(std::move(find)), tell_(std::move(tell)) {
+                 std::function<absl::Duration()> closed_for, std::function<void(std::string_view)> tell)
+    : plan_(plan),
+      loop_(loop),
+      truth_(truth),
+      find_(std::move(find)),
+      closed_for_(std::move(closed_for)),
+      tell_(std::move(tell)) {
   for (int number = 0; number < plan.orders; ++number) {
     clients_.emplace_back();
     clients_.back().number = number;
@@ -65,6 +77,13 @@ void Clients::Do(const Act& act) {
     case Act::Kind::kCancel:
     case Act::Kind::kComplete:
       return WhenKnown(client, 20, [this, &client, act] { Direct(client, act); });
+    case Act::Kind::kRefund:
+      return WhenKnown(client, 20, [this, &client, act] {
+        Chance chance(plan_.seed, {9, act.chance});
+        order::RefundRequest request{*client.id, fmt::format("r-{}", act.chance % 3), chance.Between(1, 700), ""};
+        ++open_;
+        Refund(std::make_shared<Part>(Part{act.number, std::move(request), chance}));
+      });
     case Act::Kind::kRetry:
     case Act::Kind::kResolve:
       return WhenKnown(client, 20, [this, &client, act] { Operate(client, act); });
@@ -192,6 +211,47 @@ bool Clients::Completed(Client& client, const absl::StatusOr<Told>& told) {
   return false;
 }
 
+// --- Giving a part back. Several clients may use one refund_id, for other amounts, too.
+
+void Clients::Refund(std::shared_ptr<Part> part) {
+  OrderProcess* process = find_(static_cast<int>(part->chance.Pick(static_cast<size_t>(plan_.processes))));
+  if (process == nullptr) return Refunded(part, absl::UnavailableError("nobody listens"));
+  const absl::Duration patience = part->chance.Milliseconds(20, 5'000);
+  auto told = std::make_shared<bool>(false);
+  auto give = [this, part, told](const absl::StatusOr<domain::PartialRefund>& refund) {
+    if (!std::exchange(*told, true)) Refunded(part, refund);
+  };
+  loop_.After(kWorld, patience + absl::Milliseconds(50), [give] { give(absl::DeadlineExceededError("no answer")); });
+  process->host.After(process->host.Soon(), [this, process, part, patience, give] {
+    auto pending = process->refunds().Expect([this, process, give](absl::StatusOr<domain::PartialRefund> refund) {
+      if (!process->host.alive()) return;
+      if (refund.ok()) truth_.CheckRefund(*refund);
+      loop_.After(kWorld, absl::Milliseconds(1), [give, refund = std::move(refund)] { give(refund); });
+    });
+    answers_.push_back(pending);
+    process->refunds().Refund(part->request, std::nullopt, {"shop"}, {}, process->host.Steady() + patience,
+                              std::move(pending));
+  });
+}
+
+void Clients::Refunded(const std::shared_ptr<Part>& part, const absl::StatusOr<domain::PartialRefund>& told) {
+  tell_(fmt::format("give back {} of order {} as {}: {}", part->request.amount_minor, part->number,
+                    part->request.refund_id,
+                    told.ok() ? std::string(domain::Name(told->state)) : told.status().ToString()));
+  constexpr std::string_view kFinal[] = {"ORDER_NOT_REFUNDABLE", "REFUND_BEYOND_CHARGE", "REFUND_ID_REUSED"};
+  const std::string reason = ReasonOf(told.status());
+  const bool refused = std::find(std::begin(kFinal), std::end(kFinal), reason) != std::end(kFinal);
+  if (!told.ok() && !refused && !IsPassing(told.status())) {
+    truth_.Wrong("giving back was answered " + told.status().ToString());
+  }
+  const bool settled = refused || (told.ok() && told->state != domain::PartialRefund::State::kOpen);
+  if (settled || --part->tries_left == 0) {
+    --open_;
+    return;
+  }
+  loop_.After(kWorld, part->chance.Milliseconds(20, 800), [this, part] { Refund(part); });
+}
+
 // --- Operators and the gateway. What they are told is shown, and binds nobody.
 
 void Clients::Operate(Client& client, const Act& act) {
@@ -251,7 +311,7 @@ void Clients::Run(std::shared_ptr<Errand> errand) {
 void Clients::Ask(int number, absl::Duration patience, const Request& request, Reply reply) {
   OrderProcess* process = find_(number);
   if (process == nullptr) {
-    loop_.After(kWorld, absl::Milliseconds(1),
+    loop_.After(kWorld, closed_for_() + absl::Milliseconds(1),
                 [reply = std::move(reply)] { reply(absl::UnavailableError("nobody listens")); });
     return;
   }
@@ -332,7 +392,7 @@ void Clients::Rewatch(std::shared_ptr<Watcher> watcher, const absl::Status& why)
   if (closing_ || std::exchange(watcher->ended, why.ok())) return;
   if (why.ok()) return;
   if (!IsPassing(why) && !absl::IsCancelled(why)) truth_.Wrong("watching was answered " + why.ToString());
-  loop_.After(kWorld, watcher->chance.Milliseconds(20, 400), [this, watcher] { Watch(watcher); });
+  loop_.After(kWorld, closed_for_() + watcher->chance.Milliseconds(20, 400), [this, watcher] { Watch(watcher); });
 }
 
 void Clients::CloseWatches() {

@@ -22,8 +22,8 @@ class Clients {
   // The process that has this number at the moment; null: none.
   using FindProcess = std::function<OrderProcess*(int number)>;
 
-  // All outlive this.
-  Clients(const Plan& plan, EventLoop& loop, Truth& truth, FindProcess find,
+  // All outlive this. `closed_for`: how long from now on there is no process at all.
+  Clients(const Plan& plan, EventLoop& loop, Truth& truth, FindProcess find, std::function<absl::Duration()> closed_for,
           std::function<void(std::string_view)> tell);
 
   void Do(const Act& act);
@@ -72,6 +72,10 @@ class Clients {
   void Direct(Client& client, const Act& act);
   bool Cancelled(Client& client, const absl::StatusOr<Told>& told);
   bool Completed(Client& client, const absl::StatusOr<Told>& told);
+  // A part of the money, under one refund_id for however long it takes to hear what becomes of it.
+  struct Part;
+  void Refund(std::shared_ptr<Part> part);
+  void Refunded(const std::shared_ptr<Part>& part, const absl::StatusOr<domain::PartialRefund>& told);
   void Operate(Client& client, const Act& act);
   void Learn(Client& client, const Uuid& id);
   void WhenKnown(Client& client, int looks, std::function<void()> then);
@@ -86,6 +90,7 @@ class Clients {
   EventLoop& loop_;
   Truth& truth_;
   const FindProcess find_;
+  const std::function<absl::Duration()> closed_for_;
   const std::function<void(std::string_view)> tell_;
   std::vector<Client> clients_;
   std::vector<std::weak_ptr<void>> answers_;

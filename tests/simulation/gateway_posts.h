@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,9 @@ class GatewayPosts {
   // The books of a gateway have changed.
   void Tell(const std::string& gateway, const sandbox::Record& effect);
 
+  // From now on what it says by a token alone may be about a payment that it has forgotten.
+  void Restored(const std::string& gateway) { restored_.insert(gateway); }
+
   // Nothing is under way, and what arrived has been looked at to its end.
   bool Quiet() const;
   // At the end: what was answered 2xx is in the inbox, and has come as far as it can.
@@ -43,6 +47,7 @@ class GatewayPosts {
   void Say(const std::string& gateway, const sandbox::Record& effect, Chance chance);
   void Post(std::shared_ptr<Event> event);
   void Deliver(const std::shared_ptr<Event>& event, OrderProcess& process);
+  void Taken(const std::shared_ptr<Event>& event, bool must_be_refused);
   void Answered(const std::shared_ptr<Event>& event, unsigned code);
   void CheckItWaitsNoMore(const Event& event);
   bool IsSettled(const storage::testing::MemoryInboxBook::Row& row) const;
@@ -54,10 +59,12 @@ class GatewayPosts {
   const storage::testing::MemoryInboxBook& inbox_;
   const FindProcess find_;
   const std::function<void(std::string_view)> tell_;
-  int open_ = 0;    // events
-  int events_ = 0;  // so far
-  std::map<std::pair<std::string, std::string>, bool>
-      answered_;  // events that were answered 2xx; true: of another amount
+  absl::Duration ClockAhead(const std::string& gateway) const;
+
+  std::set<std::string> restored_;
+  int open_ = 0;                                                                    // events
+  int events_ = 0;                                                                  // so far
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<Event>> answered_;  // 2xx; by gateway and id
 };
 
 }  // namespace waybill::simulation

@@ -19,6 +19,7 @@
 #include "services/order/order_core.h"
 #include "services/order/payment_routing.h"
 #include "services/order/place_order.h"
+#include "services/order/refund_order.h"
 #include "storage/testing/fake_audit_log.h"
 #include "storage/testing/memory_order_book.h"
 #include "tests/simulation/participants.h"
@@ -79,6 +80,7 @@ class OrderProcess {
   ~OrderProcess() { loops_.Abandon(); }
 
   order::OrderApi& api() { return core_.api; }
+  order::RefundApi& refunds() { return core_.refunds; }
   order::SagaApi& sagas() { return core_.sagas; }
   order::OrderWatches& watches() { return core_.watches; }
   saga::Runner& runner() { return core_.runner; }
@@ -87,6 +89,7 @@ class OrderProcess {
   // As main stops, without waiting: first what it refuses, and some time later all that runs.
   void Drain() {
     core_.api.SetDraining();
+    core_.refunds.SetDraining();
     webhooks_.SetDraining();
     core_.watches.Stop();
   }
@@ -140,6 +143,7 @@ class OrderProcess {
 
   saga::Kinds MakeKinds() {
     std::vector<saga::Definition> kinds = {order::PlaceOrder(gateway_, *dispatch_, host, SagaOptions())};
+    kinds.push_back(order::RefundOrder(&gateway_, routing_.get(), host, SagaOptions().payment));
     if (routing_) kinds.push_back(order::PlaceRoutedOrder(*routing_, *dispatch_, host, SagaOptions()));
     return saga::Kinds(std::move(kinds));
   }
@@ -192,7 +196,7 @@ class OrderProcess {
   order::OrderCore core_;
   SimulatedInbox inbox_;
   order::GatewayWebhooks webhooks_;
-  Chores inbox_chores_{webhooks_.MakeChores(absl::Hours(24)), host, log_};
+  Chores inbox_chores_{webhooks_.MakeChores(/*keep=*/absl::Hours(24 * 90)), host, log_};
 };
 
 }  // namespace waybill::simulation

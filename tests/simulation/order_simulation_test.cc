@@ -52,6 +52,8 @@ std::string GoneOnAfter(domain::PaymentAttempt::State state) {
   return fmt::format("another gateway was asked after {}", domain::Name(state));
 }
 
+std::string Parts(domain::PartialRefund::State state) { return fmt::format("parts are {}", domain::Name(state)); }
+
 std::string Webhooks(storage::InboxState state) { return fmt::format("webhooks are {}", storage::Name(state)); }
 
 // A simulation in which nothing happens finds nothing.
@@ -61,6 +63,8 @@ TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
   for (Attempt left : {Attempt::kDeclined, Attempt::kNotSent, Attempt::kClosed, Attempt::kRefunded}) {
     met[GoneOnAfter(left)] = 0;
   }
+  using Part = domain::PartialRefund::State;
+  for (Part state : {Part::kDone, Part::kRefused}) met[Parts(state)] = 0;
   using Inbox = storage::InboxState;
   for (Inbox state : {Inbox::kSignalled, Inbox::kLate, Inbox::kUnmatched, Inbox::kAttention}) met[Webhooks(state)] = 0;
   for (uint64_t seed = 1; seed <= 80; ++seed) {
@@ -70,6 +74,7 @@ TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
     met["deaths"] += end.deaths;
     met["entries watched"] += static_cast<double>(end.entries);
     for (const auto& [state, count] : end.attempts_left) met[GoneOnAfter(state)] += count;
+    for (const auto& [state, count] : end.refunds) met[Parts(state)] += count;
     for (const auto& [state, count] : end.webhooks) met[Webhooks(state)] += count;
     for (const char* metric :
          {"waybill_sagas_recovered_total", "waybill_saga_fenced_writes_total", "waybill_dispatch_lost_claims_total",

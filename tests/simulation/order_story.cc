@@ -8,7 +8,7 @@ namespace waybill::simulation {
 namespace {
 
 // Nothing may be unfinished after so long.
-constexpr absl::Duration kLongest = absl::Minutes(12);
+constexpr absl::Duration kLongest = absl::Minutes(40);
 // Calls that are slow, and lost ones that land, have come to their end by then.
 constexpr absl::Duration kAftermath = absl::Seconds(8);
 
@@ -20,11 +20,12 @@ OrderStory::OrderStory(const Plan& plan, bool told)
     : plan_(plan),
       told_(told),
       clients_(
-          plan, loop_, truth_, [this](int number) { return Find(number); }, [this](auto line) { Tell(line); }),
+          plan, loop_, truth_, [this](int number) { return Find(number); }, [this] { return closed_for(); },
+          [this](auto line) { Tell(line); }),
       posts_(
           plan, loop_, truth_, book_, inbox_, [this](int number) { return Find(number); },
           [this](auto line) { Tell(line); }),
-      participants_(loop_, plan.seed, plan.behaviour, plan.drivers, HooksOf("")),
+      participants_(loop_, plan.seed, plan.behaviour, plan.clock_ahead, plan.drivers, HooksOf("")),
       webhooks_(plan.posts.any ? GatewayPosts::Known(plan) : payments::WebhookGateways()),
       shared_{plan, loop_, book_, fleet_, participants_, gateways_, inbox_, webhooks_, outages_, registry_} {
   MakeGateways();
@@ -44,7 +45,8 @@ void OrderStory::MakeGateways() {
     const std::string& name = gateway.route.name;
     const uint64_t number = gateways_.size();
     gateways_.push_back(std::make_unique<Participants>(loop_, Chance(plan_.seed, {21, number}).Next(),
-                                                       gateway.behaviour, /*drivers=*/0, HooksOf(name)));
+                                                       gateway.behaviour, gateway.clock_ahead, /*drivers=*/0,
+                                                       HooksOf(name)));
   }
 }
 
@@ -84,19 +86,24 @@ StoryEnd OrderStory::Run() {
   Begin();
   const absl::Duration acts = absl::Milliseconds(plan_.acts.empty() ? 0 : plan_.acts.back().at_ms + 1);
   RunUntil(start_ + acts, false);
-  RunUntil(start_ + kLongest, true);
+  const absl::Duration longest = kLongest + ClosedFor(plan_);
+  RunUntil(start_ + longest, true);
   RunUntil(loop_.Steady() + kAftermath, false);
-  RunUntil(start_ + kLongest + kAftermath, true);
+  RunUntil(start_ + longest + kAftermath, true);
   End();
   StoryEnd end;
   end.wrong = truth_.wrong();
   end.story = std::move(story_);
-  end.orders = static_cast<int>(book_.rows.size());
   end.events = loop_.ran();
   end.deaths = deaths_;
   end.entries = clients_.entries_watched();
   for (const auto& [event, row] : inbox_.rows) ++end.webhooks[row.state];
   for (const auto& [id, row] : book_.rows) {
+    if (row.record->kind == domain::PartialRefund::kKind) {
+      ++end.refunds[saga::As<domain::PartialRefund>(*row.record).payload.state];
+      continue;
+    }
+    ++end.orders;
     end.states.push_back(row.record->state);
     const auto& attempts = saga::As<domain::Order>(*row.record).payload.attempts;
     for (size_t number = 0; number < attempts.size(); ++number) {
@@ -130,7 +137,7 @@ void OrderStory::End() {
   for (size_t number = 0; number < gateways_.size(); ++number) {
     books[plan_.gateways[number].route.name] = &gateways_[number]->books();
   }
-  truth_.CheckEnd(books, plan_.remote_dispatch ? &participants_.books() : nullptr);
+  truth_.CheckEnd(books, plan_.remote_dispatch ? &participants_.books() : nullptr, loop_.Now());
   posts_.CheckEnd();
   clients_.CheckEnd();
   clients_.CloseWatches();
@@ -162,6 +169,10 @@ void OrderStory::Do(const Act& act) {
       SendAway(participants_, "every participant", act.span_ms);
       for (const auto& gateway : gateways_) SendAway(*gateway, "with it a gateway", act.span_ms);
       return;
+    case Act::Kind::kRestore:
+      return Restore(act);
+    case Act::Kind::kClosed:
+      return CloseFor(absl::Milliseconds(act.span_ms));
     case Act::Kind::kGatewayAway: {
       const auto number = static_cast<size_t>(act.number);
       if (number >= gateways_.size()) return;  // left out when the plan was shrunk
@@ -219,9 +230,51 @@ void OrderStory::TakeAwayTheDead() {
     process.reset();
     ++to_come_;
     Chance chance(plan_.seed, {10, static_cast<uint64_t>(lives_), static_cast<uint64_t>(number)});
-    loop_.After(kWorld, chance.Milliseconds(20, 2'000), [this, number] {
-      --to_come_;
-      Start(number);
+    StartLater(number, closed_for() + chance.Milliseconds(20, 2'000));
+  }
+}
+
+void OrderStory::StartLater(int number, absl::Duration after) {
+  loop_.After(kWorld, after, [this, number] {
+    if (closed_for() > absl::ZeroDuration()) return StartLater(number, closed_for() + absl::Milliseconds(20));
+    --to_come_;
+    Start(number);
+  });
+}
+
+void OrderStory::CloseFor(absl::Duration time) {
+  Tell(fmt::format("the service is closed for {}", absl::FormatDuration(time)));
+  closed_until_ = loop_.Steady() + time;
+  for (int number = 0; number < plan_.processes; ++number) Roll(number);
+  // What takes weeks has taken them by then.
+  loop_.After(kWorld, time, [this] {
+    participants_.HurryPayers(absl::Seconds(5));
+    for (const auto& gateway : gateways_) gateway->HurryPayers(absl::Seconds(5));
+  });
+}
+
+void OrderStory::Restore(const Act& act) {
+  const auto number = static_cast<size_t>(act.number);
+  if (number >= gateways_.size()) return;  // left out when the plan was shrunk
+  const std::string& name = plan_.gateways[number].route.name;
+  const std::set<std::string> lost = gateways_[number]->Restore(absl::Milliseconds(act.span_ms));
+  Tell(fmt::format("{} is restored from a backup, without the last {} ms, in which it did something for {} orders",
+                   name, act.span_ms, lost.size()));
+  truth_.Forgot(name, lost, gateways_[number]->books());
+  posts_.Restored(name);
+  ResolveForgotten();
+}
+
+void OrderStory::ResolveForgotten() {
+  loop_.After(kWorld, closed_for() + absl::Seconds(5), [this] { ResolveForgotten(); });
+  OrderProcess* process = Find(0);
+  if (process == nullptr) return;
+  for (const auto& [id, row] : book_.rows) {
+    if (!saga::IsUnfinished(row.record->state) || !row.record->needs_attention) continue;
+    if (!truth_.IsForgotten(id.ToString())) continue;
+    process->host.After(absl::Milliseconds(1), [process, order_id = id] {
+      process->sagas().Resolve(order_id, {}, "the gateway has forgotten it", process->host.Steady() + absl::Seconds(5),
+                               [](const absl::StatusOr<order::SagaApi::Answer>&) {});
     });
   }
 }

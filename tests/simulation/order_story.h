@@ -2,6 +2,7 @@
 // stores, from a plan, on one thread. What is wrong at its end, and (if told) what happened line by line.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@ struct StoryEnd {
   std::vector<saga::State> states;  // of the orders
   // How they stand, of all attempts at routed orders, and of those after which another gateway was asked.
   std::map<domain::PaymentAttempt::State, int> attempts, attempts_left;
+  std::map<domain::PartialRefund::State, int> refunds;
   std::map<storage::InboxState, int> webhooks;  // the events in the inbox, as they stand
 };
 
@@ -55,6 +57,12 @@ class OrderStory {
   void Start(int number);
   void Crash(int number);
   void Roll(int number);
+  void CloseFor(absl::Duration time);
+  void Restore(const Act& act);
+  // An operator ends what cannot end: a gateway that has forgotten a charge never gives it back.
+  void ResolveForgotten();
+  void StartLater(int number, absl::Duration after);
+  absl::Duration closed_for() const { return std::max(closed_until_ - loop_.Steady(), absl::ZeroDuration()); }
   // Takes away who has died, and starts another one in his place some time later. Not while anybody stands still.
   void TakeAwayTheDead();
   void RunUntil(SteadyTime until, bool quiet);
@@ -85,6 +93,7 @@ class OrderStory {
   int lives_ = 0;
   int deaths_ = 0;
   int to_come_ = 0;  // starts
+  SteadyTime closed_until_ = start_;
 };
 
 }  // namespace waybill::simulation

@@ -1,5 +1,6 @@
 #include "tests/simulation/participants.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -20,13 +21,36 @@ struct Participants::Served {
   bool answered = false;
 };
 
-Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, int drivers,
-                           Hooks hooks)
-    : loop_(loop), seed_(seed), behaviour_(behaviour), hooks_(std::move(hooks)), books_(drivers) {}
+Participants::Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour,
+                           absl::Duration clock_ahead, int drivers, Hooks hooks)
+    : loop_(loop),
+      seed_(seed),
+      behaviour_(behaviour),
+      clock_ahead_(clock_ahead),
+      hooks_(std::move(hooks)),
+      drivers_(drivers),
+      books_(drivers) {}
 
 void Participants::Change(sandbox::Record effect) {
+  log_.emplace_back(loop_.Steady(), effect);
   if (const sandbox::Payment* payment = books_.FindPayment(effect.key)) effect.token = payment->token;
   hooks_.changed(effect);
+}
+
+std::set<std::string> Participants::Restore(absl::Duration lost) {
+  std::set<std::string> orders;
+  const SteadyTime since = loop_.Steady() - lost;
+  books_ = sandbox::Books(drivers_);
+  std::erase_if(log_, [&](const auto& entry) {
+    if (entry.first <= since) {
+      books_.Apply(entry.second);
+      return false;
+    }
+    orders.insert(entry.second.order_id);
+    return true;
+  });
+  deciding_.clear();
+  return orders;
 }
 
 // Who died while standing still goes on to the end of its event, and what it asks for on the way never left it.
@@ -99,7 +123,7 @@ void Participants::Arrive(const std::shared_ptr<Served>& call) {
       fresh.kind = Verdict::Kind::kDecline;
       break;
     case Fate::Kind::kPending:
-      fresh = {Verdict::Kind::kPending, now() + fate.pending_for};
+      fresh = {Verdict::Kind::kPending, now() + std::min(fate.pending_for, pending_max_)};
       break;
     case Fate::Kind::kOrdinary:
       break;
@@ -182,6 +206,26 @@ void SimulatedGateway::Refund(const order::ParticipantCall& call, const domain::
     done(order::RefundResult{answer->refunded_minor, answer->reference, answer->charge_reference});
   };
   all_.Serve(caller_, {"Refund", call.key, call.deadline, execute, nullptr, std::move(pass_on), one_of_several_});
+}
+
+void SimulatedGateway::RefundPart(const order::ParticipantCall& call, const order::ChargePart& part,
+                                  absl::AnyInvocable<void(absl::StatusOr<order::RefundPartResult>)> done) {
+  auto answer = std::make_shared<sandbox::RefundPartAnswer>();
+  const sandbox::PartToRefund asked{call.key, call.order_id, part.refund_id, part.amount_minor, part.currency};
+  auto execute = [&all = all_, asked, answer](const Verdict&) {
+    std::optional<sandbox::Record> effect;
+    absl::StatusOr<sandbox::RefundPartAnswer> refunded = all.books().RefundPart(asked, all.now(), effect);
+    if (effect) all.Change(*effect);
+    if (refunded.ok()) *answer = *std::move(refunded);
+    return refunded.status();
+  };
+  auto pass_on = [answer, done = std::move(done)](const absl::Status& status) mutable {
+    if (!status.ok()) return done(status);
+    done(answer->reason.empty() ? order::RefundPartResult::Done(answer->reference)
+                                : order::RefundPartResult::Refuse(answer->reason));
+  };
+  const std::string key = call.key + ' ' + part.refund_id;
+  all_.Serve(caller_, {"RefundPart", key, call.deadline, execute, nullptr, std::move(pass_on), one_of_several_});
 }
 
 void SimulatedDispatcher::Assign(const order::ParticipantCall& call, const Uuid&, const domain::Order&, int,

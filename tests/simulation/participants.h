@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -34,13 +36,18 @@ class Participants {
   };
 
   // All outlive this.
-  Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, int drivers, Hooks hooks);
+  Participants(EventLoop& loop, uint64_t seed, const sandbox::Behaviour& behaviour, absl::Duration clock_ahead,
+               int drivers, Hooks hooks);
 
   sandbox::Books& books() { return books_; }
   void Change(sandbox::Record effect);
   // Away until it has come back as often as it went.
   void GoAway() { ++away_; }
   void ComeBack() { --away_; }
+  // From now on payers decide within this.
+  void HurryPayers(absl::Duration pending_max) { pending_max_ = pending_max; }
+  // From a backup that lacks what it has done in the last `lost`: the orders of which something is lost.
+  std::set<std::string> Restore(absl::Duration lost);
 
   // One call as it arrives. `execute` changes the books and answers; `decline` is an answer without them, where there
   // can be one. `done` is called once as an event of `caller`'s, by the deadline.
@@ -55,7 +62,7 @@ class Participants {
   };
   void Serve(Owner caller, Call call);
 
-  absl::Time now() const { return loop_.Now(); }
+  absl::Time now() const { return loop_.Now() + clock_ahead_; }
 
  private:
   struct Served;
@@ -67,9 +74,13 @@ class Participants {
   EventLoop& loop_;
   const uint64_t seed_;
   const sandbox::Behaviour& behaviour_;
+  const absl::Duration clock_ahead_;
   const Hooks hooks_;
+  const int drivers_;
   sandbox::Books books_;
+  std::vector<std::pair<SteadyTime, sandbox::Record>> log_;  // what has changed the books
   int away_ = 0;
+  absl::Duration pending_max_ = absl::InfiniteDuration();
   std::map<std::string, uint64_t> calls_;   // so far, by method and key
   std::map<std::string, bool> unanswered_;  // first calls that are late or slow, by method and key; true: executed
   std::set<std::string> deciding_;          // keys of pending charges
@@ -86,6 +97,8 @@ class SimulatedGateway final : public order::PaymentGateway {
               absl::AnyInvocable<void(absl::StatusOr<order::ChargeResult>)> done) override;
   void Refund(const order::ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<order::RefundResult>)> done) override;
+  void RefundPart(const order::ParticipantCall& call, const order::ChargePart& part,
+                  absl::AnyInvocable<void(absl::StatusOr<order::RefundPartResult>)> done) override;
 
  private:
   Participants& all_;

@@ -24,6 +24,8 @@ std::string_view NameOf(Kind kind) {
       return "cancel order";
     case Kind::kComplete:
       return "complete order";
+    case Kind::kRefund:
+      return "give back a part of the money of order";
     case Kind::kWatch:
       return "watch order";
     case Kind::kRetry:
@@ -42,6 +44,10 @@ std::string_view NameOf(Kind kind) {
       return "the participants are away";
     case Kind::kGatewayAway:
       return "away is gateway";
+    case Kind::kRestore:
+      return "restored from a backup, without its newest, is gateway";
+    case Kind::kClosed:
+      return "closed is the service";
     case Kind::kCapacity:
       return "set the capacity of driver";
   }
@@ -105,6 +111,54 @@ void DrawPosts(Plan& plan) {
   for (GatewayPlan& gateway : plan.gateways) wait(gateway.behaviour);
 }
 
+// In every other story parts of the money go back, also while their order is turned back or completed.
+void DrawRefunds(Plan& plan) {
+  Chance chance(plan.seed, {23});
+  if (chance.OneIn(2)) return;
+  const size_t acts = plan.acts.size();
+  for (size_t at = 0; at < acts; ++at) {
+    const Act act = plan.acts[at];
+    if (act.kind != Kind::kCreate) continue;
+    for (size_t n = chance.Pick(4); n > 0; --n) {
+      plan.acts.push_back({Kind::kRefund, act.at_ms + chance.Between(100, 8'000), act.number, 0, chance.Next()});
+    }
+  }
+  for (size_t at = 0; at < acts; ++at) {
+    const Act act = plan.acts[at];
+    if (act.kind != Kind::kCancel || chance.OneIn(3)) continue;
+    plan.acts.push_back({Kind::kRefund, act.at_ms - chance.Between(0, 20), act.number, 0, chance.Next()});
+  }
+}
+
+// Clocks that are ten minutes off, more than a webhook's signature may be old.
+void DrawClocks(Plan& plan) {
+  Chance chance(plan.seed, {24});
+  constexpr absl::Duration kOff = absl::Minutes(10);
+  auto off = [&] { return !chance.OneIn(8) ? absl::ZeroDuration() : chance.OneIn(2) ? kOff : -kOff; };
+  if (chance.OneIn(8)) plan.skew = kOff;
+  plan.clock_ahead = off();
+  for (GatewayPlan& gateway : plan.gateways) gateway.clock_ahead = off();
+}
+
+// What takes weeks: payers who think it over, while nobody is there to hear of it. And what takes away the last minute.
+void DrawTimes(Plan& plan) {
+  Chance chance(plan.seed, {25});
+  if (!plan.gateways.empty() && chance.OneIn(4)) {
+    plan.acts.push_back({Kind::kRestore, chance.Between(1'000, 12'000),
+                         static_cast<int>(chance.Pick(plan.gateways.size())),
+                         chance.OneIn(3) ? 60'000 : chance.Between(200, 4'000), 0});
+  }
+  if (!chance.OneIn(4)) return;
+  constexpr int64_t kDay = 24 * 3'600'000;
+  const int64_t span_ms = chance.Between(kDay / 4, 45 * kDay);
+  plan.acts.push_back({Kind::kClosed, chance.Between(2'000, 15'000), 0, span_ms, 0});
+  auto wait = [&](sandbox::Behaviour& behaviour) {
+    if (chance.OneIn(2)) behaviour.pending_for_ms = chance.Between(kDay / 10, span_ms);
+  };
+  wait(plan.behaviour);
+  for (GatewayPlan& gateway : plan.gateways) wait(gateway.behaviour);
+}
+
 void SortByTime(std::vector<Act>& acts) {
   std::stable_sort(acts.begin(), acts.end(), [](const Act& a, const Act& b) { return a.at_ms < b.at_ms; });
 }
@@ -152,8 +206,19 @@ Plan Draw(uint64_t seed, int orders) {
   if (chance.OneIn(3)) plan.gaps.pause = 2;  // stores that are slow
   DrawGateways(plan);
   DrawPosts(plan);
+  DrawRefunds(plan);
+  DrawClocks(plan);
+  DrawTimes(plan);
   SortByTime(plan.acts);
   return plan;
+}
+
+absl::Duration ClosedFor(const Plan& plan) {
+  absl::Duration all;
+  for (const Act& act : plan.acts) {
+    if (act.kind == Kind::kClosed) all += absl::Milliseconds(act.span_ms);
+  }
+  return all;
 }
 
 namespace {
@@ -169,10 +234,10 @@ std::string Describe(const sandbox::Behaviour& b) {
 }  // namespace
 
 std::string Describe(const Plan& plan) {
-  std::string text =
-      fmt::format("seed {}: {} processes, {} drivers, {} dispatch, wall clocks up to {} apart\nparticipants: {}\n",
-                  plan.seed, plan.processes, plan.drivers, plan.remote_dispatch ? "remote" : "nearest driver",
-                  absl::FormatDuration(plan.skew), Describe(plan.behaviour));
+  std::string text = fmt::format(
+      "seed {}: {} processes, {} drivers, {} dispatch, wall clocks up to {} apart\nparticipants (clock {} ahead): {}\n",
+      plan.seed, plan.processes, plan.drivers, plan.remote_dispatch ? "remote" : "nearest driver",
+      absl::FormatDuration(plan.skew), absl::FormatDuration(plan.clock_ahead), Describe(plan.behaviour));
   if (plan.posts.any) {
     const PostOdds& odds = plan.posts;
     text +=
@@ -180,10 +245,11 @@ std::string Describe(const Plan& plan) {
                     odds.lost, odds.late, odds.twice, odds.other_amount, odds.stray);
   }
   for (const GatewayPlan& gateway : plan.gateways) {
-    text += fmt::format("gateway {} (weight {}, cost {} ppm{}; {} calls before its key is closed{}): {}\n",
-                        gateway.route.name, gateway.route.weight, gateway.route.cost_ppm,
-                        gateway.route.fallback ? ", fallback" : "", plan.asks_max,
-                        gateway.declines_retryably ? "; declines retryably" : "", Describe(gateway.behaviour));
+    text += fmt::format(
+        "gateway {} (weight {}, cost {} ppm{}; clock {} ahead; {} calls before its key is closed{}): {}\n",
+        gateway.route.name, gateway.route.weight, gateway.route.cost_ppm, gateway.route.fallback ? ", fallback" : "",
+        absl::FormatDuration(gateway.clock_ahead), plan.asks_max,
+        gateway.declines_retryably ? "; declines retryably" : "", Describe(gateway.behaviour));
   }
   for (const Act& act : plan.acts) {
     text += fmt::format("at {:>5} ms {}", act.at_ms, NameOf(act.kind));
@@ -214,6 +280,10 @@ Plan Shrink(Plan plan, const std::function<bool(const Plan&)>& fails, int tries)
   without([](Plan & p) -> auto& { return p.gaps.lost_answer; });
   without([](Plan & p) -> auto& { return p.gaps.pause; });
   without([](Plan & p) -> auto& { return p.skew; });
+  without([](Plan & p) -> auto& { return p.clock_ahead; });
+  for (size_t number = 0; number < plan.gateways.size(); ++number) {
+    without([number](Plan & p) -> auto& { return p.gateways[number].clock_ahead; });
+  }
   without([](Plan & p) -> auto& { return p.gateways; });
   without([](Plan & p) -> auto& { return p.posts.any; });
   without([](Plan & p) -> auto& { return p.posts.lost; });

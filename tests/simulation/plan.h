@@ -21,6 +21,7 @@ struct Act {
     kAlter,   // another request under the same key
     kCancel,  // of that order, once it is known
     kComplete,
+    kRefund,  // a part of its money
     kWatch,
     kRetry,      // an operator's
     kResolve,    // the same
@@ -30,6 +31,8 @@ struct Act {
     kFleetAway,
     kParticipantsAway,
     kGatewayAway,  // `number`: this one alone, for `span_ms`
+    kRestore,      // gateway `number`, from a backup that lacks what it has done in the last `span_ms`
+    kClosed,       // all processes are stopped for `span_ms`, which may be weeks
     kCapacity,     // `number`: of this driver, to what `chance` says
   };
   Kind kind = Kind::kCreate;
@@ -43,6 +46,7 @@ struct Act {
 struct GatewayPlan {
   payments::Gateway route;
   sandbox::Behaviour behaviour;
+  absl::Duration clock_ahead = absl::ZeroDuration();  // of ours, of which others' may be off, too
   bool declines_retryably = false;  // about half of its declines say that another gateway may say otherwise
 };
 
@@ -67,11 +71,15 @@ struct Plan {
   std::vector<GatewayPlan> gateways;  // empty: orders are not routed
   int asks_max = 3;                   // of the routing's options
   PostOdds posts;
-  absl::Duration skew = absl::ZeroDuration();  // of the processes' wall clocks, at most
-  std::vector<Act> acts;                       // in the order of their time
+  absl::Duration clock_ahead = absl::ZeroDuration();  // the participants'
+  absl::Duration skew = absl::ZeroDuration();         // of the processes' wall clocks, at most
+  std::vector<Act> acts;                              // in the order of their time
 };
 
 inline constexpr int kOrdersOfAStory = 40;
+
+// How long all processes are stopped.
+absl::Duration ClosedFor(const Plan& plan);
 
 Plan Draw(uint64_t seed, int orders = kOrdersOfAStory);
 

@@ -28,22 +28,24 @@ Truth::Version Truth::VersionOf(const OrderRecord& record) {
 }
 
 void Truth::OnWrite(const saga::testing::MemoryBook::Row& row) {
-  const OrderRecord& record = saga::As<domain::Order>(*row.record);
+  const saga::Record& header = *row.record;
+  if (static_cast<int64_t>(row.log.size()) != header.seq) {
+    Wrong(fmt::format("{} has {} entries, and is at {}", header.id.ToString(), row.log.size(), header.seq));
+  }
+  if (saga::IsUnfinished(header.state)) {
+    unfinished_.insert(header.id);
+  } else {
+    unfinished_.erase(header.id);
+  }
+  if (header.kind != domain::Order::kKind) return;
+  const OrderRecord& record = saga::As<domain::Order>(header);
   std::vector<Version>& versions = versions_[record.id];
   Version version = VersionOf(record);
   if (!versions.empty() && version.state < versions.back().state) {
     Wrong(fmt::format("{} went back from {} to {}", record.id.ToString(), Name(versions.back().state),
                       Name(version.state)));
   }
-  if (static_cast<int64_t>(row.log.size()) != record.seq) {
-    Wrong(fmt::format("{} has {} entries, and is at {}", record.id.ToString(), row.log.size(), record.seq));
-  }
   versions.push_back(std::move(version));
-  if (saga::IsUnfinished(record.state)) {
-    unfinished_.insert(record.id);
-  } else {
-    unfinished_.erase(record.id);
-  }
   TakeDriver(record);
 }
 
@@ -86,37 +88,76 @@ std::optional<int64_t> Truth::EndOf(const Uuid& id) const {
 }
 
 void Truth::CheckEffect(const std::string& gateway, const sandbox::Record& effect) {
-  if (effect.effect != sandbox::Effect::kCharge && effect.effect != sandbox::Effect::kRefund) return;
   std::map<std::string, Money>& all = money_[effect.order_id];
   Money& here = all[gateway];
-  ++(effect.effect == sandbox::Effect::kCharge ? here.charges : here.refunds);
-  int held = 0;
-  for (const auto& [name, money] : all) held += money.charges - money.refunds;
-  if (held > 1) Wrong(fmt::format("{} was {} at once", effect.order_id, Describe(all)));
+  if (effect.effect == sandbox::Effect::kCharge) {
+    ++here.charges;
+    here.charged_minor += effect.amount_minor;
+  } else if (effect.effect == sandbox::Effect::kRefund || effect.effect == sandbox::Effect::kRefundPart) {
+    ++(effect.effect == sandbox::Effect::kRefund ? here.refunds : here.parts);
+    here.refunded_minor += effect.amount_minor;
+  }
+  if (IsForgotten(effect.order_id)) return;
+  const auto holding = std::count_if(all.begin(), all.end(), [](const auto& one) { return one.second.holds(); });
+  if (here.charges > 1 || holding > 1) Wrong(fmt::format("{} was {} at once", effect.order_id, Describe(all)));
+  if (here.refunded_minor > here.charged_minor) {
+    Wrong(fmt::format("of the {} that {} was charged {} have gone back", here.charged_minor, effect.order_id,
+                      here.refunded_minor));
+  }
+}
+
+Truth::Money Truth::MoneyOf(const sandbox::Payment& payment) {
+  const auto parts = std::count_if(payment.parts.begin(), payment.parts.end(),
+                                   [](const auto& part) { return !part.second.reference.empty(); });
+  return {payment.charges, payment.refunds, static_cast<int>(parts), payment.charged_minor, payment.refunded_minor};
+}
+
+void Truth::Forgot(const std::string& gateway, const std::set<std::string>& orders, const sandbox::Books& books) {
+  forgotten_.insert(orders.begin(), orders.end());
+  for (auto& [order_id, money] : money_) money.erase(gateway);
+  for (const auto& [key, payment] : books.payments()) money_[payment.order_id][gateway] = MoneyOf(payment);
 }
 
 std::string Truth::Describe(const std::map<std::string, Money>& money) {
   std::string text;
   for (const auto& [gateway, moved] : money) {
+    if (moved.charges + moved.refunds == 0) continue;
     if (!text.empty()) text += ", ";
     text += fmt::format("charged {} and refunded {} times", moved.charges, moved.refunds);
+    if (moved.parts > 0) text += fmt::format(" and in {} parts", moved.parts);
     if (!gateway.empty()) text += " at " + gateway;
   }
   return text.empty() ? "never charged" : text;
 }
 
-void Truth::CheckEnd(const GatewayBooks& gateways, const sandbox::Books* dispatcher) {
+void Truth::CheckRefund(const domain::PartialRefund& told) {
+  const auto row = book_.rows.find(told.saga_id);
+  if (row == book_.rows.end()) return Wrong(fmt::format("refund {} was answered, and is in no book", told.refund_id));
+  if (told.state == domain::PartialRefund::State::kOpen) return;
+  const auto [known, fresh] = told_refunds_.emplace(told.saga_id, told.state);
+  if (!fresh && known->second != told.state) {
+    Wrong(fmt::format("refund {} was {}, and then {}", told.refund_id, domain::Name(known->second),
+                      domain::Name(told.state)));
+  }
+}
+
+void Truth::CheckEnd(const GatewayBooks& gateways, const sandbox::Books* dispatcher, absl::Time now) {
   const std::map<Uuid, Deeds> deeds = DeedsIn(gateways, dispatcher);
   for (const auto& [id, row] : book_.rows) {
-    const OrderRecord& record = saga::As<domain::Order>(*row.record);
-    if (saga::IsUnfinished(record.state)) {
-      Wrong(fmt::format("{} is still {}, and waits for '{}'", id.ToString(), Name(record.state), record.waits_for));
+    // The payer has time left: a plan may be shrunk to no more than that.
+    if (row.waiting && row.record->wakes_at > now) continue;
+    if (saga::IsUnfinished(row.record->state)) {
+      Wrong(fmt::format("{} is still {}, and waits for '{}'", id.ToString(), Name(row.record->state),
+                        row.record->waits_for));
       continue;
     }
+    if (row.record->kind != domain::Order::kKind) continue;
+    const OrderRecord& record = saga::As<domain::Order>(*row.record);
     // Ended by hand: what of it is not as it should be is a person's affair.
-    const bool resolved = std::any_of(row.log.begin(), row.log.end(), [](const saga::LogEntry& entry) {
-      return entry.outcome == saga::LogOutcome::kResolved;
-    });
+    const bool resolved =
+        IsForgotten(id.ToString()) || std::any_of(row.log.begin(), row.log.end(), [](const saga::LogEntry& entry) {
+          return entry.outcome == saga::LogOutcome::kResolved;
+        });
     const auto done = deeds.find(id);
     CheckMoney(record, done == deeds.end() ? Deeds() : done->second, resolved);
     if (!resolved) CheckAttempts(record, gateways);
@@ -127,6 +168,7 @@ void Truth::CheckEnd(const GatewayBooks& gateways, const sandbox::Books* dispatc
     }
   }
   CheckKeys(gateways, dispatcher);
+  CheckRefunds(gateways);
   for (const auto& [id, promise] : promises_) {
     const State state = book_.rows.at(id).record->state;
     const bool for_good = state == State::kClosed || state == State::kResolved;
@@ -149,8 +191,9 @@ std::map<Uuid, Truth::Deeds> Truth::DeedsIn(const GatewayBooks& gateways, const 
       const std::optional<Uuid> id = Uuid::Parse(payment.order_id);
       if (!id) continue;
       Money& money = deeds[*id].money[gateway];
-      money.charges += payment.charges;
-      money.refunds += payment.refunds;
+      const Money more = MoneyOf(payment);
+      money = {money.charges + more.charges, money.refunds + more.refunds, money.parts + more.parts,
+               money.charged_minor + more.charged_minor, money.refunded_minor + more.refunded_minor};
     }
   }
   if (dispatcher == nullptr) return deeds;
@@ -197,15 +240,17 @@ void Truth::CheckPaymentKey(const std::string& gateway, const std::string& key, 
 void Truth::CheckMoney(const OrderRecord& record, const Deeds& deeds, bool resolved) {
   const std::string id = record.id.ToString();
   const std::string moved = Describe(deeds.money);
-  int held = 0, charges = 0;
+  if (IsForgotten(id)) return;
+  int held = 0;
   for (const auto& [gateway, money] : deeds.money) {
     if (money.charges > 1 || money.refunds > money.charges) Wrong(fmt::format("{} was {}", id, moved));
-    charges += money.charges;
     held += money.charges - money.refunds;
   }
   if (resolved) return;
   const bool keeps = record.state == State::kSucceeded || record.state == State::kClosed;
-  if (held != (keeps ? 1 : 0)) {
+  const bool all_back =
+      std::none_of(deeds.money.begin(), deeds.money.end(), [](const auto& one) { return one.second.holds(); });
+  if (held != (keeps ? 1 : 0) || (!keeps && !all_back)) {
     Wrong(fmt::format("{} is {}, and was {}", id, Name(record.state), moved));
   }
   // What another gateway took before is in its attempt alone.
@@ -218,6 +263,46 @@ void Truth::CheckMoney(const OrderRecord& record, const Deeds& deeds, bool resol
   if (record.payload.charge.has_value() != (last.charges > 0) ||
       record.payload.refund.has_value() != (last.refunds > 0)) {
     Wrong(fmt::format("the books say of the money of {} otherwise than the gateway: it was {}", id, moved));
+  }
+  const std::optional<domain::Refund>& refund = record.payload.refund;
+  if (refund && (refund->amount_minor != last.refunded_minor || last.holds())) {
+    Wrong(fmt::format("{} of the money of {} went back by our books, and {} by the gateway's", refund->amount_minor, id,
+                      last.refunded_minor));
+  }
+}
+
+// Each part is what its gateway says, and no gateway has given back one that is in no book.
+void Truth::CheckRefunds(const GatewayBooks& gateways) {
+  std::map<std::string, size_t> parts;  // that are done, by the charge's key
+  for (const auto& [id, row] : book_.rows) {
+    if (row.record->kind != domain::PartialRefund::kKind) continue;
+    const domain::PartialRefund& refund = saga::As<domain::PartialRefund>(*row.record).payload;
+    if (IsForgotten(refund.order_id.ToString())) continue;
+    const std::string name = fmt::format("refund {} of {}", refund.refund_id, refund.order_id.ToString());
+    if (refund.state == domain::PartialRefund::State::kOpen) Wrong(fmt::format("{} is left open", name));
+    if (const auto told = told_refunds_.find(id); told != told_refunds_.end() && told->second != refund.state) {
+      Wrong(fmt::format("somebody was told that {} is {}, and it is {}", name, domain::Name(told->second),
+                        domain::Name(refund.state)));
+    }
+    const auto books = gateways.find(refund.gateway);
+    const sandbox::Payment* payment = books == gateways.end() ? nullptr : books->second->FindPayment(refund.charge_key);
+    const auto part = payment == nullptr ? decltype(payment->parts.begin()){} : payment->parts.find(refund.refund_id);
+    const bool there = payment != nullptr && part != payment->parts.end() && !part->second.reference.empty();
+    const bool done = refund.state == domain::PartialRefund::State::kDone;
+    if (done != there || (there && part->second.amount_minor != refund.amount_minor)) {
+      Wrong(fmt::format("{} is {}, and the gateway has {}given it back", name, domain::Name(refund.state),
+                        there ? "" : "not "));
+    }
+    if (done) ++parts[refund.charge_key];
+  }
+  for (const auto& [gateway, books] : gateways) {
+    for (const auto& [key, payment] : books->payments()) {
+      if (IsForgotten(payment.order_id)) continue;
+      const auto given = static_cast<size_t>(std::count_if(
+          payment.parts.begin(), payment.parts.end(), [](const auto& part) { return !part.second.reference.empty(); }));
+      if (given != parts[key])
+        Wrong(fmt::format("of {} {} parts went back, and our books have {}", key, given, parts[key]));
+    }
   }
 }
 
@@ -249,7 +334,7 @@ void Truth::CheckAttempt(const OrderRecord& record, size_t number, const sandbox
   bool right = false;
   switch (attempt.state) {
     case PaymentAttempt::State::kApproved:
-      right = charges == 1 && refunds == 0;
+      right = charges == 1 && refunds == 0;  // parts of it may have gone back
       break;
     case PaymentAttempt::State::kRefunded:
       right = charges == 1 && refunds == 1;

@@ -70,6 +70,12 @@ OrderView ToView(const order_v1::Order& order) {
     payment.refunded_minor = order.payment().refunded_minor_units();
     if (order.payment().has_charge_time()) payment.charged_at = ToTime(order.payment().charge_time());
     if (order.payment().has_refund_time()) payment.refunded_at = ToTime(order.payment().refund_time());
+    payment.authorized_minor = order.payment().authorized_minor_units();
+    if (order.payment().has_authorize_time()) payment.authorized_at = ToTime(order.payment().authorize_time());
+    if (order.payment().has_authorization_expire_time()) {
+      payment.authorization_expires = ToTime(order.payment().authorization_expire_time());
+    }
+    payment.voided = order.payment().voided();
     view.payment = payment;
   }
   for (const order_v1::Refund& refund : order.refunds()) view.refunds.push_back(ToView(refund));

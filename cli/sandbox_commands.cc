@@ -169,6 +169,7 @@ ExitCode Books(const Context& context, const std::string& order_id, const std::s
                {"charged", Column::Align::kRight},
                {"refunds", Column::Align::kRight},
                {"refunded", Column::Align::kRight},
+               {"held", Column::Align::kRight},
                {"pending"},
                {"driver", Column::Align::kLeft, Column::Overflow::kCut}});
   for (const sandbox_v1::Books::Entry& entry : books->entries()) {
@@ -176,8 +177,8 @@ ExitCode Books(const Context& context, const std::string& order_id, const std::s
       context.PrintLine(ToJson(entry));
     } else {
       table.Add({entry.idempotency_key(), std::to_string(entry.charges()), std::to_string(entry.charged_minor()),
-                 std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()), entry.pending_token(),
-                 entry.driver_id()});
+                 std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()),
+                 std::to_string(entry.held_minor()), entry.pending_token(), entry.driver_id()});
     }
   }
   if (!table.empty()) context.Print(table.Render(context.out));

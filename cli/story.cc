@@ -122,9 +122,16 @@ std::string Verdict(const OrderView& order) {
                      : refunded > 0      ? ShowMoney(refunded, order.currency) + " went back"
                                          : "none of it went back";
   if (order.status == "COMPENSATING" && refunded == 0) back += " yet";
-  std::string money = charged == 0 ? "Nothing was charged."
-                                   : fmt::format("{} was charged, {}.", ShowMoney(charged, order.currency), back);
+  const bool held = order.payment && order.payment->authorized_minor > 0 && charged == 0;
+  std::string money = charged != 0 ? fmt::format("{} was charged, {}.", ShowMoney(charged, order.currency), back)
+                      : !held      ? "Nothing was charged."
+                      : order.payment->voided ? "Nothing was charged: what was held is let go."
+                                              : "Nothing was charged; what is held is to be let go.";
   if (order.status == "PENDING") {
+    if (held) {
+      return fmt::format("Under way: {} is held, and not charged yet.",
+                         ShowMoney(order.payment->authorized_minor, order.currency));
+    }
     return charged == 0 ? "Under way: not charged yet."
                         : fmt::format("Under way: {} charged, a driver is being looked for.",
                                       ShowMoney(charged, order.currency));
@@ -200,9 +207,19 @@ std::string RenderOrder(const OrderView& order, absl::Time now, const Terminal& 
   facts.Add("amount", ShowMoney(order.amount_minor, order.currency));
   if (order.payment) {
     const PaymentView& payment = *order.payment;
-    std::string text = ShowMoney(payment.charged_minor, order.currency) + " charged";
-    if (!payment.gateway.empty()) text += " by " + payment.gateway;
-    if (payment.charged_at) text += " at " + ShowTimeOfDay(*payment.charged_at);
+    const bool held_first = payment.authorized_minor > 0;
+    const std::string by = payment.gateway.empty() ? "" : " by " + payment.gateway;
+    const auto at = [](const std::optional<absl::Time>& time) { return time ? " at " + ShowTimeOfDay(*time) : ""; };
+    std::string text =
+        held_first
+            ? ShowMoney(payment.authorized_minor, order.currency) + " authorized" + by + at(payment.authorized_at)
+            : ShowMoney(payment.charged_minor, order.currency) + " charged" + by + at(payment.charged_at);
+    if (held_first && payment.charged_minor > 0) text += ", captured" + at(payment.charged_at);
+    if (payment.voided) {
+      text += ", voided";
+    } else if (held_first && payment.charged_minor == 0 && payment.authorization_expires) {
+      text += ", until " + ShowTime(*payment.authorization_expires);
+    }
     if (payment.refunded_minor > 0) {
       text += fmt::format(", {} refunded", ShowMoney(payment.refunded_minor, order.currency));
       if (payment.refunded_at) text += " at " + ShowTimeOfDay(*payment.refunded_at);

@@ -33,6 +33,10 @@ struct PaymentView {
   int64_t refunded_minor = 0;
   std::optional<absl::Time> charged_at;
   std::optional<absl::Time> refunded_at;
+  int64_t authorized_minor = 0;  // held before it was captured; 0: it was charged at once
+  std::optional<absl::Time> authorized_at;
+  std::optional<absl::Time> authorization_expires;
+  bool voided = false;  // nothing of that was taken
 };
 
 struct RefundView {

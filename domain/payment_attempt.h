@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "absl/time/time.h"
 #include "fmt/format.h"
 
 namespace waybill::domain {
@@ -13,10 +15,16 @@ namespace waybill::domain {
 // The step that charges an order. Persisted, also as a part of idempotency keys.
 inline constexpr std::string_view kChargePayment = "charge_payment";
 
+// Money that a gateway holds for an attempt, and takes when it is captured.
+struct Authorization {
+  absl::Time at;
+  std::optional<absl::Time> expires;  // when it can be captured no more; nullopt: the gateway did not say
+};
+
 struct PaymentAttempt {
-  // Persisted by name.
+  // Persisted by name. An attempt that is authorized is open: what becomes of its money is not decided.
   enum class State : uint8_t {
-    kOpen,      // called, or about to be: nobody has said what became of it
+    kOpen,      // called, or about to be: nobody has said what became of it; or authorized
     kPending,   // the gateway decides later
     kClosing,   // given up: its key is being closed
     kApproved,  // the money is there
@@ -34,6 +42,9 @@ struct PaymentAttempt {
   std::string reference = {};      // the gateway's own, of the charge
   std::string pending_token = {};  // while it is pending
   int64_t cost_ppm = 0;            // what the gateway takes of the amount, in parts per million, as it began
+
+  bool capture_later = false;  // authorized first, and captured by a step of its own; else charged at once
+  std::optional<Authorization> authorization = std::nullopt;  // once its gateway approved that
 };
 inline constexpr PaymentAttempt::State kPaymentAttemptStates[] = {
     PaymentAttempt::State::kOpen,     PaymentAttempt::State::kPending,  PaymentAttempt::State::kClosing,
@@ -45,6 +56,13 @@ constexpr std::string_view Name(PaymentAttempt::State state) {
   constexpr std::string_view kNames[] = {"open",     "pending",  "closing", "approved",
                                          "declined", "not_sent", "closed",  "refunded"};
   return kNames[static_cast<size_t>(state)];
+}
+
+// The same for people: "authorized" while its money is held, and "voided" once it is not, and was never taken.
+constexpr std::string_view StandingOf(const PaymentAttempt& attempt) {
+  if (attempt.authorization && attempt.state == PaymentAttempt::State::kOpen) return "authorized";
+  if (attempt.authorization && attempt.state == PaymentAttempt::State::kClosed) return "voided";
+  return Name(attempt.state);
 }
 
 // It is known what became of it: no money can come of it any more, or none but what is there.

@@ -29,11 +29,12 @@ struct Scope {
 };
 
 struct Gateway {
-  std::string name;       // IsGatewayName
-  std::string address;    // grpc://HOST:PORT or grpcs://HOST:PORT; a processor's: http:// or https://
-  int weight = 100;       // 1 to kWeightMax: its share beside others that are as good
-  int64_t cost_ppm = 0;   // what it takes of an amount, in parts per million
-  bool fallback = false;  // only where no other gateway will do
+  std::string name;            // IsGatewayName
+  std::string address;         // grpc://HOST:PORT or grpcs://HOST:PORT; a processor's: http:// or https://
+  int weight = 100;            // 1 to kWeightMax: its share beside others that are as good
+  int64_t cost_ppm = 0;        // what it takes of an amount, in parts per million
+  bool fallback = false;       // only where no other gateway will do
+  bool capture_later = false;  // it holds the money first, and takes it when the order has its driver
   Scope takes;
 
   // It speaks the processors' contract (payments/processor/contract.h), which names no currency: it takes one alone.

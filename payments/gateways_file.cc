@@ -123,8 +123,8 @@ bool IsAddress(std::string_view address) {
 }
 
 void TakeGateway(Fields& fields, Routes& routes) {
-  static constexpr std::array<std::string_view, 8> kKnown = {"name",     "address",    "weight",     "cost_ppm",
-                                                             "fallback", "currencies", "amount_min", "amount_max"};
+  static constexpr std::array<std::string_view, 9> kKnown = {
+      "name", "address", "weight", "cost_ppm", "fallback", "capture", "currencies", "amount_min", "amount_max"};
   fields.CheckKnown(kKnown);
   Gateway gateway;
   gateway.name = fields.Text("name");
@@ -145,9 +145,17 @@ void TakeGateway(Fields& fields, Routes& routes) {
   gateway.weight = static_cast<int>(fields.Number("weight", 1, kWeightMax, gateway.weight));
   gateway.cost_ppm = fields.Number("cost_ppm", 0, kPpm, 0);
   gateway.fallback = fields.Flag("fallback");
+  const std::string capture = fields.Text("capture");
+  gateway.capture_later = capture == "later";
+  if (fields.Has("capture") && capture != "now" && capture != "later") {
+    fields.Wrong("capture", "is neither \"now\" nor \"later\"");
+  }
   gateway.takes = fields.TakeScope();
   if (gateway.IsProcessor() && gateway.takes.currencies.size() != 1) {
     fields.Wrong("currencies", "has to name the one currency of a processor (http), whose payments say none");
+  }
+  if (gateway.IsProcessor() && gateway.capture_later) {
+    fields.Wrong("capture", "is \"later\", and a processor (http) holds no money");
   }
   routes.gateways.push_back(std::move(gateway));
 }
@@ -214,13 +222,13 @@ absl::StatusOr<Routes> ReadRoutes(const std::string& path) {
   return file.ok() ? RoutesOf(*file, path) : file.status();
 }
 
-bool SameAddresses(const Routes& a, const Routes& b) {
-  const auto addresses = [](const Routes& routes) {
-    std::map<std::string, std::string> by_name;
-    for (const Gateway& gateway : routes.gateways) by_name[gateway.name] = gateway.address;
+bool SameGateways(const Routes& a, const Routes& b) {
+  const auto fixed = [](const Routes& routes) {
+    std::map<std::string, std::pair<std::string, bool>> by_name;
+    for (const Gateway& gateway : routes.gateways) by_name[gateway.name] = {gateway.address, gateway.capture_later};
     return by_name;
   };
-  return addresses(a) == addresses(b);
+  return fixed(a) == fixed(b);
 }
 
 std::string Describe(const Routes& routes) {
@@ -228,8 +236,8 @@ std::string Describe(const Routes& routes) {
   std::string text;
   for (const Gateway& gateway : routes.gateways) {
     text += fmt::format(
-        "{}{} weight {} cost {} ppm{}{}", text.empty() ? "" : "; ", gateway.name, gateway.weight, gateway.cost_ppm,
-        gateway.fallback ? " fallback" : "",
+        "{}{} weight {} cost {} ppm{}{}{}", text.empty() ? "" : "; ", gateway.name, gateway.weight, gateway.cost_ppm,
+        gateway.fallback ? " fallback" : "", gateway.capture_later ? " captured later" : "",
         gateway.takes.currencies.empty() ? "" : fmt::format(" {}", fmt::join(gateway.takes.currencies, " ")));
     if (gateway.takes.amount_min > 1) text += fmt::format(" from {}", gateway.takes.amount_min);
     if (gateway.takes.amount_max < std::numeric_limits<int64_t>::max()) {

@@ -16,8 +16,8 @@ absl::StatusOr<Routes> ParseRoutes(std::string_view text, std::string_view sourc
 // INVALID_ARGUMENT also when the file cannot be read.
 absl::StatusOr<Routes> ReadRoutes(const std::string& path);
 
-// Whether the same gateways are at the same addresses: what a running process can change to.
-bool SameAddresses(const Routes& a, const Routes& b);
+// Whether the same gateways are at the same addresses, and are captured alike: what a running process can change to.
+bool SameGateways(const Routes& a, const Routes& b);
 
 // "north weight 100 cost 15000 ppm; …", for people; without addresses.
 std::string Describe(const Routes& routes);

@@ -168,6 +168,12 @@ int64_t Router::CostPpm(const std::string& gateway) const {
   return known == nullptr ? 0 : known->gateway.cost_ppm;
 }
 
+bool Router::CapturesLater(const std::string& gateway) const {
+  std::lock_guard lock(mutex_);
+  const Known* known = Find(gateway);
+  return known != nullptr && known->gateway.capture_later;
+}
+
 void Router::Answered(const std::string& gateway, absl::Duration latency) {
   std::lock_guard lock(mutex_);
   if (Known* known = Find(gateway)) known->health.Answered(clock_.Steady(), latency);

@@ -49,6 +49,7 @@ class Router {
 
   bool IsOut(const std::string& gateway) const;
   int64_t CostPpm(const std::string& gateway) const;  // of an amount; 0: there is no such gateway
+  bool CapturesLater(const std::string& gateway) const;
   void Answered(const std::string& gateway, absl::Duration latency);
   void Failed(const std::string& gateway);
 

@@ -80,6 +80,16 @@ Json DataOf(const OrderRecord& record) {
       payment["refund_time"] = ShowTime(order.refund->at);
     }
   }
+  if (!order.attempts.empty() && order.attempts.back().authorization) {
+    const domain::PaymentAttempt& attempt = order.attempts.back();
+    Json& payment = data["payment"];
+    payment["authorized_minor_units"] = order.amount_minor;
+    payment["authorize_time"] = ShowTime(attempt.authorization->at);
+    if (attempt.authorization->expires) {
+      payment["authorization_expire_time"] = ShowTime(*attempt.authorization->expires);
+    }
+    if (attempt.state == domain::PaymentAttempt::State::kClosed) payment["voided"] = true;
+  }
   return data;
 }
 
@@ -105,6 +115,11 @@ bool IsTypePattern(std::string_view pattern) {
 
 std::vector<Event> EventsOf(const OrderRecord& order) {
   std::vector<std::string_view> types;
+  if (const size_t number = order.payload.effects.attempt_changed; number > 0) {
+    const std::string_view standing = domain::StandingOf(order.payload.attempts[number - 1]);
+    if (standing == "authorized") types.push_back("payment.authorized");
+    if (standing == "voided") types.push_back("payment.voided");
+  }
   if (order.payload.effects.charged) types.push_back("payment.charged");
   if (order.payload.effects.refunded) types.push_back("payment.refunded");
   if (const std::string_view type = TypeOf(order); !type.empty()) types.push_back(type);

@@ -13,8 +13,8 @@ namespace waybill::webhooks {
 
 // Types of events about orders, as they go out.
 inline constexpr std::string_view kEventTypes[] = {
-    "order.confirmed", "order.completed", "order.cancelled",  "order.failed",
-    "order.resolved",  "payment.charged", "payment.refunded",
+    "order.confirmed", "order.completed",  "order.cancelled",    "order.failed",   "order.resolved",
+    "payment.charged", "payment.refunded", "payment.authorized", "payment.voided",
 };
 // What an endpoint is sent when its client asks for that, whatever types it wants.
 inline constexpr std::string_view kTestType = "webhook.test";

@@ -46,6 +46,7 @@ absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file
       gateways.processors_[gateway.name] = std::move(processor);
       continue;
     }
+    gateways.capture_later_ |= gateway.capture_later;
     auto remote = std::make_unique<Remote>(gateway.address, gateways.channels_to_(gateway.address));
     by_name[gateway.name] = &remote->gateway;
     asks[gateway.name] = [at = &remote->gateway](absl::Duration timeout, auto done) {
@@ -100,8 +101,8 @@ absl::Status Gateways::ReadAgain() {
   absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(file_);
   if (!routes.ok()) return routes.status();
   if (*routes == in_force_) return absl::OkStatus();
-  if (!payments::SameAddresses(*routes, in_force_)) {
-    return absl::FailedPreconditionError("names and addresses of gateways change with a restart only");
+  if (!payments::SameGateways(*routes, in_force_)) {
+    return absl::FailedPreconditionError("names, addresses and capture of gateways change with a restart only");
   }
   router_.Use(*routes);
   const std::string before = payments::Describe(std::exchange(in_force_, *std::move(routes)));

@@ -41,6 +41,7 @@ class Gateways {
 
   PaymentRouting& routing() { return *routing_; }
   payments::Router& router() { return router_; }
+  bool capture_later() const { return capture_later_; }  // whether any does; for as long as it lives
 
   // What operators have said. Blocks on the store.
   absl::Status ReadSettings();
@@ -53,8 +54,8 @@ class Gateways {
   // New connections, with certificates that have changed.
   void ConnectAgain();
 
-  // Reads the file again at each SIGHUP: weights, costs, rules, and what gateways take. Names and addresses stay as
-  // they were at the start; with a file that changes them, or has a mistake, all stays.
+  // Reads the file again at each SIGHUP: weights, costs, rules, and what gateways take. Names, addresses and how
+  // they are captured stay as they were at the start; with a file that changes them, or has a mistake, all stays.
   void Start(StopRequest& stop, OnChange on_change);
   void Stop();  // reads it no more, and ends the calls
 
@@ -93,6 +94,7 @@ class Gateways {
   std::map<std::string, std::unique_ptr<Remote>> remotes_;
   std::map<std::string, std::unique_ptr<Processor>> processors_;
   std::unique_ptr<PaymentRouting> routing_;
+  bool capture_later_ = false;
 
   std::mutex reading_;  // over what follows
   payments::Routes in_force_;

@@ -89,6 +89,17 @@ void Fill(const storage::OrderRecord& record, pb::Order& out) {
     payment.set_refunded_minor_units(RefundedOf(order));
     if (std::optional<absl::Time> at = RefundTimeOf(order)) rpc::SetTime(*at, *payment.mutable_refund_time());
   }
+  if (!order.attempts.empty() && order.attempts.back().authorization) {
+    const domain::PaymentAttempt& attempt = order.attempts.back();
+    pb::Payment& payment = *out.mutable_payment();
+    payment.set_gateway(attempt.gateway);
+    payment.set_authorized_minor_units(order.amount_minor);
+    rpc::SetTime(attempt.authorization->at, *payment.mutable_authorize_time());
+    if (attempt.authorization->expires) {
+      rpc::SetTime(*attempt.authorization->expires, *payment.mutable_authorization_expire_time());
+    }
+    payment.set_voided(attempt.state == domain::PaymentAttempt::State::kClosed);
+  }
   for (const domain::PartialRefund& refund : order.refunds) Fill(refund, *out.add_refunds());
   out.set_needs_attention(record.needs_attention);
   rpc::SetTime(record.created_at, *out.mutable_create_time());

@@ -270,8 +270,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (!gateways || options.payment_gateway != "builtin") {
     definitions.push_back(PlaceOrder(*payments, *dispatch, clock, options.saga));
   }
-  if (gateways) definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
-  if (gateways) definitions.push_back(TakePayment(gateways->routing(), clock, options.payment_retry));
+  if (gateways) {
+    definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
+    definitions.push_back(
+        PlaceCapturedOrder(gateways->routing(), *dispatch, clock, gateways->capture_later(), options.saga));
+    definitions.push_back(TakePayment(gateways->routing(), clock, options.payment_retry));
+  }
   definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
                                     gateways ? &gateways->routing() : nullptr, clock, options.saga.payment));
   const saga::Kinds kinds(std::move(definitions));

@@ -79,7 +79,7 @@ void OrderApi::Create(Order order, Wait wait, SteadyTime deadline, Trace trace, 
   fresh->traceparent = std::move(trace.parent);
   fresh->tracestate = std::move(trace.state);
   fresh->payload = std::move(order);
-  if (routing_ != nullptr) routing_->Begin(fresh->payload);
+  if (routing_ != nullptr) routing_->Begin(fresh->payload, Capturing::kByGateway);
 
   const Uuid id = fresh->id;
   auto waited = std::make_shared<Waited>();

@@ -34,8 +34,9 @@ struct ChargeResult {
     bool retryable;      // another gateway may well say otherwise; not by itself
   };
   struct Approved {
-    std::string reference;                        // the gateway's own
-    std::optional<absl::Time> at = std::nullopt;  // as the gateway's own books have it; nullopt: it did not say
+    std::string reference;                             // the gateway's own
+    std::optional<absl::Time> expires = std::nullopt;  // of an authorization, if the gateway said
+    std::optional<absl::Time> at = std::nullopt;       // as the gateway's own books have it; nullopt: it did not say
   };
   // It is decided later, and then a repetition of the charge is answered so.
   struct Pending {
@@ -48,8 +49,11 @@ struct ChargeResult {
   static ChargeResult Decline(std::string reason, bool retryable = false) {
     return {Declined{std::move(reason), retryable}};
   }
-  static ChargeResult Approve(std::string reference, std::optional<absl::Time> at = std::nullopt) {
-    return {Approved{std::move(reference), at}};
+  static ChargeResult Approve(std::string reference, std::optional<absl::Time> expires = std::nullopt) {
+    return {Approved{std::move(reference), expires}};
+  }
+  static ChargeResult ApproveAt(std::string reference, absl::Time at) {
+    return {Approved{std::move(reference), std::nullopt, at}};
   }
   static ChargeResult Postpone(std::string token, absl::Time until, std::string checkout_url = {},
                                std::optional<absl::Time> expires = std::nullopt) {
@@ -63,8 +67,25 @@ struct ChargeResult {
   std::variant<Declined, Approved, Pending> outcome;
 };
 
+// One of two, final for its key. Nothing said is a refusal without a reason.
+struct CaptureResult {
+  struct Refused {       // nothing was taken, and nothing will be
+    std::string reason;  // machine-readable
+  };
+  struct Captured {
+    std::string reference;  // the gateway's own, of the charge that it is now
+  };
+  static CaptureResult Refuse(std::string reason) { return {Refused{std::move(reason)}}; }
+  static CaptureResult Done(std::string reference) { return {Captured{std::move(reference)}}; }
+
+  const Refused* refused() const { return std::get_if<Refused>(&outcome); }
+  const Captured* captured() const { return std::get_if<Captured>(&outcome); }
+
+  std::variant<Refused, Captured> outcome;
+};
+
 struct RefundResult {
-  int64_t refunded_minor = 0;    // in all, parts included; 0: the key was never charged, and is now closed
+  int64_t refunded_minor = 0;    // in all, parts included; 0: nothing was ever taken, and the key is now closed
   std::string reference;         // of the refund
   std::string charge_reference;  // of the charge that was refunded
 };
@@ -103,6 +124,19 @@ class PaymentGateway {
   virtual ~PaymentGateway() = default;
   virtual void Charge(const ParticipantCall& call, const domain::Order& order,
                       absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) = 0;
+  // In place of Charge, for money that is held first, and taken by Capture, all of it. UNIMPLEMENTED, as any status,
+  // proves nothing.
+  virtual void Authorize(const ParticipantCall& call, const domain::Order& order,
+                         absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+    (void)call, (void)order;
+    done(absl::UnimplementedError("this gateway authorizes nothing"));
+  }
+  virtual void Capture(const ParticipantCall& call, const domain::Order& order,
+                       absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done) {
+    (void)call, (void)order;
+    done(absl::UnimplementedError("this gateway captures nothing"));
+  }
+  // Also voids what was authorized and not captured.
   virtual void Refund(const ParticipantCall& call, const domain::Order& order,
                       absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) = 0;
   // false: its Refund never succeeds, and closes no key. A charge in doubt stays there until it is answered.

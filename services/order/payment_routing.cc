@@ -21,9 +21,9 @@ class PaymentRouting::Learning final : public PaymentGateway {
         clock_(clock),
         seconds_(metrics.AddHistogram("waybill_gateway_call_seconds", "Calls of a payment gateway that it answered.",
                                       LatencyBuckets(), {{"gateway", name_}})) {
-    constexpr std::array<const char*, kOutcomes> kNames = {"approved", "declined",      "pending",
-                                                           "refunded", "closed",        "unknown",
-                                                           "not_sent", "part_refunded", "part_refused"};
+    constexpr std::array<const char*, kOutcomes> kNames = {"approved",     "declined",   "pending",  "refunded",
+                                                           "closed",       "unknown",    "not_sent", "part_refunded",
+                                                           "part_refused", "authorized", "captured", "capture_refused"};
     for (size_t i = 0; i < kOutcomes; ++i) {
       outcomes_[i] =
           &metrics.AddCounter("waybill_gateway_calls_total", "Calls of a payment gateway, by what became of them.",
@@ -36,6 +36,22 @@ class PaymentRouting::Learning final : public PaymentGateway {
     gateway_.Charge(call, order, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
       Note(result.status(), started);
       if (result.ok()) Count(result->approved() ? kApproved : result->pending() ? kPending : kDeclined);
+      done(std::move(result));
+    });
+  }
+  void Authorize(const ParticipantCall& call, const domain::Order& order,
+                 absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override {
+    gateway_.Authorize(call, order, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
+      Note(result.status(), started);
+      if (result.ok()) Count(result->approved() ? kAuthorized : result->pending() ? kPending : kDeclined);
+      done(std::move(result));
+    });
+  }
+  void Capture(const ParticipantCall& call, const domain::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done) override {
+    gateway_.Capture(call, order, [this, started = clock_.Steady(), done = std::move(done)](auto result) mutable {
+      Note(result.status(), started);
+      if (result.ok()) Count(result->captured() ? kCaptured : kCaptureRefused);
       done(std::move(result));
     });
   }
@@ -72,6 +88,9 @@ class PaymentRouting::Learning final : public PaymentGateway {
     kNotSent,
     kPartRefunded,
     kPartRefused,
+    kAuthorized,
+    kCaptured,
+    kCaptureRefused,
     kOutcomes
   };
 
@@ -111,15 +130,16 @@ PaymentRouting::PaymentRouting(payments::Router& router, std::map<std::string, P
 
 PaymentRouting::~PaymentRouting() = default;
 
-void PaymentRouting::Begin(domain::Order& order) {
+void PaymentRouting::Begin(domain::Order& order, Capturing capturing) {
   order.attempts.clear();
-  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) Add(*std::move(gateway), order);
+  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) Add(*std::move(gateway), order, capturing);
 }
 
-void PaymentRouting::Add(std::string gateway, domain::Order& order) {
+void PaymentRouting::Add(std::string gateway, domain::Order& order, Capturing capturing) {
   domain::PaymentAttempt& attempt = order.attempts.emplace_back();
   attempt.gateway = std::move(gateway);
   attempt.cost_ppm = router_.CostPpm(attempt.gateway);
+  attempt.capture_later = capturing == Capturing::kByGateway && router_.CapturesLater(attempt.gateway);
 }
 
 void PaymentRouting::Drop(const domain::Order& order) {
@@ -135,13 +155,13 @@ std::optional<std::string> PaymentRouting::Another(const domain::Order& order) {
 
 bool PaymentRouting::HasAnother(const domain::Order& order) { return Another(order).has_value(); }
 
-bool PaymentRouting::GoOn(domain::Order& order, domain::PaymentAttempt::State left) {
+bool PaymentRouting::GoOn(domain::Order& order, domain::PaymentAttempt::State left, Capturing capturing) {
   std::optional<std::string> gateway = Another(order);
   if (!gateway) return false;
   order.attempts.back().state = left;
   order.pending.reset();  // what the one before said of its checkout
   order.effects.attempt_changed = static_cast<uint8_t>(order.attempts.size());
-  Add(*std::move(gateway), order);
+  Add(*std::move(gateway), order, capturing);
   order.effects.attempt_begun = static_cast<uint8_t>(order.attempts.size());
   return true;
 }

@@ -24,6 +24,12 @@ struct RoutingOptions {
   int asks_max = 3;
 };
 
+// How the money of an attempt is taken.
+enum class Capturing {
+  kAtOnce,     // charged, whatever its gateway can
+  kByGateway,  // authorized, and captured by a later step, where the gateways file says so
+};
+
 class PaymentRouting {
  public:
   // All outlive it. `gateways` by name.
@@ -34,11 +40,11 @@ class PaymentRouting {
   PaymentRouting& operator=(const PaymentRouting&) = delete;
 
   // The first attempt at a new order; none, when no gateway takes it.
-  void Begin(domain::Order& order);
+  void Begin(domain::Order& order, Capturing capturing = Capturing::kAtOnce);
   // The order is not made after all: nobody is asked.
   void Drop(const domain::Order& order);
   // The next attempt, at a gateway that was not tried yet; false: there is none, and nothing has changed.
-  bool GoOn(domain::Order& order, domain::PaymentAttempt::State left);
+  bool GoOn(domain::Order& order, domain::PaymentAttempt::State left, Capturing capturing = Capturing::kAtOnce);
   // Whether GoOn would find one.
   bool HasAnother(const domain::Order& order);
 
@@ -51,7 +57,7 @@ class PaymentRouting {
  private:
   class Learning;
 
-  void Add(std::string gateway, domain::Order& order);
+  void Add(std::string gateway, domain::Order& order, Capturing capturing);
   std::optional<std::string> Another(const domain::Order& order);
 
   payments::Router& router_;

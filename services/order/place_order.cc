@@ -198,14 +198,13 @@ Outcome TakeRefund(absl::StatusOr<RefundResult> result, Order& order, const Cloc
 
 namespace {
 
-saga::Definition PlaceBy(saga::Action<Order> charge, saga::Action<Order> refund, int version, Dispatch& dispatch,
-                         const PlaceOrderOptions& options) {
+saga::DefinitionBuilder<Order> PlaceBy(saga::Action<Order> charge, saga::Action<Order> refund, int version,
+                                       Dispatch& dispatch, const PlaceOrderOptions& options) {
   // clang-format off
   return saga::Define<Order>()
       .Version(version)
       .Step(std::string(kChargePayment)).Does(std::move(charge)).UndoneBy(std::move(refund)).Retried(options.payment)
-      .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch)
-      .Done();
+      .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch);
   // clang-format on
 }
 
@@ -213,12 +212,22 @@ saga::Definition PlaceBy(saga::Action<Order> charge, saga::Action<Order> refund,
 
 saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
                             const PlaceOrderOptions& options) {
-  return PlaceBy(Charge(payments, clock), Refund(payments, clock), 1, dispatch, options);
+  return PlaceBy(Charge(payments, clock), Refund(payments, clock), 1, dispatch, options).Done();
 }
 
 saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock,
                                   const PlaceOrderOptions& options) {
-  return PlaceBy(RoutedCharge(payments, clock), RoutedRefund(payments, clock), kRoutedVersion, dispatch, options);
+  return PlaceBy(RoutedCharge(payments, clock), RoutedRefund(payments, clock), kRoutedVersion, dispatch, options)
+      .Done();
+}
+
+// What undoes the charge undoes the capture, too.
+saga::Definition PlaceCapturedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock, bool begins,
+                                    const PlaceOrderOptions& options) {
+  saga::DefinitionBuilder<Order> place = PlaceBy(RoutedCharge(payments, clock, Capturing::kByGateway),
+                                                 RoutedRefund(payments, clock), kCapturedVersion, dispatch, options);
+  if (!begins) place.NotBegunYet();
+  return place.Step(std::string(kCapturePayment)).Does(RoutedCapture(payments, clock)).Retried(options.payment).Done();
 }
 
 void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {

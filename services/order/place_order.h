@@ -24,10 +24,12 @@ inline constexpr std::string_view kPaymentUnknown = "PAYMENT_UNKNOWN";    // the
 inline constexpr std::string_view kPaymentExpired = "PAYMENT_EXPIRED";    // nobody paid while it could be paid
 inline constexpr std::string_view kDispatchUnknown = "DISPATCH_UNKNOWN";  // the dispatcher or the fleet did not
 inline constexpr std::string_view kNoGateway = "NO_PAYMENT_GATEWAY";      // none takes the order
+inline constexpr std::string_view kCaptureRefused = "CAPTURE_REFUSED";    // of what was authorized nothing was taken
 
 // Step names are persisted.
 using domain::kChargePayment;
 inline constexpr std::string_view kAssignDriver = "assign_driver";
+inline constexpr std::string_view kCapturePayment = "capture_payment";
 
 struct PlaceOrderOptions {
   saga::RetryPolicy payment;
@@ -43,6 +45,12 @@ saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const 
 inline constexpr int kRoutedVersion = 2;
 saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock,
                                   const PlaceOrderOptions& options = {});
+
+// The same where gateways may hold the money first: it is captured when the driver is the order's. `begins`: new orders
+// begin so.
+inline constexpr int kCapturedVersion = 3;
+saga::Definition PlaceCapturedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock, bool begins,
+                                    const PlaceOrderOptions& options = {});
 
 // What becomes of a charge, and of a refund, by the gateway's answer; the order takes in what was said.
 saga::Outcome TakeCharge(absl::StatusOr<ChargeResult> result, domain::Order& order, const Clock& clock);

@@ -63,14 +63,14 @@ void ProcessorGateway::Charge(const ParticipantCall& call, const domain::Order& 
                   if (!result.answer.ok()) {
                     done(Unheard(result));
                   } else if (result.answer->status / 100 == 2) {
-                    done(ChargeResult::Approve(id.ToString(), at));
+                    done(ChargeResult::ApproveAt(id.ToString(), at));
                   } else if (result.answer->status != 422) {
                     done(NoUse(*result.answer));
                   } else {
                     // The id is this attempt's alone, so who has it is an earlier call of ours, if the amount is right.
                     Look(id, amount_minor, decimals, asked,
                          [id, at, done = std::move(done)](absl::Status seen) mutable {
-                           if (seen.ok()) return done(ChargeResult::Approve(id.ToString(), at));
+                           if (seen.ok()) return done(ChargeResult::ApproveAt(id.ToString(), at));
                            if (!absl::IsNotFound(seen)) return done(std::move(seen));
                            done(absl::FailedPreconditionError(
                                fmt::format("answered 422 to payment {}, and knows no such payment", id.ToString())));

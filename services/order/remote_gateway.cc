@@ -34,6 +34,16 @@ rpc::CallOptions RemoteGateway::OptionsFor(const ParticipantCall& call) const {
 
 void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& order,
                            absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  Ask("waybill.payment.v1.PaymentGateway/Charge", call, order, std::move(done));
+}
+
+void RemoteGateway::Authorize(const ParticipantCall& call, const domain::Order& order,
+                              absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  Ask("waybill.payment.v1.PaymentGateway/Authorize", call, order, std::move(done));
+}
+
+void RemoteGateway::Ask(const std::string& method, const ParticipantCall& call, const domain::Order& order,
+                        absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   payment_pb::ChargeRequest request;
   request.set_idempotency_key(call.key);
   request.set_order_id(call.order_id);
@@ -42,12 +52,14 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
   request.set_currency(order.currency);
   request.set_minor_unit_exponent(domain::CurrencyExponent(order.currency).value_or(0));
   client_.Call<payment_pb::ChargeResponse>(
-      "waybill.payment.v1.PaymentGateway/Charge", request, OptionsFor(call),
+      method, request, OptionsFor(call),
       [done = std::move(done)](const absl::Status& status, payment_pb::ChargeResponse& response) mutable {
         if (!status.ok()) {
           done(Unheard(status));
         } else if (response.has_approved()) {
-          done(ChargeResult::Approve(std::move(*response.mutable_approved()->mutable_reference())));
+          std::optional<absl::Time> expires;
+          if (response.approved().has_expires()) expires = rpc::TakeTime(response.approved().expires());
+          done(ChargeResult::Approve(std::move(*response.mutable_approved()->mutable_reference()), expires));
         } else if (response.has_declined()) {
           done(ChargeResult::Decline(std::move(*response.mutable_declined()->mutable_reason()),
                                      response.declined().retryable()));
@@ -60,6 +72,28 @@ void RemoteGateway::Charge(const ParticipantCall& call, const domain::Order& ord
           done(ChargeResult::Postpone(std::move(*response.mutable_pending()->mutable_token()),
                                       until.value_or(absl::InfiniteFuture()),
                                       std::move(*response.mutable_pending()->mutable_checkout_url()), expires));
+        } else {
+          done(absl::UnknownError("the gateway's answer has no outcome"));
+        }
+      });
+}
+
+void RemoteGateway::Capture(const ParticipantCall& call, const domain::Order& order,
+                            absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done) {
+  payment_pb::CaptureRequest request;
+  request.set_idempotency_key(call.key);
+  request.set_order_id(call.order_id);
+  request.set_amount_minor(order.amount_minor);
+  request.set_currency(order.currency);
+  client_.Call<payment_pb::CaptureResponse>(
+      "waybill.payment.v1.PaymentGateway/Capture", request, OptionsFor(call),
+      [done = std::move(done)](const absl::Status& status, payment_pb::CaptureResponse& response) mutable {
+        if (!status.ok()) {
+          done(Unheard(status));
+        } else if (response.has_captured()) {
+          done(CaptureResult::Done(std::move(*response.mutable_captured()->mutable_reference())));
+        } else if (response.has_refused()) {
+          done(CaptureResult::Refuse(std::move(*response.mutable_refused()->mutable_reason())));
         } else {
           done(absl::UnknownError("the gateway's answer has no outcome"));
         }

@@ -2,6 +2,8 @@
 // response is a decline.
 #pragma once
 
+#include <string>
+
 #include "edge/rpc/client.h"
 #include "services/order/gateway_prober.h"
 #include "services/order/payment_gateway.h"
@@ -16,6 +18,10 @@ class RemoteGateway final : public PaymentGateway {
 
   void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
+  void Authorize(const ParticipantCall& call, const domain::Order& order,
+                 absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
+  void Capture(const ParticipantCall& call, const domain::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done) override;
   void Refund(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) override;
   void RefundPart(const ParticipantCall& call, const ChargePart& part,
@@ -24,6 +30,8 @@ class RemoteGateway final : public PaymentGateway {
   void Health(absl::Duration timeout, absl::AnyInvocable<void(HealthAnswer)> done);
 
  private:
+  void Ask(const std::string& method, const ParticipantCall& call, const domain::Order& order,
+           absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done);
   rpc::CallOptions OptionsFor(const ParticipantCall& call) const;
 
   rpc::Client& client_;

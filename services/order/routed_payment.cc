@@ -43,7 +43,25 @@ void SetState(Order& order, PaymentAttempt::State state) {
 struct Asked {
   int number;     // of the calls of this attempt
   bool in_doubt;  // an earlier one may have had an effect
+  Capturing capturing;
 };
+
+std::string ShowExpiry(const domain::Authorization& authorization) {
+  return authorization.expires
+             ? absl::FormatTime(" until %Y-%m-%dT%H:%M:%SZ", *authorization.expires, absl::UTCTimeZone())
+             : "";
+}
+
+// The gateway holds the money: nothing is charged yet.
+Outcome Hold(Order& order, const ChargeResult::Approved& approved, absl::Time now) {
+  PaymentAttempt& attempt = order.attempts.back();
+  std::string detail;
+  attempt.reference = TakeReference(approved.reference, detail);
+  attempt.authorization = domain::Authorization{now, approved.expires};
+  SetState(order, PaymentAttempt::State::kOpen);
+  return Outcome::Succeeded(
+      fmt::format("authorized{}{}{}", ShowExpiry(*attempt.authorization), detail.empty() ? "" : "; ", detail));
+}
 
 Outcome Next(Order& order, std::string why) {
   return Outcome::Again(fmt::format("{}; next: {}", why, order.attempts.back().gateway));
@@ -59,7 +77,7 @@ Outcome AfterSilence(PaymentRouting& payments, Order& order, const Asked& asked,
   const std::string gateway = order.attempts.back().gateway;
   Outcome unknown = Named(gateway, PaymentUnknown(status));
   if (!asked.in_doubt && GetErrorDetail(status).reason == kCallNotSent) {
-    if (payments.GoOn(order, PaymentAttempt::State::kNotSent)) return Next(order, unknown.detail);
+    if (payments.GoOn(order, PaymentAttempt::State::kNotSent, asked.capturing)) return Next(order, unknown.detail);
     order.attempts.back().unsent = true;
     unknown.not_made = true;
     return unknown;
@@ -78,10 +96,13 @@ Outcome AfterCharge(PaymentRouting& payments, const Clock& clock, Order& order, 
   const std::string gateway = order.attempts.back().gateway;
   if (const auto* declined = result->declined(); declined != nullptr && declined->retryable) {
     const std::string why = fmt::format("declined, retryable: {}", declined->reason);
-    if (!asked.in_doubt && payments.GoOn(order, PaymentAttempt::State::kDeclined)) {
+    if (!asked.in_doubt && payments.GoOn(order, PaymentAttempt::State::kDeclined, asked.capturing)) {
       return Next(order, fmt::format("{}: {}", gateway, why));
     }
     if (asked.in_doubt && payments.HasAnother(order)) return Close(order, why);
+  }
+  if (result->approved() != nullptr && order.attempts.back().capture_later) {
+    return Named(gateway, Hold(order, *result->approved(), clock.Now()));
   }
   const std::string token = result->pending() != nullptr ? result->pending()->token : "";
   Outcome outcome = TakeCharge(std::move(result), order, clock);
@@ -106,7 +127,7 @@ Outcome AfterCharge(PaymentRouting& payments, const Clock& clock, Order& order, 
 }
 
 // After a Refund under the attempt's key: whether it is certain that nothing of it is left.
-Outcome AfterClosing(PaymentRouting& payments, Order& order, absl::StatusOr<RefundResult> result) {
+Outcome AfterClosing(PaymentRouting& payments, Order& order, Capturing capturing, absl::StatusOr<RefundResult> result) {
   PaymentAttempt& attempt = order.attempts.back();
   const std::string gateway = attempt.gateway;
   if (!result.ok()) return Named(gateway, PaymentUnknown(result.status()));
@@ -120,15 +141,27 @@ Outcome AfterClosing(PaymentRouting& payments, Order& order, absl::StatusOr<Refu
   const PaymentAttempt::State state = refunded ? PaymentAttempt::State::kRefunded : PaymentAttempt::State::kClosed;
   const std::string why =
       fmt::format("{}: {}", gateway, refunded ? "charged and given back" : "never charged; the key is closed");
-  if (payments.GoOn(order, state)) return Next(order, why);
+  if (payments.GoOn(order, state, capturing)) return Next(order, why);
   SetState(order, state);
   return Outcome::Rejected(std::string(kPaymentUnknown), fmt::format("{}, and no other gateway is left", why));
 }
 
+Outcome AfterCapture(const Clock& clock, Order& order, absl::StatusOr<CaptureResult> result) {
+  if (!result.ok()) return PaymentUnknown(result.status());
+  const auto* captured = result->captured();
+  if (captured == nullptr) return Outcome::Rejected(std::string(kCaptureRefused), result->refused()->reason);
+  std::string detail;
+  order.charge = {TakeReference(captured->reference, detail), order.amount_minor, clock.Now()};
+  order.effects.charged = true;
+  order.attempts.back().reference = order.charge->gateway_reference;
+  SetState(order, PaymentAttempt::State::kApproved);
+  return Outcome::Succeeded(std::move(detail));
+}
+
 }  // namespace
 
-saga::Action<Order> RoutedCharge(PaymentRouting& payments, const Clock& clock) {
-  auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+saga::Action<Order> RoutedCharge(PaymentRouting& payments, const Clock& clock, Capturing capturing) {
+  auto call = [&payments, &clock, capturing](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
     if (order.attempts.empty()) {
       done(Outcome::Rejected(std::string(kNoGateway),
                              fmt::format("no gateway takes {} of {} from this client, or all that do are drained",
@@ -144,24 +177,50 @@ saga::Action<Order> RoutedCharge(PaymentRouting& payments, const Clock& clock) {
     if (order.attempts.back().state == PaymentAttempt::State::kClosing) {
       WAYBILL_FAILPOINT("route.before_close");
       gateway->Refund(CallAt(attempt, order), order,
-                      [&payments, &order, done = std::move(done)](absl::StatusOr<RefundResult> result) mutable {
+                      [&payments, &order, capturing, done = std::move(done)](auto result) mutable {
                         WAYBILL_FAILPOINT("route.after_close");
-                        done(AfterClosing(payments, order, std::move(result)));
+                        done(AfterClosing(payments, order, capturing, std::move(result)));
                       });
       return;
     }
     order.attempts.back().unsent = false;
-    WAYBILL_FAILPOINT("charge.before_send");
-    gateway->Charge(CallAt(attempt, order), order,
-                    [&payments, &clock, &order, asked = Asked{attempt.number, attempt.in_doubt},
+    auto answered = [&payments, &clock, &order, asked = Asked{attempt.number, attempt.in_doubt, capturing},
                      done = std::move(done)](absl::StatusOr<ChargeResult> result) mutable {
-                      WAYBILL_FAILPOINT("charge.after_receive");
-                      done(AfterCharge(payments, clock, order, asked, std::move(result)));
-                    });
+      WAYBILL_FAILPOINT("charge.after_receive");
+      done(AfterCharge(payments, clock, order, asked, std::move(result)));
+    };
+    WAYBILL_FAILPOINT("charge.before_send");
+    if (order.attempts.back().capture_later) {
+      gateway->Authorize(CallAt(attempt, order), order, std::move(answered));
+    } else {
+      gateway->Charge(CallAt(attempt, order), order, std::move(answered));
+    }
   };
   // As of an order that is not routed: the gateway is believed, not the signal.
   auto signalled = [](const Outcome&, Order&) -> std::optional<Outcome> { return std::nullopt; };
   return {.call = call, .signalled = signalled};
+}
+
+saga::Action<Order> RoutedCapture(PaymentRouting& payments, const Clock& clock) {
+  auto call = [&payments, &clock](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+    const std::string name = order.attempts.back().gateway;
+    if (order.charge.has_value()) {
+      done(Named(name, Outcome::Succeeded("charged at once")));
+      return;
+    }
+    PaymentGateway* gateway = payments.Find(name);
+    if (gateway == nullptr) {
+      done(Missing(name));
+      return;
+    }
+    WAYBILL_FAILPOINT("capture.before_send");
+    gateway->Capture(CallAt(attempt, order), order,
+                     [&clock, &order, name, done = std::move(done)](absl::StatusOr<CaptureResult> result) mutable {
+                       WAYBILL_FAILPOINT("capture.after_receive");
+                       done(Named(name, AfterCapture(clock, order, std::move(result))));
+                     });
+  };
+  return {.call = call};
 }
 
 saga::Action<Order> RoutedRefund(PaymentRouting& payments, const Clock& clock) {
@@ -195,6 +254,8 @@ saga::Action<Order> RoutedRefund(PaymentRouting& payments, const Clock& clock) {
                       if (outcome.kind == Outcome::Kind::kSucceeded) {
                         if (order.charge.has_value()) at.reference = order.charge->gateway_reference;
                         SetState(order, refunded ? PaymentAttempt::State::kRefunded : PaymentAttempt::State::kClosed);
+                        if (domain::StandingOf(at) == "voided")
+                          outcome.detail = "voided: it was authorized, and nothing was taken";
                       }
                       done(Named(at.gateway, std::move(outcome)));
                     });

@@ -5,6 +5,9 @@
 // the attempt's key was closed by a Refund, which gave back what had been taken, if anything had. Which gateway is
 // asked stands in the order (Order::attempts) and is durable before it is asked. So money to be given back can only be
 // at the last one.
+//
+// Some gateways first hold the money (PaymentAttempt::capture_later). They are asked in the same way, to authorize in
+// place of to charge, and to capture once the order has its driver.
 #pragma once
 
 #include "domain/order.h"
@@ -18,7 +21,11 @@ namespace waybill::order {
 inline constexpr std::string_view kGatewayMissing = "GATEWAY_MISSING";
 
 // Both outlive what they make.
-saga::Action<domain::Order> RoutedCharge(PaymentRouting& payments, const Clock& clock);
+saga::Action<domain::Order> RoutedCharge(PaymentRouting& payments, const Clock& clock,
+                                         Capturing capturing = Capturing::kAtOnce);
+// Of what was authorized; nothing is to be done where the charge was made at once.
+saga::Action<domain::Order> RoutedCapture(PaymentRouting& payments, const Clock& clock);
+// Also voids what was authorized and not captured: the gateway settles under the attempt's key which of the two it is.
 saga::Action<domain::Order> RoutedRefund(PaymentRouting& payments, const Clock& clock);
 
 }  // namespace waybill::order

@@ -56,6 +56,7 @@ absl::Status Check(const Behaviour& behaviour, const std::vector<std::string>& k
   millis("late_ms", behaviour.late_ms);
   millis("pending_for_ms", behaviour.pending_for_ms, kPendingMsMax);
   millis("expires_ms", behaviour.expires_ms, kPendingMsMax);
+  millis("held_ms", behaviour.held_ms, kPendingMsMax);
   if (behaviour.latency_ms_p99 < behaviour.latency_ms_p50) bad("latency_ms_p99", "is below latency_ms_p50");
   if (behaviour.latency_ms_p50 == 0 && behaviour.latency_ms_p99 > 0) bad("latency_ms_p50", "is 0, but p99 is not");
   for (const std::string& method : behaviour.methods) {
@@ -106,7 +107,7 @@ Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random) {
       fate.kind = Fate::Kind::kSlow;
     } else if (hits(behaviour.decline_rate)) {
       fate.kind = Fate::Kind::kDecline;
-    } else if (method == "Charge" && hits(behaviour.pending_rate)) {
+    } else if ((method == "Charge" || method == "Authorize") && hits(behaviour.pending_rate)) {
       fate.kind = Fate::Kind::kPending;
       fate.pending_for = absl::Milliseconds(behaviour.pending_for_ms);
       if (behaviour.expires_ms > 0) fate.expires_in = absl::Milliseconds(behaviour.expires_ms);

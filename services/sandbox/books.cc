@@ -53,8 +53,9 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
     record.currency = charge.currency;
     switch (fresh.kind) {
       case Verdict::Kind::kApprove:
-        record.effect = Effect::kCharge;
-        record.reference = fmt::format("ch_{}", references_ + 1);
+        record.effect = charge.hold ? Effect::kAuthorize : Effect::kCharge;
+        record.reference = fmt::format("{}_{}", charge.hold ? "au" : "ch", references_ + 1);
+        if (charge.hold) record.until = absl::FromUnixMicros(absl::ToUnixMicros(now + fresh.held_for));
         break;
       case Verdict::Kind::kDecline:
         record.effect = Effect::kDecline;
@@ -66,6 +67,7 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
         record.until = absl::FromUnixMicros(absl::ToUnixMicros(fresh.until));  // as it is read back
         if (fresh.expires) record.expires = absl::FromUnixMicros(absl::ToUnixMicros(*fresh.expires));
         record.lapses = fresh.lapses;
+        if (charge.hold) record.hold = fresh.held_for;
         break;
     }
     record.time = now;
@@ -82,6 +84,9 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
   }
   if (payment.amount_minor != charge.amount_minor) return KeyReused(charge.key, "amount_minor");
   if (payment.currency != charge.currency) return KeyReused(charge.key, "currency");
+  if (payment.state != Payment::State::kDeclined && payment.hold.has_value() != charge.hold) {
+    return KeyReused(charge.key, "method");
+  }
   switch (payment.state) {
     case Payment::State::kDeclined:
       answer.reason = payment.reason;
@@ -94,7 +99,8 @@ absl::StatusOr<ChargeAnswer> Books::Charge(const sandbox::Charge& charge, const 
       break;
     default:
       answer.kind = ChargeAnswer::Kind::kApproved;
-      answer.reference = payment.reference;
+      answer.reference = payment.hold ? payment.authorization : payment.reference;
+      if (payment.hold) answer.expires = payment.held_until;
       break;
   }
   return answer;
@@ -111,20 +117,22 @@ absl::Status Books::Decide(const std::string& key, bool approve, absl::Time now,
   auto it = payments_.find(key);
   if (it == payments_.end()) return absl::NotFoundError("no charge has that key");
   const Payment& payment = it->second;
-  if (payment.state == (approve ? Payment::State::kCharged : Payment::State::kDeclined)) return absl::OkStatus();
+  const Payment::State approved = payment.hold ? Payment::State::kAuthorized : Payment::State::kCharged;
+  if (payment.state == (approve ? approved : Payment::State::kDeclined)) return absl::OkStatus();
   if (payment.state != Payment::State::kPending) {
     ErrorDetail detail;
     detail.reason = "PAYMENT_DECIDED";
     return MakeError(absl::StatusCode::kFailedPrecondition, "it was decided otherwise before, or refunded", detail);
   }
   Record record;
-  record.effect = approve ? Effect::kCharge : Effect::kDecline;
+  record.effect = !approve ? Effect::kDecline : payment.hold ? Effect::kAuthorize : Effect::kCharge;
   record.key = key;
   record.order_id = payment.order_id;
   record.amount_minor = payment.amount_minor;
   record.currency = payment.currency;
   if (approve) {
-    record.reference = fmt::format("ch_{}", references_ + 1);
+    record.reference = fmt::format("{}_{}", payment.hold ? "au" : "ch", references_ + 1);
+    if (payment.hold) record.until = absl::FromUnixMicros(absl::ToUnixMicros(now + *payment.hold));
   } else {
     record.reason = reason;
   }
@@ -155,6 +163,49 @@ absl::Status Books::ChargeBack(const std::string& key, absl::Time now, std::opti
   return absl::OkStatus();
 }
 
+absl::StatusOr<CaptureAnswer> Books::Capture(const sandbox::Charge& capture, absl::Time now,
+                                             std::optional<Record>& effect) {
+  if (auto status = CheckKey(capture.key, capture.order_id); !status.ok()) return status;
+  if (capture.amount_minor <= 0) return domain::BadField("amount_minor", "is not positive");
+  CaptureAnswer answer;
+  auto it = payments_.find(capture.key);
+  if (it == payments_.end()) {  // nothing that could come to be held under the key
+    if (auto refund = Refund(capture.key, capture.order_id, now, effect); !refund.ok()) return refund.status();
+    it = payments_.find(capture.key);
+  }
+  const Payment& payment = it->second;
+  if (payment.order_id != capture.order_id) return KeyReused(capture.key, "order_id");
+  if (payment.state == Payment::State::kClosed && payment.capture_asked_minor == 0) {
+    answer.reason = "KEY_CLOSED";
+    return answer;
+  }
+  if (payment.capture_asked_minor == 0) {
+    const bool held = payment.state == Payment::State::kAuthorized;
+    if (held && payment.currency != capture.currency) return KeyReused(capture.key, "currency");
+    if (held && capture.amount_minor > payment.held_minor) {
+      return domain::BadField("amount_minor", "is above what was authorized");
+    }
+    const bool expired = held && payment.held_until <= now;
+    Record record;
+    record.effect = held && !expired ? Effect::kCapture : Effect::kRefuseCapture;
+    record.key = capture.key;
+    record.order_id = capture.order_id;
+    record.amount_minor = capture.amount_minor;
+    record.currency = capture.currency;
+    if (record.effect == Effect::kCapture) {
+      record.reference = fmt::format("ch_{}", references_ + 1);
+    } else {
+      record.reason = expired ? "EXPIRED" : "NOT_AUTHORIZED";
+    }
+    record.time = now;
+    ApplyNew(effect, std::move(record));
+  }
+  if (payment.capture_asked_minor != capture.amount_minor) return KeyReused(capture.key, "amount_minor");
+  answer.reason = payment.capture_refusal;
+  if (answer.reason.empty()) answer.reference = payment.reference;
+  return answer;
+}
+
 absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::string& order_id, absl::Time now,
                                            std::optional<Record>& effect) {
   if (auto status = CheckKey(key, order_id); !status.ok()) return status;
@@ -162,12 +213,17 @@ absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::st
   if (it != payments_.end() && it->second.order_id != order_id) return KeyReused(key, "order_id");
   const bool charged = it != payments_.end() && it->second.state == Payment::State::kCharged;
   const bool pending = it != payments_.end() && it->second.state == Payment::State::kPending;
-  if (it == payments_.end() || charged || pending) {
+  const bool held = it != payments_.end() && it->second.state == Payment::State::kAuthorized;
+  if (it == payments_.end() || charged || pending || held) {
     Record record;
     record.key = key;
     record.order_id = order_id;
     record.time = now;
-    if (!charged) {
+    if (held) {
+      record.effect = Effect::kVoid;
+      record.amount_minor = it->second.held_minor;
+      record.currency = it->second.currency;
+    } else if (!charged) {
       record.effect = Effect::kClose;
     } else {
       record.effect = Effect::kRefund;
@@ -181,7 +237,7 @@ absl::StatusOr<RefundAnswer> Books::Refund(const std::string& key, const std::st
   const Payment& payment = it->second;
   RefundAnswer answer;
   if (payment.state == Payment::State::kRefunded) {
-    answer.refunded_minor = payment.amount_minor;
+    answer.refunded_minor = payment.charged_minor;
     answer.reference = payment.refund_reference;
     answer.charge_reference = payment.reference;
   }
@@ -296,6 +352,10 @@ void Books::ApplyNew(std::optional<Record>& effect, Record record) {
 void Books::Apply(const Record& record) {
   switch (record.effect) {
     case Effect::kCharge:
+    case Effect::kAuthorize:
+    case Effect::kCapture:
+    case Effect::kRefuseCapture:
+    case Effect::kVoid:
     case Effect::kDecline:
     case Effect::kPending:
     case Effect::kRefund:
@@ -333,6 +393,28 @@ void Books::ApplyPayment(const Record& record) {
       ++payment.charges;
       payment.charged_minor += record.amount_minor;
       return;
+    case Effect::kAuthorize:
+      payment.state = Payment::State::kAuthorized;
+      payment.amount_minor = record.amount_minor;
+      payment.currency = record.currency;
+      payment.authorization = record.reference;
+      payment.held_minor = record.amount_minor;
+      payment.held_until = record.until.value_or(absl::InfiniteFuture());
+      payment.hold = payment.held_until - record.time;
+      return;
+    case Effect::kCapture:
+      payment.state = Payment::State::kCharged;
+      payment.capture_asked_minor = record.amount_minor;
+      payment.reference = record.reference;
+      payment.charged_at = record.time;
+      payment.held_minor = 0;
+      ++payment.charges;
+      payment.charged_minor += record.amount_minor;
+      return;
+    case Effect::kRefuseCapture:
+      payment.capture_asked_minor = record.amount_minor;
+      payment.capture_refusal = record.reason;
+      return;
     case Effect::kDecline:
       payment.state = Payment::State::kDeclined;
       payment.amount_minor = record.amount_minor;
@@ -347,6 +429,7 @@ void Books::ApplyPayment(const Record& record) {
       payment.until = record.until.value_or(absl::InfiniteFuture());
       payment.expires = record.expires;
       payment.lapses = record.lapses;
+      payment.hold = record.hold;
       tokens_[record.token] = record.key;
       return;
     case Effect::kRefund:
@@ -367,8 +450,9 @@ void Books::ApplyPayment(const Record& record) {
       payment.charged_back_reference = record.reference;
       payment.charged_back_minor = record.amount_minor;
       return;
-    default:
+    default:  // closed, or voided
       payment.state = Payment::State::kClosed;
+      payment.held_minor = 0;
       return;
   }
 }

@@ -7,6 +7,10 @@
 //               (none) --decline-> declined
 //               (none) --pending-> pending --charge, decline or close--> as above
 //               (none) --close---> closed
+//               (none) --authorize, or pending and then that--> authorized --capture--> charged
+//                                                               authorized --void----> closed
+//
+// A capture that comes too late is refused, and the key stays authorized until it is voided.
 //
 // A charge that was answered pending has a time at which it is decided by itself: approved, as by a payer who takes
 // that long, or (it lapses) declined, as nobody has paid.
@@ -32,6 +36,7 @@ struct Charge {
   std::string order_id;
   int64_t amount_minor = 0;
   std::string currency;
+  bool hold = false;  // authorize it only
 };
 
 // How a charge under a new key is answered.
@@ -41,6 +46,7 @@ struct Verdict {
   absl::Time until;                                  // kPending: decided by itself then, if nobody decided before
   std::optional<absl::Time> expires = std::nullopt;  // kPending: until when it can be paid, if that is said
   bool lapses = false;                               // kPending: declined at `until`, and not approved
+  absl::Duration held_for = absl::Hours(7 * 24);     // what is authorized, since it is
 };
 
 struct ChargeAnswer {
@@ -50,7 +56,12 @@ struct ChargeAnswer {
   std::string reason;                 // when declined: CARD_DECLINED, KEY_CLOSED
   std::string token;                  // when pending
   absl::Time until;                   // when pending
-  std::optional<absl::Time> expires;  // when pending, if it was said
+  std::optional<absl::Time> expires;  // when pending, if it was said; when authorized
+};
+
+struct CaptureAnswer {
+  std::string reference;  // once it is captured
+  std::string reason;     // when refused: EXPIRED, KEY_CLOSED, NOT_AUTHORIZED
 };
 
 struct PartToRefund {
@@ -73,22 +84,28 @@ struct RefundAnswer {
 };
 
 struct Payment {
-  enum class State { kCharged, kDeclined, kRefunded, kClosed, kPending };
+  enum class State { kCharged, kDeclined, kRefunded, kClosed, kPending, kAuthorized };
   State state = State::kCharged;
   std::string order_id;
   int64_t amount_minor = 0;
   std::string currency;
-  std::string reference;              // of the charge
-  std::string refund_reference;       // once refunded
-  std::string reason;                 // when declined
-  std::string token;                  // once it was pending
-  absl::Time until;                   // once it was pending
-  std::optional<absl::Time> expires;  // the same, if it was said
-  bool lapses = false;                // the same
-  absl::Time time;                    // of the last change
-  absl::Time charged_at;              // once it was charged
-  absl::Time refunded_at;             // once it was refunded, of what was left by then
-  int64_t rest_minor = 0;             // the same: what was left
+  std::string authorization;           // reference of that
+  std::string reference;               // of the charge
+  std::string refund_reference;        // once refunded
+  std::string reason;                  // when declined
+  std::string token;                   // once it was pending
+  absl::Time until;                    // once it was pending
+  std::optional<absl::Time> expires;   // the same, if it was said
+  bool lapses = false;                 // the same
+  std::optional<absl::Duration> hold;  // its key authorizes: for so long once it is approved
+  int64_t held_minor = 0;              // authorized, neither captured nor voided
+  absl::Time held_until;               // once it is authorized
+  std::string capture_refusal;         // the first answer
+  int64_t capture_asked_minor = 0;     // of the first capture
+  absl::Time time;                     // of the last change
+  absl::Time charged_at;               // once it was charged
+  absl::Time refunded_at;              // once it was refunded, of what was left by then
+  int64_t rest_minor = 0;              // the same: what was left
   std::optional<absl::Time> charged_back_at;
   std::string charged_back_reference;
   int64_t charged_back_minor = 0;
@@ -127,6 +144,9 @@ class Books {
   // `fresh`, `decline`: answer a new key so.
   absl::StatusOr<ChargeAnswer> Charge(const sandbox::Charge& charge, const Verdict& fresh, absl::Time now,
                                       std::optional<Record>& effect);
+  // All of what is held, or a part, once. A capture that cannot be made is refused, for good.
+  absl::StatusOr<CaptureAnswer> Capture(const sandbox::Charge& capture, absl::Time now, std::optional<Record>& effect);
+  // Also voids what is held.
   absl::StatusOr<RefundAnswer> Refund(const std::string& key, const std::string& order_id, absl::Time now,
                                       std::optional<Record>& effect);
   // A part that cannot be given back is refused, for good.

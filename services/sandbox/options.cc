@@ -31,7 +31,7 @@ constexpr char kFooter[] = R"(What becomes of a call is drawn in this order; the
   late          executed, answered after late-ms
   slow          executed only after late-ms, and answered then
   decline       declined (dispatcher: no driver), and so is every repetition
-  pending       a charge is answered pending until SandboxAdmin decides it, or pending-for-ms is over: approved then
+  pending       a charge or authorization is answered pending until SandboxAdmin decides it, or pending-for-ms is over: approved then
 The first answer to an idempotency key is repeated for ever, over restarts as well. A repetition of a call that is
 still executing gets ABORTED, or what the repetition flag says.
 
@@ -74,6 +74,7 @@ void AddBehaviour(CLI::App& app, const std::string& target, Target which, Behavi
     millis("pending-for-ms", behaviour.pending_for_ms, "After how long a pending charge is approved by itself");
     millis("expires-ms", behaviour.expires_ms,
            "After how long a pending charge can be paid no more; 0: it is not said");
+    millis("held-ms", behaviour.held_ms, "After how long what is authorized can be captured no more; 0: seven days");
   }
   static const std::map<std::string, Repetition> repetitions = {{"contract", Repetition::kByContract},
                                                                 {"aborted", Repetition::kAborted},

@@ -11,9 +11,13 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 13> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 17> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
+    {Effect::kAuthorize, "authorize"},
+    {Effect::kCapture, "capture"},
+    {Effect::kRefuseCapture, "refuse_capture"},
+    {Effect::kVoid, "void"},
     {Effect::kPending, "pending"},
     {Effect::kRefund, "refund"},
     {Effect::kRefundPart, "refund_part"},
@@ -58,6 +62,8 @@ std::string ToLine(const Record& record) {
   PutText(line, "driver_id", record.driver_id);
   PutText(line, "reason", record.reason);
   PutText(line, "token", record.token);
+  if (record.hold)
+    fmt::format_to(std::back_inserter(line), R"(,"hold_ms":{})", absl::ToInt64Milliseconds(*record.hold));
   if (record.until.has_value())
     fmt::format_to(std::back_inserter(line), R"(,"until":"{}")", FormatMicros(*record.until));
   if (record.expires.has_value())
@@ -90,6 +96,9 @@ std::optional<Record> ParseLine(std::string_view line) {
   record.driver_id = text("driver_id");
   record.reason = text("reason");
   record.token = text("token");
+  if (auto it = json.find("hold_ms"); it != json.end() && it->is_number_integer()) {
+    record.hold = absl::Milliseconds(it->get<int64_t>());
+  }
   std::string error;
   if (const std::string until = text("until"); !until.empty()) {
     if (!absl::ParseTime(kTimeFormat, until, absl::UTCTimeZone(), &record.until.emplace(), &error)) return std::nullopt;

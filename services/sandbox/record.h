@@ -15,7 +15,11 @@ namespace waybill::sandbox {
 enum class Effect {
   kCharge,           // "charge": money taken
   kDecline,          // "decline": refused for good, with reason
-  kPending,          // "pending": to be decided later, by a charge, a decline or a close; with token and until
+  kAuthorize,        // "authorize": money held, until `until` when it has one
+  kCapture,          // "capture": money taken of what is held; the rest is let go
+  kRefuseCapture,    // "refuse_capture": that refused for good, with reason
+  kVoid,             // "void": what is held and not captured is let go; a capture will be refused
+  kPending,          // "pending": to be decided later, by a charge or authorize, a decline or a close; with token, until
   kRefund,           // "refund": money given back
   kRefundPart,       // "refund_part": a part of it given back, under refund_id
   kRefusePart,       // "refuse_part": that refused for good, with reason
@@ -32,17 +36,18 @@ struct Record {
   Effect effect = Effect::kCharge;
   std::string key;
   std::string order_id;
-  int64_t amount_minor = 0;           // charge, decline, pending, refund, charge_back
-  std::string currency;               // charge, decline, pending, refund
-  std::string refund_id;              // refund_part, refuse_part; they have amount_minor and currency, too
-  std::string reference;              // charge, refund, refund_part: the gateway's own
-  std::string driver_id;              // assign, release
-  std::string reason;                 // decline, refuse_part
-  std::string token;                  // pending
-  std::optional<absl::Time> until;    // pending; to the microsecond
-  std::optional<absl::Time> expires;  // pending, if it was said; the same
-  bool lapses = false;                // pending: declined at `until`, when nobody decided before; else approved
-  absl::Time time;                    // to the microsecond
+  int64_t amount_minor = 0;            // charge, decline, pending, refund, charge_back; authorize, capture, void
+  std::string currency;                // the same
+  std::string refund_id;               // refund_part, refuse_part; they have amount_minor and currency, too
+  std::string reference;               // charge, authorize, capture, refund, refund_part: the gateway's own
+  std::string driver_id;               // assign, release
+  std::string reason;                  // decline, refuse_part, refuse_capture
+  std::string token;                   // pending
+  std::optional<absl::Duration> hold;  // pending: when it is approved it is held so long, and not charged
+  std::optional<absl::Time> until;     // pending; authorize: when it expires; to the microsecond
+  std::optional<absl::Time> expires;   // pending, if it was said; the same
+  bool lapses = false;                 // pending: declined at `until`, when nobody decided before; else approved
+  absl::Time time;                     // to the microsecond
 };
 
 std::string ToLine(const Record& record);  // with the newline

@@ -25,7 +25,8 @@ BatcherOptions LogBatches() {
 }  // namespace
 
 const std::vector<std::string>& MethodsOf(Target target) {
-  static const std::vector<std::string> gateway = {"Charge", "Refund", "RefundPart", "GetPayment"};
+  static const std::vector<std::string> gateway = {"Charge", "Authorize",  "Capture",
+                                                   "Refund", "RefundPart", "GetPayment"};
   static const std::vector<std::string> dispatcher = {"AssignDriver", "ReleaseDriver"};
   return target == Target::kGateway ? gateway : dispatcher;
 }
@@ -79,6 +80,7 @@ void Sandbox::Note(const std::optional<Record>& effect, Pending& pending) {
       news.kind = PaymentNews::Kind::kPending;
       break;
     case Effect::kCharge:
+    case Effect::kAuthorize:
       news.kind = PaymentNews::Kind::kApproved;
       break;
     case Effect::kDecline:
@@ -156,9 +158,11 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
     return;
   }
   Verdict fresh = OrdinaryVerdict();
+  if (state.behaviour.held_ms > 0) fresh.held_for = absl::Milliseconds(state.behaviour.held_ms);
   if (fate.kind == Fate::Kind::kDecline) fresh.kind = Verdict::Kind::kDecline;
   if (fate.kind == Fate::Kind::kPending) {
-    fresh = {Verdict::Kind::kPending, clock_.Now() + fate.pending_for};
+    fresh.kind = Verdict::Kind::kPending;
+    fresh.until = clock_.Now() + fate.pending_for;
     if (fate.expires_in != absl::InfiniteDuration()) fresh.expires = clock_.Now() + fate.expires_in;
   }
   Execute(call, std::move(pending), fresh);

@@ -74,6 +74,8 @@ payment_pb::Payment::State ToWire(Payment::State state) {
       return payment_pb::Payment::CLOSED;
     case Payment::State::kPending:
       return payment_pb::Payment::PENDING;
+    case Payment::State::kAuthorized:
+      return payment_pb::Payment::AUTHORIZED;
   }
   return payment_pb::Payment::STATE_UNSPECIFIED;
 }
@@ -82,36 +84,50 @@ payment_pb::Payment::State ToWire(Payment::State state) {
 
 void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
   const std::string service = "waybill.payment.v1.PaymentGateway";
-  Register<payment_pb::ChargeRequest, payment_pb::ChargeResponse>(
-      server, sandbox, Target::kGateway, service, "Charge",
-      [&sandbox](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response,
-                 const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
-        Charge charge;
-        charge.key = request.idempotency_key();
-        charge.order_id = request.order_id();
-        charge.amount_minor = request.amount_minor();
-        charge.currency = request.currency();
-        auto answer = books.Charge(charge, fresh, now, effect);
+  for (const bool hold : {false, true}) {
+    Register<payment_pb::ChargeRequest, payment_pb::ChargeResponse>(
+        server, sandbox, Target::kGateway, service, hold ? "Authorize" : "Charge",
+        [&sandbox, hold](Books& books, const payment_pb::ChargeRequest& request, payment_pb::ChargeResponse& response,
+                         const Verdict& fresh, absl::Time now, std::optional<Record>& effect) -> absl::Status {
+          const Charge charge{request.idempotency_key(), request.order_id(), request.amount_minor(), request.currency(),
+                              hold};
+          auto answer = books.Charge(charge, fresh, now, effect);
+          if (!answer.ok()) return answer.status();
+          switch (answer->kind) {
+            case ChargeAnswer::Kind::kApproved:
+              response.mutable_approved()->set_reference(answer->reference);
+              if (answer->expires) SetTime(*answer->expires, *response.mutable_approved()->mutable_expires());
+              break;
+            case ChargeAnswer::Kind::kDeclined:
+              response.mutable_declined()->set_reason(answer->reason);
+              break;
+            case ChargeAnswer::Kind::kPending:
+              response.mutable_pending()->set_token(answer->token);
+              SetTime(answer->until, *response.mutable_pending()->mutable_until());
+              if (!sandbox.options().checkout_url.empty()) {
+                response.mutable_pending()->set_checkout_url(sandbox.options().checkout_url + answer->token);
+              }
+              if (answer->expires) SetTime(*answer->expires, *response.mutable_pending()->mutable_expires());
+              break;
+          }
+          return absl::OkStatus();
+        },
+        [](payment_pb::ChargeResponse& response) { response.mutable_declined()->set_reason("INSUFFICIENT_FUNDS"); });
+  }
+  Register<payment_pb::CaptureRequest, payment_pb::CaptureResponse>(
+      server, sandbox, Target::kGateway, service, "Capture",
+      [](Books& books, const payment_pb::CaptureRequest& request, payment_pb::CaptureResponse& response, const Verdict&,
+         absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        const Charge capture{request.idempotency_key(), request.order_id(), request.amount_minor(), request.currency()};
+        auto answer = books.Capture(capture, now, effect);
         if (!answer.ok()) return answer.status();
-        switch (answer->kind) {
-          case ChargeAnswer::Kind::kApproved:
-            response.mutable_approved()->set_reference(answer->reference);
-            break;
-          case ChargeAnswer::Kind::kDeclined:
-            response.mutable_declined()->set_reason(answer->reason);
-            break;
-          case ChargeAnswer::Kind::kPending:
-            response.mutable_pending()->set_token(answer->token);
-            SetTime(answer->until, *response.mutable_pending()->mutable_until());
-            if (!sandbox.options().checkout_url.empty()) {
-              response.mutable_pending()->set_checkout_url(sandbox.options().checkout_url + answer->token);
-            }
-            if (answer->expires) SetTime(*answer->expires, *response.mutable_pending()->mutable_expires());
-            break;
+        if (answer->reason.empty()) {
+          response.mutable_captured()->set_reference(answer->reference);
+        } else {
+          response.mutable_refused()->set_reason(answer->reason);
         }
         return absl::OkStatus();
-      },
-      [](payment_pb::ChargeResponse& response) { response.mutable_declined()->set_reason("INSUFFICIENT_FUNDS"); });
+      });
   Register<payment_pb::RefundRequest, payment_pb::RefundResponse>(
       server, sandbox, Target::kGateway, service, "Refund",
       [](Books& books, const payment_pb::RefundRequest& request, payment_pb::RefundResponse& response, const Verdict&,
@@ -150,6 +166,8 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
         response.set_refunded_minor(payment->refunded_minor);
         response.set_currency(payment->currency);
         response.set_reference(payment->reference);
+        response.set_authorized_minor(payment->held_minor);
+        if (payment->held_minor > 0) SetTime(payment->held_until, *response.mutable_expires());
         SetTime(payment->time, *response.mutable_time());
         return absl::OkStatus();
       });
@@ -197,6 +215,7 @@ Behaviour FromWire(const sandbox_pb::Behaviour& wire) {
   behaviour.pending_rate = wire.pending_rate();
   behaviour.pending_for_ms = wire.pending_for_ms();
   behaviour.expires_ms = wire.expires_ms();
+  behaviour.held_ms = wire.held_ms();
   behaviour.webhook_lost_rate = wire.webhook_lost_rate();
   behaviour.webhook_twice_rate = wire.webhook_twice_rate();
   behaviour.webhook_late_rate = wire.webhook_late_rate();
@@ -220,6 +239,7 @@ void ToWire(const Behaviour& behaviour, sandbox_pb::Behaviour& wire) {
   wire.set_pending_rate(behaviour.pending_rate);
   wire.set_pending_for_ms(behaviour.pending_for_ms);
   wire.set_expires_ms(behaviour.expires_ms);
+  wire.set_held_ms(behaviour.held_ms);
   wire.set_webhook_lost_rate(behaviour.webhook_lost_rate);
   wire.set_webhook_twice_rate(behaviour.webhook_twice_rate);
   wire.set_webhook_late_rate(behaviour.webhook_late_rate);
@@ -282,6 +302,7 @@ void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& 
     entry.set_refunded_minor(payment.refunded_minor);
     entry.set_charges(payment.charges);
     entry.set_refunds(payment.refunds);
+    entry.set_held_minor(payment.held_minor);
     if (payment.state == Payment::State::kPending) entry.set_pending_token(payment.token);
   }
   for (const auto& [key, assignment] : books.assignments()) {

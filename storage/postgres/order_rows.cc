@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
@@ -19,8 +20,12 @@ const std::string& SelectOrder() {
       "p.gateway_reference, p.amount_minor, p.charged_at, p.refund_minor, p.refunded_at, "
       // Not in the join's condition: with stale statistics the planner would read all active assignments for one order.
       "CASE WHEN a.released_at IS NULL THEN a.driver_id END, a.slot, "
-      // Only orders of the second version have any, and nothing is looked for of others.
-      "(SELECT string_agg(t.gateway || '=' || t.state, ' ' ORDER BY t.number) FROM payment_attempts t "
+      // Only routed orders have any, which are of the second version or a later one, and nothing is looked for of
+      // others.
+      "(SELECT string_agg(concat_ws('=', t.gateway, t.state, CASE WHEN t.capture_later THEN 'later' END, "
+      "(extract(epoch FROM t.authorized_at) * 1000000)::bigint, "
+      "(extract(epoch FROM t.authorization_expires_at) * 1000000)::bigint), ' ' ORDER BY t.number) FROM "
+      "payment_attempts t "
       "WHERE t.order_id = s.order_id AND s.version > 1), "
       // Only of those that may wait, or be asked once more, is another table looked at.
       "CASE WHEN s.state = 'running' THEN (SELECT c.token FROM pending_charges c WHERE c.order_id = s.order_id) "
@@ -43,18 +48,27 @@ const std::string& SelectOrder() {
 
 namespace {
 
-// "north=not_sent south=open", the first attempt first.
+// "north=not_sent south=open", the first attempt first; behind the state of one that is captured later comes "=later",
+// and once it is authorized, "=" and when, and "=" and when that expires, in microseconds.
 void DecodeAttempts(RowReader& row, int column, std::vector<domain::PaymentAttempt>& attempts) {
   const std::vector<std::string> split = absl::StrSplit(row.Text(column), ' ');
-  for (const std::string_view one : split) {
-    const size_t parting = one.find('=');
+  for (const std::string& one : split) {
+    const std::vector<std::string> parts = absl::StrSplit(one, '=');
     const auto* state = std::find_if(std::begin(domain::kPaymentAttemptStates), std::end(domain::kPaymentAttemptStates),
-                                     [&](auto known) { return one.substr(parting + 1) == domain::Name(known); });
-    if (parting == std::string_view::npos || state == std::end(domain::kPaymentAttemptStates)) {
+                                     [&](auto known) { return parts.size() > 1 && parts[1] == domain::Name(known); });
+    int64_t at_us = 0, expires_us = 0;
+    if (state == std::end(domain::kPaymentAttemptStates) || parts.size() > 5 ||
+        (parts.size() > 2 && parts[2] != "later") || (parts.size() > 3 && !absl::SimpleAtoi(parts[3], &at_us)) ||
+        (parts.size() > 4 && !absl::SimpleAtoi(parts[4], &expires_us))) {
       row.Refuse("payment_attempts.state", fmt::format("is '{}'", one));
       return;
     }
-    attempts.push_back({std::string(one.substr(0, parting)), *state});
+    domain::PaymentAttempt& attempt = attempts.emplace_back();
+    attempt.gateway = parts[0];
+    attempt.state = *state;
+    attempt.capture_later = parts.size() > 2;
+    if (parts.size() > 3) attempt.authorization = domain::Authorization{absl::FromUnixMicros(at_us), std::nullopt};
+    if (parts.size() > 4) attempt.authorization->expires = absl::FromUnixMicros(expires_us);
   }
 }
 

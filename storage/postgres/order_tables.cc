@@ -26,15 +26,16 @@ enum : uint8_t {
 // Of an attempt that begins; also those of one that the order begins with.
 const std::vector<UnnestColumn>& AttemptColumns() {
   static const auto& columns = *new std::vector<UnnestColumn>{
-      {"number", kOidInt2, ""},       {"gateway", kOidText, ""},  {"idempotency_key", kOidText, ""},
-      {"amount_minor", kOidInt8, ""}, {"currency", kOidText, ""}, {"begun_at", kOidTimestamptz, ""},
-      {"cost_ppm", kOidInt4, ""}};
+      {"number", kOidInt2, ""},       {"gateway", kOidText, ""},      {"idempotency_key", kOidText, ""},
+      {"amount_minor", kOidInt8, ""}, {"currency", kOidText, ""},     {"begun_at", kOidTimestamptz, ""},
+      {"cost_ppm", kOidInt4, ""},     {"capture_later", kOidBool, ""}};
   return columns;
 }
 constexpr char kInsertAttempts[] =
     "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, begun_at, "
-    "cost_ppm) "
-    "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at, i.cost_ppm "
+    "cost_ppm, capture_later) "
+    "SELECT i.order_id, i.number, i.gateway, i.idempotency_key, i.amount_minor, i.currency, i.begun_at, i.cost_ppm, "
+    "i.capture_later "
     "FROM {rows} ";
 
 void AddAttempt(const saga::Record& record, const domain::Order& order, size_t number, absl::Time begun_at,
@@ -46,6 +47,7 @@ void AddAttempt(const saga::Record& record, const domain::Order& order, size_t n
   columns[4].AddText(order.currency);
   columns[5].AddTime(begun_at);
   columns[6].AddInt(order.attempts[number - 1].cost_ppm);
+  columns[7].AddBool(order.attempts[number - 1].capture_later);
 }
 
 // The same statement over rows whose key has another name.
@@ -157,9 +159,13 @@ OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
        {"state", kOidText, ""},
        {"reference", kOidText, ""},
        {"pending_token", kOidText, ""},
-       {"decided_at", kOidTimestamptz, ""}},
+       {"decided_at", kOidTimestamptz, ""},
+       {"authorized_at", kOidTimestamptz, ""},
+       {"authorization_expires_at", kOidTimestamptz, ""}},
       "UPDATE payment_attempts t SET state = i.state, reference = COALESCE(i.reference, t.reference), "
-      "pending_token = i.pending_token, decided_at = i.decided_at FROM {rows} "
+      "pending_token = i.pending_token, decided_at = i.decided_at, "
+      "authorized_at = COALESCE(t.authorized_at, i.authorized_at), "
+      "authorization_expires_at = COALESCE(t.authorization_expires_at, i.authorization_expires_at) FROM {rows} "
       "WHERE t.order_id = i.order_id AND t.number = i.number AND t.order_id = ANY({ids}) AND {allowed}"};
   sql_.bookings[kAttemptBegun] = {AttemptColumns(), std::string(kInsertAttempts) + "WHERE {allowed}"};
   // One whose header stood there before, of an earlier try, may have been decided since: it stays as it is.
@@ -234,6 +240,8 @@ void AddPaymentRows(const saga::Record& record, const domain::Order& order, Book
     } else {
       columns[4].AddNull();
     }
+    columns[5].AddTime(attempt.authorization ? std::optional(attempt.authorization->at) : std::nullopt);
+    columns[6].AddTime(attempt.authorization ? attempt.authorization->expires : std::nullopt);
   }
   if (const size_t number = order.effects.attempt_begun; number > 0) {
     AddAttempt(record, order, number, record.updated_at, rows.Book(kAttemptBegun));

@@ -37,8 +37,8 @@ constexpr char kClaimEvents[] =
 
 // A routed order waits for the gateway of its last attempt, and for no other's token; any other order for the only
 // gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself. One that waits
-// comes before one whose last gateway gave it that token and has decided: many a gateway says more of a payment than
-// that it was paid, and names it by its token alone.
+// comes before one whose gateway gave it that token and has decided: many a gateway says more of a payment than that it
+// was paid, and names it by its token alone. Of an order that went on to another gateway it is not known whose it was.
 constexpr char kFindOrders[] =
     "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state::text, "
     "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
@@ -54,7 +54,7 @@ constexpr char kFindOrders[] =
     "  UNION ALL "
     "  SELECT c.order_id, NULL FROM pending_charges c JOIN payment_attempts t ON t.order_id = c.order_id "
     "  WHERE e.order_id IS NULL AND c.token = e.token AND t.gateway = e.gateway AND t.pending_token IS NULL "
-    "  AND NOT EXISTS (SELECT FROM payment_attempts l WHERE l.order_id = t.order_id AND l.number > t.number)"
+    "  AND NOT EXISTS (SELECT FROM payment_attempts o WHERE o.order_id = t.order_id AND o.number <> t.number)"
     "  ) w ORDER BY w.token IS NULL, w.order_id DESC LIMIT 1) c ON true "
     "JOIN order_sagas s ON s.order_id = COALESCE(e.order_id, c.order_id)";
 

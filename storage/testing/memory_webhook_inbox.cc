@@ -62,7 +62,8 @@ std::optional<std::pair<Uuid, std::string>> MemoryWebhookInbox::Waiting(const We
     if (!payload.pending) continue;
     if (payload.attempts.empty()) {
       add(id, payload.pending->token);
-    } else if (!order && payload.pending->token == event.token && payload.attempts.back().gateway == event.gateway) {
+    } else if (!order && payload.pending->token == event.token && payload.attempts.size() == 1 &&
+               payload.attempts.back().gateway == event.gateway) {
       decided = {id, ""};
     }
   }

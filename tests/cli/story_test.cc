@@ -105,6 +105,37 @@ Turned back (NO_DRIVER_AVAILABLE: none within 5 km). 12.50 EUR was charged, all 
 )");
 }
 
+TEST(RenderOrder, TellsOfMoneyThatIsHeldFirst) {
+  OrderView order = Confirmed();
+  order.status = "PENDING";
+  order.payment = PaymentView{.gateway = "north"};
+  order.payment->authorized_minor = 1250;
+  order.payment->authorized_at = At(12);
+  order.payment->authorization_expires = At(7 * 86'400'000);
+  const auto shown = [&] { return RenderOrder(order, At(60'000), Terminal{}); };
+  EXPECT_NE(shown().find("  payment   12.50 EUR authorized by north at 08:00:00.012, until 2027-01-22T08:00:00.000Z\n"),
+            std::string::npos)
+      << shown();
+  EXPECT_EQ(Verdict(order), "Under way: 12.50 EUR is held, and not charged yet.");
+  order.status = "COMPENSATING";
+  order.failure_reason = "NO_DRIVER_AVAILABLE";
+  EXPECT_EQ(Verdict(order),
+            "Being turned back (NO_DRIVER_AVAILABLE). Nothing was charged; what is held is to be let go.");
+  order.status = "FAILED";
+  order.payment->voided = true;
+  EXPECT_NE(shown().find("  payment   12.50 EUR authorized by north at 08:00:00.012, voided\n"), std::string::npos)
+      << shown();
+  EXPECT_EQ(Verdict(order), "Turned back (NO_DRIVER_AVAILABLE). Nothing was charged: what was held is let go.");
+  order.status = "CONFIRMED";
+  order.payment->voided = false;
+  order.payment->charged_minor = 1250;
+  order.payment->charged_at = At(20);
+  order.payment->gateway_reference = "gw-81";
+  EXPECT_NE(shown().find("12.50 EUR authorized by north at 08:00:00.012, captured at 08:00:00.020 (reference gw-81)\n"),
+            std::string::npos)
+      << shown();
+}
+
 TEST(RenderOrder, FitsANarrowTerminalByWrappingTheDetail) {
   std::string text = RenderOrder(Refunded(), At(60'000), Terminal{false, 90});
   EXPECT_NE(text.find("COMPENSATING  NO_DRIVER_AVAILABLE:\n" + std::string(68, ' ') + "none within 5 km\n"),

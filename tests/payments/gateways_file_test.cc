@@ -89,6 +89,10 @@ TEST(GatewaysFile, EachMistakeIsNamedWithItsLine) {
       {std::string(kNorth) + "[[rule]]\ngateways = [\"west\"]\n", "f:5: gateways names \"west\""},
       {std::string(kNorth) + "[[rule]]\nclient = \"a b\"\ngateways = [\"north\"]\n", "f:5: client is no client's name"},
       {std::string(kNorth) + "[[rule]]\nclient = \"\"\ngateways = [\"north\"]\n", "f:5: client is no client's name"},
+      {std::string(kNorth) + "capture = \"never\"\n", "capture is neither \"now\" nor \"later\""},
+      {std::string(kNorth) + "capture = true\n", "f:4: capture is not a text in quotes"},
+      {"[[gateway]]\nname = \"p\"\naddress = \"http://127.0.0.1:1\"\ncurrencies = [\"EUR\"]\ncapture = \"later\"\n",
+       "f:5: capture is \"later\", and a processor (http) holds no money"},
       {std::string(kNorth) + "[[rule]]\nmethod = \"card\"\n", "f:5: method is no field of a rule"},
   };
   for (const auto& [text, says] : cases) {
@@ -101,9 +105,13 @@ TEST(GatewaysFile, EachMistakeIsNamedWithItsLine) {
 TEST(GatewaysFile, ARunningProcessKeepsNamesAndAddresses) {
   const auto parse = [](const std::string& text) { return *ParseRoutes(text, "f"); };
   const Routes before = parse(kNorth);
-  EXPECT_TRUE(SameAddresses(before, parse(std::string(kNorth) + "weight = 3\n")));
-  EXPECT_FALSE(SameAddresses(before, parse("[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:1\"\n")));
-  EXPECT_FALSE(SameAddresses(before, parse("[[gateway]]\nname = \"south\"\naddress = \"grpc://127.0.0.1:7420\"\n")));
+  EXPECT_TRUE(SameGateways(before, parse(std::string(kNorth) + "weight = 3\n")));
+  EXPECT_TRUE(SameGateways(before, parse(std::string(kNorth) + "capture = \"now\"\n")));
+  EXPECT_FALSE(SameGateways(before, parse(std::string(kNorth) + "capture = \"later\"\n")));
+  EXPECT_TRUE(parse(std::string(kNorth) + "capture = \"later\"\n").gateways[0].capture_later);
+  EXPECT_FALSE(before.gateways[0].capture_later);
+  EXPECT_FALSE(SameGateways(before, parse("[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:1\"\n")));
+  EXPECT_FALSE(SameGateways(before, parse("[[gateway]]\nname = \"south\"\naddress = \"grpc://127.0.0.1:7420\"\n")));
 }
 
 TEST(GatewaysFile, ThatCannotBeReadIsAMistakeToo) {

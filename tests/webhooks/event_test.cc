@@ -51,6 +51,31 @@ TEST(WebhookEvent, TellsWhatAWriteOfAnOrderMeans) {
   EXPECT_THAT(TypesOf(refunded), ElementsAre("payment.refunded", "order.cancelled"));
 }
 
+TEST(WebhookEvent, TellsOfMoneyThatIsHeldFirst) {
+  OrderRecord record = MakeOrder(saga::State::kRunning);
+  record.payload.attempts = {{"north"}};
+  record.payload.effects.attempt_changed = 1;
+  EXPECT_THAT(TypesOf(record), IsEmpty()) << "it is at the gateway";
+  record.payload.attempts[0].authorization = domain::Authorization{record.updated_at, std::nullopt};
+  EXPECT_THAT(TypesOf(record), ElementsAre("payment.authorized"));
+  const nlohmann::json held = nlohmann::json::parse(EventsOf(record)[0].body)["data"]["payment"];
+  EXPECT_EQ(held, nlohmann::json::parse(R"({"authorized_minor_units": 1250,
+                                            "authorize_time": "2026-02-02T02:40:00.123456Z"})"));
+  record.state = saga::State::kCompensated;
+  record.failure = {"NO_DRIVER_AVAILABLE", ""};
+  record.payload.attempts[0].state = domain::PaymentAttempt::State::kClosed;
+  EXPECT_THAT(TypesOf(record), ElementsAre("payment.voided", "order.failed"));
+  EXPECT_EQ(nlohmann::json::parse(EventsOf(record)[1].body)["data"]["payment"]["voided"], true);
+  record.payload.effects.attempt_changed = 0;
+  EXPECT_THAT(TypesOf(record), ElementsAre("order.failed"));
+  record.state = saga::State::kSucceeded;
+  record.payload.attempts[0].state = domain::PaymentAttempt::State::kApproved;
+  record.payload.effects.attempt_changed = 1;
+  record.payload.effects.charged = true;
+  record.payload.charge = domain::Charge{"ch_1", 1250, record.updated_at};
+  EXPECT_THAT(TypesOf(record), ElementsAre("payment.charged", "order.confirmed"));
+}
+
 TEST(WebhookEvent, HasAnIdOfItsOrderAndTypeWithoutADot) {
   EXPECT_EQ(EventsOf(MakeOrder(saga::State::kSucceeded))[0].id,
             "evt_019c2c80-0d5e-7cc3-a1ff-6f1b8a4f2a55_order_confirmed");

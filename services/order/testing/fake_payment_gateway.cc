@@ -25,6 +25,8 @@ void FakePaymentGateway::Land() {
   std::lock_guard lock(mutex_);
   for (const auto& [key, amount_minor] : slow_) ChargeNow(key, amount_minor, Fate::kAnswered);
   slow_.clear();
+  for (const auto& [key, amount_minor] : slow_captures_) CaptureNow(key, amount_minor);
+  slow_captures_.clear();
   for (const auto& [key, part] : slow_parts_) RefundPartNow(key, part).IgnoreError();
   slow_parts_.clear();
 }
@@ -48,7 +50,8 @@ void FakePaymentGateway::Decide(const std::string& key, bool approve) {
 
 ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amount_minor, Fate fate) {
   Account& account = books_[key];
-  if (account.charges == 0 && account.decline_reason.empty() && account.pending_minor == 0) {
+  if (account.charges == 0 && account.decline_reason.empty() && account.pending_minor == 0 &&
+      account.authorized_minor == 0) {
     if (account.closed) {
       account.decline_reason = "KEY_CLOSED";
     } else if (fate == Fate::kDeclined) {
@@ -58,6 +61,8 @@ ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amoun
       account.retryable = true;
     } else if (fate == Fate::kPending) {
       account.pending_minor = amount_minor;
+    } else if (account.authorize) {
+      account.authorized_minor = amount_minor;
     } else {
       ++account.charges;
       account.charged_minor += amount_minor;
@@ -67,7 +72,29 @@ ChargeResult FakePaymentGateway::ChargeNow(const std::string& key, int64_t amoun
     return ChargeResult::Postpone("pending-" + key, pending_until_, checkout_url_, expires_);
   }
   if (!account.decline_reason.empty()) return ChargeResult::Decline(account.decline_reason, account.retryable);
-  return ChargeResult::Approve(ReferenceOf(key));
+  return ChargeResult::Approve(ReferenceOf(key), account.authorize ? authorization_expires_ : std::nullopt);
+}
+
+CaptureResult FakePaymentGateway::CaptureNow(const std::string& key, int64_t amount_minor) {
+  Account& account = books_[key];
+  if (account.charges == 0 && account.capture_refusal.empty()) {
+    if (account.authorized_minor == 0) {
+      account.capture_refusal = account.closed ? "KEY_CLOSED" : "NOT_AUTHORIZED";
+    } else {
+      account.authorized_minor = 0;
+      ++account.charges;
+      account.charged_minor += amount_minor;
+    }
+  }
+  if (!account.capture_refusal.empty()) return CaptureResult::Refuse(account.capture_refusal);
+  return CaptureResult::Done(ReferenceOf(key));
+}
+
+void FakePaymentGateway::Expire() {
+  std::lock_guard lock(mutex_);
+  for (auto& [key, account] : books_) {
+    if (std::exchange(account.authorized_minor, 0) != 0) account.capture_refusal = "EXPIRED";
+  }
 }
 
 RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
@@ -75,6 +102,7 @@ RefundResult FakePaymentGateway::RefundNow(const std::string& key) {
   if (account.charges == 0) {
     account.closed = true;
     account.pending_minor = 0;
+    account.authorized_minor = 0;
     return {};
   }
   if (account.refunds == 0) {
@@ -105,10 +133,43 @@ absl::StatusOr<RefundPartResult> FakePaymentGateway::RefundPartNow(const std::st
 
 void FakePaymentGateway::Charge(const ParticipantCall& call, const domain::Order& order,
                                 absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  Ask(/*authorize=*/false, call, order, std::move(done));
+}
+
+void FakePaymentGateway::Authorize(const ParticipantCall& call, const domain::Order& order,
+                                   absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
+  Ask(/*authorize=*/true, call, order, std::move(done));
+}
+
+void FakePaymentGateway::Capture(const ParticipantCall& call, const domain::Order& order,
+                                 absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done) {
+  absl::StatusOr<CaptureResult> result = CaptureResult();
+  {
+    std::lock_guard lock(mutex_);
+    const Fate fate = Next(call);
+    if (slow_.contains(call.key) || slow_captures_.contains(call.key)) {
+      result = StillExecuting();
+    } else if (fate == Fate::kRefused) {
+      result = CaptureResult::Refuse("RISK");
+    } else {
+      Account& account = books_[call.key];
+      const bool declined = fate == Fate::kDeclined || fate == Fate::kDeclinedRetryable;
+      if (declined && account.charges == 0 && account.capture_refusal.empty()) account.capture_refusal = "RISK";
+      if (fate == Fate::kSlow) slow_captures_[call.key] = order.amount_minor;
+      if (Executes(fate)) result = CaptureNow(call.key, order.amount_minor);
+      if (!Answers(fate)) result = NoAnswer("the gateway", fate);
+    }
+  }
+  Answer([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void FakePaymentGateway::Ask(bool authorize, const ParticipantCall& call, const domain::Order& order,
+                             absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   absl::StatusOr<ChargeResult> result = ChargeResult();
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next(call);
+    if (authorize && (Executes(fate) || fate == Fate::kSlow)) books_[call.key].authorize = true;
     if (slow_.contains(call.key)) {
       result = StillExecuting();
     } else if (fate == Fate::kRefused) {
@@ -128,7 +189,7 @@ void FakePaymentGateway::Refund(const ParticipantCall& call, const domain::Order
   {
     std::lock_guard lock(mutex_);
     const Fate fate = Next(call);
-    if (slow_.contains(call.key) || slow_parts_.contains(call.key)) {
+    if (slow_.contains(call.key) || slow_captures_.contains(call.key) || slow_parts_.contains(call.key)) {
       result = StillExecuting();
     } else {
       if (Executes(fate)) result = RefundNow(call.key);
@@ -168,6 +229,13 @@ void FakePaymentGateway::Answer(Task task) {
 std::map<std::string, FakePaymentGateway::Account> FakePaymentGateway::books() const {
   std::lock_guard lock(mutex_);
   return books_;
+}
+
+int64_t FakePaymentGateway::HeldMinor() const {
+  std::lock_guard lock(mutex_);
+  int64_t held = 0;
+  for (const auto& [key, account] : books_) held += account.authorized_minor;
+  return held;
 }
 
 int64_t FakePaymentGateway::NetMinor() const {

@@ -9,8 +9,8 @@ namespace waybill::order::testing {
 
 enum class Fate {
   kAnswered,
-  kDeclined,           // charges only, with reason CARD_DECLINED; refunds are answered
-  kDeclinedRetryable,  // charges only, with reason LIMIT_REACHED; refunds are answered
+  kDeclined,           // charges, with reason CARD_DECLINED, and captures, with RISK; refunds are answered
+  kDeclinedRetryable,  // charges, with reason LIMIT_REACHED, and captures, with RISK; refunds are answered
   kPending,            // charges only: to be decided later; others are answered
   kUnavailable,        // UNAVAILABLE at once, nothing executed
   kNotSent,            // the same, and it is certain: NOT_SENT

@@ -11,6 +11,14 @@ class MockPaymentGateway : public PaymentGateway {
               (const ParticipantCall& call, const domain::Order& order,
                absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done),
               (override));
+  MOCK_METHOD(void, Authorize,
+              (const ParticipantCall& call, const domain::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done),
+              (override));
+  MOCK_METHOD(void, Capture,
+              (const ParticipantCall& call, const domain::Order& order,
+               absl::AnyInvocable<void(absl::StatusOr<CaptureResult>)> done),
+              (override));
   MOCK_METHOD(void, Refund,
               (const ParticipantCall& call, const domain::Order& order,
                absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done),

@@ -33,6 +33,12 @@ struct MockGatewayWorld : FakeGatewayWorld {
     ON_CALL(mock, Charge).WillByDefault([this](const auto& call, const auto& order, auto done) {
       fake.Charge(call, order, std::move(done));
     });
+    ON_CALL(mock, Authorize).WillByDefault([this](const auto& call, const auto& order, auto done) {
+      fake.Authorize(call, order, std::move(done));
+    });
+    ON_CALL(mock, Capture).WillByDefault([this](const auto& call, const auto& order, auto done) {
+      fake.Capture(call, order, std::move(done));
+    });
     ON_CALL(mock, Refund).WillByDefault([this](const auto& call, const auto& order, auto done) {
       fake.Refund(call, order, std::move(done));
     });

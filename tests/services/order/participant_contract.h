@@ -33,6 +33,20 @@ inline absl::StatusOr<ChargeResult> ChargeNow(PaymentGateway& gateway, const Par
   return answer.get_future().get();
 }
 
+inline absl::StatusOr<ChargeResult> AuthorizeNow(PaymentGateway& gateway, const ParticipantCall& call,
+                                                 const domain::Order& order) {
+  std::promise<absl::StatusOr<ChargeResult>> answer;
+  gateway.Authorize(call, order, [&](absl::StatusOr<ChargeResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
+inline absl::StatusOr<CaptureResult> CaptureNow(PaymentGateway& gateway, const ParticipantCall& call,
+                                                const domain::Order& order) {
+  std::promise<absl::StatusOr<CaptureResult>> answer;
+  gateway.Capture(call, order, [&](absl::StatusOr<CaptureResult> result) { answer.set_value(std::move(result)); });
+  return answer.get_future().get();
+}
+
 inline absl::StatusOr<RefundResult> RefundNow(PaymentGateway& gateway, const ParticipantCall& call,
                                               const domain::Order& order) {
   std::promise<absl::StatusOr<RefundResult>> answer;
@@ -251,9 +265,97 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerToAPartForNeitherSuccessNorFailure
   EXPECT_EQ(this->world_.NetMinor(), 70);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(GatewayContract, ChargesOnceHoweverOftenItIsAsked, RefundsOnceAndInFull,
-                            GivesAPartBackOnceForEachRefundIdAndTheRestWithTheWhole, RefusesAPartOfWhatWasNeverCharged,
-                            TakesALostAnswerToAPartForNeitherSuccessNorFailure,
+TYPED_TEST_P(GatewayContract, HoldsFirstAndCapturesOnceHoweverOftenItIsAsked) {
+  PaymentGateway& gateway = this->world_.gateway();
+  for (int i = 0; i < 2; ++i) {
+    auto held = AuthorizeNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(held.ok() && held->approved()) << held.status();
+    EXPECT_EQ(this->world_.NetMinor(), 0) << "nothing is taken";
+  }
+  std::string reference;
+  for (int i = 0; i < 2; ++i) {
+    auto captured = CaptureNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(captured.ok() && captured->captured()) << captured.status();
+    if (i > 0) {
+      EXPECT_EQ(captured->captured()->reference, reference);
+    }
+    reference = captured->captured()->reference;
+    EXPECT_EQ(this->world_.NetMinor(), 100);
+  }
+  auto again = AuthorizeNow(gateway, CallFor("a"), OrderOf(100));
+  EXPECT_TRUE(again.ok() && again->approved()) << "the first answer";
+  EXPECT_TRUE(RefundPartNow(gateway, CallFor("a"), "r1", 30)->refunded()) << "it is a charge now";
+  auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(refunded.ok()) << refunded.status();
+  EXPECT_EQ(refunded->refunded_minor, 100);
+  EXPECT_EQ(refunded->charge_reference, reference);
+  EXPECT_TRUE(CaptureNow(gateway, CallFor("a"), OrderOf(100))->captured()) << "the first answer";
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, VoidsByARefundWhatIsHeldAndCapturesItNoMore) {
+  PaymentGateway& gateway = this->world_.gateway();
+  ASSERT_TRUE(AuthorizeNow(gateway, CallFor("a"), OrderOf(100))->approved());
+  for (int i = 0; i < 2; ++i) {
+    auto voided = RefundNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(voided.ok()) << voided.status();
+    EXPECT_EQ(voided->refunded_minor, 0);
+  }
+  for (int i = 0; i < 2; ++i) {
+    auto late = CaptureNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(late.ok() && late->refused()) << late.status();
+    EXPECT_EQ(late->refused()->reason, "KEY_CLOSED");
+  }
+  auto again = AuthorizeNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(again.ok() && again->declined()) << again.status();
+  EXPECT_EQ(again->declined()->reason, "KEY_CLOSED");
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+}
+
+TYPED_TEST_P(GatewayContract, CapturesNothingThatWasNeverHeld) {
+  PaymentGateway& gateway = this->world_.gateway();
+  auto nothing = CaptureNow(gateway, CallFor("a"), OrderOf(100));
+  ASSERT_TRUE(nothing.ok() && nothing->refused()) << nothing.status();
+  EXPECT_FALSE(nothing->refused()->reason.empty());
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+  this->world_.PendNext();
+  ASSERT_TRUE(AuthorizeNow(gateway, CallFor("b"), OrderOf(100))->pending());
+  this->world_.Decide("b", true);
+  EXPECT_EQ(this->world_.NetMinor(), 0) << "held";
+  ASSERT_TRUE(AuthorizeNow(gateway, CallFor("b"), OrderOf(100))->approved());
+  EXPECT_TRUE(CaptureNow(gateway, CallFor("b"), OrderOf(100))->captured());
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+}
+
+TYPED_TEST_P(GatewayContract, SettlesByARefundWhatACaptureDidThatNobodyHeardOf) {
+  PaymentGateway& gateway = this->world_.gateway();
+  ASSERT_TRUE(AuthorizeNow(gateway, CallFor("a"), OrderOf(100))->approved());
+  this->world_.SlowNext();
+  ParticipantCall soon = CallFor("a");
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(CaptureNow(gateway, soon, OrderOf(100)).ok());
+  const bool answered = RefundNow(gateway, CallFor("a"), OrderOf(100)).ok();
+  this->world_.Land();
+  if (!answered) {
+    auto refunded = RefundNow(gateway, CallFor("a"), OrderOf(100));
+    ASSERT_TRUE(refunded.ok()) << refunded.status();
+    EXPECT_EQ(refunded->refunded_minor, 100);
+  }
+  EXPECT_EQ(this->world_.NetMinor(), 0);
+  ASSERT_TRUE(AuthorizeNow(gateway, CallFor("b"), OrderOf(100))->approved());
+  this->world_.LoseNextAnswer();
+  soon.key = "b";
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  EXPECT_FALSE(CaptureNow(gateway, soon, OrderOf(100)).ok());
+  EXPECT_EQ(this->world_.NetMinor(), 100);
+  EXPECT_EQ(RefundNow(gateway, CallFor("b"), OrderOf(100))->refunded_minor, 100);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(GatewayContract, HoldsFirstAndCapturesOnceHoweverOftenItIsAsked,
+                            VoidsByARefundWhatIsHeldAndCapturesItNoMore, CapturesNothingThatWasNeverHeld,
+                            SettlesByARefundWhatACaptureDidThatNobodyHeardOf, ChargesOnceHoweverOftenItIsAsked,
+                            RefundsOnceAndInFull, GivesAPartBackOnceForEachRefundIdAndTheRestWithTheWhole,
+                            RefusesAPartOfWhatWasNeverCharged, TakesALostAnswerToAPartForNeitherSuccessNorFailure,
                             ClosesAKeyThatIsRefundedBeforeItWasCharged, RepeatsADecline,
                             TakesALostAnswerForNeitherSuccessNorFailure,
                             GivesARepetitionNoOutcomeWhileTheFirstCallExecutes,

@@ -29,6 +29,9 @@ INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount
            ('00000000-0000-7000-8000-000000000002', 1, 'north', 'k2', 1000, 'EUR', 'not_sent', now(), now()),
            ('00000000-0000-7000-8000-000000000002', 2, 'south', 'k3', 1000, 'EUR', 'approved', now(), now()),
            ('00000000-0000-7000-8000-000000000006', 1, 'north', 'k4', 1000, 'EUR', 'closing', now(), NULL);
+INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, begun_at, capture_later, authorized_at)
+    VALUES ('00000000-0000-7000-8000-000000000003', 1, 'north', 'k5', 1000, 'EUR', 'open', now(), true, now()),
+           ('00000000-0000-7000-8000-000000000003', 2, 'north', 'k6', 1000, 'EUR', 'open', now(), true, NULL);
 INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_key, amount_minor, currency, state, refusal, begun_at, decided_at)
     VALUES ('00000000-0000-7000-8000-000000000002', 'r1', '00000000-0000-7000-8000-000000000007', 'south', 'k3', 400, 'EUR', 'open', '', now(), NULL),
            ('00000000-0000-7000-8000-000000000002', 'r2', '00000000-0000-7000-8000-000000000008', 'south', 'k3', 300, 'EUR', 'done', '', now(), now());
@@ -262,6 +265,16 @@ constexpr Attack kAttacks[] = {
      "UPDATE payment_attempts SET state = 'open', decided_at = NULL WHERE idempotency_key = 'k3'"},
     {"payment_attempts_only_forward",
      "UPDATE payment_attempts SET state = 'approved', decided_at = now() WHERE idempotency_key = 'k4'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET authorized_at = NULL WHERE idempotency_key = 'k5'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET capture_later = NULL WHERE idempotency_key = 'k6'"},
+    {"payment_attempts_only_forward", "UPDATE payment_attempts SET capture_later = true WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_authorized", "UPDATE payment_attempts SET authorized_at = now() WHERE idempotency_key = 'k1'"},
+    {"payment_attempts_authorized",
+     "UPDATE payment_attempts SET state = 'declined', decided_at = now() WHERE idempotency_key = 'k5'"},
+    {"payment_attempts_authorized_first",
+     "UPDATE payment_attempts SET state = 'approved', decided_at = now() WHERE idempotency_key = 'k6'"},
+    {"payment_attempts_expiry",
+     "UPDATE payment_attempts SET authorization_expires_at = now() WHERE idempotency_key = 'k6'"},
     {"gateway_settings_pkey", "INSERT INTO gateway_settings VALUES ('north')"},
     {"gateway_settings_gateway_name", "INSERT INTO gateway_settings VALUES ('')"},
     {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 0"},
@@ -420,6 +433,11 @@ TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
         "UPDATE payment_attempts SET state = 'approved', pending_token = NULL, decided_at = now() "
         "WHERE idempotency_key = 'k1'",
         "UPDATE payment_attempts SET state = 'closed', decided_at = now() WHERE idempotency_key = 'k4'",
+        "UPDATE payment_attempts SET state = 'approved', decided_at = now() WHERE idempotency_key = 'k5'",
+        "UPDATE payment_attempts SET state = 'pending', pending_token = 'pi_2' WHERE idempotency_key = 'k6'",
+        "UPDATE payment_attempts SET state = 'open', pending_token = NULL, authorized_at = now(), "
+        "authorization_expires_at = now() WHERE idempotency_key = 'k6'",
+        "UPDATE payment_attempts SET state = 'closed', decided_at = now() WHERE idempotency_key = 'k6'",
         "INSERT INTO order_assignments VALUES (" ORDER(3) ", 'van', 2, now())",
         "UPDATE order_assignments SET released_at = now() WHERE order_id = " ORDER(2),
         "INSERT INTO order_assignments VALUES (" ORDER(4) ", 'ada', 1, now())"}) {

@@ -199,6 +199,65 @@ TEST_F(OrderJournalPgTest, AttemptsAreThereBeforeTheirCallsAndSayWhatBecameOfThe
   }
 }
 
+// Money that is held is no charge, and what is voided no refund: not in payments, and so not in the books, entries and
+// sums over them.
+TEST_F(OrderJournalPgTest, WhatIsAuthorizedIsNoMoneyUntilItIsCaptured) {
+  using State = domain::PaymentAttempt::State;
+  auto& journal = world_.Open("a", "1");
+  const absl::Time expires = absl::FromUnixMicros(1'800'604'800'000'000);
+  const auto money = [this] {
+    return sql().Value(
+        "SELECT concat_ws(' ', (SELECT count(*) FROM payments), (SELECT count(*) FROM gateway_books), "
+        "(SELECT count(*) FROM gateway_refunds), (SELECT string_agg(kind || amounts_minor::text, ' ') "
+        "FROM payment_entries))");
+  };
+  for (const bool captured : {false, true}) {
+    OrderRecord record = NewOrder(captured ? "captured" : "voided");
+    record.version = 3;
+    record.payload.attempts = {{"north"}};
+    record.payload.attempts[0].capture_later = true;
+    std::promise<void> begun;
+    journal.Begin(record, [&](auto existing) {
+      EXPECT_TRUE(existing.ok() && *existing == nullptr);
+      begun.set_value();
+    });
+    begun.get_future().wait();
+    const auto advance = [&] {
+      std::vector<saga::LogEntry> log = {this->Entry(record, "charge_payment", saga::LogOutcome::kSucceeded)};
+      record.payload.effects.attempt_changed = 1;
+      std::promise<absl::StatusOr<saga::WriteResult>> written;
+      journal.Advance({&record, log, record.seq - 1, nullptr, 0}, [&](auto result) { written.set_value(result); });
+      EXPECT_EQ(*written.get_future().get(), saga::WriteResult::kApplied);
+      record.payload.effects = {};
+      const auto loaded = journal.Load(record.id);
+      EXPECT_TRUE(loaded.ok()) << loaded.status();
+      return saga::As<domain::Order>(**loaded).payload.attempts.at(0);
+    };
+    record.payload.attempts[0].state = State::kPending;
+    record.payload.attempts[0].pending_token = "pi_1";
+    EXPECT_TRUE(advance().capture_later);
+    record.payload.attempts[0].state = State::kOpen;
+    record.payload.attempts[0].authorization = domain::Authorization{record.created_at, std::nullopt};
+    if (captured) record.payload.attempts[0].authorization->expires = expires;
+    domain::PaymentAttempt read = advance();
+    EXPECT_EQ(domain::StandingOf(read), "authorized");
+    ASSERT_TRUE(read.authorization);
+    EXPECT_EQ(read.authorization->at, record.created_at);
+    EXPECT_EQ(read.authorization->expires, record.payload.attempts[0].authorization->expires);
+    EXPECT_EQ(money(), "0 0 0");
+    record.payload.attempts[0] = read;  // as the process that takes over has it
+    record.payload.attempts[0].state = captured ? State::kApproved : State::kClosed;
+    if (captured) {
+      record.payload.charge = domain::Charge{"ch_1", 1'250, record.created_at};
+      record.payload.effects.charged = true;
+    }
+    read = advance();
+    EXPECT_EQ(domain::StandingOf(read), captured ? "approved" : "voided");
+    ASSERT_TRUE(read.authorization) << "it stays written down";
+    EXPECT_EQ(money(), captured ? "1 1 0 charge{1250}" : "0 0 0");
+  }
+}
+
 // An order's Begin whose answer is lost is written again, perhaps when somebody has gone on with it.
 TEST_F(OrderJournalPgTest, ARepeatedBeginLeavesItsAttemptAsItIs) {
   world_.writers = 1;

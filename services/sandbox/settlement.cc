@@ -32,7 +32,8 @@ std::string Amount(int64_t minor, const std::string& currency, bool decimal_comm
 }
 
 int64_t FeeOf(int64_t amount_minor, int64_t fee_ppm) {
-  return static_cast<int64_t>((static_cast<__int128>(amount_minor) * fee_ppm + 500'000) / 1'000'000);
+  constexpr int64_t kMillion = 1'000'000;  // in two parts, so that no amount is too large
+  return amount_minor / kMillion * fee_ppm + (amount_minor % kMillion * fee_ppm + kMillion / 2) / kMillion;
 }
 
 std::vector<BookLine> LinesOfTime(const Books& books, absl::Time from, absl::Time to, int64_t fee_ppm) {

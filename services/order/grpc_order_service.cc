@@ -339,9 +339,10 @@ void CheckPayment(OrderApi& api, CheckPaymentCall::Ptr call) {
     return;
   }
   storage::Owner owner = OwnerFor(*call->caller());
+  domain::Actor by = access::ActorOf(*call->caller());
   OrderApi::Pending answer = Expect<CheckPaymentCall>(
       api, std::move(call), [](CheckPaymentCall& done, OrderApi::Answer&) { done.Finish(absl::OkStatus()); });
-  api.CheckPayment(*id, std::move(owner), std::move(answer));
+  api.CheckPayment(*id, std::move(owner), std::move(by), std::move(answer));
 }
 
 void Complete(OrderApi& api, CompleteCall::Ptr call) {

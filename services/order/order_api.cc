@@ -269,12 +269,14 @@ void OrderApi::CancelOnWorker(const Uuid& order_id, const storage::Owner& owner,
 
 // --- Completing.
 
-void OrderApi::CheckPayment(const Uuid& order_id, storage::Owner owner, Pending answer) {
-  OnWorker([this, order_id, owner = std::move(owner), answer] { CheckPaymentOnWorker(order_id, owner, answer); },
+void OrderApi::CheckPayment(const Uuid& order_id, storage::Owner owner, domain::Actor by, Pending answer) {
+  OnWorker([this, order_id, owner = std::move(owner), by = std::move(by),
+            answer] { CheckPaymentOnWorker(order_id, owner, by, answer); },
            answer);
 }
 
-void OrderApi::CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const Pending& answer) {
+void OrderApi::CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
+                                    const Pending& answer) {
   absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
   if (record.ok() && StatusOf(*record) == OrderStatus::kAwaitingPayment && record->payload.pending) {
     saga::Signal signal;
@@ -282,6 +284,7 @@ void OrderApi::CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& 
     signal.token = record->payload.pending->token;
     // That there is something to ask for; what, the gateway says.
     signal.outcome = saga::Outcome::Succeeded("the payer is back");
+    signal.deed = DeedOn(*record, by, "order.check_payment", {});
     if (absl::Status said = runner_.AddSignal(order_id, std::move(signal)).status(); !said.ok()) {
       answer->Give(said);
       return;

@@ -80,7 +80,7 @@ class OrderApi {
 
   // Has the gateway asked what became of a charge that waits for its payer; of an order that does not wait so, nothing.
   // Answers the order as it stood before. ORDER_NOT_FOUND, QUEUE_FULL, STORE_UNAVAILABLE.
-  void CheckPayment(const Uuid& order_id, storage::Owner owner, Pending answer);
+  void CheckPayment(const Uuid& order_id, storage::Owner owner, domain::Actor by, Pending answer);
 
   struct Story {
     storage::OrderRecord order;
@@ -127,7 +127,8 @@ class OrderApi {
   void OnWorker(Executor::Task task, const Pending& answer);
   void CancelOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
                       const std::string& reason, int attempt, Pending answer);
-  void CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const Pending& answer);
+  void CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
+                            const Pending& answer);
   void CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by, int attempt,
                         Pending answer);
 

@@ -457,7 +457,10 @@ TEST_F(PendingPaymentTest, AsksTheGatewayWhenThePayerIsBack) {
       << "the gateway is believed, and no browser";
   Replica b(world_, "b");
   world_.gateway.Decide(KeyOf(id), true);
-  ASSERT_TRUE(b.CheckPayment(id).Get().status.ok());
+  const size_t deeds = world_.book.deeds.size();
+  ASSERT_TRUE(b.CheckPayment(id, std::nullopt, {"ops", "key-1"}).Get().status.ok());
+  ASSERT_EQ(world_.book.deeds.size(), deeds + 1) << "whose order it is, who asks is another client";
+  EXPECT_EQ(world_.book.deeds.back().action, "order.check_payment");
   b.Settle();
   EXPECT_EQ(Status(id), OrderStatus::kConfirmed);
   const size_t lines = Outcomes(id).size();

@@ -160,9 +160,9 @@ class Replica {
     api.Cancel(id, std::nullopt, std::move(by), std::move(reason), world.time.Steady() + timeout, call.Expect(api));
     return call;
   }
-  Call CheckPayment(const Uuid& id, storage::Owner owner = std::nullopt) {
+  Call CheckPayment(const Uuid& id, storage::Owner owner = std::nullopt, domain::Actor by = {}) {
     Call call;
-    api.CheckPayment(id, std::move(owner), call.Expect(api));
+    api.CheckPayment(id, std::move(owner), std::move(by), call.Expect(api));
     return call;
   }
   Call Complete(const Uuid& id, absl::Duration timeout = absl::InfiniteDuration(), domain::Actor by = {}) {

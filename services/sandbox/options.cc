@@ -143,9 +143,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
          "address may stand, with commas: kind=immediate, or kind=redirect, which answers charges pending with a "
          "page of this process's HTTP port as their checkout URL, until the payer decides there or expires=SECONDS "
          "(900) are over; fee-ppm=N of a charge, in millionths; webhook-url=URL with webhook-secret-file=FILE and "
-         "webhook-scheme=standard, stripe, razorpay, cashfree, mollie or github; return-url=URL for payers who come "
-         "from the "
-         "page. Port 0 takes a free one (and another after a restart)")
+         "webhook-scheme=standard, stripe, razorpay, cashfree, mollie or github; checkout-url=URL where a proxy leads "
+         "to "
+         "the page, with the token behind it; return-url=URL for payers who come from the page. Port 0 takes a free "
+         "one (and another after a restart)")
       ->type_name("NAME=HOST:PORT");
   process::AddInteger(app, "--gateway-fee-ppm", options.gateway_fee_ppm,
                       "What the gateway of --listen takes of a charge, in parts per million, by its settlement files")
@@ -241,13 +242,16 @@ absl::StatusOr<std::vector<GatewayOptions>> GatewaysOf(const ServiceOptions& opt
         const std::optional<payments::Scheme> scheme = payments::ParseScheme(value);
         if (!scheme) return wrong("webhook-scheme is none that is known");
         gateway.webhook_scheme = *scheme;
+      } else if (key == "checkout-url") {
+        if (!webhooks::ParseUrl(value).ok()) return wrong("checkout-url is no URL");
+        gateway.checkout_url = value;
       } else if (key == "return-url") {
         if (!webhooks::ParseUrl(value).ok()) return wrong("return-url is no URL");
         gateway.return_url = value;
       } else {
         return wrong(
-            fmt::format("{} is none of kind, expires, fee-ppm, webhook-url, webhook-secret-file, webhook-scheme "
-                        "and return-url",
+            fmt::format("{} is none of kind, expires, fee-ppm, webhook-url, webhook-secret-file, webhook-scheme, "
+                        "checkout-url and return-url",
                         key));
       }
     }

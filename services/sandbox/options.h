@@ -28,7 +28,8 @@ struct GatewayOptions {
   std::string webhook_url;  // empty: none are sent
   payments::Scheme webhook_scheme = payments::Scheme::kStandard;
   std::string webhook_secret_file;
-  std::string return_url;  // where payers go from the checkout page; empty: nowhere
+  std::string checkout_url;  // what a redirect one's begin with, where proxies lead to its page; empty: this process's
+  std::string return_url;    // where payers go from the checkout page; empty: nowhere
 };
 
 struct ServiceOptions {

@@ -22,7 +22,8 @@ absl::StatusOr<std::unique_ptr<PlayedGateway>> PlayedGateway::Open(const Gateway
   SandboxOptions sandbox;
   if (options.redirects) {
     sandbox.redirects_for = options.expires;
-    sandbox.checkout_url = fmt::format("{}{}/", checkout, options.name);
+    sandbox.checkout_url =
+        options.checkout_url.empty() ? fmt::format("{}{}/", checkout, options.name) : options.checkout_url;
   }
   if (!options.webhook_url.empty()) {
     absl::StatusOr<WebhookTarget> target = ReadWebhookTarget(*webhooks::ParseUrl(options.webhook_url),

@@ -475,6 +475,7 @@ TEST_F(SandboxE2e, SaysWhatIsWrongWithAGateway) {
            {"upi=127.0.0.1:0,fee-ppm=1000001", "fee-ppm"},
            {"upi=127.0.0.1:0,webhook-url=http://127.0.0.1:1/", "webhook-secret-file"},
            {"upi=127.0.0.1:0,webhook-scheme=none", "webhook-scheme"},
+           {"upi=127.0.0.1:0,checkout-url=nowhere", "checkout-url"},
            {"upi=127.0.0.1:0,colour=red", "colour"}}) {
     testing::ProcessOptions options;
     options.args = {"--log", books_, "--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0", "--gateway", gateway};

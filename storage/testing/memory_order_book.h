@@ -101,7 +101,10 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
   static void Keep(domain::Order& stored, const domain::Order* before) {
     const domain::Order::Effects& effects = stored.effects;
     const std::vector<domain::PaymentAttempt> written = std::exchange(stored.attempts, {});
-    const auto begin = [&](size_t number) { stored.attempts.push_back({.gateway = written[number - 1].gateway}); };
+    const auto begin = [&](size_t number) {
+      const domain::PaymentAttempt& begun = written[number - 1];
+      stored.attempts.push_back({.gateway = begun.gateway, .capture_later = begun.capture_later});
+    };
     if (before == nullptr) {
       if (!written.empty()) begin(1);
       stored.pending.reset();
@@ -109,7 +112,9 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     }
     stored.attempts = before->attempts;
     if (effects.attempt_changed > 0) {
-      stored.attempts[effects.attempt_changed - 1].state = written[effects.attempt_changed - 1].state;
+      const domain::PaymentAttempt& changed = written[effects.attempt_changed - 1];
+      stored.attempts[effects.attempt_changed - 1].state = changed.state;
+      stored.attempts[effects.attempt_changed - 1].authorization = changed.authorization;
     }
     if (effects.attempt_begun > 0) begin(effects.attempt_begun);
     if (!effects.pending) stored.pending = before->pending;

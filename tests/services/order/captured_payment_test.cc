@@ -231,6 +231,16 @@ TEST_F(CapturedPaymentTest, ACancelAfterTheCaptureRefunds) {
   EXPECT_EQ(north_.NetMinor(), 0);
 }
 
+TEST_F(CapturedPaymentTest, IsCompletedLikeAnyOrder) {
+  const Uuid id = Place();
+  process_.runner.Direct(id, {saga::Directive::Kind::kClose, ""}, nullptr, [](auto) {});
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(StatusIs(id), "COMPLETED");
+  EXPECT_EQ(Of(id).state, saga::State::kClosed);
+  EXPECT_THAT(dispatch_.assigned(), IsEmpty());
+  EXPECT_EQ(north_.NetMinor(), 1250);
+}
+
 TEST_F(CapturedPaymentTest, ACaptureThatIsUnknownIsAskedAgainUnderItsKey) {
   north_.WillMeet({Fate::kAnswered, Fate::kLostAfter, Fate::kLostBefore, Fate::kUnavailable});
   const Uuid id = Place();

@@ -76,6 +76,15 @@ std::string DecimalAmount(int64_t amount_minor, int decimals) {
   return digits;
 }
 
+std::optional<absl::Time> ParseRequestedAt(const std::string& text) {
+  for (const char* format : {absl::RFC3339_full, "%Y-%m-%d%ET%H:%M:%E*S"}) {
+    absl::Time time;
+    std::string error;
+    if (absl::ParseTime(format, text, absl::UTCTimeZone(), &time, &error)) return time;
+  }
+  return std::nullopt;
+}
+
 std::string ToJson(const Uuid& id, int64_t amount_minor, int decimals, absl::Time requested_at) {
   return fmt::format(R"({{"correlationId":"{}","amount":{},"requestedAt":"{}"}})", id.ToString(),
                      DecimalAmount(amount_minor, decimals),

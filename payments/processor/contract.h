@@ -30,6 +30,9 @@ struct ProcessorPayment {
   std::string requested_at;
 };
 
+// As processors write times: ISO 8601, and UTC where no zone is named. Nothing: it is none.
+std::optional<absl::Time> ParseRequestedAt(const std::string& text);
+
 std::string ToJson(const Uuid& id, int64_t amount_minor, int decimals, absl::Time requested_at);
 // Nothing: it is no JSON object with a correlationId and an amount that is a number.
 std::optional<ProcessorPayment> ParseProcessorPayment(std::string_view json);

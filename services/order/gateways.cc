@@ -10,8 +10,9 @@ namespace waybill::order {
 namespace {
 
 constexpr absl::Duration kConnectAgainMax = absl::Seconds(2);
-// Of HTTP/1.1, where each carries one call at a time: 256 payments a second while a processor takes a second for each.
-constexpr size_t kProcessorConnections = 256;
+// Of HTTP/1.1, where each carries one call at a time. They are opened when they are needed; with fewer, calls of a
+// processor that takes a second for each would wait in us, and be late.
+constexpr size_t kProcessorConnections = 800;
 
 }  // namespace
 

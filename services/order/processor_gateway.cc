@@ -15,6 +15,7 @@ namespace waybill::order {
 namespace {
 
 constexpr size_t kBodyKept = 200;
+constexpr absl::Duration kAheadMax = absl::Hours(24);  // of another replica's clock
 
 http::ClientRequest RequestOf(const ParticipantCall& call, std::string method, std::string target, std::string body) {
   http::ClientRequest request;
@@ -28,16 +29,6 @@ http::ClientRequest RequestOf(const ParticipantCall& call, std::string method, s
 }
 
 int DecimalsOf(const domain::Order& order) { return domain::CurrencyExponent(order.currency).value_or(0); }
-
-// When the order came: the same for each call of it, and so the time under which the processor books it, whichever of
-// them that was.
-absl::Time RequestedAt(const ParticipantCall& call, const Clock& clock) {
-  const std::optional<Uuid> id = Uuid::Parse(call.order_id);
-  if (!id) return clock.Now();
-  int64_t millis = 0;
-  for (size_t i = 0; i < 6; ++i) millis = millis << 8 | id->bytes[i];
-  return absl::FromUnixMillis(millis);
-}
 
 absl::Status NoUse(const http::ClientAnswer& answer) {
   return absl::UnavailableError(fmt::format("answered {}: {}", answer.status, CleanText(answer.body, kBodyKept)));
@@ -55,7 +46,8 @@ void ProcessorGateway::Charge(const ParticipantCall& call, const domain::Order& 
                               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) {
   const Uuid id = payments::ProcessorPaymentId(call.key);
   const int decimals = DecimalsOf(order);
-  const absl::Time at = RequestedAt(call, clock_);
+  // Of this call, as the body says it: to the millisecond.
+  const absl::Time at = absl::FromUnixMillis(absl::ToUnixMillis(clock_.Now()));
   std::string body = payments::ToJson(id, order.amount_minor, decimals, at);
   channel_.Call(RequestOf(call, "POST", std::string(payments::kPaymentsPath), std::move(body)), TimeLeft(call),
                 [this, id, decimals, amount_minor = order.amount_minor, at, asked = call,
@@ -67,14 +59,14 @@ void ProcessorGateway::Charge(const ParticipantCall& call, const domain::Order& 
                   } else if (result.answer->status != 422) {
                     done(NoUse(*result.answer));
                   } else {
-                    // The id is this attempt's alone, so who has it is an earlier call of ours, if the amount is right.
-                    Look(id, amount_minor, decimals, asked,
-                         [id, at, done = std::move(done)](absl::Status seen) mutable {
-                           if (seen.ok()) return done(ChargeResult::ApproveAt(id.ToString(), at));
-                           if (!absl::IsNotFound(seen)) return done(std::move(seen));
-                           done(absl::FailedPreconditionError(
-                               fmt::format("answered 422 to payment {}, and knows no such payment", id.ToString())));
-                         });
+                    // The id is this attempt's alone, so who has it is an earlier call of ours, if the amount is right:
+                    // at that call's time.
+                    Look(id, amount_minor, decimals, asked, [id, done = std::move(done)](Seen seen) mutable {
+                      if (seen.ok()) return done(ChargeResult::ApproveAt(id.ToString(), *seen));
+                      if (!absl::IsNotFound(seen.status())) return done(seen.status());
+                      done(absl::FailedPreconditionError(
+                          fmt::format("answered 422 to payment {}, and knows no such payment", id.ToString())));
+                    });
                   }
                 });
 }
@@ -82,19 +74,19 @@ void ProcessorGateway::Charge(const ParticipantCall& call, const domain::Order& 
 void ProcessorGateway::Refund(const ParticipantCall& call, const domain::Order& order,
                               absl::AnyInvocable<void(absl::StatusOr<RefundResult>)> done) {
   const Uuid id = payments::ProcessorPaymentId(call.key);
-  Look(id, order.amount_minor, DecimalsOf(order), call, [this, id, done = std::move(done)](absl::Status seen) mutable {
+  Look(id, order.amount_minor, DecimalsOf(order), call, [this, id, done = std::move(done)](Seen seen) mutable {
     if (seen.ok()) {
       done(MakeError(
           absl::StatusCode::kFailedPrecondition,
           fmt::format("gateway {} cannot refund payment {}; give it back by hand, then resolve", name_, id.ToString()),
           {.reason = std::string(kCannotRefund)}));
-    } else if (absl::IsNotFound(seen)) {
+    } else if (absl::IsNotFound(seen.status())) {
       done(
           absl::AbortedError(fmt::format("gateway {} knows no payment {} so far, and may still come to know it; make "
                                          "sure that it never will, then resolve",
                                          name_, id.ToString())));
     } else {
-      done(std::move(seen));
+      done(seen.status());
     }
   });
 }
@@ -125,10 +117,10 @@ void ProcessorGateway::Health(absl::Duration timeout, absl::AnyInvocable<void(He
 }
 
 void ProcessorGateway::Look(const Uuid& id, int64_t amount_minor, int decimals, const ParticipantCall& call,
-                            absl::AnyInvocable<void(absl::Status)> done) {
+                            absl::AnyInvocable<void(Seen)> done) {
   channel_.Call(
       RequestOf(call, "GET", fmt::format("{}/{}", payments::kPaymentsPath, id.ToString()), ""), TimeLeft(call),
-      [id, amount_minor, decimals, done = std::move(done)](http::Channel::Result result) mutable {
+      [id, amount_minor, decimals, now = clock_.Now(), done = std::move(done)](http::Channel::Result result) mutable {
         // That this question was not sent says nothing of the payment.
         if (!result.answer.ok()) return done(result.answer.status());
         if (result.answer->status == 404) return done(absl::NotFoundError("no such payment"));
@@ -141,7 +133,9 @@ void ProcessorGateway::Look(const Uuid& id, int64_t amount_minor, int decimals, 
               "shows payment {} of {} for {} of {}", CleanText(payment->id, kBodyKept),
               CleanText(payment->amount, kBodyKept), id.ToString(), payments::DecimalAmount(amount_minor, decimals))));
         }
-        done(absl::OkStatus());
+        std::optional<absl::Time> at = payments::ParseRequestedAt(payment->requested_at);
+        if (at && (*at < absl::FromUnixSeconds(0) || *at > now + kAheadMax)) at.reset();  // no call of ours was then
+        done(at);
       });
 }
 

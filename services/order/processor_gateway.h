@@ -3,6 +3,7 @@
 // back by hand.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "edge/http/channel.h"
@@ -21,8 +22,9 @@ class ProcessorGateway final : public PaymentGateway {
   ProcessorGateway(std::string name, http::Channel& channel, const Clock& clock)
       : name_(std::move(name)), channel_(channel), clock_(clock) {}
 
-  // 2xx: approved, under the payment's id, at the order's time. 422: approved if the processor shows the payment with
-  // this amount. Every other answer, and none, is unknown; a call that had no connection is kCallNotSent.
+  // 2xx: approved, under the payment's id, at the time of this call. 422: approved if the processor shows the payment
+  // with this amount, at the time that it shows. Every other answer, and none, is unknown; a call that had no
+  // connection is kCallNotSent.
   void Charge(const ParticipantCall& call, const domain::Order& order,
               absl::AnyInvocable<void(absl::StatusOr<ChargeResult>)> done) override;
   // Only looks. FAILED_PRECONDITION with kCannotRefund: the money is there. Otherwise it is unknown: a processor that
@@ -35,9 +37,11 @@ class ProcessorGateway final : public PaymentGateway {
 
  private:
   absl::Duration TimeLeft(const ParticipantCall& call) const { return call.deadline - clock_.Steady(); }
+  // When it was requested; nothing: the processor does not say.
+  using Seen = absl::StatusOr<std::optional<absl::Time>>;
   // Asks for the payment `id`. OK: it is there, with this amount. NOT_FOUND: the processor knows none.
   void Look(const Uuid& id, int64_t amount_minor, int decimals, const ParticipantCall& call,
-            absl::AnyInvocable<void(absl::Status)> done);
+            absl::AnyInvocable<void(Seen)> done);
 
   const std::string name_;
   http::Channel& channel_;

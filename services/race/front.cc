@@ -61,16 +61,6 @@ bool MayPass(const absl::Status& status) {
          absl::IsResourceExhausted(status) || absl::IsCancelled(status);
 }
 
-// A time of ISO 8601; without a zone it is UTC. Nothing: it is none.
-std::optional<absl::Time> ParseMoment(const std::string& text) {
-  for (const char* format : {absl::RFC3339_full, "%Y-%m-%d%ET%H:%M:%E*S"}) {
-    absl::Time time;
-    std::string error;
-    if (absl::ParseTime(format, text, absl::UTCTimeZone(), &time, &error)) return time;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 struct Front::Asked {
@@ -143,7 +133,7 @@ void Front::Summarize(http::ExchangePtr exchange) {
   for (const auto& [name, time] : {std::pair("from", &from), std::pair("to", &to)}) {
     const std::string text = http::QueryParameter(query, name);
     if (text.empty()) continue;
-    if (const std::optional<absl::Time> taken = ParseMoment(text)) {
+    if (const std::optional<absl::Time> taken = payments::ParseRequestedAt(text)) {
       *time = *taken;
     } else {
       violations.Add(name, "is no time of ISO 8601, such as 2026-07-10T12:34:56.000Z");

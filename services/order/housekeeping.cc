@@ -34,7 +34,7 @@ absl::StatusOr<absl::Duration> Recovery::Run() {
   if (room == 0) return kForRoom;
   absl::StatusOr<size_t> claimed = runner_.RecoverExpired(own_, in_flight + room);
   if (!claimed.ok()) return claimed.status();
-  if (*claimed > 0) log_.Info("sagas taken up", {{"count", *claimed}, {"own", own_}});
+  if (*claimed > 0) log_.Info("sagas taken up", {{"count", *claimed}, {"own", own_.load()}});
   if (*claimed < std::min(room, saga::Runner::kClaimMax)) {  // those were all
     own_ = false;
     return options_.look;

@@ -2,6 +2,7 @@
 // and counts what is unfinished.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -32,12 +33,14 @@ class Recovery {
 
   // Claims what there is room for; how long to pause before the next look.
   absl::StatusOr<absl::Duration> Run();
+  // What this instance's earlier life left is all taken up, and has come to rest. Thread-safe.
+  bool caught_up() const { return !own_ && runner_.recovered_in_flight() == 0; }
 
  private:
   saga::Runner& runner_;
   const Logger log_;
   const HousekeepingOptions options_;
-  bool own_ = true;  // orders of this instance's earlier life may be left
+  std::atomic<bool> own_{true};  // orders of this instance's earlier life may be left
 };
 
 // Keeps the leases of what this process drives. For a thread of its own: the other chores may stand still for longer

@@ -107,6 +107,8 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 constexpr size_t kListWorkers = 2;
 // They tell orders of webhooks, each with a commit of its own.
 constexpr size_t kInboxWorkers = 2;
+// How long a start waits for what an earlier life left; a gateway that does not answer holds up nobody for longer.
+constexpr absl::Duration kCatchUpMax = absl::Milliseconds(300);
 
 // Moves what is booked into the sums; at once again while there is more.
 Chore FoldChore(storage::PaymentSummaryStore& sums) {
@@ -487,6 +489,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     gateways->Start(stop, [&](const std::string& before, const std::string& after) {
       process_audit.Changed({"gateways-file", before, ""}, {"gateways-file", after, options.gateways_file});
     });
+  }
+  // What this instance had in flight when it died is asked for before anybody is told sums: it may have been booked.
+  for (const SteadyTime until = clock.Steady() + kCatchUpMax; gateways && clock.Steady() < until;) {
+    if (core.recovery.caught_up() || stop.WaitFor(absl::Milliseconds(5))) break;
   }
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();

@@ -39,6 +39,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> ChannelsTo(const Ser
   // It is our own, and clients wait: it is found again soon after it has come back.
   grpc::ChannelArguments arguments = rpc::MakeChannelArguments(rpc::Pings::kRare);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (const OrderAddress& one : *orders) {

@@ -52,8 +52,10 @@ TEST_F(HousekeepingTest, OrdersOfAnEarlierLifeAreLookedForUntilThereAreNone) {
   HousekeepingOptions options;
   options.recovery_in_flight = 10;
   Recovery recovery(runner, a_.log, options);
+  EXPECT_FALSE(recovery.caught_up());
   EXPECT_EQ(*recovery.Run(), options.look);
   EXPECT_EQ(StillLeasedTo("2"), 5u);
+  EXPECT_FALSE(recovery.caught_up()) << "they are not at rest";
   CreateHanging(a_, 3);
   EXPECT_EQ(*recovery.Run(), options.look);
   EXPECT_EQ(StillLeasedTo("2"), 5u) << "what lives on is not taken over";

@@ -171,6 +171,7 @@ void GatewayPosts::Taken(const std::shared_ptr<Event>& event, bool must_be_refus
 void GatewayPosts::Answered(const std::shared_ptr<Event>& event, unsigned code) {
   tell_(fmt::format("{} posted its event {}{}: {}", event->gateway, event->id,
                     event->other_amount ? ", of another amount" : "", code == 0 ? "no answer" : std::to_string(code)));
+  if (code == 401) ++refused_;
   if (code / 100 == 2) {
     --open_;
     loop_.After(kWorld, kHeardWithin + ClosedFor(plan_), [this, event] { CheckItWaitsNoMore(*event); });
@@ -185,6 +186,9 @@ void GatewayPosts::CheckItWaitsNoMore(const Event& event) {
   if (truth_.IsForgotten(event.order_id->ToString())) return;
   const auto row = orders_.rows.find(*event.order_id);
   if (row == orders_.rows.end() || !row->second.waiting) return;
+  // Another gateway may have given it the same token.
+  const auto& attempts = saga::As<domain::Order>(*row->second.record).payload.attempts;
+  if (!attempts.empty() && attempts.back().gateway != event.gateway) return;
   const std::string waits = saga::WaitName(std::string(domain::kChargePayment), saga::Direction::kDo, event.token);
   if (!saga::IsAmong(waits, row->second.record->waits_for)) return;
   truth_.Wrong(fmt::format("{} still waits for its payer, though {} told us by {} what has become of that",

@@ -39,11 +39,13 @@ class GatewayPosts {
 
   // Nothing is under way, and what arrived has been looked at to its end.
   bool Quiet() const;
+  int refused() const { return refused_; }  // times, for the signature
   // At the end: what was answered 2xx is in the inbox, and has come as far as it can.
   void CheckEnd();
 
  private:
   struct Event;
+  absl::Duration ClockAhead(const std::string& gateway) const;
   void Say(const std::string& gateway, const sandbox::Record& effect, Chance chance);
   void Post(std::shared_ptr<Event> event);
   void Deliver(const std::shared_ptr<Event>& event, OrderProcess& process);
@@ -59,9 +61,8 @@ class GatewayPosts {
   const storage::testing::MemoryInboxBook& inbox_;
   const FindProcess find_;
   const std::function<void(std::string_view)> tell_;
-  absl::Duration ClockAhead(const std::string& gateway) const;
-
   std::set<std::string> restored_;
+  int refused_ = 0;
   int open_ = 0;                                                                    // events
   int events_ = 0;                                                                  // so far
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Event>> answered_;  // 2xx; by gateway and id

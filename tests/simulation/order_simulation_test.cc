@@ -59,6 +59,7 @@ std::string Webhooks(storage::InboxState state) { return fmt::format("webhooks a
 // A simulation in which nothing happens finds nothing.
 TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
   std::map<std::string, double> met;
+  int closures = 0;
   using Attempt = domain::PaymentAttempt::State;
   for (Attempt left : {Attempt::kDeclined, Attempt::kNotSent, Attempt::kClosed, Attempt::kRefunded}) {
     met[GoneOnAfter(left)] = 0;
@@ -72,6 +73,10 @@ TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
     OrderStory story(plan, false);
     const StoryEnd end = story.Run();
     met["deaths"] += end.deaths;
+    met["payments have expired"] += end.expired;
+    met["webhooks are refused"] += end.refused;
+    met["orders are forgotten by a gateway"] += end.forgotten;
+    closures += end.closures;
     met["entries watched"] += static_cast<double>(end.entries);
     for (const auto& [state, count] : end.attempts_left) met[GoneOnAfter(state)] += count;
     for (const auto& [state, count] : end.refunds) met[Parts(state)] += count;
@@ -83,6 +88,7 @@ TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
     }
   }
   for (const auto& [what, times] : met) EXPECT_GT(times, 20) << what;
+  EXPECT_GT(closures, 5);
 }
 
 // As one does that fails: what is under way is let go of, and nobody is told who is no more (under AddressSanitizer).

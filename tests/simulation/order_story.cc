@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "services/order/place_order.h"
 
 namespace waybill::simulation {
 namespace {
@@ -96,6 +97,9 @@ StoryEnd OrderStory::Run() {
   end.story = std::move(story_);
   end.events = loop_.ran();
   end.deaths = deaths_;
+  end.refused = posts_.refused();
+  end.forgotten = truth_.forgotten();
+  end.closures = closures_;
   end.entries = clients_.entries_watched();
   for (const auto& [event, row] : inbox_.rows) ++end.webhooks[row.state];
   for (const auto& [id, row] : book_.rows) {
@@ -104,6 +108,7 @@ StoryEnd OrderStory::Run() {
       continue;
     }
     ++end.orders;
+    if (row.record->failure.reason == order::kPaymentExpired) ++end.expired;
     end.states.push_back(row.record->state);
     const auto& attempts = saga::As<domain::Order>(*row.record).payload.attempts;
     for (size_t number = 0; number < attempts.size(); ++number) {
@@ -245,6 +250,7 @@ void OrderStory::StartLater(int number, absl::Duration after) {
 void OrderStory::CloseFor(absl::Duration time) {
   Tell(fmt::format("the service is closed for {}", absl::FormatDuration(time)));
   closed_until_ = loop_.Steady() + time;
+  ++closures_;
   for (int number = 0; number < plan_.processes; ++number) Roll(number);
   // What takes weeks has taken them by then.
   loop_.After(kWorld, time, [this] {

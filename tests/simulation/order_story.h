@@ -34,6 +34,10 @@ struct StoryEnd {
   // How they stand, of all attempts at routed orders, and of those after which another gateway was asked.
   std::map<domain::PaymentAttempt::State, int> attempts, attempts_left;
   std::map<domain::PartialRefund::State, int> refunds;
+  int expired = 0;                              // orders that nobody paid in time
+  int refused = 0;                              // webhooks that were posted, for their signature
+  int forgotten = 0;                            // orders of which a gateway has lost something
+  int closures = 0;                             // of the whole service
   std::map<storage::InboxState, int> webhooks;  // the events in the inbox, as they stand
 };
 
@@ -93,6 +97,7 @@ class OrderStory {
   int lives_ = 0;
   int deaths_ = 0;
   int to_come_ = 0;  // starts
+  int closures_ = 0;
   SteadyTime closed_until_ = start_;
 };
 

@@ -124,6 +124,7 @@ void Participants::Arrive(const std::shared_ptr<Served>& call) {
       break;
     case Fate::Kind::kPending:
       fresh = {Verdict::Kind::kPending, now() + std::min(fate.pending_for, pending_max_)};
+      if (fate.expires_in < absl::InfiniteDuration()) fresh.expires = now() + fate.expires_in;
       break;
     case Fate::Kind::kOrdinary:
       break;
@@ -185,7 +186,7 @@ void SimulatedGateway::Charge(const order::ParticipantCall& call, const domain::
       case sandbox::ChargeAnswer::Kind::kApproved:
         return done(order::ChargeResult::Approve(answer->reference));
       case sandbox::ChargeAnswer::Kind::kPending:
-        return done(order::ChargeResult::Postpone(answer->token, answer->until));
+        return done(order::ChargeResult::Postpone(answer->token, answer->until, "", answer->expires));
     }
   };
   all_.Serve(caller_, {"Charge", call.key, call.deadline, execute, decline, std::move(pass_on), one_of_several_});

@@ -106,6 +106,7 @@ void DrawPosts(Plan& plan) {
   auto wait = [&](sandbox::Behaviour& behaviour) {
     behaviour.pending_rate = 0.01 * static_cast<double>(chance.Between(0, 60));
     if (long_ones) behaviour.pending_for_ms = chance.Between(60'000, 400'000);
+    if (chance.OneIn(2)) behaviour.expires_ms = chance.Between(1, 2 * behaviour.pending_for_ms);
   };
   wait(plan.behaviour);
   for (GatewayPlan& gateway : plan.gateways) wait(gateway.behaviour);
@@ -226,9 +227,9 @@ namespace {
 std::string Describe(const sandbox::Behaviour& b) {
   return fmt::format(
       "unavailable {:.2f}, request lost {:.2f}, answer lost {:.2f}, late {:.2f}, slow {:.2f}, declined {:.2f}, pending "
-      "{:.2f}; late and slow by {} ms, pending for {} ms, repetitions {}",
+      "{:.2f}; late and slow by {} ms, pending for {} ms, to be paid within {} ms (0: unsaid), repetitions {}",
       b.unavailable_rate, b.lost_before_rate, b.lost_after_rate, b.late_rate, b.slow_rate, b.decline_rate,
-      b.pending_rate, b.late_ms, b.pending_for_ms, static_cast<int>(b.repetition));
+      b.pending_rate, b.late_ms, b.pending_for_ms, b.expires_ms, static_cast<int>(b.repetition));
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ class Truth {
   // A gateway has lost what it did for these orders: whose they are is for a person to say. Of all others it has
   // `books`.
   void Forgot(const std::string& gateway, const std::set<std::string>& orders, const sandbox::Books& books);
+  int forgotten() const { return static_cast<int>(forgotten_.size()); }
   bool IsForgotten(const std::string& order_id) const { return forgotten_.contains(order_id); }
 
   // The last entry of an order to which nothing comes any more.

@@ -202,7 +202,7 @@ class Channel::Engine {
     answer.body = std::move(response.body());
     const auto wait = response[beast::http::field::retry_after];
     answer.retry_after = std::string(wait.data(), wait.size());
-    if (response.keep_alive() && link->buffer.size() == 0) {
+    if (link->response->keep_alive() && link->buffer.size() == 0) {
       link->idle_since = std::chrono::steady_clock::now();
       idle_.push_back(link);
     } else {

@@ -1,6 +1,9 @@
 #include "edge/http/client.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "boost/asio/connect.hpp"
 #include "boost/asio/ssl/host_name_verification.hpp"
@@ -53,31 +56,56 @@ beast::http::request<beast::http::string_body> MakeRequest(ClientRequest request
   return made;
 }
 
+struct KeptConnection::Socket {
+  Socket(asio::io_context& io, asio::ssl::context* context, const std::string& host, size_t answer_bytes_max)
+      : plain(io), buffer(kAnswerHeaderBytesMax + answer_bytes_max) {
+    if (context == nullptr) return;
+    error_code no_address;
+    (void)asio::ip::make_address(host, no_address);
+    tls.emplace(plain, *context);
+    tls->set_verify_callback(asio::ssl::host_name_verification(host));
+    // An address is no name that a server could be told by (RFC 6066).
+    if (no_address) SSL_set_tlsext_host_name(tls->native_handle(), host.c_str());
+  }
+
+  tcp::socket plain;
+  std::optional<asio::ssl::stream<tcp::socket&>> tls;
+  beast::flat_buffer buffer;
+};
+
+KeptConnection::KeptConnection(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {}
+KeptConnection::KeptConnection(KeptConnection&& other) noexcept = default;
+KeptConnection& KeptConnection::operator=(KeptConnection&& other) noexcept = default;
+KeptConnection::~KeptConnection() = default;
+
+bool KeptConnection::Quiet() const {
+  char byte;
+  const ssize_t read = ::recv(socket_->plain.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return read < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 class ClientCall::Run : public std::enable_shared_from_this<Run> {
  public:
-  Run(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max)
-      : plain_(io), timer_(io), buffer_(kAnswerHeaderBytesMax + answer_bytes_max), answer_bytes_max_(answer_bytes_max) {
-    error_code no_address;
-    (void)asio::ip::make_address(request.host, no_address);
-    if (tls != nullptr) {
-      tls_.emplace(plain_, *tls);
-      tls_->set_verify_callback(asio::ssl::host_name_verification(request.host));
-      // An address is no name that a server could be told by (RFC 6066).
-      if (no_address) SSL_set_tlsext_host_name(tls_->native_handle(), request.host.c_str());
-    }
-    request_ = MakeRequest(std::move(request), /*keep_alive=*/false);
+  using Socket = KeptConnection::Socket;
+
+  Run(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max, bool keep)
+      : io_(io), tls_(tls), host_(request.host), timer_(io), answer_bytes_max_(answer_bytes_max) {
+    request_ = MakeRequest(std::move(request), keep);
   }
 
   void Start(const Addresses& addresses, absl::Duration timeout, Done done) {
-    done_ = std::move(done);
-    timer_.expires_after(absl::ToChronoNanoseconds(timeout));
-    timer_.async_wait([self = shared_from_this()](error_code ended) {
-      if (!ended) self->Finish(asio::error::timed_out);
-    });
-    asio::async_connect(plain_, addresses, [self = shared_from_this()](error_code failed, const tcp::endpoint&) {
-      self->Connected(failed);
-    });
+    socket_ = std::make_unique<Socket>(io_, tls_, host_, answer_bytes_max_);
+    Begin(timeout, std::move(done));
+    asio::async_connect(
+        socket_->plain, addresses,
+        [self = shared_from_this()](error_code failed, const tcp::endpoint&) { self->Connected(failed); });
   }
+  void Start(std::unique_ptr<Socket> socket, absl::Duration timeout, Done done) {
+    socket_ = std::move(socket);
+    Begin(timeout, std::move(done));
+    socket_->tls ? Talk(*socket_->tls) : Talk(socket_->plain);
+  }
+  std::unique_ptr<Socket> Take() { return kept_ ? std::move(socket_) : nullptr; }
   // Nobody waits for it any more.
   void Abandon() {
     done_ = nullptr;
@@ -86,11 +114,21 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
   const ClientAnswer& answer() const { return answer_; }
 
  private:
+  void Begin(absl::Duration timeout, Done done) {
+    done_ = std::move(done);
+    timer_.expires_after(absl::ToChronoNanoseconds(timeout));
+    timer_.async_wait([self = shared_from_this()](error_code ended) {
+      if (!ended) self->Finish(asio::error::timed_out);
+    });
+  }
   void Connected(error_code error) {
     if (over_) return;  // nothing is begun any more
-    if (error || !tls_) return error ? Finish(error) : Talk(plain_);
-    tls_->async_handshake(asio::ssl::stream_base::client, [self = shared_from_this()](error_code failed) {
-      failed ? self->Finish(failed) : self->Talk(*self->tls_);
+    if (error) return Finish(error);
+    error_code ignored;
+    socket_->plain.set_option(tcp::no_delay(true), ignored);
+    if (!socket_->tls) return Talk(socket_->plain);
+    socket_->tls->async_handshake(asio::ssl::stream_base::client, [self = shared_from_this()](error_code failed) {
+      failed ? self->Finish(failed) : self->Talk(*self->socket_->tls);
     });
   }
   template <typename Stream>
@@ -109,7 +147,7 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
     response_.emplace();
     response_->body_limit(answer_bytes_max_);
     response_->header_limit(kAnswerHeaderBytesMax);
-    beast::http::async_read(stream, buffer_, *response_,
+    beast::http::async_read(stream, socket_->buffer, *response_,
                             [self = shared_from_this(), &stream](error_code failed, size_t) {
                               if (self->over_) return;
                               // An interim answer: the one that counts comes behind it.
@@ -128,6 +166,7 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
       answer_.body = response.body();
       const auto wait = response[beast::http::field::retry_after];
       answer_.retry_after = std::string(wait.data(), wait.size());
+      kept_ = !answer_.cut && request_.keep_alive() && response_->keep_alive() && socket_->buffer.size() == 0;
     }
     Close();
     if (Done done = std::exchange(done_, nullptr)) done(error);
@@ -136,28 +175,41 @@ class ClientCall::Run : public std::enable_shared_from_this<Run> {
     over_ = true;
     error_code ignored;
     timer_.cancel(ignored);
-    plain_.close(ignored);
+    if (socket_ && !kept_) socket_->plain.close(ignored);
   }
 
-  tcp::socket plain_;
-  std::optional<asio::ssl::stream<tcp::socket&>> tls_;
+  asio::io_context& io_;
+  asio::ssl::context* const tls_;
+  const std::string host_;
+  std::unique_ptr<Socket> socket_;  // once begun, until it is taken
   asio::steady_timer timer_;
   beast::http::request<beast::http::string_body> request_;
-  beast::flat_buffer buffer_;
   const size_t answer_bytes_max_;
   std::optional<beast::http::response_parser<beast::http::string_body>> response_;
   ClientAnswer answer_;
   Done done_;
   bool over_ = false;
+  bool kept_ = false;  // the connection is still of use
 };
 
-ClientCall::ClientCall(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max)
-    : run_(std::make_shared<Run>(io, std::move(request), tls, answer_bytes_max)) {}
+ClientCall::ClientCall(asio::io_context& io, ClientRequest request, asio::ssl::context* tls, size_t answer_bytes_max,
+                       bool keep)
+    : run_(std::make_shared<Run>(io, std::move(request), tls, answer_bytes_max, keep)) {}
 
 ClientCall::~ClientCall() { run_->Abandon(); }
 
 void ClientCall::Start(const Addresses& addresses, absl::Duration timeout, Done done) {
   run_->Start(addresses, timeout, std::move(done));
+}
+
+void ClientCall::Start(KeptConnection connection, absl::Duration timeout, Done done) {
+  run_->Start(std::move(connection.socket_), timeout, std::move(done));
+}
+
+std::optional<KeptConnection> ClientCall::Take() {
+  std::unique_ptr<KeptConnection::Socket> socket = run_->Take();
+  if (!socket) return std::nullopt;
+  return KeptConnection(std::move(socket));
 }
 
 const ClientAnswer& ClientCall::answer() const { return run_->answer(); }

@@ -1,4 +1,5 @@
-// The HTTP/1.1 client of what is called by URL: one request a connection, plain or over TLS, everything bounded.
+// The HTTP/1.1 client of what is called by URL: one request at a time over a connection, plain or over TLS, everything
+// bounded.
 #pragma once
 
 #include <cstddef>
@@ -43,15 +44,33 @@ std::unique_ptr<boost::asio::ssl::context> MakeClientTls(const std::string& ca);
 
 boost::beast::http::request<boost::beast::http::string_body> MakeRequest(ClientRequest request, bool keep_alive);
 
+// What a call left behind that the server keeps open: for another call to the same address, host and TLS.
+class KeptConnection {
+ public:
+  KeptConnection(KeptConnection&& other) noexcept;
+  KeptConnection& operator=(KeptConnection&& other) noexcept;
+  ~KeptConnection();  // closes it
+
+  // Nothing is owed to us, so whatever there is to read is an end, or makes one necessary.
+  bool Quiet() const;
+
+ private:
+  friend class ClientCall;
+  struct Socket;
+  explicit KeptConnection(std::unique_ptr<Socket> socket);
+
+  std::unique_ptr<Socket> socket_;
+};
+
 // Makes one request. Redirects are answers like others.
 class ClientCall {
  public:
   using Done = absl::AnyInvocable<void(boost::system::error_code failed)>;
 
   // `tls` may be null: plain. It outlives this, as `io` does, and this outlives what it has begun: until `done`. Of the
-  // answer's body at most so much is read.
+  // answer's body at most so much is read. `keep`: the server is asked to leave the connection open.
   ClientCall(boost::asio::io_context& io, ClientRequest request, boost::asio::ssl::context* tls,
-             size_t answer_bytes_max);
+             size_t answer_bytes_max, bool keep = false);
   ~ClientCall();
   ClientCall(const ClientCall&) = delete;
   ClientCall& operator=(const ClientCall&) = delete;
@@ -59,7 +78,11 @@ class ClientCall {
   // To the first of these that takes the connection, on `io`'s thread; once. `done` is called once, and may end this:
   // what went wrong on the way there or back, or nothing, and then there is an answer.
   void Start(const Addresses& addresses, absl::Duration timeout, Done done);
+  // Over one that a call with the same host, port and `tls` has left; instead.
+  void Start(KeptConnection connection, absl::Duration timeout, Done done);
   const ClientAnswer& answer() const;
+  // Once `done` was told of no error: the connection, if the server keeps it and all of the answer was read.
+  std::optional<KeptConnection> Take();
 
  private:
   class Run;

@@ -31,7 +31,6 @@ using storage::WebhookDelivery;
 
 // Of an answer's body; what is kept of it.
 constexpr size_t kAnswerBytesMax = 4'096, kAnswerKept = 512;
-// How often it is asked for addresses that are being looked up.
 // After the store did not answer.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 
@@ -68,7 +67,11 @@ WebhookMetrics::WebhookMetrics(Metrics& metrics)
       dead(metrics.AddGauge("waybill_webhook_deliveries_dead", "Deliveries that are dead, and not replayed.")),
       overdue(metrics.AddGauge("waybill_webhook_overdue_seconds",
                                "How long the oldest delivery that is due has waited beyond its time.")),
-      in_flight(metrics.AddGauge("waybill_webhook_in_flight", "Attempts that are under way.")) {}
+      in_flight(metrics.AddGauge("waybill_webhook_in_flight", "Attempts that are under way.")),
+      connections(metrics.AddCounter("waybill_webhook_connections_total",
+                                     "Connections to endpoints; further attempts went over one that was kept.")),
+      connections_kept(metrics.AddGauge("waybill_webhook_connections_kept",
+                                        "Connections to endpoints that wait for another delivery.")) {}
 
 class WebhookSender::Engine {
  public:
@@ -84,6 +87,7 @@ class WebhookSender::Engine {
         tls_(http::MakeClientTls("")) {}
 
   std::optional<SteadyTime> TakeTurn() {
+    CloseOld();
     const std::optional<SteadyTime> stop_by = StopBy();
     if (!stop_by && !draining_ && results_.empty() && clock_.Steady() >= next_claim_) Claim();
     if (!attempts_.empty()) RunUntilSomething(stop_by);
@@ -113,7 +117,15 @@ class WebhookSender::Engine {
     SteadyTime begun;
     std::unique_ptr<http::Lookup> lookup;
     std::unique_ptr<http::ClientCall> exchange;
+    SteadyTime looked_at;  // when the address was that it goes to
+    bool over_kept = false;
     bool over = false;
+  };
+  struct Kept {
+    std::string url;
+    http::KeptConnection connection;
+    SteadyTime looked_at;
+    SteadyTime idle_since;
   };
 
   std::optional<SteadyTime> StopBy() const {
@@ -150,8 +162,21 @@ class WebhookSender::Engine {
     if (!url.ok())
       return Fail(attempt, metrics_.forbidden, fmt::format("the URL {}", std::string(url.status().message())));
     attempt.url = *std::move(url);
+    std::optional<Kept> kept = TakeKept(attempt);
+    if (!kept) return LookUp(attempt);
+    attempt.looked_at = kept->looked_at;
+    attempt.over_kept = true;
+    Prepare(attempt);
+    attempt.exchange->Start(std::move(kept->connection), TimeLeft(attempt), Ending(attempt));
+  }
+
+  absl::Duration TimeLeft(const Attempt& attempt) const { return options_.timeout - (clock_.Steady() - attempt.begun); }
+
+  void LookUp(Attempt& attempt) {
+    attempt.over_kept = false;
+    attempt.looked_at = clock_.Steady();
     attempt.lookup = std::make_unique<http::Lookup>(io_, attempt.url.host, attempt.url.port);
-    attempt.lookup->Start(options_.timeout, [this, &attempt](absl::StatusOr<http::Addresses> found) {
+    attempt.lookup->Start(TimeLeft(attempt), [this, &attempt](absl::StatusOr<http::Addresses> found) {
       if (found.ok()) return Send(attempt, *found);
       Fail(attempt, metrics_.unreachable,
            fmt::format("{} is not found: {}", attempt.url.host, std::string(found.status().message())));
@@ -169,6 +194,12 @@ class WebhookSender::Engine {
                   attempt.url.tls ? "the host is at no address that may be called"
                                   : "without TLS only networks of --webhook-allow-networks are called");
     }
+    Prepare(attempt);
+    metrics_.connections.Increment();
+    attempt.exchange->Start(found, TimeLeft(attempt), Ending(attempt));
+  }
+
+  void Prepare(Attempt& attempt) {
     const absl::Time now = clock_.Now();
     const ClaimedDelivery& delivery = attempt.delivery;
     http::ClientRequest request = {
@@ -181,14 +212,67 @@ class WebhookSender::Engine {
          {"webhook-signature", webhooks::Sign(delivery.secrets, delivery.event_id, now, delivery.body)}},
         delivery.body};
     WAYBILL_FAILPOINT("webhook.before_send");
-    attempt.exchange = std::make_unique<http::ClientCall>(io_, std::move(request),
-                                                          attempt.url.tls ? tls_.get() : nullptr, kAnswerBytesMax);
-    attempt.exchange->Start(found, options_.timeout - (clock_.Steady() - attempt.begun),
-                            [this, &attempt](error_code error) {
-                              WAYBILL_FAILPOINT("webhook.after_receive");
-                              if (error) return Fail(attempt, metrics_.unreachable, error.message());
-                              Answered(attempt, attempt.exchange->answer());
-                            });
+    attempt.exchange = std::make_unique<http::ClientCall>(
+        io_, std::move(request), attempt.url.tls ? tls_.get() : nullptr, kAnswerBytesMax, /*keep=*/true);
+  }
+
+  http::ClientCall::Done Ending(Attempt& attempt) {
+    return [this, &attempt](error_code error) {
+      WAYBILL_FAILPOINT("webhook.after_receive");
+      // The other side may end what it has kept at any time. Should it have read this, it is told again.
+      if (error && attempt.over_kept && error != asio::error::timed_out) return LookUp(attempt);
+      if (error) return Fail(attempt, metrics_.unreachable, error.message());
+      Keep(attempt);
+      Answered(attempt, attempt.exchange->answer());
+    };
+  }
+
+  // --- Connections that endpoints keep open. Each was made to an address that was looked at, and goes nowhere else.
+
+  void Keep(Attempt& attempt) {
+    std::optional<http::KeptConnection> connection = attempt.exchange->Take();
+    if (!connection || kept_count_ >= options_.in_flight_max) return;
+    std::vector<Kept>& kept = kept_[attempt.delivery.endpoint_id];
+    if (kept.size() >= static_cast<size_t>(options_.each_max)) return;
+    kept.push_back({attempt.delivery.url, *std::move(connection), attempt.looked_at, clock_.Steady()});
+    ++kept_count_;
+  }
+
+  bool IsOld(const Kept& kept, SteadyTime now) const {
+    return now - kept.looked_at >= options_.kept_for || now - kept.idle_since >= options_.idle_max;
+  }
+
+  // The one that was used last; nothing when there is none to this URL.
+  std::optional<Kept> TakeKept(const Attempt& attempt) {
+    const auto found = kept_.find(attempt.delivery.endpoint_id);
+    if (found == kept_.end()) return std::nullopt;
+    std::optional<Kept> taken;
+    const SteadyTime now = clock_.Steady();
+    while (!taken && !found->second.empty()) {
+      Kept& last = found->second.back();
+      if (last.url == attempt.delivery.url && !IsOld(last, now) && last.connection.Quiet()) taken = std::move(last);
+      found->second.pop_back();
+      --kept_count_;
+    }
+    if (found->second.empty()) kept_.erase(found);
+    return taken;
+  }
+
+  void CloseOld() {
+    const SteadyTime now = clock_.Steady();
+    for (auto endpoint = kept_.begin(); endpoint != kept_.end();) {
+      kept_count_ -=
+          static_cast<int>(std::erase_if(endpoint->second, [&](const Kept& kept) { return IsOld(kept, now); }));
+      endpoint = endpoint->second.empty() ? kept_.erase(endpoint) : std::next(endpoint);
+    }
+    metrics_.connections_kept.Set(kept_count_);
+  }
+
+  void CloseAll(const Uuid& endpoint_id) {
+    const auto found = kept_.find(endpoint_id);
+    if (found == kept_.end()) return;
+    kept_count_ -= static_cast<int>(found->second.size());
+    kept_.erase(found);
   }
 
   void Answered(Attempt& attempt, const http::ClientAnswer& answer) {
@@ -277,6 +361,7 @@ class WebhookSender::Engine {
     if (more_) next_claim_ = Loop::kAtOnce;
     for (const storage::DisabledEndpoint& endpoint : *disabled) {
       metrics_.disabled.Increment();
+      CloseAll(endpoint.id);
       log_.Warn("an endpoint of webhooks is disabled",
                 {{"endpoint_id", endpoint.id.ToString()}, {"client", endpoint.client}, {"why", endpoint.reason}});
     }
@@ -298,7 +383,9 @@ class WebhookSender::Engine {
   SteadyTime next_claim_ = SteadyTime::InfinitePast();
   bool more_ = false;
   std::vector<std::unique_ptr<Attempt>> attempts_;
-  std::vector<DeliveryResult> results_;  // that are not written yet
+  std::vector<DeliveryResult> results_;     // that are not written yet
+  std::map<Uuid, std::vector<Kept>> kept_;  // by endpoint
+  int kept_count_ = 0;                      // of all
   std::atomic<bool> draining_{false};
 };
 

@@ -30,6 +30,9 @@ struct WebhookOptions {
   absl::Duration poll = absl::Milliseconds(200);  // for what is due
   absl::Duration failing_max = absl::Hours(5 * 24);
   absl::Duration retention = absl::Hours(30 * 24);  // of what has ended
+  // A connection is used again for so long after its address was looked at, and after its last use.
+  absl::Duration kept_for = absl::Minutes(1);
+  absl::Duration idle_max = absl::Seconds(10);
 
   // So long a claim lasts: an attempt, and what its result may take to be written.
   absl::Duration lease() const { return 3 * timeout; }
@@ -53,6 +56,8 @@ struct WebhookMetrics {
   prometheus::Gauge& dead;
   prometheus::Gauge& overdue;
   prometheus::Gauge& in_flight;
+  prometheus::Counter& connections;  // that were asked for
+  prometheus::Gauge& connections_kept;
 };
 
 class WebhookSender {

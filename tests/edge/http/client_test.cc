@@ -11,17 +11,19 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "boost/asio/ssl/context.hpp"
 #include "edge/http/channel.h"
 #include "edge/http/server.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
+#include "boost/asio.hpp"
+#include "boost/asio/ssl.hpp"
 #include "tests/support/certificates.h"
 
 namespace waybill::http {
@@ -91,6 +93,103 @@ TEST(HttpClient, WaitsForTheAnswerBehindInterimOnes) {
   EXPECT_EQ(answer->body, "one");
 }
 
+// Calls one after the other, each over what the one before has left.
+class KeptCalls {
+ public:
+  // Whether the call left its connection.
+  bool Call(int port, boost::asio::ssl::context* tls = nullptr) {
+    ClientCall call(io_, {"127.0.0.1", port, "/", {}, "x"}, tls, 1'000, /*keep=*/true);
+    const auto done = [&](boost::system::error_code failed) { said.push_back(failed ? "failed" : call.answer().body); };
+    if (kept_) {
+      call.Start(*std::move(kept_), absl::Seconds(20), done);
+      ++over_kept;
+    } else {
+      call.Start({{boost::asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(port)}}, absl::Seconds(20), done);
+    }
+    io_.restart();
+    io_.run();
+    kept_ = call.Take();
+    return kept_.has_value();
+  }
+  bool Quiet() const { return kept_->Quiet(); }
+
+  std::vector<std::string> said;
+  int over_kept = 0;
+
+ private:
+  boost::asio::io_context io_{1};
+  std::optional<KeptConnection> kept_;
+};
+
+TEST(HttpClient, LeavesAConnectionThatTheServerKeepsToTheNextCall) {
+  ScriptedServer server({Ok("one"), kHints + Ok("two"), Ok("three")});
+  KeptCalls calls;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(calls.Call(server.port()));
+  EXPECT_THAT(calls.said, ::testing::ElementsAre("one", "two", "three"));
+  EXPECT_EQ(calls.over_kept, 2);
+}
+
+TEST(HttpClient, LeavesNoneOfWhichTheNextAnswerCouldBeMistaken) {
+  const std::string whole = Ok("one");
+  for (const std::string& answer :
+       {std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\none"),  // it says so
+        std::string("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\none"),                       // it knows no other way
+        std::string("HTTP/1.1 200 OK\r\n\r\none"),                                    // it ends with the connection
+        "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + std::string(2'000, 'x'),  // too long to be read
+        whole + whole}) {
+    ScriptedServer server({answer});
+    KeptCalls calls;
+    EXPECT_FALSE(calls.Call(server.port())) << answer.substr(0, 40);
+    EXPECT_THAT(calls.said, ::testing::SizeIs(1));
+  }
+}
+
+// A server over TLS that answers each request with its path.
+class TlsServer {
+ public:
+  explicit TlsServer(const testing::Issued& certificate) {
+    auto context = std::make_shared<boost::asio::ssl::context>(boost::asio::ssl::context::tls_server);
+    context->use_certificate_chain(boost::asio::buffer(certificate.certificate));
+    context->use_private_key(boost::asio::buffer(certificate.key), boost::asio::ssl::context::pem);
+    ServerOptions options;
+    options.tls = [this, context] {
+      ++connections_;
+      return context;
+    };
+    auto started = Server::Start(options, metrics_, log_);
+    EXPECT_TRUE(started.ok()) << started.status();
+    server_ = *std::move(started);
+    server_->Serve("/", {"path", {"GET", "POST"}}, [this](const ExchangePtr& exchange) {
+      ++requests_;
+      exchange->Answer({200, "text/plain", exchange->request().path, {}});
+    });
+  }
+  int port() const { return server_->port(); }
+  int connections() const { return connections_; }
+  int requests() const { return requests_; }
+
+ private:
+  std::atomic<int> connections_ = 0, requests_ = 0;
+  SystemClock clock_;
+  Metrics metrics_;
+  Logger log_{LogFormat::kJson, LogLevel::kError, clock_};
+  std::unique_ptr<Server> server_;
+};
+
+TEST(HttpClient, KeepsConnectionsOverTlsOnceTheCertificateIsVerified) {
+  const testing::TestCa ca, other;
+  TlsServer server(ca.Issue());
+  const auto believed = MakeClientTls(ca.certificate()), unknown = MakeClientTls(other.certificate());
+  KeptCalls calls;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(calls.Call(server.port(), believed.get()));
+  EXPECT_THAT(calls.said, ::testing::ElementsAre("/", "/", "/"));
+  EXPECT_EQ(server.connections(), 1);
+  EXPECT_TRUE(calls.Quiet());
+  KeptCalls strangers;
+  EXPECT_FALSE(strangers.Call(server.port(), unknown.get()));
+  EXPECT_THAT(strangers.said, ::testing::ElementsAre("failed"));
+}
+
 TEST(HttpChannel, WaitsForTheAnswerBehindInterimOnes) {
   ScriptedServer server({std::string(kHints) + kHints + Ok("one"), Ok("two")});
   ChannelOptions options;
@@ -115,38 +214,6 @@ TEST(HttpChannel, AHostThatIsNotFoundIsUnavailable) {
   EXPECT_EQ(result.answer.status().code(), absl::StatusCode::kUnavailable) << result.answer.status();
   EXPECT_FALSE(result.sent);
 }
-
-// A server over TLS that answers each request with its path.
-class TlsServer {
- public:
-  explicit TlsServer(const testing::Issued& certificate) {
-    auto context = std::make_shared<boost::asio::ssl::context>(boost::asio::ssl::context::tls_server);
-    context->use_certificate_chain(boost::asio::buffer(certificate.certificate));
-    context->use_private_key(boost::asio::buffer(certificate.key), boost::asio::ssl::context::pem);
-    ServerOptions options;
-    options.tls = [this, context] {
-      ++connections_;
-      return context;
-    };
-    auto started = Server::Start(options, metrics_, log_);
-    EXPECT_TRUE(started.ok()) << started.status();
-    server_ = *std::move(started);
-    server_->Serve("/", {"path"}, [this](const ExchangePtr& exchange) {
-      ++requests_;
-      exchange->Answer({200, "text/plain", exchange->request().path, {}});
-    });
-  }
-  int port() const { return server_->port(); }
-  int connections() const { return connections_; }
-  int requests() const { return requests_; }
-
- private:
-  std::atomic<int> connections_ = 0, requests_ = 0;
-  SystemClock clock_;
-  Metrics metrics_;
-  Logger log_{LogFormat::kJson, LogLevel::kError, clock_};
-  std::unique_ptr<Server> server_;
-};
 
 ChannelOptions OverTls(const TlsServer& server, std::string ca) {
   ChannelOptions options;

@@ -1,9 +1,17 @@
 #include "services/order/webhook_sender.h"
 
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "boost/asio.hpp"
+#include "edge/http/server.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,6 +35,7 @@ class ScriptedStore final : public storage::WebhookStore {
  public:
   std::vector<ClaimedDelivery> due;
   bool takes_results = true;
+  bool disables = false;       // the last endpoint of which it hears
   std::vector<int> asked_for;  // limits of claims
   std::vector<DeliveryResult> finished;
 
@@ -44,7 +53,9 @@ class ScriptedStore final : public storage::WebhookStore {
                                                                 absl::Duration /*failing_max*/) override {
     if (!takes_results) return Away();
     finished.insert(finished.end(), results.begin(), results.end());
-    return std::vector<storage::DisabledEndpoint>();
+    std::vector<storage::DisabledEndpoint> disabled;
+    if (disables) disabled.push_back({results.back().endpoint_id, "shop", "answered 410 Gone"});
+    return disabled;
   }
 
   absl::StatusOr<bool> AnyEndpoint() override { return Away(); }
@@ -194,6 +205,182 @@ TEST_F(WebhookSenderTest, AsksForNoMoreThanItHasRoomFor) {
   const auto sender = Sender(options);
   TakeTurns(*sender, 20);
   for (const int limit : store_.asked_for) EXPECT_LE(limit, 3);
+}
+
+// --- Connections.
+
+// An endpoint's receiver: what it was told, and over how many connections.
+class Receiver {
+ public:
+  explicit Receiver(const Logger& log, const std::string& listen = "127.0.0.1:0") {
+    http::ServerOptions options;
+    options.listen = listen;
+    auto server = http::Server::Start(options, metrics_, log);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    server_->Serve("/", {"hook", {"POST"}}, [this](http::ExchangePtr exchange) {
+      {
+        std::lock_guard lock(mutex_);
+        peers_.insert(exchange->request().peer);
+        ++told_;
+      }
+      exchange->Answer({code, "text/plain", "", {}});
+    });
+  }
+  std::string Url(const std::string& path = "/") const { return fmt::format("http://127.0.0.1:{}{}", port(), path); }
+  int port() const { return server_->port(); }
+  size_t connections() const {
+    std::lock_guard lock(mutex_);
+    return peers_.size();
+  }
+  int told() const {
+    std::lock_guard lock(mutex_);
+    return told_;
+  }
+
+  std::atomic<unsigned> code = 200;
+
+ private:
+  Metrics metrics_;
+  mutable std::mutex mutex_;
+  std::set<std::string> peers_;
+  int told_ = 0;
+  std::unique_ptr<http::Server> server_;
+};
+
+class KeptConnectionsTest : public WebhookSenderTest {
+ protected:
+  KeptConnectionsTest() { KeepsAskingFor(Options()); }
+  void KeepsAskingFor(const WebhookOptions& options) {
+    awake_.Learn(time_.Steady(), true);
+    sender_ = std::make_unique<WebhookSender>(store_, awake_, time_, random_, counters_, log_, options);
+  }
+  // One after the other, each of a turn of its own.
+  void Deliver(int deliveries, const std::string& url, uint8_t endpoint = 1) {
+    for (int i = 0; i < deliveries; ++i) {
+      AddDue(0, url);
+      store_.due.back().endpoint_id.bytes[0] = endpoint;
+      TakeTurns(*sender_, store_.finished.size() + 1);
+      EXPECT_EQ(store_.finished.back().code, 200) << store_.finished.back().answer;
+    }
+  }
+
+  waybill::testing::ManualTime time_;
+  storage::WebhookInterest awake_{time_};
+  std::unique_ptr<WebhookSender> sender_;
+  std::optional<Receiver> receiver_{std::in_place, log_};
+};
+
+TEST_F(KeptConnectionsTest, AnEndpointsDeliveriesGoOverOne) {
+  Deliver(20, receiver_->Url());
+  EXPECT_EQ(receiver_->told(), 20);
+  EXPECT_EQ(receiver_->connections(), 1u);
+  EXPECT_EQ(counters_.connections.Value(), 1);
+}
+
+TEST_F(KeptConnectionsTest, NobodyUsesAnothersNorThatOfTheUrlBefore) {
+  Deliver(3, receiver_->Url(), 1);
+  Deliver(3, receiver_->Url(), 2);
+  EXPECT_EQ(receiver_->connections(), 2u);
+  Deliver(1, receiver_->Url("/moved"), 1);
+  EXPECT_EQ(receiver_->connections(), 3u);
+  sender_->TakeTurn();
+  EXPECT_EQ(counters_.connections_kept.Value(), 2) << "the one to the old URL is closed";
+}
+
+// What a name says is looked at again, however busy its endpoint is.
+TEST_F(KeptConnectionsTest, TheAddressIsLookedAtAgainAfterAMinuteAndOnesThatAreIdleAreClosed) {
+  for (int i = 0; i < 12; ++i) {
+    Deliver(1, receiver_->Url());
+    time_.Advance(absl::Seconds(5));
+  }
+  EXPECT_EQ(receiver_->connections(), 1u);
+  Deliver(1, receiver_->Url());
+  EXPECT_EQ(receiver_->connections(), 2u) << "a minute";
+  sender_->TakeTurn();
+  EXPECT_EQ(counters_.connections_kept.Value(), 1);
+  time_.Advance(absl::Seconds(10));
+  awake_.Learn(time_.Steady(), false);  // there is nothing to deliver
+  sender_->TakeTurn();
+  EXPECT_EQ(counters_.connections_kept.Value(), 0) << "idle";
+}
+
+TEST_F(KeptConnectionsTest, OneThatTheOtherSideEndedCostsNoAttempt) {
+  Deliver(2, receiver_->Url());
+  const std::string url = receiver_->Url();
+  const int port = receiver_->port();
+  receiver_.emplace(log_, fmt::format("127.0.0.1:{}", port));
+  Deliver(2, url);
+  EXPECT_EQ(receiver_->told(), 2);
+  EXPECT_EQ(counters_.unreachable.Value(), 0);
+  EXPECT_EQ(counters_.delivered.Value(), 4);
+}
+
+// A receiver that keeps connections open, and hangs up when it is told something more over one.
+class OnceAConnection {
+ public:
+  OnceAConnection() : thread_([this] { Run(); }) {}
+  ~OnceAConnection() {
+    stop_ = true;
+    boost::asio::ip::tcp::socket last(io_);
+    last.connect(acceptor_.local_endpoint());
+    last.close();
+    thread_.join();
+  }
+  std::string Url() const { return fmt::format("http://127.0.0.1:{}/", acceptor_.local_endpoint().port()); }
+
+  std::atomic<int> hung_up = 0;
+
+ private:
+  void Run() {
+    while (!stop_) {
+      boost::asio::ip::tcp::socket socket(io_);
+      acceptor_.accept(socket);
+      std::string read;
+      boost::system::error_code over;
+      boost::asio::read_until(socket, boost::asio::dynamic_buffer(read), "\r\n\r\n{}", over);
+      if (over) continue;
+      boost::asio::write(socket, boost::asio::buffer(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")),
+                         over);
+      char more;
+      if (boost::asio::read(socket, boost::asio::buffer(&more, 1), over) == 1) ++hung_up;
+    }
+  }
+
+  boost::asio::io_context io_;
+  boost::asio::ip::tcp::acceptor acceptor_{io_, {boost::asio::ip::address_v4::loopback(), 0}};
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+TEST_F(KeptConnectionsTest, OneThatEndsInTheMiddleIsFollowedByAnotherAtOnce) {
+  OnceAConnection receiver;
+  Deliver(3, receiver.Url());
+  EXPECT_EQ(receiver.hung_up, 2);
+  EXPECT_EQ(counters_.unreachable.Value(), 0);
+  EXPECT_EQ(counters_.connections.Value(), 3);
+  sender_.reset();
+}
+
+TEST_F(KeptConnectionsTest, AreNoMoreThanAttemptsMayBe) {
+  WebhookOptions options = Options();
+  options.in_flight_max = 3;
+  options.each_max = 2;
+  KeepsAskingFor(options);
+  for (uint8_t endpoint = 1; endpoint <= 10; ++endpoint) Deliver(2, receiver_->Url(), endpoint);
+  sender_->TakeTurn();
+  EXPECT_EQ(counters_.connections_kept.Value(), 3);
+}
+
+TEST_F(KeptConnectionsTest, OfAnEndpointThatIsDisabledAreClosed) {
+  Deliver(2, receiver_->Url());
+  receiver_->code = 410;
+  AddDue(0, receiver_->Url());
+  store_.due.back().endpoint_id.bytes[0] = 1;
+  store_.disables = true;
+  TakeTurns(*sender_, 3);
+  sender_->TakeTurn();
+  EXPECT_EQ(counters_.connections_kept.Value(), 0);
 }
 
 TEST_F(WebhookSenderTest, BeginsNothingWhileItDrainsAndDoesNotSpin) {

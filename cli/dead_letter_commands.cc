@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "cli/context.h"
+#include "cli/interrupts.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/values.h"
@@ -128,6 +129,7 @@ ExitCode RedriveLetters(const Context& context, const LetterArgs& args) {
   *request.mutable_filter() = *std::move(filter);
   const auto most = static_cast<int64_t>(args.limit);  // 0: all
   int64_t redriven = 0, all = -1;
+  const Interrupts interrupts;
   for (int idle = 0;;) {
     const absl::Time began = context.clock.Now();
     int64_t wanted = args.per_second;
@@ -156,7 +158,12 @@ ExitCode RedriveLetters(const Context& context, const LetterArgs& args) {
       }
       return done->left() > 0 && redriven != most ? ExitCode::kPartly : ExitCode::kOk;
     }
-    absl::SleepFor(began + absl::Seconds(1) - context.clock.Now());
+    Interrupts::SleepUnlessSeen(began + absl::Seconds(1) - context.clock.Now());
+    if (Interrupts::Seen()) {
+      context.Note(fmt::format("stopped: {} were redriven and {} are left; the same command goes on with them",
+                               redriven, done->left()));
+      return ExitCode::kPartly;
+    }
   }
 }
 

@@ -1,14 +1,13 @@
 #include "cli/replay.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <csignal>
 #include <memory>
 #include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "cli/interrupts.h"
 #include "cli/position.h"
 #include "cli/remote.h"
 #include "fmt/format.h"
@@ -24,42 +23,12 @@ constexpr absl::Duration kLastAcks = absl::Seconds(5);
 // How often waits look up, for a signal and for what has come due.
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
-
-// The first Ctrl-C ends the replay in order; the second one ends the process.
-class Interrupts {
- public:
-  Interrupts() {
-    interrupted = false;
-    struct sigaction action = {};
-    action.sa_handler = [](int) { interrupted = true; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-    sigaction(SIGINT, &action, &old_int_);
-    sigaction(SIGTERM, &action, &old_term_);
-  }
-  ~Interrupts() {
-    sigaction(SIGINT, &old_int_, nullptr);
-    sigaction(SIGTERM, &old_term_, nullptr);
-  }
-  Interrupts(const Interrupts&) = delete;
-  Interrupts& operator=(const Interrupts&) = delete;
-
- private:
-  struct sigaction old_int_ = {};
-  struct sigaction old_term_ = {};
-};
-
 std::string ReasonName(location_v1::RejectReason reason) {
   return location_v1::RejectReason_IsValid(reason) ? location_v1::RejectReason_Name(reason)
                                                    : fmt::format("REASON_{}", static_cast<int>(reason));
 }
 
 absl::Status Interrupted() { return absl::CancelledError("interrupted before everything that was sent was acked"); }
-
-void SleepUnlessInterrupted(absl::Duration pause) {
-  for (; pause > absl::ZeroDuration() && !interrupted; pause -= kTick) absl::SleepFor(std::min(pause, kTick));
-}
 
 // "12,345"
 std::string Grouped(int64_t number) {
@@ -74,7 +43,7 @@ Replay::Replay(const Context& context, tracks::TrackReader& reader, ReplayOption
     : context_(context), reader_(reader), options_(std::move(options)), number_(options_.done) {}
 
 absl::Status Replay::Run() {
-  absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration(), SleepUnlessInterrupted);
+  absl::StatusOr<Retrier> retrier = context_.MakeRetrier(absl::InfiniteDuration(), Interrupts::SleepUnlessSeen);
   if (!retrier.ok()) return retrier.status();
   Interrupts interrupts;
   started_ = progress_shown_ = context_.clock.Steady();
@@ -90,8 +59,8 @@ absl::Status Replay::Run() {
   while (!through) {
     // A stream that got something acked is no failed try: the next one starts with a fresh budget.
     status = retrier->Run([&](SteadyTime) {
-      broken = interrupted ? Interrupted() : Stream(deadline);  // during the pause
-      through = interrupted || !IsRetryable(broken);
+      broken = Interrupts::Seen() ? Interrupted() : Stream(deadline);  // during the pause
+      through = Interrupts::Seen() || !IsRetryable(broken);
       if (through) return absl::OkStatus();
       ++report_.reconnects;
       return moved_ ? absl::OkStatus() : broken;
@@ -100,12 +69,12 @@ absl::Status Replay::Run() {
     through = through || !status.ok();
   }
   ClearProgress();
-  report_.interrupted = interrupted;
+  report_.interrupted = Interrupts::Seen();
   report_.took = context_.clock.Steady() - started_;
   if (!state_error_.ok()) {
     context_.Note(fmt::format("{}: an interrupted replay would begin anew", std::string(state_error_.message())));
   }
-  if (!status.ok()) return interrupted && window_.empty() ? absl::OkStatus() : status;
+  if (!status.ok()) return Interrupts::Seen() && window_.empty() ? absl::OkStatus() : status;
   return read_error_;
 }
 
@@ -138,7 +107,7 @@ absl::Status Replay::Stream(SteadyTime deadline) {
   Lock lock(mutex_);
   SteadyTime give_up = SteadyTime::InfiniteFuture();
   while (!stream_ended_) {
-    if (interrupted && give_up == SteadyTime::InfiniteFuture()) give_up = context_.clock.Steady() + kLastAcks;
+    if (Interrupts::Seen() && give_up == SteadyTime::InfiniteFuture()) give_up = context_.clock.Steady() + kLastAcks;
     if (context_.clock.Steady() >= give_up) call.TryCancel();
     changed_.wait_for(lock, absl::ToChronoMilliseconds(kTick));
     ShowProgress();
@@ -148,7 +117,7 @@ absl::Status Replay::Stream(SteadyTime deadline) {
   acks.join();
   absl::Status status = rpc::FromGrpcStatus(stream->Finish());
   ClearProgress();
-  if (interrupted) return Interrupted();
+  if (Interrupts::Seen()) return Interrupted();
   if (status.ok() && (!window_.empty() || !exhausted_)) {
     return absl::UnavailableError("the service ended the stream before everything was acked");
   }
@@ -157,7 +126,7 @@ absl::Status Replay::Stream(SteadyTime deadline) {
 
 void Replay::Send(Lock& lock,
                   grpc::ClientReaderWriterInterface<location_v1::LocationBatch, location_v1::LocationAck>& stream) {
-  while (!stream_ended_ && !interrupted) {
+  while (!stream_ended_ && !Interrupts::Seen()) {
     const Batch* batch = NextToSend();
     ShowProgress();
     if (batch == nullptr) {

@@ -1,9 +1,13 @@
 // What has failed for good, from its death to its end: in one list, redriven once whoever asks, also after a crash.
 #include <algorithm>
+#include <atomic>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "edge/http/server.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -14,6 +18,7 @@
 namespace waybill::testing {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Admin = ops::v1::DeadLetterAdmin;
@@ -23,12 +28,13 @@ constexpr absl::Duration kLetterSoon = absl::Seconds(20);
 class DeadLetters : public ::testing::Test {
  protected:
   // What has failed is not tried again before the test is over.
-  DeadLetters()
-      : stack_([] {
+  explicit DeadLetters(const std::vector<std::string>& more_args = {})
+      : stack_([&] {
           StackOptions options;
           options.order_args = {
               "--lease",       "1500ms", "--attempt-timeout",  "1200ms", "--attempts-max",    "2", "--backoff", "300s",
               "--backoff-max", "300s",   "--undo-backoff-max", "600s",   "--attention-after", "1"};
+          options.order_args.insert(options.order_args.end(), more_args.begin(), more_args.end());
           return options;
         }()) {
     a_ = &stack_.AddReplica("a");
@@ -115,6 +121,9 @@ class DeadLetters : public ::testing::Test {
   Stack stack_;
   OrderReplica* a_;
   OrderReplica* b_;
+  SystemClock clock_;
+  Metrics metrics_;
+  Logger log_{LogFormat::kText, LogLevel::kError, clock_};
 };
 
 TEST_F(DeadLetters, ASagaIsListedWithItsCauseAndEndsWhenItIsRedriven) {
@@ -164,6 +173,116 @@ TEST_F(DeadLetters, WhatWasBeingRedrivenInACrashIsRedrivenByTheNextCall) {
       "'dead_letter.redrive'");
   EXPECT_EQ(redriven, "t") << AuditOf("dead_letter.redrive");
   ExpectAllCancelled(30);
+}
+
+// --- The command line's loop: a call a second, until all is redriven or somebody has enough.
+
+class DeadLetterCommand : public DeadLetters {
+ protected:
+  DeadLetterCommand() : DeadLetters({"--webhook-allow-networks", "127.0.0.0/8"}) {}
+
+  std::unique_ptr<Process> Redrive(std::vector<std::string> args) {
+    args.insert(args.begin(), {"--server", fmt::format("127.0.0.1:{}", a_->port()), "dead", "redrive"});
+    auto process = Process::Start(WAYBILL_BINARY, {.args = std::move(args)});
+    EXPECT_TRUE(process.ok()) << process.status();
+    return *std::move(process);
+  }
+  void AddEvents(int count) {
+    stack_.sql().Exec(fmt::format(
+        "INSERT INTO webhook_inbox (gateway, event_id, event_type, amount_minor, currency, body, state, reason, "
+        "settled_at) SELECT 'acme', 'e' || n, 'payment.succeeded', 7, 'EUR', '', 'attention', 'AMOUNT_MISMATCH', now() "
+        "- interval '1 hour' FROM generate_series(1, {}) AS n",
+        count));
+  }
+  void AddDeliveries(int count, const std::string& url) {
+    stack_.sql().Exec(
+        fmt::format("INSERT INTO webhook_endpoints (endpoint_id, client, url, types, secret, created_at) VALUES "
+                    "('00000000-0000-7000-8000-0000000000e1', 'shop', '{}', '{{*}}', 'whsec_AAAA', now())",
+                    url));
+    stack_.sql().Exec(fmt::format(
+        "INSERT INTO webhook_deliveries (endpoint_id, event_id, type, body, created_at, next_at, state, attempts, "
+        "last_at, last_code, last_answer, reason) SELECT '00000000-0000-7000-8000-0000000000e1', 'evt_' || n, "
+        "'order.confirmed', '{{}}', now() - interval '1 h', now(), 'dead', 10, now() - interval '30 minutes', 500, "
+        "'oops', 'none of 10 attempts succeeded' FROM generate_series(1, {}) AS n",
+        count));
+  }
+  // Differences of which the next comparison says that there are none.
+  void AddCases(int count) {
+    stack_.sql().Exec(fmt::format(
+        "WITH s AS (INSERT INTO settlements (gateway, name, covers_from, covers_to, state, reconciled_at) VALUES "
+        "('acme', 'd', now() - interval '2 d', now() - interval '1 d', 'reconciled', now()) RETURNING settlement_id) "
+        "INSERT INTO reconciliation_cases (gateway, kind, about, order_id, ours_minor, currency, settlement_id, "
+        "opened_at) SELECT 'acme', 'missing_there', 'charge', ('00000000-0000-7000-8000-' || lpad(n::text, 12, "
+        "'0'))::uuid, 5, 'EUR', settlement_id, now() - interval '20 minutes' FROM s, generate_series(1, {}) AS n",
+        count));
+  }
+};
+
+TEST_F(DeadLetterCommand, GoesOnUntilAllOfAKindIsRedrivenAndTellsHowFarItIs) {
+  const std::unique_ptr<http::Server> receiver = http::Server::Start({}, metrics_, log_).value();
+  std::atomic<int> told = 0;
+  receiver->Serve("/", {"hook", {"POST"}}, [&told](http::ExchangePtr exchange) {
+    ++told;
+    exchange->Answer({204, "", "", {}});
+  });
+  AddEvents(5);
+  AddDeliveries(5, fmt::format("http://127.0.0.1:{}/", receiver->port()));
+  AddCases(5);
+  ASSERT_EQ(Count(*b_), 15);
+
+  const auto events = Redrive({"--kind", "event", "--per-second", "2"});
+  EXPECT_EQ(events->Wait(kLetterSoon), 0) << events->Output();
+  EXPECT_THAT(events->Output(), HasSubstr("2 redriven, 3 left\n4 redriven, 1 left\n5 redriven, 0 left\n"));
+  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM webhook_inbox WHERE state = 'new'"), "5") << "they are due again";
+  EXPECT_EQ(Count(*b_), 10) << "nothing of other kinds";
+
+  const auto deliveries = Redrive({"--kind", "delivery", "--of-client", "shop", "--per-second", "100", "--limit", "3"});
+  EXPECT_EQ(deliveries->Wait(kLetterSoon), 0) << deliveries->Output();
+  EXPECT_THAT(deliveries->Output(), HasSubstr("3 redriven, 2 left\n"));
+  const auto others = Redrive({"--kind", "delivery", "--per-second", "100"});
+  EXPECT_EQ(others->Wait(kLetterSoon), 0) << others->Output();
+  EXPECT_TRUE(Eventually(kLetterSoon, [&] {
+    return stack_.sql().Value("SELECT count(*) FROM webhook_deliveries WHERE state = 'delivered'") == "5";
+  }));
+  EXPECT_EQ(told, 5);
+
+  const auto cases = Redrive({"--kind", "case", "--per-second", "100"});
+  EXPECT_EQ(cases->Wait(kLetterSoon), 0) << cases->Output();
+  EXPECT_EQ(stack_.sql().Value("SELECT count(*) FROM reconciliation_cases WHERE reason = 'proven by settlement 1'"),
+            "5");
+  EXPECT_EQ(Count(*b_), 0);
+  EXPECT_EQ(AuditOf("dead_letter.redrive"), "15 15");
+  const auto none = Redrive({"--kind", "event"});
+  EXPECT_EQ(none->Wait(kLetterSoon), 0);
+  EXPECT_THAT(none->Output(), HasSubstr("there are no such dead letters"));
+}
+
+TEST_F(DeadLetterCommand, EndsInOrderAtCtrlCAndGoesOnWithTheRest) {
+  AddEvents(40);
+  const auto stopped = Redrive({"--kind", "event", "--per-second", "4"});
+  ASSERT_TRUE(stopped->WaitForLine("4 redriven, 36 left", kLetterSoon).has_value()) << stopped->Output();
+  ASSERT_TRUE(stopped->Signal(SIGINT));
+  EXPECT_EQ(stopped->Wait(kLetterSoon), 7) << stopped->Output();
+  const std::string redriven = stack_.sql().Value("SELECT count(*) FROM webhook_inbox WHERE state = 'new'");
+  EXPECT_THAT(stopped->Output(),
+              HasSubstr(fmt::format("stopped: {} were redriven and {} are left", redriven, 40 - std::stoi(redriven))));
+  EXPECT_LT(std::stoi(redriven), 40);
+  EXPECT_EQ(AuditOf("dead_letter.redrive"), fmt::format("{0} {0}", redriven));
+  const auto rest = Redrive({"--kind", "event", "--per-second", "1000"});
+  EXPECT_EQ(rest->Wait(kLetterSoon), 0) << rest->Output();
+  EXPECT_THAT(rest->Output(), HasSubstr(fmt::format("{} redriven, 0 left", 40 - std::stoi(redriven))));
+  EXPECT_EQ(AuditOf("dead_letter.redrive"), "40 40");
+}
+
+TEST_F(DeadLetterCommand, TellsWhatItHasDoneWhenTheServiceIsGone) {
+  AddEvents(40);
+  const auto cut = Redrive({"--kind", "event", "--per-second", "4"});
+  ASSERT_TRUE(cut->WaitForLine("4 redriven, 36 left", kLetterSoon).has_value()) << cut->Output();
+  a_->Kill();
+  const std::optional<int> code = cut->Wait(absl::Minutes(1));
+  ASSERT_TRUE(code.has_value());
+  EXPECT_NE(code, 0);
+  EXPECT_THAT(cut->Output(), HasSubstr("were redriven before that; the same command goes on"));
 }
 
 TEST_F(DeadLetters, ADiscardedSagaIsResolvedWithTheReason) {

@@ -36,6 +36,8 @@ struct SummaryQuery {
   std::string gateway;  // empty: all
 };
 
+inline constexpr int64_t kUnsummedCounted = 10'000;
+
 // Of one gateway and currency.
 struct PaymentTotals {
   std::string gateway;  // empty: of orders that are not routed
@@ -56,6 +58,13 @@ class PaymentSummaryStore {
 
   // By gateway and currency: all that was committed when it was called, and nothing else. SUM_TOO_LARGE.
   virtual absl::StatusOr<std::vector<PaymentTotals>> Summarize(const SummaryQuery& query) = 0;
+
+  // What is booked and not in the sums yet, of kUnsummedCounted entries at most.
+  struct Unsummed {
+    int64_t entries = 0;
+    absl::Duration oldest;  // since the first movement of the one that was entered first
+  };
+  virtual absl::StatusOr<Unsummed> CountUnsummed() = 0;
 
   // Brings the sums nearer to what is booked, a bounded part; false: there is no more to do, or somebody else does it.
   // What Summarize answers does not change, only how long it takes.

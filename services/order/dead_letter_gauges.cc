@@ -51,6 +51,12 @@ void DeadLetterGauges::Show(std::vector<storage::DeadLetterCount> counts) {
       shown.back().oldest = std::min(shown.back().oldest, count.oldest);
     }
   }
+  // A kind without any is 0 and not absent: what comes after that has grown.
+  for (const storage::DeadLetterKind kind : storage::kDeadLetterKinds) {
+    if (std::none_of(shown.begin(), shown.end(), [kind](const auto& count) { return count.kind == kind; })) {
+      shown.push_back({kind, "NONE", 0, 0, absl::InfiniteFuture()});
+    }
+  }
   std::lock_guard lock(mutex_);
   counts_ = std::move(shown);
 }

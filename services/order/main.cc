@@ -119,6 +119,29 @@ Chore FoldChore(storage::PaymentSummaryStore& sums) {
           }};
 }
 
+// A fold that stands still loses nothing, but summaries take ever longer.
+class UnsummedGauges {
+ public:
+  explicit UnsummedGauges(Metrics& metrics)
+      : entries_(metrics.AddGauge("waybill_payment_entries", "Movements of money that are not in the sums yet.")),
+        oldest_(metrics.AddGauge("waybill_payment_entries_oldest_seconds",
+                                 "Since the oldest of them; 0: all are in the sums.")) {}
+
+  Chore CountChore(storage::PaymentSummaryStore& sums) {
+    return EveryChore(absl::Seconds(15), "counting payments that are not in the sums", [this, &sums] {
+      const absl::StatusOr<storage::PaymentSummaryStore::Unsummed> unsummed = sums.CountUnsummed();
+      if (!unsummed.ok()) return unsummed.status();
+      entries_.Set(static_cast<double>(unsummed->entries));
+      oldest_.Set(absl::ToDoubleSeconds(unsummed->oldest));
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  prometheus::Gauge& entries_;
+  prometheus::Gauge& oldest_;
+};
+
 // `certificates` may be null: then those of this machine's CAs are believed.
 std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& participant,
                                                        const tls::Watcher* certificates) {
@@ -448,6 +471,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   process::AddMetrics(metrics, process_audit);
   OpenCases open_cases(metrics);
   watching.push_back(open_cases.CountChore(reconciliation));
+  UnsummedGauges unsummed_gauges(metrics);
+  watching.push_back(unsummed_gauges.CountChore(payment_sums));
   DeadLetterGauges dead_letter_gauges(metrics, clock);
   watching.push_back(dead_letter_gauges.CountChore(dead_letter_store));
   for (Chore& chore : WebhookChores(webhook_store, webhook_interest, clock, webhook_metrics, options.webhooks)) {

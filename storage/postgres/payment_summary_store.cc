@@ -165,6 +165,20 @@ absl::StatusOr<std::vector<PaymentTotals>> PostgresPaymentSummaryStore::Summariz
   return totals;
 }
 
+absl::StatusOr<PaymentSummaryStore::Unsummed> PostgresPaymentSummaryStore::CountUnsummed() {
+  absl::StatusOr<Pool::Lease> connection = pool_.Acquire();
+  if (!connection.ok()) return connection.status();
+  // Those that were entered first stand first, about.
+  absl::StatusOr<Rows> rows =
+      (*connection)
+          ->Execute(
+              "SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(e.at)), 0)::float8 "
+              "FROM (SELECT moved_at[1] AS at FROM payment_entries LIMIT $1) AS e",
+              {Param::Int8(kUnsummedCounted)});
+  if (!rows.ok()) return rows.status();
+  return Unsummed{rows->Int(0, 0), absl::Seconds(std::max(rows->Double(0, 1), 0.0))};
+}
+
 absl::StatusOr<bool> PostgresPaymentSummaryStore::Fold() {
   static const std::string& move_entries = *new std::string(MoveEntries());
   static const std::string& move_payments = *new std::string(MoveRest("payments", "unsummed_payments"));

@@ -23,6 +23,7 @@ class PostgresPaymentSummaryStore final : public PaymentSummaryStore {
       : pool_(pool), options_(options) {}
 
   absl::StatusOr<std::vector<PaymentTotals>> Summarize(const SummaryQuery& query) override;
+  absl::StatusOr<Unsummed> CountUnsummed() override;
   absl::StatusOr<bool> Fold() override;
 
  private:

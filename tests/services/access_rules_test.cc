@@ -149,6 +149,7 @@ class NoPaymentSummary final : public storage::PaymentSummaryStore {
   absl::StatusOr<std::vector<storage::PaymentTotals>> Summarize(const storage::SummaryQuery&) override {
     return absl::UnimplementedError("");
   }
+  absl::StatusOr<Unsummed> CountUnsummed() override { return absl::UnimplementedError(""); }
   absl::StatusOr<bool> Fold() override { return absl::UnimplementedError(""); }
 };
 

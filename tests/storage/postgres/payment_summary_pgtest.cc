@@ -170,6 +170,23 @@ TEST_F(PaymentSummaryPgTest, CountsByGatewayAndCurrencyFromTheCommitOn) {
   EXPECT_THAT(Summary(kNoon, kNoon), ::testing::IsEmpty());
 }
 
+TEST_F(PaymentSummaryPgTest, TellsHowMuchIsNotInTheSumsAndSinceWhen) {
+  EXPECT_EQ(store_.CountUnsummed()->entries, 0);
+  EXPECT_EQ(store_.CountUnsummed()->oldest, absl::ZeroDuration());
+  const absl::Time now = absl::Now();
+  sql().Exec(Pay(1, 100, now - absl::Hours(1)));
+  sql().Exec(Pay(2, 100, now - absl::Hours(2)));
+  sql().Exec(Pay(3, 100, now));
+  EXPECT_EQ(store_.CountUnsummed()->entries, 3);
+  EXPECT_GE(store_.CountUnsummed()->oldest, absl::Hours(2) - absl::Minutes(1));
+  EXPECT_LE(store_.CountUnsummed()->oldest, absl::Hours(2) + absl::Minutes(5));
+  FoldAll();
+  EXPECT_EQ(store_.CountUnsummed()->entries, 0);
+  EXPECT_EQ(store_.CountUnsummed()->oldest, absl::ZeroDuration());
+  sql().Exec(Pay(4, 100, now + absl::Hours(1)));
+  EXPECT_EQ(store_.CountUnsummed()->oldest, absl::ZeroDuration()) << "by a clock that is ahead";
+}
+
 // Half a unit is one: 0.4995, 0.51, 0.5.
 TEST_F(PaymentSummaryPgTest, AFeeIsRoundedPaymentByPayment) {
   sql().Exec(Attempt(1, 1, "a", 333, kNoon, "1500") + Pay(1, 333, kNoon));

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "bench/delivery_scenario.h"
 #include "bench/edge_scenarios.h"
 #include "bench/order_stage.h"
 #include "bench/payment_scenarios.h"
@@ -192,6 +193,8 @@ const OrderScenario kScenarios[] = {
     {{"connections", "idle connections over TLS, by HTTP and by gRPC; --idle-connections"}, Connections},
     {{"routed", "charged through two sandbox gateways by rules, beside one fixed, in turns; --callers"}, Routed},
     {{"webhooks", "2,000 webhooks/s of a gateway, beside a server that only inserts and answers, in turns"}, Webhooks},
+    {{"deliveries", "signed events to 64 endpoints of clients, beside a loop of libcurl that posts the same, in turns"},
+     Deliveries},
     {{"replicas", "two services on one database beside one, in turns; --callers in all"}, Replicas},
     {{"recovery", "unfinished sagas after a kill -9, with 200 new orders/s meanwhile"}, Recovery},
     {{"waiting", "many sagas that wait for a signal; 200 signals/s"}, Waiting},

@@ -63,12 +63,17 @@ verb_bench() {
     "$bench" "$what" --help
     return
   fi
-  local servers=("${BENCH_SERVERS[@]}")
+  local targets=(waybill-bench "${BENCH_SERVERS[@]}")
   if [[ $what == race ]]; then
     need_packages "${RACE_PACKAGES[@]}"
-    servers=("${RACE_SERVERS[@]}")
+    targets=(waybill-bench "${RACE_SERVERS[@]}")
+  # What deliveries are measured beside; without it they are measured alone.
+  elif [[ $what == orders && $(dpkg-query -W -f='${db:Status-Status}' libcurl4-openssl-dev 2>/dev/null) == installed ]]; then
+    targets+=(curl_loop)
+  elif [[ $what == orders ]]; then
+    say "Without libcurl4-openssl-dev deliveries are measured alone"
   fi
-  build release waybill-bench "${servers[@]}"
+  build release "${targets[@]}"
   if [[ -n $against ]]; then
     build_against "$sha"
     arguments+=(--against "$AGAINST_BINARIES")

@@ -61,7 +61,7 @@ TEST(Bench, EveryScenarioRunsAndItsBooksBalance) {
   std::vector<std::string> names;
   for (const auto& scenario : json["scenarios"]) names.push_back(scenario["name"]);
   EXPECT_THAT(names, ElementsAre("confirmed", "gateway", "compensated", "lone", "idle", "open", "reads", "guarded",
-                                 "connections", "routed", "webhooks", "replicas", "recovery", "waiting"));
+                                 "connections", "routed", "webhooks", "deliveries", "replicas", "recovery", "waiting"));
   EXPECT_THAT(bench->Output(), HasSubstr("share of the ceiling"));
   EXPECT_THAT(bench->Output(), HasSubstr("--against compares with an earlier build"));
 }

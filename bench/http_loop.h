@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -26,8 +27,8 @@ class HttpLoop {
   using Done = std::function<void(const Answer& answer)>;
   using Task = std::function<void()>;
 
-  // One call at a time over one connection, which is made when it is first needed, and again after it ended. Outlives
-  // the loop's runs.
+  // One call at a time over one connection, which is made when it is first needed, and again after it ended; further
+  // calls wait for their turn, and their time begins with it. Outlives the loop's runs.
   class Caller {
    public:
     Caller(HttpLoop& loop, std::string target) : loop_(loop), target_(std::move(target)) {}  // host:port
@@ -39,13 +40,20 @@ class HttpLoop {
 
    private:
     friend class HttpLoop;
+    struct Pending {
+      std::string request;
+      absl::Duration timeout;
+      Done done;
+    };
+    void Begin();  // the first that is pending
+    void Disconnect();
     void Readable();
     void End(int code);
 
     HttpLoop& loop_;
     const std::string target_;
     std::optional<HttpCaller> http_;
-    Done done_;  // null: no call is under way
+    std::deque<Pending> pending_;  // the first is under way
     absl::Duration began_;
     int64_t calls_ = 0;
   };

@@ -77,14 +77,16 @@ class RaceRun {
     return fmt::format("{}\r\nX-Rinha-Token: {}", call, options_.token);
   }
 
-  // A processor has to do as told, or the race means nothing.
-  void Tell(
-      Processor processor, const std::string& call, const std::string& body, std::function<void()> then = [] {}) {
-    Call(configuring_[processor], AdminHead(call), body, kPatience,
-         [this, call, then = std::move(then)](const HttpLoop::Answer& answer) {
-           if (answer.expected()) return then();
-           wrong_ = absl::UnavailableError(fmt::format("a processor answered {} by {}", call, answer.code));
-         });
+  // One after the other. A processor has to do as told, or the race means nothing.
+  void Tell(Processor processor, const std::string& call, const std::string& body) {
+    Call(configuring_[processor], AdminHead(call), body, kPatience, [this, call](const HttpLoop::Answer& answer) {
+      if (answer.expected()) return;
+      wrong_ = absl::UnavailableError(fmt::format("a processor answered {} by {}", call, answer.code));
+    });
+  }
+  void Tell(Processor processor, const ProcessorFare& fare) {
+    Tell(processor, "PUT /admin/configurations/delay", fmt::format(R"({{"delay":{}}})", fare.delay_ms));
+    Tell(processor, "PUT /admin/configurations/failure", fmt::format(R"({{"failure":{}}})", fare.failing));
   }
 
   void Set(const RaceStage& stage) {
@@ -92,23 +94,18 @@ class RaceRun {
         "{:.0f} s: default {} ms{}, fallback {} ms{}; {} clients, {} payments taken", absl::ToDoubleSeconds(stage.from),
         stage.by_default.delay_ms, stage.by_default.failing ? ", failing" : "", stage.by_fallback.delay_ms,
         stage.by_fallback.failing ? ", failing" : "", shape_.ClientsAt(stage.from), result_.taken));
-    for (const auto& [processor, fare] : {std::pair(kDefault, stage.by_default), {kFallback, stage.by_fallback}}) {
-      Tell(processor, "PUT /admin/configurations/delay", fmt::format(R"({{"delay":{}}})", fare.delay_ms),
-           [this, processor = processor, failing = fare.failing] {
-             Tell(processor, "PUT /admin/configurations/failure", fmt::format(R"({{"failure":{}}})", failing));
-           });
-    }
+    Tell(kDefault, stage.by_default);
+    Tell(kFallback, stage.by_fallback);
   }
 
   void Pay(HttpLoop::Caller& client) {
     if (Over()) return;
-    const Uuid id = RandomUuid(random_);
-    const std::string body = fmt::format(R"({{"correlationId":"{}","amount":{}.{:02}}})", id.ToString(),
-                                         shape_.amount_minor / 100, shape_.amount_minor % 100);
-    Call(client, "POST /payments", body, shape_.timeout, [this, &client, id](const HttpLoop::Answer& answer) {
+    const std::string body =
+        fmt::format(R"({{"correlationId":"{}","amount":{}.{:02}}})", RandomUuid(random_).ToString(),
+                    shape_.amount_minor / 100, shape_.amount_minor % 100);
+    Call(client, "POST /payments", body, shape_.timeout, [this, &client](const HttpLoop::Answer& answer) {
       if (answer.expected()) {
         ++result_.taken;
-        result_.taken_ids.push_back(id);
       } else {
         ++result_.not_taken[answer.code];
       }
@@ -168,10 +165,8 @@ class RaceRun {
 
   void SetUp() {
     for (const Processor processor : {kDefault, kFallback}) {
-      Tell(processor, "POST /admin/purge-payments", "", [this, processor] {
-        Tell(processor, "PUT /admin/configurations/delay", R"({"delay":0})",
-             [this, processor] { Tell(processor, "PUT /admin/configurations/failure", R"({"failure":false})"); });
-      });
+      Tell(processor, "POST /admin/purge-payments", "");
+      Tell(processor, ProcessorFare());
     }
     Call(backend_, "POST /purge-payments", "", kPatience, [this](const HttpLoop::Answer& answer) {
       if (answer.expected()) return;

@@ -12,7 +12,6 @@
 #include "bench/pacer.h"
 #include "bench/race_score.h"
 #include "bench/race_shape.h"
-#include "runtime/ids.h"
 
 namespace waybill::bench {
 
@@ -29,7 +28,6 @@ struct RaceLoadOptions {
 struct RaceLoadResult {
   std::vector<double> took_ms;       // of all calls to anybody that were answered by 2xx or 3xx
   int64_t taken = 0;                 // payments by the backend
-  std::vector<Uuid> taken_ids;       // of these
   std::map<int, int64_t> not_taken;  // by the code it answered; 0: nothing in time
   int64_t checks = 0;
   int64_t checks_unanswered = 0;  // one side's summary did not come, and nothing was compared

@@ -1,5 +1,9 @@
 #include "bench/http_loop.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,11 +16,13 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
+#include "tests/support/eventually.h"
 
 namespace waybill::bench {
 namespace {
 
 using ::testing::ElementsAre;
+using waybill::testing::Eventually;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
@@ -102,6 +108,48 @@ TEST_F(HttpLoopTest, NobodyThereIsNoAnswerAndOneWhoComesBackIsFound) {
     EXPECT_EQ(Ask(caller, "GET /", "").body, "here");
     server_.reset();
   }
+}
+
+// As a child has it between its fork and its exec.
+TEST_F(HttpLoopTest, AConnectionThatIsGivenUpSaysNothingMoreAlthoughAForkHoldsIt) {
+  http::ExchangePtr late;
+  std::atomic<bool> asked = false;
+  Serve(0, [&](const http::ExchangePtr& exchange) {
+    if (exchange->request().path != "/late") return exchange->Answer({200, "text/plain", "in time", {}});
+    late = exchange;
+    asked = true;
+  });
+  HttpLoop::Caller caller(loop_, Target());
+  EXPECT_EQ(Ask(caller, "GET /", "").body, "in time");
+  int gate[2];
+  ASSERT_EQ(pipe(gate), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    char byte;
+    close(gate[1]);
+    _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  close(gate[0]);
+  EXPECT_EQ(Ask(caller, "GET /late", "", absl::Milliseconds(1)).code, 0);
+  ASSERT_TRUE(Eventually(kPatience, [&] { return asked.load(); }));
+  late->Answer({200, "text/plain", "late", {}});
+  // The late answer comes to what the fork holds, before this one.
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(caller, "GET /", "").body, "in time");
+  close(gate[1]);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(HttpLoopTest, ACallWaitsForTheOneBefore) {
+  Serve(0, [](const http::ExchangePtr& exchange) {
+    exchange->Answer({200, "text/plain", exchange->request().path, {}});
+  });
+  HttpLoop::Caller caller(loop_, Target());
+  std::vector<std::string> answers;
+  for (const char* head : {"GET /1", "GET /2", "GET /3"}) {
+    caller.Call(head, "", kPatience, [&](const HttpLoop::Answer& answer) { answers.push_back(answer.body); });
+  }
+  loop_.Run([&] { return answers.size() == 3; });
+  EXPECT_THAT(answers, ElementsAre("/1", "/2", "/3"));
 }
 
 TEST_F(HttpLoopTest, WhatIsDueRunsInItsOrder) {

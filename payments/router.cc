@@ -149,6 +149,16 @@ std::string Router::Best(std::vector<Known*> candidates) {
   return candidates.back()->gateway.name;
 }
 
+bool Router::MayAskAgain(const std::string& gateway) {
+  std::lock_guard lock(mutex_);
+  Known* known = Find(gateway);
+  if (known == nullptr || !known->health.out()) return true;
+  const SteadyTime now = clock_.Steady();
+  if (!known->health.MayExplore(now)) return false;
+  known->health.Explores(now);
+  return true;
+}
+
 void Router::NotAsked(const std::string& gateway) {
   std::lock_guard lock(mutex_);
   if (Known* known = Find(gateway); known != nullptr && known->health.out()) {

@@ -44,6 +44,9 @@ class Router {
   // Instead of those that were `tried`: nullopt also when all others are out.
   std::optional<std::string> ChooseOther(const Payment& payment, std::span<const std::string> tried);
 
+  // For a payment that is in doubt there: false while it is out, but for one at a time that explores it.
+  bool MayAskAgain(const std::string& gateway);
+
   // An order that Choose sent there does not ask it: another may explore it at once.
   void NotAsked(const std::string& gateway);
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "fmt/format.h"
+#include "services/order/place_order.h"
 #include "services/order/routed_payment.h"
 
 namespace waybill::order {
@@ -24,12 +26,30 @@ saga::Action<Payment> OnPayment(saga::Action<domain::Order> action) {
   return typed;
 }
 
+// Calls under way when a gateway comes back would be booked late, and those of a long outage are many.
+saga::Action<Payment> HeldWhileOut(PaymentRouting& payments, saga::Action<Payment> action) {
+  action.call = [&payments, call = std::move(action.call)](const saga::Attempt& attempt, Payment& payment,
+                                                           saga::OutcomeCallback done) {
+    if (attempt.in_doubt && !payment.attempts.empty()) {
+      const std::string& name = payment.attempts.back().gateway;
+      const PaymentGateway* gateway = payments.Find(name);
+      if (gateway != nullptr && !gateway->can_refund() && !payments.MayAskAgain(name)) {
+        done(saga::Outcome::Unknown(std::string(kPaymentUnknown),
+                                    fmt::format("{}: it is out, and is asked later", name)));
+        return;
+      }
+    }
+    call(attempt, payment, std::move(done));
+  };
+  return action;
+}
+
 }  // namespace
 
 saga::Definition TakePayment(PaymentRouting& payments, const Clock& clock, const saga::RetryPolicy& retry) {
   return saga::Define<Payment>()
       .Step(std::string(domain::kChargePayment))
-      .Does(OnPayment(RoutedCharge(payments, clock)))
+      .Does(HeldWhileOut(payments, OnPayment(RoutedCharge(payments, clock))))
       .UndoneBy(OnPayment(RoutedRefund(payments, clock)))
       .Retried(retry)
       .Done();

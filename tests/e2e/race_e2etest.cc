@@ -281,7 +281,7 @@ TEST(Race, EachAnsweredPaymentIsPaidOnceThoughAFrontAndTheOrderServiceAreKilled)
     stack.Configure("default", "misbehaviour", "{}");
     clients.Stop();
     EXPECT_THAT(clients.complaints(), IsEmpty());
-    EXPECT_TRUE(stack.stack().WaitUntilAllSettled()) << stack.stack().Unfinished();
+    EXPECT_TRUE(stack.stack().WaitUntilAllSettled(absl::Minutes(3))) << stack.stack().Unfinished();
     EXPECT_THAT(stack.WrongInTheBooks(clients.ids_answered(), clients.ids_posted()), IsEmpty());
     EXPECT_GT(clients.ids_answered().size(), 400u);
   }
@@ -309,7 +309,7 @@ TEST(Race, ADeathAnywherePaysNothingTwiceAndForgetsNothing) {
     clients.Stop();
     stack.Configure("default", "misbehaviour", "{}");
     EXPECT_THAT(clients.complaints(), IsEmpty()) << failpoint;
-    EXPECT_TRUE(stack.stack().WaitUntilAllSettled()) << failpoint << " " << stack.stack().Unfinished();
+    EXPECT_TRUE(stack.stack().WaitUntilAllSettled(absl::Minutes(3))) << failpoint << " " << stack.stack().Unfinished();
     EXPECT_THAT(stack.WrongInTheBooks(clients.ids_answered(), clients.ids_posted()), IsEmpty()) << failpoint;
   }
 }

@@ -167,9 +167,31 @@ TEST_F(PaymentApiTest, WaitsForItsGatewayForAsLongAsItIsTold) {
   EXPECT_EQ(process_.api.undecided(), 1u);
   north_.set_fate(Fate::kAnswered);
   south_.set_fate(Fate::kAnswered);
-  time_.Advance(absl::Seconds(10));
+  time_.Advance(absl::Minutes(1));
   EXPECT_EQ(StatusIs(kPaymentA), PaymentStatus::kPaid);
   EXPECT_EQ(Taken(), 1990);
+  EXPECT_EQ(process_.api.undecided(), 0u);
+}
+
+// Only one at a time explores a processor that is out: what is under way when it comes back is booked late.
+TEST_F(PaymentApiTest, ThoseInDoubtLeaveAProcessorAloneThatIsOut) {
+  router_.Use({{PaidAt("north", 1)}, {}});
+  north_.set_can_refund(false);
+  int calls = 0;
+  north_.set_defer([&](auto task) {
+    ++calls;
+    task();
+  });
+  north_.set_fate(Fate::kUnavailable);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(Take(fmt::format("00000000-0000-4000-8000-{:012}", i)).ok());
+  time_.Advance(absl::Minutes(1));
+  const int before = calls;
+  time_.Advance(absl::Minutes(10));
+  EXPECT_GE(calls - before, 10) << "it is explored";
+  EXPECT_LE(calls - before, 21) << "twice a minute";
+  north_.set_fate(Fate::kAnswered);
+  time_.Advance(absl::Minutes(2));
+  EXPECT_EQ(Taken(), 20 * 1990);
   EXPECT_EQ(process_.api.undecided(), 0u);
 }
 
@@ -229,7 +251,7 @@ TEST_F(PaymentApiTest, TakesNoMoreThanMayBeUndecidedAndThenAgain) {
   EXPECT_TRUE(absl::IsResourceExhausted(full.status()));
   EXPECT_GT(GetErrorDetail(full.status()).retry_after, absl::ZeroDuration());
   north_.set_fate(Fate::kAnswered);
-  time_.Advance(absl::Seconds(10));
+  time_.Advance(absl::Minutes(1));
   EXPECT_TRUE(take(kPaymentB).ok());
   EXPECT_EQ(Taken(), 2 * 1990);
 }

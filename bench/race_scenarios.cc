@@ -425,7 +425,8 @@ class Race {
     add("booked by default", "", [](const Raced& raced) { return raced.load.by_default.payments; });
     add("booked by fallback", "", [](const Raced& raced) { return raced.load.by_fallback.payments; });
     add(
-        "taken, not booked at the end", "", [](const Raced& raced) { return raced.score.lag; }, AtLeast(0));
+        "taken, not booked at the end", "", [](const Raced& raced) { return raced.score.lag; },
+        options_.kill ? std::nullopt : std::optional(AtLeast(0)));
     add("gross", "", [](const Raced& raced) { return raced.score.gross; });
     add("fees", "", [](const Raced& raced) { return raced.score.fees; });
     add("net", "", [](const Raced& raced) { return raced.score.net; });

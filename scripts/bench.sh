@@ -3,7 +3,7 @@
 # ./dev bench race [OPTIONS of waybill-bench race]
 
 readonly BENCH_SERVERS=(waybill-order waybill-ingest waybill-sandbox)
-readonly RACE_SERVERS=(waybill-order waybill-sandbox)
+readonly RACE_SERVERS=(waybill-order waybill-race waybill-sandbox)
 
 # The servers of an earlier commit, built by its own release preset; from its files alone, so that git knows of no second
 # work tree. Made once: what stands in .waybill/against/<sha>/bin is whole.

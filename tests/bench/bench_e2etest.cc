@@ -170,6 +170,24 @@ TEST(Bench, TheRaceRunsAndIsScored) {
   EXPECT_GT(figures.at("resident memory, peak, instance-2 of plain"), 1);
 }
 
+TEST(Bench, TheRaceLosesNothingOfOursOverKills) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  auto bench = RunBench({"race", "--database-url", SharedPostgresUrl(), "--redis-url", (*redis)->Url(), "--folder",
+                         folder.path(), "--only", "ours", "--seconds", "3", "--drain-seconds", "200", "--kill",
+                         "--json", json_file});
+  ASSERT_EQ(bench->Wait(absl::Seconds(280)), 0) << bench->Output();
+  EXPECT_THAT(bench->Output(), HasSubstr("waybill-order is back"));
+  std::ifstream stream(json_file);
+  const std::map<std::string, double> figures = FiguresOf(nlohmann::json::parse(stream)["scenarios"][0]);
+  EXPECT_GT(figures.at("payments taken, ours"), 0);
+  EXPECT_EQ(figures.at("never booked, ours"), 0);
+  EXPECT_EQ(figures.at("booked beyond what was asked, ours"), 0);
+  EXPECT_EQ(figures.at("summaries apart in the end, ours"), 0);
+}
+
 TEST(Bench, SaysWhatItCannotRunWithout) {
   auto redis = RedisServer::Start();
   ASSERT_TRUE(redis.ok()) << redis.status();

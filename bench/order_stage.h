@@ -46,7 +46,7 @@ struct Set {
   Build build = Build::kToday;
   Pass pass;  // of callers
   std::unique_ptr<FreshDatabase> database;
-  Server sandbox;                     // today's, whatever the build: what a service is measured with is the same for both
+  Server sandbox;  // today's, whatever the build: what a service is measured with is the same for both
   std::vector<std::string> gateways;  // the addresses of those that it plays
   std::vector<std::string> order_args;
   Server order;

@@ -16,7 +16,18 @@ namespace waybill {
 // "webhook.". A name that stands in the code and not here does not compile; a name that stands here and is never hit
 // fails the crash tests.
 inline constexpr std::string_view kFailpoints[] = {
-    "create.before_answer", "create.after_answer", "cancel.before_answer", "complete.before_answer", "begin.before_commit", "begin.after_commit", "advance.before_commit", "advance.after_commit", "charge.before_send", "charge.after_receive", "refund.before_send", "refund.after_receive", "capture.before_send", "capture.after_receive", "assign.before_pick", "assign.after_pick", "release.before_send", "release.after_receive", "dispatch.before_send", "dispatch.after_receive", "dispatch.before_release", "recover.after_claim", "lease.before_renew", "resolve.after_commit", "signal.after_commit", "route.before_close", "route.after_close", "ingest.before_commit", "ingest.after_commit", "ingest.before_ack", "ingest.after_ack", "ingest.before_publish", "ingest.after_publish", "ingest.before_rebuild", "ingest.before_partition", "inbox.before_commit", "inbox.after_commit", "inbox.before_signal", "inbox.before_settle", "webhook.after_claim", "webhook.before_send", "webhook.after_receive", "webhook.before_finish", "webhook.after_finish", "refund_part.before_send", "refund_part.after_receive", "refund_order.before_answer", "take_payment.before_answer",
+    "create.before_answer",    "create.after_answer",       "cancel.before_answer",       "complete.before_answer",
+    "begin.before_commit",     "begin.after_commit",        "advance.before_commit",      "advance.after_commit",
+    "charge.before_send",      "charge.after_receive",      "refund.before_send",         "refund.after_receive",
+    "capture.before_send",     "capture.after_receive",     "assign.before_pick",         "assign.after_pick",
+    "release.before_send",     "release.after_receive",     "dispatch.before_send",       "dispatch.after_receive",
+    "dispatch.before_release", "recover.after_claim",       "lease.before_renew",         "resolve.after_commit",
+    "signal.after_commit",     "route.before_close",        "route.after_close",          "ingest.before_commit",
+    "ingest.after_commit",     "ingest.before_ack",         "ingest.after_ack",           "ingest.before_publish",
+    "ingest.after_publish",    "ingest.before_rebuild",     "ingest.before_partition",    "inbox.before_commit",
+    "inbox.after_commit",      "inbox.before_signal",       "inbox.before_settle",        "webhook.after_claim",
+    "webhook.before_send",     "webhook.after_receive",     "webhook.before_finish",      "webhook.after_finish",
+    "refund_part.before_send", "refund_part.after_receive", "refund_order.before_answer", "take_payment.before_answer",
 };
 
 #ifdef WAYBILL_FAILPOINTS

@@ -127,10 +127,7 @@ class Channel::Engine {
     while (!idle_.empty()) {
       LinkPtr link = std::move(idle_.back());
       idle_.pop_back();
-      // Nothing is owed to us, so whatever there is to read is an end, or makes one necessary.
-      char byte;
-      const ssize_t read = ::recv(link->plain.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      const bool quiet = read < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+      const bool quiet = IsQuiet(link->plain.native_handle(), link->tls ? link->tls->native_handle() : nullptr);
       if (quiet && absl::FromChrono(now - link->idle_since) <= options_.idle_max) return link;
       Close(link);
     }

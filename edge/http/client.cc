@@ -1,5 +1,7 @@
 #include "edge/http/client.h"
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -78,10 +80,19 @@ KeptConnection::KeptConnection(KeptConnection&& other) noexcept = default;
 KeptConnection& KeptConnection::operator=(KeptConnection&& other) noexcept = default;
 KeptConnection::~KeptConnection() = default;
 
-bool KeptConnection::Quiet() const {
+bool IsQuiet(int socket, ssl_st* tls) {
   char byte;
-  const ssize_t read = ::recv(socket_->plain.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (tls != nullptr) {
+    ERR_clear_error();
+    const int read = SSL_peek(tls, &byte, 1);
+    if (read > 0 || SSL_get_error(tls, read) != SSL_ERROR_WANT_READ) return false;
+  }
+  const ssize_t read = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return read < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool KeptConnection::Quiet() const {
+  return IsQuiet(socket_->plain.native_handle(), socket_->tls ? socket_->tls->native_handle() : nullptr);
 }
 
 class ClientCall::Run : public std::enable_shared_from_this<Run> {

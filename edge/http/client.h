@@ -20,6 +20,8 @@
 #include "boost/system/error_code.hpp"
 #include "edge/http/lookup.h"
 
+struct ssl_st;  // OpenSSL's SSL
+
 namespace waybill::http {
 
 struct ClientRequest {
@@ -44,6 +46,10 @@ std::unique_ptr<boost::asio::ssl::context> MakeClientTls(const std::string& ca);
 
 boost::beast::http::request<boost::beast::http::string_body> MakeRequest(ClientRequest request, bool keep_alive);
 
+// Whether there is nothing to read, of a connection over which nothing is owed to us: whatever there is, is an end, or
+// makes one necessary. `tls` null: plain; else also of what TLS has read, and we have not.
+bool IsQuiet(int socket, ssl_st* tls);
+
 // What a call left behind that the server keeps open: for another call to the same address, host and TLS.
 class KeptConnection {
  public:
@@ -51,8 +57,7 @@ class KeptConnection {
   KeptConnection& operator=(KeptConnection&& other) noexcept;
   ~KeptConnection();  // closes it
 
-  // Nothing is owed to us, so whatever there is to read is an end, or makes one necessary.
-  bool Quiet() const;
+  bool Quiet() const;  // IsQuiet
 
  private:
   friend class ClientCall;

@@ -361,7 +361,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::PostgresPaymentStore payment_store(reads);
   PaymentApiOptions payment_options;
   payment_options.api = options.api;
-  payment_options.undecided_max = std::max<size_t>(options.live_max / 2, 1);
+  payment_options.room_kept = options.live_max / 2;
   PaymentApi payment_api(runner, payment_store, workers, scheduler, clock, ids,
                          gateways ? &gateways->routing() : nullptr, payment_options);
   metrics.AddCallbackGauge("waybill_payments_undecided",

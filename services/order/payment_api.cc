@@ -104,12 +104,13 @@ void PaymentApi::Take(Payment payment, OrderApi::Trace trace, SteadyTime deadlin
 }
 
 void PaymentApi::Begin(Payment payment, OrderApi::Trace trace, Pending answer) {
-  if (undecided_.fetch_add(1) >= options_.undecided_max) {
-    --undecided_;
+  if (runner_.room() <= options_.room_kept) {
     routing_->Drop(payment);
-    answer->Give(domain::QueueFull("too many payments are not decided yet", absl::Seconds(1)));
+    RepeatOnly(std::move(payment), domain::QueueFull("too many payments are not decided yet", absl::Seconds(1)),
+               std::move(answer));
     return;
   }
+  ++undecided_;
   auto fresh = std::make_unique<PaymentRecord>();
   fresh->id = ids_.Next();
   fresh->created_at = fresh->updated_at = clock_.Now();

@@ -45,9 +45,9 @@ PaymentStatus StatusOfPayment(const saga::Header& header);
 
 struct PaymentApiOptions {
   OrderApiOptions api;
-  // Payments that are not decided in this process, at most: those beyond are refused. Less than the runner's live_max,
-  // so that orders find room however long a gateway is away.
-  size_t undecided_max = 10'000;
+  // Of the runner's room, what is left to orders: while there is no more, no payment is taken. So orders find room
+  // however long a gateway is away.
+  size_t room_kept = 10'000;
 };
 
 class PaymentApi {

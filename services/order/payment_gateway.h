@@ -52,7 +52,7 @@ struct ChargeResult {
   static ChargeResult Approve(std::string reference, std::optional<absl::Time> expires = std::nullopt) {
     return {Approved{std::move(reference), expires}};
   }
-  static ChargeResult ApproveAt(std::string reference, absl::Time at) {
+  static ChargeResult ApproveAt(std::string reference, std::optional<absl::Time> at) {
     return {Approved{std::move(reference), std::nullopt, at}};
   }
   static ChargeResult Postpone(std::string token, absl::Time until, std::string checkout_url = {},

@@ -80,6 +80,9 @@ std::string Outcome(const Payment& payment, const std::string& return_url) {
     case Payment::State::kCharged:
       state = "paid";
       break;
+    case Payment::State::kAuthorized:
+      state = "authorized";
+      break;
     case Payment::State::kRefunded:
       state = "refunded";
       break;

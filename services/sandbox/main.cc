@@ -138,8 +138,8 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   http_options.tls = process::SideTls(options.exposure, certificates->get());
   // These outlive the port, whose pages lead to them.
   const ThreadLoops gateway_loops;
+  NamedGateways named;  // outlives the gateways, whose ports answer by it
   std::vector<std::unique_ptr<PlayedGateway>> gateways;
-  NamedGateways named;
   Checkout checkout(clock);
   auto side_port = http::Server::Start(http_options, metrics, log);
   if (!side_port.ok()) return Fail(log, "cannot open the side port", side_port.status());

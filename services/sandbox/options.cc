@@ -255,6 +255,9 @@ absl::StatusOr<std::vector<GatewayOptions>> GatewaysOf(const ServiceOptions& opt
                         key));
       }
     }
+    if (absl::Status open = process::CheckExposure(options.exposure, gateway.listen, options.side_listen); !open.ok()) {
+      return wrong(std::string(open.message()));
+    }
     if (gateway.webhook_url.empty() != gateway.webhook_secret_file.empty()) {
       return wrong("webhook-url and webhook-secret-file come together or not at all");
     }

@@ -13,21 +13,21 @@
 namespace waybill::sandbox {
 
 enum class Effect {
-  kCharge,           // "charge": money taken
-  kDecline,          // "decline": refused for good, with reason
-  kAuthorize,        // "authorize": money held, until `until` when it has one
-  kCapture,          // "capture": money taken of what is held; the rest is let go
-  kRefuseCapture,    // "refuse_capture": that refused for good, with reason
-  kVoid,             // "void": what is held and not captured is let go; a capture will be refused
-  kPending,          // "pending": to be decided later, by a charge or authorize, a decline or a close; with token, until
-  kRefund,           // "refund": money given back
-  kRefundPart,       // "refund_part": a part of it given back, under refund_id
-  kRefusePart,       // "refuse_part": that refused for good, with reason
-  kChargeBack,       // "charge_back": the payer has the money back through its bank
-  kClose,            // "close": refunded before it was charged; a charge will be declined
-  kAssign,           // "assign": a driver is held
-  kNoDriver,         // "no_driver": refused for good
-  kRelease,          // "release": the driver is free again
+  kCharge,         // "charge": money taken
+  kDecline,        // "decline": refused for good, with reason
+  kAuthorize,      // "authorize": money held, until `until` when it has one
+  kCapture,        // "capture": money taken of what is held; the rest is let go
+  kRefuseCapture,  // "refuse_capture": that refused for good, with reason
+  kVoid,           // "void": what is held and not captured is let go; a capture will be refused
+  kPending,        // "pending": to be decided later, by a charge or authorize, a decline or a close; with token, until
+  kRefund,         // "refund": money given back
+  kRefundPart,     // "refund_part": a part of it given back, under refund_id
+  kRefusePart,     // "refuse_part": that refused for good, with reason
+  kChargeBack,     // "charge_back": the payer has the money back through its bank
+  kClose,          // "close": refunded before it was charged; a charge will be declined
+  kAssign,         // "assign": a driver is held
+  kNoDriver,       // "no_driver": refused for good
+  kRelease,        // "release": the driver is free again
   kCloseAssignment,  // "close_assignment": released before it was assigned
   kPurge,            // "purge": all payments so far are forgotten
 };

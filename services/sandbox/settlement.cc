@@ -43,8 +43,8 @@ std::vector<BookLine> LinesOfTime(const Books& books, absl::Time from, absl::Tim
   };
   for (const auto& [key, payment] : books.payments()) {
     if (payment.charges == 0) continue;
-    add({payment.charged_at, "charge", key, payment.reference, payment.amount_minor,
-         FeeOf(payment.amount_minor, fee_ppm), payment.currency});
+    add({payment.charged_at, "charge", key, payment.reference, payment.charged_minor,
+         FeeOf(payment.charged_minor, fee_ppm), payment.currency});
     for (const auto& [id, part] : payment.parts) {
       if (!part.reference.empty()) {
         add({part.time, "refund", key, part.reference, part.amount_minor, 0, payment.currency});

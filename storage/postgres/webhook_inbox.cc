@@ -39,8 +39,9 @@ constexpr char kClaimEvents[] =
 // gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself. One that waits
 // comes before one whose gateway gave it that token and has decided: many a gateway says more of a payment than that it
 // was paid, and names it by its token alone. Of an order that went on to another gateway it is not known whose it was.
+// A payment without an order is found as an order is, by its saga's id.
 constexpr char kFindOrders[] =
-    "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state::text, "
+    "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state, "
     "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
     "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e (order_id, token, gateway, at) "
     "LEFT JOIN LATERAL (SELECT w.order_id, w.token FROM ("
@@ -56,7 +57,12 @@ constexpr char kFindOrders[] =
     "  WHERE e.order_id IS NULL AND c.token = e.token AND t.gateway = e.gateway AND t.pending_token IS NULL "
     "  AND NOT EXISTS (SELECT FROM payment_attempts o WHERE o.order_id = t.order_id AND o.number <> t.number)"
     "  ) w ORDER BY w.token IS NULL, w.order_id DESC LIMIT 1) c ON true "
-    "JOIN order_sagas s ON s.order_id = COALESCE(e.order_id, c.order_id)";
+    "CROSS JOIN LATERAL ("
+    "  SELECT o.order_id, o.amount_minor, o.currency, o.state::text AS state FROM order_sagas o "
+    "  WHERE o.order_id = COALESCE(e.order_id, c.order_id) "
+    "  UNION ALL "
+    "  SELECT g.saga_id, (g.payload->>'amount_minor')::bigint, g.payload->>'currency', g.state::text FROM sagas g "
+    "  WHERE g.saga_id = COALESCE(e.order_id, c.order_id) AND g.kind = 'take_payment') s";
 
 constexpr char kSettleEvents[] =
     "UPDATE webhook_inbox w SET state = CASE WHEN i.state = 'new' THEN w.state ELSE i.state END, reason = i.reason, "

@@ -134,6 +134,12 @@ absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> SimulatedStore::LastSequen
   return fake_.LastSequences(order_ids);
 }
 
+absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> SimulatedStore::RefundChanges(
+    const std::vector<Uuid>& order_ids) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  return fake_.RefundChanges(order_ids);
+}
+
 absl::StatusOr<std::vector<storage::SagaView>> SimulatedStore::ListSagas(const storage::SagaQuery& query) {
   if (absl::Status lost = Reach(); !lost.ok()) return lost;
   return fake_.ListSagas(query);

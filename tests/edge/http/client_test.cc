@@ -17,13 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "boost/asio.hpp"
+#include "boost/asio/ssl.hpp"
 #include "edge/http/channel.h"
 #include "edge/http/server.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
-#include "boost/asio.hpp"
-#include "boost/asio/ssl.hpp"
 #include "tests/support/certificates.h"
 
 namespace waybill::http {

@@ -42,12 +42,12 @@ class PaymentApiTest : public ::testing::Test {
 
   // One of several on the same books.
   struct Process {
-    Process(PaymentApiTest& test, const std::string& name, size_t undecided_max = 10'000, bool routed = true)
+    Process(PaymentApiTest& test, const std::string& name, size_t live_max = 20'000, bool routed = true)
         : kinds({TakePayment(test.routing_, test.time_, test.retry_)}),
           journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}),
+          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {.live_max = live_max}),
           api(runner, test.store_, test.workers_, test.time_, test.time_, test.ids_, routed ? &test.routing_ : nullptr,
-              {.undecided_max = undecided_max}) {
+              {.room_kept = live_max / 2}) {
       journal.set_kinds(&kinds);
     }
     saga::Kinds kinds;
@@ -240,8 +240,8 @@ TEST_F(PaymentApiTest, IsRefusedWhereNoGatewayTakesIt) {
   EXPECT_EQ(Taken(), 1990);
 }
 
-TEST_F(PaymentApiTest, TakesNoMoreThanMayBeUndecidedAndThenAgain) {
-  Process small(*this, "b", 1);
+TEST_F(PaymentApiTest, LeavesHalfOfTheRoomToOrdersAndAnswersWhatItHas) {
+  Process small(*this, "b", 2);
   north_.set_can_refund(false);
   north_.set_fate(Fate::kUnavailable);
   const auto take = [&](const char* id) { return *Ask(id, 1990, "shop", absl::InfiniteDuration(), &small); };
@@ -250,6 +250,7 @@ TEST_F(PaymentApiTest, TakesNoMoreThanMayBeUndecidedAndThenAgain) {
   EXPECT_EQ(Reason(full.status()), "QUEUE_FULL");
   EXPECT_TRUE(absl::IsResourceExhausted(full.status()));
   EXPECT_GT(GetErrorDetail(full.status()).retry_after, absl::ZeroDuration());
+  EXPECT_TRUE(take(kPaymentA)->replayed);
   north_.set_fate(Fate::kAnswered);
   time_.Advance(absl::Minutes(1));
   EXPECT_TRUE(take(kPaymentB).ok());

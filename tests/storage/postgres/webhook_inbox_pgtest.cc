@@ -8,8 +8,8 @@
 #include "gtest/gtest.h"
 #include "runtime/executor.h"
 #include "storage/postgres/webhook_inbox.h"
-#include "tests/storage/webhook_inbox_contract.h"
 #include "storage/postgres/webhook_inbox_view.h"
+#include "tests/storage/webhook_inbox_contract.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -161,6 +161,19 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
       "VALUES ($1, 2, 'north', 'k', 100, 'EUR', 'pending', 't', now())",
       {id + "1"});
   EXPECT_EQ(found("north", std::nullopt), "1 t") << "one that waits comes first";
+  // A payment without an order is found as an order is.
+  database_.sql().Exec(
+      "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, created_at, updated_at) "
+      "VALUES ($1, 'take_payment', 1, 'p/shop', '{\"amount_minor\": 100, \"currency\": \"EUR\"}', now(), now())",
+      {id + "4"});
+  database_.sql().Exec(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, "
+      "currency, state, pending_token, begun_at) "
+      "VALUES ($1, 1, 'west', 'k4', 100, 'EUR', 'pending', 't', now())",
+      {id + "4"});
+  EXPECT_EQ(found("west", std::nullopt), "4 t");
+  EXPECT_EQ(found("west", Uuid::Parse(id + "4")), "4 t");
+  EXPECT_EQ(found("east", Uuid::Parse(id + "4")), "4 ") << "another gateway's word of it";
 }
 
 class WebhookInboxViewTest : public WebhookInboxTest {

@@ -20,7 +20,8 @@ std::vector<std::string_view> OrderFailpoints() {
   std::vector<std::string_view> names;
   for (std::string_view name : kFailpoints) {
     const bool of_others = name.starts_with("ingest.") || name.starts_with("route.") || name.starts_with("inbox.") ||
-                           name.starts_with("webhook.") || name.starts_with("take_payment.");
+                           name.starts_with("webhook.") || name.starts_with("take_payment.") ||
+                           name.starts_with("capture.");
     if (!of_others) names.push_back(name);
   }
   return names;

@@ -93,8 +93,10 @@ TEST_F(PostgresOutageTest, TheSynchronousStandbyIsGoneForLongerThanAnyTimeout) {
   EXPECT_TRUE(Eventually(absl::Minutes(1), [&] {
     return Log().find("commits wait for a synchronous standby, and none answers", first) != std::string::npos;
   }));
-  // One a connection that writes, and one that is about to be given up: three writers, two for claims.
-  EXPECT_LE(std::stoi(admin.Value(waiting)), 10);
+  // One a connection that writes, and one that is about to be given up: three writers, two for claims, one for sums.
+  EXPECT_LE(std::stoi(admin.Value(waiting)), 12) << admin.Value(
+      "SELECT string_agg(application_name || ': ' || left(query, 60), E'\\n') FROM pg_stat_activity "
+      "WHERE wait_event = 'SyncRep'");
   admin.Exec("ALTER SYSTEM RESET synchronous_standby_names");
   admin.Exec("SELECT pg_reload_conf()");
   ExpectReady();

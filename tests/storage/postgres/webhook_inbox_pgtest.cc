@@ -152,19 +152,22 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
   // What a gateway says of a payment that it has decided is about that payment still.
   database_.sql().Exec(
       "UPDATE payment_attempts SET state = 'approved', pending_token = NULL, decided_at = now() "
-      "WHERE gateway = 'north'");
-  EXPECT_EQ(found("north", std::nullopt), "2 ");
-  EXPECT_EQ(found("acme", std::nullopt), "1 t") << "order 2 has gone on from there";
+      "WHERE state = 'pending'");
+  EXPECT_EQ(found("acme", std::nullopt), "1 ");
+  EXPECT_EQ(found("north", std::nullopt), "") << "order 2 may have the token of either";
+  database_.sql().Exec("UPDATE payment_attempts SET state = 'refunded' WHERE number = 1 AND state = 'approved'");
+  EXPECT_EQ(found("acme", std::nullopt), "1 ");
   database_.sql().Exec(
-      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, "
-      "currency, state, pending_token, begun_at) "
-      "VALUES ($1, 2, 'north', 'k', 100, 'EUR', 'pending', 't', now())",
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, "
+      "pending_token, begun_at) VALUES ($1, 2, 'east', 'k', 100, 'EUR', 'pending', 't', now())",
       {id + "1"});
-  EXPECT_EQ(found("north", std::nullopt), "1 t") << "one that waits comes first";
+  EXPECT_EQ(found("acme", std::nullopt), "") << "nor is it known of order 1 now that it went on";
+  EXPECT_EQ(found("east", std::nullopt), "1 t");
   // A payment without an order is found as an order is.
   database_.sql().Exec(
-      "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, created_at, updated_at) "
-      "VALUES ($1, 'take_payment', 1, 'p/shop', '{\"amount_minor\": 100, \"currency\": \"EUR\"}', now(), now())",
+      "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, owner, lease_until, created_at, updated_at) "
+      "VALUES ($1, 'take_payment', 1, 'p/shop', '{\"amount_minor\": 100, \"currency\": \"EUR\"}', 'a', now(), now(), "
+      "now())",
       {id + "4"});
   database_.sql().Exec(
       "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, "
@@ -173,7 +176,7 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
       {id + "4"});
   EXPECT_EQ(found("west", std::nullopt), "4 t");
   EXPECT_EQ(found("west", Uuid::Parse(id + "4")), "4 t");
-  EXPECT_EQ(found("east", Uuid::Parse(id + "4")), "4 ") << "another gateway's word of it";
+  EXPECT_EQ(found("north", Uuid::Parse(id + "4")), "4 ") << "another gateway's word of it";
 }
 
 class WebhookInboxViewTest : public WebhookInboxTest {

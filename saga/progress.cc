@@ -329,7 +329,7 @@ void Progress::Take(int at, Outcome outcome) {
   const Step& of = step(at);
   Branch& branch = BranchOf(at);
   Tried& tried = TriedOf(at);
-  must_flush_ = true;
+  const bool flushes = std::exchange(must_flush_, true);
   auto turn_back = [&](Event event) {
     if (turned_by_) return;
     turned_by_ = event;
@@ -354,7 +354,10 @@ void Progress::Take(int at, Outcome outcome) {
       branch.state = Branch::State::kOpen;
       if (!outcome.give_up && (branch.attempt < of.retry.attempts_max || TimeLeft(at) > absl::ZeroDuration())) {
         ++tried.unanswered;
-        TryAgain(at, outcome);
+        must_flush_ = flushes;
+        // What acts on a signal is written before the step is tried again, so that what is said meanwhile is kept; and
+        // what was loaded anew after a refusal, so that its attempts add up.
+        TryAgain(at, outcome, /*seldom_logged=*/acts_on_ == 0 && !refused_);
         return;
       }
       AddLog(LogOutcome::kUnknown, at, Explain(outcome));
@@ -388,9 +391,13 @@ void Progress::TakeLater(int at, Outcome outcome) {
   branch.until = outcome.until;
 }
 
-void Progress::TryAgain(int at, const Outcome& unknown) {
-  must_flush_ = true;
-  AddLog(LogOutcome::kUnknown, at, Explain(unknown));
+void Progress::TryAgain(int at, const Outcome& unknown, bool seldom_logged) {
+  // A step may have a day, and its log must not grow without end: from the 17th on, attempts 32, 64, ... are logged.
+  const int attempt = BranchOf(at).attempt;
+  if (!seldom_logged || attempt <= 16 || (attempt & (attempt - 1)) == 0) {
+    must_flush_ = true;
+    AddLog(LogOutcome::kUnknown, at, Explain(unknown));
+  }
   if (!unknown.not_made) TriedOf(at).in_doubt = true;
   ++BranchOf(at).attempt;
   BranchOf(at).state = Branch::State::kOpen;
@@ -493,7 +500,7 @@ Command Progress::AfterSignal(int at, KeptSignal signal) {
 // How long it waits is the participant's word, so only the number of its attempts counts; and the last word is its own:
 // it is asked once more after the last wait.
 void Progress::TakeWaited(int at, Outcome outcome) {
-  if (outcome.kind == Outcome::Kind::kUnknown) return TryAgain(at, outcome);
+  if (outcome.kind == Outcome::Kind::kUnknown) return TryAgain(at, outcome, /*seldom_logged=*/false);
   Take(at, std::move(outcome));
 }
 

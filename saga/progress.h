@@ -164,7 +164,7 @@ class Progress {
   // What an answer makes of one step of the group; Conclude makes of all of them what happens next.
   void Take(int at, Outcome outcome);
   void TakeLater(int at, Outcome outcome);
-  void TryAgain(int at, const Outcome& unknown);
+  void TryAgain(int at, const Outcome& unknown, bool seldom_logged);
   Command Conclude();
   Command TurnBack(Event event);
   // Puts the saga on the last step up to `from` that may have to be undone; false: there is none.

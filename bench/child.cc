@@ -103,4 +103,11 @@ std::string Child::LogTail() const {
   return text.size() > kLogTailBytes ? text.substr(text.size() - kLogTailBytes) : text;
 }
 
+std::optional<int> PortIn(const std::string& ports, const std::string& name) {
+  const std::string begins = name + "=";
+  const size_t at = ports.find(begins);
+  if (at == std::string::npos) return std::nullopt;
+  return std::stoi(ports.substr(at + begins.size()));
+}
+
 }  // namespace waybill::bench

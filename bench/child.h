@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,5 +49,8 @@ class Child {
   bool reaped_ = false;
   int wait_status_ = 0;
 };
+
+// The port of this name in what a port file says.
+std::optional<int> PortIn(const std::string& ports, const std::string& name);
 
 }  // namespace waybill::bench

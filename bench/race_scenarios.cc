@@ -16,6 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "bench/balancer.h"
+#include "bench/child.h"
 #include "bench/race_load.h"
 #include "bench/race_shape.h"
 #include "bench/reserved_port.h"
@@ -77,14 +78,6 @@ int64_t NotTaken(const Raced& raced) {
   int64_t sum = 0;
   for (const auto& [code, count] : raced.load.not_taken) sum += count;
   return sum;
-}
-
-// From a line "NAME=PORT" of a port file.
-std::optional<int> PortIn(const std::string& ports, const std::string& name) {
-  const std::string begins = name + "=";
-  const size_t at = ports.find(begins);
-  if (at == std::string::npos) return std::nullopt;
-  return std::stoi(ports.substr(at + begins.size()));
 }
 
 // Kills processes while a load runs, and starts them again. Children die with the thread that started them: so this

@@ -146,12 +146,9 @@ absl::StatusOr<std::unique_ptr<FreshDatabase>> Stage::MigratedDatabase(const std
   return database;
 }
 
-std::string AddressOf(std::string_view port, const std::string& ports) {
-  const std::string begins = fmt::format("{}=", port);
-  const size_t at = ports.find(begins);
-  if (at == std::string::npos) return "";
-  const size_t from = at + begins.size();
-  return "127.0.0.1:" + ports.substr(from, ports.find('\n', from) - from);
+std::string AddressOf(const std::string& port, const std::string& ports) {
+  const std::optional<int> bound = PortIn(ports, port);
+  return bound ? fmt::format("127.0.0.1:{}", *bound) : "";
 }
 
 absl::StatusOr<Server> Stage::Start(const std::string& binary, const std::string& scenario, const std::string& name,

@@ -75,7 +75,7 @@ struct Server {
 };
 
 // Of a port by its name in a port file; "" when it is not there.
-std::string AddressOf(std::string_view port, const std::string& ports);
+std::string AddressOf(const std::string& port, const std::string& ports);
 
 // CPU time since a process began; or, as a difference of two samples, what a window cost.
 struct Usage {

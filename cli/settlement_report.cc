@@ -8,6 +8,7 @@
 #include "cli/table.h"
 #include "cli/values.h"
 #include "fmt/format.h"
+#include "runtime/text.h"
 
 namespace waybill::cli {
 namespace {
@@ -49,32 +50,9 @@ std::string CsvLine(const std::vector<std::string>& fields) {
   return absl::StrJoin(quoted, ",") + "\r\n";
 }
 
-std::string Escape(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
 std::string HtmlRow(const char* cell, const std::vector<std::string>& fields) {
   std::string row = "<tr>";
-  for (const std::string& field : fields) row += fmt::format("<{0}>{1}</{0}>", cell, Escape(field));
+  for (const std::string& field : fields) row += fmt::format("<{0}>{1}</{0}>", cell, EscapedHtml(field));
   return row + "</tr>\n";
 }
 
@@ -152,7 +130,7 @@ std::string RenderHtml(const ReportView& report) {
       ".bar{{display:flex;height:.8rem;border-radius:.4rem;overflow:hidden;background:#1a7f37;margin:.5rem 0}}"
       ".bar i{{background:#cf222e}}\n</style></head><body>\n"
       "<h1>Reconciliation: {0}</h1>\n<p>{1}, {2}, {3} lines</p>\n",
-      Escape(report.gateway), Escape(report.name), Escape(report.span), report.lines);
+      EscapedHtml(report.gateway), EscapedHtml(report.name), EscapedHtml(report.span), report.lines);
   const double share =
       report.lines > 0 ? std::min(100.0, 100.0 * static_cast<double>(open) / static_cast<double>(report.lines)) : 0;
   page += fmt::format(

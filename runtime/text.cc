@@ -160,6 +160,29 @@ std::string CleanText(std::string text, size_t bytes_max) {
   return clean;
 }
 
+std::string EscapedHtml(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
 std::string WithoutPasswords(std::string_view value) {
   constexpr std::string_view kAfterScheme = "://";
   const size_t at = value.find(kAfterScheme);

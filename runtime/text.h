@@ -22,6 +22,9 @@ Utf8 ReadUtf8(std::string_view text);
 // what is too long is cut before a character, and ends in "…". A text that is fit already comes back as it is.
 std::string CleanText(std::string text, size_t bytes_max);
 
+// The text as it stands in an HTML page, also within the quotes of an attribute.
+std::string EscapedHtml(std::string_view text);
+
 // A URL or a connection string of libpq's with *** for its passwords, also where they should have been escaped. All
 // else comes back as it is.
 std::string WithoutPasswords(std::string_view value);

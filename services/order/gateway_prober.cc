@@ -55,7 +55,7 @@ absl::StatusOr<absl::Duration> GatewayProber::Turn() {
   std::vector<std::string> due;
   for (const auto& [name, ask] : gateways_) {
     const auto probe =
-        std::find_if(probes->begin(), probes->end(), [&](const auto& one) { return one.gateway == name; });
+        std::find_if(probes->begin(), probes->end(), [&name = name](const auto& one) { return one.gateway == name; });
     if (probe == probes->end() || probe->due_in <= absl::ZeroDuration()) {
       due.push_back(name);
     } else {

@@ -8,34 +8,12 @@
 #include "domain/currency.h"
 #include "fmt/format.h"
 #include "payments/processor/contract.h"
+#include "runtime/text.h"
 
 namespace waybill::sandbox {
 namespace {
 
 constexpr std::string_view kPay = "decision=pay", kDecline = "decision=decline";
-
-std::string Escaped(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 http::Response Page(unsigned code, std::string_view inner) {
   http::Response response{
@@ -54,7 +32,7 @@ std::string Facts(const Payment& payment) {
   return fmt::format(
       "<p id=\"amount\">{} {}</p>\n<p>Order {}</p>\n",
       payments::DecimalAmount(payment.amount_minor, domain::CurrencyExponent(payment.currency).value_or(0)),
-      Escaped(payment.currency), Escaped(payment.order_id));
+      EscapedHtml(payment.currency), EscapedHtml(payment.order_id));
 }
 
 bool CanBePaid(const Payment& payment, absl::Time now) {
@@ -96,8 +74,8 @@ std::string Outcome(const Payment& payment, const std::string& return_url) {
   std::string outcome = fmt::format("{}<p id=\"outcome\">{}</p>\n", Facts(payment), state);
   if (!return_url.empty()) {
     outcome +=
-        fmt::format("<p><a id=\"return\" href=\"{}{}order_id={}\">Back to the shop</a></p>\n", Escaped(return_url),
-                    return_url.find('?') == std::string::npos ? "?" : "&amp;", Escaped(payment.order_id));
+        fmt::format("<p><a id=\"return\" href=\"{}{}order_id={}\">Back to the shop</a></p>\n", EscapedHtml(return_url),
+                    return_url.find('?') == std::string::npos ? "?" : "&amp;", EscapedHtml(payment.order_id));
   }
   return outcome;
 }

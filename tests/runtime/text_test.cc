@@ -26,6 +26,11 @@ TEST(Utf8, CountsCodePointsAndSeesWhatIsInside) {
   }
 }
 
+TEST(EscapedHtml, IsNoMarkupWhereverItStands) {
+  EXPECT_EQ(EscapedHtml("<b a=\"x\">A & B</b>"), "&lt;b a=&quot;x&quot;&gt;A &amp; B&lt;/b&gt;");
+  EXPECT_EQ(EscapedHtml(""), "");
+}
+
 TEST(CleanText, LeavesWhatIsFit) {
   for (std::string fit : {"", "declined", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\x95"}) EXPECT_EQ(CleanText(fit, 100), fit);
   EXPECT_EQ(CleanText("1234", 4), "1234");

@@ -17,6 +17,7 @@
 #include "services/order/testing/fake_dispatch.h"
 #include "services/order/testing/fake_payment_gateway.h"
 #include "storage/testing/memory_order_book.h"
+#include "tests/services/order/two_gateways_test.h"
 
 namespace waybill::order {
 namespace {
@@ -62,47 +63,17 @@ class BooksDispatch final : public Dispatch {
   }
 };
 
-class CapturedPaymentTest : public ::testing::Test {
+class CapturedPaymentTest : public TwoGatewaysTest {
  protected:
-  struct Process {
-    Process(CapturedPaymentTest& test, const std::string& name, bool begins = true)
-        : kinds({PlaceRoutedOrder(test.routing_, test.dispatch_, test.time_, test.options_),
-                 PlaceCapturedOrder(test.routing_, test.dispatch_, test.time_, begins, test.options_)}),
-          journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}) {}
-    saga::Kinds kinds;
-    saga::testing::MemoryJournal journal;
-    saga::Observer observer;
-    saga::Runner runner;
-  };
+  CapturedPaymentTest() : TwoGatewaysTest(NorthCapturedLater(), Capturing::kByGateway) {}
 
-  CapturedPaymentTest() { router_.Use(NorthCapturedLater()); }
-
-  Uuid Start(Process& process) {
-    auto record = std::make_unique<storage::OrderRecord>();
-    record->id = ids_.Next();
-    record->created_at = time_.Now();
-    record->payload.client = "shop";
-    record->payload.idempotency_key = record->id.ToString();
-    record->payload.amount_minor = 1250;
-    record->payload.currency = "EUR";
-    routing_.Begin(record->payload, Capturing::kByGateway);
-    const Uuid id = record->id;
-    process.runner.Start(
-        std::move(record), [](auto) {}, [](auto) {});
-    return id;
+  // `begins`: whether it begins orders whose money is held first.
+  std::vector<saga::Definition> Definitions(bool begins = true) {
+    return {PlaceRoutedOrder(routing_, dispatch_, time_, options_),
+            PlaceCapturedOrder(routing_, dispatch_, time_, begins, options_)};
   }
-  Uuid Place() {
-    const Uuid id = Start(process_);
-    time_.Advance(absl::Minutes(5));
-    return id;
-  }
-  void Cancel(const Uuid& id) {
-    process_.runner.Direct(id, {saga::Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
-    time_.Advance(absl::Minutes(5));
-  }
-  const storage::OrderRecord& Of(const Uuid& id) { return saga::As<domain::Order>(*book_.rows.at(id).record); }
-  std::string StatusIs(const Uuid& id) { return std::string(Name(StatusOf(Of(id)))); }
+  Uuid Place() { return TwoGatewaysTest::Place(process_); }
+  void Cancel(const Uuid& id) { TwoGatewaysTest::Cancel(process_, id); }
   std::vector<std::string> Story(const Uuid& id) {
     std::vector<std::string> story;
     for (const saga::LogEntry& entry : book_.rows.at(id).log) {
@@ -111,19 +82,8 @@ class CapturedPaymentTest : public ::testing::Test {
     }
     return story;
   }
-  static std::string Key(const Uuid& id, size_t number) { return domain::PaymentKey(id.ToString(), number); }
 
-  waybill::testing::ManualTime time_;
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  PlaceOrderOptions options_;
-  storage::testing::MemoryOrderBook book_;
-  testing::FakePaymentGateway north_, south_;
-  testing::FakeDispatch dispatch_{{"d-1", "d-2", "d-3"}};
-  Metrics metrics_;
-  payments::Router router_{time_, random_};
-  PaymentRouting routing_{router_, {{"north", &north_}, {"south", &south_}}, time_, metrics_};
-  Process process_{*this, "a"};
+  Process process_{*this, Definitions(), "a"};
 };
 
 TEST_F(CapturedPaymentTest, TheMoneyIsTakenOnceTheOrderHasItsDriver) {
@@ -335,7 +295,7 @@ TEST_F(CapturedPaymentTest, AProcessThatTakesOverCapturesUnderTheSameKey) {
   ASSERT_EQ(Standings(Of(id).payload), "north=authorized");
   process_.journal.set_error(absl::UnavailableError("crashed"));
   time_.Advance(absl::Seconds(11));
-  Process other(*this, "b");
+  Process other(*this, Definitions(), "b");
   EXPECT_EQ(other.runner.RecoverExpired(false, 10).value(), 1u);
   time_.Advance(absl::Minutes(1));
   EXPECT_EQ(StatusIs(id), "CONFIRMED");
@@ -348,7 +308,7 @@ TEST_F(CapturedPaymentTest, OrdersOfBothSortsAreBesideEachOther) {
   north_.set_fate(Fate::kLostBefore);
   const Uuid held = Start(process_);
   north_.set_fate(Fate::kAnswered);
-  Process plain(*this, "b", /*begins=*/false);
+  Process plain(*this, Definitions(/*begins=*/false), "b");
   payments::Routes at_once = NorthCapturedLater();
   at_once.gateways[0].capture_later = false;
   router_.Use(at_once);

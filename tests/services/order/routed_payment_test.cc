@@ -20,6 +20,7 @@
 #include "services/order/testing/fake_payment_gateway.h"
 #include "storage/testing/memory_order_book.h"
 #include "tests/saga/processes.h"
+#include "tests/services/order/two_gateways_test.h"
 #include "tests/support/long_forms.h"
 
 namespace waybill::order {
@@ -48,46 +49,12 @@ std::string Attempts(const domain::Order& order) {
   return text;
 }
 
-class RoutedPaymentTest : public ::testing::Test {
+class RoutedPaymentTest : public TwoGatewaysTest {
  protected:
-  struct Process {
-    Process(RoutedPaymentTest& test, PaymentRouting& routing, const std::string& name)
-        : kinds({PlaceRoutedOrder(routing, test.dispatch_, test.time_, test.options_)}),
-          journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}) {}
-    saga::Kinds kinds;
-    saga::testing::MemoryJournal journal;
-    saga::Observer observer;
-    saga::Runner runner;
-  };
+  RoutedPaymentTest() : TwoGatewaysTest(NorthThenSouth()) {}
 
-  RoutedPaymentTest() { router_.Use(NorthThenSouth()); }
-
-  Uuid Start(Process& process) {
-    auto record = std::make_unique<storage::OrderRecord>();
-    record->id = ids_.Next();
-    record->created_at = time_.Now();
-    record->payload.client = "shop";
-    record->payload.idempotency_key = record->id.ToString();
-    record->payload.amount_minor = 1250;
-    record->payload.currency = "EUR";
-    routing_.Begin(record->payload);
-    const Uuid id = record->id;
-    process.runner.Start(
-        std::move(record), [](auto) {}, [](auto) {});
-    return id;
-  }
-  Uuid Place() {
-    const Uuid id = Start(process_);
-    time_.Advance(absl::Minutes(5));
-    return id;
-  }
-  void Cancel(const Uuid& id) {
-    process_.runner.Direct(id, {saga::Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
-    time_.Advance(absl::Minutes(5));
-  }
-  const storage::OrderRecord& Of(const Uuid& id) { return saga::As<domain::Order>(*book_.rows.at(id).record); }
-  std::string StatusIs(const Uuid& id) { return std::string(Name(StatusOf(Of(id)))); }
+  Uuid Place() { return TwoGatewaysTest::Place(process_); }
+  void Cancel(const Uuid& id) { TwoGatewaysTest::Cancel(process_, id); }
   std::vector<std::string> Details(const Uuid& id) {
     std::vector<std::string> details;
     for (const saga::LogEntry& entry : book_.rows.at(id).log) {
@@ -96,20 +63,9 @@ class RoutedPaymentTest : public ::testing::Test {
     }
     return details;
   }
-  static std::string Key(const Uuid& id, size_t number) { return domain::PaymentKey(id.ToString(), number); }
   static int64_t Net(testing::FakePaymentGateway& gateway) { return gateway.NetMinor(); }
 
-  waybill::testing::ManualTime time_;
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  PlaceOrderOptions options_;
-  storage::testing::MemoryOrderBook book_;
-  testing::FakePaymentGateway north_, south_;
-  testing::FakeDispatch dispatch_{{"d-1", "d-2", "d-3"}};
-  Metrics metrics_;
-  payments::Router router_{time_, random_};
-  PaymentRouting routing_{router_, {{"north", &north_}, {"south", &south_}}, time_, metrics_};
-  Process process_{*this, routing_, "a"};
+  Process process_{*this, {PlaceRoutedOrder(routing_, dispatch_, time_, options_)}, "a"};
 };
 
 TEST_F(RoutedPaymentTest, TheFirstGatewayThatApprovesIsTheOnlyOne) {
@@ -283,7 +239,7 @@ TEST_F(RoutedPaymentTest, TheMoneyIsGivenBackByTheGatewayOfTheLastAttempt) {
 TEST_F(RoutedPaymentTest, AGatewayThatTheFileNoLongerHasNeedsAttentionAndNothingIsLost) {
   const Uuid id = Place();
   PaymentRouting only_south(router_, {{"south", &south_}}, time_, metrics_);
-  Process other(*this, only_south, "b");
+  Process other(*this, {PlaceRoutedOrder(only_south, dispatch_, time_, options_)}, "b");
   other.runner.Direct(id, {saga::Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
   time_.Advance(absl::Minutes(5));
   EXPECT_EQ(StatusIs(id), "COMPENSATING");

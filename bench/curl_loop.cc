@@ -27,6 +27,14 @@ struct Post {
   CURL* handle = curl_easy_init();
   curl_slist* headers = nullptr;
 
+  Post() = default;
+  Post(const Post&) = delete;
+  Post& operator=(const Post&) = delete;
+  ~Post() {
+    curl_easy_cleanup(handle);
+    curl_slist_free_all(headers);
+  }
+
   void Prepare(const Settings& settings, long number) {
     const std::string id = fmt::format("evt_{}", number);
     const absl::Time now = absl::Now();
@@ -88,6 +96,7 @@ void AtTheSameTime(const Settings& settings) {
     }
     if (!any) curl_multi_poll(multi, nullptr, 0, 1'000, nullptr);
   }
+  curl_multi_cleanup(multi);
 }
 
 }  // namespace
@@ -101,5 +110,6 @@ int main(int argc, char** argv) {
                           argv[5], std::string(argv[6])};
   curl_global_init(CURL_GLOBAL_DEFAULT);
   settings.connections == 1 ? OneAfterTheOther(settings) : AtTheSameTime(settings);
+  curl_global_cleanup();
   return 0;
 }

@@ -130,7 +130,6 @@ absl::StatusOr<ScenarioResult> Deliveries(OrderStage& stage) {
   const auto deliveries =
       static_cast<int64_t>(kDeliveriesASecond * std::max(absl::ToDoubleSeconds(stage.options().duration), 0.5));
   const std::filesystem::path curl = stage.options().binaries / "curl_loop";
-  const bool beside = std::filesystem::exists(curl);
   double ours = 0, one = 0, many = 0;
   Memory memory;
   const auto post = [&](int connections) -> absl::StatusOr<double> {
@@ -147,12 +146,10 @@ absl::StatusOr<ScenarioResult> Deliveries(OrderStage& stage) {
     return (*receiver)->PerSecond();
   };
   for (int round = 1; round <= stage.options().rounds; ++round) {
-    if (beside) {
-      for (const auto& [connections, sum] : {std::pair(1, &one), std::pair(kEndpoints, &many)}) {
-        auto rate = post(connections);
-        if (!rate.ok()) return rate.status();
-        *sum += *rate / stage.options().rounds;
-      }
+    for (const auto& [connections, sum] : {std::pair(1, &one), std::pair(kEndpoints, &many)}) {
+      auto rate = post(connections);
+      if (!rate.ok()) return rate.status();
+      *sum += *rate / stage.options().rounds;
     }
     (*receiver)->Reset();
     auto set = stage.MakeSet("deliveries", {.order_args = {"--webhook-allow-networks", "127.0.0.0/8"}});
@@ -174,12 +171,8 @@ absl::StatusOr<ScenarioResult> Deliveries(OrderStage& stage) {
       result.failures.push_back(fmt::format("{} deliveries came and are not written down", left->Int(0, 0)));
     }
   }
-  if (beside) {
-    AddBeside("deliveries/s", {"a loop of libcurl", one}, {"waybill-order", ours}, "1/s", AtLeast(0.8), result);
-    result.figures.push_back({"deliveries/s, libcurl over 64 connections", many, "1/s", std::nullopt});
-  } else {
-    result.figures.push_back({"deliveries/s, waybill-order", ours, "1/s", std::nullopt});
-  }
+  AddBeside("deliveries/s", {"a loop of libcurl", one}, {"waybill-order", ours}, "1/s", AtLeast(0.8), result);
+  result.figures.push_back({"deliveries/s, libcurl over 64 connections", many, "1/s", std::nullopt});
   result.figures.push_back(
       {"resident memory, peak", static_cast<double>(memory.resident_bytes_peak) / kMega, "MB", AtMost(200)});
   return result;

@@ -67,11 +67,8 @@ verb_bench() {
   if [[ $what == race ]]; then
     need_packages "${RACE_PACKAGES[@]}"
     targets=(waybill-bench "${RACE_SERVERS[@]}")
-  # What deliveries are measured beside; without it they are measured alone.
-  elif [[ $what == orders && $(dpkg-query -W -f='${db:Status-Status}' libcurl4-openssl-dev 2>/dev/null) == installed ]]; then
-    targets+=(curl_loop)
   elif [[ $what == orders ]]; then
-    say "Without libcurl4-openssl-dev deliveries are measured alone"
+    targets+=(curl_loop)
   fi
   build release "${targets[@]}"
   if [[ -n $against ]]; then

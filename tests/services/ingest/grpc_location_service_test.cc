@@ -333,8 +333,8 @@ TEST_F(GrpcLocationServiceTest, ReadsThatWaitAreSmallWhateverTheirRequestsHold) 
     const grpc::Slice bytes(request.SerializeAsString());
     const grpc::ByteBuffer padded(&bytes, 1);
     const size_t waiting = calls.size() + kCalls;
-    // One after the other: gRPC keeps what it has read in one piece while a call's headers in it are kept, and these would
-    // keep the bytes of the calls before.
+    // One after the other: gRPC keeps what it has read in one piece while a call's headers in it are kept, and these
+    // would keep the bytes of the calls before.
     while (calls.size() < waiting) {
       Call& call = calls.emplace_back();
       call.reader =

@@ -1,6 +1,6 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks → saga → domain → runtime
+//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks → saga, ledger → domain → runtime
 //   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.
@@ -47,7 +47,7 @@ std::vector<std::string> Parts(std::string_view path) {
 int Layer(const std::string& folder) {
   if (folder == "runtime") return 0;
   if (folder == "domain") return 1;
-  if (folder == "saga") return 2;
+  if (folder == "saga" || folder == "ledger") return 2;
   if (folder == "webhooks") return 3;
   if (folder == "storage") return 4;
   if (folder == "tracks" || folder == "payments") return 5;
@@ -133,6 +133,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
       return "services, cli, bench and examples stand side by side; they share only "
              "services/process/flags.h (services all of services/process/)";
   }
+  if (layer == 2 && Layer(to[0]) == 2 && from[0] != to[0]) return "saga and ledger stand side by side";
   if (layer == 5 && Layer(to[0]) == 5 && from[0] != to[0]) return "tracks and payments stand side by side";
   if (from[0] == "storage" && to[0] == "storage") {
     const bool to_store = to[1] == "postgres" || to[1] == "redis";
@@ -212,7 +213,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"storage/fleet.h", "payments/webhooks/event.h", "storage/ stands below payments/"},
         Case{"payments/webhooks/event.h", "edge/rpc/status.h", "payments/ stands below edge/"},
         Case{"payments/webhooks/event.h", "grpcpp/grpcpp.h", "gRPC and protobuf"},
+        Case{"ledger/apply.h", "domain/currency.h", ""}, Case{"storage/ledger_store.h", "ledger/transfer.h", ""},
+        Case{"ledger/apply.h", "storage/ledger_store.h", "ledger/ stands below storage/"},
+        Case{"ledger/apply.cc", "grpcpp/grpcpp.h", "gRPC and protobuf"},
         // Side by side.
+        Case{"saga/runner.h", "ledger/transfer.h", "stand side by side"},
+        Case{"ledger/apply.cc", "saga/record.h", "stand side by side"},
         Case{"tracks/track_file.h", "payments/webhooks/event.h", "stand side by side"},
         Case{"services/order/service.cc", "edge/rpc/status.h", ""}, Case{"cli/main.cc", "edge/rpc/client.h", ""},
         Case{"cli/main.cc", "services/process/flags.h", ""},

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <utility>
 
 #include "domain/currency.h"
@@ -14,6 +14,7 @@
 #include "fmt/ranges.h"
 #include "runtime/text.h"
 #include "runtime/toml.h"
+#include "runtime/toml_fields.h"
 #include "webhooks/url.h"
 
 namespace waybill::payments {
@@ -22,94 +23,20 @@ namespace {
 constexpr size_t kGatewaysMax = 64, kRulesMax = 1'000, kClientMax = 200;
 constexpr int64_t kPpm = 1'000'000;
 
-// It quotes what the file says, line breaks included.
-absl::Status FileMistake(std::string message) {
-  return absl::InvalidArgumentError(CleanText(std::move(message), 2'000));
+Scope TakeScope(TomlFields& fields) {
+  Scope scope;
+  scope.currencies = fields.Texts("currencies");
+  for (const std::string& currency : scope.currencies) {
+    if (!domain::CurrencyExponent(currency)) {
+      fields.Wrong("currencies", fmt::format("names \"{}\", which is no currency of ISO 4217", currency));
+    }
+  }
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  scope.amount_min = fields.Number("amount_min", 1, kMost, 1);
+  scope.amount_max = fields.Number("amount_max", 1, kMost, kMost);
+  if (scope.amount_min > scope.amount_max) fields.Wrong("amount_max", "is less than amount_min");
+  return scope;
 }
-
-// One table, and what is wrong with it: the first mistake counts.
-class Fields {
- public:
-  Fields(const toml::table& table, std::string_view what, std::string_view source)
-      : table_(table), what_(what), source_(source) {}
-
-  void Wrong(std::string_view field, std::string_view why) {
-    if (!status_.ok()) return;
-    const toml::node* node = table_.get(field);
-    const auto line = (node != nullptr ? node->source() : table_.source()).begin.line;
-    status_ = FileMistake(fmt::format("{}:{}: {} {}", source_, line, field, why));
-  }
-  void CheckKnown(std::span<const std::string_view> known) {
-    for (const auto& [key, node] : table_) {
-      if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
-      Wrong(key.str(), fmt::format("is no field of a {}; these are: {}", what_, fmt::join(known, ", ")));
-    }
-  }
-  bool Has(std::string_view field) const { return table_.get(field) != nullptr; }
-
-  std::string Text(std::string_view field) {
-    const toml::node* node = table_.get(field);
-    if (node == nullptr) return "";
-    if (const auto* text = node->as_string()) return text->get();
-    Wrong(field, "is not a text in quotes");
-    return "";
-  }
-  bool Flag(std::string_view field) {
-    const toml::node* node = table_.get(field);
-    if (node == nullptr) return false;
-    if (const auto* flag = node->as_boolean()) return flag->get();
-    Wrong(field, "is neither true nor false");
-    return false;
-  }
-  int64_t Number(std::string_view field, int64_t least, int64_t most, int64_t otherwise) {
-    const toml::node* node = table_.get(field);
-    if (node == nullptr) return otherwise;
-    const auto* number = node->as_integer();
-    if (number != nullptr && number->get() >= least && number->get() <= most) return number->get();
-    Wrong(field, fmt::format("is not a whole number from {} to {}", least, most));
-    return otherwise;
-  }
-  std::vector<std::string> Texts(std::string_view field) {
-    std::vector<std::string> texts;
-    const toml::node* node = table_.get(field);
-    if (node == nullptr) return texts;
-    const auto* array = node->as_array();
-    if (array == nullptr || array->empty()) {
-      Wrong(field, "is not a list of texts, such as [\"one\", \"two\"]");
-      return texts;
-    }
-    for (const toml::node& one : *array) {
-      const auto* text = one.as_string();
-      if (text == nullptr) {
-        Wrong(field, "holds what is not a text in quotes");
-        return texts;
-      }
-      texts.push_back(text->get());
-    }
-    return texts;
-  }
-  Scope TakeScope() {
-    Scope scope;
-    scope.currencies = Texts("currencies");
-    for (const std::string& currency : scope.currencies) {
-      if (!domain::CurrencyExponent(currency)) {
-        Wrong("currencies", fmt::format("names \"{}\", which is no currency of ISO 4217", currency));
-      }
-    }
-    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-    scope.amount_min = Number("amount_min", 1, kMost, 1);
-    scope.amount_max = Number("amount_max", 1, kMost, kMost);
-    if (scope.amount_min > scope.amount_max) Wrong("amount_max", "is less than amount_min");
-    return scope;
-  }
-  const absl::Status& status() const { return status_; }
-
- private:
-  const toml::table& table_;
-  const std::string_view what_;
-  const std::string_view source_;
-  absl::Status status_;
-};
 
 bool IsAddress(std::string_view address) {
   if (address.starts_with("http://") || address.starts_with("https://")) {
@@ -122,7 +49,7 @@ bool IsAddress(std::string_view address) {
   return false;
 }
 
-void TakeGateway(Fields& fields, Routes& routes) {
+void TakeGateway(TomlFields& fields, Routes& routes) {
   static constexpr std::array<std::string_view, 9> kKnown = {
       "name", "address", "weight", "cost_ppm", "fallback", "capture", "currencies", "amount_min", "amount_max"};
   fields.CheckKnown(kKnown);
@@ -150,7 +77,7 @@ void TakeGateway(Fields& fields, Routes& routes) {
   if (fields.Has("capture") && capture != "now" && capture != "later") {
     fields.Wrong("capture", "is neither \"now\" nor \"later\"");
   }
-  gateway.takes = fields.TakeScope();
+  gateway.takes = TakeScope(fields);
   if (gateway.IsProcessor() && gateway.takes.currencies.size() != 1) {
     fields.Wrong("currencies", "has to name the one currency of a processor (http), whose payments say none");
   }
@@ -160,7 +87,7 @@ void TakeGateway(Fields& fields, Routes& routes) {
   routes.gateways.push_back(std::move(gateway));
 }
 
-void TakeRule(Fields& fields, Routes& routes) {
+void TakeRule(TomlFields& fields, Routes& routes) {
   static constexpr std::array<std::string_view, 5> kKnown = {"client", "currencies", "amount_min", "amount_max",
                                                              "gateways"};
   fields.CheckKnown(kKnown);
@@ -170,7 +97,7 @@ void TakeRule(Fields& fields, Routes& routes) {
   if (fields.Has("client") && (rule.client.empty() || rule.client.size() > kClientMax || !visible)) {
     fields.Wrong("client", fmt::format("is no client's name: 1 to {} visible ASCII characters", kClientMax));
   }
-  rule.scope = fields.TakeScope();
+  rule.scope = TakeScope(fields);
   rule.gateways = fields.Texts("gateways");
   if (rule.gateways.empty()) fields.Wrong("gateways", "is missing");
   for (const std::string& name : rule.gateways) {
@@ -201,7 +128,7 @@ absl::StatusOr<Routes> RoutesOf(const toml::table& file, std::string_view source
     for (const toml::node& one : *tables) {
       const auto* table = one.as_table();
       if (table == nullptr) return wrong(one, fmt::format("{0} holds what is no table [[{0}]]", what));
-      Fields fields(*table, what, source);
+      TomlFields fields(*table, what, source);
       what == "gateway" ? TakeGateway(fields, routes) : TakeRule(fields, routes);
       if (!fields.status().ok()) return fields.status();
     }

@@ -1,6 +1,6 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks → saga, ledger → domain → runtime
+//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks, risk → saga, ledger → domain → runtime
 //   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.
@@ -48,7 +48,7 @@ int Layer(const std::string& folder) {
   if (folder == "runtime") return 0;
   if (folder == "domain") return 1;
   if (folder == "saga" || folder == "ledger") return 2;
-  if (folder == "webhooks") return 3;
+  if (folder == "webhooks" || folder == "risk") return 3;
   if (folder == "storage") return 4;
   if (folder == "tracks" || folder == "payments") return 5;
   if (folder == "edge") return 6;
@@ -135,6 +135,7 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   }
   if (layer == 2 && Layer(to[0]) == 2 && from[0] != to[0]) return "saga and ledger stand side by side";
   if (layer == 5 && Layer(to[0]) == 5 && from[0] != to[0]) return "tracks and payments stand side by side";
+  if (layer == 3 && Layer(to[0]) == 3 && from[0] != to[0]) return "webhooks and risk stand side by side";
   if (from[0] == "storage" && to[0] == "storage") {
     const bool to_store = to[1] == "postgres" || to[1] == "redis";
     if (to_store && from[1] != to[1]) return fmt::format("storage/{}/ is used from above, not by its siblings", to[1]);
@@ -208,6 +209,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"payments/router.cc", "grpcpp/grpcpp.h", "gRPC and protobuf"},
         Case{"runtime/ids.h", "tests/support/process.h", "only tests include tests/"},
         Case{"cli/main.cc", "tests/support/process.h", "only tests include tests/"},
+        Case{"storage/risk_store.h", "risk/assess.h", ""}, Case{"risk/assess.h", "domain/geo.h", ""},
+        Case{"risk/assess.h", "webhooks/url.h", "webhooks and risk stand side by side"},
+        Case{"risk/assess.cc", "storage/order_store.h", "risk/ stands below storage/"},
         Case{"payments/webhooks/event.cc", "domain/currency.h", ""},
         Case{"services/order/webhooks.cc", "payments/webhooks/event.h", ""},
         Case{"storage/fleet.h", "payments/webhooks/event.h", "storage/ stands below payments/"},

@@ -1,0 +1,24 @@
+#include "risk/rules.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace waybill::risk {
+
+std::string_view Name(Trait trait) {
+  constexpr std::string_view kNames[] = {"user", "card", "device", "address"};
+  return kNames[static_cast<size_t>(trait)];
+}
+
+std::string_view Name(Decision decision) {
+  constexpr std::string_view kNames[] = {"allow", "review", "deny"};
+  return kNames[static_cast<size_t>(decision)];
+}
+
+std::optional<Decision> ParseDecision(std::string_view name) {
+  const auto* const found =
+      std::find_if(std::begin(kDecisions), std::end(kDecisions), [&](Decision one) { return Name(one) == name; });
+  return found == std::end(kDecisions) ? std::nullopt : std::optional(*found);
+}
+
+}  // namespace waybill::risk

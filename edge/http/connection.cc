@@ -86,7 +86,7 @@ void Connection::ShakeHands() {
 
 void Connection::Enter(State state) {
   state_ = state;
-  host_.Waiting(*this, state != State::kAnswering && state != State::kEnded);
+  host_.Waiting(*this, state != State::kAnswering && state != State::kUpgraded && state != State::kEnded);
   // The server does not end before an answer that is still to come.
   if (state == State::kAnswering) {
     work_.emplace(io_->get_executor());
@@ -113,7 +113,9 @@ void Connection::Expired() {
 }
 
 void Connection::Drop() {
-  if (state_ != State::kAnswering) {
+  if (state_ == State::kUpgraded) {
+    websocket_->Drop(host_.answer_timeout());
+  } else if (state_ != State::kAnswering) {
     End();
   } else if (pumping_) {
     Arm(host_.answer_timeout());
@@ -142,7 +144,7 @@ void Connection::WaitToRead() {
   waiting_to_read_ = true;
   stream_.Wait(Next::kWaitToRead, [self = shared_from_this()](error_code error) {
     self->waiting_to_read_ = false;
-    if (self->state_ == State::kEnded) return;
+    if (self->state_ == State::kEnded || self->state_ == State::kUpgraded) return;
     if (error) {
       self->End();
     } else if (self->state_ == State::kAnswering) {
@@ -387,6 +389,22 @@ void Connection::EndAnswer() {
   Send(chunked_ ? "0\r\n\r\n" : "");
 }
 
+void Connection::Upgrade(const std::string& key, const std::string& subprotocol, const WebSocketOptions& options,
+                         std::shared_ptr<WebSocketHandler> handler) {
+  if (http_1_0_) return Answer({400, "text/plain; charset=utf-8", "a WebSocket begins with HTTP/1.1\n", {}});
+  if (host_.draining() || !host_.TakeWebSocket()) {
+    const char* why = host_.draining() ? "this server ends\n" : "too many WebSockets are open\n";
+    return Answer({503, "text/plain; charset=utf-8", why, {{"Retry-After", "1"}}});
+  }
+  host_.Answered(served_->route.name, 101);
+  Enter(State::kUpgraded);
+  Disarm();
+  if (buffer_.size() == 0) buffer_.shrink_to_fit();
+  websocket_ = OpenWebSocket::Make(shared_from_this(), stream_, io_, std::exchange(buffer_, {}),
+                                   host_.websocket_metrics(), options, std::move(handler));
+  websocket_->Start(key, subprotocol);
+}
+
 void Connection::Send(std::string text) {
   if (out_.empty()) {
     out_ = std::move(text);
@@ -477,6 +495,10 @@ void Connection::End() {
   stream_.Close();
   if (auto sent = std::exchange(sent_, nullptr)) sent(false);
   if (auto exchange = exchange_.lock()) exchange->Gone();
+  if (auto websocket = std::exchange(websocket_, nullptr)) {
+    host_.GiveWebSocket();
+    websocket->Gone();
+  }
   host_.Ended(*this);
 }
 

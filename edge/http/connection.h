@@ -17,6 +17,7 @@
 #include "boost/beast/http/parser.hpp"
 #include "boost/beast/http/string_body.hpp"
 #include "edge/http/exchange.h"
+#include "edge/http/open_websocket.h"
 #include "edge/http/server.h"
 #include "edge/http/stream.h"
 
@@ -44,6 +45,10 @@ class ConnectionHost {
   // Whether the connection waits for its client, and may be closed to make room.
   virtual void Waiting(Connection& connection, bool waiting) = 0;
   virtual void ShookHands(Connection& connection) = 0;
+  // Whether there may be one more of them; until its connection has ended.
+  virtual bool TakeWebSocket() = 0;
+  virtual void GiveWebSocket() = 0;
+  virtual WebSocketMetrics& websocket_metrics() = 0;
   virtual void Ended(Connection& connection) = 0;  // may be its end
 };
 
@@ -65,6 +70,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Begin(const Response& head);
   void Write(const std::string& piece, absl::AnyInvocable<void(bool)> sent);
   void EndAnswer();
+  // What the request says of itself has been looked at.
+  void Upgrade(const std::string& key, const std::string& subprotocol, const WebSocketOptions& options,
+               std::shared_ptr<WebSocketHandler> handler);
+
+  // Of one that has become a WebSocket; null otherwise.
+  OpenWebSocket* websocket() const { return websocket_.get(); }
+  // That has ended.
+  void Left() { End(); }
 
   std::list<Connection*>::iterator place;  // the server's, among those that wait
   bool placed = false;
@@ -80,6 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kBody,       // its headers are
     kAnswering,  // its handler has it
     kClosing,    // the answer is sent, and what the client still sends is not looked at
+    kUpgraded,   // the rest is websocket_'s
     kEnded,
   };
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
@@ -135,6 +149,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string out_;     // what is being sent
   size_t out_sent_ = 0;
   bool pumping_ = false;
+  std::shared_ptr<OpenWebSocket> websocket_;
   absl::AnyInvocable<void(bool)> sent_;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "edge/http/connection.h"
+#include "edge/http/websocket.h"
 
 namespace waybill::http {
 namespace {
@@ -86,6 +87,21 @@ void Exchange::End() {
   if (auto connection = connection_.lock()) {
     connection->Post(number_, [](Connection* to) {
       if (to != nullptr) to->EndAnswer();
+    });
+  }
+}
+
+void Exchange::Upgrade(const WebSocketOptions& options, std::string subprotocol,
+                       std::shared_ptr<WebSocketHandler> handler) {
+  if (auto fault = UpgradeFault(request_)) return Answer(*std::move(fault));
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(answered_, true)) return;
+  }
+  if (auto connection = connection_.lock()) {
+    connection->Post(number_, [key = std::string(request_.Field("sec-websocket-key")), options,
+                               subprotocol = std::move(subprotocol), handler = std::move(handler)](Connection* to) {
+      if (to != nullptr) to->Upgrade(key, subprotocol, options, handler);
     });
   }
 }

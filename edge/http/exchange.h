@@ -37,6 +37,8 @@ struct Response {
 };
 
 class Connection;
+class WebSocketHandler;
+struct WebSocketOptions;
 
 // Kept as long as its handler likes; one that is let go of unanswered answers 500. Thread-safe.
 class Exchange {
@@ -58,6 +60,11 @@ class Exchange {
   void Begin(Response head);
   void Write(std::string piece, absl::AnyInvocable<void(bool)> sent);
   void End();
+
+  // Answers with 101, and goes on as a WebSocket whose handler that is (see edge/http/websocket.h); in place of Answer.
+  // A request that asks for none, or is one too many, is answered with what is wrong; then, and when its client is
+  // gone, nothing of the handler is called. `subprotocol`: one that the client offers, or "".
+  void Upgrade(const WebSocketOptions& options, std::string subprotocol, std::shared_ptr<WebSocketHandler> handler);
 
   // Ends the client's connection, and with it this exchange, whatever has been sent: for those who do not read on.
   void Abort();

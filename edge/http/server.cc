@@ -71,7 +71,15 @@ class Server::Impl final : public ConnectionHost {
         dropped_(metrics.AddCounter("waybill_http_connections_dropped_total",
                                     "Connections that were closed to make room for others.")),
         refused_(metrics.AddCounter("waybill_http_connections_refused_total",
-                                    "Connections that were closed because too many are open from their address.")) {}
+                                    "Connections that were closed because too many are open from their address.")),
+        websocket_metrics_{
+            metrics.AddGauge("waybill_http_websockets", "WebSockets that are open, of the connections."),
+            metrics.AddCounter("waybill_websocket_messages_total", "Messages of WebSockets.", {{"direction", "in"}}),
+            metrics.AddCounter("waybill_websocket_messages_total", "Messages of WebSockets.", {{"direction", "out"}}),
+            metrics.AddCounter("waybill_websocket_too_slow_total",
+                               "WebSockets that were closed because what must arrive was not taken in time."),
+            metrics.AddCounter("waybill_websocket_merged_total",
+                               "Messages to WebSockets that a newer one took the place of, or had no room.")} {}
 
   absl::Status Start() {
     absl::StatusOr<tcp::endpoint> endpoint = ParseListen(*io_, options_.listen);
@@ -113,6 +121,20 @@ class Server::Impl final : public ConnectionHost {
 
   void SetDraining() {
     asio::post(*io_, [this] { draining_ = true; });
+  }
+
+  void DrainWebSockets(absl::Duration within, Random& random) {
+    const uint64_t seed = random.Next();
+    asio::post(*io_, [this, within, seed] {
+      draining_ = true;
+      SeededRandom jitter(seed);
+      const auto now = std::chrono::steady_clock::now();
+      for (const auto& connection : Connections()) {
+        if (connection->websocket() == nullptr) continue;
+        connection->websocket()->CloseAt(now + absl::ToChronoNanoseconds(within * jitter.Uniform()),
+                                         kCloseServiceRestart, "the server restarts");
+      }
+    });
   }
 
   const ServerOptions& options() const override { return options_; }
@@ -161,6 +183,14 @@ class Server::Impl final : public ConnectionHost {
   void ShookHands(Connection& connection) override {
     if (std::exchange(connection.shaking_hands, false)) shaking_hands_.erase(connection.handshake_place);
   }
+
+  bool TakeWebSocket() override {
+    if (websockets_ >= options_.websockets_max) return false;
+    websocket_metrics_.open.Set(static_cast<double>(++websockets_));
+    return true;
+  }
+  void GiveWebSocket() override { websocket_metrics_.open.Set(static_cast<double>(--websockets_)); }
+  WebSocketMetrics& websocket_metrics() override { return websocket_metrics_; }
 
   void Ended(Connection& connection) override {
     ShookHands(connection);
@@ -243,6 +273,7 @@ class Server::Impl final : public ConnectionHost {
   prometheus::Gauge& open_;
   prometheus::Counter& dropped_;
   prometheus::Counter& refused_;
+  WebSocketMetrics websocket_metrics_;
   int port_ = 0;
   // The rest on the server's thread only.
   const std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>(1);
@@ -255,6 +286,7 @@ class Server::Impl final : public ConnectionHost {
   std::list<Connection*> shaking_hands_;          // over TLS, in the order in which they began
   std::unordered_map<std::string, size_t> from_;  // connections by address
   uint64_t room_taken_ = 0;
+  size_t websockets_ = 0;
   bool accepting_ = false;
   bool draining_ = false;
   bool stopping_ = false;
@@ -277,5 +309,6 @@ void Server::Serve(const std::string& path, Route route, Handler handler) {
   impl_->Serve(path, std::move(route), std::move(handler));
 }
 void Server::SetDraining() { impl_->SetDraining(); }
+void Server::DrainWebSockets(absl::Duration within, Random& random) { impl_->DrainWebSockets(within, random); }
 
 }  // namespace waybill::http

@@ -1,6 +1,6 @@
-// The HTTP/1.1 server that carries all that is not gRPC: probes and metrics (probes.h), and calls by the Connect
-// protocol (edge/connect/). Keep-alive, TLS, IPv4 and IPv6. One thread: handlers answer at once or later, from any
-// thread.
+// The HTTP/1.1 server that carries all that is not gRPC: probes and metrics (probes.h), calls by the Connect protocol
+// (edge/connect/), and WebSockets (websocket.h). Keep-alive, TLS, IPv4 and IPv6. One thread: handlers answer at once or
+// later, from any thread.
 //
 // What a client can hold is bounded: the number of connections, the size of its headers and of its body, and the time
 // each of them may take; and how many connections come from one address, and are at their handshake. When all
@@ -19,6 +19,7 @@
 #include "edge/http/exchange.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
+#include "runtime/random.h"
 
 namespace boost::asio::ssl {
 class context;
@@ -31,6 +32,7 @@ struct ServerOptions {
   size_t connections_max = 10'000;             // at once
   size_t connections_per_address_max = 1'000;  // of one address, or one /64 of IPv6; more are closed at once
   bool count_loopback = false;                 // whether that goes for loopback, too
+  size_t websockets_max = 5'000;               // of those connections; for more of them: 503
   size_t handshakes_max = 256;                 // of TLS, at once; for more, the one that began first makes room
   uint32_t header_bytes_max = 32 << 10;        // of the first line and all fields: 431
   uint64_t body_bytes_max = (1 << 20) + 1024;  // 413; a message of a MiB with what a protocol puts around it
@@ -68,6 +70,10 @@ class Server {
 
   // From now on each connection ends with the answer to its next request.
   void SetDraining();
+
+  // The same, and WebSockets are closed with 1012, each at some moment until `within` is over, so that not all of their
+  // clients come back at once. Those that are open when the server ends are closed with 1001.
+  void DrainWebSockets(absl::Duration within, Random& random);
 
  private:
   class Impl;

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Expected: a client for AMQP takes the values for which the protocol has a type, times and 64-bit integers among them, or throws.
-# Guessed: amqplib would send a Date as text or as AMQP's timestamp; rhea a BigInt as a long.
+# Guessed: amqplib sends a Date as AMQP's timestamp, or refuses it.
 # Seen: neither. amqplib 2.3.1 (RabbitMQ's protocol) takes a Date in a header for an object, and one without fields: it sends an empty
-# table. rhea 3.0.5 (AMQP 1.0) does so with a BigInt, as a property and as the body itself: {}. Nothing is thrown, RabbitMQ 3.10.8 confirms (tried by hand),
-# and what comes out has neither the time nor the amount. Each knows what the other does not: rhea sends a Date as a timestamp, amqplib
-# throws at a BigInt. amqplib has {"!": "timestamp", value: seconds}, rhea types.wrap_long(text).
+# table. rhea 3.0.5 (AMQP 1.0) does so with a BigInt, as a property and as the body itself: {}. Nothing is thrown, RabbitMQ 3.10.8
+# confirms (tried by hand), and what comes out has neither the time nor the amount. Each knows what the other does not: rhea
+# sends a Date as a timestamp, amqplib throws at a BigInt. amqplib has {"!": "timestamp", value: seconds}, rhea types.wrap_long.
 # For Waybill: amounts are int64, which is a BigInt in what buf makes of our protos for Node: passed on by rhea as they are they arrive
 # as empty tables. Send them as text, or by types.wrap_long.
 # Needs: node and npm, which installs both into a temporary folder.

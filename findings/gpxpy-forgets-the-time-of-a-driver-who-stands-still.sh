@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Expected: get_moving_data() of a track with times splits it into moving and stopped, and both together are how long it took.
-# Guessed: a pause between two segments is in neither, one within a segment is stopped time.
 # Seen (gpxpy 1.5.0, Debian 12): where two fixes are at the very same place the time between them is in neither sum. A driver who drives
 # 20 seconds, waits for ten minutes and is reported there at one place has 0 s of stopped time; with a metre of jitter
 # 600 s. raw=True does not change it. Trackers that hold the position while the ignition is off, or that round to five

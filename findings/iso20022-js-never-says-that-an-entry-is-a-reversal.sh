@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Expected: an entry of a camt.053 statement with <RvslInd>true</RvslInd> is a reversal, as the field `reversal` of the library says; a
 # reference is the text that the bank wrote.
-# Guessed: reversals are read, and references of digits lose their zeros.
+# Guessed: the mark of a reversal is not read at all.
 # Seen (iso20022.js 0.0.15): both are lost, for one reason. Its XML reader makes values of texts, so that `true` is a boolean, which
 # is then compared with the word "true": `reversal` is false for every entry, also for a 1, which XML allows as well. References of
 # payment and of bank are numbers: 0001234567 is 1234567, one of 22 digits 2.0261127e+21, so they no longer find their payment.

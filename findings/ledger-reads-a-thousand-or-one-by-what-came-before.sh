@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Expected: a line "1.000 EUR" means the same wherever it stands in a journal: one euro, or a thousand, or an error.
-# Guessed: the first amount of a currency says how all of them are read.
 # Seen (ledger 3.3.0, Debian 12): each line is read by what came before it. After an amount with both marks, "1.000,50 EUR", the point
 # groups thousands and "1.000 EUR" is 1000; the same line further up was one. So a journal's sum changes when its lines are
 # sorted, when an old year's file is left out, or when a report reads only a part of it, and nothing is said. hledger 1.25 reads one

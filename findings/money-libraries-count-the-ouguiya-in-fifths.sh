@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Expected: a library of money that takes amounts in minor units means those of ISO 4217, as gateways and banks do: 1250 is 12.50 MRU,
 # 12.50 MGA and 12.50 HUF.
-# Guessed: two decimals for all three, with a newer currency missing here and there.
 # Seen (dinero.js 2.0.2; ruby-money 6.16.0, Debian 12): both count the ouguiya and the ariary by their real coins, of which five make
 # one: 1250 are 250.0 MRU or MGA, twenty times as much as ISO's 1250 (its table has 2 decimals for them), and 12.50 MRU becomes 62
 # or 63 of them. In ruby-money the forint has none, so 1250 are 1250 HUF, a hundredfold. Each is consistent in itself, so only an

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Expected: a library that reads amounts of money from text reads 1.25E+3 as 1250, as JavaScript's Number and every decimal type do, or
 # says that it cannot.
-# Guessed: refused, or NaN.
+# Guessed: refused, or 1250.
 # Seen (currency.js 2.0.4, accounting 0.4.1, accounting-js 2.0.3): letters are taken out as if they were a currency's sign, and what is
 # left is a number: 1.25E+3 is 1.25 or 1.253, 1E+3 is 13, 2E+1 is 21; 5E-2 is 5, -52 or NaN. No error. Such text is what Java's
 # BigDecimal.stripTrailingZeros().toString() and Python's Decimal.normalize() make of just the round amounts, 1250 and 1000 among

@@ -83,6 +83,12 @@ class DeployTest(unittest.TestCase):
                 self.assertTrue(rule["annotations"]["summary"])
                 self.assertTrue(rule["annotations"]["description"])
 
+    def test_no_number_is_padded(self):
+        # Prometheus 2.42 reads 0100 as 64 (findings/prometheus-reads-a-threshold-with-a-zero-in-front-as-octal.sh).
+        for place, expression in expressions():
+            with self.subTest(place):
+                self.assertIsNone(re.search(r"(?<![\w.])0\d", re.sub(r'"[^"]*"', '""', expression)))
+
     def test_each_alert_leads_to_its_section_of_the_runbook(self):
         text = (ROOT / "docs/operations.md").read_text("utf-8")
         alerts = text.split("\n## Alerts\n")[1].split("\n## ")[0]

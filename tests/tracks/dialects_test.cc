@@ -494,6 +494,12 @@ TEST(TrackDialects, ATimeWithoutAZoneIsUtcInGpxAndAskedForElsewhere) {
               ElementsAre("van-7 2026-11-27T07:00:00Z 52.5,13.4"));
   EXPECT_THAT(Csv()("Time (UTC),lat,lon\n2026-11-27 07:00:00,1,2\n").points,
               ElementsAre("van-7 2026-11-27T07:00:00Z 1,2"));
+  // gpxpy writes it without the colon, which gpsbabel takes for 530 hours.
+  for (const char* offset : {"+05:30", "+0530"}) {
+    EXPECT_THAT(Csv()(std::string("time,lat,lon\n2026-11-27T12:30:00") + offset + ",1,2\n").points,
+                ElementsAre("van-7 2026-11-27T07:00:00Z 1,2"))
+        << offset;
+  }
   // The hour that comes twice.
   EXPECT_THAT(InZone(Csv(), "Europe/Berlin")("time,lat,lon\n2026-10-25 02:30:00,1,2\n").notes,
               ElementsAre("times at which the zone's clocks change are taken as before the change (1)"));

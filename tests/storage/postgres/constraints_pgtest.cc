@@ -417,6 +417,14 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
   EXPECT_EQ(attacked, named);
 }
 
+// PostgreSQL 15 runs a deferred trigger as the role that commits, whoever's function wrote the row
+// (findings/postgres-15-runs-a-deferred-trigger-as-whoever-commits.sh).
+TEST_F(ConstraintsTest, WhatRunsAtTheCommitRunsWithItsOwnersRights) {
+  EXPECT_THAT(database_.sql().Rows("SELECT tgname FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid "
+                                   "WHERE tgdeferrable AND NOT tgisinternal AND NOT p.prosecdef"),
+              testing::IsEmpty());
+}
+
 TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {
   for (const char* sql :
        {"UPDATE order_sagas SET seq = 6, epoch = 4, lease_until = now() WHERE order_id = " ORDER(1),

@@ -38,6 +38,7 @@ struct PaymentAttempt {
   State state = State::kOpen;
   // Every call so far was certainly not sent. Known only to the process that made them.
   bool unsent = false;
+  int64_t exploring = 0;  // the turn at a gateway that is out that it was let through by; 0: none. Never written
   // To be written; not read back.
   std::string reference = {};      // the gateway's own, of the charge
   std::string pending_token = {};  // while it is pending

@@ -1,6 +1,7 @@
 // Whether a gateway answers, learnt from what becomes of real calls.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -47,8 +48,19 @@ class Health {
   std::optional<SteadyTime> out_since() const { return out_since_; }
   // Whether a new order may go there in spite of the outage; the next may only after an answer, or `explore_after`.
   bool MayExplore(SteadyTime now) const { return out() && now >= explore_at_ && !SaysFailing(now); }
-  void Explores(SteadyTime now) { explore_at_ = now + options_.explore_after; }
-  void NotExplored(SteadyTime now) { explore_at_ = now; }  // the order that was let through asks nobody
+  // Answers the number of the turn, from 1.
+  int64_t Explores(SteadyTime now) {
+    explore_at_ = now + options_.explore_after;
+    return ++turn_;
+  }
+  // The order that has this turn asks nobody. Of an earlier turn, nothing is given back: another has it now.
+  void NotExplored(SteadyTime now, int64_t turn) {
+    if (out() && turn == turn_) explore_at_ = std::min(explore_at_, now);
+  }
+  // It said what counts neither as an answer nor as a failure: whoever explored it has been heard of.
+  void Spoke(SteadyTime now) {
+    if (out() && !SaysFailing(now)) explore_at_ = std::min(explore_at_, now);
+  }
 
   // Of the newest answers; zero: there are none. They grow old, so that a gateway that was slow is asked again.
   absl::Duration MedianLatency(SteadyTime now) const;
@@ -79,6 +91,7 @@ class Health {
   SteadyTime row_since_;  // when the first of these was
   std::optional<SteadyTime> out_since_;
   SteadyTime explore_at_;
+  int64_t turn_ = 0;  // the newest
   struct Latency {
     SteadyTime at;
     absl::Duration latency;

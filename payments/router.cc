@@ -82,7 +82,8 @@ std::vector<Router::Known*> Router::Candidates(const Payment& payment, std::span
   return candidates;
 }
 
-std::optional<std::string> Router::Choose(const Payment& payment) {
+std::optional<std::string> Router::Choose(const Payment& payment, int64_t* exploring) {
+  if (exploring != nullptr) *exploring = 0;
   std::lock_guard lock(mutex_);
   const std::vector<Known*> candidates = Candidates(payment, {});
   if (candidates.empty()) return std::nullopt;
@@ -90,7 +91,8 @@ std::optional<std::string> Router::Choose(const Payment& payment) {
   std::vector<Known*> up;
   for (Known* candidate : candidates) {
     if (candidate->health.MayExplore(now)) {
-      candidate->health.Explores(now);
+      const int64_t turn = candidate->health.Explores(now);
+      if (exploring != nullptr) *exploring = turn;
       return candidate->gateway.name;
     }
     if (!candidate->health.out()) up.push_back(candidate);
@@ -159,11 +161,9 @@ bool Router::MayAskAgain(const std::string& gateway) {
   return true;
 }
 
-void Router::NotAsked(const std::string& gateway) {
+void Router::NotAsked(const std::string& gateway, int64_t exploring) {
   std::lock_guard lock(mutex_);
-  if (Known* known = Find(gateway); known != nullptr && known->health.out()) {
-    known->health.NotExplored(clock_.Steady());
-  }
+  if (Known* known = Find(gateway)) known->health.NotExplored(clock_.Steady(), exploring);
 }
 
 bool Router::IsOut(const std::string& gateway) const {
@@ -192,6 +192,11 @@ void Router::Answered(const std::string& gateway, absl::Duration latency) {
 void Router::Failed(const std::string& gateway) {
   std::lock_guard lock(mutex_);
   if (Known* known = Find(gateway)) known->health.Failed(clock_.Steady());
+}
+
+void Router::Spoke(const std::string& gateway) {
+  std::lock_guard lock(mutex_);
+  if (Known* known = Find(gateway)) known->health.Spoke(clock_.Steady());
 }
 
 std::optional<storage::GatewayProbe> Router::Known::ProbeAt(SteadyTime now) const {

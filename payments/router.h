@@ -39,22 +39,24 @@ class Router {
   void Use(const std::vector<storage::GatewayProbe>& probes);
 
   // For a new order: nullopt when no gateway may have it (rules, or all are drained). One that is out is chosen to
-  // explore it, or when all are.
-  std::optional<std::string> Choose(const Payment& payment);
+  // explore it, or when all are; `exploring` hears the number of its turn, in the first case alone, and else 0.
+  std::optional<std::string> Choose(const Payment& payment, int64_t* exploring = nullptr);
   // Instead of those that were `tried`: nullopt also when all others are out.
   std::optional<std::string> ChooseOther(const Payment& payment, std::span<const std::string> tried);
 
   // For a payment that is in doubt there: false while it is out, but for one at a time that explores it.
   bool MayAskAgain(const std::string& gateway);
 
-  // An order that Choose sent there does not ask it: another may explore it at once.
-  void NotAsked(const std::string& gateway);
+  // An order that Choose sent there in this turn does not ask it: another may explore it at once.
+  void NotAsked(const std::string& gateway, int64_t exploring);
 
   bool IsOut(const std::string& gateway) const;
   int64_t CostPpm(const std::string& gateway) const;  // of an amount; 0: there is no such gateway
   bool CapturesLater(const std::string& gateway) const;
   void Answered(const std::string& gateway, absl::Duration latency);
   void Failed(const std::string& gateway);
+  // It is there, and what it said is about this payment alone.
+  void Spoke(const std::string& gateway);
 
   struct View {
     Gateway gateway;  // with the weight that counts

@@ -103,10 +103,10 @@ class PaymentRouting::Learning final : public PaymentGateway {
       return;
     }
     Count(GetErrorDetail(status).reason == kCallNotSent ? kNotSent : kUnknown);
-    if (absl::IsAborted(status)) return;  // it is still at the first call of this key, so it is there
-    // It answers; what is wrong is wrong with this order.
-    if (absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status)) return;
-    router_.Failed(name_);
+    // It is still at the first call of this key, so it is there; or it answers, and what is wrong is wrong with this
+    // order.
+    const bool there = absl::IsAborted(status) || absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status);
+    there ? router_.Spoke(name_) : router_.Failed(name_);
   }
 
   const std::string name_;
@@ -132,7 +132,11 @@ PaymentRouting::~PaymentRouting() = default;
 
 void PaymentRouting::Begin(domain::Order& order, Capturing capturing) {
   order.attempts.clear();
-  if (std::optional<std::string> gateway = router_.Choose(PaymentOf(order))) Add(*std::move(gateway), order, capturing);
+  int64_t exploring = 0;
+  std::optional<std::string> gateway = router_.Choose(PaymentOf(order), &exploring);
+  if (!gateway) return;
+  Add(*std::move(gateway), order, capturing);
+  order.attempts.back().exploring = exploring;
 }
 
 void PaymentRouting::Add(std::string gateway, domain::Order& order, Capturing capturing) {
@@ -143,7 +147,8 @@ void PaymentRouting::Add(std::string gateway, domain::Order& order, Capturing ca
 }
 
 void PaymentRouting::Drop(const domain::Order& order) {
-  if (!order.attempts.empty()) router_.NotAsked(order.attempts.front().gateway);
+  if (order.attempts.empty() || order.attempts.front().exploring == 0) return;
+  router_.NotAsked(order.attempts.front().gateway, order.attempts.front().exploring);
 }
 
 std::optional<std::string> PaymentRouting::Another(const domain::Order& order) {

@@ -179,10 +179,43 @@ TEST_F(RouterTest, AnOutageSendsOrdersElsewhereUntilOneExploresIt) {
 TEST_F(RouterTest, AnOrderThatIsNotMadeExploresNothing) {
   TakeOut("north");
   time_.Advance(absl::Seconds(30));
-  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
-  router_.NotAsked("north");
+  int64_t turn = 0;
+  EXPECT_THAT(router_.Choose(Of(), &turn), Optional(std::string("north")));
+  EXPECT_GT(turn, 0);
+  router_.NotAsked("north", turn);
   EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
   EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20)));
+}
+
+TEST_F(RouterTest, OnlyTheTurnThatWasTakenIsGivenBack) {
+  TakeOut("north");
+  int64_t turn = 0, none = 0;
+  time_.Advance(absl::Seconds(30));
+  EXPECT_THAT(router_.Choose(Of(), &turn), Optional(std::string("north")));
+  EXPECT_THAT(router_.Choose(Of(), &none), Optional(std::string("south")));
+  EXPECT_EQ(none, 0);
+  router_.NotAsked("north", none);
+  EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20))) << "who explores it is under way";
+  time_.Advance(absl::Seconds(30));
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
+  router_.NotAsked("north", turn);
+  EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20))) << "another has the turn now";
+  TakeOut("south");
+  EXPECT_NE(router_.Choose(Of(), &none), std::nullopt) << "all are out: it is tried";
+  EXPECT_EQ(none, 0) << "in nobody's turn";
+}
+
+TEST_F(RouterTest, WhatOneSaysOfAPaymentAloneIsHeardOfIt) {
+  TakeOut("north");
+  time_.Advance(absl::Seconds(30));
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north")));
+  router_.Spoke("north");
+  EXPECT_TRUE(router_.IsOut("north")) << "that is no answer";
+  EXPECT_THAT(router_.Choose(Of()), Optional(std::string("north"))) << "and the next explores it at once";
+  EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20)));
+  Say("north", storage::ProbeOutcome::kFailing);
+  router_.Spoke("north");
+  EXPECT_THAT(Draw(20), ElementsAre(std::pair("south", 20))) << "it says itself that it fails";
 }
 
 TEST_F(RouterTest, OneThatSaysThatItFailsGetsNothingUntilItSaysOtherwise) {

@@ -1,6 +1,7 @@
 #include "services/race/front.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -190,19 +191,44 @@ void Front::Failed(const AskedPtr& asked, const absl::Status& status) {
   if (asked->gone) return;
   const absl::Duration pause = std::max(asked->pause * (0.5 + random_.Uniform() / 2), absl::Milliseconds(1));
   const SteadyTime again_at = clock_.Steady() + pause;
-  if (!MayPass(status) || again_at >= asked->deadline || draining_) {
+  bool again = MayPass(status) && again_at < asked->deadline;
+  if (again) {
+    asked->pause = std::min(asked->pause * 2, options_.pause_max);
+    std::lock_guard lock(mutex_);
+    again = !draining_;
+    if (again) waiting_.try_emplace(asked.get(), asked, status);
+  }
+  if (!again) {
     asked->exchange->Answer(ErrorAnswer(status));
     return;
   }
-  asked->pause = std::min(asked->pause * 2, options_.pause_max);
   repeated_.Increment();
-  scheduler_.At(again_at, [asked] {
-    if (!asked->gone) asked->call(asked);
-  });
+  scheduler_.At(again_at, [this, waiting = asked.get()] { MakeAgain(waiting); });
+}
+
+void Front::MakeAgain(Asked* waiting) {
+  AskedPtr asked;  // let go of outside the lock, which that takes
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = waiting_.find(waiting);
+    if (found == waiting_.end()) return;  // it was drained
+    asked = std::move(found->second.first);
+    waiting_.erase(found);
+  }
+  if (!asked->gone) asked->call(asked);
 }
 
 void Front::Drain(SteadyTime deadline) {
-  draining_ = true;
+  decltype(waiting_) drained;
+  {
+    std::lock_guard lock(mutex_);
+    draining_ = true;
+    drained.swap(waiting_);
+  }
+  for (const auto& [key, one] : drained) {
+    if (!one.first->gone) one.first->exchange->Answer(ErrorAnswer(one.second));
+  }
+  drained.clear();
   std::unique_lock lock(mutex_);
   fewer_.wait_for(lock, absl::ToChronoNanoseconds(deadline - clock_.Steady()), [this] { return under_way_ == 0; });
 }

@@ -10,14 +10,15 @@
 // reason of docs/errors.md.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -48,7 +49,8 @@ class Front {
 
   void ServeOn(http::Server& server);
 
-  // From now on calls are not made again; waits for those under way, until `deadline`.
+  // From now on calls are not made again, and those that wait to be are answered with why; waits for those under way,
+  // until `deadline`. Leaves nothing in the scheduler that a call hangs on.
   void Drain(SteadyTime deadline);
 
  private:
@@ -62,6 +64,7 @@ class Front {
   void Ask(const AskedPtr& asked);
   // Whether it is asked for again after `status`; otherwise it is answered with it.
   void Failed(const AskedPtr& asked, const absl::Status& status);
+  void MakeAgain(Asked* waiting);
 
   Payments& payments_;
   Scheduler& scheduler_;
@@ -72,8 +75,10 @@ class Front {
   const int decimals_;
   std::mutex mutex_;
   std::condition_variable fewer_;
-  size_t under_way_ = 0;  // under mutex_
-  std::atomic<bool> draining_{false};
+  // Under mutex_:
+  size_t under_way_ = 0;
+  std::map<Asked*, std::pair<AskedPtr, absl::Status>> waiting_;  // to be made again, and what the last answer was
+  bool draining_ = false;
 };
 
 }  // namespace waybill::race

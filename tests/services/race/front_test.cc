@@ -226,6 +226,24 @@ TEST_F(FrontTest, NobodyIsAskedForAClientThatHasGone) {
   EXPECT_EQ(payments_.asked().size(), 1u);
 }
 
+TEST_F(FrontTest, WhatWaitsToBeAskedAgainIsAnsweredAtTheStop) {
+  Serve({.timeout = absl::Hours(2), .pause = absl::Hours(1), .pause_max = absl::Hours(1)});
+  payments_.WillMeet({absl::UnavailableError("gone")});
+  std::promise<http::Channel::Result> promise;
+  http::ClientRequest request;
+  request.target = "/payments";
+  request.body = kPayment;
+  channel_->Call(std::move(request), absl::Seconds(30),
+                 [&](http::Channel::Result result) { promise.set_value(std::move(result)); });
+  const auto waits = [&] { return metrics_.ToText().find("waybill_race_repeated_total 1") != std::string::npos; };
+  ASSERT_TRUE(waybill::testing::Eventually(absl::Seconds(10), waits));
+  front_->Drain(clock_.Steady() + absl::Seconds(10));
+  const http::Channel::Result result = promise.get_future().get();
+  ASSERT_TRUE(result.answer.ok()) << result.answer.status();
+  EXPECT_EQ(result.answer->status, 503);
+  EXPECT_EQ(payments_.asked().size(), 1u);
+}
+
 TEST_F(FrontTest, TheSummaryIsOfTheTwoGatewaysAndItsBoundsAreInIt) {
   payments_.totals = {
       {"default", "BRL", 3, 5970}, {"default", "EUR", 1, 1}, {"fallback", "BRL", 1, 5}, {"another", "BRL", 7, 7}};

@@ -103,9 +103,13 @@ class Journal {
   // claim made, which no other claim ever has, and everything that was written before is in it.
 
   // Claims up to `limit` unfinished sagas whose lease has expired, or that this instance held in an earlier life
-  // (`own`), or that waited and have been signalled or have waited long enough. Never waits for rows that another
-  // process is working on.
-  virtual absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) = 0;
+  // (`own`), or that waited and have been signalled or have waited long enough; of `kind` alone, unless it is empty.
+  // Never waits for rows that another process is working on.
+  virtual absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit,
+                                                                            std::string_view kind) = 0;
+  absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) {
+    return ClaimExpired(own, limit, "");
+  }
 
   // Claims one saga for this owner and raises its epoch. Terminal sagas are answered as they are, unclaimed. NOT_FOUND;
   // FAILED_PRECONDITION (reason SAGA_LEASED) when a live lease is in the way.

@@ -35,7 +35,9 @@ Runner::Runner(const Kinds& kinds, Journal& journal, const Clock& clock, Schedul
       scheduler_(scheduler),
       random_(random),
       observer_(observer),
-      options_(options) {}
+      options_(options) {
+  for (const Definition& definition : kinds_.all()) live_of_.try_emplace(definition.kind, 0);
+}
 
 Runner::ExecutionPtr Runner::Claimed(std::unique_ptr<Record> record) {
   const Definition* definition = kinds_.Find(record->kind, record->version);
@@ -135,10 +137,10 @@ absl::StatusOr<SignalResult> Runner::AddSignal(const Uuid& id, Signal signal) {
   return result;
 }
 
-absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max) {
+absl::StatusOr<size_t> Runner::RecoverExpired(bool own, size_t in_flight_max, std::string_view kind) {
   const size_t in_flight = recovered_in_flight();
   if (in_flight >= in_flight_max) return size_t{0};
-  auto claimed = journal_.ClaimExpired(own, std::min(kClaimMax, in_flight_max - in_flight));
+  auto claimed = journal_.ClaimExpired(own, std::min(kClaimMax, in_flight_max - in_flight), kind);
   if (!claimed.ok()) return claimed.status();
   WAYBILL_FAILPOINT("recover.after_claim");
   for (std::unique_ptr<Record>& record : *claimed) {
@@ -207,6 +209,17 @@ size_t Runner::room() const {
   return options_.live_max - std::min(options_.live_max, live_.size());
 }
 
+size_t Runner::room_to_recover(std::string_view kind) const {
+  std::lock_guard lock(mutex_);
+  const size_t quarter = options_.live_max / 4;
+  size_t used = live_.size() + quarter;
+  for (const auto& [other, live] : live_of_) {
+    const size_t part = quarter / live_of_.size();
+    if (other != kind && live < part) used += part - live;
+  }
+  return options_.live_max - std::min(options_.live_max, used);
+}
+
 // --- The sagas that this process drives.
 
 void Runner::Insert(const ExecutionPtr& execution) {
@@ -215,6 +228,7 @@ void Runner::Insert(const ExecutionPtr& execution) {
   if (execution->recovered) ++recovered_in_flight_;
   // Two may have claimed it here, one after the other; the later claim is the one that counts.
   ExecutionPtr& driven = live_[execution->held.id];
+  if (!driven) ++live_of_[execution->definition.kind];
   if (!driven || driven->held.epoch < execution->held.epoch) driven = execution;
 }
 
@@ -228,7 +242,10 @@ void Runner::Remove(const ExecutionPtr& execution) {
   std::lock_guard lock(mutex_);
   if (execution->recovered) --recovered_in_flight_;
   auto it = live_.find(execution->held.id);
-  if (it != live_.end() && it->second == execution) live_.erase(it);
+  if (it != live_.end() && it->second == execution) {
+    live_.erase(it);
+    --live_of_[execution->definition.kind];
+  }
   if (live_.empty()) all_ended_.notify_all();
 }
 

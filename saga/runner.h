@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -85,9 +86,9 @@ class Runner {
 
   // Claims unfinished sagas that nobody drives (`own`: also those of this owner's earlier life), and those that waited
   // for what has been said, or long enough, and continues them, as long as fewer than `in_flight_max` recovered ones
-  // are running, and at most kClaimMax at once. Whoever asks sees to it that there is room. Blocks on the journal;
-  // returns how many it claimed.
-  absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max);
+  // are running, and at most kClaimMax at once; of `kind` alone, unless it is empty. Whoever asks sees to it that there
+  // is room. Blocks on the journal; returns how many it claimed.
+  absl::StatusOr<size_t> RecoverExpired(bool own, size_t in_flight_max, std::string_view kind = "");
 
   // Extends the leases that have used up a third of their time. Blocks on the journal, so it is for a thread of its
   // own: what keeps leases alive must wait for nothing else. Goes on with the rest when a part of them cannot be
@@ -108,6 +109,11 @@ class Runner {
   size_t recovered_in_flight() const;
   // How many more may be driven.
   size_t room() const;
+  // Of these, how many of one kind whoever recovers may add. A quarter of all places is left to those that begin here,
+  // and to each other kind its part of a further quarter: a participant that is away holds up what needs it, for as
+  // long as that takes, and nothing else.
+  size_t room_to_recover(std::string_view kind) const;
+  const Kinds& kinds() const { return kinds_; }
 
  private:
   struct Pending {
@@ -207,6 +213,7 @@ class Runner {
   mutable std::mutex mutex_;
   std::condition_variable all_ended_;
   absl::flat_hash_map<Uuid, ExecutionPtr> live_;
+  std::map<std::string, size_t, std::less<>> live_of_;  // of each kind that there is
   size_t recovered_in_flight_ = 0;
   bool stopping_ = false;
   std::atomic<bool> stopped_{false};

@@ -36,12 +36,14 @@ void MemoryJournal::Advance(const Write& write, uint64_t write_id, AdvanceDone d
   Defer([this, write, write_id, done = std::move(done)]() mutable { TryAdvance(write, write_id, std::move(done)); });
 }
 
-absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired(bool own, size_t limit) {
+absl::StatusOr<std::vector<std::unique_ptr<Record>>> MemoryJournal::ClaimExpired(bool own, size_t limit,
+                                                                                 std::string_view kind) {
   std::vector<std::unique_ptr<Record>> claimed;
   {
     std::lock_guard lock(book_.mutex);
     for (auto& [id, row] : book_.rows) {
       if (claimed.size() >= limit) break;
+      if (!kind.empty() && row.record->kind != kind) continue;
       if (!IsUnfinished(row.record->state) || !CheckDriven(row).ok()) continue;
       const bool formerly_mine = own && row.instance == lease_.instance && row.life != lease_.life;
       if (row.waiting ? !IsWoken(row) : row.lease_until > clock_.Now() && !formerly_mine) continue;

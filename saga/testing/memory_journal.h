@@ -90,7 +90,9 @@ class MemoryJournal final : public Journal {
 
   void Begin(const Record& record, BeginDone done) override;
   void Advance(const Write& write, AdvanceDone done) override;
-  absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit) override;
+  using Journal::ClaimExpired;
+  absl::StatusOr<std::vector<std::unique_ptr<Record>>> ClaimExpired(bool own, size_t limit,
+                                                                    std::string_view kind) override;
   absl::StatusOr<std::unique_ptr<Record>> Claim(const Uuid& id, ClaimMode mode) override;
   absl::StatusOr<SignalResult> AddSignal(const Uuid& id, const Signal& signal) override;
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const Held> held) override;

@@ -16,7 +16,8 @@ class MockJournal : public Journal {
  public:
   MOCK_METHOD(void, Begin, (const Record& record, BeginDone done), (override));
   MOCK_METHOD(void, Advance, (const Write& write, AdvanceDone done), (override));
-  MOCK_METHOD(absl::StatusOr<std::vector<std::unique_ptr<Record>>>, ClaimExpired, (bool own, size_t limit), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<std::unique_ptr<Record>>>, ClaimExpired,
+              (bool own, size_t limit, std::string_view kind), (override));
   MOCK_METHOD(absl::StatusOr<std::unique_ptr<Record>>, Claim, (const Uuid& id, ClaimMode mode), (override));
   MOCK_METHOD(absl::StatusOr<SignalResult>, AddSignal, (const Uuid& id, const Signal& signal), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, Renew, (std::span<const Held> held), (override));

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,15 +25,16 @@ struct HousekeepingOptions {
   absl::Duration reconcile = absl::Seconds(30);
 };
 
-// Recovery first takes up what this instance's earlier life left, and then looks for expired leases for ever. How many
-// other orders the process drives is none of its business.
+// Recovery first takes up what this instance's earlier life left, and then looks for expired leases for ever. It leaves
+// room to what begins here, and to each kind of what others left (Runner::room_to_recover).
 class Recovery {
  public:
-  Recovery(saga::Runner& runner, const Logger& log, HousekeepingOptions options)
-      : runner_(runner), log_(log.For("services.order")), options_(options) {}
+  Recovery(saga::Runner& runner, const Logger& log, HousekeepingOptions options);
 
-  // Claims what there is room for; how long to pause before the next look.
+  // Claims what there is room for, of each kind in its turn; how long to pause before the next look.
   absl::StatusOr<absl::Duration> Run();
+  // It has looked once, and taken up what it had room for. Thread-safe.
+  bool looked() const { return looked_; }
   // What this instance's earlier life left is all taken up, and has come to rest. Thread-safe.
   bool caught_up() const { return !own_ && runner_.recovered_in_flight() == 0; }
 
@@ -40,6 +42,8 @@ class Recovery {
   saga::Runner& runner_;
   const Logger log_;
   const HousekeepingOptions options_;
+  std::vector<std::string> kinds_;  // the next to look at comes first
+  std::atomic<bool> looked_{false};
   std::atomic<bool> own_{true};  // orders of this instance's earlier life may be left
 };
 

@@ -161,7 +161,8 @@ void PostgresSagaJournal::Advance(const saga::Write& write, AdvanceDone done) {
 
 // --- Claiming.
 
-absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::ClaimExpired(bool own, size_t limit) {
+absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::ClaimExpired(bool own, size_t limit,
+                                                                                             std::string_view of_kind) {
   const std::string instance = lease_.instance + "/";
   std::vector<std::unique_ptr<saga::Record>> claimed;
   absl::Status failed;
@@ -177,6 +178,7 @@ absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> PostgresSagaJournal::
     return false;
   };
   for (const std::unique_ptr<Kind>& kind : kinds_) {
+    if (!of_kind.empty() && kind->tables.kind() != of_kind) continue;
     const ArrayParam versions = Versions(*kind);
     const auto room = [&] { return Param::Int8(static_cast<int64_t>(limit - claimed.size())); };
     if (claimed.size() >= limit) break;

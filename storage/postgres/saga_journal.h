@@ -84,7 +84,9 @@ class PostgresSagaJournal final : public saga::Journal {
   // all the same, since every running saga has one write at most.
   void Advance(const saga::Write& write, AdvanceDone done) override;
 
-  absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> ClaimExpired(bool own, size_t limit) override;
+  using saga::Journal::ClaimExpired;
+  absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> ClaimExpired(bool own, size_t limit,
+                                                                          std::string_view of_kind) override;
   absl::StatusOr<std::unique_ptr<saga::Record>> Claim(const Uuid& id, saga::ClaimMode mode) override;
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const saga::Held> held) override;
   absl::StatusOr<saga::SignalResult> AddSignal(const Uuid& id, const saga::Signal& signal) override;

@@ -14,6 +14,7 @@
 #include "domain/driver.h"
 #include "domain/geo.h"
 #include "domain/order.h"
+#include "domain/partial_refund.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -397,6 +398,15 @@ TYPED_TEST_P(JournalContract, AClaimWhoseAnswerWasLostFails) {
   EXPECT_EQ(AsOrder(a.Claim(order.id, saga::ClaimMode::kTakeOver)).status().code(), absl::StatusCode::kUnavailable);
   this->world_.ExpireLeases();
   EXPECT_EQ(AsOrders(b.ClaimExpired(false, 10))->size(), 1u) << "it is found when its lease is over";
+}
+
+TYPED_TEST_P(JournalContract, AClaimOfOneKindTakesNoOther) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  this->Started(a, "key");
+  this->world_.ExpireLeases();
+  EXPECT_TRUE(AsOrders(b.ClaimExpired(false, 10, domain::PartialRefund::kKind))->empty());
+  EXPECT_EQ(AsOrders(b.ClaimExpired(false, 10, domain::Order::kKind))->size(), 1u);
 }
 
 TYPED_TEST_P(JournalContract, ClaimAnswersASagaThatEndedBeforeItWasLookedUp) {
@@ -943,11 +953,12 @@ REGISTER_TYPED_TEST_SUITE_P(
     ALostClaimThatIsTakenOverBeforeItIsLookedUpIsFenced, AFencedWriteIsNotTakenForWhatTheNewOwnerWrites,
     ABeginWhoseAnswerWasLostIsBegunOnce, ABeginWhoseAnswerWasLostIsAnothersOnceItIsTakenOver,
     TwoClaimsAreNeverUnderOneEpoch, AClaimOfExpiredLeasesIsNotMistakenForALaterOne, AClaimWhoseAnswerWasLostFails,
-    ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing, ALostClaimWritesNothing,
-    AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim, NobodyIsAddedToADriverThatHoldsTooMany,
-    OffDutyADriverIsALostClaimAlsoWhenItsOrdersAreGivenBack, BooksARefundAndAChargeThatBecameKnownWithIt,
-    BooksARefundOfWhatWasChargedBefore, ClaimsOnlyExpiredLeases, ClaimsTheLeasesOfItsFormerLifeAtOnce,
-    ClaimKeepsItsLimitAndPassesFinishedOnesOver, ClaimsASucceededSagaAndFencesTheFormerClaim,
-    ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot, ReleaseAllLetsOthersContinueAtOnce);
+    AClaimOfOneKindTakesNoOther, ClaimAnswersASagaThatEndedBeforeItWasLookedUp, AWriteUnderAnOlderEpochChangesNothing,
+    ALostClaimWritesNothing, AReleasedDriverCanBeClaimedAgain, ALoweredCapacityIsALostClaim,
+    NobodyIsAddedToADriverThatHoldsTooMany, OffDutyADriverIsALostClaimAlsoWhenItsOrdersAreGivenBack,
+    BooksARefundAndAChargeThatBecameKnownWithIt, BooksARefundOfWhatWasChargedBefore, ClaimsOnlyExpiredLeases,
+    ClaimsTheLeasesOfItsFormerLifeAtOnce, ClaimKeepsItsLimitAndPassesFinishedOnesOver,
+    ClaimsASucceededSagaAndFencesTheFormerClaim, ClaimAnswersTerminalSagasAsTheyAre, RenewsWhatIsOursAndTellsWhatIsNot,
+    ReleaseAllLetsOthersContinueAtOnce);
 
 }  // namespace waybill::storage

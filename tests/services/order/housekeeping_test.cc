@@ -61,6 +61,26 @@ TEST_F(HousekeepingTest, OrdersOfAnEarlierLifeAreLookedForUntilThereAreNone) {
   EXPECT_EQ(StillLeasedTo("2"), 5u) << "what lives on is not taken over";
 }
 
+TEST_F(HousekeepingTest, RecoveryWaitsForTheBookAndForNoCount) {
+  CreateHanging(a_, 1);
+  Replica b(world_, "b");
+  world_.time.Advance(absl::Seconds(11));
+  Recovery recovery(b.runner, b.log, {});
+  std::vector<Chore> chores = HousekeepingChores(b.store, b.kinds, b.order_metrics, recovery,
+                                                 [&] {
+                                                   EXPECT_FALSE(recovery.looked()) << "it picks drivers by the book";
+                                                   return absl::OkStatus();
+                                                 },
+                                                 {});
+  for (Chore& chore : chores) {
+    if (chore.what == "counting unfinished sagas") {
+      EXPECT_TRUE(recovery.looked());
+      EXPECT_EQ(b.runner.live(), 1u);
+    }
+    ASSERT_TRUE(chore.run().ok());
+  }
+}
+
 TEST_F(HousekeepingTest, RecoveryPacesItselfByTheRoomItHas) {
   CreateHanging(a_, 30);
   Replica b(world_, "b");
@@ -74,6 +94,28 @@ TEST_F(HousekeepingTest, RecoveryPacesItselfByTheRoomItHas) {
     EXPECT_GE(*pause, absl::Milliseconds(100));
     EXPECT_EQ(b.runner.recovered_in_flight(), 10u);
   }
+}
+
+TEST_F(HousekeepingTest, WhatIsRecoveredLeavesRoomToWhatBeginsAndToOtherKinds) {
+  world_.PutDrivers({"ann"});
+  const Uuid confirmed = a_.Create(Replica::NewOrder("confirmed")).Get().order.id;
+  CreateHanging(a_, 30);
+  a_.refunds.Refund({confirmed, "r1", 250, ""}, std::nullopt, {}, {}, SteadyTime::InfiniteFuture(),
+                    a_.refunds.Expect([](const absl::StatusOr<domain::PartialRefund>&) {}));
+  a_.Settle();
+  world_.time.Advance(absl::Seconds(11));
+  Replica b(world_, "b");
+  saga::RunnerOptions options;
+  options.live_max = 12;
+  saga::Runner runner(b.kinds, b.journal, world_.time, world_.time, b.random, b.observer, options);
+  Recovery recovery(runner, b.log, {});
+  for (int look = 0; look < 5; ++look) {
+    ASSERT_TRUE(recovery.Run().ok());
+    EXPECT_EQ(runner.live(), 9u) << "eight orders and the refund";
+    EXPECT_EQ(runner.room_to_recover(domain::Order::kKind), 0u);
+    EXPECT_EQ(runner.room(), 3u) << "for new ones";
+  }
+  EXPECT_FALSE(recovery.caught_up()) << "there are more";
 }
 
 TEST_F(HousekeepingTest, LeasesAreRenewedWhileTheBookIsCompared) {

@@ -91,6 +91,7 @@ void AddPaymentsCommands(CLI::App& app, Context& context);      // payments
 void AddReconcileCommands(CLI::App& app, Context& context);     // reconcile
 void AddDeadLetterCommands(CLI::App& app, Context& context);    // dead
 void AddAuditCommands(CLI::App& app, Context& context);         // audit
+void AddBrokerCommands(CLI::App& app, Context& context);        // broker
 void AddSandboxCommands(CLI::App& app, Context& context);       // sandbox
 
 }  // namespace waybill::cli

@@ -37,8 +37,8 @@ constexpr char kFooter[] =
     "  7  track replay: done, but some points were rejected or skipped\n"
     "\n"
     "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_KEY or WAYBILL_KEY_FILE,\n"
-    "WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL;\n"
-    "NO_COLOR.\n"
+    "WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL,\n"
+    "WAYBILL_AMQP_URL, WAYBILL_AMQP_CA; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -162,6 +162,7 @@ int Main(int argc, char** argv) {
   AddWebhookCommands(app, context);
   AddWebhookInboxCommands(app, context);
   AddDeadLetterCommands(app, context);
+  AddBrokerCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");

@@ -70,7 +70,7 @@ function(waybill_server name)
 endfunction()
 
 # waybill_test(NAME SOURCES... DEPS... [LABELS...] [TIMEOUT s] [COST s] [PARSED grpc_tests]): the suffix of NAME says what it
-# needs: _test nothing, _pgtest a Postgres, _redistest a Redis, _e2etest the built binaries. COST is how long it takes,
+# needs: _test nothing, _pgtest a Postgres, _redistest a Redis, _amqptest a RabbitMQ, _e2etest the built binaries. COST is how long it takes,
 # about; those that take longest begin first, so that none is left to run alone.
 function(waybill_test name)
   cmake_parse_arguments(ARG "" "COST;PARSED;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -84,7 +84,7 @@ function(waybill_test name)
     set(ARG_COST 1)
   endif()
   waybill_parsed_headers(${name} ${ARG_PARSED})
-  string(REGEX MATCH "(pgtest|redistest|e2etest|test)$" kind ${name})
+  string(REGEX MATCH "(pgtest|redistest|amqptest|e2etest|test)$" kind ${name})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)  # for what hangs, on a slow machine under a sanitizer
   endif()

@@ -166,6 +166,23 @@ inline constexpr Reason kReasons[] = {
      "Nearly all drivers report points of the future: the server's clock is in doubt, so they were neither stored nor "
      "refused.",
      "Keep the points and send them again; the server's clock has to be set."},
+    {"BROKER_UNAVAILABLE", absl::StatusCode::kUnavailable,
+     "RabbitMQ does not answer, has ended the connection, or takes no messages (an alarm); the message says which and "
+     "why.",
+     "Retry with backoff; look at the broker if it lasts."},
+    {"BROKER_REFUSED", absl::StatusCode::kFailedPrecondition,
+     "RabbitMQ refuses the credentials, the virtual host or the declaration of a queue; the message says what.",
+     "Correct the URL or the user's rights; a queue that somebody declared otherwise has to be deleted, once it is "
+     "empty."},
+    {"BROKER_QUEUE_NOT_FOUND", absl::StatusCode::kNotFound, "RabbitMQ has no such queue.",
+     "Check the name; the service that consumes it declares it when it starts."},
+    {"MESSAGE_REFUSED", absl::StatusCode::kResourceExhausted,
+     "RabbitMQ refuses the message (basic.nack): its queue is full, most likely.",
+     "Retry later, under the same id: another queue may have it."},
+    {"MESSAGE_UNROUTABLE", absl::StatusCode::kNotFound, "No queue takes the message; it is dropped.",
+     "Check the queue's name, or declare it."},
+    {"MESSAGE_UNCONFIRMED", absl::StatusCode::kDeadlineExceeded,
+     "RabbitMQ has not confirmed the message in time: it may have it or not.", "Send it again under the same id."},
     {"SHUTTING_DOWN", absl::StatusCode::kUnavailable, "This process is draining.",
      "Retry at another replica, with the same key."},
 };

@@ -36,8 +36,8 @@ std::optional<LogFormat> ParseLogFormat(std::string_view text);  // text, json
 
 // Those that have lines of their own.
 inline constexpr std::string_view kLogPackages[] = {
-    "edge.http",       "edge.otlp",      "edge.rpc",         "edge.tls",      "runtime.chores",
-    "services.ingest", "services.order", "storage.postgres", "storage.redis",
+    "edge.amqp",      "edge.http",       "edge.otlp",      "edge.rpc",         "edge.tls",
+    "runtime.chores", "services.ingest", "services.order", "storage.postgres", "storage.redis",
 };
 // One of them, by name; another one does not compile.
 struct LogPackage {

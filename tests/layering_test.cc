@@ -91,6 +91,10 @@ bool IsLibpq(std::string_view include) {
 
 bool IsHiredis(std::string_view include) { return include.find("hiredis") != std::string_view::npos; }
 
+bool IsLibrabbitmq(std::string_view include) {
+  return StartsWith(include, "amqp") || StartsWith(include, "rabbitmq-c/");
+}
+
 // What is wrong with including `include` in `path`; "" when nothing is.
 std::string FaultOfInclude(const std::string& path, const std::string& include) {
   const std::vector<std::string> from = Parts(path);
@@ -110,6 +114,9 @@ std::string FaultOfInclude(const std::string& path, const std::string& include) 
   }
   if (IsHiredis(include) && !(source && StartsWith(path, "storage/redis/"))) {
     return "hiredis belongs to storage/redis/*.cc";
+  }
+  if (IsLibrabbitmq(include) && !(source && StartsWith(path, "edge/amqp/"))) {
+    return "librabbitmq belongs to edge/amqp/*.cc";
   }
   const bool starts_threads = from[0] == "runtime" || from[0] == "edge" || from[0] == "cli" || from[0] == "bench";
   if (include == "thread" && !starts_threads) {
@@ -254,7 +261,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bench/ceiling.cc", "libpq-fe.h", "libpq belongs"},
         Case{"storage/redis/fleet.cc", "postgresql/libpq-fe.h", "libpq belongs"},
         Case{"storage/redis/fleet.h", "hiredis/hiredis.h", "hiredis belongs"},
-        Case{"domain/driver.cc", "libpq-fe.h", "libpq belongs"},
+        Case{"domain/driver.cc", "libpq-fe.h", "libpq belongs"}, Case{"edge/amqp/connection.cc", "amqp.h", ""},
+        Case{"edge/amqp/connection.h", "amqp.h", "librabbitmq belongs"},
+        Case{"services/ledger/broker.cc", "amqp_tcp_socket.h", "librabbitmq belongs"},
         Case{"storage/postgres/pool.cc", "hiredis.h", "hiredis belongs"},
         // Doubles stay out of what ships.
         Case{"storage/testing/fake.h", "saga/testing/memory_journal.h", ""},

@@ -37,6 +37,7 @@ DEPENDENCIES = {
     "jemalloc": ("libjemalloc-dev", "linked"),
     "libcares": ("libc-ares-dev", "linked"),
     "libpq": ("libpq-dev", "linked"),
+    "librabbitmq": ("librabbitmq-dev", "linked"),
     "nlohmann_json": ("nlohmann-json3-dev", "headers compiled in"),
     "OpenSSL": ("libssl-dev", "linked"),
     "prometheus-cpp": ("prometheus-cpp-dev", "linked"),

@@ -182,7 +182,8 @@ void AddCreateKey(CLI::App& group, Context& context) {
   command->add_option("--scope", args->scopes, "What it may do; may be given many times")
       ->required()
       ->allow_extra_args(false)
-      ->check(CLI::IsMember({"orders:write", "orders:read", "locations:write", "locations:read", "ops", "admin"}));
+      ->check(CLI::IsMember({"orders:write", "orders:read", "locations:write", "locations:read", "ledger:write",
+                             "ledger:read", "ops", "admin"}));
   command
       ->add_option("--driver", args->drivers,
                    "Whose positions it may write: an id, a beginning with * behind it, or *; may be given many times")

@@ -16,6 +16,10 @@ std::string_view Name(Scope scope) {
       return "locations:write";
     case Scope::kLocationsRead:
       return "locations:read";
+    case Scope::kLedgerWrite:
+      return "ledger:write";
+    case Scope::kLedgerRead:
+      return "ledger:read";
     case Scope::kOps:
       return "ops";
     case Scope::kAdmin:

@@ -12,15 +12,25 @@
 
 namespace waybill::domain {
 
-enum class Scope : uint8_t { kOrdersWrite, kOrdersRead, kLocationsWrite, kLocationsRead, kOps, kAdmin };
+enum class Scope : uint8_t {
+  kOrdersWrite,
+  kOrdersRead,
+  kLocationsWrite,
+  kLocationsRead,
+  kOps,
+  kAdmin,
+  kLedgerWrite,
+  kLedgerRead,
+};
 
-inline constexpr Scope kScopes[] = {Scope::kOrdersWrite,   Scope::kOrdersRead, Scope::kLocationsWrite,
-                                    Scope::kLocationsRead, Scope::kOps,        Scope::kAdmin};
+inline constexpr Scope kScopes[] = {Scope::kOrdersWrite,   Scope::kOrdersRead,  Scope::kLocationsWrite,
+                                    Scope::kLocationsRead, Scope::kLedgerWrite, Scope::kLedgerRead,
+                                    Scope::kOps,           Scope::kAdmin};
 
 std::string_view Name(Scope scope);  // "orders:write"
 std::optional<Scope> ParseScope(std::string_view name);
 
-// A set of scopes. Having admin is having all; having ops is having both that read.
+// A set of scopes. Having admin is having all; having ops is having all that read.
 class Scopes {
  public:
   constexpr Scopes() = default;
@@ -32,7 +42,7 @@ class Scopes {
   constexpr void Add(Scope scope) { bits_ |= Bit(scope); }
   // Given as such, or included in another.
   constexpr bool Has(Scope scope) const {
-    const bool reads = scope == Scope::kOrdersRead || scope == Scope::kLocationsRead;
+    const bool reads = scope == Scope::kOrdersRead || scope == Scope::kLocationsRead || scope == Scope::kLedgerRead;
     return Given(scope) || Given(Scope::kAdmin) || (reads && Given(Scope::kOps));
   }
   constexpr bool empty() const { return bits_ == 0; }

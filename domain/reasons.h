@@ -86,6 +86,21 @@ inline constexpr Reason kReasons[] = {
      "Check the id."},
     {"TRANSFER_NOT_FOUND", absl::StatusCode::kNotFound,
      "The client has no transfer of that id in the ledger; one that was refused is none.", "Check the id."},
+    {"ACCOUNT_ID_REUSED", absl::StatusCode::kFailedPrecondition,
+     "The client has an account of that id in the ledger, and it is another one; metadata `result` and `field` say in "
+     "what.",
+     "Use a new id for another account, or repeat the first request unchanged. Nothing was done."},
+    {"ACCOUNT_REFUSED", absl::StatusCode::kFailedPrecondition,
+     "The ledger does not open the account; metadata `result` is why, by the names of docs/ledger.md.",
+     "See the result. Nothing was done."},
+    {"TRANSFER_ID_REUSED", absl::StatusCode::kFailedPrecondition,
+     "The client has a transfer of that id in the ledger, and it is another one; metadata `result` and `field` say in "
+     "what.",
+     "Use a new id for another transfer, or repeat the first request unchanged. Nothing was done."},
+    {"TRANSFER_REFUSED", absl::StatusCode::kFailedPrecondition,
+     "The ledger refused the transfer, by what its accounts held; metadata `result` is why, by the names of "
+     "docs/ledger.md.",
+     "The id stays refused: when things have changed, ask again with a new one. No money moved."},
     {"HISTORY_NOT_KEPT", absl::StatusCode::kFailedPrecondition,
      "The account was opened without the flag `history`, so what it held before is not kept.",
      "Read its statement; have history kept when an account is opened."},

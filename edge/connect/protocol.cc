@@ -82,7 +82,8 @@ ordered_json Error(const grpc::Status& status, const Json& json) {
 
 // Fields that mean something to our handlers. Which certificate a client has shown is told by the server alone.
 bool IsForHandlers(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kKnown = {"authorization", "baggage", "traceparent", "tracestate"};
+  constexpr std::array<std::string_view, 5> kKnown = {"authorization", "baggage", "idempotency-key", "traceparent",
+                                                      "tracestate"};
   if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return true;
   return name.substr(0, 8) == "waybill-" && name != rpc::kCertificateNameKey;
 }

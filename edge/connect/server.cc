@@ -29,7 +29,8 @@ constexpr absl::Duration kDrainMax = absl::Hours(24);  // a condition variable b
 constexpr char kPreflightSeconds[] = "7200";
 constexpr char kPageFields[] =
     "authorization, content-encoding, content-type, connect-accept-encoding, connect-content-encoding, "
-    "connect-protocol-version, connect-timeout-ms, traceparent, tracestate, waybill-client, x-user-agent";
+    "connect-protocol-version, connect-timeout-ms, idempotency-key, traceparent, tracestate, waybill-client, "
+    "x-user-agent";
 
 grpc::ByteBuffer BufferOf(std::string bytes) {
   const grpc::Slice slice(bytes);

@@ -232,6 +232,10 @@ TEST(Operations, ListEveryMetric) {
     if (metrics.contains(metric)) continue;
     EXPECT_THAT(ingest, HasSubstr(fmt::format("| `{}` |", metric)));
   }
+  const std::string ledger = OperationsOf("Of waybill-ledger");
+  for (const std::string& metric : FindAll(SourcesUnder("services/ledger"), kMetric)) {
+    EXPECT_THAT(ledger, HasSubstr(fmt::format("| `{}` |", metric)));
+  }
 }
 
 // An empty script succeeds too, and then nothing is tested.

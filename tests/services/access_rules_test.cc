@@ -22,6 +22,8 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "services/ingest/grpc_location_service.h"
+#include "services/ledger/grpc_ledger_admin.h"
+#include "services/ledger/grpc_ledger_service.h"
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
@@ -39,6 +41,7 @@
 #include "storage/testing/fake_payment_store.h"
 #include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
+#include "tests/services/ledger/mock_ledger_store.h"
 #include "tests/services/order/order_world.h"
 
 namespace waybill {
@@ -182,6 +185,8 @@ class AllServices {
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);
       order::AddWebhookInboxAdmin(*server, inbox_, orders_.workers);
+      ledger::AddLedgerService(*server, ledger_service_);
+      ledger::AddLedgerAdmin(*server, ledger_store_, verifier_, orders_.workers, order_world_.time);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
     }
@@ -250,6 +255,13 @@ class AllServices {
   NoInbox inbox_;
   NoDeadLetters letter_store_;
   order::DeadLetterApi dead_letters_{letter_store_, orders_.sagas, order_world_.time};
+  ::testing::StrictMock<ledger::MockLedgerStore> ledger_store_;
+  Metrics ledger_registry_;
+  ledger::LedgerMetrics ledger_metrics_{ledger_registry_};
+  ledger::Counterparts counterparts_{ledger_store_};
+  ledger::LedgerService ledger_service_{ledger_store_, orders_.workers, counterparts_, ledger_metrics_,
+                                        order_world_.time};
+  ledger::Verifier verifier_{ledger_store_, orders_.workers, ledger_metrics_, order_world_.time};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};
   ingest::LocationApi location_api_{fleet_,          fleet_,          locations_.store, locations_.feeder,

@@ -129,9 +129,10 @@ TEST(ConnectMetadata, IsWhatHandlersRead) {
                     {"waybill-certificate-name", "forged"},
                     {"grpc-timeout", "1S"},
                     {"traceparent", "00-1-2-01"},
+                    {"idempotency-key", "t-1"},
                     {"connect-timeout-ms", "5"}};
   EXPECT_THAT(*MetadataOf(request), ElementsAre(Pair("authorization", "Bearer t"), Pair("waybill-client", "shop"),
-                                                Pair("traceparent", "00-1-2-01")));
+                                                Pair("traceparent", "00-1-2-01"), Pair("idempotency-key", "t-1")));
 }
 
 TEST(ConnectMetadata, WhatGrpcCannotCarryIsRefusedByName) {

@@ -66,6 +66,14 @@ constexpr Rights kIngestRights[] = {
     {"waybill_trim_default(timestamptz, integer)", "EXECUTE"},
 };
 
+// Balances and history are written by the tables' owner, on behalf of whoever inserts transfers.
+constexpr Rights kLedgerRights[] = {
+    {"schema_migrations", "SELECT"},        {"ledger_accounts", "SELECT, INSERT, UPDATE"},
+    {"ledger_transfers", "SELECT, INSERT"}, {"ledger_expiries", "SELECT"},
+    {"ledger_account_history", "SELECT"},   {"ledger_batches", "SELECT, INSERT"},
+    {"ledger_seal", "SELECT, UPDATE"},
+};
+
 struct RightsColumns {
   ArrayParam on{kOidText}, may{kOidText};
   explicit RightsColumns(std::span<const Rights> rights) {
@@ -110,6 +118,8 @@ std::span<const Rights> OrderRights() { return kOrderRights; }
 
 std::span<const Rights> IngestRights() { return kIngestRights; }
 
+std::span<const Rights> LedgerRights() { return kLedgerRights; }
+
 absl::Status CheckRights(Connection& connection, std::span<const Rights> rights) {
   return CheckRightsOf(connection, rights, Param::Null(kOidText));
 }
@@ -117,11 +127,13 @@ absl::Status CheckRights(Connection& connection, std::span<const Rights> rights)
 absl::StatusOr<std::vector<std::string>> GrantRights(Connection& connection, const std::string& role) {
   std::vector<std::string> statements;
   std::vector<Rights> all(std::begin(kOrderRights), std::end(kOrderRights));
-  // What both use, waybill-order has at least the same rights on.
-  std::copy_if(std::begin(kIngestRights), std::end(kIngestRights), std::back_inserter(all), [](const Rights& rights) {
-    return std::none_of(std::begin(kOrderRights), std::end(kOrderRights),
-                        [&](const Rights& order) { return order.on == rights.on; });
-  });
+  // What several use, waybill-order has at least the same rights on.
+  for (const std::span<const Rights> others : {IngestRights(), LedgerRights()}) {
+    std::copy_if(others.begin(), others.end(), std::back_inserter(all), [](const Rights& rights) {
+      return std::none_of(std::begin(kOrderRights), std::end(kOrderRights),
+                          [&](const Rights& order) { return order.on == rights.on; });
+    });
+  }
   RightsColumns columns(all);
   absl::StatusOr<Rows> rows = connection.Execute(kGrants, {columns.on, columns.may, Param::Text(role)});
   if (!rows.ok()) return rows.status();

@@ -17,14 +17,15 @@ struct Rights {
   std::string_view may;  // "SELECT, INSERT", in the order of docs/operations.md
 };
 
-// Of waybill-order; of waybill-ingest.
+// Of waybill-order; of waybill-ingest; of whatever keeps the ledger.
 std::span<const Rights> OrderRights();
 std::span<const Rights> IngestRights();
+std::span<const Rights> LedgerRights();
 
 // FAILED_PRECONDITION when the session's role lacks some: names each, and how to grant it.
 absl::Status CheckRights(Connection& connection, std::span<const Rights> rights);
 
-// Grants those of both services, and the use of the schema, to `role`, in one transaction. The session's role has to
+// Grants those of all services, and the use of the schema, to `role`, in one transaction. The session's role has to
 // own the tables. Answers the statements that did it.
 absl::StatusOr<std::vector<std::string>> GrantRights(Connection& connection, const std::string& role);
 

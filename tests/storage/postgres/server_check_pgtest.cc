@@ -263,6 +263,7 @@ TEST_F(RightsTest, GrantingGivesWhatIsNeededAndNoMore) {
   EXPECT_TRUE(CheckSchema(*connection).ok()) << CheckSchema(*connection);
   EXPECT_TRUE(CheckRights(*connection, OrderRights()).ok()) << CheckRights(*connection, OrderRights());
   EXPECT_TRUE(CheckRights(*connection, IngestRights()).ok()) << CheckRights(*connection, IngestRights());
+  EXPECT_TRUE(CheckRights(*connection, LedgerRights()).ok()) << CheckRights(*connection, LedgerRights());
   EXPECT_EQ(sql_.Value(fmt::format("SELECT string_agg(DISTINCT privilege_type, ' ') FROM "
                                    "information_schema.table_privileges WHERE grantee = '{}'",
                                    role_)),

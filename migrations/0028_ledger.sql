@@ -1,0 +1,295 @@
+-- The double-entry ledger (docs/adr/0054). What the rows themselves hold, raw SQL cannot break: transfers are only ever
+-- added, balances change by a transfer alone, and every account keeps to its flags.
+CREATE TABLE ledger_accounts (
+    number           bigint       GENERATED ALWAYS AS IDENTITY,
+    debits_posted    bigint       NOT NULL DEFAULT 0,
+    credits_posted   bigint       NOT NULL DEFAULT 0,
+    debits_pending   bigint       NOT NULL DEFAULT 0,
+    credits_pending  bigint       NOT NULL DEFAULT 0,
+    version          bigint       NOT NULL DEFAULT 0,
+    changed_at       timestamptz  NOT NULL DEFAULT now(),
+    parent           bigint,
+    code             integer      NOT NULL,
+    debits_must_not_exceed_credits  boolean  NOT NULL DEFAULT false,
+    credits_must_not_exceed_debits  boolean  NOT NULL DEFAULT false,
+    history          boolean      NOT NULL DEFAULT false,
+    closed           boolean      NOT NULL DEFAULT false,
+    currency         text         COLLATE "C" NOT NULL,
+    client           text         COLLATE "C" NOT NULL,
+    id               text         COLLATE "C" NOT NULL,
+    kind             text         COLLATE "C" NOT NULL,
+    owner            text         COLLATE "C" NOT NULL DEFAULT '',
+    metadata         jsonb        NOT NULL DEFAULT '{}',
+    created_at       timestamptz  NOT NULL DEFAULT now(),
+    CONSTRAINT ledger_accounts_pkey PRIMARY KEY (number),
+    CONSTRAINT ledger_accounts_client_id UNIQUE (client, id),
+    CONSTRAINT ledger_accounts_parent_fkey FOREIGN KEY (parent) REFERENCES ledger_accounts,
+    -- A sum beyond 2^63 - 1 is an error of its own.
+    CONSTRAINT ledger_accounts_balances_fit CHECK (debits_posted >= 0 AND credits_posted >= 0 AND debits_pending >= 0
+        AND credits_pending >= 0 AND debits_posted + debits_pending >= 0 AND credits_posted + credits_pending >= 0),
+    CONSTRAINT ledger_accounts_debits_within_credits CHECK (NOT debits_must_not_exceed_credits
+        OR debits_posted + debits_pending <= credits_posted),
+    CONSTRAINT ledger_accounts_credits_within_debits CHECK (NOT credits_must_not_exceed_debits
+        OR credits_posted + credits_pending <= debits_posted),
+    CONSTRAINT ledger_accounts_one_limit CHECK (NOT (debits_must_not_exceed_credits AND credits_must_not_exceed_debits))
+) WITH (fillfactor = 50);
+CREATE INDEX ledger_accounts_by_parent ON ledger_accounts (parent, id) WHERE parent IS NOT NULL;
+CREATE INDEX ledger_accounts_by_owner ON ledger_accounts (client, owner, id) WHERE owner <> '';
+COMMENT ON COLUMN ledger_accounts.debits_posted IS 'With those of the accounts that belong to it, as the other balances. Only transfers change them.';
+COMMENT ON COLUMN ledger_accounts.version IS 'One more with each statement that changes the balances, or closed.';
+COMMENT ON COLUMN ledger_accounts.parent IS 'The account that a sub-account or card belongs to; that one belongs to none.';
+
+-- A row is a transfer, or the refusal of one: an id has one of the two, for ever.
+CREATE TABLE ledger_transfers (
+    number           bigint       GENERATED ALWAYS AS IDENTITY,
+    debit_account    bigint,
+    credit_account   bigint,
+    amount           bigint,
+    requested        bigint,
+    released         bigint,
+    write            bigint       NOT NULL,
+    created_at       timestamptz  NOT NULL,
+    code             integer,
+    timeout_seconds  integer,
+    linked           boolean      NOT NULL DEFAULT false,
+    balancing_debit  boolean      NOT NULL DEFAULT false,
+    balancing_credit boolean      NOT NULL DEFAULT false,
+    phase            text         COLLATE "C" NOT NULL,
+    currency         text         COLLATE "C",
+    client           text         COLLATE "C" NOT NULL,
+    id               text         COLLATE "C" NOT NULL,
+    pending_id       text         COLLATE "C",
+    corrects         text         COLLATE "C",
+    user_data        text         COLLATE "C",
+    refusal          text         COLLATE "C",
+    CONSTRAINT ledger_transfers_pkey PRIMARY KEY (number),
+    CONSTRAINT ledger_transfers_client_id UNIQUE (client, id),
+    CONSTRAINT ledger_transfers_shape CHECK (CASE phase
+        WHEN 'single' THEN released IS NULL AND pending_id IS NULL AND timeout_seconds IS NULL
+        WHEN 'pending' THEN released IS NULL AND pending_id IS NULL
+        WHEN 'post' THEN released IS NOT NULL AND amount <= released AND pending_id IS NOT NULL AND timeout_seconds IS NULL
+        WHEN 'void' THEN released IS NOT NULL AND amount = 0 AND pending_id IS NOT NULL AND timeout_seconds IS NULL
+        WHEN 'expired' THEN released IS NOT NULL AND amount = 0 AND pending_id IS NOT NULL AND timeout_seconds IS NULL
+        WHEN 'refused' THEN amount IS NULL AND released IS NULL AND pending_id IS NULL AND timeout_seconds IS NULL
+        ELSE false END),
+    CONSTRAINT ledger_transfers_or_refusal CHECK (CASE phase WHEN 'refused' THEN refusal IS NOT NULL
+            AND debit_account IS NULL AND credit_account IS NULL
+        ELSE refusal IS NULL AND debit_account <> credit_account AND currency IS NOT NULL AND code > 0
+            AND debit_account IS NOT NULL AND credit_account IS NOT NULL AND amount IS NOT NULL END),
+    CONSTRAINT ledger_transfers_amount CHECK (amount > 0 OR (amount = 0 AND (balancing_debit OR balancing_credit
+        OR phase IN ('post', 'void', 'expired')))),
+    CONSTRAINT ledger_transfers_balancing CHECK (phase IN ('single', 'pending') OR NOT (balancing_debit OR balancing_credit))
+);
+CREATE INDEX ledger_transfers_debits ON ledger_transfers (debit_account, created_at, number) WHERE debit_account IS NOT NULL;
+CREATE INDEX ledger_transfers_credits ON ledger_transfers (credit_account, created_at, number) WHERE credit_account IS NOT NULL;
+-- A pending transfer ends once.
+CREATE UNIQUE INDEX ledger_transfers_end_once ON ledger_transfers (client, pending_id) WHERE pending_id IS NOT NULL;
+COMMENT ON COLUMN ledger_transfers.number IS 'Along each account in the order in which its balance changed, and so is created_at.';
+COMMENT ON COLUMN ledger_transfers.amount IS 'Minor units that were posted or, if pending, are held.';
+COMMENT ON COLUMN ledger_transfers.requested IS 'What was asked for, where it is not the amount.';
+COMMENT ON COLUMN ledger_transfers.released IS 'What ends a pending transfer: that one''s amount, which is held no longer.';
+COMMENT ON COLUMN ledger_transfers.write IS 'Of the call that made it: one whose answer was lost knows its own.';
+COMMENT ON COLUMN ledger_transfers.refusal IS 'Why the id is refused; see ledger/result.h.';
+
+-- Pending transfers with a timeout, until they end.
+CREATE TABLE ledger_expiries (
+    transfer    bigint       NOT NULL,
+    expires_at  timestamptz  NOT NULL,
+    CONSTRAINT ledger_expiries_pkey PRIMARY KEY (transfer)
+);
+CREATE INDEX ledger_expiries_due ON ledger_expiries (expires_at);
+
+-- Of accounts that keep it: each balance, since when it was so.
+CREATE TABLE ledger_account_history (
+    account          bigint       NOT NULL,
+    version          bigint       NOT NULL,
+    at               timestamptz  NOT NULL,
+    debits_posted    bigint       NOT NULL,
+    credits_posted   bigint       NOT NULL,
+    debits_pending   bigint       NOT NULL,
+    credits_pending  bigint       NOT NULL,
+    CONSTRAINT ledger_account_history_pkey PRIMARY KEY (account, version)
+);
+CREATE INDEX ledger_account_history_at ON ledger_account_history (account, at, version);
+
+-- The chain: transfers soon after their commit, in the order of their numbers.
+CREATE TABLE ledger_batches (
+    number          bigint       NOT NULL,
+    first_transfer  bigint       NOT NULL,
+    last_transfer   bigint       NOT NULL,
+    transfers       bigint       NOT NULL,
+    previous_hash   bytea        NOT NULL,
+    hash            bytea        NOT NULL,
+    sealed_at       timestamptz  NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT ledger_batches_pkey PRIMARY KEY (number),
+    CONSTRAINT ledger_batches_from_one CHECK (number > 0 AND first_transfer <= last_transfer AND transfers >= 0),
+    CONSTRAINT ledger_batches_hash_lengths CHECK (length(previous_hash) = 32 AND length(hash) = 32)
+);
+-- Up to which number everything is sealed; and up to which it may be, once each transaction before that one has ended.
+CREATE TABLE ledger_seal (
+    one             boolean  NOT NULL DEFAULT true,
+    sealed          bigint   NOT NULL DEFAULT 0,
+    batches         bigint   NOT NULL DEFAULT 0,
+    hash            bytea    NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    next            bigint   NOT NULL DEFAULT 0,
+    next_before     xid8     NOT NULL DEFAULT '0',
+    CONSTRAINT ledger_seal_pkey PRIMARY KEY (one),
+    CONSTRAINT ledger_seal_one_row CHECK (one),
+    CONSTRAINT ledger_seal_hash_length CHECK (length(hash) = 32)
+) WITH (fillfactor = 10);
+INSERT INTO ledger_seal DEFAULT VALUES;
+
+CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is refused: transfers are added, and only they change balances', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME;
+END $$;
+
+-- Who takes a number has a transaction id before, so sealing knows whom to wait for.
+CREATE FUNCTION ledger_transfers_begin() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_current_xact_id();
+    RETURN NULL;
+END $$;
+CREATE TRIGGER ledger_transfers_begin BEFORE INSERT ON ledger_transfers FOR EACH STATEMENT EXECUTE FUNCTION ledger_transfers_begin();
+
+-- What a statement's transfers do: each account's sum at once, the accounts in the order of their numbers, so that all who
+-- write wait for each other one way only.
+CREATE FUNCTION ledger_post() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    some_end boolean;
+    some_expire boolean;
+    wrong text;
+    missed bigint;
+    made_at timestamptz;
+BEGIN
+    SELECT bool_or(pending_id IS NOT NULL), bool_or(timeout_seconds IS NOT NULL), max(created_at)
+        INTO some_end, some_expire, made_at FROM made;
+    IF some_end THEN
+        SELECT m.id INTO wrong FROM made m LEFT JOIN ledger_transfers p ON p.client = m.client AND p.id = m.pending_id
+        WHERE m.pending_id IS NOT NULL AND (p.phase IS DISTINCT FROM 'pending' OR m.released <> p.amount
+            OR m.debit_account <> p.debit_account OR m.credit_account <> p.credit_account OR m.currency <> p.currency
+            OR m.number < p.number) LIMIT 1;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'transfer % does not end a pending transfer as it is', wrong
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_end_as_pending', TABLE = TG_TABLE_NAME;
+        END IF;
+    END IF;
+    WITH legs AS (
+        SELECT debit_account AS account, currency, phase IN ('void', 'expired') AS frees,
+            CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END AS debit, 0::bigint AS credit,
+            CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END AS debit_held, 0::bigint AS credit_held
+        FROM made WHERE phase <> 'refused'
+        UNION ALL
+        SELECT credit_account, currency, phase IN ('void', 'expired'), 0,
+            CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END, 0,
+            CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END
+        FROM made WHERE phase <> 'refused'
+    ), own AS (
+        SELECT account, currency, bool_and(frees) AS frees, sum(debit) AS debit, sum(credit) AS credit,
+            sum(debit_held) AS debit_held, sum(credit_held) AS credit_held
+        FROM legs GROUP BY account, currency
+    ), sums AS (
+        SELECT account, currency, bool_and(frees) AS frees, sum(debit)::bigint AS debit, sum(credit)::bigint AS credit,
+            sum(debit_held)::bigint AS debit_held, sum(credit_held)::bigint AS credit_held
+        FROM (SELECT * FROM own
+            UNION ALL
+            SELECT a.parent, o.currency, o.frees, o.debit, o.credit, o.debit_held, o.credit_held
+            FROM own o CROSS JOIN LATERAL (SELECT parent FROM ledger_accounts WHERE number = o.account OFFSET 0) a WHERE a.parent IS NOT NULL) every
+        GROUP BY account, currency ORDER BY account
+    ), changed AS (
+        UPDATE ledger_accounts a SET debits_posted = a.debits_posted + s.debit, credits_posted = a.credits_posted + s.credit,
+            debits_pending = a.debits_pending + s.debit_held, credits_pending = a.credits_pending + s.credit_held,
+            version = a.version + 1, changed_at = greatest(a.changed_at, made_at)
+        FROM sums s
+        WHERE a.number = s.account AND a.currency = s.currency AND (NOT a.closed OR s.frees)
+        RETURNING a.number, a.version, a.changed_at, a.history, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
+    ), kept AS (
+        INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)
+        SELECT number, version, changed_at, debits_posted, credits_posted, debits_pending, credits_pending FROM changed WHERE history
+    )
+    SELECT (SELECT count(*) FROM sums) - (SELECT count(*) FROM changed) INTO missed;
+    IF missed <> 0 THEN
+        RAISE EXCEPTION '% accounts are not there, closed, or in another currency', missed
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_of_open_accounts', TABLE = TG_TABLE_NAME;
+    END IF;
+    IF some_expire THEN
+        INSERT INTO ledger_expiries (transfer, expires_at)
+        SELECT number, created_at + timeout_seconds * interval '1 second' FROM made WHERE timeout_seconds IS NOT NULL;
+    END IF;
+    IF some_end THEN
+        DELETE FROM ledger_expiries e USING made m, ledger_transfers p
+        WHERE p.client = m.client AND p.id = m.pending_id AND e.transfer = p.number;
+    END IF;
+    RETURN NULL;
+END $$;
+-- Accounts begin empty, and belong to one that belongs to none.
+CREATE FUNCTION ledger_accounts_open() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    of ledger_accounts;
+BEGIN
+    IF NEW.debits_posted <> 0 OR NEW.credits_posted <> 0 OR NEW.debits_pending <> 0 OR NEW.credits_pending <> 0 OR NEW.version <> 0 THEN
+        RAISE EXCEPTION 'an account begins empty'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_begin_empty', TABLE = TG_TABLE_NAME;
+    END IF;
+    IF NEW.code <= 0 OR NEW.client = '' OR NEW.id !~ '^[A-Za-z0-9._:/-]{1,80}$' OR NEW.currency !~ '^[A-Z]{3}$'
+        OR NEW.kind !~ '^[a-z][a-z0-9_]{0,31}$' OR jsonb_typeof(NEW.metadata) <> 'object' THEN
+        RAISE EXCEPTION 'an account has a code > 0, a client, an id, a currency and a kind'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_named', TABLE = TG_TABLE_NAME;
+    END IF;
+    IF NEW.parent IS NOT NULL THEN
+        SELECT * INTO of FROM ledger_accounts WHERE number = NEW.parent;
+        IF of.number IS NULL OR of.parent IS NOT NULL OR of.currency <> NEW.currency OR of.client <> NEW.client THEN
+            RAISE EXCEPTION 'an account belongs to one of the same client and currency that belongs to none'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_of_a_root', TABLE = TG_TABLE_NAME;
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_accounts_open BEFORE INSERT ON ledger_accounts FOR EACH ROW EXECUTE FUNCTION ledger_accounts_open();
+
+-- Who has an account in memory sees by its version that it was closed, or opened again.
+CREATE FUNCTION ledger_accounts_close() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    NEW.version := OLD.version + 1;
+    NEW.changed_at := greatest(OLD.changed_at, clock_timestamp());
+    IF NEW.history THEN
+        INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)
+        VALUES (NEW.number, NEW.version, NEW.changed_at, NEW.debits_posted, NEW.credits_posted, NEW.debits_pending, NEW.credits_pending);
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_accounts_close BEFORE UPDATE OF closed ON ledger_accounts FOR EACH ROW WHEN (NEW.closed <> OLD.closed)
+    EXECUTE FUNCTION ledger_accounts_close();
+
+-- A statement of anybody's stands at depth 0, what ledger_post does is deeper.
+CREATE TRIGGER ledger_balances_by_transfers BEFORE UPDATE OF debits_posted, credits_posted, debits_pending, credits_pending, version, changed_at
+    ON ledger_accounts FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_accounts_stay BEFORE UPDATE OF number, parent, code, debits_must_not_exceed_credits, credits_must_not_exceed_debits,
+    history, currency, client, id, kind, owner, metadata, created_at
+    ON ledger_accounts FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_accounts_last BEFORE DELETE OR TRUNCATE ON ledger_accounts FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_transfers_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transfers FOR EACH STATEMENT
+    EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_history_by_transfers BEFORE INSERT ON ledger_account_history FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0)
+    EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_history_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_account_history FOR EACH STATEMENT
+    EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_expiries_by_transfers BEFORE INSERT OR UPDATE OR DELETE ON ledger_expiries FOR EACH STATEMENT
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_expiries_untruncated BEFORE TRUNCATE ON ledger_expiries FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_batches_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_batches FOR EACH STATEMENT
+    EXECUTE FUNCTION ledger_refuse();
+
+DO $$
+BEGIN
+    -- Temporary tables of a caller's must not be taken for ours.
+    EXECUTE format('ALTER FUNCTION ledger_post() SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION ledger_accounts_close() SET search_path = %I, pg_temp', current_schema());
+    -- However the planner thinks of tables that were empty when it planned: accounts by their numbers, in order.
+    ALTER FUNCTION ledger_post() SET enable_hashjoin = off;
+    ALTER FUNCTION ledger_post() SET enable_mergejoin = off;
+    ALTER FUNCTION ledger_post() SET enable_seqscan = off;
+    ALTER FUNCTION ledger_post() SET jit = off;
+END $$;
+CREATE TRIGGER ledger_post AFTER INSERT ON ledger_transfers REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION ledger_post();

@@ -41,10 +41,19 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, Pings ping
   return grpc::CreateCustomChannel(target, credentials, MakeChannelArguments(pings));
 }
 
-Client::Client(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
+ClientThread::ClientThread() {
   IgnoreLockOrder();
-  Use(channels);
   thread_ = std::thread([this] { ServeQueue(queue_); });
+}
+
+ClientThread::~ClientThread() {
+  queue_.Shutdown();
+  thread_.join();
+}
+
+Client::Client(ClientThread& thread, const std::vector<std::shared_ptr<grpc::Channel>>& channels)
+    : queue_(thread.queue_) {
+  Use(channels);
 }
 
 void Client::Use(const std::vector<std::shared_ptr<grpc::Channel>>& channels) {
@@ -81,14 +90,10 @@ bool Client::AwaitConnection(SteadyTime deadline) {
 }
 
 void Client::Stop() {
-  {
-    std::unique_lock lock(mutex_);
-    if (std::exchange(closing_, true)) return;
-    for (PendingCall* call = in_flight_; call != nullptr; call = call->next_) call->context_.TryCancel();
-    none_in_flight_.wait(lock, [this] { return in_flight_ == nullptr; });
-  }
-  queue_.Shutdown();
-  thread_.join();
+  std::unique_lock lock(mutex_);
+  if (std::exchange(closing_, true)) return;
+  for (PendingCall* call = in_flight_; call != nullptr; call = call->next_) call->context_.TryCancel();
+  none_present_.wait(lock, [this] { return present_ == 0; });
 }
 
 void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method, const Message& request,
@@ -105,7 +110,7 @@ void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method,
     absl::Status not_sent = absl::UnavailableError("there is no connection");
     not_sent.SetPayload(kNotSent, absl::Cord());
     call->Done(not_sent);
-    Leave(*call);
+    Leave(std::move(call));
     return;
   }
   PendingCall* started = call.release();  // owned by the queue until its completion
@@ -117,7 +122,7 @@ void Client::Start(std::unique_ptr<PendingCall> call, const std::string& method,
 void Client::PendingCall::Proceed(bool) {
   std::unique_ptr<PendingCall> self(this);
   Done(FromGrpcStatus(status_));
-  client_.Leave(*this);
+  client_.Leave(std::move(self));
 }
 
 std::shared_ptr<std::vector<Client::Channel>> Client::Enter(PendingCall& call) {
@@ -126,14 +131,19 @@ std::shared_ptr<std::vector<Client::Channel>> Client::Enter(PendingCall& call) {
   call.next_ = in_flight_;
   if (in_flight_ != nullptr) in_flight_->previous_ = &call;
   in_flight_ = &call;
+  ++present_;
   return channels_;
 }
 
-void Client::Leave(PendingCall& call) {
+void Client::Leave(std::unique_ptr<PendingCall> call) {
+  {
+    std::lock_guard lock(mutex_);
+    (call->previous_ == nullptr ? in_flight_ : call->previous_->next_) = call->next_;
+    if (call->next_ != nullptr) call->next_->previous_ = call->previous_;
+  }
+  call.reset();  // what it holds may be gone once Stop has returned
   std::lock_guard lock(mutex_);
-  (call.previous_ == nullptr ? in_flight_ : call.previous_->next_) = call.next_;
-  if (call.next_ != nullptr) call.next_->previous_ = call.previous_;
-  if (closing_ && in_flight_ == nullptr) none_in_flight_.notify_all();
+  if (--present_ == 0 && closing_) none_present_.notify_all();
 }
 
 }  // namespace waybill::rpc

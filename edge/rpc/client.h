@@ -1,4 +1,4 @@
-// Calls other services asynchronously: one completion queue, one thread, any number of calls in flight.
+// Calls other services asynchronously: one thread for any number of clients, and any number of calls in flight.
 #pragma once
 
 #include <atomic>
@@ -57,10 +57,25 @@ struct CallOptions {
   std::vector<std::pair<std::string, std::string>> metadata;  // lower-case keys
 };
 
+// Completes the calls of the clients that are made over it, and outlives them. Calls of several that end at the same
+// time are one wake-up; a thread for each costs more than the calls gain.
+class ClientThread {
+ public:
+  ClientThread();
+  ~ClientThread();
+  ClientThread(const ClientThread&) = delete;
+  ClientThread& operator=(const ClientThread&) = delete;
+
+ private:
+  friend class Client;
+  grpc::CompletionQueue queue_;
+  std::thread thread_;
+};
+
 class Client {
  public:
   // Calls go round the channels in turn. One carries 50,000 calls/s; more help only across a network.
-  explicit Client(const std::vector<std::shared_ptr<grpc::Channel>>& channels);
+  Client(ClientThread& thread, const std::vector<std::shared_ptr<grpc::Channel>>& channels);
   ~Client() { Stop(); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -74,11 +89,11 @@ class Client {
   // The same, waiting for it until `deadline`.
   bool AwaitConnection(SteadyTime deadline);
 
-  // Cancels what is in flight; every `done` has run when this returns. Calls that come still are answered with
-  // CANCELLED. Not from inside a `done`.
+  // Cancels what is in flight; every `done` has run, and is destroyed, when this returns. Calls that come still are
+  // answered with CANCELLED. Not from inside a `done`.
   void Stop();
 
-  // `method` is "package.Service/Method". `done` runs exactly once, on the client's thread, and must not block; once
+  // `method` is "package.Service/Method". `done` runs exactly once, on the clients' thread, and must not block; once
   // the client is stopped it runs at once, on the caller's, with CANCELLED. The response is the callback's to
   // move from.
   template <typename Resp>
@@ -127,16 +142,16 @@ class Client {
     Stub stub;
   };
   std::shared_ptr<std::vector<Channel>> Enter(PendingCall& call);  // null: closing
-  void Leave(PendingCall& call);
+  void Leave(std::unique_ptr<PendingCall> call);
 
+  grpc::CompletionQueue& queue_;
   std::atomic<size_t> turn_{0};
-  grpc::CompletionQueue queue_;
   std::mutex mutex_;
   std::shared_ptr<std::vector<Channel>> channels_;
-  std::condition_variable none_in_flight_;
+  std::condition_variable none_present_;
   bool closing_ = false;
   PendingCall* in_flight_ = nullptr;
-  std::thread thread_;
+  size_t present_ = 0;  // those in flight, and those that are being destroyed
 };
 
 }  // namespace waybill::rpc

@@ -16,8 +16,9 @@ constexpr size_t kProcessorConnections = 800;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, ChannelsTo channels_to,
-                                                         ProcessorCa processor_ca, storage::GatewayStore& store,
+absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file, rpc::ClientThread& thread,
+                                                         ChannelsTo channels_to, ProcessorCa processor_ca,
+                                                         storage::GatewayStore& store,
                                                          storage::GatewayProbeStore& probes, ProberOptions prober,
                                                          const Clock& clock, Random& random, Metrics& metrics,
                                                          const Logger& log) {
@@ -48,7 +49,7 @@ absl::StatusOr<std::unique_ptr<Gateways>> Gateways::Open(const std::string& file
       continue;
     }
     gateways.capture_later_ |= gateway.capture_later;
-    auto remote = std::make_unique<Remote>(gateway.address, gateways.channels_to_(gateway.address));
+    auto remote = std::make_unique<Remote>(gateway.address, thread, gateways.channels_to_(gateway.address));
     by_name[gateway.name] = &remote->gateway;
     asks[gateway.name] = [at = &remote->gateway](absl::Duration timeout, auto done) {
       at->Health(timeout, std::move(done));

@@ -33,8 +33,9 @@ class Gateways {
   using OnChange = std::function<void(const std::string& before, const std::string& after)>;
 
   // All outlive it. INVALID_ARGUMENT: the file is not as it has to be.
-  static absl::StatusOr<std::unique_ptr<Gateways>> Open(const std::string& file, ChannelsTo channels_to,
-                                                        ProcessorCa processor_ca, storage::GatewayStore& store,
+  static absl::StatusOr<std::unique_ptr<Gateways>> Open(const std::string& file, rpc::ClientThread& thread,
+                                                        ChannelsTo channels_to, ProcessorCa processor_ca,
+                                                        storage::GatewayStore& store,
                                                         storage::GatewayProbeStore& probes, ProberOptions prober,
                                                         const Clock& clock, Random& random, Metrics& metrics,
                                                         const Logger& log);
@@ -74,8 +75,8 @@ class Gateways {
     rpc::Client client;
     RemoteGateway gateway;
 
-    Remote(std::string at, const std::vector<std::shared_ptr<grpc::Channel>>& channels)
-        : address(std::move(at)), client(channels), gateway(client, /*only_connected=*/true) {}
+    Remote(std::string at, rpc::ClientThread& thread, const std::vector<std::shared_ptr<grpc::Channel>>& channels)
+        : address(std::move(at)), client(thread, channels), gateway(client, /*only_connected=*/true) {}
   };
   struct Processor {
     http::Channel channel;

@@ -151,9 +151,10 @@ std::vector<std::shared_ptr<grpc::Channel>> ChannelsTo(const std::string& partic
       rpc::MakeChannelCredentials(certificates == nullptr ? tls::Credentials() : *certificates->current()))};
 }
 
-std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant, const tls::Watcher* certificates) {
+std::unique_ptr<rpc::Client> ConnectTo(const std::string& participant, const tls::Watcher* certificates,
+                                       rpc::ClientThread& thread) {
   if (participant == "builtin") return nullptr;
-  return std::make_unique<rpc::Client>(ChannelsTo(participant, certificates));
+  return std::make_unique<rpc::Client>(thread, ChannelsTo(participant, certificates));
 }
 
 int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, StopRequest& stop,
@@ -258,7 +259,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // Participants, and the saga that calls them.
   OrderMetrics order_metrics(metrics);
-  std::unique_ptr<rpc::Client> gateway_client = ConnectTo(options.payment_gateway, participant_certificates->get());
+  rpc::ClientThread client_thread;
+  std::unique_ptr<rpc::Client> gateway_client =
+      ConnectTo(options.payment_gateway, participant_certificates->get(), client_thread);
   std::unique_ptr<PaymentGateway> payments;
   if (gateway_client) {
     payments = std::make_unique<RemoteGateway>(*gateway_client);
@@ -270,14 +273,15 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   std::unique_ptr<Gateways> gateways;
   if (!options.gateways_file.empty()) {
     auto opened = Gateways::Open(
-        options.gateways_file,
+        options.gateways_file, client_thread,
         [&](const std::string& address) { return ChannelsTo(address, participant_certificates->get()); },
         [&] { return *participant_certificates ? (*participant_certificates)->current()->ca : std::string(); },
         gateway_store, gateway_probes, {options.instance, options.gateway_probe_every}, clock, random, metrics, log);
     if (!opened.ok()) return process::Fail(log, "cannot route orders", opened.status());
     gateways = *std::move(opened);
   }
-  std::unique_ptr<rpc::Client> dispatch_client = ConnectTo(options.dispatch, participant_certificates->get());
+  std::unique_ptr<rpc::Client> dispatch_client =
+      ConnectTo(options.dispatch, participant_certificates->get(), client_thread);
   std::unique_ptr<Dispatch> dispatch;
   std::function<absl::Status()> reconcile;
   if (dispatch_client) {

@@ -76,7 +76,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   auto channels = ChannelsTo(options);
   if (!channels.ok()) return process::Fail(log, "cannot call waybill-order", channels.status());
-  rpc::Client orders(*channels);
+  rpc::ClientThread client_thread;
+  rpc::Client orders(client_thread, *channels);
   RemotePayments payments(orders, options.front.currency, key);
   Front front(payments, scheduler, clock, random, metrics, options.front);
 

@@ -325,7 +325,8 @@ TEST_F(RpcServerTest, HoldsABurstOfCallers) {
   Box<ChargeCall::Ptr> calls;
   Serve([&](ChargeCall::Ptr call) { calls.Put(std::move(call)); });
   Box<bool> answers;
-  Client client({channel_});
+  ClientThread client_thread;
+  Client client(client_thread, {channel_});
   for (int i = 0; i < kCallers; ++i) {
     client.Call<ChargeResponse>(kCharge, ChargeRequest(), {},
                                 [&](const absl::Status& status, ChargeResponse&) { answers.Put(status.ok()); });
@@ -584,7 +585,8 @@ TEST_F(RpcServerTest, DrainEndsEvenWithCallsThatNobodyFinishes) {
 
 TEST_F(RpcServerTest, DrainsWhileCallsKeepComing) {
   Serve([](ChargeCall::Ptr call) { call->Finish(absl::OkStatus()); });
-  Client client({channel_});
+  ClientThread client_thread;
+  Client client(client_thread, {channel_});
   std::atomic<bool> stop{false};
   Box<bool> ended;
   Box<bool> answered;
@@ -812,7 +814,8 @@ TEST_F(RpcServerTest, TheClientPassesMetadataAndDeadlineOn) {
     call->Finish(call->deadline() < SystemClock().Steady() + absl::Seconds(31) ? absl::OkStatus()
                                                                                : absl::InternalError("deadline"));
   });
-  Client client({channel_, MakeChannel(address())});
+  ClientThread client_thread;
+  Client client(client_thread, {channel_, MakeChannel(address())});
   Box<std::string> answers;
   CallOptions options;
   options.deadline = SystemClock().Steady() + absl::Seconds(30);
@@ -832,7 +835,8 @@ TEST_F(RpcServerTest, DestroyingTheClientCancelsWhatIsInFlight) {
   std::vector<absl::StatusCode> codes;  // on the client's thread only, then here
   std::vector<ChargeCall::Ptr> held;
   {
-    Client client({channel_});
+    ClientThread client_thread;
+    Client client(client_thread, {channel_});
     for (int i = 0; i < 10; ++i) {
       client.Call<ChargeResponse>(kCharge, ChargeRequest(), {}, [&](const absl::Status& status, ChargeResponse&) {
         codes.push_back(status.code());
@@ -914,7 +918,8 @@ TEST_F(RpcServerTest, LongHeadersOfOneCallDoNotEndTheOthersOfItsConnection) {
 }
 
 TEST(RpcClient, AnUnreachablePeerIsUnavailable) {
-  Client client({MakeChannel("127.0.0.1:1")});
+  ClientThread client_thread;
+  Client client(client_thread, {MakeChannel("127.0.0.1:1")});
   Box<absl::StatusCode> codes;
   client.Call<ChargeResponse>(kCharge, ChargeRequest(), {},
                               [&](const absl::Status& status, ChargeResponse&) { codes.Put(status.code()); });

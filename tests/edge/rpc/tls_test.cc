@@ -222,7 +222,8 @@ TEST_F(RpcTlsTest, AStockClientCannotRenegotiate) {
 
 TEST_F(RpcTlsTest, AClientGoesOnOverOtherChannels) {
   Serve(ca_.Issue(), tls::ClientCertificates::kRequire);
-  Client client({Connect()});
+  ClientThread client_thread;
+  Client client(client_thread, {Connect()});
   const auto call = [&client] {
     std::promise<absl::Status> answered;
     client.Call<grpc::health::v1::HealthCheckResponse>(

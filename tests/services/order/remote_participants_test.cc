@@ -39,6 +39,7 @@ class SandboxWorld {
     sandbox::RegisterServices(server_, sandbox_, [] {});
     EXPECT_TRUE(server_.Start().ok());
     client_ = std::make_unique<rpc::Client>(
+        client_thread_,
         std::vector<std::shared_ptr<grpc::Channel>>{rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()))});
     gateway_ = std::make_unique<RemoteGateway>(*client_);
     dispatch_ = std::make_unique<RemoteDispatch>(*client_);
@@ -118,6 +119,7 @@ class SandboxWorld {
       std::move(sandbox::BookLog::Open((folder_.path() / "books").string(), [](const sandbox::Record&) {})).value();
   sandbox::Sandbox sandbox_{sandbox::Books(1), *log_, time_, time_, random_, metrics_, ThreadLoops()};
   rpc::Server server_{rpc::ServerOptions{}, metrics_};
+  rpc::ClientThread client_thread_;
   std::unique_ptr<rpc::Client> client_;
   std::unique_ptr<RemoteGateway> gateway_;
   std::unique_ptr<RemoteDispatch> dispatch_;
@@ -145,6 +147,7 @@ class ScriptedGateway {
         [](RefundCall::Ptr call) { call->Finish(absl::InvalidArgumentError("no")); });
     EXPECT_TRUE(server_.Start().ok());
     client_ = std::make_unique<rpc::Client>(
+        client_thread_,
         std::vector<std::shared_ptr<grpc::Channel>>{rpc::MakeChannel("127.0.0.1:" + std::to_string(server_.port()))});
     gateway = std::make_unique<RemoteGateway>(*client_);
   }
@@ -157,6 +160,7 @@ class ScriptedGateway {
  private:
   Metrics metrics_;
   rpc::Server server_{rpc::ServerOptions{}, metrics_};
+  rpc::ClientThread client_thread_;
   std::unique_ptr<rpc::Client> client_;
 };
 
@@ -244,7 +248,8 @@ TEST(RemoteGateway, PassesOnWhetherADeclineIsRetryable) {
 
 TEST(RemoteGateway, MakesNoCallWithoutAConnectionWhereItIsToldSo) {
   const int port = waybill::testing::FreePort();
-  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  rpc::ClientThread client_thread;
+  rpc::Client client(client_thread, {rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
   RemoteGateway gateway(client, /*only_connected=*/true);
   EXPECT_EQ(GetErrorDetail(ChargeNow(gateway, CallFor("a"), OrderOf(1)).status()).reason, kCallNotSent);
   EXPECT_EQ(GetErrorDetail(RefundNow(gateway, CallFor("a"), OrderOf(1)).status()).reason, kCallNotSent);
@@ -299,7 +304,8 @@ TEST(RemoteGateway, TellsHowItFaresByTheStandardsHealthCheck) {
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&checked);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  rpc::ClientThread client_thread;
+  rpc::Client client(client_thread, {rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
   RemoteGateway gateway(client);
   EXPECT_EQ(HealthNow(gateway).answer.outcome, ProbeOutcome::kNoAnswer) << "there is no connection yet";
   ASSERT_TRUE(client.AwaitConnection(SystemClock().Steady() + absl::Seconds(20)));
@@ -322,7 +328,8 @@ TEST(RemoteGateway, TellsHowItFaresByTheStandardsHealthCheck) {
 
 TEST(RemoteGateway, TakesADeadGatewayForUnknown) {
   const int port = waybill::testing::FreePort();
-  rpc::Client client({rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
+  rpc::ClientThread client_thread;
+  rpc::Client client(client_thread, {rpc::MakeChannel("127.0.0.1:" + std::to_string(port))});
   RemoteGateway gateway(client);
   EXPECT_EQ(ChargeNow(gateway, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kUnavailable);
   RemoteDispatch dispatch(client);

@@ -30,6 +30,16 @@ void Readiness::Add(std::string name, Severity severity, absl::Duration budget, 
   running.thread = std::thread([this, &running] { Run(running); });
 }
 
+void Readiness::AwaitServing() {
+  std::lock_guard lock(mutex_);
+  serving_ = false;
+}
+
+void Readiness::SetServing() {
+  std::lock_guard lock(mutex_);
+  serving_ = true;
+}
+
 void Readiness::SetDraining() {
   std::lock_guard lock(mutex_);
   draining_ = true;
@@ -56,7 +66,7 @@ Readiness::Report Readiness::Get() const {
     report.draining = true;
     return report;
   }
-  report.ready = true;
+  report.ready = serving_.value_or(true);
   for (const auto& check : checks_) {
     CheckResult result = check->result;
     if (check->running_since.has_value() && now - *check->running_since >= check->budget) {
@@ -66,6 +76,10 @@ Readiness::Report Readiness::Get() const {
     if (!result.status.ok() && result.severity == Severity::kRequired) report.ready = false;
     if (!result.status.ok() && result.severity == Severity::kDegraded) report.degraded = true;
     report.checks.push_back(std::move(result));
+  }
+  if (serving_) {
+    report.checks.push_back(
+        {"serving", Severity::kRequired, *serving_ ? absl::OkStatus() : absl::UnavailableError("it is starting")});
   }
   return report;
 }

@@ -48,6 +48,11 @@ class Readiness {
   // `check` may block, and begins to run now. Thread-safe.
   void Add(std::string name, Severity severity, absl::Duration budget, std::function<absl::Status()> check);
 
+  // Until SetServing not ready, whatever the checks say: what starts is asked long before it serves. A required check
+  // of the name "serving" says so.
+  void AwaitServing();
+  void SetServing();
+
   // From now on not ready, whatever the checks say. There is no way back.
   void SetDraining();
 
@@ -72,6 +77,7 @@ class Readiness {
   const absl::Duration every_;
   mutable std::mutex mutex_;
   std::condition_variable stopped_;
+  std::optional<bool> serving_;  // nothing: nobody has said that it is awaited
   bool draining_ = false;
   bool stopping_ = false;
   std::vector<std::unique_ptr<Check>> checks_;

@@ -129,6 +129,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
+  readiness.AwaitServing();
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&history] { return history.Ping(); });
   readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&view] { return view.Ping(); });
   (*limits)->AddCheck(readiness);
@@ -274,6 +275,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (started.ok()) (*identity)->Start(loops);
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
+    readiness.SetServing();
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
     process::WarnOfPlainPort(options.exposure, options.listen, log);
     stop.Wait();

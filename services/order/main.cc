@@ -107,8 +107,9 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 constexpr size_t kListWorkers = 2;
 // They tell orders of webhooks, each with a commit of its own.
 constexpr size_t kInboxWorkers = 2;
-// How long a start waits for what an earlier life left; a gateway that does not answer holds up nobody for longer.
-constexpr absl::Duration kCatchUpMax = absl::Milliseconds(300);
+// How long a start waits for what an earlier life left, once it is looked for; a gateway that does not answer holds up
+// nobody for longer. Drivers' books are compared before, which takes as long as they are large.
+constexpr absl::Duration kCatchUpMax = absl::Milliseconds(300), kFirstLookMax = absl::Seconds(5);
 
 // Moves what is booked into the sums; at once again while there is more.
 Chore FoldChore(storage::PaymentSummaryStore& sums) {
@@ -231,6 +232,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
 
   // The side port comes first: while Postgres is awaited, it says so.
   Readiness readiness(clock);
+  readiness.AwaitServing();
   readiness.Add("postgres", Readiness::Severity::kRequired, absl::Seconds(2), [&store] { return store.Ping(); });
   if (options.dispatch == "builtin") {
     readiness.Add("redis", Readiness::Severity::kDegraded, absl::Seconds(2), [&fleet] { return fleet->Ping(); });
@@ -520,8 +522,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     });
   }
   // What this instance had in flight when it died is asked for before anybody is told sums: it may have been booked.
-  for (const SteadyTime until = clock.Steady() + kCatchUpMax; gateways && clock.Steady() < until;) {
-    if (core.recovery.caught_up() || stop.WaitFor(absl::Milliseconds(5))) break;
+  SteadyTime until = clock.Steady() + kFirstLookMax;
+  bool looked = false;
+  while (gateways && !core.recovery.caught_up() && clock.Steady() < until && !stop.WaitFor(absl::Milliseconds(5))) {
+    if (looked || !core.recovery.looked()) continue;
+    looked = true;
+    until = clock.Steady() + kCatchUpMax;
   }
   absl::Status started = server.Start();
   if (started.ok()) started = connect.Start();
@@ -536,6 +542,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   if (started.ok()) started = process::WritePortFile(options.port_file, server.port(), (*side_port)->port());
   if (started.ok()) {
+    readiness.SetServing();
     log.Info("serving", {{"grpc_port", server.port()},
                          {"side_port", (*side_port)->port()},
                          {"instance", options.instance},

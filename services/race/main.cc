@@ -82,6 +82,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   Front front(payments, scheduler, clock, random, metrics, options.front);
 
   Readiness readiness(clock);
+  readiness.AwaitServing();
   readiness.Add("orders", Readiness::Severity::kRequired, absl::Seconds(1), [&orders] {
     return orders.Connect() ? absl::OkStatus() : absl::UnavailableError("no waybill-order is connected to");
   });
@@ -102,6 +103,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
       !written.ok()) {
     return process::Fail(log, "cannot announce the ports", written);
   }
+  readiness.SetServing();
   log.Info("serving",
            {{"race_port", (*race_port)->port()}, {"side_port", (*side_port)->port()}, {"orders", options.orders}});
   stop.Wait();

@@ -51,6 +51,21 @@ TEST_F(ReadinessTest, IsReadyWithoutChecks) {
   EXPECT_FALSE(readiness_.Get().degraded);
 }
 
+TEST_F(ReadinessTest, WhatStartsIsNotReadyUntilItServes) {
+  readiness_.Add("postgres", kRequired, kLong, [] { return absl::OkStatus(); });
+  readiness_.AwaitServing();
+  Readiness::Report report = AwaitChecked();
+  EXPECT_FALSE(report.ready);
+  ASSERT_EQ(report.checks.size(), 2);
+  EXPECT_TRUE(report.checks[0].status.ok());
+  EXPECT_EQ(report.checks[1].name, "serving");
+  EXPECT_TRUE(absl::IsUnavailable(report.checks[1].status));
+  readiness_.SetServing();
+  report = readiness_.Get();
+  EXPECT_TRUE(report.ready);
+  EXPECT_TRUE(report.checks[1].status.ok());
+}
+
 TEST_F(ReadinessTest, OneFailingRequiredCheckMakesTheWholeNotReadyAndIsNamed) {
   readiness_.Add("postgres", kRequired, kLong, [] { return absl::OkStatus(); });
   readiness_.Add("redis", kRequired, kLong, [] { return absl::UnavailableError("connection refused"); });

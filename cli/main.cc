@@ -114,6 +114,22 @@ class HelpFormatter final : public CLI::Formatter {
   }
 };
 
+// The first option that was given with an empty value. It would count as one that was not given: a filter by a variable
+// that is not set would show all.
+const CLI::Option* FindEmpty(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional() || option->count() == 0) continue;
+    const std::vector<std::string>& values = option->results();
+    if (std::any_of(values.begin(), values.end(), [](const std::string& value) { return value.empty(); })) {
+      return option;
+    }
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (const CLI::Option* empty = FindEmpty(*command)) return empty;
+  }
+  return nullptr;
+}
+
 // What the command line got wrong, and where to read how it is right.
 std::string ExplainMistake(const CLI::App* app, const CLI::Error& error) {
   std::string what = error.what();
@@ -181,6 +197,9 @@ int Main(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
+    if (const CLI::Option* empty = FindEmpty(app)) {
+      throw CLI::ValidationError(empty->get_name(), "the value is empty; leave the option out, or say what is meant");
+    }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }

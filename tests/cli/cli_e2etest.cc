@@ -276,11 +276,32 @@ TEST_F(CliTest, WrongInputIsRefusedBeforeAnyCall) {
   EXPECT_TRUE(orders_.create.requests().empty());
 }
 
+// A variable that is not set must not turn a filter into none, nor a key into a new one.
+TEST_F(CliTest, AnEmptyValueOfAnOptionIsRefusedAndNamed) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
+      {"--user", {"order", "list", "--user", ""}},
+      {"--user", {"order", "list", "--user="}},
+      {"--key", {"order", "create", "--user", "u", "--amount", "1", "--currency", "EUR", "--key", ""}},
+      {"--metadata",
+       {"order", "create", "--user", "u", "--amount", "1", "--currency", "EUR", "--metadata", "a=1", "--metadata", ""}},
+      {"--state", {"webhook", "inbox", "list", "--state", ""}},
+      {"--gateway", {"payments", "summary", "--gateway", ""}},
+      {"--client", {"order", "list", "--client", ""}},
+  };
+  for (const auto& [option, arguments] : wrong) {
+    const Ran ran = Run(arguments);
+    EXPECT_EQ(ran.code, 2) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr(option + ": "));
+  }
+  EXPECT_TRUE(orders_.create.requests().empty());
+  EXPECT_TRUE(orders_.list.requests().empty());
+}
+
 TEST_F(CliTest, ErrorsNameTheFieldsAndSetTheExitCode) {
   ErrorDetail detail;
   detail.violations = {{"user_id", "must not be empty"}};
   orders_.create.Then(Refuse("BAD_REQUEST", "1 field is wrong", detail));
-  Ran bad = Run({"order", "create", "--user", "", "--amount", "1", "--currency", "EUR"});
+  Ran bad = Run({"order", "create", "--user", " ", "--amount", "1", "--currency", "EUR"});
   EXPECT_EQ(bad.code, 2) << bad.output;
   EXPECT_THAT(bad.output, HasSubstr("user_id: must not be empty"));
 

@@ -265,10 +265,16 @@ class OrderWatcher {
   }
 
   // One write of the saga may append several transitions, all with the state after it: the stream was left at the first
-  // settled one, and the others are in the order.
+  // settled one, and the others are in the order. So are its refunds, of which the stream had not told yet.
   void ShowRest(const order_v1::Order& order) {
     for (const order_v1::OrderTransition& transition : order.transitions()) {
       if (transition.sequence() >= next_ && transition.status() == status_) Show(transition);
+    }
+    for (const order_v1::Refund& refund : order.refunds()) {
+      if (!args_.refunds) break;
+      order_v1::OrderTransition told;
+      *told.mutable_refund() = refund;
+      ShowRefund(told);
     }
   }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "cli/context.h"
+#include "cli/money.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/values.h"
@@ -253,7 +254,7 @@ void AddChargeBack(CLI::App& group, Context& context) {
       if (context.json) {
         context.PrintLine(ToJson(*back));
       } else {
-        context.Note(fmt::format("charged back: {} {}", back->amount_minor(), back->currency()));
+        context.Note("charged back: " + ShowMoney(back->amount_minor(), back->currency()));
       }
       return ExitCode::kOk;
     };

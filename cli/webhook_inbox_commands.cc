@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 #include "cli/context.h"
+#include "cli/money.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/values.h"
@@ -25,7 +26,7 @@ std::string EventStateName(inbox_v1::WebhookEventState state) {
 
 std::string AmountOf(const inbox_v1::WebhookEvent& event) {
   if (!event.has_amount_minor()) return event.currency();
-  return fmt::format("{} {}", event.amount_minor(), event.currency());
+  return ShowMoney(event.amount_minor(), event.currency());
 }
 
 // What it was found to be about, or else what it names.
@@ -144,7 +145,7 @@ void AddWebhookInboxCommands(CLI::App& app, Context& context) {
       "unmatched: no payment has its key or token yet. late: its order had been decided before. attention: a person "
       "has "
       "to\n"
-      "look; `waybill dead` has those, too, and what to do about them. Amounts are in minor units, as the events say.");
+      "look; `waybill dead` has those, too, and what to do about them. With --json amounts are in minor units.");
   list->callback([&context, listed] { context.run = [&context, listed] { return ListEvents(context, *listed); }; });
 
   auto shown = std::make_shared<EventArgs>();

@@ -131,7 +131,9 @@ class FakeSandbox final : public sandbox::SandboxAdmin::Service {
   ANSWER_BY_SCRIPT(SetBehaviour, sandbox::SetBehaviourRequest, sandbox::Behaviours, set)
   ANSWER_BY_SCRIPT(GetBooks, sandbox::GetBooksRequest, sandbox::Books, books)
   ANSWER_BY_SCRIPT(DecidePayment, sandbox::DecidePaymentRequest, sandbox::DecidePaymentResponse, decide)
+  ANSWER_BY_SCRIPT(ChargeBack, sandbox::ChargeBackRequest, sandbox::ChargeBackResponse, charge_back)
 
+  Script<sandbox::ChargeBackRequest, sandbox::ChargeBackResponse> charge_back;
   Script<sandbox::SetBehaviourRequest, sandbox::Behaviours> set;
   Script<sandbox::GetBooksRequest, sandbox::Books> books;
   Script<sandbox::DecidePaymentRequest, sandbox::DecidePaymentResponse> decide;
@@ -428,6 +430,25 @@ TEST_F(CliTest, WatchShowsAllThatSettledTheOrder) {
   EXPECT_THAT(sequences, ElementsAre("1", "2"));
 }
 
+// The stream is left where the order settles, before it could tell of refunds.
+TEST_F(CliTest, WatchUntilSettledTellsOfRefundsToo) {
+  order::Order all = Confirmed();
+  *all.add_transitions() = Transition(2, "assign_driver", "succeeded", order::CONFIRMED);
+  orders_.watch.Then(all);
+  order::Refund& refund = *all.add_refunds();
+  refund.set_refund_id("r1");
+  refund.set_state(order::Refund::DONE);
+  refund.mutable_amount()->set_minor_units(250);
+  refund.mutable_amount()->set_currency("EUR");
+  orders_.get.Then(all);
+  const Ran ran = Run({"order", "watch", kId, "--until", "settled", "--refunds"});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("refund r1: done 2.50 EUR"));
+  orders_.watch.Then(all);
+  orders_.get.Then(all);
+  EXPECT_THAT(Run({"order", "watch", kId, "--until", "settled"}).output, Not(HasSubstr("refund r1")));
+}
+
 TEST_F(CliTest, CancelPassesTheReasonOn) {
   order::Order cancelled = Failed();
   cancelled.set_status(order::CANCELLED);
@@ -554,6 +575,14 @@ TEST_F(CliTest, SandboxSetAndBooks) {
 
   EXPECT_EQ(Run({"sandbox", "show"}).code, 1);  // UNIMPLEMENTED here
   EXPECT_EQ(Run({"sandbox", "set", "--decline", "1.5"}).code, 2);
+}
+
+TEST_F(CliTest, SandboxSaysWhatItChargedBackAsPeopleWriteIt) {
+  sandbox::ChargeBackResponse back;
+  back.set_amount_minor(700);
+  back.set_currency("EUR");
+  sandbox_.charge_back.Then(back);
+  EXPECT_THAT(Run({"sandbox", "charge-back", "k/charge_payment"}).output, HasSubstr("charged back: 7.00 EUR"));
 }
 
 TEST_F(CliTest, SandboxMakesPaymentsPendingAndDecidesThem) {

@@ -121,7 +121,7 @@ TEST_F(WebhookSessionTest, ListsAndShowsWhatGatewaysSaid) {
   const Ran listed = Run({"inbox", "list", "--state", "attention", "--gateway", "north"});
   EXPECT_EQ(listed.code, 0);
   EXPECT_THAT(listed.output, HasSubstr("AMOUNT_MISMATCH"));
-  EXPECT_THAT(listed.output, HasSubstr("1251 EUR"));
+  EXPECT_THAT(listed.output, HasSubstr("12.51 EUR"));
   EXPECT_THAT(listed.output, Not(HasSubstr("Ada")));
   EXPECT_THAT(Run({"inbox", "list", "--json"}).output, Not(HasSubstr("Ada")));
   EXPECT_THAT(Run({"inbox", "list", "--state", "late"}).output, HasSubstr("there are no such events"));

@@ -48,6 +48,7 @@ ExitCode ListGateways(const Context& context) {
                {"WEIGHT", Align::kRight},
                {"COST PPM", Align::kRight},
                {"TAKES ORDERS"},
+               {"CAPTURES"},
                {"HEALTH"},
                {"SAYS"},
                {"LATENCY", Align::kRight},
@@ -63,6 +64,7 @@ ExitCode ListGateways(const Context& context) {
                gateway.drained()    ? Cell("drained", Style::kWaiting)
                : gateway.fallback() ? Cell("as fallback")
                                     : Cell("yes"),
+               gateway.capture_later() ? "later" : "at once",
                Cell(ShowHealth(gateway), gateway.has_out_for() ? Style::kBad : Style::kPlain),
                Cell(ShowProbe(gateway), gateway.probe().outcome() == "failing" ? Style::kBad : Style::kPlain),
                gateway.has_median_latency() ? ShowDuration(ToDuration(gateway.median_latency())) : "",
@@ -111,6 +113,7 @@ void AddGatewayCommands(CLI::App& app, Context& context) {
       "Example:\n"
       "  waybill gateway list\n"
       "\n"
+      "CAPTURES: one that does so later holds the money first, and takes it when the order has its driver.\n"
       "Health, latency and counts are what the replica that answers has seen since it began. What a gateway says of\n"
       "itself it says to whichever replica asks; all hear it.");
   list->callback([&context] { context.run = [&context] { return ListGateways(context); }; });

@@ -30,6 +30,7 @@ void FillGateway(const Router::View& view, gateway_pb::Gateway& out) {
   out.set_cost_ppm(view.gateway.cost_ppm);
   out.set_fallback(view.gateway.fallback);
   out.set_drained(view.drained);
+  out.set_capture_later(view.gateway.capture_later);
   if (view.out_for) FillDuration(*view.out_for, *out.mutable_out_for());
   if (view.median_latency > absl::ZeroDuration()) {
     FillDuration(view.median_latency, *out.mutable_median_latency());

@@ -25,6 +25,7 @@ struct Context {
   std::string server = "127.0.0.1:7410";
   std::string sandbox = "127.0.0.1:7420";
   std::string ingest = "127.0.0.1:7430";
+  std::string ledger = "127.0.0.1:7440";
   std::string client;
   std::string key_file;  // empty: none
   std::string key;       // ReadKey sets it; empty: calls carry none
@@ -88,6 +89,7 @@ void AddKeyCommands(CLI::App& app, Context& context);           // key
 void AddWebhookCommands(CLI::App& app, Context& context);       // webhook
 void AddWebhookInboxCommands(CLI::App& app, Context& context);  // further ones of webhook, which has to be there
 void AddPaymentsCommands(CLI::App& app, Context& context);      // payments
+void AddLedgerCommands(CLI::App& app, Context& context);        // ledger
 void AddReconcileCommands(CLI::App& app, Context& context);     // reconcile
 void AddDeadLetterCommands(CLI::App& app, Context& context);    // dead
 void AddAuditCommands(CLI::App& app, Context& context);         // audit

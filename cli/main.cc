@@ -34,11 +34,11 @@ constexpr char kFooter[] =
     "  4  refused: the state of things does not allow it\n"
     "  5  no answer, not in time, or too busy; a retry may help\n"
     "  6  order create, order watch: the order was turned back\n"
-    "  7  track replay: done, but some points were rejected or skipped\n"
+    "  7  track replay, ledger transfer create --file: done, but some were rejected or skipped\n"
     "\n"
-    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_CLIENT, WAYBILL_KEY or WAYBILL_KEY_FILE,\n"
-    "WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY, DATABASE_URL,\n"
-    "WAYBILL_AMQP_URL, WAYBILL_AMQP_CA; NO_COLOR.\n"
+    "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_LEDGER, WAYBILL_CLIENT, WAYBILL_KEY or\n"
+    "WAYBILL_KEY_FILE, WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY,\n"
+    "DATABASE_URL, WAYBILL_AMQP_URL, WAYBILL_AMQP_CA; NO_COLOR.\n"
     "`waybill COMMAND --help` explains each command with examples.";
 
 void AddSettings(CLI::App& app, Context& context) {
@@ -48,6 +48,10 @@ void AddSettings(CLI::App& app, Context& context) {
       ->type_name("HOST:PORT");
   app.add_option("--ingest", context.ingest, "Where waybill-ingest is, for track and driver")
       ->envname("WAYBILL_INGEST")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  app.add_option("--ledger", context.ledger, "Where waybill-ledger is")
+      ->envname("WAYBILL_LEDGER")
       ->capture_default_str()
       ->type_name("HOST:PORT");
   app.add_option("--client", context.client, "Who calls; idempotency keys are unique for each")
@@ -173,6 +177,7 @@ int Main(int argc, char** argv) {
   AddGatewayCommands(app, context);
   AddKeyCommands(app, context);
   AddPaymentsCommands(app, context);
+  AddLedgerCommands(app, context);
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddWebhookCommands(app, context);

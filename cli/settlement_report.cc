@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_join.h"
 #include "cli/money.h"
+#include "cli/sheet.h"
 #include "cli/table.h"
 #include "cli/values.h"
 #include "fmt/format.h"
@@ -29,31 +29,6 @@ std::vector<SumRow> SumsOf(const ReportView& report) {
     rows.push_back({"chargebacks", totals.currency, totals.chargebacks, {}, false});
   }
   return rows;
-}
-
-// A cell that begins like a formula is one to a spreadsheet; what others wrote must not be.
-std::string CsvField(std::string text) {
-  constexpr std::string_view kFormula = "=+-@\t\r";
-  if (!text.empty() && kFormula.find(text.front()) != std::string_view::npos) text.insert(0, "'");
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + "\"";
-}
-
-std::string CsvLine(const std::vector<std::string>& fields) {
-  std::vector<std::string> quoted;
-  std::transform(fields.begin(), fields.end(), std::back_inserter(quoted), CsvField);
-  return absl::StrJoin(quoted, ",") + "\r\n";
-}
-
-std::string HtmlRow(const char* cell, const std::vector<std::string>& fields) {
-  std::string row = "<tr>";
-  for (const std::string& field : fields) row += fmt::format("<{0}>{1}</{0}>", cell, EscapedHtml(field));
-  return row + "</tr>\n";
 }
 
 size_t OpenOf(const ReportView& report) {
@@ -122,15 +97,12 @@ std::string RenderCsv(const ReportView& report) {
 
 std::string RenderHtml(const ReportView& report) {
   const size_t open = OpenOf(report);
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} {1}</title>\n<style>\n"
-      "body{{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1b1f24}}\n"
-      "table{{border-collapse:collapse;width:100%;margin:1rem 0 2rem}}th,td{{text-align:left;padding:.35rem .6rem;"
-      "border-bottom:1px solid #d8dde3;vertical-align:top}}th{{color:#57606a;font-weight:600}}\n"
-      ".bar{{display:flex;height:.8rem;border-radius:.4rem;overflow:hidden;background:#1a7f37;margin:.5rem 0}}"
-      ".bar i{{background:#cf222e}}\n</style></head><body>\n"
-      "<h1>Reconciliation: {0}</h1>\n<p>{1}, {2}, {3} lines</p>\n",
-      EscapedHtml(report.gateway), EscapedHtml(report.name), EscapedHtml(report.span), report.lines);
+  std::string page =
+      HtmlHead(fmt::format("{} {}", report.gateway, report.name),
+               ".bar{display:flex;height:.8rem;border-radius:.4rem;overflow:hidden;background:#1a7f37;margin:.5rem 0}"
+               ".bar i{background:#cf222e}\n") +
+      fmt::format("<h1>Reconciliation: {}</h1>\n<p>{}, {}, {} lines</p>\n", EscapedHtml(report.gateway),
+                  EscapedHtml(report.name), EscapedHtml(report.span), report.lines);
   const double share =
       report.lines > 0 ? std::min(100.0, 100.0 * static_cast<double>(open) / static_cast<double>(report.lines)) : 0;
   page += fmt::format(

@@ -3,7 +3,7 @@
 verb_demo() {
   (($# == 0)) || fail "demo: no option $1"
   # The preset of the tests: whoever tries ./dev test next need not compile it all again.
-  build dev waybill waybill-order waybill-ingest waybill-sandbox
+  build dev waybill waybill-order waybill-ingest waybill-ledger waybill-sandbox
   local bin="$ROOT/build/dev/bin" stack started
   PATH="$bin:$PATH"
   stack=$(mktemp -d "$STATE/demo-XXXXXX")
@@ -32,6 +32,7 @@ INTRO
   demo_afterwards
   demo_books "$stack"
   demo_late_hour "$stack"
+  demo_ledger
   echo
   say "That took $((SECONDS - started)) s. Next: ./dev up gives you a Waybill to play with, ./dev test runs the tests."
 }
@@ -40,6 +41,7 @@ demo_end() { # STACK
   stop_process "$1" live-fleet INT
   stop_process "$1" waybill-order
   stop_process "$1" waybill-ingest
+  stop_process "$1" waybill-ledger
   stop_process "$1" waybill-sandbox
   if [[ -n ${demo_database:-} ]]; then psql -qX "$demo_server" -c "DROP DATABASE $demo_database WITH (FORCE)"; fi
   if [[ -n ${demo_redis:-} ]]; then redis-cli -u "$demo_redis" flushdb >/dev/null; fi
@@ -123,8 +125,10 @@ demo_start() { # STACK
   WAYBILL_SERVER=$(service_address "$1" waybill-order)
   start_ingest_service "$1" 127.0.0.1:0
   WAYBILL_INGEST=$(service_address "$1" waybill-ingest)
-  export WAYBILL_SANDBOX WAYBILL_SERVER WAYBILL_INGEST
-  tell "sandbox   $WAYBILL_SANDBOX" "orders    $WAYBILL_SERVER" "ingest    $WAYBILL_INGEST"
+  start_service "$1" waybill-ledger waybill-ledger --listen 127.0.0.1:0 --side-listen 127.0.0.1:0
+  WAYBILL_LEDGER=$(service_address "$1" waybill-ledger)
+  export WAYBILL_SANDBOX WAYBILL_SERVER WAYBILL_INGEST WAYBILL_LEDGER
+  tell "sandbox   $WAYBILL_SANDBOX" "orders    $WAYBILL_SERVER" "ingest    $WAYBILL_INGEST" "ledger    $WAYBILL_LEDGER"
 }
 
 start_ingest_service() { # STACK LISTEN
@@ -285,6 +289,27 @@ demo_late_hour() { # STACK
   tell "" "A driver's way, thinned out to a point every 500 m:"
   show waybill track export driver-1 --from "$start" --to 4m --min-distance 500 --format csv --out "$1/driver-1.csv"
   sed -n 1,8p "$1/driver-1.csv"
+}
+
+demo_ledger() {
+  chapter "9. The ledger: every cent has two sides"
+  tell "Two wallets, filled from a bank, which neither can overdraw."
+  waybill ledger account create bank --currency EUR --kind gateway --json >/dev/null &&
+    waybill ledger account create ida --currency EUR --kind wallet --no-overdraft --history --json >/dev/null &&
+    waybill ledger account create jan --currency EUR --kind wallet --no-overdraft --json >/dev/null &&
+    waybill ledger transfer create --id top-up --from bank --to ida --amount "50.00 EUR" --json >/dev/null ||
+    fail "the wallets could not be opened and filled"
+  tell "" "A taxi holds 30 euros, and takes 24.80 of them in the end:"
+  waybill ledger transfer create --id ride --from ida --to jan --amount "30.00 EUR" --pending --expires-in 15m --json >/dev/null ||
+    fail "nothing could be held"
+  show waybill ledger transfer post ride --id ride-done --amount "24.80 EUR" || fail "what was held could not be posted"
+  tell "" "25.20 EUR are left. 30 are refused, and that id for ever:"
+  local code=0
+  show waybill ledger transfer create --id too-much --from ida --to jan --amount "30.00 EUR" 2>&1 || code=$?
+  ((code == 4)) || fail "an overdraft ended with exit code $code"
+  show waybill ledger statement ida
+  tell "" "Everything recomputed from the transfers:"
+  show waybill ledger verify || fail "the ledger is not sound"
 }
 
 # Points of the hour that was over before the demo began.

@@ -68,9 +68,16 @@ constexpr Rights kIngestRights[] = {
 
 // Balances and history are written by the tables' owner, on behalf of whoever inserts transfers.
 constexpr Rights kLedgerRights[] = {
-    {"schema_migrations", "SELECT"},        {"ledger_accounts", "SELECT, INSERT, UPDATE"},
-    {"ledger_transfers", "SELECT, INSERT"}, {"ledger_expiries", "SELECT"},
-    {"ledger_account_history", "SELECT"},   {"ledger_batches", "SELECT, INSERT"},
+    {"schema_migrations", "SELECT"},
+    {"access_keys", "SELECT"},
+    {"access_key_uses", "SELECT, INSERT, UPDATE"},
+    {"access_version", "SELECT"},
+    {"audit_deeds", "INSERT"},
+    {"ledger_accounts", "SELECT, INSERT, UPDATE"},
+    {"ledger_transfers", "SELECT, INSERT"},
+    {"ledger_expiries", "SELECT"},
+    {"ledger_account_history", "SELECT"},
+    {"ledger_batches", "SELECT, INSERT"},
     {"ledger_seal", "SELECT, UPDATE"},
 };
 

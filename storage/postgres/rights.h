@@ -17,7 +17,7 @@ struct Rights {
   std::string_view may;  // "SELECT, INSERT", in the order of docs/operations.md
 };
 
-// Of waybill-order; of waybill-ingest; of whatever keeps the ledger.
+// Of waybill-order; of waybill-ingest; of waybill-ledger.
 std::span<const Rights> OrderRights();
 std::span<const Rights> IngestRights();
 std::span<const Rights> LedgerRights();

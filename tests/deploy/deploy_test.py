@@ -20,7 +20,7 @@ except ImportError:
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-SERVICES = ("order", "ingest")  # each with a manifest, a dashboard, and a job that is scraped
+SERVICES = ("order", "ingest", "ledger")  # each with a manifest, a dashboard, and a job that is scraped
 METRIC = re.compile(r"\b((?:waybill|grpc|process)_[a-z_]+)\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 

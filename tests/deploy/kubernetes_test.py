@@ -220,7 +220,7 @@ class KubernetesTest(unittest.TestCase):
         self.assertEqual(complaints(manifests()), [])
         kinds = [one["kind"] for one in manifests()]
         self.assertEqual({kind: kinds.count(kind) for kind in set(kinds)}, {
-            "Deployment": 2, "Service": 2, "PodDisruptionBudget": 2, "HorizontalPodAutoscaler": 2, "NetworkPolicy": 3, "Job": 1,
+            "Deployment": 3, "Service": 3, "PodDisruptionBudget": 3, "HorizontalPodAutoscaler": 3, "NetworkPolicy": 4, "Job": 1,
         })
 
     def test_the_check_notices_mistakes(self):

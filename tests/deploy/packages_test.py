@@ -26,8 +26,8 @@ import spdx  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv[1])
 DATABASE_URL = os.environ.get("WAYBILL_TEST_DATABASE_URL", "")
-PACKAGES = ("waybill", "waybill-ingest", "waybill-order", "waybill-sandbox")
-SERVICES = ("order", "ingest")
+PACKAGES = ("waybill", "waybill-ingest", "waybill-ledger", "waybill-order", "waybill-sandbox")
+SERVICES = ("order", "ingest", "ledger")
 EXPOSURE_MAX = 15  # tenths, by systemd-analyze security: 1.3 here; 9.6 without any hardening
 
 
@@ -48,10 +48,10 @@ mkdir -p /run/systemd/system
 for tool in systemctl deb-systemd-invoke; do
   printf '#!/bin/sh\necho "%s $*" >>/tmp/told\nexit 1\n' $tool >/usr/bin/$tool
 done
-dpkg -i "$packages"/waybill_* "$packages"/waybill-order_* "$packages"/waybill-ingest_* "$packages"/waybill-sandbox_*
+dpkg -i "$packages"/waybill_* "$packages"/waybill-order_* "$packages"/waybill-ingest_* "$packages"/waybill-ledger_* "$packages"/waybill-sandbox_*
 if grep restart /tmp/told; then exit 1; fi
 waybill --help >/dev/null
-for program in waybill waybill-order waybill-ingest waybill-sandbox; do
+for program in waybill waybill-order waybill-ingest waybill-ledger waybill-sandbox; do
   $program --version | grep -q '(commit '
   test -s /usr/share/doc/$program/sbom.spdx.json
 done
@@ -59,9 +59,11 @@ test "$(stat -c '%U:%G %a' /etc/waybill/order.env)" = "root:waybill 640"
 as_waybill() { setpriv --reuid=waybill --regid=waybill --clear-groups "$@"; }
 as_waybill waybill-order --config /etc/waybill/order.toml --print-config >/dev/null
 as_waybill waybill-ingest --config /etc/waybill/ingest.toml --print-config >/dev/null
+as_waybill waybill-ledger --config /etc/waybill/ledger.toml --print-config >/dev/null
 if command -v systemd-analyze >/dev/null; then
   # It complains, and is content with itself all the same.
-  systemd-analyze verify /lib/systemd/system/waybill-order.service /lib/systemd/system/waybill-ingest.service 2>/tmp/said
+  systemd-analyze verify /lib/systemd/system/waybill-order.service /lib/systemd/system/waybill-ingest.service \
+    /lib/systemd/system/waybill-ledger.service 2>/tmp/said
   if grep waybill /tmp/said; then exit 1; fi
 fi
 
@@ -100,12 +102,12 @@ grep -q 'log-level = "error"' /etc/waybill/order.toml
 serve
 if grep -q '"serving"' /tmp/log; then exit 1; fi
 
-dpkg -r waybill-order waybill-ingest waybill waybill-sandbox
+dpkg -r waybill-order waybill-ingest waybill-ledger waybill waybill-sandbox
 grep -q 'deb-systemd-invoke stop waybill-order.service' /tmp/told
 grep -q 'systemctl disable waybill-order.service' /tmp/told
 test ! -e /usr/bin/waybill-order
 test -e /etc/waybill/order.toml
-dpkg -P waybill-order waybill-ingest waybill waybill-sandbox
+dpkg -P waybill-order waybill-ingest waybill-ledger waybill waybill-sandbox
 test ! -e /etc/waybill
 """
 

@@ -169,7 +169,7 @@ class LicencesPageTest(unittest.TestCase):
 
     def test_how_they_are_used_is_true(self):
         in_programs = {"linked": set(), "headers compiled in": set()}
-        for program in ("waybill", "waybill-order", "waybill-ingest", "waybill-sandbox"):
+        for program in ("waybill", "waybill-order", "waybill-ingest", "waybill-ledger", "waybill-sandbox"):
             document = bill(program)
             of = {one["name"]: one.get("sourceInfo", "").split()[2:3] for one in document["packages"]}
             in_programs["linked"] |= {of[name][0] for name in spdx.related(document, "DYNAMIC_LINK")}

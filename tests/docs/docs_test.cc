@@ -16,6 +16,7 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ledger/result.h"
 #include "saga/transition.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal_sql.h"
@@ -185,6 +186,21 @@ TEST(Errors, HoldEveryReason) {
                          reason.meaning, reason.what_to_do);
   }
   ExpectPrinted("docs/errors.md", "reasons", table);
+}
+
+template <size_t kCount>
+std::string ResultTable(const ledger::ResultRow (&rows)[kCount]) {
+  constexpr std::string_view kClasses[] = {"done", "conflict", "malformed", "refused"};
+  std::string table = "| result | class | means |\n| --- | --- | --- |\n";
+  for (const ledger::ResultRow& row : rows) {
+    table += fmt::format("| `{}` | {} | {} |\n", row.name, kClasses[static_cast<size_t>(row.of)], row.meaning);
+  }
+  return table;
+}
+
+TEST(Ledger, HoldsEveryResult) {
+  ExpectPrinted("docs/ledger.md", "transfer-results", ResultTable(ledger::kTransferResults));
+  ExpectPrinted("docs/ledger.md", "account-results", ResultTable(ledger::kAccountResults));
 }
 
 TEST(Currencies, HoldEveryCode) {

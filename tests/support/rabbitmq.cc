@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "tests/support/certificates.h"
 
 namespace waybill::testing {
 namespace {
@@ -31,14 +32,24 @@ absl::StatusOr<std::unique_ptr<RabbitmqServer>> RabbitmqServer::Start(std::vecto
   for (int attempt = 0; attempt < 5; ++attempt) {
     auto server = std::unique_ptr<RabbitmqServer>(new RabbitmqServer);
     server->port_ = FreePort();
+    server->tls_port_ = FreePort();
     server->mapper_port_ = FreePort();
     server->node_port_ = FreePort();
     {
-      std::ofstream file(server->directory_.path() / "rabbitmq.conf");
+      const std::string folder = server->directory_.path();
+      const TestCa ca;
+      const Issued issued = ca.Issue();
+      std::ofstream(folder + "/ca.pem") << ca.certificate();
+      std::ofstream(folder + "/certificate.pem") << issued.certificate;
+      std::ofstream(folder + "/key.pem") << issued.key;
+      std::ofstream file(folder + "/rabbitmq.conf");
+      file << "listeners.ssl.1 = 127.0.0.1:" << server->tls_port_ << "\nssl_options.cacertfile = " << folder
+           << "/ca.pem\nssl_options.certfile = " << folder << "/certificate.pem\nssl_options.keyfile = " << folder
+           << "/key.pem\nssl_options.verify = verify_none\n";
       file << "listeners.tcp.1 = 127.0.0.1:" << server->port_ << "\nlog.console = true\nlog.console.level = info\n"
            << "log.file = false\n";
       for (const std::string& line : settings) file << line << "\n";
-      std::ofstream(server->directory_.path() / "enabled_plugins") << "[].\n";
+      std::ofstream(folder + "/enabled_plugins") << "[].\n";
     }
     status = server->Launch();
     if (status.ok()) return server;
@@ -51,6 +62,10 @@ RabbitmqServer::~RabbitmqServer() { Kill(); }
 
 std::string RabbitmqServer::Url(std::string_view virtual_host) const {
   return fmt::format("amqp://guest:guest@127.0.0.1:{}/{}", port_, virtual_host);
+}
+
+std::string RabbitmqServer::TlsUrl(std::string_view host) const {
+  return fmt::format("amqps://guest:guest@{}:{}/%2F", host, tls_port_);
 }
 
 std::vector<std::pair<std::string, std::string>> RabbitmqServer::Environment() const {

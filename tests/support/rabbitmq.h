@@ -26,6 +26,9 @@ class RabbitmqServer {
   int port() const { return port_; }
   // guest's.
   std::string Url(std::string_view virtual_host = "%2F") const;
+  // Over TLS, to a host of that name; its certificate is localhost's, and 127.0.0.1's.
+  std::string TlsUrl(std::string_view host = "localhost") const;
+  std::string ca_file() const { return directory_.path() / "ca.pem"; }  // who vouches for it
 
   void Kill();                // -9
   void StopCleanly();         // connections are told: 320 CONNECTION_FORCED
@@ -43,6 +46,7 @@ class RabbitmqServer {
 
   TempDirectory directory_;
   int port_ = 0;
+  int tls_port_ = 0;
   int mapper_port_ = 0;
   int node_port_ = 0;
   std::unique_ptr<Process> mapper_;

@@ -209,6 +209,38 @@ TEST(AmqpConnection, SaysWhoRefusesWhatAndNoSecret) {
   EXPECT_THAT(std::string(host.message()), HasSubstr("nowhere"));
 }
 
+TEST(AmqpConnection, BelievesABrokerOverTlsOnlyWithACertificateOfItsName) {
+  ConnectionOptions options = OptionsOf(SharedRabbitmq().TlsUrl());
+  options.ca = SharedRabbitmq().ca_file();
+  const std::unique_ptr<Connection> connection = Connection::Open(options).value();
+  const std::string queue = NewQueueName("tls");
+  ASSERT_TRUE(connection->DeclareQueue(queue).ok());
+  // Of several records, in both directions.
+  ASSERT_TRUE(connection->Publish(queue, Text(std::string(300'000, 'x'))).ok());
+  ASSERT_TRUE(waybill::testing::Eventually(kPatience, [&] { return connection->CountReady(queue).value_or(0) == 1; }));
+  ASSERT_TRUE(connection->Consume(queue).ok());
+  std::optional<Event> event;
+  ASSERT_TRUE(waybill::testing::Eventually(kPatience, [&] {
+    event = connection->Next().value();
+    return event.has_value();
+  }));
+  EXPECT_EQ(std::get<Arrived>(*event).message.body.size(), 300'000u);
+
+  ConnectionOptions unknown = options;
+  unknown.ca.clear();  // this machine does not know who vouches for it
+  EXPECT_EQ(ReasonOf(Connection::Open(unknown).status()), "BROKER_REFUSED");
+  ConnectionOptions no_file = options;
+  no_file.ca = "/no/such/file";
+  EXPECT_EQ(ReasonOf(Connection::Open(no_file).status()), "BROKER_REFUSED");
+  ConnectionOptions plain = options;
+  plain.address = ParseUrl(SharedRabbitmq().Url()).value();
+  plain.address.tls = true;  // TLS to a port that speaks none
+  EXPECT_EQ(ReasonOf(Connection::Open(plain).status()), "BROKER_UNAVAILABLE");
+  ConnectionOptions other_name = options;
+  other_name.address = ParseUrl(SharedRabbitmq().TlsUrl("127.1")).value();  // the same address
+  EXPECT_EQ(ReasonOf(Connection::Open(other_name).status()), "BROKER_REFUSED");
+}
+
 TEST(AmqpConnection, SaysThatAQueueIsDeclaredOtherwiseOrNotAtAll) {
   const std::string queue = NewQueueName("otherwise");
   QueueArguments arguments;

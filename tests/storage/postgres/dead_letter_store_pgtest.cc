@@ -1,15 +1,18 @@
 #include <future>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "domain/order.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "saga/definition.h"
 #include "storage/postgres/dead_letter_store.h"
+#include "tests/storage/dead_letter_contract.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
@@ -21,10 +24,8 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-constexpr char kLetterEndpoint[] = "00000000-0000-7000-8000-0000000000e1";
-constexpr char kLetterOrder[] = "00000000-0000-7000-8000-000000000001";
-
-class DeadLetterPgTest : public ::testing::Test {
+// Rows that are dead, and the store that reads them.
+class LetterDatabase {
  protected:
   void AddEvent(const std::string& id, const std::string& reason = "AMOUNT_MISMATCH", int minutes_ago = 40) {
     sql().Exec(
@@ -75,6 +76,39 @@ class DeadLetterPgTest : public ::testing::Test {
         kLetterOrder));
   }
 
+  waybill::testing::Sql& sql() { return database_.sql(); }
+
+  waybill::testing::MigratedDatabase database_;
+  Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
+  saga::Kinds kinds_{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
+  PostgresReconciliationStore reconciliation_{pool_};
+  PostgresDeadLetterStore store_{kinds_, reconciliation_, pool_, pool_};
+};
+
+class PostgresLetterHarness final : public DeadLetterHarness, private LetterDatabase {
+ public:
+  DeadLetterStore& store() override { return store_; }
+  absl::Time Now() override { return absl::Now(); }
+  void AddEvent(const std::string& id, const std::string& cause, int minutes_ago) override {
+    LetterDatabase::AddEvent(id, cause, minutes_ago);
+  }
+  void AddDelivery(const std::string& id, bool enabled, int minutes_ago) override {
+    AddEndpoint(enabled);
+    LetterDatabase::AddDelivery(id, minutes_ago);
+  }
+  void AddSaga() override { LetterDatabase::AddSaga(); }
+  std::vector<std::string> Deeds() override {
+    const std::string all = sql().Value(
+        "SELECT COALESCE(string_agg(action || ' ' || subject, E'\\n' ORDER BY sequence), '') FROM audit_entries");
+    return all.empty() ? std::vector<std::string>() : absl::StrSplit(absl::string_view(all), '\n');
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Postgres, DeadLetterContract,
+                         ::testing::Values([] { return std::make_unique<PostgresLetterHarness>(); }));
+
+class DeadLetterPgTest : public ::testing::Test, protected LetterDatabase {
+ protected:
   std::vector<std::string> List(const DeadLetterFilter& filter = {}, int limit = 100) {
     absl::StatusOr<std::vector<DeadLetter>> found = store_.List(filter, std::nullopt, limit);
     EXPECT_TRUE(found.ok()) << found.status();
@@ -110,13 +144,6 @@ class DeadLetterPgTest : public ::testing::Test {
         "SELECT COALESCE(string_agg(concat_ws(' ', client, operator_name, action, subject, detail), E'\\n' ORDER BY "
         "sequence), '') FROM audit_entries");
   }
-  waybill::testing::Sql& sql() { return database_.sql(); }
-
-  waybill::testing::MigratedDatabase database_;
-  Pool pool_{database_.url(), WriteConnectionOptions(), PoolOptions()};
-  saga::Kinds kinds_{{saga::Define<domain::Order>().Step("charge_payment").Step("assign_driver").Done()}};
-  PostgresReconciliationStore reconciliation_{pool_};
-  PostgresDeadLetterStore store_{kinds_, reconciliation_, pool_, pool_};
 };
 
 TEST_F(DeadLetterPgTest, ListsWhateverIsDeadTheLongestDeadFirst) {

@@ -34,6 +34,10 @@ domain::DeedPtr DeedOn(const OrderRecord& order, const domain::Actor& by, std::s
       domain::Deed{by, std::move(action), "order", order.id.ToString(), std::move(detail)});
 }
 
+bool AwaitsPayer(const OrderRecord& record) {
+  return StatusOf(record) == OrderStatus::kAwaitingPayment && record.payload.pending.has_value();
+}
+
 bool IsOfAnotherVersion(const absl::Status& status) { return GetErrorDetail(status).reason == saga::kNotDrivenHere; }
 
 bool WorthAnotherLook(const absl::Status& status) {
@@ -59,7 +63,8 @@ OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore
       clock_(clock),
       ids_(ids),
       options_(options),
-      routing_(routing) {}
+      routing_(routing),
+      checks_(options.check_payment_every) {}
 
 // --- Creating.
 
@@ -278,23 +283,44 @@ void OrderApi::CheckPayment(const Uuid& order_id, storage::Owner owner, domain::
 void OrderApi::CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
                                     const Pending& answer) {
   absl::StatusOr<OrderRecord> record = store_.GetOf(order_id, owner);
-  if (record.ok() && StatusOf(*record) == OrderStatus::kAwaitingPayment && record->payload.pending) {
-    saga::Signal signal;
-    signal.step = std::string(domain::kChargePayment);
-    signal.token = record->payload.pending->token;
-    // That there is something to ask for; what, the gateway says.
-    signal.outcome = saga::Outcome::Succeeded("the payer is back");
-    signal.deed = DeedOn(*record, by, "order.check_payment", {});
-    if (absl::Status said = runner_.AddSignal(order_id, std::move(signal)).status(); !said.ok()) {
-      answer->Give(said);
-      return;
+  if (!record.ok()) {
+    answer->Give(record.status());
+    return;
+  }
+  if (AwaitsPayer(*record)) {
+    domain::DeedPtr deed = DeedOn(*record, by, "order.check_payment", {});
+    const PaymentChecks::Taken taken =
+        deed == nullptr ? checks_.Take(order_id, clock_.Steady()) : PaymentChecks::Taken();
+    if (taken.turn == PaymentChecks::Turn::kLater) {
+      scheduler_.At(taken.at, [this, order_id] { CheckPaymentForAll(order_id); });
+    } else if (taken.turn == PaymentChecks::Turn::kNow) {
+      if (absl::Status said = AskForPayment(*record, std::move(deed)); !said.ok()) {
+        answer->Give(said);
+        return;
+      }
     }
   }
-  if (record.ok()) {
-    answer->Give(Answer{&*record});
-  } else {
-    answer->Give(record.status());
-  }
+  answer->Give(Answer{&*record});
+}
+
+void OrderApi::CheckPaymentForAll(const Uuid& order_id) {
+  checks_.Asks(order_id, clock_.Steady());
+  // When there is no room, or the store is away, they call again, or the gateway says so itself.
+  Executor::Task ask = [this, order_id] {
+    const absl::StatusOr<OrderRecord> record = store_.Get(order_id);
+    if (record.ok() && AwaitsPayer(*record)) (void)AskForPayment(*record, nullptr);
+  };
+  (void)workers_.Submit(ask);
+}
+
+absl::Status OrderApi::AskForPayment(const OrderRecord& record, domain::DeedPtr deed) {
+  saga::Signal signal;
+  signal.step = std::string(domain::kChargePayment);
+  signal.token = record.payload.pending->token;
+  // That there is something to ask for; what, the gateway says.
+  signal.outcome = saga::Outcome::Succeeded("the payer is back");
+  signal.deed = std::move(deed);
+  return runner_.AddSignal(record.id, std::move(signal)).status();
 }
 
 void OrderApi::Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline,

@@ -22,6 +22,7 @@
 #include "saga/runner.h"
 #include "services/order/dispatch.h"
 #include "services/order/order_status.h"
+#include "services/order/payment_checks.h"
 #include "services/order/payment_routing.h"
 #include "services/order/pending_answer.h"
 #include "storage/order_record.h"
@@ -35,6 +36,7 @@ struct OrderApiOptions {
   // Between looks at an order that another process drives.
   absl::Duration poll_initial = absl::Milliseconds(20);
   absl::Duration poll_max = absl::Milliseconds(500);
+  absl::Duration check_payment_every = absl::Seconds(2);  // of one order, by this process
 };
 
 class OrderApi {
@@ -79,7 +81,9 @@ class OrderApi {
   void Complete(const Uuid& order_id, storage::Owner owner, domain::Actor by, SteadyTime deadline, Pending answer);
 
   // Has the gateway asked what became of a charge that waits for its payer; of an order that does not wait so, nothing.
-  // Answers the order as it stood before. ORDER_NOT_FOUND, QUEUE_FULL, STORE_UNAVAILABLE.
+  // Answers the order as it stood before. Within check_payment_every of the last time all who come share the next one;
+  // who comes to another client's order does not, for the audit has his deed. ORDER_NOT_FOUND, QUEUE_FULL,
+  // STORE_UNAVAILABLE.
   void CheckPayment(const Uuid& order_id, storage::Owner owner, domain::Actor by, Pending answer);
 
   struct Story {
@@ -129,6 +133,9 @@ class OrderApi {
                       const std::string& reason, int attempt, Pending answer);
   void CheckPaymentOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by,
                             const Pending& answer);
+  // Those who have come since the last time, and have their answer.
+  void CheckPaymentForAll(const Uuid& order_id);
+  absl::Status AskForPayment(const storage::OrderRecord& record, domain::DeedPtr deed);
   void CompleteOnWorker(const Uuid& order_id, const storage::Owner& owner, const domain::Actor& by, int attempt,
                         Pending answer);
 
@@ -142,6 +149,7 @@ class OrderApi {
   IdGenerator& ids_;
   const OrderApiOptions options_;
   PaymentRouting* const routing_;
+  PaymentChecks checks_;
   std::atomic<bool> draining_{false};
 };
 

@@ -470,6 +470,48 @@ TEST_F(PendingPaymentTest, AsksTheGatewayWhenThePayerIsBack) {
   EXPECT_EQ(world_.gateway.NetMinor(), 1250);
 }
 
+TEST_F(PendingPaymentTest, AGatewayIsAskedForOnePaymentNoMoreOftenThanEveryTwoSeconds) {
+  const Uuid id = CreatePending();
+  const auto asked = [&] {
+    const std::vector<std::string> outcomes = Outcomes(id);
+    return std::count(outcomes.begin(), outcomes.end(), "signalled");
+  };
+  for (int i = 0; i < 20; ++i) {
+    const Replica::Result checked = a_.CheckPayment(id, std::nullopt, {a_.store.Get(id)->payload.client}).Get();
+    EXPECT_EQ(checked.order_status(), OrderStatus::kAwaitingPayment);
+    a_.Settle();
+  }
+  EXPECT_EQ(asked(), 1);
+  a_.Pass(absl::Milliseconds(1'999));
+  EXPECT_EQ(asked(), 1);
+  world_.gateway.Decide(KeyOf(id), true);
+  a_.Pass(absl::Milliseconds(1));
+  EXPECT_EQ(asked(), 2) << "for all who came in between";
+  EXPECT_EQ(Status(id), OrderStatus::kConfirmed) << "and the payer was back after the first time";
+  a_.Pass(absl::Seconds(10));
+  EXPECT_EQ(asked(), 2) << "nobody has come since";
+}
+
+TEST(PaymentChecks, HoldNoMoreThanTheyMay) {
+  waybill::testing::ManualTime time;
+  SeededRandom random(1);
+  IdGenerator ids(time, random);
+  PaymentChecks checks(absl::Seconds(2), /*most=*/2);
+  const Uuid one = ids.Next(), two = ids.Next(), three = ids.Next();
+  using Turn = PaymentChecks::Turn;
+  EXPECT_EQ(checks.Take(one, time.Steady()).turn, Turn::kNow);
+  EXPECT_EQ(checks.Take(two, time.Steady()).turn, Turn::kNow);
+  EXPECT_EQ(checks.Take(three, time.Steady()).turn, Turn::kNow);
+  EXPECT_EQ(checks.Take(three, time.Steady()).turn, Turn::kNow) << "there is no room for it";
+  EXPECT_EQ(checks.Take(one, time.Steady()).turn, Turn::kLater);
+  EXPECT_EQ(checks.Take(one, time.Steady()).turn, Turn::kShared);
+  time.Advance(absl::Seconds(2));
+  EXPECT_EQ(checks.Take(three, time.Steady()).turn, Turn::kNow);
+  EXPECT_EQ(checks.Take(three, time.Steady()).turn, Turn::kLater) << "in the place of two";
+  checks.Asks(one, time.Steady());
+  EXPECT_EQ(checks.Take(one, time.Steady()).turn, Turn::kLater);
+}
+
 TEST_F(PendingPaymentTest, GoesOnOnAnyReplica) {
   const Uuid id = CreatePending();
   Replica b(world_, "b");

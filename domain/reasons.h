@@ -52,7 +52,9 @@ inline constexpr Reason kReasons[] = {
     {"DRIVER_NOT_FOUND", absl::StatusCode::kNotFound, "The driver has no position, neither fresh nor in history.",
      "Check the id; history is kept for the retention only."},
     {"GATEWAY_NOT_FOUND", absl::StatusCode::kNotFound,
-     "The gateways file of the service names no such payment gateway; or it has no such file.",
+     "The gateways file of the service names no such payment gateway, or it has no such file; where sums and "
+     "settlements "
+     "are asked for, nothing was ever charged there either.",
      "Check the name: `waybill gateway list`."},
     {"IDEMPOTENCY_KEY_REUSED", absl::StatusCode::kFailedPrecondition,
      "The key belongs to an order made from a different request; metadata `fields` names what differs.",
@@ -142,6 +144,11 @@ inline constexpr Reason kReasons[] = {
     {"SETTLEMENT_NOT_LOADING", absl::StatusCode::kFailedPrecondition,
      "The settlement is reconciled already, or another of its name has taken its place.",
      "Begin another one: of the same name it takes this one's place."},
+    {"SETTLEMENT_REPEATED", absl::StatusCode::kFailedPrecondition,
+     "Most of its lines stand in another settlement of the gateway for the same time as well; metadata "
+     "`settlement_id` and `name` are that one's. Nothing was compared.",
+     "A newer print takes the place of the one before when it has its name: `waybill reconcile run --name`. A file of "
+     "other payments has other lines."},
     {"SETTLEMENT_INCOMPLETE", absl::StatusCode::kFailedPrecondition,
      "Not all lines of the settlement have come; the message says how many have.",
      "Add those that are missing. Nothing was compared."},

@@ -1,9 +1,15 @@
 #include "services/order/grpc_reconciliation_service.h"
 
+#include <algorithm>
+#include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "domain/reasons.h"
+#include "fmt/format.h"
 #include "services/order/on_worker.h"
 #include "services/order/reconciliation_requests.h"
 
@@ -30,9 +36,38 @@ absl::Status Answer(const absl::StatusOr<Result>& result, Message& response) {
   return result.status();
 }
 
-absl::Status BeginSettlement(ReconciliationStore& store, BeginCall& call) {
+// GATEWAY_NOT_FOUND unless the file has it, or the books of the past.
+absl::Status CheckKnown(const std::string& gateway, const payments::Router* router,
+                        storage::PaymentSummaryStore& sums) {
+  std::vector<std::string> names;
+  if (router != nullptr) {
+    for (const payments::Router::View& view : router->List()) names.push_back(view.gateway.name);
+  }
+  if (std::find(names.begin(), names.end(), gateway) != names.end()) return absl::OkStatus();
+  storage::SummaryQuery ever;
+  ever.gateway = gateway;
+  absl::StatusOr<std::vector<storage::PaymentTotals>> totals = sums.Summarize(ever);
+  if (!totals.ok()) return totals.status();
+  if (!totals->empty()) return absl::OkStatus();
+  const std::string known = fmt::format("{}", fmt::join(names, ", "));
+  return domain::ReasonError("GATEWAY_NOT_FOUND",
+                             fmt::format("there is no payment gateway \"{}\", nor was there one; {}", gateway,
+                                         names.empty() ? "there is one, without a name" : "the gateways are " + known),
+                             {.metadata = {{"gateway", gateway}, {"known", known}}});
+}
+
+absl::Status BeginSettlement(ReconciliationStore& store, storage::PaymentSummaryStore& sums,
+                             const payments::Router* router, bool unnamed, BeginCall& call) {
   absl::StatusOr<storage::NewSettlement> wanted = TakeSettlement(call.request());
   if (!wanted.ok()) return wanted.status();
+  if (router != nullptr && !unnamed) {
+    absl::StatusOr<std::vector<storage::Settlement>> earlier =
+        store.List(wanted->gateway, std::numeric_limits<int64_t>::max(), 1);
+    const absl::Status known = !earlier.ok()      ? earlier.status()
+                               : earlier->empty() ? CheckKnown(wanted->gateway, router, sums)
+                                                  : absl::OkStatus();
+    if (!known.ok()) return known;
+  }
   return Answer(store.Begin(*wanted), call.response());
 }
 
@@ -99,35 +134,43 @@ absl::Status CloseCase(ReconciliationStore& store, CloseCaseCall& call) {
   return Answer(store.CloseCase(request.case_id(), request.reason(), deed), call.response());
 }
 
-absl::Status PaymentsSummary(storage::PaymentSummaryStore& store, PaymentsSummaryCall& call) {
+absl::Status PaymentsSummary(storage::PaymentSummaryStore& store, const payments::Router* router,
+                             PaymentsSummaryCall& call) {
   absl::StatusOr<storage::SummaryQuery> query = TakeQuery(call.request());
   if (!query.ok()) return query.status();
   absl::StatusOr<std::vector<storage::PaymentTotals>> totals = store.Summarize(*query);
   if (!totals.ok()) return totals.status();
+  if (totals->empty() && !query->gateway.empty()) return CheckKnown(query->gateway, router, store);
   for (const storage::PaymentTotals& each : *totals) FillWire(each, *call.response().add_totals());
   return absl::OkStatus();
 }
 
+constexpr std::string_view kService = "waybill.reconciliation.v1.ReconciliationService/";
+
 template <typename Store, typename Request, typename Response>
 void Serve(rpc::Server& server, const std::string& method, Store& store, Executor& workers,
            absl::Status (*serve)(Store&, rpc::UnaryCall<Request, Response>&)) {
-  UnaryOnWorker<Request, Response>(server, "waybill.reconciliation.v1.ReconciliationService/" + method,
-                                   domain::Scope::kOps, workers,
+  UnaryOnWorker<Request, Response>(server, fmt::format("{}{}", kService, method), domain::Scope::kOps, workers,
                                    [&store, serve](auto& call) { return serve(store, call); });
 }
 
 }  // namespace
 
 void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, storage::PaymentSummaryStore& sums,
-                              Executor& comparing, Executor& workers, Executor& summing) {
-  Serve(server, "BeginSettlement", store, workers, BeginSettlement);
+                              const payments::Router* router, bool unnamed, Executor& comparing, Executor& workers,
+                              Executor& summing) {
+  UnaryOnWorker<reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
+      server, fmt::format("{}BeginSettlement", kService), domain::Scope::kOps, workers,
+      [&store, &sums, router, unnamed](auto& call) { return BeginSettlement(store, sums, router, unnamed, call); });
   Serve(server, "AddLines", store, workers, AddLines);
   Serve(server, "Reconcile", store, comparing, Reconcile);
   Serve(server, "ListSettlements", store, workers, ListSettlements);
   Serve(server, "GetReport", store, workers, GetReport);
   Serve(server, "ListCases", store, workers, ListCases);
   Serve(server, "CloseCase", store, workers, CloseCase);
-  Serve(server, "PaymentsSummary", sums, summing, PaymentsSummary);
+  UnaryOnWorker<reconciliation_pb::PaymentsSummaryRequest, reconciliation_pb::PaymentsSummaryResponse>(
+      server, fmt::format("{}PaymentsSummary", kService), domain::Scope::kOps, summing,
+      [&sums, router](auto& call) { return PaymentsSummary(sums, router, call); });
 }
 
 }  // namespace waybill::order

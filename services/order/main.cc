@@ -455,7 +455,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
-    AddReconciliationService(*edge, reconciliation, payment_sums, reconciling, list_workers, summing);
+    AddReconciliationService(*edge, reconciliation, payment_sums, gateways ? &gateways->router() : nullptr,
+                             /*unnamed=*/options.payment_gateway != "builtin", reconciling, list_workers, summing);
     AddWebhookService(*edge, webhook_api, list_workers);
     AddDeadLetterAdmin(*edge, dead_letters, list_workers);
     AddWebhookInboxAdmin(*edge, inbox_view, list_workers);

@@ -133,6 +133,22 @@ WHERE l.settlement_id = open.settlement_id
   AND l.line = open.line
   AND open.gateway_reference = p.gateway_reference)sql";
 
+// The settlement of about the same time and another name that has most of its lines: the file before a newer print, or
+// the same under another name. A line is known again by what it is about and when the gateway booked it; its amount may
+// be what the newer print corrects.
+constexpr char kPrintedBefore[] = R"sql(
+SELECT o.settlement_id, o.name, count(*), (SELECT count(*) FROM settlement_lines WHERE settlement_id = $1 AND kind <> 'fee')
+FROM settlements this
+JOIN settlements o ON o.gateway = this.gateway AND o.name <> this.name AND o.state = 'reconciled'
+    AND o.covers_from < this.covers_to AND o.covers_to > this.covers_from
+JOIN settlement_lines l ON l.settlement_id = o.settlement_id AND l.kind <> 'fee'
+JOIN settlement_lines n ON n.settlement_id = this.settlement_id AND n.kind = l.kind AND n.booked_at = l.booked_at
+    AND n.gateway_reference = l.gateway_reference AND COALESCE(n.order_id::text, '') = COALESCE(l.order_id::text, '')
+WHERE this.settlement_id = $1
+GROUP BY o.settlement_id, o.name
+HAVING 2 * count(*) > (SELECT count(*) FROM settlement_lines WHERE settlement_id = $1 AND kind <> 'fee')
+ORDER BY count(*) DESC LIMIT 1)sql";
+
 // The orders to be looked at: what the file names, and the one that it takes the place of; what we booked in its time;
 // and what has an open case. $2: order_age_max, $3: late_max.
 constexpr char kTouch[] = R"sql(
@@ -463,9 +479,23 @@ absl::StatusOr<Settlement> PostgresReconciliationStore::Compare(Connection& conn
                                                                     settlement_id, counted->Int(0, 0), lines));
   }
 
+  if (absl::StatusOr<Rows> done = Step(connection, kMatchReferences, {id, Param::Int8(age)}); !done.ok()) {
+    return done.status();
+  }
+  absl::StatusOr<Rows> before = Step(connection, kPrintedBefore, {id});
+  if (!before.ok()) return before.status();
+  if (!before->empty()) {
+    const std::string name(before->Text(0, 1));
+    return domain::ReasonError(
+        "SETTLEMENT_REPEATED",
+        fmt::format(
+            "{} of its {} lines stand in settlement {}, \"{}\", too; one that takes its place has the same name",
+            before->Int(0, 2), before->Int(0, 3), before->Int(0, 0), name),
+        {.metadata = {{"settlement_id", fmt::format("{}", before->Int(0, 0))}, {"name", name}}});
+  }
+
   // Statements that make tables take no parameters.
   const std::pair<std::string, std::vector<Param>> steps[] = {
-      {kMatchReferences, {id, Param::Int8(age)}},
       {fmt::format(kTouch, settlement_id, age, late), {}},
       {kAnalyze, {}},
       {kReplace, {id}},

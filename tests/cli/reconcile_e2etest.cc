@@ -28,8 +28,17 @@ class ReconcileSessionTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_EQ(Run({"migrate"}).code, 0);
+    Serve({});
+    for (const char* driver : {"d-1", "d-2"}) {
+      ASSERT_EQ(Run({"driver", "put", driver, "--at", "52.5,13.4", "--ttl", "1h"}).code, 0);
+    }
+  }
+
+  void Serve(const std::vector<std::string>& further) {
+    service_.reset();
     testing::ProcessOptions options;
     options.args = {"--listen", "127.0.0.1:0", "--side-listen", "127.0.0.1:0"};
+    options.args.insert(options.args.end(), further.begin(), further.end());
     options.env = Stores();
     auto started = testing::Process::Start(WAYBILL_ORDER_BINARY, options);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -37,9 +46,6 @@ class ReconcileSessionTest : public ::testing::Test {
     const auto line = service_->WaitForLine("\"grpc_port\"", absl::Seconds(30));
     ASSERT_TRUE(line.has_value()) << service_->Output();
     server_ = fmt::format("127.0.0.1:{}", nlohmann::json::parse(*line)["grpc_port"].get<int>());
-    for (const char* driver : {"d-1", "d-2"}) {
-      ASSERT_EQ(Run({"driver", "put", driver, "--at", "52.5,13.4", "--ttl", "1h"}).code, 0);
-    }
   }
 
   std::vector<std::pair<std::string, std::string>> Stores() const {
@@ -136,6 +142,53 @@ TEST_F(ReconcileSessionTest, DifferencesAreFoundShownAndClosed) {
               AllOf(HasSubstr("closed by itself: proven by settlement 3"), HasSubstr("another shop's")));
   EXPECT_THAT(Run({"audit", "list", "--kind", "case"}).output,
               AllOf(HasSubstr("case.close"), HasSubstr("another shop's"), HasSubstr("ada")));
+}
+
+TEST_F(ReconcileSessionTest, ANewerPrintUnderAnotherNameIsRefusedAndNamesTheOneBefore) {
+  const nlohmann::json first = Order("12.50"), second = Order("7.00");
+  const std::string lines = Line(first, "12.50") + Line(second, "7.00");
+  const std::string file = Write("day.csv", lines);
+  ASSERT_EQ(Run({"reconcile", "run", file, "--gateway", "north"}).code, 0);
+  const std::string newer = Write("day-2.csv", Line(first, "12.05") + Line(second, "7.00"));
+  const Ran refused = Run({"reconcile", "run", newer, "--gateway", "north"});
+  EXPECT_EQ(refused.code, 4) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("SETTLEMENT_REPEATED"), HasSubstr("2 of its 2 lines"),
+                                    HasSubstr("settlement 1, \"day.csv\""), HasSubstr("--name")));
+  EXPECT_THAT(Run({"reconcile", "cases"}).output, HasSubstr("no such cases"));
+  const Ran replaced = Run({"reconcile", "run", newer, "--gateway", "north", "--name", "day.csv"});
+  EXPECT_EQ(replaced.code, 0) << replaced.output;
+  EXPECT_THAT(replaced.output, HasSubstr("1 new cases"));
+  // One that was taken twice, and stands in a file of its own, is a case.
+  const std::string besides =
+      Write("besides.csv", Line(second, "7.00") + "charge,01938f2e-7d4b-7c1a-9a55-3f0c2b7f6a11,3.00,EUR,2026-01-31\n");
+  EXPECT_EQ(Run({"reconcile", "run", besides, "--gateway", "north", "--from", "1h", "--to", "0s"}).code, 0);
+  EXPECT_THAT(Run({"reconcile", "cases"}).output, HasSubstr("twice (charge)"));
+}
+
+TEST_F(ReconcileSessionTest, AGatewayThatNobodyKnowsIsRefusedAndTheKnownAreNamed) {
+  const std::string path = folder_.path().string() + "/gateways.toml";
+  std::ofstream(path) << "[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:1\"\n"
+                         "[[gateway]]\nname = \"south\"\naddress = \"grpc://127.0.0.1:1\"\ncapture = \"later\"\n";
+  Serve({"--gateways-file", path});
+  testing::Sql sql(database_.url());
+  sql.Exec(
+      "INSERT INTO payment_entries (kind, gateway, currency, moved_at, amounts_minor, fees_minor) VALUES "
+      "('charge', 'old', 'EUR', '{2026-01-01}', '{100}', '{1}')");
+  const std::string file = Write("day.csv", "charge,01938f2e-7d4b-7c1a-9a55-3f0c2b7f6a11,3.00,EUR,2026-01-31\n");
+  const Ran refused = Run({"reconcile", "run", file, "--gateway", "nobody"});
+  EXPECT_EQ(refused.code, 3) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("GATEWAY_NOT_FOUND"), HasSubstr("north, south")));
+  EXPECT_EQ(Run({"reconcile", "run", file, "--gateway", "north"}).code, 0);
+  EXPECT_EQ(Run({"reconcile", "run", file, "--gateway", "old"}).code, 0) << "the books of the past have it";
+  const Ran unknown = Run({"payments", "summary", "--gateway", "nobody"});
+  EXPECT_EQ(unknown.code, 3) << unknown.output;
+  EXPECT_THAT(unknown.output, HasSubstr("north, south"));
+  EXPECT_THAT(Run({"payments", "summary", "--gateway", "north"}).output, HasSubstr("nothing was charged"));
+  EXPECT_THAT(Run({"payments", "summary", "--gateway", "old", "--from", "1h"}).output,
+              HasSubstr("nothing was charged"));
+  EXPECT_THAT(Run({"payments", "summary", "--gateway", "old"}).output, HasSubstr("1.00 EUR"));
+  const std::string listed = Run({"gateway", "list"}).output;
+  EXPECT_THAT(listed, AllOf(HasSubstr("CAPTURES"), HasSubstr("at once"), HasSubstr("later")));
 }
 
 TEST_F(ReconcileSessionTest, AFileWithAMistakeIsNotSentAtAll) {

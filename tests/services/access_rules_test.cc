@@ -179,8 +179,8 @@ class AllServices {
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
       order::AddGatewayAdmin(*server, nullptr, gateway_store_, orders_.workers);
-      order::AddReconciliationService(*server, reconciliation_, payment_sums_, orders_.workers, orders_.workers,
-                                      orders_.workers);
+      order::AddReconciliationService(*server, reconciliation_, payment_sums_, nullptr, false, orders_.workers,
+                                      orders_.workers, orders_.workers);
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);

@@ -57,6 +57,12 @@ class ReconciliationPgTest : public ::testing::Test {
   }
   Settlement Settle(std::vector<SettlementLine> lines, const std::string& name = "day-1", int days_later = 0,
                     std::optional<Tariff> tariff = std::nullopt, const std::string& gateway = "north") {
+    const absl::StatusOr<Settlement> reconciled = Try(std::move(lines), name, days_later, tariff, gateway);
+    EXPECT_TRUE(reconciled.ok()) << reconciled.status();
+    return reconciled.ok() ? *reconciled : Settlement();
+  }
+  absl::StatusOr<Settlement> Try(std::vector<SettlementLine> lines, const std::string& name, int days_later = 0,
+                                 std::optional<Tariff> tariff = std::nullopt, const std::string& gateway = "north") {
     NewSettlement wanted{gateway, name, kDay + absl::Hours(24 * days_later), kDay + absl::Hours(24 * (days_later + 1)),
                          tariff};
     auto begun = store_.Begin(wanted);
@@ -64,9 +70,7 @@ class ReconciliationPgTest : public ::testing::Test {
     for (size_t i = 0; i < lines.size(); ++i) lines[i].number = static_cast<int32_t>(i + 1);
     absl::Status added = store_.AddLines(begun->id, lines);
     EXPECT_TRUE(added.ok()) << added;
-    auto reconciled = store_.Reconcile(begun->id, static_cast<int64_t>(lines.size()), deed_);
-    EXPECT_TRUE(reconciled.ok()) << reconciled.status();
-    return reconciled.ok() ? *reconciled : Settlement();
+    return store_.Reconcile(begun->id, static_cast<int64_t>(lines.size()), deed_);
   }
   // "missing_here charge - 700"
   std::vector<std::string> Cases(bool closed_too = false) {
@@ -178,8 +182,27 @@ TEST_F(ReconciliationPgTest, AFileThatIsReadAgainTakesThePlaceOfTheFirst) {
   EXPECT_THAT(Cases(), UnorderedElementsAre("missing_there charge 200 -", "missing_here charge - 7 ch_none"));
   Settle(both);
   EXPECT_THAT(Cases(), IsEmpty());
-  Settle(both, "another name");
-  EXPECT_THAT(Cases(), UnorderedElementsAre("twice charge 100 200", "twice charge 200 400"));
+}
+
+TEST_F(ReconciliationPgTest, AFileThatRepeatsAnotherIsRefusedAndOneThatAddsToItIsNot) {
+  const Uuid one = Paid(1, 100), two = Paid(2, 200), three = Paid(3, 300);
+  const auto both = {Line(LineKind::kCharge, one, 100), Line(LineKind::kCharge, two, 200)};
+  const Settlement first = Settle(both);
+  // A newer print corrects amounts and has a line more.
+  const auto newer = {Line(LineKind::kCharge, one, 101), Line(LineKind::kCharge, two, 200),
+                      Line(LineKind::kCharge, three, 300)};
+  const absl::Status refused = Try(newer, "day-1 v2").status();
+  EXPECT_EQ(GetErrorDetail(refused).reason, "SETTLEMENT_REPEATED") << refused;
+  EXPECT_THAT(GetErrorDetail(refused).metadata,
+              ::testing::ElementsAre(::testing::Pair("settlement_id", fmt::format("{}", first.id)),
+                                     ::testing::Pair("name", "day-1")));
+  EXPECT_THAT(Cases(), ElementsAre("missing_there charge 300 -")) << "nothing was compared";
+  Settle(newer);
+  EXPECT_THAT(Cases(), ElementsAre("amount charge 100 101"));
+  // Half of it is no repetition: what was taken twice may stand in a file of its own. Nor is another day's file.
+  Settle({Line(LineKind::kCharge, two, 200), Line(LineKind::kRefund, std::nullopt, 7, "re_1")}, "besides");
+  EXPECT_THAT(Cases(), ::testing::Contains("twice charge 200 400"));
+  EXPECT_TRUE(Try(both, "day-2", 1).ok());
 }
 
 TEST_F(ReconciliationPgTest, FeesAreHeldAgainstTheTariff) {

@@ -215,7 +215,8 @@ TEST_F(OrderSessionTest, WhatIsNotThereOrNotRightIsSaidClearly) {
   Ran malformed = Run({"order", "get", "not-an-id"});
   EXPECT_EQ(malformed.code, 2);
   EXPECT_THAT(malformed.output, HasSubstr("order_id: "));
-  Ran bad = Run({"order", "create", "--user", "", "--amount-minor", "-5", "--currency", "EUX", "--key", "k"});
+  Ran bad = Run({"order", "create", "--user", std::string(1'000, 'u'), "--amount-minor", "-5", "--currency", "EUX",
+                 "--key", "k"});
   EXPECT_EQ(bad.code, 2);
   for (const char* field : {"user_id: ", "amount.minor_units: ", "amount.currency: "}) {
     EXPECT_THAT(bad.output, HasSubstr(field));

@@ -27,6 +27,7 @@
 #include "services/ingest/clock_check.h"
 #include "services/ingest/grpc_location_service.h"
 #include "services/ingest/housekeeping.h"
+#include "services/ingest/served_methods.h"
 #include "services/ingest/service_options.h"
 #include "services/process/audit.h"
 #include "services/process/exposure.h"

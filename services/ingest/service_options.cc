@@ -5,8 +5,8 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
 #include "edge/connect/protocol.h"
-#include "edge/rpc/server.h"
 #include "fmt/format.h"
+#include "services/ingest/served_methods.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
 
@@ -15,8 +15,6 @@ namespace waybill::ingest {
 int QueuesFor(int cores) { return std::clamp(cores / 4, 1, 4); }
 
 int WritersFor(int cores) { return std::clamp(cores * 3 / 8, 2, 6); }
-
-std::vector<std::string> ServedMethods() { return rpc::MethodsOf({"waybill.location.v1.LocationService"}); }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description(

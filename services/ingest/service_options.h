@@ -59,9 +59,6 @@ struct ServiceOptions {
 int QueuesFor(int cores);
 int WritersFor(int cores);
 
-// "package.Service/Method" of all that a limit can be about.
-std::vector<std::string> ServedMethods();
-
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);
 // What follows from those that were read; INVALID_ARGUMENT says what is wrong with them.

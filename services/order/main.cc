@@ -57,6 +57,7 @@
 #include "services/order/refund_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
+#include "services/order/served_methods.h"
 #include "services/order/service_options.h"
 #include "services/order/take_payment.h"
 #include "services/order/webhook_api.h"

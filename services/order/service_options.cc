@@ -8,11 +8,11 @@
 
 #include "CLI/CLI.hpp"
 #include "edge/connect/protocol.h"
-#include "edge/rpc/server.h"
 #include "fmt/format.h"
 #include "payments/gateways_file.h"
 #include "payments/webhooks/gateways.h"
 #include "runtime/random.h"
+#include "services/order/served_methods.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
 
@@ -60,14 +60,6 @@ int QueuesFor(int cores) { return cores >= 8 ? 2 : 1; }
 int JournalWritersFor(int cores) { return std::clamp(cores * 3 / 4, 3, 8); }
 
 bool JournalCompletersFor(int cores) { return cores >= 8; }
-
-std::vector<std::string> ServedMethods() {
-  return rpc::MethodsOf({"waybill.order.v1.OrderService", "waybill.fleet.v1.FleetService", "waybill.ops.v1.SagaAdmin",
-                         "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
-                         "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin",
-                         "waybill.webhook.v1.WebhookService", "waybill.payments.v1.PaymentService",
-                         "waybill.ops.v1.WebhookInboxAdmin"});
-}
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description("waybill-order charges an order and gives it a driver, or gives the money back.");

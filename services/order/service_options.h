@@ -72,9 +72,6 @@ int QueuesFor(int cores);
 int JournalWritersFor(int cores);
 bool JournalCompletersFor(int cores);
 
-// "package.Service/Method" of all that a limit can be about.
-std::vector<std::string> ServedMethods();
-
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);
 // What follows from those that were read; INVALID_ARGUMENT says what is wrong with them.

@@ -22,6 +22,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "services/ingest/grpc_location_service.h"
+#include "services/ingest/served_methods.h"
 #include "services/ledger/grpc_ledger_admin.h"
 #include "services/ledger/grpc_ledger_service.h"
 #include "services/order/fleet_api.h"
@@ -36,6 +37,7 @@
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/grpc_webhook_inbox_admin.h"
 #include "services/order/grpc_webhook_service.h"
+#include "services/order/served_methods.h"
 #include "storage/postgres/webhook_store.h"
 #include "storage/testing/fake_driver_store.h"
 #include "storage/testing/fake_payment_store.h"
@@ -200,6 +202,15 @@ class AllServices {
     within_server_.Drain(SteadyTime::InfinitePast());
   }
 
+  std::vector<std::string> methods() const {
+    std::vector<std::string> names;
+    for (const google::protobuf::MethodDescriptor* method : server_.methods()) {
+      if (method->service()->full_name().starts_with("grpc.")) continue;  // health, for probes
+      names.push_back(fmt::format("{}/{}", method->service()->full_name(), method->name()));
+    }
+    return names;
+  }
+
   using Headers = std::vector<std::pair<std::string, std::string>>;
   absl::Status Call(const std::string& method, const Headers& headers, bool within = false) {
     grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(within ? within_ : remote_);
@@ -279,6 +290,14 @@ TEST(AccessRules, EveryMethodIsInTheTable) {
   for (const auto& [method, scope] : RulesInDocs()) methods.push_back(method);
   EXPECT_EQ(methods, MethodsInProtos());
   EXPECT_GT(methods.size(), 20u);
+}
+
+// What a limit can be about is what is served: no more, and no less.
+TEST(AccessRules, LimitsKnowEveryMethodThatIsServed) {
+  AllServices services(nullptr);
+  std::vector<std::string> known = order::ServedMethods();
+  for (std::string& method : ingest::ServedMethods()) known.push_back(std::move(method));
+  EXPECT_THAT(known, ::testing::UnorderedElementsAreArray(services.methods()));
 }
 
 TEST(AccessRules, LetInWhoHasTheScopeAndNobodyElse) {

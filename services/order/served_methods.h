@@ -1,0 +1,12 @@
+// What waybill-order serves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace waybill::order {
+
+// "package.Service/Method" of all that a limit can be about.
+std::vector<std::string> ServedMethods();
+
+}  // namespace waybill::order

@@ -72,6 +72,8 @@ struct WebhookOrder {
   bool charged = false;
   // Of its pending charge, which may be another than the event names; empty: it is not known that it is pending.
   std::string token;
+  // What became of its attempt at the event's gateway is decided; while the order is not, it is at another one.
+  bool attempt_decided = false;
 };
 
 // What became of an event.

@@ -55,6 +55,8 @@ WebhookJudgement JudgeWebhook(const WebhookEvent& event, const WebhookOrder* ord
     }
   }
   if (!known) {
+    // Of its own attempt nothing more can become, whatever becomes of the order elsewhere.
+    if (order != nullptr && order->attempt_decided) return {InboxState::kLate, "ALREADY_DECIDED"};
     if (event.key.empty() && event.token.empty()) return {InboxState::kIgnored, "NO_PAYMENT"};
     if (age > kUnmatchedFor) return {InboxState::kAttention, "UNKNOWN_PAYMENT"};
     return {InboxState::kUnmatched, "UNKNOWN_PAYMENT"};

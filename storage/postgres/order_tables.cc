@@ -163,7 +163,7 @@ OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
        {"authorized_at", kOidTimestamptz, ""},
        {"authorization_expires_at", kOidTimestamptz, ""}},
       "UPDATE payment_attempts t SET state = i.state, reference = COALESCE(i.reference, t.reference), "
-      "pending_token = i.pending_token, decided_at = i.decided_at, "
+      "pending_token = COALESCE(i.pending_token, t.pending_token), decided_at = i.decided_at, "
       "authorized_at = COALESCE(t.authorized_at, i.authorized_at), "
       "authorization_expires_at = COALESCE(t.authorization_expires_at, i.authorization_expires_at) FROM {rows} "
       "WHERE t.order_id = i.order_id AND t.number = i.number AND t.order_id = ANY({ids}) AND {allowed}"};

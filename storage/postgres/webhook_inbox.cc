@@ -38,14 +38,17 @@ constexpr char kClaimEvents[] =
 // A routed order waits for the gateway of its last attempt, and for no other's token; any other order for the only
 // gateway. Of a token that two orders have, the younger counts: a gateway names each payment by itself. One that waits
 // comes before one whose gateway gave it that token and has decided: many a gateway says more of a payment than that it
-// was paid, and names it by its token alone. Of an order that went on to another gateway it is not known whose it was.
-// A payment without an order is found as an order is, by its saga's id.
+// was paid, and names it by its token alone. An attempt keeps its token; of one that was decided before it did, only
+// its order has it, and of an order that went on to another gateway it is not known whose that was. A payment without
+// an order is found as an order is, by its saga's id.
 constexpr char kFindOrders[] =
     "SELECT s.order_id, e.at, s.amount_minor, s.currency, s.state, "
-    "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token "
+    "EXISTS (SELECT FROM payments p WHERE p.order_id = s.order_id), c.token, "
+    "EXISTS (SELECT FROM payment_attempts d WHERE d.order_id = s.order_id AND d.gateway = e.gateway "
+    "AND d.decided_at IS NOT NULL AND d.state <> 'not_sent') "
     "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e (order_id, token, gateway, at) "
     "LEFT JOIN LATERAL (SELECT w.order_id, w.token FROM ("
-    "  SELECT t.order_id, t.pending_token AS token FROM payment_attempts t "
+    "  SELECT t.order_id, CASE WHEN t.state = 'pending' THEN t.pending_token END AS token FROM payment_attempts t "
     "  WHERE t.gateway = e.gateway AND t.pending_token IS NOT NULL AND "
     "  ((e.order_id IS NOT NULL AND t.order_id = e.order_id) OR (e.order_id IS NULL AND t.pending_token = e.token)) "
     "  UNION ALL "
@@ -236,6 +239,7 @@ absl::StatusOr<std::vector<std::optional<WebhookOrder>>> PostgresWebhookInbox::F
     order.state = row.State(4);
     order.charged = rows->Bool(at, 5);
     order.token = rows->Text(at, 6);
+    order.attempt_decided = rows->Bool(at, 7);
     if (!row.status().ok()) continue;  // of a newer version: looked at again, perhaps by it
     orders[static_cast<size_t>(rows->Int(at, 1) - 1)] = std::move(order);
   }

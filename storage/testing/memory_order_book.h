@@ -51,10 +51,11 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
   std::map<std::string, int> capacities;  // of drivers that may hold more than one order
   std::map<std::pair<std::string, int>, Uuid> taken_slots;
 
-  // Attempts at routed orders that are pending, by order and number. Their tokens are written, and not read back with
-  // the order.
+  // Attempts at routed orders that are pending, or were, by order and number. Their tokens are written, and not read
+  // back with the order.
   struct PendingAttempt {
     std::string gateway, token;
+    bool decided = false;
   };
   std::map<std::pair<Uuid, size_t>, PendingAttempt> pending_attempts;
 
@@ -129,8 +130,8 @@ struct MemoryOrderBook final : saga::testing::MemoryBook {
     const domain::PaymentAttempt& attempt = record.payload.attempts[number - 1];
     if (attempt.state == domain::PaymentAttempt::State::kPending) {
       pending_attempts[{record.id, number}] = {attempt.gateway, attempt.pending_token};
-    } else {
-      pending_attempts.erase({record.id, number});
+    } else if (const auto was = pending_attempts.find({record.id, number}); was != pending_attempts.end()) {
+      was->second.decided = true;
     }
   }
 

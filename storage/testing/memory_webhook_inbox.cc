@@ -54,7 +54,12 @@ std::optional<std::pair<Uuid, std::string>> MemoryWebhookInbox::Waiting(const We
     if (meant && (!youngest || youngest->first < id)) youngest = {id, token};
   };
   for (const auto& [attempt, pending] : orders_.pending_attempts) {
-    if (pending.gateway == event.gateway) add(attempt.first, pending.token);
+    if (pending.gateway != event.gateway) continue;
+    if (!pending.decided) {
+      add(attempt.first, pending.token);
+    } else if (!order && pending.token == event.token && (!decided || decided->first < attempt.first)) {
+      decided = {attempt.first, ""};
+    }
   }
   for (const auto& [id, row] : orders_.rows) {
     if (row.record->kind != domain::Order::kKind) continue;
@@ -62,9 +67,6 @@ std::optional<std::pair<Uuid, std::string>> MemoryWebhookInbox::Waiting(const We
     if (!payload.pending) continue;
     if (payload.attempts.empty()) {
       add(id, payload.pending->token);
-    } else if (!order && payload.pending->token == event.token && payload.attempts.size() == 1 &&
-               payload.attempts.back().gateway == event.gateway) {
-      decided = {id, ""};
     }
   }
   return youngest ? youngest : decided;
@@ -84,7 +86,11 @@ absl::StatusOr<std::vector<std::optional<WebhookOrder>>> MemoryWebhookInbox::Fin
                              payload.currency,
                              row->second.record->state,
                              payload.charge.has_value(),
-                             waiting ? waiting->second : ""};
+                             waiting ? waiting->second : "",
+                             std::any_of(payload.attempts.begin(), payload.attempts.end(), [&](const auto& attempt) {
+                               return attempt.gateway == events[at].gateway && domain::IsDecided(attempt.state) &&
+                                      attempt.state != domain::PaymentAttempt::State::kNotSent;
+                             })};
   }
   return found;
 }

@@ -62,6 +62,8 @@ TEST(WebhookJudgement, KeepsWhatMatchesNothingForAWeek) {
   WebhookOrder unasked = Waiting();
   unasked.token.clear();  // by its key; the charge's answer is not here yet
   EXPECT_EQ(JudgeWebhook(kEvent, &unasked, absl::ZeroDuration()).state, InboxState::kUnmatched);
+  unasked.attempt_decided = true;  // it went on to another gateway
+  EXPECT_EQ(JudgeWebhook(kEvent, &unasked, absl::ZeroDuration()).state, InboxState::kLate);
   WebhookEvent nothing = kEvent;
   nothing.token.clear();
   EXPECT_EQ(JudgeWebhook(nothing, nullptr, absl::ZeroDuration()).state, InboxState::kIgnored);

@@ -139,30 +139,35 @@ TEST_F(WebhookInboxTest, ATokenIsOneGatewaysOwn) {
     const auto orders = inbox_.FindOrders({{event}}, {{order}});
     EXPECT_TRUE(orders.ok()) << orders.status();
     if (!orders.ok() || !orders->front()) return "";
-    return orders->front()->order_id.ToString().substr(35) + " " + orders->front()->token;
+    return orders->front()->order_id.ToString().substr(35) + " " + orders->front()->token +
+           (orders->front()->attempt_decided ? "decided" : "");
   };
   EXPECT_EQ(found("acme", std::nullopt), "3 t") << "the younger, of acme's two";
   EXPECT_EQ(found("north", std::nullopt), "3 t");
   database_.sql().Exec("DELETE FROM pending_charges WHERE order_id = $1", {id + "3"});
   EXPECT_EQ(found("acme", std::nullopt), "1 t");
   EXPECT_EQ(found("north", std::nullopt), "2 t");
-  EXPECT_EQ(found("acme", Uuid::Parse(id + "2")), "2 ") << "it is no longer there";
+  EXPECT_EQ(found("acme", Uuid::Parse(id + "2")), "2 decided") << "it is no longer there";
   EXPECT_EQ(found("north", Uuid::Parse(id + "2")), "2 t");
   EXPECT_EQ(found("east", std::nullopt), "");
   // What a gateway says of a payment that it has decided is about that payment still.
-  database_.sql().Exec(
-      "UPDATE payment_attempts SET state = 'approved', pending_token = NULL, decided_at = now() "
-      "WHERE state = 'pending'");
-  EXPECT_EQ(found("acme", std::nullopt), "1 ");
+  database_.sql().Exec("UPDATE payment_attempts SET state = 'approved', decided_at = now() WHERE state = 'pending'");
+  EXPECT_EQ(found("acme", std::nullopt), "1 decided");
+  EXPECT_EQ(found("north", std::nullopt), "2 decided");
+  database_.sql().Exec("UPDATE payment_attempts SET pending_token = NULL");  // as they were written before
+  EXPECT_EQ(found("acme", std::nullopt), "1 decided");
   EXPECT_EQ(found("north", std::nullopt), "") << "order 2 may have the token of either";
-  database_.sql().Exec("UPDATE payment_attempts SET state = 'refunded' WHERE number = 1 AND state = 'approved'");
-  EXPECT_EQ(found("acme", std::nullopt), "1 ");
+  database_.sql().Exec(
+      "UPDATE payment_attempts SET state = 'refunded', pending_token = 't' WHERE number = 1 AND state = 'approved'");
+  EXPECT_EQ(found("acme", std::nullopt), "1 decided");
   database_.sql().Exec(
       "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, "
-      "pending_token, begun_at) VALUES ($1, 2, 'east', 'k', 100, 'EUR', 'pending', 't', now())",
+      "pending_token, begun_at) VALUES ($1, 2, 'east', 'k', 100, 'EUR', 'pending', 'u', now())",
       {id + "1"});
-  EXPECT_EQ(found("acme", std::nullopt), "") << "nor is it known of order 1 now that it went on";
-  EXPECT_EQ(found("east", std::nullopt), "1 t");
+  database_.sql().Exec("UPDATE pending_charges SET token = 'u' WHERE order_id = $1", {id + "1"});
+  EXPECT_EQ(found("acme", std::nullopt), "1 decided") << "it went on, and acme says more of its attempt";
+  EXPECT_EQ(found("east", Uuid::Parse(id + "1")), "1 u");
+  EXPECT_EQ(found("east", std::nullopt), "") << "that is another's token";
   // A payment without an order is found as an order is.
   database_.sql().Exec(
       "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, owner, lease_until, created_at, updated_at) "

@@ -16,7 +16,8 @@ using storage::Rows;
 // Orders by the status their caller is told, see OrderStatus in order.proto. The books of earlier builds are read by
 // the same statements: their states lack some of ours.
 constexpr char kCountByStatus[] = R"sql(
-SELECT CASE WHEN state = 'running' AND to_jsonb(s) ->> 'waits_for' IS NOT NULL THEN 'AWAITING_PAYMENT'
+SELECT CASE WHEN state = 'running' AND to_jsonb(s) ->> 'waits_for' LIKE 'assess_risk/%' THEN 'AWAITING_REVIEW'
+            WHEN state = 'running' AND to_jsonb(s) ->> 'waits_for' IS NOT NULL THEN 'AWAITING_PAYMENT'
             WHEN state = 'running' THEN 'PENDING'
             WHEN state = 'succeeded' THEN 'CONFIRMED'
             WHEN state::text IN ('closing', 'closed') AND failure_reason IS NULL THEN 'COMPLETED'

@@ -90,6 +90,7 @@ void AddWebhookCommands(CLI::App& app, Context& context);       // webhook
 void AddWebhookInboxCommands(CLI::App& app, Context& context);  // further ones of webhook, which has to be there
 void AddPaymentsCommands(CLI::App& app, Context& context);      // payments
 void AddLedgerCommands(CLI::App& app, Context& context);        // ledger
+void AddRiskCommands(CLI::App& app, Context& context);          // risk
 void AddReconcileCommands(CLI::App& app, Context& context);     // reconcile
 void AddDeadLetterCommands(CLI::App& app, Context& context);    // dead
 void AddAuditCommands(CLI::App& app, Context& context);         // audit

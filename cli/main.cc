@@ -178,6 +178,7 @@ int Main(int argc, char** argv) {
   AddKeyCommands(app, context);
   AddPaymentsCommands(app, context);
   AddLedgerCommands(app, context);
+  AddRiskCommands(app, context);
   AddReconcileCommands(app, context);
   AddAuditCommands(app, context);
   AddWebhookCommands(app, context);

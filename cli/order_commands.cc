@@ -125,10 +125,30 @@ struct CreateArgs {
   std::string currency;
   std::string pickup;
   std::vector<std::string> metadata;
+  std::string card, device, address, position, account_since;  // of the payer
   std::string wait = "settled";
 };
 
-absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
+// What is said of who pays.
+absl::Status FillPayer(const CreateArgs& args, absl::Time now, order_v1::Payer& payer) {
+  payer.set_card_fingerprint(args.card);
+  payer.set_device_id(args.device);
+  payer.set_address(args.address);
+  if (!args.position.empty()) {
+    absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.position);
+    if (!point.ok()) return point.status();
+    payer.mutable_position()->set_latitude(point->latitude);
+    payer.mutable_position()->set_longitude(point->longitude);
+  }
+  if (!args.account_since.empty()) {
+    absl::StatusOr<absl::Time> since = ParseMoment(args.account_since, now);
+    if (!since.ok()) return since.status();
+    *payer.mutable_account_create_time() = FromTime(*since);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args, absl::Time now) {
   order_v1::CreateOrderRequest request;
   request.set_idempotency_key(args.key);
   request.set_user_id(args.user);
@@ -152,13 +172,16 @@ absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args) {
     if (!pair.ok()) return pair.status();
     (*request.mutable_metadata())[pair->first] = pair->second;
   }
+  order_v1::Payer payer;
+  if (absl::Status filled = FillPayer(args, now, payer); !filled.ok()) return filled;
+  if (payer.ByteSizeLong() > 0) *request.mutable_payer() = std::move(payer);
   request.set_wait(args.wait == "accepted" ? order_v1::CreateOrderRequest::UNTIL_ACCEPTED
                                            : order_v1::CreateOrderRequest::UNTIL_SETTLED);
   return request;
 }
 
 ExitCode Create(const Context& context, const CreateArgs& args) {
-  absl::StatusOr<order_v1::CreateOrderRequest> request = ToRequest(args);
+  absl::StatusOr<order_v1::CreateOrderRequest> request = ToRequest(args, context.clock.Now());
   if (!request.ok()) return context.Fail(request.status());
   if (args.key.empty()) {
     std::string key = IdGenerator(context.clock, context.random).Next().ToString();
@@ -448,6 +471,14 @@ void AddCreate(CLI::App& group, Context& context) {
   command->add_option("--metadata", args->metadata, "Kept with the order; may be given many times")
       ->type_name("K=V")
       ->allow_extra_args(false);
+  command->add_option("--card", args->card, "For rules of risk: a fingerprint of the payer's card")->type_name("TEXT");
+  command->add_option("--device", args->device, "For rules of risk: the payer's device")->type_name("TEXT");
+  command->add_option("--address", args->address, "For rules of risk: where the payer is on the network")
+      ->type_name("TEXT");
+  command->add_option("--position", args->position, "For rules of risk: where the payer is")->type_name("LAT,LONG");
+  command
+      ->add_option("--account-since", args->account_since, "For rules of risk: since when the user's account is there")
+      ->type_name("TIME");
   command->add_option("--wait", args->wait, "How long to wait")
       ->check(CLI::IsMember({"settled", "accepted"}))
       ->capture_default_str();
@@ -498,9 +529,9 @@ void AddListOrders(CLI::App& group, Context& context) {
   command->add_option("--user", args->user, "Only this user's")->type_name("ID");
   command->add_option("--status", args->statuses, "Only with this status; may be given many times")
       ->allow_extra_args(false)
-      ->transform(CLI::IsMember(
-          {"PENDING", "AWAITING_PAYMENT", "CONFIRMED", "COMPLETED", "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"},
-          CLI::ignore_case));
+      ->transform(CLI::IsMember({"PENDING", "AWAITING_PAYMENT", "AWAITING_REVIEW", "CONFIRMED", "COMPLETED",
+                                 "COMPENSATING", "CANCELLED", "FAILED", "RESOLVED"},
+                                CLI::ignore_case));
   command->add_option("--from", args->from, "Created then or later")->type_name("TIME");
   command->add_option("--to", args->to, "Created before then")->type_name("TIME");
   process::AddInteger(*command, "--limit", args->limit, "At most so many; 0: all")

@@ -95,6 +95,7 @@ Style StyleOf(std::string_view state_or_outcome) {
       {"undo_failed", Style::kBad},
       {"needs_attention", Style::kBad},
       {"AWAITING_PAYMENT", Style::kWaiting},
+      {"AWAITING_REVIEW", Style::kWaiting},
       {"PENDING", Style::kWaiting},
       {"COMPENSATING", Style::kWaiting},
       {"RUNNING", Style::kWaiting},
@@ -140,6 +141,9 @@ std::string Verdict(const OrderView& order) {
     return fmt::format("Waiting for the payer: nothing is charged yet.{}{}",
                        order.checkout_url.empty() ? "" : " Pay at " + order.checkout_url + " .",
                        order.checkout_expires ? " Until " + ShowTime(*order.checkout_expires) + "." : "");
+  }
+  if (order.status == "AWAITING_REVIEW") {
+    return fmt::format("Waiting for a person: nothing is charged yet. See `waybill risk show {}`.", order.id);
   }
   if (order.status == "CONFIRMED") {
     return fmt::format("Charged {}, and driver {} has it.", ShowMoney(charged, order.currency), order.driver);

@@ -12,9 +12,13 @@
 #include "domain/driver.h"
 #include "domain/geo.h"
 #include "domain/partial_refund.h"
+#include "domain/payer.h"
 #include "domain/payment_attempt.h"
 
 namespace waybill::domain {
+
+// The step that asks the rules of risk, before anything is charged. Persisted.
+inline constexpr std::string_view kAssessRisk = "assess_risk";
 
 struct Charge {
   std::string gateway_reference;
@@ -45,6 +49,7 @@ struct Order {
   std::string currency;      // ISO 4217
   std::optional<GeoPoint> pickup;
   std::map<std::string, std::string> metadata;
+  std::optional<Payer> payer;  // what was said of who pays
 
   // At which gateways it was tried to charge a routed order, the first one first: only at the last one the money can
   // be, or may come to be. Empty: of an order that is not routed, or that no gateway takes.

@@ -106,7 +106,7 @@ class Look {
     const absl::Duration took = now_ - last->at;
     if (metres <= on.over_m || metres <= on.over_mps * absl::ToDoubleSeconds(took)) return std::nullopt;
     return fmt::format("{:.0f} km from the {}'s last order {} ago", metres / 1'000, Name(on.by),
-                       absl::FormatDuration(absl::Trunc(took, absl::Seconds(1))));
+                       absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))));
   }
 
   Why AtDeclines(const Rule& rule, const Declines& on) const {

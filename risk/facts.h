@@ -34,7 +34,8 @@ struct Facts {
 };
 
 // The orders that were assessed before this one, whatever became of them, that share a trait with it and are younger
-// than `within`: later than now - within, which is out, and up to now, which is in.
+// than `within`: those later than now - within, which is out. With this one, which is of now, the window is open at its
+// old end and closed at the present.
 struct Window {
   Trait by = Trait::kUser;
   absl::Duration within;

@@ -29,6 +29,7 @@ struct OrderQuery {
     saga::State state;
     std::optional<bool> cancelled = std::nullopt;  // kCompensated only: turned back on request, or not
     std::optional<bool> waiting = std::nullopt;  // kRunning only: its step waits for what is decided elsewhere, or not
+    std::optional<bool> review = std::nullopt;   // with `waiting` only: that is domain::kAssessRisk, or another
   };
   std::vector<Status> statuses;
   absl::Time created_from = absl::InfinitePast();

@@ -63,6 +63,18 @@ void CheckMetadata(const std::map<std::string, std::string>& metadata, Violation
   }
 }
 
+void CheckPayer(const domain::Payer& payer, Violations& violations) {
+  for (const auto& [field, text] :
+       {std::pair("payer.card_fingerprint", &payer.card), std::pair("payer.device_id", &payer.device),
+        std::pair("payer.address", &payer.address)}) {
+    if (!text->empty()) CheckVisibleAscii(*text, kPayerTextMax, field, violations);
+  }
+  if (payer.position) {
+    CheckCoordinate(payer.position->latitude, 90, "payer.position.latitude", violations);
+    CheckCoordinate(payer.position->longitude, 180, "payer.position.longitude", violations);
+  }
+}
+
 class Sha256 {
  public:
   Sha256() { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
@@ -107,6 +119,17 @@ std::string Canonical(const domain::Order& order) {
     Put(out, key);
     Put(out, value);
   }
+  // Nothing at all where nothing is said, as of requests that were made when nothing could be.
+  if (order.payer) {
+    for (const std::string* text : {&order.payer->card, &order.payer->device, &order.payer->address}) Put(out, *text);
+    Put(out, uint64_t{order.payer->position.has_value()});
+    if (order.payer->position) {
+      Put(out, std::bit_cast<uint64_t>(order.payer->position->latitude));
+      Put(out, std::bit_cast<uint64_t>(order.payer->position->longitude));
+    }
+    Put(out, uint64_t{order.payer->account.has_value()});
+    if (order.payer->account) Put(out, static_cast<uint64_t>(absl::ToUnixMicros(*order.payer->account)));
+  }
   return out;
 }
 
@@ -147,6 +170,7 @@ absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
     CheckCoordinate(request.pickup->longitude, 180, "pickup.longitude", violations);
   }
   CheckMetadata(request.metadata, violations);
+  if (request.payer) CheckPayer(*request.payer, violations);
   if (!violations.empty()) return std::move(violations).ToStatus();
 
   domain::Order order;
@@ -161,6 +185,15 @@ absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
     order.pickup->longitude += 0.0;
   }
   order.metadata = std::move(request.metadata);
+  if (request.payer && *request.payer != domain::Payer()) {
+    order.payer = std::move(request.payer);
+    if (order.payer->position) {
+      order.payer->position->latitude += 0.0;
+      order.payer->position->longitude += 0.0;
+    }
+    // As it is kept.
+    if (order.payer->account) order.payer->account = absl::FromUnixMicros(absl::ToUnixMicros(*order.payer->account));
+  }
   order.fingerprint = Fingerprint(order);
   return order;
 }
@@ -191,6 +224,7 @@ absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order
   compare(existing.currency == repeated.currency, "amount.currency");
   compare(existing.pickup == repeated.pickup, "pickup");
   compare(existing.metadata == repeated.metadata, "metadata");
+  compare(existing.payer == repeated.payer, "payer");
   ErrorDetail detail;
   detail.metadata = {{"fields", fields}};
   return domain::ReasonError(

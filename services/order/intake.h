@@ -25,6 +25,7 @@ inline constexpr int64_t kAmountMinorMax = 1'000'000'000'000;
 inline constexpr size_t kIdempotencyKeyMax = 255;  // visible ASCII characters
 inline constexpr size_t kUserIdMax = 128;          // characters, none of them blank or control
 inline constexpr size_t kClientMax = 128;          // visible ASCII characters
+inline constexpr size_t kPayerTextMax = 128;       // visible ASCII characters
 inline constexpr size_t kMetadataEntriesMax = 32;
 inline constexpr size_t kMetadataKeyMax = 64;  // bytes
 inline constexpr size_t kMetadataValueMax = 512;
@@ -55,6 +56,7 @@ struct OrderRequest {
   std::optional<Money> amount;
   std::optional<domain::GeoPoint> pickup;  // NaN: was not said
   std::map<std::string, std::string> metadata;
+  std::optional<domain::Payer> payer;  // its position: NaN: was not said
 };
 
 // The order as it goes into the books, with its fingerprint. BAD_REQUEST.

@@ -31,6 +31,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/shutdown.h"
 #include "runtime/worker_pool.h"
+#include "services/order/assess_risk.h"
 #include "services/order/builtin_gateway.h"
 #include "services/order/dead_letter_api.h"
 #include "services/order/dead_letter_gauges.h"
@@ -45,6 +46,7 @@
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
+#include "services/order/grpc_risk_admin.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/grpc_webhook_inbox_admin.h"
 #include "services/order/grpc_webhook_service.h"
@@ -57,6 +59,8 @@
 #include "services/order/refund_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
+#include "services/order/risk_api.h"
+#include "services/order/risk_rules.h"
 #include "services/order/served_methods.h"
 #include "services/order/service_options.h"
 #include "services/order/take_payment.h"
@@ -82,6 +86,7 @@
 #include "storage/postgres/pool.h"
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
+#include "storage/postgres/risk_store.h"
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/webhook_inbox.h"
 #include "storage/postgres/webhook_inbox_view.h"
@@ -108,6 +113,8 @@ absl::StatusOr<std::unique_ptr<storage::PostgresSagaJournal>> OpenJournal(
 constexpr size_t kListWorkers = 2;
 // They tell orders of webhooks, each with a commit of its own.
 constexpr size_t kInboxWorkers = 2;
+// They assess orders, each with a commit of its own; who waits for another one of the same user holds up no other work.
+constexpr size_t kRiskWorkers = 4;
 // How long a start waits for what an earlier life left, once it is looked for; a gateway that does not answer holds up
 // nobody for longer. Drivers' books are compared before, which takes as long as they are large.
 constexpr absl::Duration kCatchUpMax = absl::Milliseconds(300), kFirstLookMax = absl::Seconds(5);
@@ -297,15 +304,37 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
     dispatch = std::move(builtin);
   }
+  // Rules of risk. Orders that began with them go on here without a file, too, if they were assessed.
+  std::unique_ptr<RiskRules> risk_rules;
+  if (!options.risk_file.empty()) {
+    auto opened = RiskRules::Open(options.risk_file, log);
+    if (!opened.ok()) return process::Fail(log, "cannot assess orders", opened.status());
+    risk_rules = *std::move(opened);
+  }
+  const size_t risk_threads = risk_rules ? kRiskWorkers : 1;
+  WorkerPool risk_workers(risk_threads, 10'000);
+  storage::PoolOptions risk_pool;
+  risk_pool.size = risk_threads;
+  storage::Pool risk_writes(options.database_url, storage::RiskConnectionOptions(), risk_pool);
+  storage::PostgresRiskStore risk_store(risk_writes, scans);
+  RiskAssessor risk(risk_store, risk_workers, clock, metrics,
+                    [&risk_rules] { return risk_rules ? risk_rules->in_force() : nullptr; });
+  const bool assesses = risk_rules != nullptr;
   std::vector<saga::Definition> definitions;
   // The builtin gateway has not taken what orders of before owe to another: without that one, these are left alone.
   if (!gateways || options.payment_gateway != "builtin") {
     definitions.push_back(PlaceOrder(*payments, *dispatch, clock, options.saga));
+    definitions.push_back(PlaceAssessedOrder(risk, *payments, *dispatch, clock, assesses && !gateways, options.saga));
   }
   if (gateways) {
     definitions.push_back(PlaceRoutedOrder(gateways->routing(), *dispatch, clock, options.saga));
     definitions.push_back(
         PlaceCapturedOrder(gateways->routing(), *dispatch, clock, gateways->capture_later(), options.saga));
+    const bool capture_later = gateways->capture_later();
+    definitions.push_back(PlaceAssessedRoutedOrder(risk, gateways->routing(), *dispatch, clock,
+                                                   assesses && !capture_later, options.saga));
+    definitions.push_back(PlaceAssessedCapturedOrder(risk, gateways->routing(), *dispatch, clock,
+                                                     assesses && capture_later, options.saga));
     definitions.push_back(TakePayment(gateways->routing(), clock, options.payment_retry));
   }
   definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
@@ -350,6 +379,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                                     {"scan", &scans},
                                     {"journal", &claims},
                                     {"driver", &drivers},
+                                    {"risk", &risk_writes},
                                     {"reconciliation", &reconciliations},
                                     {"payment_sum", &sum_connections},
                                     {"webhook", &webhook_writes}});
@@ -365,6 +395,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                   order_metrics, log, tracer, gateways ? &gateways->routing() : nullptr},
                  reconcile, core_options);
   saga::Runner& runner = core.runner;
+  RiskApi risk_api(risk_store, store, runner);
   storage::PostgresPaymentStore payment_store(reads);
   PaymentApiOptions payment_options;
   payment_options.api = options.api;
@@ -455,6 +486,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
+    AddRiskAdmin(*edge, risk_api, clock, list_workers);
     AddGatewayAdmin(*edge, gateways ? &gateways->router() : nullptr, gateway_store, list_workers);
     AddReconciliationService(*edge, reconciliation, payment_sums, gateways ? &gateways->router() : nullptr,
                              /*unnamed=*/options.payment_gateway != "builtin", reconciling, list_workers, summing);
@@ -518,6 +550,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   (*limits)->Start(loops, stop, [&](const std::string& before, const std::string& after) {
     process_audit.Changed({"limits-file", before, ""}, {"limits-file", after, options.limits.file});
   });
+  if (risk_rules) {
+    risk_rules->Start(stop, [&](const std::string& before, const std::string& after) {
+      process_audit.Changed({"risk-file", before, ""}, {"risk-file", after, options.risk_file});
+    });
+  }
   if (gateways) {
     gateways->Start(stop, [&](const std::string& before, const std::string& after) {
       process_audit.Changed({"gateways-file", before, ""}, {"gateways-file", after, options.gateways_file});
@@ -592,10 +629,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.leases.Stop();  // only now: sagas had until the deadline
   if (gateway_client) gateway_client->Stop();
   if (gateways) gateways->Stop();
+  if (risk_rules) risk_rules->Stop();
   if (dispatch_client) dispatch_client->Stop();
   fleet->Stop();
   scheduler.Stop();
   dispatch_workers.Stop();
+  risk_workers.Stop();
   reconciliation.Cancel();
   reconciling.Stop();
   summing.Stop();

@@ -2,11 +2,22 @@
 
 #include <utility>
 
+#include "domain/order.h"
+#include "saga/outcome.h"
+
 namespace waybill::order {
+namespace {
+
+// A running order that waits at that step.
+OrderStatus WaitingAt(std::string_view step) {
+  return step == domain::kAssessRisk ? OrderStatus::kAwaitingReview : OrderStatus::kAwaitingPayment;
+}
+
+}  // namespace
 
 std::string_view Name(OrderStatus status) {
-  constexpr std::string_view kNames[] = {"",          "PENDING", "CONFIRMED", "COMPLETED",       "COMPENSATING",
-                                         "CANCELLED", "FAILED",  "RESOLVED",  "AWAITING_PAYMENT"};
+  constexpr std::string_view kNames[] = {"",          "PENDING", "CONFIRMED", "COMPLETED",        "COMPENSATING",
+                                         "CANCELLED", "FAILED",  "RESOLVED",  "AWAITING_PAYMENT", "AWAITING_REVIEW"};
   return kNames[static_cast<size_t>(status)];
 }
 
@@ -31,7 +42,9 @@ OrderStatus StatusOf(saga::State state, const saga::Failure& failure) {
 
 OrderStatus StatusOf(const saga::Header& header) {
   const bool waits = header.state == saga::State::kRunning && !header.waits_for.empty();
-  return waits ? OrderStatus::kAwaitingPayment : StatusOf(header.state, header.failure);
+  if (!waits) return StatusOf(header.state, header.failure);
+  const std::optional<saga::Wait> wait = saga::ParseWaitName(header.waits_for);
+  return wait ? WaitingAt(wait->step) : OrderStatus::kAwaitingPayment;
 }
 
 std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status) {
@@ -40,7 +53,9 @@ std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status) {
     case OrderStatus::kPending:
       return {Status{.state = saga::State::kRunning, .waiting = false}};
     case OrderStatus::kAwaitingPayment:
-      return {Status{.state = saga::State::kRunning, .waiting = true}};
+      return {Status{.state = saga::State::kRunning, .waiting = true, .review = false}};
+    case OrderStatus::kAwaitingReview:
+      return {Status{.state = saga::State::kRunning, .waiting = true, .review = true}};
     case OrderStatus::kConfirmed:
       return {Status{.state = saga::State::kSucceeded}};
     case OrderStatus::kCompleted:
@@ -69,7 +84,7 @@ std::vector<Transition> TransitionsOf(const saga::Header& header, std::vector<sa
   for (saga::LogEntry& entry : log) {
     Transition transition;
     const bool waits = entry.state == saga::State::kRunning && entry.outcome == saga::LogOutcome::kWaiting;
-    transition.status = waits ? OrderStatus::kAwaitingPayment : StatusOf(entry.state, header.failure);
+    transition.status = waits ? WaitingAt(entry.step) : StatusOf(entry.state, header.failure);
     transition.entry = std::move(entry);
     transitions.push_back(std::move(transition));
   }

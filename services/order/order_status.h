@@ -23,6 +23,7 @@ enum class OrderStatus : uint8_t {
   kFailed = 6,
   kResolved = 7,
   kAwaitingPayment = 8,
+  kAwaitingReview = 9,
 };
 
 std::string_view Name(OrderStatus status);  // "PENDING"

@@ -9,6 +9,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
+#include "services/order/assess_risk.h"
 #include "services/order/routed_payment.h"
 
 namespace waybill::order {
@@ -198,36 +199,83 @@ Outcome TakeRefund(absl::StatusOr<RefundResult> result, Order& order, const Cloc
 
 namespace {
 
-saga::DefinitionBuilder<Order> PlaceBy(saga::Action<Order> charge, saga::Action<Order> refund, int version,
-                                       Dispatch& dispatch, const PlaceOrderOptions& options) {
+// The charge and the driver, behind what is done before them.
+saga::DefinitionBuilder<Order> PlaceBy(saga::DefinitionBuilder<Order> place, saga::Action<Order> charge,
+                                       saga::Action<Order> refund, Dispatch& dispatch,
+                                       const PlaceOrderOptions& options) {
   // clang-format off
-  return saga::Define<Order>()
-      .Version(version)
+  return place
       .Step(std::string(kChargePayment)).Does(std::move(charge)).UndoneBy(std::move(refund)).Retried(options.payment)
       .Step(std::string(kAssignDriver)).Does(Assign(dispatch)).UndoneBy(Release(dispatch)).ClosedBy(dispatch.journaled() ? saga::Action<Order>{} : Release(dispatch)).Retried(options.dispatch);
   // clang-format on
+}
+
+saga::DefinitionBuilder<Order> AtOnce(int version) { return saga::Define<Order>().Version(version); }
+
+saga::DefinitionBuilder<Order> Assessed(int version, RiskAssessor& risk, bool begins,
+                                        const PlaceOrderOptions& options) {
+  saga::DefinitionBuilder<Order> place = saga::Define<Order>().Version(version);
+  if (!begins) place.NotBegunYet();
+  return place.Step(std::string(kAssessRisk))
+      .Does(risk.Assess())
+      .UndoneBy(RiskAssessor::Undo())
+      .Retried(options.payment);
+}
+
+saga::DefinitionBuilder<Order> PlaceFixed(saga::DefinitionBuilder<Order> place, PaymentGateway& payments,
+                                          Dispatch& dispatch, const Clock& clock, const PlaceOrderOptions& options) {
+  return PlaceBy(std::move(place), Charge(payments, clock), Refund(payments, clock), dispatch, options);
+}
+
+saga::DefinitionBuilder<Order> PlaceRouted(saga::DefinitionBuilder<Order> place, PaymentRouting& payments,
+                                           Dispatch& dispatch, const Clock& clock, const PlaceOrderOptions& options) {
+  return PlaceBy(std::move(place), RoutedCharge(payments, clock), RoutedRefund(payments, clock), dispatch, options);
+}
+
+// What undoes the charge undoes the capture, too.
+saga::DefinitionBuilder<Order> PlaceCaptured(saga::DefinitionBuilder<Order> place, PaymentRouting& payments,
+                                             Dispatch& dispatch, const Clock& clock, const PlaceOrderOptions& options) {
+  return PlaceBy(std::move(place), RoutedCharge(payments, clock, Capturing::kByGateway), RoutedRefund(payments, clock),
+                 dispatch, options)
+      .Step(std::string(kCapturePayment))
+      .Does(RoutedCapture(payments, clock))
+      .Retried(options.payment);
 }
 
 }  // namespace
 
 saga::Definition PlaceOrder(PaymentGateway& payments, Dispatch& dispatch, const Clock& clock,
                             const PlaceOrderOptions& options) {
-  return PlaceBy(Charge(payments, clock), Refund(payments, clock), 1, dispatch, options).Done();
+  return PlaceFixed(AtOnce(1), payments, dispatch, clock, options).Done();
 }
 
 saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock,
                                   const PlaceOrderOptions& options) {
-  return PlaceBy(RoutedCharge(payments, clock), RoutedRefund(payments, clock), kRoutedVersion, dispatch, options)
+  return PlaceRouted(AtOnce(kRoutedVersion), payments, dispatch, clock, options).Done();
+}
+
+saga::Definition PlaceCapturedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock, bool begins,
+                                    const PlaceOrderOptions& options) {
+  saga::DefinitionBuilder<Order> place = AtOnce(kCapturedVersion);
+  if (!begins) place.NotBegunYet();
+  return PlaceCaptured(std::move(place), payments, dispatch, clock, options).Done();
+}
+
+saga::Definition PlaceAssessedOrder(RiskAssessor& risk, PaymentGateway& payments, Dispatch& dispatch,
+                                    const Clock& clock, bool begins, const PlaceOrderOptions& options) {
+  return PlaceFixed(Assessed(kAssessedVersion, risk, begins, options), payments, dispatch, clock, options).Done();
+}
+
+saga::Definition PlaceAssessedRoutedOrder(RiskAssessor& risk, PaymentRouting& payments, Dispatch& dispatch,
+                                          const Clock& clock, bool begins, const PlaceOrderOptions& options) {
+  return PlaceRouted(Assessed(kAssessedRoutedVersion, risk, begins, options), payments, dispatch, clock, options)
       .Done();
 }
 
-// What undoes the charge undoes the capture, too.
-saga::Definition PlaceCapturedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock, bool begins,
-                                    const PlaceOrderOptions& options) {
-  saga::DefinitionBuilder<Order> place = PlaceBy(RoutedCharge(payments, clock, Capturing::kByGateway),
-                                                 RoutedRefund(payments, clock), kCapturedVersion, dispatch, options);
-  if (!begins) place.NotBegunYet();
-  return place.Step(std::string(kCapturePayment)).Does(RoutedCapture(payments, clock)).Retried(options.payment).Done();
+saga::Definition PlaceAssessedCapturedOrder(RiskAssessor& risk, PaymentRouting& payments, Dispatch& dispatch,
+                                            const Clock& clock, bool begins, const PlaceOrderOptions& options) {
+  return PlaceCaptured(Assessed(kAssessedCapturedVersion, risk, begins, options), payments, dispatch, clock, options)
+      .Done();
 }
 
 void GiveBackDriver(Dispatch& dispatch, const Uuid& order_id, Order& order) {

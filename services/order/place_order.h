@@ -17,8 +17,9 @@
 namespace waybill::order {
 
 class PaymentRouting;
+class RiskAssessor;
 
-// Failure reasons, besides kNoDriverAvailable and saga::kCancelledReason.
+// Failure reasons, besides kNoDriverAvailable, saga::kCancelledReason and those of the rules of risk.
 inline constexpr std::string_view kPaymentDeclined = "PAYMENT_DECLINED";  // the gateway's reason is the detail
 inline constexpr std::string_view kPaymentUnknown = "PAYMENT_UNKNOWN";    // the gateway did not say, for too long
 inline constexpr std::string_view kPaymentExpired = "PAYMENT_EXPIRED";    // nobody paid while it could be paid
@@ -51,6 +52,18 @@ saga::Definition PlaceRoutedOrder(PaymentRouting& payments, Dispatch& dispatch, 
 inline constexpr int kCapturedVersion = 3;
 saga::Definition PlaceCapturedOrder(PaymentRouting& payments, Dispatch& dispatch, const Clock& clock, bool begins,
                                     const PlaceOrderOptions& options = {});
+
+// The same three where the rules of risk are asked first (services/order/assess_risk.h): versions of their own, for
+// which the same holds. `begins`: new orders begin so.
+inline constexpr int kAssessedVersion = 4;
+inline constexpr int kAssessedRoutedVersion = 5;
+inline constexpr int kAssessedCapturedVersion = 6;
+saga::Definition PlaceAssessedOrder(RiskAssessor& risk, PaymentGateway& payments, Dispatch& dispatch,
+                                    const Clock& clock, bool begins, const PlaceOrderOptions& options = {});
+saga::Definition PlaceAssessedRoutedOrder(RiskAssessor& risk, PaymentRouting& payments, Dispatch& dispatch,
+                                          const Clock& clock, bool begins, const PlaceOrderOptions& options = {});
+saga::Definition PlaceAssessedCapturedOrder(RiskAssessor& risk, PaymentRouting& payments, Dispatch& dispatch,
+                                            const Clock& clock, bool begins, const PlaceOrderOptions& options = {});
 
 // What becomes of a charge, and of a refund, by the gateway's answer; the order takes in what was said.
 saga::Outcome TakeCharge(absl::StatusOr<ChargeResult> result, domain::Order& order, const Clock& clock);

@@ -22,6 +22,11 @@ std::string FilterOfPage(Request request) {
   return request.SerializeAsString();
 }
 
+domain::GeoPoint PointOf(const v1::GeoPoint& point) {
+  constexpr double kNotSaid = std::numeric_limits<double>::quiet_NaN();
+  return {point.has_latitude() ? point.latitude() : kNotSaid, point.has_longitude() ? point.longitude() : kNotSaid};
+}
+
 void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
                    Violations& violations) {
   if (!has) return;
@@ -49,12 +54,24 @@ absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::s
     taken.amount = Money{request.amount().minor_units(), std::move(*request.mutable_amount()->mutable_currency())};
   }
   if (request.has_pickup()) {
-    constexpr double kNotSaid = std::numeric_limits<double>::quiet_NaN();
-    const v1::GeoPoint& pickup = request.pickup();
-    taken.pickup = domain::GeoPoint{pickup.has_latitude() ? pickup.latitude() : kNotSaid,
-                                    pickup.has_longitude() ? pickup.longitude() : kNotSaid};
+    taken.pickup = PointOf(request.pickup());
   }
   for (auto& [key, value] : *request.mutable_metadata()) taken.metadata.emplace(key, std::move(value));
+  if (request.has_payer()) {
+    v1::Payer& payer = *request.mutable_payer();
+    taken.payer.emplace();
+    taken.payer->card = std::move(*payer.mutable_card_fingerprint());
+    taken.payer->device = std::move(*payer.mutable_device_id());
+    taken.payer->address = std::move(*payer.mutable_address());
+    if (payer.has_position()) taken.payer->position = PointOf(payer.position());
+    if (payer.has_account_create_time()) {
+      Violations violations;
+      absl::Time account;
+      TakeTimeField(true, payer.account_create_time(), "payer.account_create_time", account, violations);
+      if (!violations.empty()) return std::move(violations).ToStatus();
+      taken.payer->account = account;
+    }
+  }
   return TakeOrder(std::move(taken));
 }
 

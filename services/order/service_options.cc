@@ -11,6 +11,7 @@
 #include "fmt/format.h"
 #include "payments/gateways_file.h"
 #include "payments/webhooks/gateways.h"
+#include "risk/rules_file.h"
 #include "runtime/random.h"
 #include "services/order/served_methods.h"
 #include "services/process/flags.h"
@@ -93,6 +94,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
          "TOML file of several payment gateways, and of rules which order goes to which; weights, costs and rules "
          "are read again at SIGHUP. Then --payment-gateway is for orders that began without it, which are left alone "
          "where it is builtin (default: none)")
+      ->type_name("FILE");
+  app.add_option("--risk-file", options.risk_file,
+                 "TOML file of rules of risk, which new orders are assessed by before they are charged; read again at "
+                 "SIGHUP (default: none are)")
       ->type_name("FILE");
   process::AddDuration(app, "--gateway-probe-every", options.gateway_probe_every,
                        "How often each of these is asked how it fares, at most, by all replicas together; the same for "
@@ -219,6 +224,10 @@ absl::Status FinishSettings(ServiceOptions& options) {
     const absl::Status read = payments::ReadWebhookGateways(options.gateway_webhooks_file).status();
     if (!read.ok())
       return absl::InvalidArgumentError(fmt::format("--gateway-webhooks-file: {}", std::string(read.message())));
+  }
+  if (!options.risk_file.empty()) {
+    const absl::Status read = risk::ReadRules(options.risk_file).status();
+    if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--risk-file: {}", std::string(read.message())));
   }
   if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   absl::StatusOr<webhooks::AddressGuard> guard = webhooks::AddressGuard::Parse(options.webhook_networks);

@@ -35,6 +35,7 @@ struct ServiceOptions {
   std::string redis_url = "redis://127.0.0.1:6379/0";
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
+  std::string risk_file;                    // empty: no order is assessed
   std::string gateways_file;                // empty: payment_gateway takes every order
   absl::Duration gateway_probe_every = absl::Seconds(5);
   tls::Files participant_tls;  // for grpcs

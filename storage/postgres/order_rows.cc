@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -39,7 +40,8 @@ const std::string& SelectOrder() {
       "'reference', r.reference, 'refusal', r.refusal, "
       "'begun_us', (extract(epoch FROM r.begun_at) * 1000000)::bigint, "
       "'decided_us', (extract(epoch FROM r.decided_at) * 1000000)::bigint) ORDER BY r.begun_at, r.refund_id) "
-      "FROM partial_refunds r WHERE r.order_id = s.order_id) END "
+      "FROM partial_refunds r WHERE r.order_id = s.order_id) END, "
+      "s.payer "
       "FROM order_sagas s LEFT JOIN payments p ON p.order_id = s.order_id "
       "LEFT JOIN order_assignments a ON a.order_id = s.order_id",
       kHeaderColumns));
@@ -148,6 +150,10 @@ absl::StatusOr<OrderRecord> DecodeOrder(const Rows& rows, int at) {
       refund.currency = order.currency;
     }
   }
+  if (!row.IsNull(kOrder + 21)) {
+    order.payer = DecodePayer(row.Json(kOrder + 21, "payer"));
+    if (!order.payer) row.Refuse("payer", "cannot be read");
+  }
   if (!row.status().ok()) return row.status();
   return record;
 }
@@ -166,6 +172,40 @@ std::optional<std::map<std::string, std::string>> DecodeMetadata(std::string_vie
     metadata.emplace(key, value.get<std::string>());
   }
   return metadata;
+}
+
+std::string EncodePayer(const domain::Payer& payer) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [name, text] :
+       {std::pair("card", &payer.card), std::pair("device", &payer.device), std::pair("address", &payer.address)}) {
+    if (!text->empty()) object[name] = *text;
+  }
+  if (payer.position) object["position"] = {payer.position->latitude, payer.position->longitude};
+  if (payer.account) object["account_us"] = absl::ToUnixMicros(*payer.account);
+  return object.dump();
+}
+
+std::optional<domain::Payer> DecodePayer(std::string_view json) {
+  const nlohmann::json object = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return std::nullopt;
+  domain::Payer payer;
+  for (const auto& [key, value] : object.items()) {
+    if (key == "card" && value.is_string()) {
+      payer.card = value.get<std::string>();
+    } else if (key == "device" && value.is_string()) {
+      payer.device = value.get<std::string>();
+    } else if (key == "address" && value.is_string()) {
+      payer.address = value.get<std::string>();
+    } else if (key == "position" && value.is_array() && value.size() == 2 && value[0].is_number() &&
+               value[1].is_number()) {
+      payer.position = domain::GeoPoint{value[0].get<double>(), value[1].get<double>()};
+    } else if (key == "account_us" && value.is_number_integer()) {
+      payer.account = absl::FromUnixMicros(value.get<int64_t>());
+    } else {
+      return std::nullopt;
+    }
+  }
+  return payer;
 }
 
 }  // namespace waybill::storage

@@ -126,11 +126,12 @@ constexpr char kListWhere[] =
     " AND ($5::text = '' OR s.user_id = $5::text)"
     " AND ($13::text IS NULL OR s.client = $13::text)"
     " AND (cardinality($6::text[]) = 0 OR EXISTS ("
-    "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[], $14::boolean[])"
-    "           AS wanted (state, cancelled, waiting)"
+    "      SELECT FROM unnest($6::text[]::saga_state[], $7::boolean[], $14::boolean[], $15::boolean[])"
+    "           AS wanted (state, cancelled, waiting, review)"
     "      WHERE wanted.state = s.state"
     "      AND (wanted.cancelled IS NULL OR wanted.cancelled = (s.failure_reason IS NOT DISTINCT FROM $8::text))"
-    "      AND (wanted.waiting IS NULL OR wanted.waiting = (s.waits_for IS NOT NULL))))"
+    "      AND (wanted.waiting IS NULL OR wanted.waiting = (s.waits_for IS NOT NULL))"
+    "      AND (wanted.review IS NULL OR wanted.review = starts_with(s.waits_for, 'assess_risk/'))))"
     " AND (NOT $9::boolean OR s.due_at IS NOT NULL OR s.wakes_at IS NOT NULL OR s.order_id > $12)"
     " AND (NOT $11::boolean OR s.failure_reason IS NOT NULL)"
     " ORDER BY s.order_id DESC LIMIT $10";
@@ -139,7 +140,7 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
   Uuid from = IdAt(query.created_from - kIdSlack, 0);
   Uuid below = IdAt(query.created_to + kIdSlack, 0xff);
   if (query.before) below = std::min(below, *query.before);
-  ArrayParam states(kOidText), cancelled(kOidBool), waiting(kOidBool);
+  ArrayParam states(kOidText), cancelled(kOidBool), waiting(kOidBool), review(kOidBool);
   bool unfinished_only = !query.statuses.empty(), turned_back_only = !query.statuses.empty();
   for (const OrderQuery::Status& status : query.statuses) {
     states.AddText(saga::Name(status.state));
@@ -154,17 +155,22 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
     } else {
       waiting.AddNull();
     }
+    if (status.review) {
+      review.AddBool(*status.review);
+    } else {
+      review.AddNull();
+    }
     unfinished_only = unfinished_only && saga::IsUnfinished(status.state);
     turned_back_only = turned_back_only && IsTurnedBack(status.state);
   }
   absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
   if (!marks.ok()) return TooBroadOr(marks.status());
-  absl::StatusOr<Rows> rows =
-      Execute(scans_, SelectOrder() + kListWhere,
-              {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
-               Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason),
-               Param::Bool(unfinished_only), Param::Int8(query.limit), Param::Bool(turned_back_only),
-               Param::Id(marks->orders), query.owner ? Param::Text(*query.owner) : Param::Null(kOidText), waiting});
+  absl::StatusOr<Rows> rows = Execute(
+      scans_, SelectOrder() + kListWhere,
+      {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
+       Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason), Param::Bool(unfinished_only),
+       Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders),
+       query.owner ? Param::Text(*query.owner) : Param::Null(kOidText), waiting, review});
   if (!rows.ok()) return TooBroadOr(rows.status());
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {

@@ -112,7 +112,8 @@ OrderTables::OrderTables(std::function<bool()> told) : told_(std::move(told)) {
   sql_.log = "order_saga_steps";
   sql_.begin = {{"client", kOidText, ""},       {"idempotency_key", kOidText, ""}, {"fingerprint", kOidBytea, ""},
                 {"user_id", kOidText, ""},      {"amount_minor", kOidInt8, ""},    {"currency", kOidText, ""},
-                {"pickup_lat", kOidFloat8, ""}, {"pickup_long", kOidFloat8, ""},   {"metadata", kOidText, "::jsonb"}};
+                {"pickup_lat", kOidFloat8, ""}, {"pickup_long", kOidFloat8, ""},   {"metadata", kOidText, "::jsonb"},
+                {"payer", kOidText, "::jsonb"}};
   sql_.dedupe = "client, idempotency_key";
   // In the order of the index, so that two writers that want the same drivers never wait for each other in a circle.
   sql_.claim.columns = {{"driver_id", kOidText, ""}, {"slot", kOidInt2, ""}, {"assigned_at", kOidTimestamptz, ""}};
@@ -188,6 +189,11 @@ void OrderTables::AddBegin(const saga::Record& record, std::span<ArrayParam> col
     columns[8].AddNull();
   } else {
     columns[8].AddText(EncodeMetadata(order.metadata));
+  }
+  if (order.payer) {
+    columns[9].AddText(EncodePayer(*order.payer));
+  } else {
+    columns[9].AddNull();
   }
 }
 

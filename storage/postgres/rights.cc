@@ -43,6 +43,7 @@ constexpr Rights kOrderRights[] = {
     {"unsummed_payments", "SELECT"},
     {"unsummed_attempts", "SELECT"},
     {"pending_charges", "SELECT, INSERT, UPDATE"},
+    {"risk_assessments", "SELECT, INSERT"},
     {"webhook_inbox", "SELECT, INSERT, UPDATE, DELETE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
     {"order_assignments", "SELECT, INSERT, UPDATE"},

@@ -21,6 +21,7 @@ bool Matches(const OrderQuery::Status& wanted, const OrderRecord& record) {
   if (wanted.waiting && record.state == saga::State::kRunning && *wanted.waiting == record.waits_for.empty()) {
     return false;
   }
+  if (wanted.review && *wanted.review != record.waits_for.starts_with("assess_risk/")) return false;
   if (!wanted.cancelled || record.state != saga::State::kCompensated) return true;
   return *wanted.cancelled == (record.failure.reason == kCancelledReason);
 }

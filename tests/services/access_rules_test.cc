@@ -34,6 +34,7 @@
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_payment_service.h"
 #include "services/order/grpc_reconciliation_service.h"
+#include "services/order/grpc_risk_admin.h"
 #include "services/order/grpc_saga_admin.h"
 #include "services/order/grpc_webhook_inbox_admin.h"
 #include "services/order/grpc_webhook_service.h"
@@ -41,6 +42,7 @@
 #include "storage/postgres/webhook_store.h"
 #include "storage/testing/fake_driver_store.h"
 #include "storage/testing/fake_payment_store.h"
+#include "storage/testing/fake_risk_store.h"
 #include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/services/ledger/mock_ledger_store.h"
@@ -186,6 +188,7 @@ class AllServices {
       order::AddAccessAdmin(*server, keys.admin, orders_.workers);
       order::AddWebhookService(*server, webhooks_, orders_.workers);
       order::AddDeadLetterAdmin(*server, dead_letters_, orders_.workers);
+      order::AddRiskAdmin(*server, risk_, order_world_.time, orders_.workers);
       order::AddWebhookInboxAdmin(*server, inbox_, orders_.workers);
       ledger::AddLedgerService(*server, ledger_service_);
       ledger::AddLedgerAdmin(*server, ledger_store_, verifier_, orders_.workers, order_world_.time);
@@ -264,6 +267,8 @@ class AllServices {
   order::WebhookApi webhooks_{webhook_store_,    webhook_interest_, access::SystemEntropy,
                               order_world_.time, webhook_ids_,      false};
   NoInbox inbox_;
+  storage::testing::FakeRiskStore risk_store_{order_world_.time};
+  order::RiskApi risk_{risk_store_, orders_.store, orders_.runner};
   NoDeadLetters letter_store_;
   order::DeadLetterApi dead_letters_{letter_store_, orders_.sagas, order_world_.time};
   ::testing::StrictMock<ledger::MockLedgerStore> ledger_store_;

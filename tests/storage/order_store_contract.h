@@ -147,6 +147,8 @@ TEST_P(OrderStoreContract, ReadsAnOrderWithAllItsParts) {
   order.needs_attention = true;
   order.payload.pickup = domain::GeoPoint{52.5219, 13.4132};
   order.payload.metadata = {{"note", "\"quoted\" \\ and {braces}"}, {"ß", "✓"}};
+  order.payload.payer = domain::Payer{"card \"1\"", "device-1", "::1", domain::GeoPoint{-0.5, 179.25},
+                                      absl::FromUnixMicros(1'700'000'000'123'456)};
   order.payload.charge = domain::Charge{"ch_1", 1'250, order.created_at + absl::Seconds(1)};
   order.payload.refund = domain::Refund{1'000, order.created_at + absl::Seconds(2)};
   order.payload.driver = domain::DriverSlot{"driver-1", 1};
@@ -164,6 +166,7 @@ TEST_P(OrderStoreContract, ReadsAnOrderWithAllItsParts) {
   EXPECT_EQ(payload.currency, "EUR");
   EXPECT_EQ(payload.pickup, order.payload.pickup);
   EXPECT_EQ(payload.metadata, order.payload.metadata);
+  EXPECT_EQ(payload.payer, order.payload.payer);
   ASSERT_TRUE(payload.charge.has_value());
   EXPECT_EQ(payload.charge->gateway_reference, "ch_1");
   EXPECT_EQ(payload.charge->amount_minor, 1'250);
@@ -346,6 +349,23 @@ TEST_P(OrderStoreContract, FiltersByStatus) {
   EXPECT_THAT(List(query), ElementsAre(failed, succeeded));
   query.statuses = {{saga::State::kResolved, std::nullopt}};
   EXPECT_THAT(List(query), IsEmpty());
+}
+
+TEST_P(OrderStoreContract, FiltersByWhatIsWaitedFor) {
+  Added(absl::Minutes(6), saga::State::kRunning);
+  std::vector<Uuid> ids;
+  for (const char* waits_for : {"charge_payment/do/pi_1", "assess_risk/do/review"}) {
+    OrderRecord order = NewOrder(absl::Minutes(5), saga::State::kRunning);
+    order.waits_for = waits_for;
+    order.wakes_at = now_ + absl::Hours(1);
+    harness_->Add(order, {});
+    ids.push_back(order.id);
+  }
+  OrderQuery query;
+  query.statuses = {{.state = saga::State::kRunning, .waiting = true, .review = true}};
+  EXPECT_THAT(List(query), ElementsAre(ids[1]));
+  query.statuses = {{.state = saga::State::kRunning, .waiting = true, .review = false}};
+  EXPECT_THAT(List(query), ElementsAre(ids[0]));
 }
 
 TEST_P(OrderStoreContract, FiltersAreConjunctive) {

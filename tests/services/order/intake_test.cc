@@ -105,6 +105,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"LongitudeNan", [](auto& r) { r.pickup->longitude = -kNan; }, "pickup.longitude"},
         Case{"LongitudeInfinite", [](auto& r) { r.pickup->longitude = -kInfinity; }, "pickup.longitude"},
         Case{"LongitudeAround", [](auto& r) { r.pickup->longitude = 180.0001; }, "pickup.longitude"},
+        Case{"PayerCardOf129", [](auto& r) { r.payer = domain::Payer{std::string(129, 'c')}; },
+             "payer.card_fingerprint"},
+        Case{"PayerDeviceBlank", [](auto& r) { r.payer = domain::Payer{"", "a b"}; }, "payer.device_id"},
+        Case{"PayerAddressNotAscii", [](auto& r) { r.payer = domain::Payer{"", "", "ß"}; }, "payer.address"},
+        Case{
+            "PayerPositionPartly",
+            [](auto& r) { r.payer.emplace().position = domain::GeoPoint{1, std::numeric_limits<double>::quiet_NaN()}; },
+            "payer.position.longitude"},
         Case{"MetadataOf33", [](auto& r) { r.metadata = Entries(33); }, "metadata"},
         Case{"MetadataNoKey", [](auto& r) { r.metadata = {{"", "v"}}; }, "metadata"},
         Case{"MetadataKeyOf65", [](auto& r) { r.metadata = {{std::string(65, 'k'), "v"}}; }, "metadata"},
@@ -179,6 +187,7 @@ TEST(Fingerprint, TellsEveryFieldApart) {
       {[](auto& r) { r.pickup->latitude = std::nextafter(52.5, 53); }, "pickup"},
       {[](auto& r) { r.pickup->longitude = 13.41; }, "pickup"},
       {[](auto& r) { r.metadata.clear(); }, "metadata"},
+      {[](auto& r) { r.payer = domain::Payer{"card-1"}; }, "payer"},
       {[](auto& r) { r.metadata["note"] = "ring once"; }, "metadata"},
       {[](auto& r) {
          r.metadata = {{"noter", "ing twice"}};

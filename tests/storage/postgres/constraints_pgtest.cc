@@ -36,6 +36,8 @@ INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_
     VALUES ('00000000-0000-7000-8000-000000000002', 'r1', '00000000-0000-7000-8000-000000000007', 'south', 'k3', 400, 'EUR', 'open', '', now(), NULL),
            ('00000000-0000-7000-8000-000000000002', 'r2', '00000000-0000-7000-8000-000000000008', 'south', 'k3', 300, 'EUR', 'done', '', now(), now());
 INSERT INTO gateway_settings VALUES ('north', true, 7);
+INSERT INTO risk_assessments (order_id, client, user_id, amount_minor, currency, at, rules_version, decision, score, shadow_decision, shadow_score, reasons)
+  VALUES ('00000000-0000-7000-8000-000000000001', 'shop', 'ada', 1, 'EUR', now(), '1', 'allow', 0, 'allow', 0, '[]');
 INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('north', 'a', now(), now());
 INSERT INTO drivers VALUES ('van', 2);
 INSERT INTO order_assignments VALUES ('00000000-0000-7000-8000-000000000002', 'ada', 1, now());
@@ -77,6 +79,12 @@ struct Attack {
   "pickup_lat,"                                                                                                      \
   " state, failure_reason, lease_until, created_at, updated_at) VALUES (" id ", 'shop', " key ", '', 'ada', " amount \
   ", " currency ", " lat ", " state ", " reason ", " lease ", now(), now())"
+
+#define ASSESSMENT(n, amount, lat, decision, reasons, until, after)                                                    \
+  "INSERT INTO risk_assessments (order_id, client, user_id, amount_minor, currency, position_lat, at, rules_version, " \
+  "decision, score, shadow_decision, shadow_score, reasons, review_until, after_review) VALUES (" ORDER(               \
+      n) ", 'shop', 'ada', " amount ", 'EUR', " lat ", now(), '1', " decision ", 0, 'allow', 0, " reasons ", " until   \
+         ", " after ")"
 
 #define INSERT_ATTEMPT(number, gateway, amount, state, token, decided)                                        \
   "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, " \
@@ -279,6 +287,20 @@ constexpr Attack kAttacks[] = {
     {"gateway_settings_gateway_name", "INSERT INTO gateway_settings VALUES ('')"},
     {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 0"},
     {"gateway_settings_weight_range", "UPDATE gateway_settings SET weight = 1001"},
+    {"risk_assessments_one_an_order", ASSESSMENT(1, "1", "NULL", "'allow'", "'[]'", "NULL", "NULL")},
+    {"risk_assessments_amount_positive", ASSESSMENT(9, "0", "NULL", "'allow'", "'[]'", "NULL", "NULL")},
+    {"risk_assessments_position_whole", ASSESSMENT(9, "1", "52.5", "'allow'", "'[]'", "NULL", "NULL")},
+    {"risk_assessments_said",
+     "INSERT INTO risk_assessments (order_id, client, user_id, card, amount_minor, currency, at, rules_version, "
+     "decision, "
+     "score, shadow_decision, shadow_score, reasons) VALUES (" ORDER(9) ", 'shop', 'ada', '', 1, 'EUR', now(), '1', "
+                                                                        "'allow', 0, 'allow', 0, '[]')"},
+    {"risk_assessments_decision", ASSESSMENT(9, "1", "NULL", "'maybe'", "'[]'", "NULL", "NULL")},
+    {"risk_assessments_review", ASSESSMENT(9, "1", "NULL", "'review'", "'[]'", "NULL", "NULL")},
+    {"risk_assessments_review", ASSESSMENT(9, "1", "NULL", "'deny'", "'[]'", "now()", "'deny'")},
+    {"risk_assessments_after_review", ASSESSMENT(9, "1", "NULL", "'review'", "'[]'", "now()", "'review'")},
+    {"risk_assessments_reasons", ASSESSMENT(9, "1", "NULL", "'allow'", "'{}'", "NULL", "NULL")},
+    {"risk_assessments_append_only", "UPDATE risk_assessments SET score = 1"},
     {"gateway_probes_pkey",
      "INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('north', 'b', now(), now())"},
     {"gateway_probes_gateway_name",

@@ -437,6 +437,8 @@ class UnreadableRow : public OrderJournalPgTest {
       {"a negative step", "UPDATE order_sagas SET step = -1", "step"},
       {"attempt 0", "UPDATE order_sagas SET attempt = 0", "attempt"},
       {"metadata with a number", "UPDATE order_sagas SET metadata = '{\"gate\": 7}'", "metadata"},
+      {"payer that is no object", "UPDATE order_sagas SET payer = '[]'", "payer"},
+      {"payer with a number", "UPDATE order_sagas SET payer = '{\"card\": 7}'", "payer"},
       {"metadata that is no object", "UPDATE order_sagas SET metadata = '[\"gate\"]'", "metadata"},
       {"no end of time", "UPDATE order_sagas SET created_at = 'infinity'", "created_at"},
       {"a column of another type", "ALTER TABLE order_sagas ALTER amount_minor TYPE numeric", "amount_minor"},

@@ -23,11 +23,11 @@ constexpr char kInsertOrder[] =
     "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
     "pickup_lat,"
     " pickup_long, metadata, state, step, attempt, seq, needs_attention, failure_reason, failure_detail, owner, epoch,"
-    " lease_until, traceparent, created_at, updated_at, waits_for, wakes_at) "
+    " lease_until, traceparent, created_at, updated_at, waits_for, wakes_at, payer) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::saga_state, $12, $13, $14, $15,"
     " nullif($16::text, ''), nullif($17::text, ''), 'host/1', $18,"
     " CASE WHEN $11::text IN ('running', 'compensating') AND $22::text IS NULL THEN now() + interval '1 minute' END,"
-    " nullif($19::text, ''), $20, $21, $22, $23)";
+    " nullif($19::text, ''), $20, $21, $22, $23, $24::text::jsonb)";
 constexpr char kInsertLog[] =
     "INSERT INTO order_saga_steps (order_id, seq, step, attempt, outcome, state, detail, at) "
     "VALUES ($1, $2, $3, $4, $5, $6::text::saga_state, nullif($7::text, ''), $8)";
@@ -51,6 +51,7 @@ class PostgresHarness final : public OrderStoreHarness {
   void Add(const OrderRecord& order, const std::vector<saga::LogEntry>& log) override {
     const domain::Order& payload = order.payload;
     const std::string metadata = EncodeMetadata(payload.metadata);
+    const std::string payer = payload.payer ? EncodePayer(*payload.payer) : "";
     const Param no_double = Param::Null(kOidFloat8);
     Insert(kInsertOrder, {Param::Id(order.id),
                           Param::Text(payload.client),
@@ -74,7 +75,8 @@ class PostgresHarness final : public OrderStoreHarness {
                           Param::Time(order.created_at),
                           Param::Time(order.updated_at),
                           order.waits_for.empty() ? Param::Null(kOidText) : Param::Text(order.waits_for),
-                          order.waits_for.empty() ? Param::Null(kOidTimestamptz) : Param::Time(order.wakes_at)});
+                          order.waits_for.empty() ? Param::Null(kOidTimestamptz) : Param::Time(order.wakes_at),
+                          payload.payer ? Param::Text(payer) : Param::Null(kOidText)});
     for (const saga::LogEntry& entry : log) {
       Insert(kInsertLog, {Param::Id(order.id), Param::Int8(entry.seq), Param::Text(entry.step),
                           Param::Int4(entry.attempt), Param::Text(saga::Name(entry.outcome)),

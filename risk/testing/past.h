@@ -7,7 +7,7 @@
 
 #include "risk/facts.h"
 
-namespace waybill::risk {
+namespace waybill::risk::testing {
 
 struct PastOrder {
   Facts facts;
@@ -20,11 +20,11 @@ inline bool SharesTrait(const Facts& a, const Facts& b, Trait by) {
 }
 
 inline bool IsIn(const Window& window, const Facts& facts, absl::Time now, const PastOrder& past) {
-  return SharesTrait(facts, past.facts, window.by) && past.at > now - window.within && past.at <= now &&
+  return SharesTrait(facts, past.facts, window.by) && past.at > now - window.within && past.at < now &&
          (window.currency.empty() || past.facts.currency == window.currency) && (!window.declined || past.declined);
 }
 
-// By what was up to `now`, `now` included.
+// By what was before `now`.
 inline History HistoryOf(const Questions& questions, const Facts& facts, absl::Time now,
                          const std::vector<PastOrder>& orders) {
   History history;
@@ -38,7 +38,7 @@ inline History HistoryOf(const Questions& questions, const Facts& facts, absl::T
     }
   }
   for (const PastOrder& past : orders) {
-    if (past.at > now) continue;
+    if (past.at >= now) continue;
     if (questions.first_seen && SharesTrait(facts, past.facts, Trait::kUser)) {
       history.first_seen = std::min(history.first_seen.value_or(past.at), past.at);
     }
@@ -52,4 +52,4 @@ inline History HistoryOf(const Questions& questions, const Facts& facts, absl::T
   return history;
 }
 
-}  // namespace waybill::risk
+}  // namespace waybill::risk::testing

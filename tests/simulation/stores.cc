@@ -69,9 +69,10 @@ void SimulatedJournal::Writer::Complete(Op& op, const absl::Status& status) {
   }
 }
 
-absl::StatusOr<std::vector<std::unique_ptr<Record>>> SimulatedJournal::ClaimExpired(bool own, size_t limit) {
+absl::StatusOr<std::vector<std::unique_ptr<Record>>> SimulatedJournal::ClaimExpired(bool own, size_t limit,
+                                                                                    std::string_view kind) {
   if (absl::Status lost = Reach(); !lost.ok()) return lost;
-  return memory_.ClaimExpired(own, limit);
+  return memory_.ClaimExpired(own, limit, kind);
 }
 
 absl::StatusOr<std::unique_ptr<Record>> SimulatedJournal::Claim(const Uuid& id, saga::ClaimMode mode) {

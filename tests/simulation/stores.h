@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,7 +39,8 @@ class SimulatedJournal final : public saga::Journal {
 
   void Begin(const saga::Record& record, BeginDone done) override;
   void Advance(const saga::Write& write, AdvanceDone done) override;
-  absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> ClaimExpired(bool own, size_t limit) override;
+  absl::StatusOr<std::vector<std::unique_ptr<saga::Record>>> ClaimExpired(bool own, size_t limit,
+                                                                          std::string_view kind) override;
   absl::StatusOr<std::unique_ptr<saga::Record>> Claim(const Uuid& id, saga::ClaimMode mode) override;
   absl::StatusOr<saga::SignalResult> AddSignal(const Uuid& id, const saga::Signal& signal) override;
   absl::StatusOr<std::vector<Uuid>> Renew(std::span<const saga::Held> held) override;

@@ -113,6 +113,7 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
       if (connection_ != nullptr) connection_->Close();
       connection_.reset();
       metrics_.connection.up.Set(0);
+      connected_ = false;
       metrics_.unacked.Set(0);
       held_.clear();
       return std::nullopt;
@@ -133,6 +134,7 @@ absl::Status Consumer::Connect() {
   consuming_ = true;
   metrics_.connection.opened.Increment();
   metrics_.connection.up.Set(1);
+  connected_ = true;
   log_.Info("consumes a queue of RabbitMQ",
             {{"queue", options_.queue.name}, {"broker", options_.connection.address.Printable()}});
   return absl::OkStatus();
@@ -146,6 +148,7 @@ void Consumer::Lose(const absl::Status& why) {
   connection_.reset();
   consuming_ = false;
   metrics_.connection.up.Set(0);
+  connected_ = false;
   held_.clear();
   ++epoch_;
   ++failures_;

@@ -3,6 +3,7 @@
 // harmless.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -78,6 +79,7 @@ class Consumer {
   // Consumes no more, acks what the handler answers until `deadline`, and gives the rest back. Joins; the second time
   // there is nothing to do. Before the publisher's.
   void Stop(SteadyTime deadline);
+  bool connected() const { return connected_; }  // thread-safe
 
  private:
   struct Inbox;  // what handlers and the publisher say; outlives this, since they may say it late
@@ -114,6 +116,7 @@ class Consumer {
   const Logger log_;
   const std::shared_ptr<Inbox> inbox_;
   std::unique_ptr<Loop> loop_;
+  std::atomic<bool> connected_ = false;
 
   // The loop's.
   std::unique_ptr<Connection> connection_;

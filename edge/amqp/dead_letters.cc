@@ -51,7 +51,7 @@ absl::Status DeadLetterQueue::Redrive(const DeadLetter& letter) {
   }
   SetHeader(message.headers, kRedrivesHeader, letter.redrives + 1);
   message.persistent = true;
-  if (absl::Status status = connection_->Publish(letter.queue, message); !status.ok()) return status;
+  if (absl::Status status = connection_->Publish(queue_, message); !status.ok()) return status;
   // One at a time, so that whatever confirm comes is its own.
   const SteadyTime deadline = clock_.Steady() + confirm_timeout_;
   bool routed = true;
@@ -72,9 +72,9 @@ absl::Status DeadLetterQueue::Redrive(const DeadLetter& letter) {
     if (std::holds_alternative<Returned>(**event)) routed = false;
     if (const auto* why = std::get_if<Blocked>(&**event)) blocked = why->why;
     if (const auto* confirmed = std::get_if<Confirmed>(&**event)) {
-      if (!routed) return domain::ReasonError("MESSAGE_UNROUTABLE", "no queue " + letter.queue);
+      if (!routed) return domain::ReasonError("MESSAGE_UNROUTABLE", "no queue " + queue_);
       if (!confirmed->taken) {
-        return domain::ReasonError("MESSAGE_REFUSED", fmt::format("{} refuses the letter: it is full", letter.queue));
+        return domain::ReasonError("MESSAGE_REFUSED", fmt::format("{} refuses the letter: it is full", queue_));
       }
       return connection_->Ack(letter.tag, /*multiple=*/false);
     }

@@ -39,8 +39,7 @@ class DeadLetterQueue {
   // The next one, the oldest first; nothing once as many came as there were at first.
   absl::StatusOr<std::optional<DeadLetter>> Next();
   // Back into its queue, as if no attempt had been made. It is gone from here once it is confirmed there; after an
-  // error it may be in both, and this is not used any more. Where it failed before is in its header: that queue has to
-  // be there.
+  // error it may be in both, and this is not used any more. What its headers say of where it came from is not believed.
   absl::Status Redrive(const DeadLetter& letter);
   absl::Status Discard(const DeadLetter& letter);
   // What was changed is so when this returns.

@@ -97,6 +97,7 @@ std::optional<SteadyTime> Publisher::TakeTurn() {
     if (connection_ != nullptr && blocked_.empty()) connection_->Close();
     connection_.reset();
     metrics_.connection.up.Set(0);
+    connected_ = false;
     return std::nullopt;
   }
   const bool to_send =
@@ -120,6 +121,7 @@ absl::Status Publisher::Connect() {
   unavailable_ = absl::OkStatus();
   metrics_.connection.opened.Increment();
   metrics_.connection.up.Set(1);
+  connected_ = true;
   log_.Info("publishes to RabbitMQ", {{"broker", options_.connection.address.Printable()}});
   return absl::OkStatus();
 }
@@ -134,6 +136,7 @@ void Publisher::Lose(const absl::Status& why) {
   }
   connection_.reset();
   metrics_.connection.up.Set(0);
+  connected_ = false;
   metrics_.blocked.Set(0);
   metrics_.repeated.Increment(static_cast<double>(in_flight_.size()));
   for (auto entry = in_flight_.rbegin(); entry != in_flight_.rend(); ++entry) {

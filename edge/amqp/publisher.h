@@ -2,6 +2,7 @@
 // reads nothing of one that publishes, acks neither.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -52,6 +53,7 @@ class Publisher {
   // Takes no more, waits until `deadline` for the confirms, and tells the others. Joins; the second time there is
   // nothing to do.
   void Stop(SteadyTime deadline);
+  bool connected() const { return connected_; }  // thread-safe
 
  private:
   struct Entry {
@@ -81,6 +83,7 @@ class Publisher {
   const Logger log_;
   const Wakeup wakeup_;
   std::unique_ptr<Loop> loop_;
+  std::atomic<bool> connected_ = false;
 
   std::mutex mutex_;
   std::deque<Entry> new_;  // guarded by mutex_

@@ -242,6 +242,15 @@ void BrokerQueues::Stop(SteadyTime deadline) {
   core_->publisher().Stop(deadline);
 }
 
+absl::Status BrokerQueues::Check() const {
+  size_t missing = core_->publisher().connected() ? 0 : 1;
+  for (const std::unique_ptr<amqp::Consumer>& consumer : consumers_) missing += consumer->connected() ? 0 : 1;
+  if (missing == 0) return absl::OkStatus();
+  return domain::ReasonError("BROKER_UNAVAILABLE", missing > consumers_.size()
+                                                       ? "RabbitMQ is not reached"
+                                                       : "not all queues of RabbitMQ are served; the log says why");
+}
+
 amqp::Handler BrokerQueues::TransactionHandler() {
   return [core = core_](const std::shared_ptr<const Delivery>& delivery, Answer answer) {
     core->Transaction(delivery, std::move(answer));

@@ -56,6 +56,8 @@ class BrokerQueues {
   void Start(const Loops& loops);
   // Takes no more, and waits until `deadline` for what it has, its answers included. Before the workers and the store.
   void Stop(SteadyTime deadline);
+  // BROKER_UNAVAILABLE while one of its connections is not there. Thread-safe, and asks nobody.
+  absl::Status Check() const;
 
   // For tests: what each queue does.
   amqp::Handler TransactionHandler();

@@ -129,6 +129,7 @@ class Desk {
     return amqp::Connection::Open(amqp::OptionsOf(url_)).value()->CountReady(queue).value_or(-1);
   }
   storage::testing::MemoryLedgerStore& store() { return store_; }
+  const BrokerQueues& queues() const { return *queues_; }
   std::string MetricsText() { return world_.metrics.ToText(); }
 
  private:
@@ -314,8 +315,10 @@ TEST(BrokerQueuesUnderLoad, LoseNothingAndBookNothingTwiceWhenTheBrokerDies) {
     if (i % 10 == 0) put("refunds", Json{{"idempotencyKey", "r-" + id}, {"transferId", id}}.dump());
   }
   ASSERT_TRUE(Eventually(kPatience, [&] { return told > 500; }));
+  EXPECT_EQ(desk.queues().Check(), absl::OkStatus());
   server->Kill();
   EXPECT_LT(told, sent);
+  EXPECT_TRUE(Eventually(kPatience, [&] { return !desk.queues().Check().ok(); }));
   ASSERT_EQ(server->StartAgain(), absl::OkStatus());
   ASSERT_TRUE(Eventually(absl::Seconds(150), [&] { return told == sent; }));
   EXPECT_EQ(confirmed, sent);

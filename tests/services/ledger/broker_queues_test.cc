@@ -123,6 +123,8 @@ TEST_F(BrokerHandlers, ARefundOfNothingIsTriedAgainAndThenDead) {
   EXPECT_EQ(dead.id, "back-1");
 }
 
+TEST_F(BrokerHandlers, SaysThatRabbitmqIsNotThere) { EXPECT_TRUE(absl::IsUnavailable(queues_.Check())); }
+
 TEST_F(BrokerHandlers, AQuestionWithoutAPlaceForItsAnswerIsDead) {
   const amqp::Verdict dead = Say(queues_.BalanceHandler(), {{"requestId", "q"}, {"accountId", "wallet"}});
   EXPECT_EQ(dead.outcome, amqp::Outcome::kDead);

@@ -159,9 +159,11 @@ CREATE FUNCTION ledger_post() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER 
 DECLARE
     some_end boolean;
     some_expire boolean;
+    some_belong boolean;
     wrong text;
     missed bigint;
     made_at timestamptz;
+    versions numeric;
 BEGIN
     SELECT bool_or(pending_id IS NOT NULL), bool_or(timeout_seconds IS NOT NULL), max(created_at)
         INTO some_end, some_expire, made_at FROM made;
@@ -175,7 +177,8 @@ BEGIN
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_end_as_pending', TABLE = TG_TABLE_NAME;
         END IF;
     END IF;
-    WITH legs AS (
+    some_belong := EXISTS (SELECT FROM ledger_accounts WHERE parent IS NOT NULL);
+    WITH legs AS NOT MATERIALIZED (
         SELECT debit_account AS account, currency, phase IN ('void', 'expired') AS frees,
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END AS debit, 0::bigint AS credit,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END AS debit_held, 0::bigint AS credit_held
@@ -185,34 +188,34 @@ BEGIN
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END, 0,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END
         FROM made WHERE phase <> 'refused'
-    ), own AS (
-        SELECT account, currency, bool_and(frees) AS frees, sum(debit) AS debit, sum(credit) AS credit,
-            sum(debit_held) AS debit_held, sum(credit_held) AS credit_held
-        FROM legs GROUP BY account, currency
+    ), every AS NOT MATERIALIZED (
+        SELECT * FROM legs
+        UNION ALL
+        SELECT a.parent, l.currency, l.frees, l.debit, l.credit, l.debit_held, l.credit_held
+        FROM legs l CROSS JOIN LATERAL (SELECT parent FROM ledger_accounts WHERE number = l.account OFFSET 0) a
+        WHERE some_belong AND a.parent IS NOT NULL
     ), sums AS (
-        SELECT account, currency, bool_and(frees) AS frees, sum(debit)::bigint AS debit, sum(credit)::bigint AS credit,
-            sum(debit_held)::bigint AS debit_held, sum(credit_held)::bigint AS credit_held
-        FROM (SELECT * FROM own
-            UNION ALL
-            SELECT a.parent, o.currency, o.frees, o.debit, o.credit, o.debit_held, o.credit_held
-            FROM own o CROSS JOIN LATERAL (SELECT parent FROM ledger_accounts WHERE number = o.account OFFSET 0) a WHERE a.parent IS NOT NULL) every
-        GROUP BY account, currency ORDER BY account
+        SELECT account, min(currency) AS currency, max(currency) AS and_currency, bool_and(frees) AS frees, sum(debit)::bigint AS debit,
+            sum(credit)::bigint AS credit, sum(debit_held)::bigint AS debit_held, sum(credit_held)::bigint AS credit_held
+        FROM every GROUP BY account ORDER BY account
     ), changed AS (
         UPDATE ledger_accounts a SET debits_posted = a.debits_posted + s.debit, credits_posted = a.credits_posted + s.credit,
             debits_pending = a.debits_pending + s.debit_held, credits_pending = a.credits_pending + s.credit_held,
             version = a.version + 1, changed_at = greatest(a.changed_at, made_at)
         FROM sums s
-        WHERE a.number = s.account AND a.currency = s.currency AND (NOT a.closed OR s.frees)
+        WHERE a.number = s.account AND a.currency = s.currency AND s.currency = s.and_currency AND (NOT a.closed OR s.frees)
         RETURNING a.number, a.version, a.changed_at, a.history, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
     ), kept AS (
         INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)
         SELECT number, version, changed_at, debits_posted, credits_posted, debits_pending, credits_pending FROM changed WHERE history
     )
-    SELECT (SELECT count(*) FROM sums) - (SELECT count(*) FROM changed) INTO missed;
+    SELECT (SELECT count(*) FROM sums) - count(*), sum(version) INTO missed, versions FROM changed;
     IF missed <> 0 THEN
         RAISE EXCEPTION '% accounts are not there, closed, or in another currency', missed
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_of_open_accounts', TABLE = TG_TABLE_NAME;
     END IF;
+    -- For whoever has reckoned with versions: the sum tells, since none of them can be less.
+    PERFORM set_config('waybill.ledger_versions', COALESCE(versions, 0)::text, true);
     IF some_expire THEN
         INSERT INTO ledger_expiries (transfer, expires_at)
         SELECT number, created_at + timeout_seconds * interval '1 second' FROM made WHERE timeout_seconds IS NOT NULL;
@@ -287,9 +290,122 @@ BEGIN
     EXECUTE format('ALTER FUNCTION ledger_post() SET search_path = %I, pg_temp', current_schema());
     EXECUTE format('ALTER FUNCTION ledger_accounts_close() SET search_path = %I, pg_temp', current_schema());
     -- However the planner thinks of tables that were empty when it planned: accounts by their numbers, in order.
+    ALTER FUNCTION ledger_post() SET enable_nestloop = on;
     ALTER FUNCTION ledger_post() SET enable_hashjoin = off;
     ALTER FUNCTION ledger_post() SET enable_mergejoin = off;
     ALTER FUNCTION ledger_post() SET enable_seqscan = off;
     ALTER FUNCTION ledger_post() SET jit = off;
 END $$;
 CREATE TRIGGER ledger_post AFTER INSERT ON ledger_transfers REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION ledger_post();
+
+-- Orders post to the ledger, in the commit in which they book: what a statement writes into payments, partial_refunds and
+-- payment_attempts becomes transfers, when its session says so by the setting waybill.ledger. Its value is part of the
+-- accounts' ids, so that writers with values of their own never wait for each other's accounts. Of a client that nobody's
+-- key is for.
+CREATE FUNCTION ledger_book(orders text[], whats text[], gateways text[], currencies text[], amounts bigint[], fees bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    shard text := current_setting('waybill.ledger');
+BEGIN
+    IF COALESCE(cardinality(orders), 0) = 0 THEN
+        RETURN;
+    END IF;
+    gateways := array_replace(gateways, '', 'default');  -- of an order that is not routed
+    -- On first use.
+    INSERT INTO ledger_accounts (client, id, currency, kind, code)
+    SELECT '(waybill)', w.id, w.currency, w.kind, w.code
+    FROM (SELECT DISTINCT a.kind || ':' || a.name || m.currency || ':' || shard AS id, m.currency, a.kind, a.code
+          FROM unnest(gateways, currencies) AS m (gateway, currency)
+          CROSS JOIN LATERAL (VALUES ('gateway', m.gateway || ':', 100), ('orders', '', 200), ('fees', '', 300)) AS a (kind, name, code)) w
+    WHERE NOT EXISTS (SELECT FROM ledger_accounts k WHERE k.client = '(waybill)' AND k.id = w.id)
+    ORDER BY w.id ON CONFLICT (client, id) DO NOTHING;
+    INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, currency, code, linked, user_data, write, created_at)
+    SELECT '(waybill)', m.order_id || ':' || t.what, 'single', t.debit, t.credit, t.amount, m.currency, t.code, t.linked, m.order_id, 0, clock_timestamp()
+    FROM unnest(orders, whats, gateways, currencies, amounts, fees) WITH ORDINALITY AS m (order_id, what, gateway, currency, amount, fee, place)
+    JOIN ledger_accounts g ON g.client = '(waybill)' AND g.id = 'gateway:' || m.gateway || ':' || m.currency || ':' || shard
+    JOIN ledger_accounts o ON o.client = '(waybill)' AND o.id = 'orders:' || m.currency || ':' || shard
+    JOIN ledger_accounts f ON f.client = '(waybill)' AND f.id = 'fees:' || m.currency || ':' || shard
+    CROSS JOIN LATERAL (VALUES
+        (1, m.what, CASE WHEN m.amount > 0 THEN g.number ELSE o.number END, CASE WHEN m.amount > 0 THEN o.number ELSE g.number END,
+            abs(m.amount), CASE WHEN m.amount > 0 THEN 1 ELSE 3 END, m.fee > 0),
+        (2, m.what || ':fee', f.number, g.number, m.fee, 2, false)) AS t (nth, what, debit, credit, amount, code, linked)
+    WHERE t.amount > 0 ORDER BY m.place, t.nth;
+END $$;
+COMMENT ON FUNCTION ledger_book IS 'Amounts > 0 were charged, < 0 given back.';
+
+CREATE FUNCTION ledger_book_charges() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM ledger_book(array_agg(b.order_id::text ORDER BY b.order_id, m.what), array_agg(m.what ORDER BY b.order_id, m.what),
+        array_agg(COALESCE(a.gateway, '') ORDER BY b.order_id, m.what), array_agg(b.currency ORDER BY b.order_id, m.what),
+        array_agg(m.amount ORDER BY b.order_id, m.what), array_agg(m.fee ORDER BY b.order_id, m.what))
+    FROM booked b
+    LEFT JOIN LATERAL (SELECT t.gateway, t.cost_ppm FROM payment_attempts t WHERE t.order_id = b.order_id ORDER BY t.number DESC LIMIT 1) a ON true
+    CROSS JOIN LATERAL (VALUES ('charge', b.amount_minor, waybill_fee(b.amount_minor, a.cost_ppm)), ('refund', -b.refund_minor, 0)) AS m (what, amount, fee)
+    WHERE m.amount IS NOT NULL;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER payments_post_charges AFTER INSERT ON payments REFERENCING NEW TABLE AS booked
+    FOR EACH STATEMENT WHEN (current_setting('waybill.ledger', true) <> '') EXECUTE FUNCTION ledger_book_charges();
+
+-- As much as the refund grows, without the parts that are posted already.
+CREATE FUNCTION ledger_book_refunds() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM ledger_book(array_agg(r.order_id::text ORDER BY r.order_id), array_agg('refund'::text ORDER BY r.order_id),
+        array_agg(r.gateway ORDER BY r.order_id), array_agg(r.currency ORDER BY r.order_id), array_agg(-r.amount ORDER BY r.order_id),
+        array_agg(0::bigint ORDER BY r.order_id))
+    FROM (SELECT n.order_id, n.currency, n.refund_minor
+            - COALESCE((SELECT sum(p.amount_minor) FROM partial_refunds p WHERE p.order_id = n.order_id AND p.state IN ('done', 'resolved')), 0)::bigint AS amount,
+            COALESCE((SELECT t.gateway FROM payment_attempts t WHERE t.order_id = n.order_id ORDER BY t.number DESC LIMIT 1), '') AS gateway
+        FROM after n JOIN before o ON o.order_id = n.order_id
+        WHERE n.refund_minor IS NOT NULL AND o.refund_minor IS NULL) r
+    WHERE r.amount > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER payments_post_refunds AFTER UPDATE ON payments REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT WHEN (current_setting('waybill.ledger', true) <> '') EXECUTE FUNCTION ledger_book_refunds();
+
+-- A part, unless all had gone back before it was heard of: it was in that.
+CREATE FUNCTION ledger_book_part() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM FROM payments WHERE order_id = NEW.order_id AND refund_minor IS NULL FOR NO KEY UPDATE;
+    IF FOUND THEN
+        PERFORM ledger_book(ARRAY[NEW.order_id::text], ARRAY['part:' || NEW.refund_id], ARRAY[COALESCE(NEW.gateway, '')], ARRAY[NEW.currency],
+            ARRAY[-NEW.amount_minor], ARRAY[0::bigint]);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER partial_refunds_post AFTER UPDATE ON partial_refunds FOR EACH ROW
+    WHEN (NEW.state IN ('done', 'resolved') AND OLD.state NOT IN ('done', 'resolved') AND current_setting('waybill.ledger', true) <> '')
+    EXECUTE FUNCTION ledger_book_part();
+
+-- A charge that was given back when its attempt was left: none of the order's payment, and the gateway's all the same.
+CREATE FUNCTION ledger_book_attempt() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF EXISTS (SELECT FROM payment_attempts t WHERE t.order_id = NEW.order_id AND t.number > NEW.number)
+       OR NOT EXISTS (SELECT FROM payments p WHERE p.order_id = NEW.order_id) THEN
+        PERFORM ledger_book(ARRAY[NEW.order_id::text, NEW.order_id::text],
+            ARRAY[format('attempt:%s:charge', NEW.number), format('attempt:%s:refund', NEW.number)], ARRAY[NEW.gateway, NEW.gateway],
+            ARRAY[NEW.currency, NEW.currency], ARRAY[NEW.amount_minor, -NEW.amount_minor], ARRAY[waybill_fee(NEW.amount_minor, NEW.cost_ppm), 0]);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER payment_attempts_post AFTER UPDATE ON payment_attempts FOR EACH ROW
+    WHEN (NEW.state = 'refunded' AND OLD.state <> 'refunded' AND current_setting('waybill.ledger', true) <> '') EXECUTE FUNCTION ledger_book_attempt();
+
+-- An owner's function finds its tables where they are, and is nobody's to put on a table of his own.
+DO $$
+DECLARE
+    signature text;
+BEGIN
+    FOREACH signature IN ARRAY ARRAY['ledger_book_charges()', 'ledger_book_refunds()', 'ledger_book_part()', 'ledger_book_attempt()'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
+        EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off', signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_nestloop = on', signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_hashjoin = off', signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_mergejoin = off', signature);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
+    END LOOP;
+    REVOKE ALL ON FUNCTION ledger_post() FROM PUBLIC;
+    REVOKE ALL ON FUNCTION ledger_accounts_close() FROM PUBLIC;
+    REVOKE ALL ON FUNCTION ledger_book(text[], text[], text[], text[], bigint[], bigint[]) FROM PUBLIC;
+END $$;

@@ -134,6 +134,9 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                "A second thread for each journal writer, which goes on with what was written while the next is; by "
                "default from 8 cores on")
       ->default_str(options.journal_completers ? "true" : "false");
+  app.add_flag("--ledger", options.ledger,
+               "Orders, payments and refunds post to the ledger, in the commits that book them")
+      ->capture_default_str();
   process::AddInteger(app, "--journal-queue-max", options.journal_queue_max,
                       "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))

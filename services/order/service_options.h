@@ -45,6 +45,7 @@ struct ServiceOptions {
   int workers = 4;
   int journal_writers = 3;          // JournalWritersFor
   bool journal_completers = false;  // JournalCompletersFor
+  bool ledger = false;              // orders post to it
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;

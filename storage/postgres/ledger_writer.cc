@@ -13,8 +13,9 @@ namespace {
 
 using Prepared = Statement;  // the store has a method of that name
 
-// Others write to the same accounts when one has met them: so many batches are written carefully then.
-constexpr int kCarefulBatches = 32;
+// Who has met another one at the same accounts writes carefully for some batches: one, and each time twice as many, up
+// to so many; half as many for each that is written quickly then.
+constexpr int kCarefulBatches = 64;
 // Tried again for so long; then the callers are told that the store does not answer.
 constexpr absl::Duration kGiveUpAfter = absl::Seconds(10);
 
@@ -34,23 +35,35 @@ constexpr char kLockAccounts[] =
     "SELECT number, debits_posted, credits_posted, debits_pending, credits_pending, version, changed_at, closed "
     "FROM ledger_accounts WHERE number = ANY($1::bigint[]) ORDER BY number FOR NO KEY UPDATE";
 
-// The rows in their order: their numbers come back in it.
+// The rows in their order (what is unnested is scanned as it stands): their numbers come back in it.
 constexpr char kInsertTransfers[] =
-    "INSERT INTO ledger_transfers (debit_account, credit_account, amount, requested, released, write, created_at, "
-    "code, timeout_seconds, linked, balancing_debit, balancing_credit, phase, currency, client, id, pending_id, "
+    "INSERT INTO ledger_transfers (debit_account, credit_account, amount, write, code, client, currency, id, "
+    "created_at, phase, requested, released, timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, "
     "corrects, user_data, refusal) "
-    "SELECT i.debit_account, i.credit_account, i.amount, i.requested, i.released, i.write, $20::timestamptz, i.code, "
-    "i.timeout_seconds, i.linked, i.balancing_debit, i.balancing_credit, i.phase, i.currency, i.client, i.id, "
+    "SELECT i.debit_account, i.credit_account, i.amount, i.write, i.code, i.client, i.currency, i.id, $9::timestamptz, "
+    "i.phase, i.requested, i.released, i.timeout_seconds, i.linked, i.balancing_debit, i.balancing_credit, "
     "i.pending_id, i.corrects, i.user_data, i.refusal "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], "
-    "$8::integer[], $9::boolean[], $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[], "
-    "$16::text[], $17::text[], $18::text[], $19::text[]) WITH ORDINALITY AS i (debit_account, credit_account, amount, "
-    "requested, released, write, code, timeout_seconds, linked, balancing_debit, balancing_credit, phase, currency, "
-    "client, id, pending_id, corrects, user_data, refusal, place) ORDER BY i.place RETURNING number";
+    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[], $7::text[], "
+    "$8::text[], $10::text[], $11::bigint[], $12::bigint[], $13::integer[], $14::boolean[], $15::boolean[], "
+    "$16::boolean[], $17::text[], $18::text[], $19::text[], $20::text[]) "
+    "AS i (debit_account, credit_account, amount, write, code, client, currency, id, phase, requested, released, "
+    "timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, corrects, user_data, refusal) "
+    "RETURNING number";
 
-// Division by zero: an account has changed that the batch was applied to.
+// The same for rows that say no more than that: most do not, and each column costs.
+constexpr char kInsertPlainTransfers[] =
+    "INSERT INTO ledger_transfers (debit_account, credit_account, amount, write, code, client, currency, id, "
+    "created_at, phase) "
+    "SELECT i.debit_account, i.credit_account, i.amount, i.write, i.code, i.client, i.currency, i.id, $9::timestamptz, "
+    "'single' "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[], $7::text[], "
+    "$8::text[]) AS i (debit_account, credit_account, amount, write, code, client, currency, id) RETURNING number";
+
+// Division by zero: an account has changed that the batch was applied to. Of those that it has changed itself
+// ledger_post tells the sum of the versions; the others are looked at.
 constexpr char kProveVersions[] =
-    "SELECT 1 / (count(*) = $3::bigint)::integer FROM unnest($1::bigint[], $2::bigint[]) AS t (number, version) "
+    "SELECT 1 / (count(*) = $3::bigint AND current_setting('waybill.ledger_versions') = $4::text)::integer "
+    "FROM unnest($1::bigint[], $2::bigint[]) AS t (number, version) "
     "JOIN ledger_accounts a ON a.number = t.number AND a.version = t.version";
 
 std::string FindTransfersSql() {
@@ -103,6 +116,7 @@ absl::Status PostgresLedgerStore::Writer::Connect() {
       {"ledger_lock_accounts", kLockAccounts},
       {"ledger_find_transfers", FindTransfersSql()},
       {"ledger_insert", kInsertTransfers},
+      {"ledger_insert_plain", kInsertPlainTransfers},
       {"ledger_prove", kProveVersions},
   };
   for (const auto& [name, sql] : statements) {
@@ -122,7 +136,10 @@ BatchResult PostgresLedgerStore::Writer::Write(std::span<Posting> batch) {
     // Something of it was there, or an account has changed, or was closed: the careful way finds out.
     if (Is(status, "STORE_REFUSED")) {
       careful = true;
-      if (IsDivisionByZero(status)) careful_left_ = kCarefulBatches;
+      if (IsDivisionByZero(status)) {
+        careful_left_ = careful_next_;
+        careful_next_ = std::min(2 * careful_next_, kCarefulBatches);
+      }
     } else if (absl::IsFailedPrecondition(status)) {
       careful = true;
     }
@@ -138,7 +155,11 @@ BatchResult PostgresLedgerStore::Writer::Write(std::span<Posting> batch) {
   }
   if (status.ok()) {
     failing_ = false;
-    if (careful && careful_left_ > 0) --careful_left_;
+    if (careful) {
+      careful_left_ = std::max(careful_left_ - 1, 0);
+    } else {
+      careful_next_ = std::max(careful_next_ / 2, 1);
+    }
     options_.on_commit(book_.rows().size(), clock_.Steady() - started, careful);
     return BatchResult::kWritten;
   }
@@ -296,13 +317,20 @@ absl::Status PostgresLedgerStore::Writer::WriteQuickly(std::span<Posting> batch)
   FillInsert();
   numbers_.Clear();
   versions_.Clear();
+  int64_t sum = 0;
   for (const ledger::BookAccount* account : book_.touched()) {
-    numbers_.AddInt(account->number);
-    versions_.AddInt(account->balance.version);
+    if (account->changed) {
+      sum += account->balance.version;
+    } else {
+      numbers_.AddInt(account->number);
+      versions_.AddInt(account->balance.version);
+    }
   }
+  const std::string changed = fmt::format("{}", sum);
   const std::vector<Param> insert = InsertParams();
-  const std::vector<Param> prove = {numbers_, versions_, Param::Int8(static_cast<int64_t>(numbers_.size()))};
-  const Prepared statements[] = {{"ledger_insert", insert}, {"ledger_prove", prove}};
+  const std::vector<Param> prove = {numbers_, versions_, Param::Int8(static_cast<int64_t>(numbers_.size())),
+                                    Param::Text(changed)};
+  const Prepared statements[] = {{InsertStatement(), insert}, {"ledger_prove", prove}};
   absl::StatusOr<std::vector<Rows>> results = connection_->Pipeline(statements);
   if (!results.ok()) return results.status();
   if (absl::Status gap = options_.in_gap(LedgerGap::kAfterCommit); !gap.ok()) return gap;
@@ -356,7 +384,7 @@ absl::Status PostgresLedgerStore::Writer::WriteCarefully(std::span<Posting> batc
   }
   FillInsert();
   const std::vector<Param> insert = InsertParams();
-  const Prepared writes[] = {{"ledger_insert", insert}, {"ledger_commit", {}}};
+  const Prepared writes[] = {{InsertStatement(), insert}, {"ledger_commit", {}}};
   absl::StatusOr<std::vector<Rows>> results = connection_->Pipeline(writes);
   if (!results.ok()) return results.status();
   if (absl::Status gap = options_.in_gap(LedgerGap::kAfterCommit); !gap.ok()) return gap;
@@ -382,8 +410,24 @@ void PostgresLedgerStore::Writer::FillInsert() {
         &balancing_credit_, &phase_, &currency_, &client_, &id_, &pending_id_, &corrects_, &user_data_, &refusal_}) {
     column->Clear();
   }
+  plain_ = std::all_of(book_.rows().begin(), book_.rows().end(), [](const ledger::BookTransfer* row) {
+    const ledger::Transfer& transfer = row->transfer;
+    return !row->refusal && transfer.phase == ledger::Phase::kSingle && !transfer.linked && !transfer.balancing_debit &&
+           !transfer.balancing_credit && transfer.corrects.empty() && transfer.user_data.empty();
+  });
   for (const ledger::BookTransfer* row : book_.rows()) {
     const ledger::Transfer& transfer = row->transfer;
+    if (plain_) {
+      debit_.AddInt(row->debit->number);
+      credit_.AddInt(row->credit->number);
+      amount_.AddInt(transfer.amount_minor);
+      write_.AddInt(row->write);
+      code_.AddInt(transfer.code);
+      client_.AddText(transfer.client);
+      currency_.AddText(transfer.currency);
+      id_.AddText(transfer.id);
+      continue;
+    }
     client_.AddText(transfer.client);
     id_.AddText(transfer.id);
     write_.AddInt(row->write);
@@ -427,27 +471,18 @@ void PostgresLedgerStore::Writer::FillInsert() {
   }
 }
 
+std::string PostgresLedgerStore::Writer::InsertStatement() const {
+  return plain_ ? "ledger_insert_plain" : "ledger_insert";
+}
+
 std::vector<Param> PostgresLedgerStore::Writer::InsertParams() const {
-  return {debit_,
-          credit_,
-          amount_,
-          requested_,
-          released_,
-          write_,
-          code_,
-          timeout_,
-          linked_,
-          balancing_debit_,
-          balancing_credit_,
-          phase_,
-          currency_,
-          client_,
-          id_,
-          pending_id_,
-          corrects_,
-          user_data_,
-          refusal_,
-          Param::Time(latest_)};
+  std::vector<Param> params = {debit_, credit_, amount_, write_, code_, client_, currency_, id_, Param::Time(latest_)};
+  if (plain_) return params;
+  for (const ArrayParam* column : {&phase_, &requested_, &released_, &timeout_, &linked_, &balancing_debit_,
+                                   &balancing_credit_, &pending_id_, &corrects_, &user_data_, &refusal_}) {
+    params.emplace_back(*column);
+  }
+  return params;
 }
 
 void PostgresLedgerStore::Writer::Committed(const Rows& numbers) {

@@ -47,6 +47,7 @@ class PostgresLedgerStore::Writer final : public BatchWriter<Posting> {
 
   void Apply(std::span<Posting> batch);
   void FillInsert();
+  std::string InsertStatement() const;
   std::vector<Param> InsertParams() const;
   // After a commit: tells the numbers, and who wants to know what changed.
   void Committed(const Rows& numbers);
@@ -59,11 +60,13 @@ class PostgresLedgerStore::Writer final : public BatchWriter<Posting> {
   ledger::Book book_;
   absl::Time latest_ = absl::UnixEpoch();  // of what was seen in the ledger, or written: time does not run back
   int careful_left_ = 0;                   // batches that are written carefully, since others write as well
+  int careful_next_ = 1;                   // how many, the next time
   absl::Status last_error_;
   absl::Status failed_;  // of the batch that is completed: it was given up
   SteadyTime failing_since_;
   bool failing_ = false;
 
+  bool plain_ = false;  // what the rows say fits into the shorter statement
   ArrayParam debit_{kOidInt8}, credit_{kOidInt8}, amount_{kOidInt8}, requested_{kOidInt8}, released_{kOidInt8},
       write_{kOidInt8}, code_{kOidInt4}, timeout_{kOidInt4}, linked_{kOidBool}, balancing_debit_{kOidBool},
       balancing_credit_{kOidBool}, phase_{kOidText}, currency_{kOidText}, client_{kOidText}, id_{kOidText},

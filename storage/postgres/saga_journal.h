@@ -39,6 +39,9 @@ struct SagaJournalOptions {
   size_t batch_max = 256;
   size_t join_min = 48;  // as in BatcherOptions, as is the next
   bool complete_beside = false;
+  // What is booked posts to the ledger in the same commit (the triggers of migrations/0028_ledger.sql), to accounts of
+  // each writer's own: this one's, the next, and so on. Negative: it does not.
+  int ledger_shard = -1;
   // After every commit: how many items, and how long it took. On a writer's thread.
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.

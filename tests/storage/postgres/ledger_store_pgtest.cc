@@ -484,5 +484,97 @@ TEST_F(LedgerPgTest, SealsInPartsAndPassesWhatWasRolledBack) {
   EXPECT_EQ(Faults(), "");
 }
 
+// --- Orders
+
+class LedgerOrdersPgTest : public LedgerPgTest {
+ protected:
+  void Exec(const std::string& statement) {
+    const waybill::testing::SqlResult result = database_.sql().Run(statement);
+    ASSERT_TRUE(result.ok()) << result.message;
+  }
+  static std::string Order(int n) { return fmt::format("'00000000-0000-7000-8000-{:012}'", n); }
+  // An order that is charged by a gateway that takes 1.5 %.
+  void Charge(int n, int64_t amount, const std::string& refund = "NULL, NULL") {
+    Exec(
+        fmt::format("INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, "
+                    "begun_at, cost_ppm) VALUES ({}, 1, 'north', 'k', {}, 'EUR', now(), 15000)",
+                    Order(n), amount));
+    Exec(
+        fmt::format("INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, "
+                    "currency, state, created_at, updated_at) VALUES ({}, 'shop', 'key-{}', '', 'ada', {}, 'EUR', "
+                    "'succeeded', now(), now())",
+                    Order(n), n, amount));
+    Exec(
+        fmt::format("INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at, "
+                    "refund_minor, refunded_at) VALUES ({}, {}, 'EUR', 'ch', now(), {})",
+                    Order(n), amount, refund));
+  }
+  std::string Show(const std::string& account) {
+    const auto found = store().GetAccount("(waybill)", account);
+    if (!found.ok()) return "none";
+    return fmt::format("{} {}", found->balance.debits_posted, found->balance.credits_posted);
+  }
+  std::string Transfers() {
+    return database_.sql().Value(
+        "SELECT string_agg(substr(id, 36) || ' ' || amount, ', ' ORDER BY number) "
+        "FROM ledger_transfers");
+  }
+};
+
+TEST_F(LedgerOrdersPgTest, PostNothingUnlessToldTo) {
+  Charge(1, 1'000);
+  EXPECT_EQ(Transfers(), "NULL");
+  Exec("SET waybill.ledger = ''");
+  Charge(2, 1'000);
+  EXPECT_EQ(Transfers(), "NULL");
+}
+
+TEST_F(LedgerOrdersPgTest, PostWhatTheyBookInTheSameCommit) {
+  Exec("SET waybill.ledger = '0'");
+  Charge(1, 1'000);
+  Charge(2, 2'000, "2000, now()");
+  EXPECT_EQ(Transfers(), "1:charge 1000, 1:charge:fee 15, 2:charge 2000, 2:charge:fee 30, 2:refund 2000");
+  EXPECT_EQ(Show("gateway:north:EUR:0"), "3000 2045");
+  EXPECT_EQ(Show("orders:EUR:0"), "2000 3000");
+  EXPECT_EQ(Show("fees:EUR:0"), "45 0");
+  Exec("BEGIN");
+  Charge(3, 500);
+  Exec("ROLLBACK");
+  EXPECT_EQ(Show("orders:EUR:0"), "2000 3000");
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(LedgerOrdersPgTest, ARefundPostsWhatItsPartsHaveLeft) {
+  Exec("SET waybill.ledger = '1'");
+  Charge(1, 1'000);
+  const auto part = [&](int n, int64_t amount, const std::string& end) {
+    Exec(fmt::format(
+        "INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_key, amount_minor, "
+        "currency, begun_at) VALUES ({}, 'r{}', gen_random_uuid(), 'north', 'k', {}, 'EUR', now())",
+        Order(1), n, amount));
+    Exec(fmt::format("UPDATE partial_refunds SET decided_at = now(), {} WHERE refund_id = 'r{}'", end, n));
+  };
+  part(1, 100, "state = 'done'");
+  part(2, 200, "state = 'refused', refusal = 'no'");
+  part(3, 50, "state = 'resolved'");
+  Exec("UPDATE payments SET refund_minor = amount_minor, refunded_at = now()");
+  EXPECT_EQ(Transfers(), "1:charge 1000, 1:charge:fee 15, 1:part:r1 100, 1:part:r3 50, 1:refund 850");
+  EXPECT_EQ(Show("orders:EUR:1"), "1000 1000");
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(LedgerOrdersPgTest, AnAttemptThatWasLeftAndGivenBackIsPostedAsBoth) {
+  Exec("SET waybill.ledger = '0'");
+  Exec(fmt::format(
+      "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, "
+      "begun_at, cost_ppm) VALUES ({0}, 1, 'north', 'k', 400, 'EUR', now(), 0), ({0}, 2, 'south', 'k2', 400, "
+      "'EUR', now(), 0)",
+      Order(1)));
+  Exec("UPDATE payment_attempts SET state = 'refunded', decided_at = now() WHERE number = 1");
+  EXPECT_EQ(Transfers(), "1:attempt:1:charge 400, 1:attempt:1:refund 400");
+  EXPECT_EQ(Show("gateway:north:EUR:0"), "400 400");
+  EXPECT_EQ(Faults(), "");
+}
+
 }  // namespace
 }  // namespace waybill::storage

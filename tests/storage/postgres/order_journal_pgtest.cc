@@ -26,6 +26,7 @@ struct JournalWorld {
   saga::Journal& Open(const std::string& instance, const std::string& life) {
     SagaJournalOptions options;
     options.writers = writers;
+    options.ledger_shard = ledger_shard;
     options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
     auto journal = PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(),
                                              pool, ThreadLoops(), options);
@@ -59,6 +60,7 @@ struct JournalWorld {
   }
 
   int writers = SagaJournalOptions().writers;
+  int ledger_shard = -1;
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
@@ -67,7 +69,13 @@ struct JournalWorld {
   std::vector<std::unique_ptr<PostgresSagaJournal>> journals;
 };
 
+// The same while all that is booked posts to the ledger.
+struct PostingJournalWorld : JournalWorld {
+  PostingJournalWorld() { ledger_shard = 0; }
+};
+
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, JournalContract, JournalWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(PostgresWithLedger, JournalContract, PostingJournalWorld);
 
 class OrderJournalPgTest : public JournalContract<JournalWorld> {
  protected:
@@ -117,6 +125,42 @@ TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
     }
   }
   EXPECT_EQ(sql().Value("SELECT count(*) FROM order_sagas"), "49");
+}
+
+TEST_F(OrderJournalPgTest, WhatIsBookedPostsToTheLedgerInTheSameCommit) {
+  world_.ledger_shard = 7;
+  world_.writers = 1;
+  auto& journal = world_.Open("a", "1");
+  const auto advance = [&](const auto& finished) {
+    std::promise<void> written;
+    journal.Advance({&finished.first, finished.second, 0, nullptr, 0}, [&](auto result) {
+      EXPECT_TRUE(result.ok() && *result == saga::WriteResult::kApplied);
+      written.set_value();
+    });
+    written.get_future().wait();
+  };
+  const auto first = Finish(Started(journal, "one"), "driver-1");
+  ASSERT_TRUE(first.first.payload.effects.charged);
+  advance(first);
+  const auto posted = [this] {
+    return sql().Value(
+        "SELECT string_agg(concat_ws(' ', t.id, t.amount, d.id, c.id), ', ') FROM ledger_transfers t JOIN "
+        "ledger_accounts d ON d.number = t.debit_account JOIN ledger_accounts c ON c.number = "
+        "t.credit_account");
+  };
+  const domain::Order& order = first.first.payload;
+  const std::string expected = fmt::format("{}:charge {} gateway:default:{}:7 orders:{}:7", first.first.id.ToString(),
+                                           order.charge->amount_minor, order.currency, order.currency);
+  EXPECT_EQ(posted(), expected);
+  // One that loses its claim books nothing, and posts nothing.
+  const auto second = Finish(Started(journal, "two"), "driver-1");
+  std::promise<void> written;
+  journal.Advance({&second.first, second.second, 0, nullptr, 0}, [&](auto result) {
+    EXPECT_TRUE(result.ok() && *result == saga::WriteResult::kConflict);
+    written.set_value();
+  });
+  written.get_future().wait();
+  EXPECT_EQ(posted(), expected);
 }
 
 // In the quick form and in the careful one, which a repeated key brings about.

@@ -68,7 +68,7 @@ TEST(OrderSimulation, StoriesHaveTroubleOfEveryKind) {
   for (Part state : {Part::kDone, Part::kRefused}) met[Parts(state)] = 0;
   using Inbox = storage::InboxState;
   for (Inbox state : {Inbox::kSignalled, Inbox::kLate, Inbox::kUnmatched, Inbox::kAttention}) met[Webhooks(state)] = 0;
-  for (uint64_t seed = 1; seed <= 80; ++seed) {
+  for (uint64_t seed = 1; seed <= 160; ++seed) {
     const Plan plan = Draw(seed);
     OrderStory story(plan, false);
     const StoryEnd end = story.Run();

@@ -402,8 +402,9 @@ absl::StatusOr<std::vector<TransferRecord>> PostgresLedgerStore::Statement(const
   }
   absl::StatusOr<Rows> rows =
       Run(reads_, fmt::format("ledger_statement{}", static_cast<int>(query.side)),
-          SelectTransfers(fmt::format("(SELECT u.* FROM ({}) u ORDER BY u.created_at DESC, u.number DESC LIMIT $5) t", sides),
-                          " ORDER BY t.created_at DESC, t.number DESC"),
+          SelectTransfers(
+              fmt::format("(SELECT u.* FROM ({}) u ORDER BY u.created_at DESC, u.number DESC LIMIT $5) t", sides),
+              " ORDER BY t.created_at DESC, t.number DESC"),
           {Param::Int8(facts->number), Param::Time(query.from), Param::Time(query.to),
            Param::Int8(query.before.value_or(std::numeric_limits<int64_t>::max())), Param::Int8(query.limit)});
   if (!rows.ok()) return rows.status();

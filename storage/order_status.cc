@@ -1,11 +1,11 @@
-#include "services/order/order_status.h"
+#include "storage/order_status.h"
 
 #include <utility>
 
 #include "domain/order.h"
 #include "saga/outcome.h"
 
-namespace waybill::order {
+namespace waybill::storage {
 namespace {
 
 // A running order that waits at that step.
@@ -47,8 +47,8 @@ OrderStatus StatusOf(const saga::Header& header) {
   return wait ? WaitingAt(wait->step) : OrderStatus::kAwaitingPayment;
 }
 
-std::vector<storage::OrderQuery::Status> FilterOf(OrderStatus status) {
-  using Status = storage::OrderQuery::Status;
+std::vector<OrderQuery::Status> FilterOf(OrderStatus status) {
+  using Status = OrderQuery::Status;
   switch (status) {
     case OrderStatus::kPending:
       return {Status{.state = saga::State::kRunning, .waiting = false}};
@@ -91,4 +91,4 @@ std::vector<Transition> TransitionsOf(const saga::Header& header, std::vector<sa
   return transitions;
 }
 
-}  // namespace waybill::order
+}  // namespace waybill::storage

@@ -96,5 +96,6 @@ void AddDeadLetterCommands(CLI::App& app, Context& context);    // dead
 void AddAuditCommands(CLI::App& app, Context& context);         // audit
 void AddBrokerCommands(CLI::App& app, Context& context);        // broker
 void AddSandboxCommands(CLI::App& app, Context& context);       // sandbox
+void AddTokenCommands(CLI::App& app, Context& context);         // token
 
 }  // namespace waybill::cli

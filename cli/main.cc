@@ -185,6 +185,7 @@ int Main(int argc, char** argv) {
   AddWebhookInboxCommands(app, context);
   AddDeadLetterCommands(app, context);
   AddBrokerCommands(app, context);
+  AddTokenCommands(app, context);
   AddSandboxCommands(app, context);
   CLI::App* version = app.add_subcommand("version", "Print version and commit");
   version->footer("Example:\n  waybill version --json");

@@ -14,7 +14,7 @@ verb_up() {
     return
   fi
   # The preset of demo and test: whoever tries those next need not compile it all again.
-  build dev waybill waybill-order waybill-ingest waybill-ledger waybill-race waybill-sandbox
+  build dev waybill waybill-order waybill-ingest waybill-ledger waybill-race waybill-realtime waybill-sandbox
   mkdir -p "$stack"
   verb_down quietly  # what an earlier, broken start may have left
 

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "edge/connect/json.h"
 #include "edge/http/exchange.h"
+#include "edge/http/origins.h"
 #include "grpcpp/support/status.h"
 
 namespace waybill::connect {
@@ -48,9 +49,7 @@ absl::StatusOr<absl::Duration> Timeout(std::string_view text);
 // whose value gRPC could not carry.
 absl::StatusOr<Metadata> MetadataOf(const http::Request& request);
 
-// Origins of pages, with commas between, as a setting has them: "https://console.example,http://localhost:5173", or
-// "*". INVALID_ARGUMENT names the one that no browser would send.
-absl::StatusOr<std::vector<std::string>> ParseOrigins(std::string_view text);
+using http::ParseOrigins;
 
 // Whether `name` is among the encodings of an Accept-Encoding.
 bool Accepts(std::string_view accept_encoding, std::string_view name);

@@ -1,10 +1,13 @@
 #include "edge/http/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <list>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -184,12 +187,22 @@ class Server::Impl final : public ConnectionHost {
     if (std::exchange(connection.shaking_hands, false)) shaking_hands_.erase(connection.handshake_place);
   }
 
+  void AwaitWebSocketsEnd(absl::Duration max) {
+    std::unique_lock lock(no_websockets_mutex_);
+    no_websockets_.wait_for(lock, absl::ToChronoNanoseconds(max), [this] { return websockets_ == 0; });
+  }
+
   bool TakeWebSocket() override {
     if (websockets_ >= options_.websockets_max) return false;
     websocket_metrics_.open.Set(static_cast<double>(++websockets_));
     return true;
   }
-  void GiveWebSocket() override { websocket_metrics_.open.Set(static_cast<double>(--websockets_)); }
+  void GiveWebSocket() override {
+    websocket_metrics_.open.Set(static_cast<double>(--websockets_));
+    if (websockets_ > 0) return;
+    std::lock_guard lock(no_websockets_mutex_);
+    no_websockets_.notify_all();
+  }
   WebSocketMetrics& websocket_metrics() override { return websocket_metrics_; }
 
   void Ended(Connection& connection) override {
@@ -286,7 +299,9 @@ class Server::Impl final : public ConnectionHost {
   std::list<Connection*> shaking_hands_;          // over TLS, in the order in which they began
   std::unordered_map<std::string, size_t> from_;  // connections by address
   uint64_t room_taken_ = 0;
-  size_t websockets_ = 0;
+  std::atomic<size_t> websockets_{0};  // read by others
+  std::mutex no_websockets_mutex_;
+  std::condition_variable no_websockets_;
   bool accepting_ = false;
   bool draining_ = false;
   bool stopping_ = false;
@@ -310,5 +325,6 @@ void Server::Serve(const std::string& path, Route route, Handler handler) {
 }
 void Server::SetDraining() { impl_->SetDraining(); }
 void Server::DrainWebSockets(absl::Duration within, Random& random) { impl_->DrainWebSockets(within, random); }
+void Server::AwaitWebSocketsEnd(absl::Duration max) { impl_->AwaitWebSocketsEnd(max); }
 
 }  // namespace waybill::http

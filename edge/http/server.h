@@ -74,6 +74,8 @@ class Server {
   // The same, and WebSockets are closed with 1012, each at some moment until `within` is over, so that not all of their
   // clients come back at once. Those that are open when the server ends are closed with 1001.
   void DrainWebSockets(absl::Duration within, Random& random);
+  // Waits until none is open, `max` at most.
+  void AwaitWebSocketsEnd(absl::Duration max);
 
  private:
   class Impl;

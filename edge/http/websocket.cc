@@ -60,17 +60,17 @@ std::string_view CutTo(std::string_view text, size_t bytes) {
 // A Stream as Beast needs one. Moved about by nobody: operations point to it.
 class BeastStream {
  public:
-  using executor_type = asio::io_context::executor_type;  // NOLINT(readability-identifier-naming): Asio's
+  using executor_type = asio::io_context::executor_type;
 
   BeastStream(Stream& stream, asio::io_context& io, beast::flat_buffer ahead)
       : stream_(stream), io_(io), ahead_(std::move(ahead)) {}
   BeastStream(const BeastStream&) = delete;
   BeastStream& operator=(const BeastStream&) = delete;
 
-  executor_type get_executor() const noexcept { return io_.get_executor(); }  // NOLINT(readability-identifier-naming)
+  executor_type get_executor() const noexcept { return io_.get_executor(); }
 
   template <typename Buffers, typename Done>
-  auto async_read_some(const Buffers& into, Done&& done) {  // NOLINT(readability-identifier-naming)
+  auto async_read_some(const Buffers& into, Done&& done) {
     asio::mutable_buffer first;
     for (const asio::mutable_buffer buffer : beast::buffers_range_ref(into)) {
       if (first.size() == 0) first = buffer;
@@ -80,7 +80,7 @@ class BeastStream {
 
   // Short pieces go together, the header of a frame with what is in it.
   template <typename Buffers, typename Done>
-  auto async_write_some(const Buffers& from, Done&& done) {  // NOLINT(readability-identifier-naming)
+  auto async_write_some(const Buffers& from, Done&& done) {
     asio::const_buffer first;
     size_t total = 0;
     for (const asio::const_buffer buffer : beast::buffers_range_ref(from)) {
@@ -184,11 +184,11 @@ struct TearingDown {
 
 // Found by Beast through the stream's namespace.
 template <typename Done>
-void async_teardown(beast::role_type, BeastStream& over, Done&& done) {  // NOLINT(readability-identifier-naming)
+void async_teardown(beast::role_type, BeastStream& over, Done&& done) {
   over.stream().ShutdownSend();
   asio::async_compose<Done, void(error_code)>(TearingDown{over.stream()}, done, over);
 }
-void beast_close_socket(BeastStream& over) { over.stream().Close(); }  // NOLINT(readability-identifier-naming)
+void beast_close_socket(BeastStream& over) { over.stream().Close(); }
 
 class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_from_this<BeastWebSocket> {
  public:
@@ -226,7 +226,8 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     {
       std::lock_guard lock(mutex_);
       if (close_) return false;
-      const auto older = std::find_if(queue_.begin(), queue_.end(), [&](const Queued& one) { return one.key == key; });
+      const auto older = std::find_if(queue_.begin(), queue_.end(),
+                                      [&](const Queued& one) { return !one.key.empty() && one.key == key; });
       if (older != queue_.end()) {
         metrics_.merged.Increment();
         queued_bytes_ += text->size() - older->text->size();
@@ -491,7 +492,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     if (std::exchange(ended_, true)) return;
     {
       std::lock_guard lock(mutex_);
-      if (!close_) close_.emplace();
+      if (!close_) close_ = Farewell{code, ""};
       queue_.clear();
     }
     timer_.cancel();

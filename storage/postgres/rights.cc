@@ -54,6 +54,12 @@ constexpr Rights kOrderRights[] = {
     {"waybill_fee(bigint, integer)", "EXECUTE"},
 };
 
+constexpr Rights kRealtimeRights[] = {
+    {"schema_migrations", "SELECT"}, {"order_sagas", "SELECT"},       {"order_saga_steps", "SELECT"},
+    {"payments", "SELECT"},          {"partial_refunds", "SELECT"},   {"payment_attempts", "SELECT"},
+    {"pending_charges", "SELECT"},   {"order_assignments", "SELECT"},
+};
+
 constexpr Rights kIngestRights[] = {
     {"schema_migrations", "SELECT"},
     {"access_keys", "SELECT"},
@@ -123,6 +129,7 @@ absl::Status CheckRightsOf(Connection& connection, std::span<const Rights> right
 }  // namespace
 
 std::span<const Rights> OrderRights() { return kOrderRights; }
+std::span<const Rights> RealtimeRights() { return kRealtimeRights; }
 
 std::span<const Rights> IngestRights() { return kIngestRights; }
 

@@ -17,10 +17,12 @@ struct Rights {
   std::string_view may;  // "SELECT, INSERT", in the order of docs/operations.md
 };
 
-// Of waybill-order; of waybill-ingest; of waybill-ledger.
+// Of waybill-order; of waybill-ingest; of waybill-ledger; of waybill-realtime, which reads what
+// waybill-order does.
 std::span<const Rights> OrderRights();
 std::span<const Rights> IngestRights();
 std::span<const Rights> LedgerRights();
+std::span<const Rights> RealtimeRights();
 
 // FAILED_PRECONDITION when the session's role lacks some: names each, and how to grant it.
 absl::Status CheckRights(Connection& connection, std::span<const Rights> rights);

@@ -77,7 +77,7 @@ class OnOneCore {
 TEST(ConfigurationDocument, ListsEverySetting) {
   const OnOneCore one;
   for (const std::string binary : {WAYBILL_ORDER_BINARY, WAYBILL_INGEST_BINARY, WAYBILL_LEDGER_BINARY,
-                                   WAYBILL_RACE_BINARY, WAYBILL_SANDBOX_BINARY}) {
+                                   WAYBILL_RACE_BINARY, WAYBILL_REALTIME_BINARY, WAYBILL_SANDBOX_BINARY}) {
     const std::string name = binary.substr(binary.rfind('/') + 1);
     auto process = testing::Process::Start(binary, {.args = {"--list-settings"}});
     ASSERT_TRUE(process.ok()) << process.status();

@@ -13,7 +13,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD, VERSION = pathlib.Path(sys.argv[1]), sys.argv[2]
-PROGRAMS = ("waybill", "waybill-bench", "waybill-ingest", "waybill-ledger", "waybill-order", "waybill-race", "waybill-sandbox")
+PROGRAMS = ("waybill", "waybill-bench", "waybill-ingest", "waybill-ledger", "waybill-order", "waybill-race", "waybill-realtime", "waybill-sandbox")
 
 
 class VersionTest(unittest.TestCase):

@@ -1,0 +1,81 @@
+// waybill token issue | make-key
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "cli/context.h"
+#include "edge/access/key.h"
+#include "edge/tokens/token.h"
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
+
+namespace waybill::cli {
+namespace {
+
+constexpr size_t kSecretBytes = 32;
+
+struct IssueArgs {
+  std::string keys_file, key_id, ttl = "10m";
+  tokens::Claims claims;
+};
+
+ExitCode Issue(const Context& context, IssueArgs args) {
+  absl::Duration ttl;
+  if (!absl::ParseDuration(args.ttl, &ttl)) {
+    return context.Fail(absl::InvalidArgumentError("--ttl is no duration, such as 10m"));
+  }
+  const absl::StatusOr<tokens::Keys> keys = tokens::Keys::Read(args.keys_file);
+  if (!keys.ok()) return context.Fail(keys.status());
+  const absl::Time now = context.clock.Now();
+  args.claims.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(now + ttl));
+  const absl::StatusOr<std::string> token = keys->Issue(args.claims, args.key_id, now);
+  if (!token.ok()) return context.Fail(token.status());
+  context.PrintLine(context.json ? nlohmann::json{{"token", *token}}.dump() : *token);
+  return ExitCode::kOk;
+}
+
+ExitCode MakeKey(const Context& context, const std::string& id) {
+  const std::string text = fmt::format("[[key]]\nid = \"{}\"\nalgorithm = \"HS256\"\nsecret = \"{}\"", id,
+                                       absl::Base64Escape(access::SystemEntropy(kSecretBytes)));
+  if (const auto readable = tokens::Keys::Parse(text, "--id"); !readable.ok()) return context.Fail(readable.status());
+  context.PrintLine(text);
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddTokenCommands(CLI::App& app, Context& context) {
+  CLI::App* token = app.add_subcommand("token", "Tokens of apps, for waybill-realtime");
+  token->require_subcommand(1);
+  token->footer("`waybill token COMMAND --help` explains each command with examples.");
+
+  CLI::App* issue = token->add_subcommand("issue", "Sign a token, as a tenant's backend does for its users");
+  auto args = std::make_shared<IssueArgs>();
+  issue->add_option("--token-keys-file", args->keys_file, "File with the keys, as waybill-realtime has it")
+      ->required()
+      ->type_name("FILE");
+  issue->add_option("--key", args->key_id, "The id of the key that signs (default: the last of the file)")
+      ->type_name("ID");
+  issue->add_option("--tenant", args->claims.tenant, "Whose orders: the client that creates them")->required();
+  issue->add_option("--user", args->claims.user, "The user_id of the orders (default: all of the tenant's)");
+  issue->add_option("--device", args->claims.device, "Which device of the user's");
+  issue->add_option("--topic", args->claims.topics, "What may be followed: order:ID, or order:* for all; repeatable")
+      ->required()
+      ->type_name("TOPIC");
+  issue->add_option("--ttl", args->ttl, "How long it is good, a day at most")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  issue->footer(
+      "Example:\n  waybill token issue --token-keys-file keys.toml --tenant shop --user u-1 --topic 'order:*'");
+  issue->callback([&context, args] { context.run = [&context, args] { return Issue(context, *args); }; });
+
+  CLI::App* make_key = token->add_subcommand("make-key", "Print a fresh key, to be added to the file");
+  auto id = std::make_shared<std::string>();
+  make_key->add_option("--id", *id, "Its id: 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'")->required();
+  make_key->footer("Example:\n  waybill token make-key --id 2026-11 >> keys.toml");
+  make_key->callback([&context, id] { context.run = [&context, id] { return MakeKey(context, *id); }; });
+}
+
+}  // namespace waybill::cli

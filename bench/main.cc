@@ -13,10 +13,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "bench/fleet.h"
+#include "bench/ledger_scenarios.h"
 #include "bench/location_scenarios.h"
 #include "bench/order_load.h"
 #include "bench/order_scenarios.h"
 #include "bench/pacer.h"
+#include "bench/plain_ledger.h"
 #include "bench/plain_race.h"
 #include "bench/process_stats.h"
 #include "bench/race_scenarios.h"
@@ -162,15 +164,16 @@ void AddStageOptions(CLI::App& app, const std::vector<ScenarioInfo>& scenarios, 
       ->check(waybill::process::NumberBetween(0.0, 600.0));
 }
 
-// One instance of what ours is measured by; run by RunRace.
-int RunPlainRace(const PlainRaceOptions& options, const std::string& port_file) {
+// An instance of what ours is measured by, which scenarios start; `port` names its port in the port file.
+template <typename Plain, typename Options>
+int RunPlain(const Options& options, const std::string& port, const std::string& port_file) {
   waybill::ShutdownSignals signals;
-  auto race = PlainRace::Start(options);
-  if (!race.ok()) {
-    std::cerr << race.status() << "\n";
+  auto plain = Plain::Start(options);
+  if (!plain.ok()) {
+    std::cerr << plain.status() << "\n";
     return kExitFailure;
   }
-  std::ofstream(port_file) << fmt::format("race={}\n", (*race)->port()) << std::flush;
+  std::ofstream(port_file) << fmt::format("{}={}\n", port, (*plain)->port()) << std::flush;
   signals.Wait();
   return 0;
 }
@@ -261,6 +264,29 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
 
+  CLI::App* ledger =
+      app.add_subcommand("ledger", "Starts waybill-ledger per scenario on a fresh database, and measures it");
+  LedgerBenchOptions ledger_bench;
+  StageArguments ledger_arguments;
+  AddStageOptions(*ledger, LedgerScenarios(), "Redis server for this run alone, which nothing is kept in",
+                  "waybill-ledger", "waybill-ledger is", "none yet", ledger_bench, ledger_arguments, json_file);
+  waybill::process::AddInteger(*ledger, "--callers", ledger_bench.callers, "Calls in flight (singles)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  waybill::process::AddInteger(*ledger, "--accounts", ledger_bench.accounts, "Between which transfers go")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{2}, int64_t{100'000'000}));
+  waybill::process::AddInteger(*ledger, "--batch", ledger_bench.batch, "Transfers of a call (batches)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 8'000));
+  waybill::process::AddInteger(*ledger, "--batch-callers", ledger_bench.batch_callers, "Calls in flight (batches)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000));
+  waybill::process::AddInteger(*ledger, "--plain-connections", ledger_bench.plain_connections,
+                               "To Postgres, of the server with a transaction a transfer")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 90));
+
   CLI::App* race = app.add_subcommand(
       "race",
       "The race contract's official load on waybill-race and on a plain queue with workers, one after the other");
@@ -302,6 +328,16 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 4'000));
 
+  CLI::App* plain_ledger = app.add_subcommand("plain-ledger", "The ledger with a transaction a transfer, for ledger");
+  PlainLedgerOptions plain_books;
+  std::string plain_ledger_port_file;
+  plain_ledger->add_option("--listen", plain_books.listen, "host:port")->capture_default_str();
+  plain_ledger->add_option("--port-file", plain_ledger_port_file, "Written once it serves")->required();
+  plain_ledger->add_option("--database-url", plain_books.database_url, "An empty database")->required();
+  waybill::process::AddInteger(*plain_ledger, "--connections", plain_books.connections, "To Postgres")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 90));
+
   CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
   std::string seed_redis_url;
   int64_t drivers = 100'000;
@@ -337,7 +373,8 @@ int main(int argc, char** argv) {
     return RunLoad(options, json_file);
   }
   if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
-  if (plain_race->parsed()) return RunPlainRace(plain, plain_port_file);
+  if (plain_race->parsed()) return RunPlain<PlainRace>(plain, "race", plain_port_file);
+  if (plain_ledger->parsed()) return RunPlain<PlainLedger>(plain_books, "grpc", plain_ledger_port_file);
   SteadyTimer timer;
   if (race->parsed()) {
     race_bench.contenders = {contenders.begin(), contenders.end()};
@@ -351,6 +388,10 @@ int main(int argc, char** argv) {
     const bool named = location_bench.only.contains("track");
     location_bench.history_rows = history_rows.value_or(named || long_history ? kHistoryRowsLong : kHistoryRowsShort);
     return FinishRun(RunLocationScenarios(location_bench, timer, TellStderr), json_file);
+  }
+  if (ledger->parsed()) {
+    ledger_arguments.MoveInto(ledger_bench);
+    return FinishRun(RunLedgerScenarios(ledger_bench, timer, TellStderr), json_file);
   }
   order_arguments.MoveInto(bench);
   bench.idle_duration = absl::Seconds(idle_seconds);

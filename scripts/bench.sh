@@ -1,9 +1,10 @@
 # ./dev bench: waybill-bench on servers of its own.
 # ./dev bench [orders|locations] [--against COMMIT] [OPTIONS of waybill-bench orders or locations]
-# ./dev bench race [OPTIONS of waybill-bench race]
+# ./dev bench ledger|race [OPTIONS of waybill-bench ledger or race]
 
 readonly BENCH_SERVERS=(waybill-order waybill-ingest waybill-sandbox)
 readonly RACE_SERVERS=(waybill-order waybill-race waybill-sandbox)
+readonly LEDGER_SERVERS=(waybill-ledger)
 
 # The servers of an earlier commit, built by its own release preset; from its files alone, so that git knows of no second
 # work tree. Made once: what stands in .waybill/against/<sha>/bin is whole.
@@ -33,7 +34,7 @@ no_commit() { fail "--against needs a commit to compare with: ./dev bench $1 --a
 
 verb_bench() {
   local what=orders against='' sha='' arguments=() AGAINST_BINARIES=''
-  if [[ ${1:-} =~ ^(orders|locations|race)$ ]]; then
+  if [[ ${1:-} =~ ^(orders|locations|ledger|race)$ ]]; then
     what=$1
     shift
   fi
@@ -54,6 +55,7 @@ verb_bench() {
   done
   if [[ -n $against ]]; then  # before anything takes long
     [[ $what != race ]] || fail "race compares with a plain queue with workers, and not with a commit"
+    [[ $what != ledger ]] || fail "ledger compares with a transaction a transfer, and not with a commit"
     sha=$(git rev-parse --verify --quiet --end-of-options "$against^{commit}") ||
       fail "--against $against: no such commit here (a shallow clone has the older ones after git fetch --unshallow)"
   fi
@@ -67,6 +69,8 @@ verb_bench() {
   if [[ $what == race ]]; then
     need_packages "${RACE_PACKAGES[@]}"
     targets=(waybill-bench "${RACE_SERVERS[@]}")
+  elif [[ $what == ledger ]]; then
+    targets=(waybill-bench "${LEDGER_SERVERS[@]}")
   elif [[ $what == orders ]]; then
     targets+=(curl_loop)
   fi

@@ -123,6 +123,42 @@ TEST(Bench, ComparesLocationsWithAnEarlierBuildInTurns) {
   EXPECT_TRUE(FiguresOf(json["scenarios"][1], true).contains("p99, ratio"));
 }
 
+TEST(Bench, EveryScenarioOfTheLedgerRunsAndItsBooksBalance) {
+  auto redis = RedisServer::Start();
+  ASSERT_TRUE(redis.ok()) << redis.status();
+  const TempDirectory folder;
+  const std::string json_file = folder.path() / "figures.json";
+  auto bench = RunBench({"ledger",
+                         "--database-url",
+                         SharedPostgresUrl(),
+                         "--redis-url",
+                         (*redis)->Url(),
+                         "--folder",
+                         folder.path(),
+                         "--seconds",
+                         "1",
+                         "--warm-up",
+                         "0.1",
+                         "--rounds",
+                         "1",
+                         "--accounts",
+                         "200",
+                         "--callers",
+                         "32",
+                         "--batch",
+                         "100",
+                         "--json",
+                         json_file});
+  const std::optional<int> exit_code = bench->Wait(absl::Seconds(120));
+  ASSERT_EQ(exit_code, 0) << bench->Output();
+  std::ifstream stream(json_file);
+  const auto json = nlohmann::json::parse(stream);
+  EXPECT_EQ(json["books_balance"], true);
+  ASSERT_EQ(json["scenarios"].size(), 2) << bench->Output();
+  EXPECT_EQ(FiguresOf(json["scenarios"][0], /*with_target=*/true).size(), 4) << bench->Output();
+  EXPECT_GT(FiguresOf(json["scenarios"][1]).at("transfers/s, ceiling"), 0) << bench->Output();
+}
+
 TEST(Bench, EveryScenarioOfLocationsRunsAndItsBooksBalance) {
   auto redis = RedisServer::Start();
   ASSERT_TRUE(redis.ok()) << redis.status();

@@ -27,7 +27,7 @@ std::string Latency(const sandbox_v1::Behaviour& behaviour) {
   return fmt::format("{} ms, p99 {} ms", behaviour.latency_ms_p50(), behaviour.latency_ms_p99());
 }
 
-std::string Webhooks(const sandbox_v1::Behaviour& behaviour) {
+std::string WebhookFaults(const sandbox_v1::Behaviour& behaviour) {
   std::string text;
   const auto add = [&text](const char* what, double share) {
     if (share > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", Percent(share), what);
@@ -72,7 +72,7 @@ ExitCode ShowBehaviours(const Context& context, const absl::StatusOr<sandbox_v1:
     for (const std::string& method : behaviour.methods()) methods += (methods.empty() ? "" : ", ") + method;
     table.Add({target, kind, address, Percent(behaviour.unavailable_rate()), Percent(behaviour.lost_before_rate()),
                Percent(behaviour.lost_after_rate()), late, slow, Percent(behaviour.decline_rate()), pending,
-               Webhooks(behaviour), Latency(behaviour), methods});
+               WebhookFaults(behaviour), Latency(behaviour), methods});
   };
   add("gateway", "", "", behaviours->gateway());
   add("dispatcher", "", "", behaviours->dispatcher());

@@ -187,12 +187,12 @@ ExitCode Books(const Context& context, const std::string& order_id, const std::s
   return ExitCode::kOk;
 }
 
-struct DecideArgs {
+struct DecidePaymentArgs {
   std::string payment, gateway;
   sandbox_v1::DecidePaymentRequest::Decision decision = sandbox_v1::DecidePaymentRequest::DECISION_UNSPECIFIED;
 };
 
-ExitCode Decide(const Context& context, const DecideArgs& args) {
+ExitCode Decide(const Context& context, const DecidePaymentArgs& args) {
   sandbox_v1::DecidePaymentRequest request;
   if (args.payment.find('/') == std::string::npos) {
     request.set_token(args.payment);
@@ -213,7 +213,7 @@ ExitCode Decide(const Context& context, const DecideArgs& args) {
 }
 
 void AddDecide(CLI::App& group, Context& context) {
-  auto args = std::make_shared<DecideArgs>();
+  auto args = std::make_shared<DecidePaymentArgs>();
   CLI::App* command = group.add_subcommand("decide", "Decide a charge that was answered pending");
   command->add_option("payment", args->payment, "The charge's token, or its key")->required()->type_name("TOKEN");
   command->add_option("decision", args->decision, "What becomes of it: approved or declined")

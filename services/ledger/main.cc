@@ -23,6 +23,8 @@
 #include "runtime/readiness.h"
 #include "runtime/shutdown.h"
 #include "runtime/worker_pool.h"
+#include "services/ledger/broker_queues.h"
+#include "services/ledger/broker_settings.h"
 #include "services/ledger/chores.h"
 #include "services/ledger/grpc_ledger_admin.h"
 #include "services/ledger/grpc_ledger_service.h"
@@ -148,6 +150,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     AddLedgerService(*edge, service);
     AddLedgerAdmin(*edge, store, verifier, workers, clock);
   }
+  // What others put into queues of RabbitMQ, if it is to be served.
+  std::optional<BrokerMetrics> broker_metrics;
+  std::optional<BrokerQueues> broker;
+  if (std::optional<BrokerOptions> broker_options = *BrokerOptionsOf(options.broker)) {
+    broker_metrics.emplace(metrics);
+    broker.emplace(*std::move(broker_options), store, workers, clock, random, *broker_metrics, log);
+    readiness.Add("rabbitmq", Readiness::Severity::kDegraded, absl::Seconds(1), [&broker] { return broker->Check(); });
+  }
   metrics.AddCallbackGauge("waybill_ledger_queue_depth", "Transfers waiting for the next commit.",
                            [&store] { return static_cast<double>(store.queue_depth()); });
   metrics.AddCallbackGauge("waybill_ledger_writers_retrying", "Writers whose commit does not go through.",
@@ -184,6 +194,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     readiness.SetServing();
     log.Info("serving", {{"grpc_port", server.port()}, {"side_port", (*side_port)->port()}});
     process::WarnOfPlainPort(options.exposure, options.listen, log);
+    if (broker) broker->Start(loops);
     stop.Wait();
   } else {
     exit_code = process::Fail(log, "cannot serve", started);
@@ -198,6 +209,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   connect.SendAway();
   (*side_port)->SetDraining();
   verifier.Stop();
+  if (broker) broker->Stop(deadline);
   server.Drain(deadline);
   connect.Drain(deadline);
   (*limits)->Stop();

@@ -69,6 +69,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
+  AddBrokerSettings(app, options.broker);
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddTracingSettings(app, options.tracing);
   process::AddLogFlags(app, options.log_levels, options.log_format);
@@ -84,6 +85,7 @@ absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
     return fit;
   if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
+  if (absl::Status fit = BrokerOptionsOf(options.broker).status(); !fit.ok()) return fit;
   return process::CheckTracing(options.tracing);
 }
 

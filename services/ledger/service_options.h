@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "runtime/log.h"
+#include "services/ledger/broker_settings.h"
 #include "services/process/exposure.h"
 #include "services/process/identity.h"
 #include "services/process/limits.h"
@@ -35,6 +36,7 @@ struct ServiceOptions {
   process::IdentityOptions identity;
   process::LimitsOptions limits;
   process::TracingOptions tracing;
+  BrokerSettings broker;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;

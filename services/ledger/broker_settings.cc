@@ -50,8 +50,7 @@ void AddBrokerSettings(CLI::App& app, BrokerSettings& settings) {
       ->type_name("CLIENT");
   process::AddInteger(app, "--amqp-prefetch", settings.prefetch, "Messages of each queue that are handled at a time")
       ->check(CLI::Range(1, 10'000))
-      ->capture_default_str()
-      ->type_name("N");
+      ->capture_default_str();
   app.add_option("--amqp-retry-delays", settings.retry_delays,
                  "Pauses before further attempts at a message; then it is a dead letter")
       ->capture_default_str()

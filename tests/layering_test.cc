@@ -1,6 +1,7 @@
 // Holds the layering of the house by reading its #include lines:
 //
-//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks, risk → saga, ledger → domain → runtime
+//   services, cli, bench, examples → edge → tracks, payments → storage → webhooks, risk → saga, ledger
+//   → domain → runtime
 //   (a folder includes itself and what stands to its right)
 //
 // The rules are in Faults(); the tests below first show that each rule bites, then apply them to the tree.

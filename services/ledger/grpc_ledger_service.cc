@@ -147,10 +147,36 @@ absl::Status ListTransfers(const LedgerService& service,
 
 // --- Balances.
 
+void FillBalance(const Balance& balance, const std::string& currency, v1::GetBalanceResponse& out) {
+  Fill(balance, *out.mutable_balance());
+  out.set_available_minor(Available(balance));
+  out.set_currency(currency);
+}
+
 absl::Status GetBalance(const LedgerService& service,
                         rpc::UnaryCall<v1::GetBalanceRequest, v1::GetBalanceResponse>& call) {
   absl::StatusOr<BalanceRequest> asked = TakeBalance(call.request(), *call.caller(), service.clock.Now());
   if (!asked.ok()) return asked.status();
+  if (asked->max_staleness && service.balances != nullptr) {
+    absl::StatusOr<storage::BalanceCache::Found> found =
+        service.balances->Get(asked->client, asked->account, *asked->max_staleness);
+    if (found.ok() && found->balance) {
+      service.metrics.BalanceRead(LedgerMetrics::Source::kCache);
+      FillBalance(found->balance->balance, found->balance->currency, call.response());
+      call.response().set_cached(true);
+      return absl::OkStatus();
+    }
+    absl::StatusOr<Account> account = service.store.GetAccount(asked->client, asked->account);
+    if (!account.ok()) return account.status();
+    FillBalance(account->balance, account->currency, call.response());
+    service.metrics.BalanceRead(found.ok() ? LedgerMetrics::Source::kMissed : LedgerMetrics::Source::kCacheAway);
+    // One that fails is read from the store again.
+    if (found.ok()) {
+      service.balances->Put(asked->client, asked->account, {account->balance, account->currency}, found->now)
+          .IgnoreError();
+    }
+    return absl::OkStatus();
+  }
   absl::StatusOr<Account> account = service.store.GetAccount(asked->client, asked->account);
   if (!account.ok()) return account.status();
   v1::GetBalanceResponse& response = call.response();
@@ -161,9 +187,7 @@ absl::Status GetBalance(const LedgerService& service,
     balance = moment->balance;
     if (balance.version > 0) rpc::SetTime(moment->at, *response.mutable_since());
   }
-  Fill(balance, *response.mutable_balance());
-  response.set_available_minor(Available(balance));
-  response.set_currency(account->currency);
+  FillBalance(balance, account->currency, response);
   return absl::OkStatus();
 }
 

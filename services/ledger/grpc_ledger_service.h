@@ -12,6 +12,7 @@
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "services/ledger/ledger_metrics.h"
+#include "storage/balance_cache.h"
 #include "storage/ledger_store.h"
 
 namespace waybill::ledger {
@@ -37,6 +38,8 @@ struct LedgerService {
   Counterparts& counterparts;
   LedgerMetrics& metrics;
   const Clock& clock;
+  // For balances that may be old; null: they are read from the store as well.
+  storage::BalanceCache* balances = nullptr;
 };
 
 // Before the server starts. What `service` refers to outlives the server.

@@ -5,6 +5,17 @@ namespace {
 
 constexpr std::array<const char*, 5> kResults = {"created", "exists", "conflict", "malformed", "refused"};
 
+std::array<prometheus::Counter*, 3> AddReads(Metrics& metrics) {
+  std::array<prometheus::Counter*, 3> reads{};
+  constexpr std::array<const char*, 3> kSources = {"cache", "store", "cache_away"};  // as LedgerMetrics::Source
+  for (size_t i = 0; i < kSources.size(); ++i) {
+    reads[i] = &metrics.AddCounter("waybill_ledger_balance_reads_total",
+                                   "Balances that were asked for as no older than something, by where they came from.",
+                                   {{"source", kSources[i]}});
+  }
+  return reads;
+}
+
 }  // namespace
 
 LedgerMetrics::Counters LedgerMetrics::Add(Metrics& metrics, const char* name, const char* help) {
@@ -30,6 +41,7 @@ LedgerMetrics::LedgerMetrics(Metrics& metrics)
           metrics.AddHistogram("waybill_ledger_batch_transfers", "Transfers of one commit.", SizeBuckets())),
       commit_seconds_(
           metrics.AddHistogram("waybill_ledger_commit_seconds", "How long a commit took.", LatencyBuckets())),
+      balance_reads_(AddReads(metrics)),
       careful_(
           metrics.AddCounter("waybill_ledger_careful_commits_total",
                              "Commits that locked their accounts first, since what was in memory was not enough.")),

@@ -25,6 +25,9 @@ class LedgerMetrics {
   // What one commit of the store held, how long it took, and whether it had to lock its accounts first.
   void Committed(size_t transfers, absl::Duration took, bool careful);
   void Repeated() { repeated_.Increment(); }
+  // Of what may be old: from the cache; from the store, since nothing there was fresh enough, or the cache was away.
+  enum class Source : uint8_t { kCache, kMissed, kCacheAway };
+  void BalanceRead(Source source) { balance_reads_.at(static_cast<size_t>(source))->Increment(); }
   void Expired(int transfers) { expired_.Increment(transfers); }
   void Sealed(int64_t transfers) { sealed_.Increment(static_cast<double>(transfers)); }
   void Verified(bool sound, absl::Time at);
@@ -40,6 +43,7 @@ class LedgerMetrics {
   prometheus::Histogram& request_transfers_;
   prometheus::Histogram& batch_transfers_;
   prometheus::Histogram& commit_seconds_;
+  std::array<prometheus::Counter*, 3> balance_reads_;
   prometheus::Counter& careful_;
   prometheus::Counter& repeated_;
   prometheus::Counter& expired_;

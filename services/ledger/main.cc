@@ -29,6 +29,7 @@
 #include "services/ledger/grpc_ledger_admin.h"
 #include "services/ledger/grpc_ledger_service.h"
 #include "services/ledger/ledger_metrics.h"
+#include "services/ledger/served_methods.h"
 #include "services/ledger/service_options.h"
 #include "services/process/audit.h"
 #include "services/process/exposure.h"
@@ -40,6 +41,7 @@
 #include "storage/postgres/ledger_store.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/rights.h"
+#include "storage/redis/redis_balance_cache.h"
 
 namespace waybill::ledger {
 namespace {
@@ -131,7 +133,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   WorkerPool workers(static_cast<size_t>(options.workers), 10'000);
   WorkerPool verifying(1, 1);  // minutes long, at worst
   Counterparts counterparts(store);
-  const LedgerService service{store, workers, counterparts, counts, clock};
+  storage::RedisOptions cache_options;
+  cache_options.tracer = tracer;
+  storage::RedisBalanceCache balances(*redis_url, cache_options);
+  const LedgerService service{store, workers, counterparts, counts, clock, &balances};
   Verifier verifier(store, verifying, counts, clock);
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();

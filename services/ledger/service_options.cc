@@ -4,17 +4,13 @@
 
 #include "CLI/CLI.hpp"
 #include "edge/connect/protocol.h"
-#include "edge/rpc/server.h"
+#include "services/ledger/served_methods.h"
 #include "services/process/flags.h"
 #include "services/process/startup.h"
 
 namespace waybill::ledger {
 
 int QueuesFor(int cores) { return std::clamp(cores / 4, 1, 4); }
-
-std::vector<std::string> ServedMethods() {
-  return rpc::MethodsOf({"waybill.ledger.v1.LedgerService", "waybill.ledger.v1.LedgerAdmin"});
-}
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description(
@@ -36,7 +32,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
                  "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
 
   app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
-  app.add_option("--redis-url", options.redis_url, "Redis, which holds the limits of --limits-file")
+  app.add_option("--redis-url", options.redis_url, "Redis: a cache of balances, and the limits of --limits-file")
       ->envname("REDIS_URL")
       ->capture_default_str();
   app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")

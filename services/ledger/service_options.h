@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -47,9 +46,6 @@ inline constexpr int kRequestBytesMax = 8 << 20;
 
 // By the cores that the process may use.
 int QueuesFor(int cores);
-
-// "package.Service/Method" of all that a limit can be about.
-std::vector<std::string> ServedMethods();
 
 // For process::Settings.
 void DeclareSettings(CLI::App& app, ServiceOptions& options);

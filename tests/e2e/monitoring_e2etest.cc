@@ -1,5 +1,6 @@
 // Debian's Prometheus and Alertmanager beside running services, with the rules and dashboards of deploy/: every query
 // finds something, and an alert comes with its cause and goes with it.
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "tests/e2e/ingest_stack.h"
 #include "tests/e2e/stack.h"
 #include "tests/support/eventually.h"
+#include "waybill/ledger/v1/ledger.grpc.pb.h"
 
 namespace waybill::testing {
 namespace {
@@ -64,7 +66,7 @@ json GetJson(int port, const std::string& path) {
 class Monitoring {
  public:
   // `hurried`: what rules wait and look back is seconds instead of minutes.
-  Monitoring(const ServiceProcess& order, const ServiceProcess& ingest, bool hurried) {
+  Monitoring(const ServiceProcess& order, const ServiceProcess& ingest, const ServiceProcess& ledger, bool hurried) {
     std::string rules = ReadDeployed("alerts.yml");
     std::string config = ReadDeployed("prometheus.yml");
     if (hurried) {
@@ -74,6 +76,7 @@ class Monitoring {
     config = Replaced(config, "scrape_timeout: 10s", "scrape_timeout: 500ms");
     config = Replaced(config, "waybill-order:[0-9]+", fmt::format("127.0.0.1:{}", order.side_port()));
     config = Replaced(config, "waybill-ingest:[0-9]+", fmt::format("127.0.0.1:{}", ingest.side_port()));
+    config = Replaced(config, "waybill-ledger:[0-9]+", fmt::format("127.0.0.1:{}", ledger.side_port()));
     config += fmt::format("alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"127.0.0.1:{}\"]}}]}}]}}\n",
                           alertmanager_port_);
     Write("alerts.yml", rules);
@@ -173,6 +176,13 @@ class MonitoringTest : public ::testing::Test {
         IngestStackOptions{.args = {}, .database_url = stack_->database_url(), .redis_url = stack_->redis_url()});
     ingest_ = &ingest_stack_->AddReplica("i");
     ingest_->Start();
+    const std::string directory = folder_.path() / "ledger";
+    std::filesystem::create_directory(directory);
+    ledger_.emplace(WAYBILL_LEDGER_BINARY,
+                    std::vector<std::string>{"--database-url", stack_->database_url(), "--redis-url",
+                                             stack_->redis_url(), "--migrate"},
+                    directory);
+    ledger_->Start();
   }
 
   // Whatever becomes of it.
@@ -189,6 +199,23 @@ class MonitoringTest : public ::testing::Test {
     auto context = Deadline(absl::Seconds(10));
     static_cast<void>(ingest_->Locations()->GetDriver(context.get(), request, &response));
   }
+  void Transfer(const std::string& id) {
+    const auto stub = ledger::v1::LedgerService::NewStub(ledger_->Channel());
+    ledger::v1::CreditRequest request;
+    request.set_transfer_id(id);
+    request.set_account_id("wallet");
+    request.set_amount_minor(1);
+    request.set_currency("EUR");
+    ledger::v1::NewAccount wallet;
+    wallet.set_account_id("wallet");
+    wallet.set_currency("EUR");
+    wallet.set_kind("wallet");
+    wallet.set_code(1);
+    ledger::v1::Account account;
+    ledger::v1::Posting response;
+    EXPECT_TRUE(stub->CreateAccount(Deadline(absl::Seconds(10)).get(), wallet, &account).ok());
+    EXPECT_TRUE(stub->Credit(Deadline(absl::Seconds(10)).get(), request, &response).ok());
+  }
   void Misbehave(const std::function<void(sandbox::v1::Behaviour&)>& how) {
     sandbox::v1::Behaviour behaviour;
     how(behaviour);
@@ -200,6 +227,7 @@ class MonitoringTest : public ::testing::Test {
   std::optional<IngestStack> ingest_stack_;
   OrderReplica* order_ = nullptr;
   IngestReplica* ingest_ = nullptr;
+  std::optional<ServiceProcess> ledger_;
 };
 
 // What a rule compares: each side of each comparison that is no number.
@@ -234,10 +262,11 @@ TEST_F(MonitoringTest, EveryQueryOfRulesAndDashboardsFindsSomething) {
       "INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id) "
       "VALUES ('north', 'missing_here', 'charge', 'ch_1', 'EUR', 1)");
   stack_->PutDrivers(20);
-  const Monitoring monitoring(*order_, *ingest_, /*hurried=*/false);
+  const Monitoring monitoring(*order_, *ingest_, *ledger_, /*hurried=*/false);
   ASSERT_TRUE(Eventually(kAlertWait, [&] { return !monitoring.Rules().empty(); }));
   std::map<std::string, std::string> missing = PanelsOf("order");
   missing.merge(PanelsOf("ingest"));
+  missing.merge(PanelsOf("ledger"));
   const size_t panels = missing.size();
   for (const auto& [alert, query] : monitoring.Rules()) {
     for (const std::string& side : ComparedBy(query)) missing[fmt::format("alert {}: {}", alert, side)] = side;
@@ -254,6 +283,7 @@ TEST_F(MonitoringTest, EveryQueryOfRulesAndDashboardsFindsSomething) {
   EXPECT_TRUE(Eventually(kAlertWait,
                          [&] {
                            Create(fmt::format("order-{}", ++orders));
+                           Transfer(fmt::format("transfer-{}", orders));
                            AskForDriver();
                            std::erase_if(missing, [&](const auto& query) { return monitoring.HasData(query.second); });
                            return missing.empty();
@@ -266,7 +296,8 @@ TEST_F(MonitoringTest, EveryQueryOfRulesAndDashboardsFindsSomething) {
 TEST_F(MonitoringTest, PromtoolHasNothingToSayOfOurMetrics) {
   Start();
   TempDirectory folder;
-  for (const ServiceProcess* service : {static_cast<ServiceProcess*>(order_), static_cast<ServiceProcess*>(ingest_)}) {
+  for (const ServiceProcess* service :
+       {static_cast<ServiceProcess*>(order_), static_cast<ServiceProcess*>(ingest_), &*ledger_}) {
     const std::string answer = service->Http("/metrics"), file = folder.path() / "metrics";
     std::ofstream(file) << answer.substr(answer.find("\r\n\r\n") + 4);
     auto promtool = Process::Start("/bin/sh", {.args = {"-c", "promtool check metrics <" + file}});
@@ -280,11 +311,12 @@ class AlertTest : public MonitoringTest {
  protected:
   AlertTest() {
     Start(postgres_.get(), redis_.get());
-    monitoring_.emplace(*order_, *ingest_, /*hurried=*/true);
+    monitoring_.emplace(*order_, *ingest_, *ledger_, /*hurried=*/true);
     EXPECT_TRUE(Eventually(kAlertWait, [&] { return monitoring_->HasData("waybill_ready == 1"); }));
   }
   ~AlertTest() override {
     monitoring_.reset();
+    ledger_.reset();
     ingest_stack_.reset();
     stack_.reset();
   }

@@ -25,6 +25,7 @@
 #include "services/ingest/served_methods.h"
 #include "services/ledger/grpc_ledger_admin.h"
 #include "services/ledger/grpc_ledger_service.h"
+#include "services/ledger/served_methods.h"
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
@@ -302,6 +303,7 @@ TEST(AccessRules, LimitsKnowEveryMethodThatIsServed) {
   AllServices services(nullptr);
   std::vector<std::string> known = order::ServedMethods();
   for (std::string& method : ingest::ServedMethods()) known.push_back(std::move(method));
+  for (std::string& method : ledger::ServedMethods()) known.push_back(std::move(method));
   EXPECT_THAT(known, ::testing::UnorderedElementsAreArray(services.methods()));
 }
 

@@ -283,6 +283,30 @@ TEST_F(LedgerE2eTest, PeopleWithCurlHaveTheirRequestsOnce) {
   EXPECT_THAT(Curl("CreateTransfers", none), HasSubstr(R"({"result":"CREDIT_ACCOUNT_MALFORMED","field":"credit_acc)"));
 }
 
+TEST_F(LedgerE2eTest, AnOldBalanceIsNoOlderThanItSaysWhateverBecomesOfRedis) {
+  Start();
+  const auto stub = Connect();
+  Open(*stub, {"bank", "ida"}, false);
+  const std::atomic<bool> stopping{false};
+  const auto available = [&](const std::string& staleness) {
+    const std::string body = Curl("GetBalance", fmt::format(R"({{"accountId":"ida","maxStaleness":"{}"}})", staleness));
+    const size_t at = body.find("availableMinor\":\"");
+    const std::string shown = at == std::string::npos ? "0" : body.substr(at + 17, body.find('"', at + 17) - at - 17);
+    return shown + (body.find("\"cached\":true") == std::string::npos ? "" : " cached");
+  };
+  ASSERT_EQ(Post(*stub, Of("t-1", "bank", "ida", 100), stopping), v1::TransferOutcome::CREATED);
+  EXPECT_EQ(available("3600s"), "100");
+  EXPECT_EQ(available("3600s"), "100 cached");
+  ASSERT_EQ(Post(*stub, Of("t-2", "bank", "ida", 11), stopping), v1::TransferOutcome::CREATED);
+  EXPECT_EQ(available("3600s"), "100 cached") << "an hour is borne";
+  EXPECT_EQ(available("0s"), "111");
+  EXPECT_EQ(available("3600s"), "111 cached");
+  ASSERT_TRUE(waybill::testing::RedisCommand(redis_.url(), {"FLUSHDB"}).ok());
+  EXPECT_EQ(available("3600s"), "111");
+  ASSERT_TRUE(waybill::testing::RedisCommand(redis_.url(), {"SET", "waybill:ledger:balance:anonymous/ida", "x"}).ok());
+  EXPECT_EQ(available("3600s"), "111");
+}
+
 TEST_F(LedgerE2eTest, KeysDecideWhoMovesAndWhoSees) {
   const std::string hash(64, 'k'), admin = "wb_admin_" + std::string(40, 'a');
   const std::string hash_file = (folder_.path() / "hash").string(), admin_file = (folder_.path() / "admin").string();

@@ -99,7 +99,8 @@ class LedgerServiceTest : public ::testing::Test {
   Metrics metrics_registry_;
   LedgerMetrics metrics_{metrics_registry_};
   Counterparts counterparts_{store_};
-  LedgerService service_{store_, workers_, counterparts_, metrics_, time_};
+  ::testing::StrictMock<MockBalanceCache> cache_;
+  LedgerService service_{store_, workers_, counterparts_, metrics_, time_, &cache_};
   Verifier verifier_{store_, verifying_, metrics_, time_};
   rpc::Server server_{rpc::ServerOptions{}, metrics_registry_};
   std::unique_ptr<v1::LedgerService::Stub> stub_;
@@ -280,6 +281,37 @@ TEST_F(LedgerServiceTest, BalancesAreThoseOfNowOrOfThen) {
   EXPECT_EQ(response.balance().credits_posted(), 50);
   EXPECT_EQ(response.since().seconds(), absl::ToUnixSeconds(then) - 5);
   EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::GetBalance, request, response).reason(), "HISTORY_NOT_KEPT");
+}
+
+TEST_F(LedgerServiceTest, AnOldBalanceMayComeFromTheCache) {
+  v1::GetBalanceRequest request;
+  request.set_account_id("alice");
+  request.mutable_max_staleness()->set_seconds(2);
+  v1::GetBalanceResponse response;
+  const auto get = [&] { return Call(*stub_, &v1::LedgerService::Stub::GetBalance, request, response); };
+  // Not there: the store is asked, and what it says is kept as of before.
+  storage::BalanceCache::Found nothing;
+  nothing.now = absl::FromUnixSeconds(77);
+  const Account alice = Wallet("alice", 1250);
+  EXPECT_CALL(cache_, Get("shop", "alice", absl::Seconds(2)))
+      .WillOnce(Return(nothing))
+      .WillOnce(Return(storage::BalanceCache::Found{storage::CachedBalance{alice.balance, "EUR"}, nothing.now}))
+      .WillOnce(Return(absl::UnavailableError("")));
+  EXPECT_CALL(store_, GetAccount("shop", "alice")).Times(2).WillRepeatedly(Return(alice));
+  EXPECT_CALL(cache_, Put("shop", "alice", storage::CachedBalance{alice.balance, "EUR"}, nothing.now))
+      .WillOnce(Return(absl::UnavailableError("")));
+  ASSERT_TRUE(get().status.ok());
+  EXPECT_FALSE(response.cached());
+  ASSERT_TRUE(get().status.ok());
+  EXPECT_TRUE(response.cached());
+  EXPECT_EQ(response.available_minor(), 1250);
+  EXPECT_EQ(response.currency(), "EUR");
+  ASSERT_TRUE(get().status.ok()) << "without the cache";
+  EXPECT_FALSE(response.cached());
+  const std::string counted = metrics_registry_.ToText();
+  for (const char* source : {"cache", "store", "cache_away"}) {
+    EXPECT_THAT(counted, HasSubstr("waybill_ledger_balance_reads_total{source=\"" + std::string(source) + "\"} 1"));
+  }
 }
 
 TEST_F(LedgerServiceTest, VerifyTellsOfProgressAndThenReports) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "storage/balance_cache.h"
 #include "storage/ledger_store.h"
 
 namespace waybill::ledger {
@@ -44,6 +45,13 @@ class MockLedgerStore : public storage::LedgerStore {
   MOCK_METHOD(absl::StatusOr<storage::VerifyReport>, Verify,
               (const std::function<bool(const storage::VerifyProgress&)>&), (override));
   MOCK_METHOD(absl::Status, Ping, (), (override));
+};
+
+class MockBalanceCache : public storage::BalanceCache {
+ public:
+  MOCK_METHOD(absl::StatusOr<Found>, Get, (const std::string&, const std::string&, absl::Duration), (override));
+  MOCK_METHOD(absl::Status, Put, (const std::string&, const std::string&, const storage::CachedBalance&, absl::Time),
+              (override));
 };
 
 }  // namespace waybill::ledger

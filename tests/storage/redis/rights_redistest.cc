@@ -6,6 +6,7 @@
 
 #include "runtime/executor.h"
 #include "storage/redis/probe.h"
+#include "storage/redis/redis_balance_cache.h"
 #include "storage/redis/redis_fleet.h"
 #include "storage/redis/redis_hot_view.h"
 #include "storage/redis/redis_limit_store.h"
@@ -151,6 +152,17 @@ TEST(RedisRights, LimitsNeedNoMoreThanTheirRule) {
       RedisLimitStore(RedisUrl::Parse(url).value(), {}).Take({{"rule:shop", {1, absl::Hours(1), 5}, 3}});
   ASSERT_TRUE(grants.ok()) << grants.status();
   EXPECT_EQ(grants->front().granted, 3);
+}
+
+TEST(RedisRights, BalancesNeedNoMoreThanTheirRule) {
+  TestRedis redis(Server().Url());
+  const std::string url = UserOf(redis.url(), "waybill-ledger", DocumentedRule("waybill-ledger"));
+  RedisBalanceCache cache(RedisUrl::Parse(url).value(), {});
+  const auto nothing = cache.Get("shop", "alice", absl::Hours(1));
+  ASSERT_TRUE(nothing.ok()) << nothing.status();
+  const absl::Status put = cache.Put("shop", "alice", {{1, 2, 3, 4, 5}, "EUR"}, nothing->now);
+  ASSERT_TRUE(put.ok()) << put;
+  EXPECT_TRUE(cache.Get("shop", "alice", absl::Hours(1))->balance.has_value());
 }
 
 TEST(RedisRights, AllThatIsMissingIsNamedAtOnce) {

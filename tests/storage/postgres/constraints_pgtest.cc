@@ -444,7 +444,7 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
 TEST_F(ConstraintsTest, WhatRunsAtTheCommitRunsWithItsOwnersRights) {
   EXPECT_THAT(database_.sql().Rows("SELECT tgname FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid "
                                    "WHERE tgdeferrable AND NOT tgisinternal AND NOT p.prosecdef"),
-              testing::IsEmpty());
+              ::testing::IsEmpty());
 }
 
 TEST_F(ConstraintsTest, TheOrdinaryLifeOfAnOrderIsAllowed) {

@@ -29,7 +29,7 @@ void Publisher::Start(const Loops& loops) {
 void Publisher::Publish(std::string queue, Message message, Done done) {
   absl::Status refused = CheckMessage(queue, message);
   if (refused.ok()) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (stopping_) {
       refused = domain::ReasonError("BROKER_UNAVAILABLE", "the publisher has stopped");
     } else if (waiting_ >= options_.waiting_max) {
@@ -38,14 +38,13 @@ void Publisher::Publish(std::string queue, Message message, Done done) {
       ++waiting_;
       new_.push_back(
           {std::move(queue), std::move(message), std::move(done), clock_.Steady() + options_.confirm_timeout});
+      lock.unlock();
+      wakeup_.Notify();
+      return;
     }
   }
-  if (refused.ok()) {
-    wakeup_.Notify();
-  } else {
-    metrics_.unsent.Increment();
-    done(refused);
-  }
+  metrics_.unsent.Increment();
+  done(refused);
 }
 
 void Publisher::Stop(SteadyTime deadline) {

@@ -36,6 +36,7 @@ DEPENDENCIES = {
     "hiredis": ("libhiredis-dev", "linked"),
     "jemalloc": ("libjemalloc-dev", "linked"),
     "libcares": ("libc-ares-dev", "linked"),
+    "libcurl": ("libcurl4-openssl-dev", "bench only"),
     "libpq": ("libpq-dev", "linked"),
     "librabbitmq": ("librabbitmq-dev", "linked"),
     "nlohmann_json": ("nlohmann-json3-dev", "headers compiled in"),

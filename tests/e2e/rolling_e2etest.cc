@@ -45,7 +45,7 @@ const std::set<std::string> kNeverCharged = {"declined", "never-charged", "undo-
 
 // What the old build knew of: without the columns that were added since.
 constexpr char kOldRows[] =
-    "SELECT 'saga ' || (to_jsonb(s) - '{write_id,waits_for,wakes_at,version,branches,due_at}'::text[])::text "
+    "SELECT 'saga ' || (to_jsonb(s) - '{write_id,waits_for,wakes_at,version,branches,due_at,payer}'::text[])::text "
     "FROM order_sagas s WHERE idempotency_key = ANY($1::text[]) "
     "UNION ALL SELECT 'payment ' || (to_jsonb(p) - '{parts,parts_minor,summed}'::text[])::text FROM payments p "
     "JOIN order_sagas s USING (order_id) WHERE idempotency_key = ANY($1::text[]) "

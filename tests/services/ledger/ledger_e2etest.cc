@@ -81,11 +81,12 @@ class LedgerE2eTest : public ::testing::Test {
     return ran.output.substr(end + 1) + " " + ran.output.substr(0, end);
   }
 
-  void Start(std::vector<std::string> more = {}) {
+  void Start(std::vector<std::string> more = {}, std::vector<std::pair<std::string, std::string>> env = {}) {
     waybill::testing::ProcessOptions options;
     options.args = {"--listen", address(), "--side-listen", fmt::format("127.0.0.1:{}", side_.port())};
     options.args.insert(options.args.end(), more.begin(), more.end());
     options.env = Stores();
+    options.env.insert(options.env.end(), env.begin(), env.end());
     auto started = Process::Start(WAYBILL_LEDGER_BINARY, options);
     ASSERT_TRUE(started.ok()) << started.status();
     service_ = *std::move(started);
@@ -255,6 +256,22 @@ TEST_F(LedgerE2eTest, KilledUnderLoadItLosesNothingAndMakesNothingTwice) {
   EXPECT_LE(there.size() - made.size(), 16u) << "not answered is what was under way at the end";
   const Ran verified = Run({"ledger", "verify"});
   EXPECT_EQ(verified.code, 0) << verified.output;
+}
+
+TEST_F(LedgerE2eTest, DeadBeforeItsAnswerItHasMadeTheTransferOnce) {
+  Start({}, {{"WAYBILL_FAILPOINT", "create_transfers.before_answer=kill"}});
+  const auto stub = Connect();
+  Open(*stub, {"a", "b"}, false);
+  v1::CreateTransfersRequest request;
+  *request.add_transfers() = Of("t-1", "a", "b", 5);
+  {
+    grpc::ClientContext context;
+    v1::CreateTransfersResponse response;
+    EXPECT_EQ(stub->CreateTransfers(&context, request, &response).error_code(), grpc::StatusCode::UNAVAILABLE);
+  }
+  ASSERT_TRUE(service_->Wait(kLongEnough));
+  Start();
+  EXPECT_EQ(Post(*stub, request.transfers(0), false), v1::TransferOutcome::EXISTS);
 }
 
 TEST_F(LedgerE2eTest, PeopleWithCurlHaveTheirRequestsOnce) {

@@ -328,7 +328,7 @@ absl::StatusOr<int64_t> PostgresLedgerStore::Seal(int64_t limit) {
         if (!rows.ok()) return rows.status();
         for (int row = 0; row < rows->size(); ++row) hash.Add(DecodeChainRow(*rows, row));
         count += rows->size();
-        if (rows->size() > 0) last = rows->Int(rows->size() - 1, 0);
+        if (!rows->empty()) last = rows->Int(rows->size() - 1, 0);
         more = rows->size() == page && count < limit;
       }
       if (count < limit) last = next;  // numbers behind the last that were rolled back

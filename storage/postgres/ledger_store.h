@@ -55,7 +55,7 @@ struct LedgerStoreDeps {
 class PostgresLedgerStore final : public LedgerStore {
  public:
   // Connects when there is something to write.
-  PostgresLedgerStore(const LedgerStoreDeps& deps, LedgerStoreOptions options = {});
+  explicit PostgresLedgerStore(const LedgerStoreDeps& deps, LedgerStoreOptions options = {});
   ~PostgresLedgerStore() override;
 
   absl::StatusOr<std::vector<ledger::AccountResult>> CreateAccounts(

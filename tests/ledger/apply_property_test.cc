@@ -39,6 +39,7 @@ TEST(LedgerApplyProperty, DoesWhatTheReferenceDoes) {
     Worlds worlds;
     const int ids = *Within(20, 150);
     const int batches = *Within(5, 40);
+    std::vector<NewTransfer> sent;
     for (int n = 0; n < batches; ++n) {
       if (*Below(2) == 0) {
         worlds.ledger.now += absl::Seconds(1);
@@ -61,8 +62,11 @@ TEST(LedgerApplyProperty, DoesWhatTheReferenceDoes) {
       for (const Transfer& row : worlds.reference.made()) {
         if (row.phase == Phase::kPending) pendings.push_back(row.id);
       }
-      const auto batch =
+      auto batch =
           *rc::gen::container<std::vector<NewTransfer>>(*Within(1, 12), testing::RandomTransfer(ids, pendings));
+      if (!sent.empty() && *Below(3) == 0)
+        batch.push_back(sent[*Below(sent.size())]);  // by chance hardly any is the same
+      sent.insert(sent.end(), batch.begin(), batch.end());
       const auto expected = worlds.reference.Post(batch);
       const auto results = worlds.ledger.Results(batch);
       RC_ASSERT(Names(results) == Names(expected));

@@ -280,7 +280,8 @@ bool ModelIsMet(const Rule& rule, const Facts& facts, const std::vector<PastOrde
     const PastOrder* last = nullptr;
     for (const PastOrder& one : past) {
       if (one.facts.client != facts.client || one.facts.Of(on->by) != facts.Of(on->by)) continue;
-      if (one.facts.position && one.at < kNow && (last == nullptr || one.at > last->at)) last = &one;
+      // Of two at one moment the one that came later.
+      if (one.facts.position && one.at < kNow && (last == nullptr || one.at >= last->at)) last = &one;
     }
     if (last == nullptr) return false;
     const double metres = domain::DistanceM(*last->facts.position, *facts.position);

@@ -27,8 +27,8 @@ constexpr absl::Duration kVerifyTimeout = absl::Seconds(120);
 
 struct Measured {
   LedgerLoadResult load;
-  Usage usage;
-  Memory memory;  // of the service
+  Usage usage{.postgres = absl::ZeroDuration()};  // of rounds that were added; it is none as soon as one round's is
+  Memory memory;                                  // of the service
 
   void Add(const Measured& round) {
     load.Merge(round.load);
@@ -152,9 +152,16 @@ absl::StatusOr<Measured> Runner::MeasureOne(const std::string& name, bool plain,
   return measured;
 }
 
-double CpuOf1000(const Measured& measured, std::optional<absl::Duration> cpu) {
-  return absl::ToDoubleSeconds(cpu.value_or(absl::ZeroDuration())) * 1'000 /
-         static_cast<double>(measured.load.transfers);
+void AddCpu(const Measured& measured, ScenarioResult& result) {
+  const auto add = [&](const std::string& whose, absl::Duration cpu) {
+    result.figures.push_back({fmt::format("CPU per 1,000 transfers, {}", whose),
+                              absl::ToDoubleSeconds(cpu) * 1'000 / static_cast<double>(measured.load.transfers),
+                              "s",
+                              {}});
+  };
+  add("service", measured.usage.service);
+  if (measured.usage.postgres) add("Postgres", *measured.usage.postgres);
+  add("load", measured.usage.generator);
 }
 
 void AddMemory(const Measured& measured, ScenarioResult& result) {
@@ -197,8 +204,7 @@ absl::StatusOr<ScenarioResult> Runner::Singles() const {
     return absl::ToDoubleMilliseconds(measured.load.latency.Quantile(0.99));
   };
   AddBeside("p99, uniform", {kPlain, p99(plain)}, {kOurs, p99(ours)}, "ms", std::nullopt, result);
-  result.figures.push_back({"CPU per 1,000 transfers, service", CpuOf1000(ours, ours.usage.service), "s", {}});
-  result.figures.push_back({"CPU per 1,000 transfers, Postgres", CpuOf1000(ours, ours.usage.postgres), "s", {}});
+  AddCpu(ours, result);
   AddMemory(ours, result);
   return result;
 }
@@ -228,8 +234,7 @@ absl::StatusOr<ScenarioResult> Runner::Batches() const {
   }
   AddBeside("transfers/s", {"ceiling", ceiling.Mean()}, {kOurs, sum.load.PerSecond()}, "1/s", AtLeast(0.6), result);
   AddLatency(sum.load.latency, std::nullopt, std::nullopt, result);
-  result.figures.push_back({"CPU per 1,000 transfers, service", CpuOf1000(sum, sum.usage.service), "s", {}});
-  result.figures.push_back({"CPU per 1,000 transfers, Postgres", CpuOf1000(sum, sum.usage.postgres), "s", {}});
+  AddCpu(sum, result);
   AddMemory(sum, result);
   return result;
 }

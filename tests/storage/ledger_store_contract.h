@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -20,8 +21,23 @@
 #include "tests/ledger/book_fixture.h"
 #include "tests/ledger/random_batches.h"
 #include "tests/ledger/reference_ledger.h"
+#include "tests/support/eventually.h"
 
 namespace waybill::storage {
+
+// Seals, at most `limit` a batch, until `transfers` are sealed: transactions of whatever database on the same server,
+// under way since before, are waited for. The transfers of each batch.
+inline std::vector<int64_t> SealUntil(LedgerStore& store, int64_t limit, int64_t transfers) {
+  std::vector<int64_t> batches;
+  (void)waybill::testing::Eventually(absl::Seconds(30), [&] {
+    const absl::StatusOr<int64_t> sealed = store.Seal(limit);
+    if (!sealed.ok()) return false;
+    if (*sealed > 0) batches.push_back(*sealed);
+    transfers -= *sealed;
+    return transfers <= 0;
+  });
+  return batches;
+}
 
 class LedgerStoreHarness {
  public:
@@ -354,18 +370,13 @@ TEST_P(LedgerStoreContract, TimeDoesNotRunBackAlongAnAccount) {
 TEST_P(LedgerStoreContract, SealsWhatIsCommittedIntoAChain) {
   Open({Account("bank"), Account("w")});
   EXPECT_EQ(Sound().transfers, 0);
-  const auto seal_all = [&] {
-    int64_t sealed = 0;
-    for (int n = 0; n < 4; ++n) sealed += *store().Seal(10'000);
-    return sealed;
-  };
-  EXPECT_EQ(seal_all(), 0);
+  EXPECT_EQ(*store().Seal(10'000), 0);
   ASSERT_EQ(Results({Move("a", "bank", "w", 1), Move("b", "bank", "none", 1), Move("c", "bank", "w", 0)}),
             "created credit_account_not_found amount_must_be_positive");
   EXPECT_EQ(Sound().unsealed, 2);
-  EXPECT_EQ(seal_all(), 2) << "a refusal is sealed as well";
+  EXPECT_EQ(SealUntil(store(), 10'000, 2), std::vector<int64_t>({2})) << "a refusal is sealed as well";
   ASSERT_EQ(Results({Move("d", "bank", "w", 1)}), "created");
-  EXPECT_EQ(seal_all(), 1);
+  EXPECT_EQ(SealUntil(store(), 10'000, 1), std::vector<int64_t>({1}));
   const auto batches = store().Batches(0, 10);
   ASSERT_EQ(batches->size(), 2u);
   EXPECT_EQ((*batches)[0].previous_hash, std::string(64, '0'));

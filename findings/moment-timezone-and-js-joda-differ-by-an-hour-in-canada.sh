@@ -6,8 +6,8 @@
 # machine has: each package has a copy, and so has Node.js in its own ICU (2025c in 20.20.2), which luxon, date-fns-tz and
 # day.js ask. Debian 12's tzdata, which PostgreSQL, Python and C++ read, has become 2026f by its updates. So 18:00 in Vancouver,
 # written by one part of a program, is 17:00 to another, without an error.
-# For Waybill: it counts in UTC and reads zones from the system's tzdata only where a track names one (docs/tracks.md), which Debian's
-# updates keep. Who keeps cut-off times by a city's clock looks at process.versions.tz and at the packages' own data.
+# For Waybill: it counts in UTC and reads the system's tzdata where a zone is named, for tracks and for gateways' days (--zone), so keep
+# that at Debian's updates. Who keeps cut-off times by a city's clock looks at process.versions.tz and at the packages' own data.
 # Needs: node and npm, which installs them into a temporary folder.
 set -uo pipefail
 command -v node npm >/dev/null || { echo "needs node and npm" >&2; exit 2; }

@@ -17,6 +17,8 @@ absl::Status QueueFull(std::string_view message, absl::Duration retry_after) {
   return ReasonError("QUEUE_FULL", message, std::move(detail));
 }
 
+absl::Status TooBusy() { return QueueFull("too many calls are waiting for the store", absl::Milliseconds(100)); }
+
 absl::Status BadField(std::string field, std::string what) {
   Violations violations;
   violations.Add(std::move(field), std::move(what));

@@ -232,6 +232,8 @@ absl::Status ReasonError(std::string_view reason, std::string_view message, Erro
 
 // QUEUE_FULL, to be tried again after so long.
 absl::Status QueueFull(std::string_view message, absl::Duration retry_after);
+// The same of a call for which no worker is left to wait for the store.
+absl::Status TooBusy();
 
 // BAD_REQUEST for a single field.
 absl::Status BadField(std::string field, std::string what);

@@ -75,7 +75,7 @@ class BeastStream {
     for (const asio::mutable_buffer buffer : beast::buffers_range_ref(into)) {
       if (first.size() == 0) first = buffer;
     }
-    return asio::async_compose<Done, void(error_code, size_t)>(Reading{*this, first}, done, io_);
+    return asio::async_compose<Done, void(error_code, size_t)>(Reading{{*this}, first}, done, io_);
   }
 
   // Short pieces go together, the header of a frame with what is in it.
@@ -87,7 +87,7 @@ class BeastStream {
       if (first.size() == 0) first = buffer;
       total += buffer.size();
     }
-    Writing writing{*this, first, {}};
+    Writing writing{{*this}, first, {}};
     if (total > first.size() && first.size() < kWriteMax) {
       writing.copy.resize(std::min(total, kWriteMax));
       asio::buffer_copy(asio::buffer(writing.copy), from);
@@ -98,10 +98,29 @@ class BeastStream {
   Stream& stream() { return stream_; }
 
  private:
-  struct Reading {
+  // What reading and writing have in common. Who asked hears of the end later, never within its own call.
+  struct Operation {
     BeastStream& on;
-    asio::mutable_buffer into;
     bool waited = false;
+
+    // Whether the stream has to be waited for; then it is begun again.
+    template <typename Self>
+    bool Waits(Self& self, Next next) {
+      if (next != Next::kWaitToRead && next != Next::kWaitToWrite) return false;
+      waited = true;
+      Stream& stream = on.stream_;
+      stream.Wait(next, [self = std::move(self)](error_code failed) mutable { self(failed); });
+      return true;
+    }
+    template <typename Self>
+    void Complete(Self& self, error_code error, size_t bytes) {
+      if (waited) return self.complete(error, bytes);
+      asio::post(on.io_, [self = std::move(self), error, bytes]() mutable { self.complete(error, bytes); });
+    }
+  };
+
+  struct Reading : Operation {
+    asio::mutable_buffer into;
 
     template <typename Self>
     void operator()(Self& self, error_code error = {}) {
@@ -113,46 +132,24 @@ class BeastStream {
         return Complete(self, {}, bytes);
       }
       const Stream::Result result = into.size() == 0 ? Stream::Result() : on.stream_.Read(into.data(), into.size());
-      if (result.next == Next::kWaitToRead || result.next == Next::kWaitToWrite) {
-        waited = true;
-        Stream& stream = on.stream_;
-        stream.Wait(result.next, [self = std::move(self)](error_code failed) mutable { self(failed); });
-        return;
-      }
+      if (Waits(self, result.next)) return;
       if (result.next == Next::kDone) return Complete(self, {}, result.bytes);
       Complete(self, result.next == Next::kEnd ? error_code(asio::error::eof) : asio::error::connection_reset, 0);
     }
-    template <typename Self>
-    void Complete(Self& self, error_code error, size_t bytes) {
-      if (waited) return self.complete(error, bytes);
-      asio::post(on.io_, [self = std::move(self), error, bytes]() mutable { self.complete(error, bytes); });
-    }
   };
 
-  struct Writing {
-    BeastStream& on;
+  struct Writing : Operation {
     asio::const_buffer from;
     std::string copy;  // or this
-    bool waited = false;
 
     template <typename Self>
     void operator()(Self& self, error_code error = {}) {
       if (error) return Complete(self, error, 0);
       const asio::const_buffer data = copy.empty() ? from : asio::const_buffer(copy.data(), copy.size());
       const Stream::Result result = data.size() == 0 ? Stream::Result() : on.stream_.Write(data.data(), data.size());
-      if (result.next == Next::kWaitToRead || result.next == Next::kWaitToWrite) {
-        waited = true;
-        Stream& stream = on.stream_;
-        stream.Wait(result.next, [self = std::move(self)](error_code failed) mutable { self(failed); });
-        return;
-      }
+      if (Waits(self, result.next)) return;
       if (result.next == Next::kDone) return Complete(self, {}, result.bytes);
       Complete(self, asio::error::connection_reset, 0);
-    }
-    template <typename Self>
-    void Complete(Self& self, error_code error, size_t bytes) {
-      if (waited) return self.complete(error, bytes);
-      asio::post(on.io_, [self = std::move(self), error, bytes]() mutable { self.complete(error, bytes); });
     }
   };
 

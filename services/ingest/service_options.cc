@@ -4,11 +4,9 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
-#include "edge/connect/protocol.h"
 #include "fmt/format.h"
 #include "services/ingest/served_methods.h"
 #include "services/process/flags.h"
-#include "services/process/startup.h"
 
 namespace waybill::ingest {
 
@@ -20,25 +18,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description(
       "waybill-ingest takes drivers' positions: every one becomes durable history in Postgres before it is acked, and\n"
       "the newest of each driver is in Redis while it is fresh.");
-  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
-      ->envname("WAYBILL_INGEST_LISTEN")
-      ->capture_default_str();
-  app.add_option("--side-listen", options.side_listen,
-                 "Address of the HTTP port: probes, metrics, and calls by curl and browsers")
-      ->envname("WAYBILL_INGEST_SIDE_LISTEN")
-      ->capture_default_str();
-  app.add_option("--web-origins", options.web_origins,
-                 "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
-      ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
-  process::AddExposureSettings(app, options.exposure);
-  app.add_option("--port-file", options.port_file,
-                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
-
-  app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
-  app.add_option("--redis-url", options.redis_url, "Redis")->envname("REDIS_URL")->capture_default_str();
-  app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
-      ->envname("WAYBILL_MIGRATE");
-  process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+  process::AddPortSettings(app, "WAYBILL_INGEST_", options);
+  process::AddStoreSettings(app, "Redis", options);
 
   process::AddDuration(app, "--retention", options.intake.retention,
                        "How long history is kept: older points are rejected, older days dropped",
@@ -130,16 +111,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {
-  if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
-    return stores;
-  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
-      !exposed.ok()) {
-    return exposed;
-  }
-  if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
-    return fit;
-  if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
-  if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
+  if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
   options.sanity.enabled = !options.no_sanity;
   if (options.intake.retention < options.hot_view.fresh_for) {
     return absl::InvalidArgumentError(fmt::format(

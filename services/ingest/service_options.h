@@ -15,23 +15,13 @@
 #include "services/ingest/intake.h"
 #include "services/ingest/location_stream.h"
 #include "services/ingest/location_watches.h"
-#include "services/process/exposure.h"
-#include "services/process/identity.h"
-#include "services/process/limits.h"
-#include "services/process/tracing.h"
+#include "services/process/server_settings.h"
 
 namespace waybill::ingest {
 
-struct ServiceOptions {
-  std::string listen = "127.0.0.1:7430";
-  std::string side_listen = "127.0.0.1:7431";
-  std::string web_origins;  // with commas between
-  process::Exposure exposure;
-  std::string port_file;  // empty: none
-  std::string database_url = "postgresql:///waybill";
-  std::string redis_url = "redis://127.0.0.1:6379/0";
-  bool migrate = false;
-  absl::Duration store_wait = absl::Seconds(60);
+struct ServiceOptions : process::ServerSettings {
+  ServiceOptions() : ServerSettings{"127.0.0.1:7430", "127.0.0.1:7431"} {}
+
   int queues = 1;  // as for two cores: QueuesFor
   int workers = 4;
   int writers = 2;  // WritersFor
@@ -46,9 +36,6 @@ struct ServiceOptions {
   StreamOptions streams;
   WatchOptions watches;
   HotViewOptions hot_view;
-  process::IdentityOptions identity;
-  process::LimitsOptions limits;
-  process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;

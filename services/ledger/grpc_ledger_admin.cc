@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "domain/reasons.h"
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
-#include "services/ledger/on_worker.h"
 #include "services/ledger/requests.h"
 #include "waybill/ledger/v1/ledger.pb.h"
 
@@ -122,16 +122,16 @@ absl::Status Verifier::Begin(std::shared_ptr<Listener> listener) {
   };
   if (executor_.Submit(task)) return absl::OkStatus();
   busy_ = false;
-  return TooBusy();
+  return domain::TooBusy();
 }
 
 void AddLedgerAdmin(rpc::Server& server, storage::LedgerStore& store, Verifier& verifier, Executor& workers,
                     const Clock& clock) {
   const std::string service = "waybill.ledger.v1.LedgerAdmin/";
-  UnaryOnWorker<v1::TrialBalanceRequest, v1::TrialBalanceResponse>(
+  rpc::UnaryOnWorker<v1::TrialBalanceRequest, v1::TrialBalanceResponse>(
       server, service + "TrialBalance", Scope::kOps, workers,
       [&store, &clock](auto& call) { return TrialBalance(store, clock, call); });
-  UnaryOnWorker<v1::ListBatchesRequest, v1::ListBatchesResponse>(
+  rpc::UnaryOnWorker<v1::ListBatchesRequest, v1::ListBatchesResponse>(
       server, service + "ListBatches", Scope::kOps, workers, [&store](auto& call) { return ListBatches(store, call); });
   server.ServerStream<v1::VerifyRequest, v1::VerifyResponse>(
       service + "Verify", Scope::kOps, [&verifier](VerifyCall::Ptr call) {

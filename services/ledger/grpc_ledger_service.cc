@@ -7,9 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "domain/reasons.h"
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "runtime/failpoint.h"
-#include "services/ledger/on_worker.h"
 #include "services/ledger/requests.h"
 #include "services/ledger/results.h"
 #include "waybill/ledger/v1/ledger.pb.h"
@@ -273,10 +273,10 @@ void Move(const LedgerService& service, typename rpc::UnaryCall<Request, v1::Pos
           Executor::Task answer = [service, moving] {
             moving->call->Finish(FillPosting(service.store, moving->client, moving->verb, moving->call->response()));
           };
-          if (!service.workers.Submit(answer)) moving->call->Finish(TooBusy());
+          if (!service.workers.Submit(answer)) moving->call->Finish(domain::TooBusy());
         });
   };
-  if (!service.workers.Submit(begin)) moving->call->Finish(TooBusy());
+  if (!service.workers.Submit(begin)) moving->call->Finish(domain::TooBusy());
 }
 
 class Methods {
@@ -286,12 +286,12 @@ class Methods {
   template <typename Request, typename Response>
   void Add(const std::string& name, Scope scope,
            absl::Status (*serve)(const LedgerService&, rpc::UnaryCall<Request, Response>&)) {
-    UnaryOnWorker<Request, Response>(server_, kName + name, scope, service_.workers,
-                                     [service = service_, serve](auto& call) { return serve(service, call); });
+    rpc::UnaryOnWorker<Request, Response>(server_, kName + name, scope, service_.workers,
+                                          [service = service_, serve](auto& call) { return serve(service, call); });
   }
   template <typename Request>
   void AddSetClosed(const std::string& name, bool closed) {
-    UnaryOnWorker<Request, v1::Account>(
+    rpc::UnaryOnWorker<Request, v1::Account>(
         server_, kName + name, Scope::kLedgerWrite, service_.workers,
         [service = service_, closed](auto& call) { return SetClosed<Request>(service, closed, call); });
   }

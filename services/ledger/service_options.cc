@@ -3,10 +3,8 @@
 #include <algorithm>
 
 #include "CLI/CLI.hpp"
-#include "edge/connect/protocol.h"
 #include "services/ledger/served_methods.h"
 #include "services/process/flags.h"
-#include "services/process/startup.h"
 
 namespace waybill::ledger {
 
@@ -17,27 +15,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       "waybill-ledger keeps accounts by double entry: transfers and holds between them, durable in Postgres before "
       "they\n"
       "are answered, each once for its id, and never more than an account may give.");
-  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
-      ->envname("WAYBILL_LEDGER_LISTEN")
-      ->capture_default_str();
-  app.add_option("--side-listen", options.side_listen,
-                 "Address of the HTTP port: probes, metrics, and calls by curl and browsers")
-      ->envname("WAYBILL_LEDGER_SIDE_LISTEN")
-      ->capture_default_str();
-  app.add_option("--web-origins", options.web_origins,
-                 "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
-      ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
-  process::AddExposureSettings(app, options.exposure);
-  app.add_option("--port-file", options.port_file,
-                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
-
-  app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
-  app.add_option("--redis-url", options.redis_url, "Redis: a cache of balances, and the limits of --limits-file")
-      ->envname("REDIS_URL")
-      ->capture_default_str();
-  app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
-      ->envname("WAYBILL_MIGRATE");
-  process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+  process::AddPortSettings(app, "WAYBILL_LEDGER_", options);
+  process::AddStoreSettings(app, "Redis: a cache of balances, and the limits of --limits-file", options);
 
   options.queues = QueuesFor(process::Cores());
   process::AddInteger(app, "--queues", options.queues,
@@ -72,17 +51,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {
-  if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
-    return stores;
-  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
-      !exposed.ok()) {
-    return exposed;
-  }
-  if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
-    return fit;
-  if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
-  if (absl::Status fit = BrokerOptionsOf(options.broker).status(); !fit.ok()) return fit;
-  return process::CheckTracing(options.tracing);
+  if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
+  return BrokerOptionsOf(options.broker).status();
 }
 
 }  // namespace waybill::ledger

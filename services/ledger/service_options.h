@@ -9,32 +9,19 @@
 #include "absl/time/time.h"
 #include "runtime/log.h"
 #include "services/ledger/broker_settings.h"
-#include "services/process/exposure.h"
-#include "services/process/identity.h"
-#include "services/process/limits.h"
-#include "services/process/tracing.h"
+#include "services/process/server_settings.h"
 
 namespace waybill::ledger {
 
-struct ServiceOptions {
-  std::string listen = "127.0.0.1:7440";
-  std::string side_listen = "127.0.0.1:7441";
-  std::string web_origins;  // with commas between
-  process::Exposure exposure;
-  std::string port_file;  // empty: none
-  std::string database_url = "postgresql:///waybill";
-  std::string redis_url = "redis://127.0.0.1:6379/0";
-  bool migrate = false;
-  absl::Duration store_wait = absl::Seconds(60);
+struct ServiceOptions : process::ServerSettings {
+  ServiceOptions() : ServerSettings{"127.0.0.1:7440", "127.0.0.1:7441"} {}
+
   int queues = 1;  // as for two cores: QueuesFor
   int workers = 4;
   int writers = 1;
   size_t batch_max = 2'000;
   size_t queue_max = 100'000;
   size_t accounts_max = 100'000;
-  process::IdentityOptions identity;
-  process::LimitsOptions limits;
-  process::TracingOptions tracing;
   BrokerSettings broker;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;

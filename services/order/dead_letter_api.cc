@@ -67,7 +67,7 @@ absl::StatusOr<DeadLetterApi::Redriven> DeadLetterApi::Redrive(DeadLetterFilter 
     absl::StatusOr<std::vector<storage::DeadLetter>> found = store_.List(filter, std::nullopt, 1);
     if (!found.ok()) return found.status();
     if (found->empty()) return NoSuchLetter(*filter.key);
-    if (found->front().blocked.empty()) return TooBusyError();  // it came back to life and died again meanwhile
+    if (found->front().blocked.empty()) return domain::TooBusy();  // it came back to life and died again meanwhile
     return domain::ReasonError(found->front().blocked, fmt::format("{} cannot be redriven now", IdOf(*filter.key)));
   }
   absl::StatusOr<std::vector<storage::DeadLetterCount>> counts =
@@ -132,7 +132,7 @@ absl::StatusOr<int> DeadLetterApi::ResolveSagas(const DeadLetterFilter& filter, 
                    [done](absl::StatusOr<SagaApi::Answer> saga) { done->set_value(saga.status()); });
     // What is stopped under it may not answer.
     const bool answered = answer.wait_for(absl::ToChronoNanoseconds(kResolveWait)) == std::future_status::ready;
-    const absl::Status status = answered ? answer.get() : TooBusyError();
+    const absl::Status status = answered ? answer.get() : domain::TooBusy();
     if (status.ok()) ++resolved;
     if (!status.ok() && filter.key) return status;
   }

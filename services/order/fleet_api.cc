@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/order/order_api.h"
 
@@ -15,7 +16,7 @@ template <typename Answer, typename Work>
 void AnswerOn(Executor& workers, absl::AnyInvocable<void(Answer)> done, Work work) {
   auto shared = std::make_shared<absl::AnyInvocable<void(Answer)>>(std::move(done));
   Executor::Task task = [shared, work = std::move(work)]() mutable { (*shared)(work()); };
-  if (!workers.Submit(task)) (*shared)(TooBusyError());
+  if (!workers.Submit(task)) (*shared)(domain::TooBusy());
 }
 
 // How many there are, and who the first ones are: an entry has a bound.

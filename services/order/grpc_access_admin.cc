@@ -3,9 +3,9 @@
 #include <string>
 #include <utility>
 
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "services/order/intake.h"
-#include "services/order/on_worker.h"
 #include "waybill/access/v1/access.pb.h"
 
 namespace waybill::order {
@@ -101,16 +101,16 @@ absl::Status RevokeKey(KeyAdmin& keys, RevokeKeyCall& call) {
 
 void AddAccessAdmin(rpc::Server& server, KeyAdmin& keys, Executor& workers) {
   const std::string service = "waybill.access.v1.AccessAdmin/";
-  UnaryOnWorker<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>(
+  rpc::UnaryOnWorker<access_pb::CreateKeyRequest, access_pb::CreateKeyResponse>(
       server, service + "CreateKey", Scope::kAdmin, workers,
       [&keys](CreateKeyCall& call) { return CreateKey(keys, call); });
-  UnaryOnWorker<access_pb::ListKeysRequest, access_pb::ListKeysResponse>(
+  rpc::UnaryOnWorker<access_pb::ListKeysRequest, access_pb::ListKeysResponse>(
       server, service + "ListKeys", Scope::kAdmin, workers,
       [&keys](ListKeysCall& call) { return ListKeys(keys, call); });
-  UnaryOnWorker<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>(
+  rpc::UnaryOnWorker<access_pb::RotateKeyRequest, access_pb::RotateKeyResponse>(
       server, service + "RotateKey", Scope::kAdmin, workers,
       [&keys](RotateKeyCall& call) { return RotateKey(keys, call); });
-  UnaryOnWorker<access_pb::RevokeKeyRequest, access_pb::Key>(
+  rpc::UnaryOnWorker<access_pb::RevokeKeyRequest, access_pb::Key>(
       server, service + "RevokeKey", Scope::kAdmin, workers,
       [&keys](RevokeKeyCall& call) { return RevokeKey(keys, call); });
 }

@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
-#include "services/order/on_worker.h"
 #include "services/order/requests.h"
 #include "waybill/ops/v1/ops.pb.h"
 
@@ -52,7 +52,7 @@ absl::Status ListEntries(storage::AuditLog& audit, ListEntriesCall& call) {
 }  // namespace
 
 void AddAuditAdmin(rpc::Server& server, storage::AuditLog& audit, Executor& workers) {
-  UnaryOnWorker<audit_pb::ListEntriesRequest, audit_pb::ListEntriesResponse>(
+  rpc::UnaryOnWorker<audit_pb::ListEntriesRequest, audit_pb::ListEntriesResponse>(
       server, "waybill.ops.v1.AuditAdmin/ListEntries", domain::Scope::kOps, workers,
       [&audit](ListEntriesCall& call) { return ListEntries(audit, call); });
 }

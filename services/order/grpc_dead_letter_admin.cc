@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "services/order/intake.h"
-#include "services/order/on_worker.h"
 #include "waybill/ops/v1/dead_letters.pb.h"
 
 namespace waybill::order {
@@ -166,16 +166,16 @@ absl::Status DiscardLetters(DeadLetterApi& api, const access::Caller& by,
 void AddDeadLetterAdmin(rpc::Server& server, DeadLetterApi& letters, Executor& workers) {
   const std::string service = "waybill.ops.v1.DeadLetterAdmin/";
   const domain::Scope scope = domain::Scope::kOps;
-  UnaryOnWorker<letters_pb::ListDeadLettersRequest, letters_pb::ListDeadLettersResponse>(
+  rpc::UnaryOnWorker<letters_pb::ListDeadLettersRequest, letters_pb::ListDeadLettersResponse>(
       server, service + "ListDeadLetters", scope, workers,
       [&letters](auto& call) { return ListLetters(letters, call.request(), call.response()); });
-  UnaryOnWorker<letters_pb::CountDeadLettersRequest, letters_pb::CountDeadLettersResponse>(
+  rpc::UnaryOnWorker<letters_pb::CountDeadLettersRequest, letters_pb::CountDeadLettersResponse>(
       server, service + "CountDeadLetters", scope, workers,
       [&letters](auto& call) { return CountLetters(letters, call.request(), call.response()); });
-  UnaryOnWorker<letters_pb::RedriveDeadLettersRequest, letters_pb::RedriveDeadLettersResponse>(
+  rpc::UnaryOnWorker<letters_pb::RedriveDeadLettersRequest, letters_pb::RedriveDeadLettersResponse>(
       server, service + "RedriveDeadLetters", scope, workers,
       [&letters](auto& call) { return RedriveLetters(letters, *call.caller(), call.request(), call.response()); });
-  UnaryOnWorker<letters_pb::DiscardDeadLettersRequest, letters_pb::DiscardDeadLettersResponse>(
+  rpc::UnaryOnWorker<letters_pb::DiscardDeadLettersRequest, letters_pb::DiscardDeadLettersResponse>(
       server, service + "DiscardDeadLetters", scope, workers,
       [&letters](auto& call) { return DiscardLetters(letters, *call.caller(), call.request(), call.response()); });
 }

@@ -7,9 +7,9 @@
 
 #include "domain/payment_attempt.h"
 #include "domain/reasons.h"
+#include "edge/rpc/on_worker.h"
 #include "fmt/format.h"
 #include "google/protobuf/duration.pb.h"
-#include "services/order/on_worker.h"
 #include "waybill/ops/v1/ops.pb.h"
 
 namespace waybill::order {
@@ -78,23 +78,23 @@ absl::Status Change(Router* router, storage::GatewayStore& store, Call& call, st
 
 void AddGatewayAdmin(rpc::Server& server, Router* router, storage::GatewayStore& store, Executor& workers) {
   const std::string service = "waybill.ops.v1.GatewayAdmin/";
-  UnaryOnWorker<gateway_pb::ListGatewaysRequest, gateway_pb::ListGatewaysResponse>(
+  rpc::UnaryOnWorker<gateway_pb::ListGatewaysRequest, gateway_pb::ListGatewaysResponse>(
       server, service + "ListGateways", domain::Scope::kOps, workers, [router](auto& call) {
         if (router == nullptr) return absl::OkStatus();
         for (const Router::View& view : router->List()) FillGateway(view, *call.response().add_gateways());
         return absl::OkStatus();
       });
-  UnaryOnWorker<gateway_pb::DrainGatewayRequest, gateway_pb::Gateway>(
+  rpc::UnaryOnWorker<gateway_pb::DrainGatewayRequest, gateway_pb::Gateway>(
       server, service + "DrainGateway", domain::Scope::kOps, workers, [router, &store](auto& call) {
         return Change(router, store, call, "gateway.drain", {},
                       [&store](const auto& name, const auto& deed) { return store.SetDrained(name, true, deed); });
       });
-  UnaryOnWorker<gateway_pb::UndrainGatewayRequest, gateway_pb::Gateway>(
+  rpc::UnaryOnWorker<gateway_pb::UndrainGatewayRequest, gateway_pb::Gateway>(
       server, service + "UndrainGateway", domain::Scope::kOps, workers, [router, &store](auto& call) {
         return Change(router, store, call, "gateway.undrain", {},
                       [&store](const auto& name, const auto& deed) { return store.SetDrained(name, false, deed); });
       });
-  UnaryOnWorker<gateway_pb::SetGatewayWeightRequest, gateway_pb::Gateway>(
+  rpc::UnaryOnWorker<gateway_pb::SetGatewayWeightRequest, gateway_pb::Gateway>(
       server, service + "SetGatewayWeight", domain::Scope::kOps, workers, [router, &store](auto& call) -> absl::Status {
         const int weight = call.request().weight();
         if (weight < 0 || weight > payments::kWeightMax) {

@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "domain/reasons.h"
+#include "edge/rpc/on_worker.h"
 #include "fmt/format.h"
-#include "services/order/on_worker.h"
 #include "services/order/reconciliation_requests.h"
 
 namespace waybill::order {
@@ -150,8 +150,8 @@ constexpr std::string_view kService = "waybill.reconciliation.v1.ReconciliationS
 template <typename Store, typename Request, typename Response>
 void Serve(rpc::Server& server, const std::string& method, Store& store, Executor& workers,
            absl::Status (*serve)(Store&, rpc::UnaryCall<Request, Response>&)) {
-  UnaryOnWorker<Request, Response>(server, fmt::format("{}{}", kService, method), domain::Scope::kOps, workers,
-                                   [&store, serve](auto& call) { return serve(store, call); });
+  rpc::UnaryOnWorker<Request, Response>(server, fmt::format("{}{}", kService, method), domain::Scope::kOps, workers,
+                                        [&store, serve](auto& call) { return serve(store, call); });
 }
 
 }  // namespace
@@ -159,7 +159,7 @@ void Serve(rpc::Server& server, const std::string& method, Store& store, Executo
 void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, storage::PaymentSummaryStore& sums,
                               const payments::Router* router, bool unnamed, Executor& comparing, Executor& workers,
                               Executor& summing) {
-  UnaryOnWorker<reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
+  rpc::UnaryOnWorker<reconciliation_pb::BeginSettlementRequest, reconciliation_pb::Settlement>(
       server, fmt::format("{}BeginSettlement", kService), domain::Scope::kOps, workers,
       [&store, &sums, router, unnamed](auto& call) { return BeginSettlement(store, sums, router, unnamed, call); });
   Serve(server, "AddLines", store, workers, AddLines);
@@ -168,7 +168,7 @@ void AddReconciliationService(rpc::Server& server, ReconciliationStore& store, s
   Serve(server, "GetReport", store, workers, GetReport);
   Serve(server, "ListCases", store, workers, ListCases);
   Serve(server, "CloseCase", store, workers, CloseCase);
-  UnaryOnWorker<reconciliation_pb::PaymentsSummaryRequest, reconciliation_pb::PaymentsSummaryResponse>(
+  rpc::UnaryOnWorker<reconciliation_pb::PaymentsSummaryRequest, reconciliation_pb::PaymentsSummaryResponse>(
       server, fmt::format("{}PaymentsSummary", kService), domain::Scope::kOps, summing,
       [&sums, router](auto& call) { return PaymentsSummary(sums, router, call); });
 }

@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "risk/rules_file.h"
 #include "services/order/intake.h"
-#include "services/order/on_worker.h"
 #include "waybill/ops/v1/risk.pb.h"
 
 namespace waybill::order {
@@ -157,13 +157,13 @@ absl::Status TestRulesOfFile(RiskApi& risk, const Clock& clock, const risk_pb::T
 
 void AddRiskAdmin(rpc::Server& server, RiskApi& risk, const Clock& clock, Executor& workers) {
   const std::string service = "waybill.ops.v1.RiskAdmin/";
-  UnaryOnWorker<risk_pb::ListReviewsRequest, risk_pb::ListReviewsResponse>(
+  rpc::UnaryOnWorker<risk_pb::ListReviewsRequest, risk_pb::ListReviewsResponse>(
       server, service + "ListReviews", domain::Scope::kOps, workers,
       [&risk](auto& call) { return ListOpenReviews(risk, call.request(), call.response()); });
-  UnaryOnWorker<risk_pb::DecideReviewRequest, risk_pb::DecideReviewResponse>(
+  rpc::UnaryOnWorker<risk_pb::DecideReviewRequest, risk_pb::DecideReviewResponse>(
       server, service + "DecideReview", domain::Scope::kOps, workers,
       [&risk](auto& call) { return DecideOpenReview(risk, *call.caller(), call.request(), call.response()); });
-  UnaryOnWorker<risk_pb::GetAssessmentRequest, risk_pb::RiskAssessment>(
+  rpc::UnaryOnWorker<risk_pb::GetAssessmentRequest, risk_pb::RiskAssessment>(
       server, service + "GetAssessment", domain::Scope::kOps, workers, [&risk](auto& call) -> absl::Status {
         absl::StatusOr<Uuid> id = TakeId(call.request().order_id(), "order_id");
         if (!id.ok()) return id.status();
@@ -171,7 +171,7 @@ void AddRiskAdmin(rpc::Server& server, RiskApi& risk, const Clock& clock, Execut
         if (kept.ok()) FillAssessment(*kept, call.response());
         return kept.status();
       });
-  UnaryOnWorker<risk_pb::TestRulesRequest, risk_pb::TestRulesResponse>(
+  rpc::UnaryOnWorker<risk_pb::TestRulesRequest, risk_pb::TestRulesResponse>(
       server, service + "TestRules", domain::Scope::kOps, workers,
       [&risk, &clock](auto& call) { return TestRulesOfFile(risk, clock, call.request(), call.response()); });
 }

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "domain/payment_attempt.h"
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
 #include "services/order/intake.h"
-#include "services/order/on_worker.h"
 #include "waybill/ops/v1/webhook_inbox.pb.h"
 
 namespace waybill::order {
@@ -134,10 +134,10 @@ absl::Status GetEvent(storage::WebhookInboxView& inbox, const access::Caller& by
 
 void AddWebhookInboxAdmin(rpc::Server& server, storage::WebhookInboxView& inbox, Executor& workers) {
   const std::string service = "waybill.ops.v1.WebhookInboxAdmin/";
-  UnaryOnWorker<inbox_pb::ListWebhookEventsRequest, inbox_pb::ListWebhookEventsResponse>(
+  rpc::UnaryOnWorker<inbox_pb::ListWebhookEventsRequest, inbox_pb::ListWebhookEventsResponse>(
       server, service + "ListWebhookEvents", domain::Scope::kOps, workers,
       [&inbox](auto& call) { return ListEvents(inbox, call.request(), call.response()); });
-  UnaryOnWorker<inbox_pb::GetWebhookEventRequest, inbox_pb::WebhookEvent>(
+  rpc::UnaryOnWorker<inbox_pb::GetWebhookEventRequest, inbox_pb::WebhookEvent>(
       server, service + "GetWebhookEvent", domain::Scope::kOps, workers,
       [&inbox](auto& call) { return GetEvent(inbox, *call.caller(), call.request(), call.response()); });
 }

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "services/order/intake.h"
-#include "services/order/on_worker.h"
 #include "waybill/webhook/v1/webhook.pb.h"
 
 namespace waybill::order {
@@ -206,10 +206,10 @@ class WebhookMethods {
   template <typename Request, typename Response>
   void Add(const std::string& name, Scope scope,
            absl::Status (*serve)(WebhookApi&, const access::Caller&, const Request&, Response&)) {
-    UnaryOnWorker<Request, Response>(server_, "waybill.webhook.v1.WebhookService/" + name, scope, workers_,
-                                     [&api = api_, serve](rpc::UnaryCall<Request, Response>& call) {
-                                       return serve(api, *call.caller(), call.request(), call.response());
-                                     });
+    rpc::UnaryOnWorker<Request, Response>(server_, "waybill.webhook.v1.WebhookService/" + name, scope, workers_,
+                                          [&api = api_, serve](rpc::UnaryCall<Request, Response>& call) {
+                                            return serve(api, *call.caller(), call.request(), call.response());
+                                          });
   }
 
  private:

@@ -47,10 +47,6 @@ bool WorthAnotherLook(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status TooBusyError() {
-  return domain::QueueFull("too many calls are waiting for the store", absl::Milliseconds(100));
-}
-
 OrderApi::OrderApi(saga::Runner& runner, Dispatch& dispatch, storage::OrderStore& store, Executor& workers,
                    Executor& list_workers, Scheduler& scheduler, const Clock& clock, IdGenerator& ids,
                    OrderApiOptions options, PaymentRouting* routing)
@@ -206,7 +202,7 @@ void OrderApi::Poll(const Uuid& order_id, IsEnd is_end, bool replayed, absl::Dur
 }
 
 void OrderApi::OnWorker(Executor::Task task, const Pending& answer) {
-  if (!workers_.Submit(task)) answer->Give(TooBusyError());
+  if (!workers_.Submit(task)) answer->Give(domain::TooBusy());
 }
 
 // --- Turning back.
@@ -389,14 +385,14 @@ void OrderApi::Get(const Uuid& order_id, storage::Owner owner, absl::AnyInvocabl
     std::vector<Transition> transitions = TransitionsOf(*record, *std::move(log), 0);
     (*shared)(Story{*std::move(record), std::move(transitions)});
   };
-  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!workers_.Submit(read)) (*shared)(domain::TooBusy());
 }
 
 void OrderApi::List(storage::OrderQuery query,
                     absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)> done) {
   auto shared = std::make_shared<absl::AnyInvocable<void(absl::StatusOr<std::vector<OrderRecord>>)>>(std::move(done));
   Executor::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
-  if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!list_workers_.Submit(read)) (*shared)(domain::TooBusy());
 }
 
 }  // namespace waybill::order

@@ -153,7 +153,4 @@ class OrderApi {
   std::atomic<bool> draining_{false};
 };
 
-// Too much is waiting; with RetryInfo.
-absl::Status TooBusyError();
-
 }  // namespace waybill::order

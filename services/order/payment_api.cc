@@ -145,14 +145,14 @@ void PaymentApi::RepeatOnly(Payment payment, absl::Status otherwise, Pending ans
       answer->Give(absl::IsNotFound(existing.status()) ? otherwise : existing.status());
     }
   };
-  if (!workers_.Submit(look)) answer->Give(TooBusyError());
+  if (!workers_.Submit(look)) answer->Give(domain::TooBusy());
 }
 
 void PaymentApi::Get(const std::string& client, const std::string& payment_id,
                      absl::AnyInvocable<void(absl::StatusOr<PaymentRecord>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   Executor::Task look = [this, client, payment_id, shared] { (*shared)(store_.Find(client, payment_id)); };
-  if (!workers_.Submit(look)) (*shared)(TooBusyError());
+  if (!workers_.Submit(look)) (*shared)(domain::TooBusy());
 }
 
 }  // namespace waybill::order

@@ -164,7 +164,7 @@ void RefundApi::Refund(RefundRequest request, storage::Owner owner, domain::Acto
         "STORE_UNAVAILABLE", "the journal did not answer in time; the refund may or may not exist", std::move(detail)));
   });
   Executor::Task look = [this, asked] { Look(asked, /*begin=*/true); };
-  if (!workers_.Submit(look)) answer->Give(TooBusyError());
+  if (!workers_.Submit(look)) answer->Give(domain::TooBusy());
 }
 
 // On a worker.
@@ -239,7 +239,7 @@ void RefundApi::Begin(const AskedPtr& asked, const OrderRecord& order) {
           asked->answer->Give(existing.status());
         } else {  // what came in between says why
           Executor::Task look = [this, asked] { Look(asked, /*begin=*/false); };
-          if (!workers_.Submit(look)) asked->answer->Give(TooBusyError());
+          if (!workers_.Submit(look)) asked->answer->Give(domain::TooBusy());
         }
       },
       [this, asked](absl::StatusOr<const saga::Record*> settled) {

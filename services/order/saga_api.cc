@@ -51,13 +51,13 @@ absl::StatusOr<SagaApi::Answer> SagaApi::Read(const Uuid& saga_id) {
 void SagaApi::List(storage::SagaQuery query, absl::AnyInvocable<void(absl::StatusOr<std::vector<SagaView>>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   Executor::Task read = [this, query = std::move(query), shared] { (*shared)(store_.ListSagas(query)); };
-  if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!list_workers_.Submit(read)) (*shared)(domain::TooBusy());
 }
 
 void SagaApi::Get(const Uuid& saga_id, Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
   Executor::Task read = [this, saga_id, shared] { (*shared)(Read(saga_id)); };
-  if (!workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!workers_.Submit(read)) (*shared)(domain::TooBusy());
 }
 
 void SagaApi::Retry(const Uuid& saga_id, domain::Actor by, SteadyTime deadline, Done done) {
@@ -111,7 +111,7 @@ void SagaApi::Signal(const Uuid& saga_id, domain::Actor by, saga::Signal signal,
     if (absl::StatusOr<Answer> saga = Read(saga_id); saga.ok()) answer.saga = *std::move(saga);
     (*shared)(std::move(answer));
   };
-  if (!workers_.Submit(task)) (*shared)(TooBusyError());
+  if (!workers_.Submit(task)) (*shared)(domain::TooBusy());
 }
 
 // The saga may go on backing off for long; the answer says how it stands after one more try, or after `retry_wait_`.
@@ -148,17 +148,17 @@ void SagaApi::Direct(const Uuid& saga_id, saga::Directive directive, saga::Runne
                        absl::Status why = now_is.ok() ? check(*now_is) : now_is.status();
                        answer->Give(why.ok() ? refused : why);
                      };
-                     if (!workers_.Submit(again)) answer->Give(TooBusyError());
+                     if (!workers_.Submit(again)) answer->Give(domain::TooBusy());
                    });
   };
-  if (!workers_.Submit(task)) answer->Give(TooBusyError());
+  if (!workers_.Submit(task)) answer->Give(domain::TooBusy());
 }
 
 void SagaApi::AnswerRead(const Uuid& saga_id, const Pending& answer) {
   Executor::Task read = [this, saga_id, answer] {
     if (!answer->given()) answer->Give(Read(saga_id));
   };
-  if (!workers_.Submit(read)) answer->Give(TooBusyError());
+  if (!workers_.Submit(read)) answer->Give(domain::TooBusy());
 }
 
 }  // namespace waybill::order

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
-#include "edge/connect/protocol.h"
 #include "fmt/format.h"
 #include "payments/gateways_file.h"
 #include "payments/webhooks/gateways.h"
@@ -64,29 +63,13 @@ bool JournalCompletersFor(int cores) { return cores >= 8; }
 
 void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.description("waybill-order charges an order and gives it a driver, or gives the money back.");
-  app.add_option("--listen", options.listen, "Address of the gRPC port; port 0 takes a free one")
-      ->envname("WAYBILL_LISTEN")
-      ->capture_default_str();
-  app.add_option("--side-listen", options.side_listen,
-                 "Address of the HTTP port: probes, metrics, and calls by curl and browsers")
-      ->envname("WAYBILL_SIDE_LISTEN")
-      ->capture_default_str();
-  app.add_option("--web-origins", options.web_origins,
-                 "Origins whose pages may call the HTTP port, with commas between; * for all (default: none)")
-      ->check([](const std::string& text) { return std::string(connect::ParseOrigins(text).status().message()); });
-  process::AddExposureSettings(app, options.exposure);
-  app.add_option("--port-file", options.port_file,
-                 "Write the bound ports to this file once serving: grpc=PORT, side=PORT");
+  process::AddPortSettings(app, "WAYBILL_", options);
   app.add_option("--instance", options.instance,
                  "Name of this process towards the others on the database; the same after a restart, so that it takes "
                  "its unfinished orders up at once (default: HOST:PORT)")
       ->envname("WAYBILL_INSTANCE");
 
-  app.add_option("--database-url", options.database_url, "Postgres")->envname("DATABASE_URL")->capture_default_str();
-  app.add_option("--redis-url", options.redis_url, "Redis")->envname("REDIS_URL")->capture_default_str();
-  app.add_flag("--migrate", options.migrate, "Bring the database's schema up to date before serving")
-      ->envname("WAYBILL_MIGRATE");
-  process::AddDuration(app, "--store-wait", options.store_wait, "How long to wait for Postgres at start");
+  process::AddStoreSettings(app, "Redis", options);
   AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
       ->envname("WAYBILL_PAYMENT_GATEWAY");
   app.add_option(
@@ -213,16 +196,8 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 }
 
 absl::Status FinishSettings(ServiceOptions& options) {
-  if (absl::Status stores = process::CheckStoreUrls(options.database_url, options.redis_url); !stores.ok())
-    return stores;
-  if (absl::Status exposed = process::CheckExposure(options.exposure, options.listen, options.side_listen);
-      !exposed.ok()) {
-    return exposed;
-  }
+  if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
-  if (absl::Status fit = process::CheckIdentity(options.identity, options.listen, options.side_listen); !fit.ok())
-    return fit;
-  if (absl::Status fit = process::CheckLimits(options.limits, ServedMethods()); !fit.ok()) return fit;
   if (!options.gateway_webhooks_file.empty()) {
     const absl::Status read = payments::ReadWebhookGateways(options.gateway_webhooks_file).status();
     if (!read.ok())
@@ -232,7 +207,6 @@ absl::Status FinishSettings(ServiceOptions& options) {
     const absl::Status read = risk::ReadRules(options.risk_file).status();
     if (!read.ok()) return absl::InvalidArgumentError(fmt::format("--risk-file: {}", std::string(read.message())));
   }
-  if (absl::Status fit = process::CheckTracing(options.tracing); !fit.ok()) return fit;
   absl::StatusOr<webhooks::AddressGuard> guard = webhooks::AddressGuard::Parse(options.webhook_networks);
   if (!guard.ok()) return guard.status();
   options.webhooks.guard = *std::move(guard);

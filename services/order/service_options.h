@@ -14,34 +14,24 @@
 #include "services/order/order_watch.h"
 #include "services/order/place_order.h"
 #include "services/order/webhook_sender.h"
-#include "services/process/exposure.h"
-#include "services/process/identity.h"
-#include "services/process/limits.h"
-#include "services/process/tracing.h"
+#include "services/process/server_settings.h"
 
 namespace waybill::order {
 
 // What a remote participant begins with: plain, or over TLS.
 inline constexpr std::string_view kPlainScheme = "grpc://", kTlsScheme = "grpcs://";
 
-struct ServiceOptions {
-  std::string listen = "127.0.0.1:7410";
-  std::string side_listen = "127.0.0.1:7411";
-  std::string web_origins;  // with commas between
-  process::Exposure exposure;
-  std::string port_file;  // empty: none
-  std::string instance;   // empty: the host's name and the port
-  std::string database_url = "postgresql:///waybill";
-  std::string redis_url = "redis://127.0.0.1:6379/0";
+struct ServiceOptions : process::ServerSettings {
+  ServiceOptions() : ServerSettings{"127.0.0.1:7410", "127.0.0.1:7411"} {}
+
+  std::string instance;                     // empty: the host's name and the port
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
   std::string risk_file;                    // empty: no order is assessed
   std::string gateways_file;                // empty: payment_gateway takes every order
   absl::Duration gateway_probe_every = absl::Seconds(5);
   tls::Files participant_tls;  // for grpcs
-  bool migrate = false;
-  absl::Duration store_wait = absl::Seconds(60);
-  int queues = 1;  // as for two cores: QueuesFor
+  int queues = 1;              // as for two cores: QueuesFor
   int workers = 4;
   int journal_writers = 3;          // JournalWritersFor
   bool journal_completers = false;  // JournalCompletersFor
@@ -57,11 +47,8 @@ struct ServiceOptions {
   WatchOptions watches;
   std::string webhook_networks;  // with commas between
   WebhookOptions webhooks;
-  process::IdentityOptions identity;
-  process::LimitsOptions limits;
   std::string gateway_webhooks_file;  // empty: no webhooks are taken
   absl::Duration gateway_webhooks_retention = absl::Hours(24 * 30);
-  process::TracingOptions tracing;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;

@@ -33,16 +33,12 @@ class DeadLetterHarness {
   virtual std::vector<std::string> Deeds() = 0;  // in the audit: "action subject"
 };
 
-class DeadLetterContract : public ::testing::TestWithParam<std::function<std::unique_ptr<DeadLetterHarness>()>> {
+// What operators do to a store, whichever it is.
+class DeadLetterActs {
  protected:
-  DeadLetterStore& store() { return harness_->store(); }
-  std::vector<std::string> List(const DeadLetterFilter& filter = {}, int limit = 100) {
-    const absl::StatusOr<std::vector<DeadLetter>> found = store().List(filter, std::nullopt, limit);
-    EXPECT_TRUE(found.ok()) << found.status();
-    std::vector<std::string> ids;
-    for (const DeadLetter& letter : found.value_or(std::vector<DeadLetter>())) ids.push_back(letter.id);
-    return ids;
-  }
+  ~DeadLetterActs() = default;
+  virtual DeadLetterStore& store() = 0;
+
   int Redrive(const DeadLetterFilter& filter, int limit = 100) {
     const absl::StatusOr<int> redriven = store().Redrive(filter, limit, absl::Seconds(10), Did("redrive"));
     EXPECT_TRUE(redriven.ok()) << redriven.status();
@@ -61,6 +57,19 @@ class DeadLetterContract : public ::testing::TestWithParam<std::function<std::un
     filter.key = ParseDeadLetterId(id);
     EXPECT_TRUE(filter.key) << id;
     return filter;
+  }
+};
+
+class DeadLetterContract : public ::testing::TestWithParam<std::function<std::unique_ptr<DeadLetterHarness>()>>,
+                           protected DeadLetterActs {
+ protected:
+  DeadLetterStore& store() override { return harness_->store(); }
+  std::vector<std::string> List(const DeadLetterFilter& filter = {}, int limit = 100) {
+    const absl::StatusOr<std::vector<DeadLetter>> found = store().List(filter, std::nullopt, limit);
+    EXPECT_TRUE(found.ok()) << found.status();
+    std::vector<std::string> ids;
+    for (const DeadLetter& letter : found.value_or(std::vector<DeadLetter>())) ids.push_back(letter.id);
+    return ids;
   }
   const std::string delivery_ = fmt::format("delivery/{}/evt_1", kLetterEndpoint);
   const std::string saga_ = fmt::format("saga/{}", kLetterOrder);

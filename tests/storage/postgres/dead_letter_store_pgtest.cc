@@ -107,8 +107,9 @@ class PostgresLetterHarness final : public DeadLetterHarness, private LetterData
 INSTANTIATE_TEST_SUITE_P(Postgres, DeadLetterContract,
                          ::testing::Values([] { return std::make_unique<PostgresLetterHarness>(); }));
 
-class DeadLetterPgTest : public ::testing::Test, protected LetterDatabase {
+class DeadLetterPgTest : public ::testing::Test, protected LetterDatabase, protected DeadLetterActs {
  protected:
+  DeadLetterStore& store() override { return store_; }
   std::vector<std::string> List(const DeadLetterFilter& filter = {}, int limit = 100) {
     absl::StatusOr<std::vector<DeadLetter>> found = store_.List(filter, std::nullopt, limit);
     EXPECT_TRUE(found.ok()) << found.status();
@@ -119,25 +120,6 @@ class DeadLetterPgTest : public ::testing::Test, protected LetterDatabase {
           fmt::format("{} {}{}", letter.id, letter.cause, letter.blocked.empty() ? "" : " " + letter.blocked));
     }
     return shown;
-  }
-  int Redrive(const DeadLetterFilter& filter, int limit = 100) {
-    absl::StatusOr<int> redriven = store_.Redrive(filter, limit, absl::Seconds(10), Did("redrive"));
-    EXPECT_TRUE(redriven.ok()) << redriven.status();
-    return redriven.value_or(-1);
-  }
-  int Discard(const DeadLetterFilter& filter) {
-    absl::StatusOr<int> discarded = store_.Discard(filter, 100, "ticket 812", Did("discard"));
-    EXPECT_TRUE(discarded.ok()) << discarded.status();
-    return discarded.value_or(-1);
-  }
-  static domain::Deed Did(const std::string& what) {
-    return {{"ops", "", "ada"}, "dead_letter." + what, "dead_letter", "", {{"reason", "ticket 812"}}};
-  }
-  static DeadLetterFilter Of(const std::string& id) {
-    DeadLetterFilter filter;
-    filter.key = ParseDeadLetterId(id);
-    EXPECT_TRUE(filter.key) << id;
-    return filter;
   }
   std::string Audit() {
     return sql().Value(

@@ -48,10 +48,8 @@ ExitCode ListAudit(const Context& context, const ListAuditArgs& args) {
   for (const auto& [text, name, out] :
        {std::tuple(&args.from, "--from", request.mutable_from()), std::tuple(&args.to, "--to", request.mutable_to())}) {
     if (text->empty()) continue;
-    absl::StatusOr<absl::Time> moment = ParseMoment(*text, now);
-    if (!moment.ok())
-      return context.Fail(
-          absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(moment.status().message()))));
+    absl::StatusOr<absl::Time> moment = ForOption(name, ParseMoment(*text, now));
+    if (!moment.ok()) return context.Fail(moment.status());
     *out = FromTime(*moment);
   }
   if (args.from.empty()) request.clear_from();
@@ -115,9 +113,8 @@ std::string Contradicts(const std::vector<storage::AuditHead>& known, const stor
 ExitCode VerifyAudit(const Context& context, const std::string& remembered) {
   std::vector<storage::AuditHead> known;
   if (!remembered.empty()) {
-    absl::StatusOr<storage::AuditHead> head = storage::ParseHead(remembered);
-    if (!head.ok())
-      return context.Fail(absl::InvalidArgumentError(fmt::format("--head: {}", std::string(head.status().message()))));
+    absl::StatusOr<storage::AuditHead> head = ForOption("--head", storage::ParseHead(remembered));
+    if (!head.ok()) return context.Fail(head.status());
     known.push_back(*std::move(head));
   }
   audit_v1::ListEntriesRequest request;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,8 +72,8 @@ std::string BrokerLetterJson(const amqp::DeadLetter& letter) {
   json["id"] = letter.id;
   json["cause"] = letter.reason;
   json["detail"] = letter.detail;
-  json["firstSeen"] = TimeOrNothing(letter.first_seen);
-  json["failedAt"] = TimeOrNothing(letter.failed_at);
+  json["first_seen"] = TimeOrNothing(letter.first_seen);
+  json["failed_at"] = TimeOrNothing(letter.failed_at);
   json["attempts"] = letter.attempts;
   json["redrives"] = letter.redrives;
   json["contentType"] = letter.message.content_type;
@@ -175,8 +176,12 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
   (*dead)->Close();
   if (context.json) return ExitCode::kOk;
   context.PrintLine(fmt::format("{} {}", changed, done));
-  if (changed < args.ids.size()) context.Note("the others are not among the dead letters of this queue");
-  return changed < args.ids.size() ? ExitCode::kPartly : ExitCode::kOk;
+  const size_t named = std::set<std::string>(args.ids.begin(), args.ids.end()).size();
+  if (changed < named) {
+    context.Note(args.cause.empty() ? "the others are not among the dead letters of this queue"
+                                    : "the others are not among the dead letters of this queue and cause");
+  }
+  return changed < named ? ExitCode::kPartly : ExitCode::kOk;
 }
 
 ExitCode RedriveBrokerLetters(const Context& context, const BrokerLetterArgs& args) {

@@ -46,7 +46,7 @@ absl::StatusOr<letters_v1::DeadLetterFilter> FilterOf(const LetterArgs& args) {
   filter.set_client(args.client);
   filter.set_endpoint_id(args.endpoint);
   if (!args.older_than.empty()) {
-    absl::StatusOr<absl::Duration> age = ParseDuration(args.older_than);
+    absl::StatusOr<absl::Duration> age = ForOption("--older-than", ParseDuration(args.older_than));
     if (!age.ok()) return age.status();
     filter.mutable_min_age()->set_seconds(absl::ToInt64Seconds(*age));
     filter.mutable_min_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*age % absl::Seconds(1))));

@@ -89,7 +89,7 @@ absl::StatusOr<std::vector<fleet_v1::PutDriver>> DriversOf(const PutArgs& args) 
     if (!in) return absl::NotFoundError("cannot read " + args.file);
     return ReadDrivers(in, args.file);
   }
-  absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.at);
+  absl::StatusOr<domain::GeoPoint> point = ForOption("--at", ParsePoint(args.at));
   if (!point.ok()) return point.status();
   fleet_v1::PutDriver driver;
   driver.set_driver_id(args.id);
@@ -105,7 +105,7 @@ ExitCode PutDrivers(const Context& context, const PutArgs& args) {
   constexpr size_t kDriversMax = 1'000;  // of one call
   absl::StatusOr<std::vector<fleet_v1::PutDriver>> drivers = DriversOf(args);
   if (!drivers.ok()) return context.Fail(drivers.status());
-  absl::StatusOr<absl::Duration> ttl = ParseDuration(args.ttl);
+  absl::StatusOr<absl::Duration> ttl = ForOption("--ttl", ParseDuration(args.ttl));
   if (!ttl.ok()) return context.Fail(ttl.status());
   for (size_t from = 0; from < drivers->size(); from += kDriversMax) {
     fleet_v1::PutDriversRequest request;

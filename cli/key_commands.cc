@@ -53,9 +53,8 @@ ExitCode ShowMade(const Context& context, const Response& made) {
 
 // "90d" from now.
 absl::Status TakeExpiry(const Context& context, const std::string& expires_in, google::protobuf::Timestamp& out) {
-  absl::StatusOr<absl::Duration> after = ParseDuration(expires_in);
-  if (!after.ok())
-    return absl::InvalidArgumentError(fmt::format("--expires-in: {}", std::string(after.status().message())));
+  absl::StatusOr<absl::Duration> after = ForOption("--expires-in", ParseDuration(expires_in));
+  if (!after.ok()) return after.status();
   out = FromTime(context.clock.Now() + *after);
   return absl::OkStatus();
 }
@@ -145,10 +144,9 @@ ExitCode RotateKey(const Context& context, const RotateKeyArgs& args) {
   access_v1::RotateKeyRequest request;
   request.set_key_id(args.id);
   // "0" has no unit, and says what it means all the same.
-  absl::StatusOr<absl::Duration> overlap = args.overlap == "0" ? absl::ZeroDuration() : ParseDuration(args.overlap);
-  if (!overlap.ok())
-    return context.Fail(
-        absl::InvalidArgumentError(fmt::format("--overlap: {}", std::string(overlap.status().message()))));
+  absl::StatusOr<absl::Duration> overlap =
+      args.overlap == "0" ? absl::ZeroDuration() : ForOption("--overlap", ParseDuration(args.overlap));
+  if (!overlap.ok()) return context.Fail(overlap.status());
   request.mutable_overlap()->set_seconds(absl::ToInt64Seconds(*overlap));
   request.mutable_overlap()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*overlap % absl::Seconds(1))));
   if (!args.expires_in.empty()) {

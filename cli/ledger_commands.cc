@@ -1,9 +1,9 @@
 // waybill ledger account | transfer | balance | statement | trial-balance | verify | batches
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +18,7 @@
 #include "cli/values.h"
 #include "domain/reasons.h"
 #include "ledger/result.h"
+#include "runtime/file.h"
 #include "runtime/ids.h"
 #include "services/process/flags.h"
 #include "waybill/ledger/v1/ledger.grpc.pb.h"
@@ -40,20 +41,21 @@ ExitCode FailLedger(const Context& context, const absl::Status& status) {
 
 std::string Lower(const std::string& name) { return absl::AsciiStrToLower(name); }
 
-// "12.50 EUR", or the number alone where the currency was said by itself.
+// "12.50 EUR", "12.50EUR", or the number alone where the currency was said by itself.
 struct Amount {
   int64_t minor = 0;
   std::string currency;
 };
 absl::StatusOr<Amount> TakeAmount(std::string text, std::string currency) {
-  const size_t blank = text.find(' ');
-  if (blank != std::string::npos) {
-    const std::string said = text.substr(blank + 1);
+  const auto letter = std::find_if(text.begin(), text.end(), [](char c) { return absl::ascii_isalpha(c); });
+  if (letter != text.end()) {
+    const std::string said(letter, text.end());
     if (!currency.empty() && said != currency) {
       return absl::InvalidArgumentError(fmt::format("--currency: {} is another than in \"{}\"", currency, text));
     }
     currency = said;
-    text.erase(blank);
+    text.erase(letter, text.end());
+    absl::StripTrailingAsciiWhitespace(&text);
   }
   if (currency.empty()) {
     return absl::InvalidArgumentError(fmt::format("--amount: of which currency? Write it like \"{} EUR\"", text));
@@ -65,9 +67,9 @@ absl::StatusOr<Amount> TakeAmount(std::string text, std::string currency) {
 
 absl::StatusOr<google::protobuf::Timestamp> TakeMoment(const Context& context, const std::string& option,
                                                        const std::string& text) {
-  absl::StatusOr<absl::Time> time = ParseMoment(text, context.clock.Now());
-  if (time.ok()) return FromTime(*time);
-  return absl::InvalidArgumentError(fmt::format("{}: {}", option, std::string(time.status().message())));
+  absl::StatusOr<absl::Time> time = ForOption(option, ParseMoment(text, context.clock.Now()));
+  if (!time.ok()) return time.status();
+  return FromTime(*time);
 }
 
 void AddOf(CLI::App& command, std::string& of) {
@@ -157,10 +159,9 @@ ExitCode CreateAccount(const Context& context, const AccountArgs& args) {
   request.mutable_flags()->set_credits_must_not_exceed_debits(args.credits_within_debits);
   request.mutable_flags()->set_history(args.history);
   for (const std::string& text : args.metadata) {
-    absl::StatusOr<std::pair<std::string, std::string>> pair = ParsePair(text);
+    absl::StatusOr<std::pair<std::string, std::string>> pair = ForOption("--metadata", ParsePair(text));
     if (!pair.ok()) {
-      return context.Fail(
-          absl::InvalidArgumentError(fmt::format("--metadata: {}", std::string(pair.status().message()))));
+      return context.Fail(pair.status());
     }
     (*request.mutable_metadata())[pair->first] = pair->second;
   }
@@ -302,7 +303,10 @@ void ShowTransfer(const Context& context, const pb::Transfer& transfer) {
                                 ? ""
                                 : money(transfer.requested_minor())},
               {"ends", transfer.pending_id()},
-              {"set free", transfer.released_minor() == 0 ? "" : money(transfer.released_minor())},
+              // Of what was held, what this did not move.
+              {"set free", transfer.released_minor() <= transfer.amount_minor()
+                               ? ""
+                               : money(transfer.released_minor() - transfer.amount_minor())},
               {"corrects", transfer.corrects_id()},
               {"code", fmt::format("{}", transfer.code())},
               {"user data", transfer.user_data()},
@@ -320,18 +324,35 @@ ExitCode GetTransfer(const Context& context, const GetArgs& args) {
   return ExitCode::kOk;
 }
 
-// Makes one, and shows it.
+// Makes one, and shows it: as it stands, or, to who may not read or when it cannot be read, what it was answered with.
 ExitCode Make(const Context& context, pb::NewTransfer transfer) {
   if (transfer.transfer_id().empty()) {
     transfer.set_transfer_id(IdGenerator(context.clock, context.random).Next().ToString());
+    context.Note(fmt::format("repeating with --id {} makes nothing twice", transfer.transfer_id()));
   }
   pb::CreateTransfersRequest request;
   *request.add_transfers() = transfer;
   absl::StatusOr<pb::CreateTransfersResponse> response = Create(context, request);
   if (!response.ok()) return FailLedger(context, response.status());
   if (absl::Status refused = StatusOf(transfer, response->outcomes(0)); !refused.ok()) return context.Fail(refused);
-  if (response->outcomes(0).result() == pb::TransferOutcome::EXISTS) context.Note("it had been made before");
-  return GetTransfer(context, {transfer.transfer_id(), ""});
+  const pb::TransferOutcome& outcome = response->outcomes(0);
+  if (outcome.result() == pb::TransferOutcome::EXISTS) context.Note("it had been made before");
+  pb::GetTransferRequest made;
+  made.set_transfer_id(transfer.transfer_id());
+  if (absl::StatusOr<pb::Transfer> shown = Call<Service>(context, context.ledger, &Stub::GetTransfer, made);
+      shown.ok()) {
+    ShowTransfer(context, *shown);
+    return ExitCode::kOk;
+  }
+  if (context.json) {
+    context.PrintLine(ToJson(outcome));
+    return ExitCode::kOk;
+  }
+  context.Note("it is made, and cannot be shown as it stands");
+  ShowFields(context,
+             {{"transfer", transfer.transfer_id()},
+              {"made", fmt::format("{}, number {}", ShowTime(ToTime(outcome.create_time())), outcome.number())}});
+  return ExitCode::kOk;
 }
 
 struct TransferArgs {
@@ -374,8 +395,9 @@ void ShowOutcome(const Context& context, int line, const pb::NewTransfer& transf
 }
 
 ExitCode CreateFromFile(const Context& context, const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return context.Fail(absl::NotFoundError(fmt::format("{}: cannot be read", path)));
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return context.Fail(text.status(), "Nothing was sent.");
+  std::istringstream in(*std::move(text));
   absl::StatusOr<std::vector<TransferLine>> lines = ReadTransfers(in, path);
   if (!lines.ok()) return context.Fail(lines.status(), "Nothing was sent.");
   size_t done = 0;
@@ -403,6 +425,12 @@ ExitCode CreateFromFile(const Context& context, const std::string& path) {
 
 ExitCode CreateTransfer(const Context& context, const TransferArgs& args) {
   if (!args.file.empty()) return CreateFromFile(context, args.file);
+  const bool balances = args.balancing_debit || args.balancing_credit;
+  for (const auto& [given, option] : {std::pair(!args.from.empty(), "--from: which account is debited?"),
+                                      std::pair(!args.to.empty(), "--to: which account is credited?"),
+                                      std::pair(!args.amount.empty() || balances, "--amount: how much?")}) {
+    if (!given) return context.Fail(absl::InvalidArgumentError(option));
+  }
   pb::NewTransfer transfer;
   transfer.set_transfer_id(args.id);
   transfer.set_phase(args.pending ? pb::PENDING : pb::SINGLE);
@@ -441,7 +469,7 @@ ExitCode EndTransfer(const Context& context, const EndArgs& args, pb::Phase phas
   transfer.set_pending_id(args.pending);
   if (!args.amount.empty()) {
     std::string currency = args.currency;
-    if (currency.empty() && args.amount.find(' ') == std::string::npos) {
+    if (currency.empty() && std::none_of(args.amount.begin(), args.amount.end(), absl::ascii_isalpha)) {
       pb::GetTransferRequest request;
       request.set_transfer_id(args.pending);
       absl::StatusOr<pb::Transfer> pending = Call<Service>(context, context.ledger, &Stub::GetTransfer, request);
@@ -500,10 +528,12 @@ StatementView::Line LineOf(const pb::Transfer& transfer, const std::string& acco
   line.debit = transfer.debit_account_id() == account;
   line.counterpart = line.debit ? transfer.credit_account_id() : transfer.debit_account_id();
   line.minor = transfer.amount_minor();
-  line.held = transfer.phase() == pb::PENDING;
+  if (transfer.phase() == pb::PENDING) {
+    const bool open = transfer.resolution() == pb::Transfer::OPEN;
+    line.hold = open ? "held" : Lower(pb::Transfer::Resolution_Name(transfer.resolution()));
+  }
   std::vector<std::string> notes;
   if (!transfer.user_data().empty()) notes.push_back(transfer.user_data());
-  if (line.held) notes.push_back(Lower(pb::Transfer::Resolution_Name(transfer.resolution())));
   if (!transfer.pending_id().empty()) notes.push_back("ends " + transfer.pending_id());
   if (!transfer.corrects_id().empty()) notes.push_back("corrects " + transfer.corrects_id());
   line.note = fmt::format("{}", fmt::join(notes, "; "));
@@ -709,7 +739,7 @@ void AddAccountCommands(CLI::App& ledger, Context& context) {
   process::AddInteger(*list, "--code", listed->code, "Only with this code")->type_name("N");
   list->add_option("--parent", listed->parent, "Only what belongs to this one")->type_name("ACCOUNT");
   AddOf(*list, listed->of);
-  list->add_flag("--all-clients", listed->all_clients, "For operators: of every client");
+  list->add_flag("--all-clients", listed->all_clients, "For operators: of every client")->excludes("--of");
   AddLimit(*list, listed->limit);
   list->footer("Example:\n  waybill ledger account list --kind wallet --currency EUR");
   list->callback([&context, listed] { context.run = [&context, listed] { return ListAccounts(context, *listed); }; });
@@ -770,10 +800,16 @@ void AddTransferCommands(CLI::App& ledger, Context& context) {
   create->add_flag("--pending", args->pending, "Hold it only, until `post` or `void`");
   create->add_option("--expires-in", args->expires_in, "With --pending: how long at most (default: no end)")
       ->type_name("DURATION");
-  create->add_flag("--balancing-debit", args->balancing_debit, "At most what the debited account has");
-  create->add_flag("--balancing-credit", args->balancing_credit, "At most what the credited account lacks");
+  create->add_flag("--balancing-debit", args->balancing_debit,
+                   "At most what the debited account has; without --amount, all of it");
+  create->add_flag("--balancing-credit", args->balancing_credit,
+                   "At most what the credited account lacks; without --amount, all of it");
   create->add_option("--corrects", args->corrects, "The transfer that this one corrects")->type_name("TRANSFER");
-  create->add_option("--file", args->file, "Make those of this file, and say what became of each")->type_name("FILE");
+  CLI::Option* file = create->add_option("--file", args->file, "Make those of this file, and say what became of each")
+                          ->type_name("FILE");
+  for (CLI::Option* option : create->get_options()) {
+    if (option != file && option != create->get_help_ptr()) file->excludes(option);
+  }
   create->footer(
       "A file is comma-separated values with a header: id, from, to, amount and currency; and where needed code,\n"
       "user_data, phase (single, pending, post, void), pending_id, timeout_seconds, linked (yes, no), "

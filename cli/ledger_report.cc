@@ -21,15 +21,15 @@ std::string BareMoney(int64_t minor, const std::string& currency) {
 }
 
 struct Sums {
-  int64_t debits = 0, credits = 0, held = 0;
+  int64_t debits = 0, credits = 0, holds = 0;
 };
 
 // Within int64, as the account's own sums are.
 Sums SumsOf(const StatementView& statement) {
   Sums sums;
   for (const StatementView::Line& line : statement.lines) {
-    if (line.held) {
-      ++sums.held;
+    if (!line.hold.empty()) {
+      ++sums.holds;
     } else {
       (line.debit ? sums.debits : sums.credits) += line.minor;
     }
@@ -37,7 +37,9 @@ Sums SumsOf(const StatementView& statement) {
   return sums;
 }
 
-std::string KindOf(const StatementView::Line& line) { return line.held ? line.phase + " (held)" : line.phase; }
+std::string KindOf(const StatementView::Line& line) {
+  return line.hold.empty() ? line.phase : fmt::format("{} ({})", line.phase, line.hold);
+}
 
 // Of one client and currency.
 using Totals = std::map<std::pair<std::string, std::string>, TrialBalanceView::Line>;
@@ -101,12 +103,11 @@ std::string RenderText(const StatementView& statement, const Terminal& terminal)
 
 std::string RenderCsv(const StatementView& statement) {
   std::string text =
-      CsvLine({"time", "transfer", "phase", "held", "account", "counterpart", "debit", "credit", "currency", "note"});
+      CsvLine({"time", "transfer", "phase", "hold", "account", "counterpart", "debit", "credit", "currency", "note"});
   for (const StatementView::Line& line : statement.lines) {
     const std::string money = BareMoney(line.minor, statement.currency);
-    text +=
-        CsvLine({ShowTime(line.at), line.transfer, line.phase, line.held ? "yes" : "no", statement.account,
-                 line.counterpart, line.debit ? money : "", line.debit ? "" : money, statement.currency, line.note});
+    text += CsvLine({ShowTime(line.at), line.transfer, line.phase, line.hold, statement.account, line.counterpart,
+                     line.debit ? money : "", line.debit ? "" : money, statement.currency, line.note});
   }
   return text;
 }
@@ -131,7 +132,7 @@ std::string RenderHtml(const StatementView& statement) {
   page += TotalRow({"", "", "", "Posted", ShowMoney(sums.debits, statement.currency),
                     ShowMoney(sums.credits, statement.currency), ""});
   page += "</table>\n";
-  if (sums.held > 0) page += "<p>What is held is not posted, and not in the sums.</p>\n";
+  if (sums.holds > 0) page += "<p>A hold is not in the sums; what posts it is a transfer of its own.</p>\n";
   if (statement.more) page += "<p>There are older transfers, which are not on this page.</p>\n";
   return page + "</body></html>\n";
 }

@@ -20,8 +20,8 @@ struct StatementView {
     std::string counterpart;  // the other account
     bool debit = false;       // out of this account, or into it
     int64_t minor = 0;
-    bool held = false;  // not posted, but held; what became of it, `note` says
-    std::string note;   // the client's words, and what a transfer ends or corrects
+    std::string hold;  // of a pending transfer, what became of it: held, posted, voided or expired; it is in no sum
+    std::string note;  // the client's words, and what a transfer ends or corrects
   };
   std::string account, owner, currency, kind;
   std::string span;         // "2026-01-01T00:00:00.000Z to now"

@@ -118,11 +118,11 @@ class HelpFormatter final : public CLI::Formatter {
   }
 };
 
-// The first option that was given with an empty value. It would count as one that was not given: a filter by a variable
-// that is not set would show all.
+// The first option or argument that was given with an empty value. It would count as one that was not given: a filter
+// by a variable that is not set would show all, and a deed would be done to all.
 const CLI::Option* FindEmpty(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional() || option->count() == 0) continue;
+    if (option->count() == 0) continue;
     const std::vector<std::string>& values = option->results();
     if (std::any_of(values.begin(), values.end(), [](const std::string& value) { return value.empty(); })) {
       return option;
@@ -205,7 +205,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (const CLI::Option* empty = FindEmpty(app)) {
-      throw CLI::ValidationError(empty->get_name(), "the value is empty; leave the option out, or say what is meant");
+      throw CLI::ValidationError(empty->get_name(), "the value is empty; leave it out, or say what is meant");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);

@@ -135,13 +135,13 @@ absl::Status FillPayer(const CreateArgs& args, absl::Time now, order_v1::Payer& 
   payer.set_device_id(args.device);
   payer.set_address(args.address);
   if (!args.position.empty()) {
-    absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.position);
+    absl::StatusOr<domain::GeoPoint> point = ForOption("--position", ParsePoint(args.position));
     if (!point.ok()) return point.status();
     payer.mutable_position()->set_latitude(point->latitude);
     payer.mutable_position()->set_longitude(point->longitude);
   }
   if (!args.account_since.empty()) {
-    absl::StatusOr<absl::Time> since = ParseMoment(args.account_since, now);
+    absl::StatusOr<absl::Time> since = ForOption("--account-since", ParseMoment(args.account_since, now));
     if (!since.ok()) return since.status();
     *payer.mutable_account_create_time() = FromTime(*since);
   }
@@ -162,7 +162,7 @@ absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args, a
     money.set_minor_units(*minor);
   }
   if (!args.pickup.empty()) {
-    absl::StatusOr<domain::GeoPoint> point = ParsePoint(args.pickup);
+    absl::StatusOr<domain::GeoPoint> point = ForOption("--pickup", ParsePoint(args.pickup));
     if (!point.ok()) return point.status();
     request.mutable_pickup()->set_latitude(point->latitude);
     request.mutable_pickup()->set_longitude(point->longitude);
@@ -226,12 +226,12 @@ absl::StatusOr<order_v1::ListOrdersRequest> ToRequest(const ListOrdersArgs& args
     request.add_statuses(status);
   }
   if (!args.from.empty()) {
-    absl::StatusOr<absl::Time> from = ParseMoment(args.from, now);
+    absl::StatusOr<absl::Time> from = ForOption("--from", ParseMoment(args.from, now));
     if (!from.ok()) return from.status();
     *request.mutable_created_from() = FromTime(*from);
   }
   if (!args.to.empty()) {
-    absl::StatusOr<absl::Time> to = ParseMoment(args.to, now);
+    absl::StatusOr<absl::Time> to = ForOption("--to", ParseMoment(args.to, now));
     if (!to.ok()) return to.status();
     *request.mutable_created_to() = FromTime(*to);
   }

@@ -24,15 +24,13 @@ ExitCode Summarize(const Context& context, const SummaryArgs& args) {
   request.set_gateway(args.gateway);
   const absl::Time now = context.clock.Now();
   if (!args.from.empty()) {
-    absl::StatusOr<absl::Time> from = ParseMoment(args.from, now);
-    if (!from.ok())
-      return context.Fail(absl::InvalidArgumentError(fmt::format("--from: {}", std::string(from.status().message()))));
+    absl::StatusOr<absl::Time> from = ForOption("--from", ParseMoment(args.from, now));
+    if (!from.ok()) return context.Fail(from.status());
     *request.mutable_from() = FromTime(*from);
   }
   if (!args.to.empty()) {
-    absl::StatusOr<absl::Time> to = ParseMoment(args.to, now);
-    if (!to.ok())
-      return context.Fail(absl::InvalidArgumentError(fmt::format("--to: {}", std::string(to.status().message()))));
+    absl::StatusOr<absl::Time> to = ForOption("--to", ParseMoment(args.to, now));
+    if (!to.ok()) return context.Fail(to.status());
     *request.mutable_to() = FromTime(*to);
   }
   absl::StatusOr<reconciliation_v1::PaymentsSummaryResponse> summary =

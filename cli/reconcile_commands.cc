@@ -50,9 +50,8 @@ std::optional<storage::LineKind> LineKindNamed(std::string_view name) {
 absl::StatusOr<SettlementFormat> FormatOf(const RunArgs& args) {
   SettlementFormat format;
   for (const std::string& text : args.columns) {
-    absl::StatusOr<std::pair<std::string, std::string>> pair = ParsePair(text);
-    if (!pair.ok())
-      return absl::InvalidArgumentError(fmt::format("--column: {}", std::string(pair.status().message())));
+    absl::StatusOr<std::pair<std::string, std::string>> pair = ForOption("--column", ParsePair(text));
+    if (!pair.ok()) return pair.status();
     format.columns.insert(*std::move(pair));
   }
   format.minor_units = args.minor_units;
@@ -60,8 +59,8 @@ absl::StatusOr<SettlementFormat> FormatOf(const RunArgs& args) {
   format.negate_fees = args.negate_fees;
   for (const std::string& kind : args.skip) format.skip.push_back(absl::AsciiStrToLower(kind));
   for (const std::string& text : args.kinds) {
-    absl::StatusOr<std::pair<std::string, std::string>> pair = ParsePair(text);
-    if (!pair.ok()) return absl::InvalidArgumentError(fmt::format("--kind: {}", std::string(pair.status().message())));
+    absl::StatusOr<std::pair<std::string, std::string>> pair = ForOption("--kind", ParsePair(text));
+    if (!pair.ok()) return pair.status();
     const std::optional<storage::LineKind> ours = LineKindNamed(pair->first);
     if (!ours) return absl::InvalidArgumentError("--kind: ours are charge, refund, fee and chargeback");
     format.kinds.emplace(absl::AsciiStrToLower(pair->second), *ours);
@@ -135,10 +134,10 @@ absl::Status TakeTime(const RunArgs& args, const SettlementFormat& format, const
     }
     to = midnight(from, 1);
   } else if (!args.from.empty()) {
-    absl::StatusOr<absl::Time> begin = ParseMoment(args.from, now), end = ParseMoment(args.to, now);
-    if (!begin.ok())
-      return absl::InvalidArgumentError(fmt::format("--from: {}", std::string(begin.status().message())));
-    if (!end.ok()) return absl::InvalidArgumentError(fmt::format("--to: {}", std::string(end.status().message())));
+    absl::StatusOr<absl::Time> begin = ForOption("--from", ParseMoment(args.from, now));
+    absl::StatusOr<absl::Time> end = ForOption("--to", ParseMoment(args.to, now));
+    if (!begin.ok()) return begin.status();
+    if (!end.ok()) return end.status();
     from = *begin;
     to = *end;
   } else if (extent.rows > 0) {

@@ -7,11 +7,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <system_error>
 
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "runtime/file.h"
 
 namespace waybill::cli {
 
@@ -63,14 +63,10 @@ std::optional<RecordingSpan::Span> RecordingSpan::Find() const {
 }
 
 absl::StatusOr<std::optional<ReplayState>> LoadReplayState(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) {
-    std::error_code error;
-    if (!std::filesystem::exists(path, error)) return std::nullopt;
-    return absl::NotFoundError("cannot read " + path);
-  }
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (std::error_code error; !std::filesystem::exists(path, error)) return std::nullopt;
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   absl::Status wrong = absl::InvalidArgumentError(
       fmt::format("{} is not the state of a replay; without it the replay begins anew", path));
   auto integer = [](const nlohmann::json& object, const char* name) -> std::optional<int64_t> {

@@ -1,8 +1,5 @@
 // waybill risk reviews | show | approve | deny | test
-#include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +11,7 @@
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/values.h"
+#include "runtime/file.h"
 #include "services/process/flags.h"
 #include "waybill/ops/v1/risk.grpc.pb.h"
 
@@ -109,8 +107,9 @@ ExitCode ShowAssessment(const Context& context, const std::string& order_id) {
   context.PrintLine(fmt::format("{} of {}, for {}", ShowMoney(kept->amount_minor(), kept->currency()), kept->user_id(),
                                 kept->client()));
   if (kept->has_review_until()) {
-    context.PrintLine(fmt::format("a person may decide until {}; then: {}", ShowTime(ToTime(kept->review_until())),
-                                  DecisionName(kept->after_review())));
+    context.PrintLine(
+        fmt::format("for a person to decide until {}, and otherwise: {}; `waybill order get {}` says who did",
+                    ShowTime(ToTime(kept->review_until())), DecisionName(kept->after_review()), kept->order_id()));
   }
   const risk_v1::RiskVerdict& shadow = kept->shadow_verdict();
   if (shadow.SerializeAsString() != kept->verdict().SerializeAsString()) {
@@ -152,19 +151,16 @@ struct TestArgs {
 };
 
 ExitCode TestFile(const Context& context, const TestArgs& args) {
-  const auto wrong = [&](std::string_view option, const absl::Status& status) {
-    return context.Fail(absl::InvalidArgumentError(fmt::format("{}: {}", option, std::string(status.message()))));
-  };
   risk_v1::TestRulesRequest request;
-  std::ifstream file(args.file, std::ios::binary);
-  request.set_rules(std::string{std::istreambuf_iterator<char>(file), {}});
-  if (!file) return wrong(args.file, absl::InvalidArgumentError(std::strerror(errno)));
+  absl::StatusOr<std::string> text = ReadFile(args.file);
+  if (!text.ok()) return context.Fail(text.status());
+  request.set_rules(*std::move(text));
   request.set_file_name(args.file);
   const absl::Time now = context.clock.Now();
-  const absl::StatusOr<absl::Time> from = ParseMoment(args.since, now);
-  if (!from.ok()) return wrong("--since", from.status());
-  const absl::StatusOr<absl::Time> to = args.to.empty() ? now : ParseMoment(args.to, now);
-  if (!to.ok()) return wrong("--to", to.status());
+  const absl::StatusOr<absl::Time> from = ForOption("--since", ParseMoment(args.since, now));
+  if (!from.ok()) return context.Fail(from.status());
+  const absl::StatusOr<absl::Time> to = args.to.empty() ? now : ForOption("--to", ParseMoment(args.to, now));
+  if (!to.ok()) return context.Fail(to.status());
   *request.mutable_from() = FromTime(*from);
   *request.mutable_to() = FromTime(*to);
 

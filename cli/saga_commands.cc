@@ -74,7 +74,7 @@ ExitCode ListSagas(const Context& context, const ListSagasArgs& args) {
     request.add_states(state);
   }
   if (!args.older_than.empty()) {
-    absl::StatusOr<absl::Duration> age = ParseDuration(args.older_than);
+    absl::StatusOr<absl::Duration> age = ForOption("--older-than", ParseDuration(args.older_than));
     if (!age.ok()) return context.Fail(age.status());
     request.mutable_min_age()->set_seconds(absl::ToInt64Seconds(*age));
     request.mutable_min_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*age % absl::Seconds(1))));

@@ -126,11 +126,12 @@ absl::StatusOr<sandbox_v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
   behaviour.set_decline_rate(args.decline);
   behaviour.set_pending_rate(args.pending);
   if (!args.pending_for.empty() || args.pending > 0) {
-    absl::StatusOr<absl::Duration> pending_for = ParseDuration(args.pending_for.empty() ? "1h" : args.pending_for);
+    absl::StatusOr<absl::Duration> pending_for =
+        ForOption("--pending-for", ParseDuration(args.pending_for.empty() ? "1h" : args.pending_for));
     if (!pending_for.ok()) return pending_for.status();
     behaviour.set_pending_for_ms(absl::ToInt64Milliseconds(*pending_for));
   }
-  absl::StatusOr<absl::Duration> expires = ParseDuration(args.expires);
+  absl::StatusOr<absl::Duration> expires = ForOption("--expires", ParseDuration(args.expires));
   if (!expires.ok()) return expires.status();
   behaviour.set_expires_ms(absl::ToInt64Milliseconds(*expires));
   behaviour.set_webhook_lost_rate(args.webhook_lost);
@@ -138,11 +139,11 @@ absl::StatusOr<sandbox_v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
   behaviour.set_webhook_late_rate(args.webhook_late);
   behaviour.set_webhook_out_of_order_rate(args.webhook_out_of_order);
   behaviour.set_webhook_wrong_amount_rate(args.webhook_wrong_amount);
-  absl::StatusOr<absl::Duration> p50 = ParseDuration(args.p50);
+  absl::StatusOr<absl::Duration> p50 = ForOption("--latency", ParseDuration(args.p50));
   if (!p50.ok()) return p50.status();
-  absl::StatusOr<absl::Duration> p99 = args.p99.empty() ? p50 : ParseDuration(args.p99);
+  absl::StatusOr<absl::Duration> p99 = args.p99.empty() ? p50 : ForOption("--latency-p99", ParseDuration(args.p99));
   if (!p99.ok()) return p99.status();
-  absl::StatusOr<absl::Duration> late_by = ParseDuration(args.late_by);
+  absl::StatusOr<absl::Duration> late_by = ForOption("--late-by", ParseDuration(args.late_by));
   if (!late_by.ok()) return late_by.status();
   behaviour.set_latency_ms_p50(absl::ToInt64Milliseconds(*p50));
   behaviour.set_latency_ms_p99(absl::ToInt64Milliseconds(*p99));
@@ -278,7 +279,7 @@ ExitCode WriteSettlement(const Context& context, const SettlementArgs& args) {
   request.set_gateway(args.gateway);
   request.set_day(args.day);
   request.set_zone(args.zone);
-  absl::StatusOr<absl::Duration> late = ParseDuration(args.late);
+  absl::StatusOr<absl::Duration> late = ForOption("--late", ParseDuration(args.late));
   if (!late.ok()) return context.Fail(late.status());
   request.set_late_ms(absl::ToInt64Milliseconds(*late));
   request.set_payout_sums(args.payout_sums);

@@ -52,12 +52,12 @@ absl::StatusOr<tracks::CityFleetOptions> ToOptions(const GenerateArgs& args, abs
   options.resends_per_fix = args.resends / 1000;
   options.bad_per_fix = args.bad / 1000;
   if (args.clean) options.jumps_per_fix = options.gaps_per_hour = options.spells_per_hour = 0;
-  absl::StatusOr<absl::Duration> interval = ParseDuration(args.interval);
+  absl::StatusOr<absl::Duration> interval = ForOption("--interval", ParseDuration(args.interval));
   if (!interval.ok()) return interval.status();
   if (*interval < absl::Milliseconds(10)) return absl::InvalidArgumentError("--interval has to be at least 10ms");
   options.interval = *interval;
   if (!args.centre.empty()) {
-    absl::StatusOr<domain::GeoPoint> centre = ParsePoint(args.centre);
+    absl::StatusOr<domain::GeoPoint> centre = ForOption("--centre", ParsePoint(args.centre));
     if (!centre.ok()) return centre.status();
     if (std::abs(centre->latitude) > 80) {
       return absl::InvalidArgumentError("--centre has to lie within 80 degrees of the equator");
@@ -65,7 +65,7 @@ absl::StatusOr<tracks::CityFleetOptions> ToOptions(const GenerateArgs& args, abs
     options.centre = *centre;
   }
   if (!args.start.empty()) {
-    absl::StatusOr<absl::Time> start = ParseMoment(args.start, now);
+    absl::StatusOr<absl::Time> start = ForOption("--start", ParseMoment(args.start, now));
     if (!start.ok()) return start.status();
     options.start = *start;
   }
@@ -380,16 +380,16 @@ absl::StatusOr<location_v1::GetTrackRequest> ToRequest(const ExportArgs& args, a
   location_v1::GetTrackRequest request;
   request.set_driver_id(args.driver);
   if (!args.from.empty()) {
-    absl::StatusOr<absl::Time> from = ParseMoment(args.from, now);
+    absl::StatusOr<absl::Time> from = ForOption("--from", ParseMoment(args.from, now));
     if (!from.ok()) return from.status();
     *request.mutable_start_time() = FromTime(*from);
   }
   // Fixed here: from page to page the range has to stay what it was.
-  absl::StatusOr<absl::Time> to = args.to.empty() ? now : ParseMoment(args.to, now);
+  absl::StatusOr<absl::Time> to = args.to.empty() ? now : ForOption("--to", ParseMoment(args.to, now));
   if (!to.ok()) return to.status();
   *request.mutable_end_time() = FromTime(*to);
   if (!args.min_interval.empty()) {
-    absl::StatusOr<absl::Duration> interval = ParseDuration(args.min_interval);
+    absl::StatusOr<absl::Duration> interval = ForOption("--min-interval", ParseDuration(args.min_interval));
     if (!interval.ok()) return interval.status();
     request.mutable_min_interval()->set_seconds(absl::ToInt64Seconds(*interval));
     request.mutable_min_interval()->set_nanos(

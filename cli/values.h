@@ -6,9 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/geo.h"
+#include "fmt/format.h"
 
 namespace waybill::cli {
 
@@ -26,6 +28,13 @@ absl::StatusOr<absl::Time> ParseMoment(std::string_view text, absl::Time now);
 
 // "12 ms", "1.25 s", "3m 12s", "5h 03m", "4d 02h"; "0.4 ms" under a millisecond.
 std::string ShowDuration(absl::Duration duration);
+
+// What an option's value was parsed to; an error names the option.
+template <typename Value>
+absl::StatusOr<Value> ForOption(std::string_view option, absl::StatusOr<Value> parsed) {
+  if (parsed.ok()) return parsed;
+  return absl::Status(parsed.status().code(), fmt::format("{}: {}", option, std::string(parsed.status().message())));
+}
 
 // UTC with milliseconds: "2026-01-31T12:00:00.250Z".
 std::string ShowTime(absl::Time time);

@@ -115,10 +115,9 @@ ExitCode DeleteEndpoint(const Context& context, const std::string& id) {
 ExitCode RotateSecret(const Context& context, const EndpointArgs& args) {
   webhook_v1::RotateSecretRequest request;
   request.set_endpoint_id(args.id);
-  absl::StatusOr<absl::Duration> overlap = args.overlap == "0" ? absl::ZeroDuration() : ParseDuration(args.overlap);
-  if (!overlap.ok())
-    return context.Fail(
-        absl::InvalidArgumentError(fmt::format("--overlap: {}", std::string(overlap.status().message()))));
+  absl::StatusOr<absl::Duration> overlap =
+      args.overlap == "0" ? absl::ZeroDuration() : ForOption("--overlap", ParseDuration(args.overlap));
+  if (!overlap.ok()) return context.Fail(overlap.status());
   request.mutable_overlap()->set_seconds(absl::ToInt64Seconds(*overlap));
   request.mutable_overlap()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*overlap % absl::Seconds(1))));
   absl::StatusOr<webhook_v1::RotateSecretResponse> made =

@@ -41,6 +41,9 @@ inline constexpr Reason kReasons[] = {
     {"CLIENT_MISMATCH", absl::StatusCode::kPermissionDenied,
      "The metadata `waybill-client` names another client than the key's; idempotency keys would be another's.",
      "Leave `waybill-client` out, or use that client's key. Nothing was done."},
+    {"CLIENT_RESERVED", absl::StatusCode::kPermissionDenied,
+     "The client's name begins with a parenthesis: it is one of Waybill's own, whose accounts nobody else writes.",
+     "Use a client's name of your own; reading is allowed. Nothing was done."},
     {"TOKEN_INVALID", absl::StatusCode::kUnauthenticated,
      "The token of an app is none of ours: how it is written, by which key it is signed, or what it says; the message.",
      "Have the tenant's backend issue another."},
@@ -181,7 +184,7 @@ inline constexpr Reason kReasons[] = {
     {"STORE_UNAVAILABLE", absl::StatusCode::kUnavailable,
      "Postgres or Redis does not answer, or takes no writes; the message says which and why. Or the keys of callers "
      "could not be read for a minute. Or a limit cannot be checked, and lets nobody pass then; metadata `rule`.",
-     "Retry with backoff and the same key; an order may or may not exist."},
+     "Retry with backoff, and the same key or ids: it may have been done, and is not done twice."},
     {"STORE_REFUSED", absl::StatusCode::kInternal,
      "The database refused the data; metadata names SQLSTATE and constraint.",
      "Report it: this is a bug, a damaged row, or a trigger of somebody else's."},

@@ -172,6 +172,12 @@ bool Router::IsOut(const std::string& gateway) const {
   return known != nullptr && known->health.out();
 }
 
+bool Router::IsDrained(const std::string& gateway) const {
+  std::lock_guard lock(mutex_);
+  const Known* known = Find(gateway);
+  return known != nullptr && known->drained;
+}
+
 int64_t Router::CostPpm(const std::string& gateway) const {
   std::lock_guard lock(mutex_);
   const Known* known = Find(gateway);

@@ -51,6 +51,7 @@ class Router {
   void NotAsked(const std::string& gateway, int64_t exploring);
 
   bool IsOut(const std::string& gateway) const;
+  bool IsDrained(const std::string& gateway) const;   // by an operator; false: there is no such gateway
   int64_t CostPpm(const std::string& gateway) const;  // of an amount; 0: there is no such gateway
   bool CapturesLater(const std::string& gateway) const;
   void Answered(const std::string& gateway, absl::Duration latency);

@@ -1,13 +1,9 @@
 #include "runtime/toml.h"
 
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <system_error>
 
 #include "fmt/format.h"
+#include "runtime/file.h"
 #include "runtime/text.h"
 
 namespace waybill {
@@ -29,13 +25,9 @@ absl::StatusOr<toml::table> ParseToml(std::string_view text, std::string_view so
 }
 
 absl::StatusOr<toml::table> ReadToml(const std::string& path) {
-  if (std::error_code unknown; std::filesystem::is_directory(path, unknown)) {
-    return absl::InvalidArgumentError(path + " is a directory");
-  }
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) return absl::InvalidArgumentError(fmt::format("{}: {}", path, std::strerror(errno)));
-  return ParseToml(text, path);
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  return ParseToml(*text, path);
 }
 
 }  // namespace waybill

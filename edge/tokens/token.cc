@@ -10,8 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -19,6 +17,7 @@
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "runtime/file.h"
 #include "runtime/toml.h"
 
 namespace waybill::tokens {
@@ -248,10 +247,9 @@ absl::StatusOr<Keys> Keys::Parse(std::string_view text, std::string_view source)
 }
 
 absl::StatusOr<Keys> Keys::Read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file || text.empty()) return absl::InvalidArgumentError(fmt::format("{} cannot be read, or is empty", path));
-  return Parse(text, path);
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  return Parse(*text, path);
 }
 
 absl::StatusOr<Claims> Keys::Verify(std::string_view token, absl::Time now) const {

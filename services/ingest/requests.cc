@@ -37,7 +37,7 @@ std::optional<absl::Time> TakeOptionalTime(bool there, const google::protobuf::T
                                            Violations& violations) {
   if (!there) return std::nullopt;
   auto taken = rpc::TakeTime(time);
-  if (!taken) violations.Add(field, "is no valid time");
+  if (!taken) violations.Add(field, "is not a valid timestamp");
   return taken;
 }
 
@@ -148,7 +148,7 @@ absl::StatusOr<TrackRequest> TakeTrack(const pb::GetTrackRequest& request) {
   CheckDriverId(track.driver_id, "driver_id", violations);
   track.from = TakeOptionalTime(request.has_start_time(), request.start_time(), "start_time", violations);
   track.to = TakeOptionalTime(request.has_end_time(), request.end_time(), "end_time", violations);
-  if (track.from && track.to && *track.from > *track.to) violations.Add("end_time", "is before start_time");
+  if (track.from && track.to) rpc::CheckSpan(*track.from, *track.to, "start_time", "end_time", violations);
   if (request.page_size() != 0) track.page_size = request.page_size();
   CheckWithin(track.page_size, 1, kTrackPageMax, "page_size", violations);
   track.page_token = request.page_token();

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "edge/amqp/address.h"
 #include "fmt/format.h"
+#include "ledger/account.h"
 #include "services/process/flags.h"
 
 namespace waybill::ledger {
@@ -61,6 +62,9 @@ absl::StatusOr<std::optional<BrokerOptions>> BrokerOptionsOf(const BrokerSetting
   absl::StatusOr<std::vector<absl::Duration>> delays = ParseDelays(settings.retry_delays);
   if (!delays.ok()) return delays.status();
   if (settings.client.empty()) return absl::InvalidArgumentError("--amqp-client: whose accounts are they?");
+  if (IsReservedClient(settings.client)) {
+    return absl::InvalidArgumentError("--amqp-client: names that begin with a parenthesis are Waybill's own");
+  }
   if (settings.url.empty()) {
     if (!settings.ca.empty()) return absl::InvalidArgumentError("--amqp-ca: there is no --amqp-url");
     return std::nullopt;

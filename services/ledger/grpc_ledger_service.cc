@@ -27,10 +27,11 @@ constexpr char kReplayed[] = "idempotency-replayed";
 
 absl::Status CreateAccounts(const LedgerService& service,
                             rpc::UnaryCall<v1::CreateAccountsRequest, v1::CreateAccountsResponse>& call) {
+  absl::StatusOr<std::string> client = ClientToWrite(*call.caller());
+  if (!client.ok()) return client.status();
   absl::StatusOr<std::vector<NewAccount>> accounts = TakeAccounts(call.request());
   if (!accounts.ok()) return accounts.status();
-  absl::StatusOr<std::vector<AccountResult>> results =
-      service.store.CreateAccounts(ClientOf(*call.caller()), *accounts);
+  absl::StatusOr<std::vector<AccountResult>> results = service.store.CreateAccounts(*client, *accounts);
   if (!results.ok()) return results.status();
   service.metrics.Answered(*results);
   for (const AccountResult result : *results) {
@@ -48,15 +49,16 @@ absl::Status FillAccount(LedgerStore& store, const std::string& client, const st
 }
 
 absl::Status CreateAccount(const LedgerService& service, rpc::UnaryCall<v1::NewAccount, v1::Account>& call) {
-  const std::string client = ClientOf(*call.caller());
+  absl::StatusOr<std::string> client = ClientToWrite(*call.caller());
+  if (!client.ok()) return client.status();
   const NewAccount account = TakeAccount(call.request());
-  absl::StatusOr<std::vector<AccountResult>> results = service.store.CreateAccounts(client, {account});
+  absl::StatusOr<std::vector<AccountResult>> results = service.store.CreateAccounts(*client, {account});
   if (!results.ok()) return results.status();
   service.metrics.Answered(*results);
   const AccountResult result = results->at(0);
   if (absl::Status refused = StatusOf(result, account.id); !refused.ok()) return refused;
   if (result == AccountResult::kExists) call.AddInitialMetadata(kReplayed, "true");
-  return FillAccount(service.store, client, account.id, call.response());
+  return FillAccount(service.store, *client, account.id, call.response());
 }
 
 absl::Status GetAccount(const LedgerService& service, rpc::UnaryCall<v1::GetAccountRequest, v1::Account>& call) {
@@ -85,22 +87,27 @@ template <typename Request>
 absl::Status SetClosed(const LedgerService& service, bool closed, rpc::UnaryCall<Request, v1::Account>& call) {
   const std::string& id = call.request().account_id();
   if (absl::Status wrong = CheckId(id, "account_id"); !wrong.ok()) return wrong;
-  const std::string client = ClientOf(*call.caller());
-  if (absl::Status done = service.store.SetClosed(client, id, closed); !done.ok()) return done;
-  return FillAccount(service.store, client, id, call.response());
+  absl::StatusOr<std::string> client = ClientToWrite(*call.caller());
+  if (!client.ok()) return client.status();
+  if (absl::Status done = service.store.SetClosed(*client, id, closed); !done.ok()) return done;
+  return FillAccount(service.store, *client, id, call.response());
 }
 
 // --- Transfers.
 
 void CreateTransfers(const LedgerService& service, CreateTransfersCall::Ptr call) {
+  absl::StatusOr<std::string> client = ClientToWrite(*call->caller());
+  if (!client.ok()) {
+    call->Finish(client.status());
+    return;
+  }
   absl::StatusOr<std::vector<NewTransfer>> transfers = TakeTransfers(call->request());
   if (!transfers.ok()) {
     call->Finish(transfers.status());
     return;
   }
-  const std::string client = ClientOf(*call->caller());
   auto shared = std::make_shared<CreateTransfersCall::Ptr>(std::move(call));
-  service.store.Post(client, *std::move(transfers),
+  service.store.Post(*client, *std::move(transfers),
                      [shared, &metrics = service.metrics](absl::StatusOr<std::vector<Outcome>> outcomes) {
                        CreateTransfersCall& answered = **shared;
                        if (outcomes.ok()) {
@@ -235,6 +242,11 @@ absl::Status FillPosting(LedgerStore& store, const std::string& client, const Ve
 template <typename Request>
 void Move(const LedgerService& service, typename rpc::UnaryCall<Request, v1::Posting>::Ptr owned) {
   using Call = rpc::UnaryCall<Request, v1::Posting>;
+  absl::StatusOr<std::string> client = ClientToWrite(*owned->caller());
+  if (!client.ok()) {
+    owned->Finish(client.status());
+    return;
+  }
   absl::StatusOr<Verb> taken = TakeVerb(owned->request(), owned->Metadata("idempotency-key"));
   if (!taken.ok()) {
     owned->Finish(taken.status());
@@ -245,8 +257,7 @@ void Move(const LedgerService& service, typename rpc::UnaryCall<Request, v1::Pos
     Verb verb;
     std::string client;
   };
-  auto moving = std::make_shared<Moving>(Moving{std::move(owned), *std::move(taken), ""});
-  moving->client = ClientOf(*moving->call->caller());
+  auto moving = std::make_shared<Moving>(Moving{std::move(owned), *std::move(taken), *std::move(client)});
   Executor::Task begin = [service, moving] {
     const Verb& verb = moving->verb;
     if (!verb.counterpart.empty()) {

@@ -92,14 +92,6 @@ void CheckWords(std::string_view text, size_t bytes_max, std::string_view field,
 }
 
 // The time of a field that may be left out.
-absl::Time TakeTimeOr(bool there, const google::protobuf::Timestamp& time, absl::Time otherwise, const char* field,
-                      Violations& violations) {
-  if (!there) return otherwise;
-  const std::optional<absl::Time> taken = rpc::TakeTime(time);
-  if (!taken) violations.Add(field, "is no valid time");
-  return taken.value_or(otherwise);
-}
-
 void TakeClient(const access::Caller& caller, const std::string& named, std::string& out, absl::Status& refused) {
   absl::StatusOr<std::string> client = ClientToRead(caller, named);
   if (client.ok()) {
@@ -165,6 +157,13 @@ std::array<WireResult, kCount> WireResults(const ResultRow (&rows)[kCount],
 
 std::string ClientOf(const access::Caller& caller) {
   return caller.client.empty() ? std::string(kAnonymous) : caller.client;
+}
+
+absl::StatusOr<std::string> ClientToWrite(const access::Caller& caller) {
+  if (!IsReservedClient(caller.client)) return ClientOf(caller);
+  return domain::ReasonError(
+      "CLIENT_RESERVED",
+      fmt::format("the accounts of {} are Waybill's own, and written by its orders alone", caller.client));
 }
 
 absl::StatusOr<std::string> ClientToRead(const access::Caller& caller, const std::string& named) {
@@ -316,8 +315,9 @@ absl::StatusOr<storage::StatementQuery> TakeQuery(const v1::ListTransfersRequest
   if (!refused.ok()) return refused;
   if (!IsId(request.account_id())) violations.Add("account_id", kNoId);
   query.account = request.account_id();
-  query.from = TakeTimeOr(request.has_from(), request.from(), absl::InfinitePast(), "from", violations);
-  query.to = TakeTimeOr(request.has_to(), request.to(), absl::InfiniteFuture(), "to", violations);
+  rpc::TakeTimeField(request.has_from(), request.from(), "from", query.from, violations);
+  rpc::TakeTimeField(request.has_to(), request.to(), "to", query.to, violations);
+  rpc::CheckSpan(query.from, query.to, "from", "to", violations);
   switch (request.side()) {
     case v1::ListTransfersRequest::SIDE_UNSPECIFIED:
       break;
@@ -385,7 +385,8 @@ absl::StatusOr<BalanceRequest> TakeBalance(const v1::GetBalanceRequest& request,
   if (!IsId(request.account_id())) violations.Add("account_id", kNoId);
   taken.account = request.account_id();
   if (request.has_at()) {
-    taken.at = TakeTimeOr(true, request.at(), now, "at", violations);
+    taken.at = now;
+    rpc::TakeTimeField(true, request.at(), "at", *taken.at, violations);
     if (*taken.at > now) violations.Add("at", "has not passed yet");
   }
   if (request.has_max_staleness()) {

@@ -25,6 +25,9 @@ inline constexpr int kPageSizeDefault = 50;
 
 // Whose accounts a caller opens; "anonymous" of nobody in particular.
 std::string ClientOf(const access::Caller& caller);
+// The same for a call that opens, closes or moves. CLIENT_RESERVED: Waybill's own accounts, to which the orders post in
+// their own commits, are written by nobody else.
+absl::StatusOr<std::string> ClientToWrite(const access::Caller& caller);
 // Whose it reads: its own, or those of the client that it names. SCOPE_MISSING.
 absl::StatusOr<std::string> ClientToRead(const access::Caller& caller, const std::string& named);
 

@@ -78,8 +78,13 @@ risk::Facts FactsOf(const Order& order) {
 }
 
 RiskAssessor::RiskAssessor(storage::RiskStore& store, Executor& workers, const Clock& clock, Metrics& metrics,
-                           InForce in_force)
-    : store_(store), workers_(workers), clock_(clock), metrics_(metrics), in_force_(std::move(in_force)) {}
+                           InForce in_force, Dropped dropped)
+    : store_(store),
+      workers_(workers),
+      clock_(clock),
+      metrics_(metrics),
+      in_force_(std::move(in_force)),
+      dropped_(std::move(dropped)) {}
 
 void RiskAssessor::Count(const risk::Assessment& assessment) {
   const auto labels = [](const risk::Verdict& verdict) {
@@ -118,6 +123,7 @@ saga::Action<Order> RiskAssessor::Assess() {
         return;
       }
       Outcome outcome = AssessOnWorker(order_id, order);
+      if (outcome.kind == Outcome::Kind::kRejected || outcome.kind == Outcome::Kind::kLater) dropped_(order);
       if (outcome.kind == Outcome::Kind::kRejected) LeaveUnasked(order);
       (*answer)(std::move(outcome));
     };

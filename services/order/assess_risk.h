@@ -33,8 +33,12 @@ class RiskAssessor {
   // The rules in force; null: this process has none, and no order goes on here that was not assessed before.
   using InForce = std::function<std::shared_ptr<const risk::Rules>()>;
 
+  // An order asks no gateway, or nobody knows when.
+  using Dropped = std::function<void(const domain::Order&)>;
+
   // All outlive it. The executor's tasks block on the store.
-  RiskAssessor(storage::RiskStore& store, Executor& workers, const Clock& clock, Metrics& metrics, InForce in_force);
+  RiskAssessor(storage::RiskStore& store, Executor& workers, const Clock& clock, Metrics& metrics, InForce in_force,
+               Dropped dropped);
 
   saga::Action<domain::Order> Assess();
   // The order's attempt at a gateway, if it has one, which nobody was asked for, is over.
@@ -49,6 +53,7 @@ class RiskAssessor {
   const Clock& clock_;
   Metrics& metrics_;
   const InForce in_force_;
+  const Dropped dropped_;
 };
 
 }  // namespace waybill::order

@@ -128,6 +128,7 @@ absl::Status TestRulesOfFile(RiskApi& risk, const Clock& clock, const risk_pb::T
   const int size = TakePageSize(request.page_size(), violations);
   query.from = from.value_or(absl::InfinitePast());
   query.to = to.value_or(absl::InfiniteFuture());
+  rpc::CheckSpan(query.from, query.to, "from", "to", violations);
   query.limit = static_cast<size_t>(size) + 1;
   if (!request.page_token().empty() && !TakeTestPlace(request.page_token(), query)) {
     violations.Add("page_token", "is not a token of an earlier page");

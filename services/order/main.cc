@@ -317,8 +317,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   risk_pool.size = risk_threads;
   storage::Pool risk_writes(options.database_url, storage::RiskConnectionOptions(), risk_pool);
   storage::PostgresRiskStore risk_store(risk_writes, scans);
-  RiskAssessor risk(risk_store, risk_workers, clock, metrics,
-                    [&risk_rules] { return risk_rules ? risk_rules->in_force() : nullptr; });
+  RiskAssessor risk(
+      risk_store, risk_workers, clock, metrics, [&risk_rules] { return risk_rules ? risk_rules->in_force() : nullptr; },
+      [&gateways](const domain::Order& order) {
+        if (gateways) gateways->routing().Drop(order);
+      });
   const bool assesses = risk_rules != nullptr;
   std::vector<saga::Definition> definitions;
   // The builtin gateway has not taken what orders of before owe to another: without that one, these are left alone.

@@ -51,6 +51,7 @@ class PaymentRouting {
   // Its calls are counted and learnt from. Null: none has that name.
   PaymentGateway* Find(const std::string& gateway) const;
   bool IsOut(const std::string& gateway) const { return router_.IsOut(gateway); }
+  bool IsDrained(const std::string& gateway) const { return router_.IsDrained(gateway); }
   bool MayAskAgain(const std::string& gateway) { return router_.MayAskAgain(gateway); }
   payments::Router& router() { return router_; }
   const RoutingOptions& options() const { return options_; }

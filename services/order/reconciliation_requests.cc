@@ -239,14 +239,9 @@ absl::StatusOr<storage::SummaryQuery> TakeQuery(const reconciliation_pb::Payment
   storage::SummaryQuery query;
   CheckGateway(request.gateway(), /*required=*/false, violations);
   query.gateway = request.gateway();
-  const auto take = [&](const char* field, const google::protobuf::Timestamp& wire, absl::Time& time) {
-    const std::optional<absl::Time> taken = rpc::TakeTime(wire);
-    if (!taken) violations.Add(field, "is not a valid timestamp");
-    time = taken.value_or(time);
-  };
-  if (request.has_from()) take("from", request.from(), query.from);
-  if (request.has_to()) take("to", request.to(), query.to);
-  if (query.from > query.to) violations.Add("to", "is before `from`");
+  rpc::TakeTimeField(request.has_from(), request.from(), "from", query.from, violations);
+  rpc::TakeTimeField(request.has_to(), request.to(), "to", query.to, violations);
+  rpc::CheckSpan(query.from, query.to, "from", "to", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   return query;
 }

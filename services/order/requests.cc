@@ -27,17 +27,6 @@ domain::GeoPoint PointOf(const v1::GeoPoint& point) {
   return {point.has_latitude() ? point.latitude() : kNotSaid, point.has_longitude() ? point.longitude() : kNotSaid};
 }
 
-void TakeTimeField(bool has, const google::protobuf::Timestamp& time, std::string field, absl::Time& out,
-                   Violations& violations) {
-  if (!has) return;
-  std::optional<absl::Time> taken = rpc::TakeTime(time);
-  if (taken.has_value()) {
-    out = *taken;
-  } else {
-    violations.Add(std::move(field), "is not a valid timestamp");
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client) {
@@ -67,7 +56,7 @@ absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::s
     if (payer.has_account_create_time()) {
       Violations violations;
       absl::Time account;
-      TakeTimeField(true, payer.account_create_time(), "payer.account_create_time", account, violations);
+      rpc::TakeTimeField(true, payer.account_create_time(), "payer.account_create_time", account, violations);
       if (!violations.empty()) return std::move(violations).ToStatus();
       taken.payer->account = account;
     }
@@ -89,8 +78,10 @@ absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& reque
       for (const auto& filter : FilterOf(static_cast<OrderStatus>(status))) query.statuses.push_back(filter);
     }
   }
-  TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from, violations);
-  TakeTimeField(request.has_created_to(), request.created_to(), "created_to", query.created_to, violations);
+  rpc::TakeTimeField(request.has_created_from(), request.created_from(), "created_from", query.created_from,
+                     violations);
+  rpc::TakeTimeField(request.has_created_to(), request.created_to(), "created_to", query.created_to, violations);
+  rpc::CheckSpan(query.created_from, query.created_to, "created_from", "created_to", violations);
   query.before = TakePageToken(request.page_token(), FilterOf(request), violations);
   if (absl::Status status = std::move(violations).ToStatus(); !status.ok()) return status;
   return query;
@@ -146,8 +137,9 @@ absl::StatusOr<storage::AuditQuery> TakeQuery(const ops::v1::ListEntriesRequest&
   query.action = request.action();
   query.subject_kind = request.subject_kind();
   query.subject = request.subject();
-  TakeTimeField(request.has_from(), request.from(), "from", query.from, violations);
-  TakeTimeField(request.has_to(), request.to(), "to", query.to, violations);
+  rpc::TakeTimeField(request.has_from(), request.from(), "from", query.from, violations);
+  rpc::TakeTimeField(request.has_to(), request.to(), "to", query.to, violations);
+  rpc::CheckSpan(query.from, query.to, "from", "to", violations);
   query.oldest_first = request.oldest_first();
   if (!request.page_token().empty()) {
     query.beyond = static_cast<int64_t>(TakePageCursor(request.page_token(), FilterOfPage(request), violations));

@@ -168,10 +168,21 @@ saga::Action<Order> RoutedCharge(PaymentRouting& payments, const Clock& clock, C
                                          order.amount_minor, order.currency)));
       return;
     }
-    const std::string& name = order.attempts.back().gateway;
+    const std::string name = order.attempts.back().gateway;
     PaymentGateway* gateway = payments.Find(name);
+    // A person may have looked at the order for days since its gateway was chosen, and nobody was asked meanwhile.
+    const bool unasked = !attempt.in_doubt && order.attempts.back().state == PaymentAttempt::State::kOpen &&
+                         !order.attempts.back().authorization;
+    if (unasked && (gateway == nullptr || payments.IsDrained(name)) &&
+        payments.GoOn(order, PaymentAttempt::State::kNotSent, capturing)) {
+      done(Next(order, fmt::format("{} takes no orders any more", name)));
+      return;
+    }
     if (gateway == nullptr) {
-      done(Missing(name));
+      order.attempts.back().unsent |= unasked;
+      Outcome missing = Missing(name);
+      missing.not_made = unasked;
+      done(std::move(missing));
       return;
     }
     if (order.attempts.back().state == PaymentAttempt::State::kClosing) {

@@ -16,6 +16,8 @@ ConnectionOptions ReadConnectionOptions() {
 
 ConnectionOptions WriteConnectionOptions() {
   ConnectionOptions options = ReadConnectionOptions();
+  // A process that stands still between two statements, or whose host is gone, shall not keep others' rows locked.
+  options.settings.emplace_back("idle_in_transaction_session_timeout", "5s");
   options.application_name = "waybill-write";
   options.commits = true;
   return options;

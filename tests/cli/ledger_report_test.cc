@@ -23,9 +23,10 @@ StatementView Statement() {
   view.span = "the beginning to now";
   view.available_minor = 4'750;
   view.as_of = absl::FromUnixSeconds(1'800'000'000);
-  view.lines = {{view.as_of, "t-3", "pending", "shop", true, 1'500, true, "open"},
-                {view.as_of, "t-2", "single", "shop", true, 1'250, false, "=1+1"},
-                {view.as_of, "t-1", "single", "external:EUR", false, 7'500, false, ""}};
+  view.lines = {{view.as_of, "t-3", "pending", "shop", true, 1'500, "held", ""},
+                {view.as_of, "t-0", "pending", "shop", true, 2'000, "voided", ""},
+                {view.as_of, "t-2", "single", "shop", true, 1'250, "", "=1+1"},
+                {view.as_of, "t-1", "single", "external:EUR", false, 7'500, "", ""}};
   return view;
 }
 
@@ -33,7 +34,8 @@ TEST(StatementReport, TextHasDebitsCreditsAndTheirSums) {
   const std::string text = RenderText(Statement(), {});
   EXPECT_THAT(text, HasSubstr("alice of Alice <A>, wallet in EUR\nthe beginning to now\navailable at "
                               "2027-01-15T08:00:00.000Z: 47.50 EUR\n"));
-  EXPECT_THAT(text, HasSubstr("t-3       pending (held)  shop          15.00 EUR"));
+  EXPECT_THAT(text, HasSubstr("t-3       pending (held)    shop          15.00 EUR"));
+  EXPECT_THAT(text, HasSubstr("t-0       pending (voided)  shop          20.00 EUR"));
   EXPECT_THAT(text, HasSubstr("posted        12.50 EUR  75.00 EUR")) << "what is held is not posted";
   StatementView none = Statement();
   none.lines.clear();
@@ -42,18 +44,18 @@ TEST(StatementReport, TextHasDebitsCreditsAndTheirSums) {
 
 TEST(StatementReport, CsvIsSafeForSpreadsheets) {
   const std::string csv = RenderCsv(Statement());
-  EXPECT_THAT(csv, HasSubstr("time,transfer,phase,held,account,counterpart,debit,credit,currency,note\r\n"));
-  EXPECT_THAT(csv, HasSubstr(",t-2,single,no,alice,shop,12.50,,EUR,'=1+1\r\n"));
-  EXPECT_THAT(csv, HasSubstr(",t-3,pending,yes,alice,shop,15.00,,EUR,open\r\n"));
+  EXPECT_THAT(csv, HasSubstr("time,transfer,phase,hold,account,counterpart,debit,credit,currency,note\r\n"));
+  EXPECT_THAT(csv, HasSubstr(",t-2,single,,alice,shop,12.50,,EUR,'=1+1\r\n"));
+  EXPECT_THAT(csv, HasSubstr(",t-3,pending,held,alice,shop,15.00,,EUR,\r\n"));
 }
 
 TEST(StatementReport, HtmlIsOnePage) {
   StatementView view = Statement();
-  EXPECT_THAT(RenderHtml(view),
-              AllOf(HasSubstr("<h1>Statement of alice</h1>"), HasSubstr("Alice &lt;A&gt;"),
-                    HasSubstr("Available at 2027-01-15T08:00:00.000Z: <b>47.50 EUR</b>"), HasSubstr("What is held"),
-                    HasSubstr("<td>Posted</td><td>12.50 EUR</td><td>75.00 EUR</td>"), Not(HasSubstr("older")),
-                    Not(HasSubstr("src=")), HasSubstr("</html>\n")));
+  EXPECT_THAT(RenderHtml(view), AllOf(HasSubstr("<h1>Statement of alice</h1>"), HasSubstr("Alice &lt;A&gt;"),
+                                      HasSubstr("Available at 2027-01-15T08:00:00.000Z: <b>47.50 EUR</b>"),
+                                      HasSubstr("A hold is not in the sums"),
+                                      HasSubstr("<td>Posted</td><td>12.50 EUR</td><td>75.00 EUR</td>"),
+                                      Not(HasSubstr("older")), Not(HasSubstr("src=")), HasSubstr("</html>\n")));
   view.more = true;
   EXPECT_THAT(RenderHtml(view), HasSubstr("older transfers"));
 }

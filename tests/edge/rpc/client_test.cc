@@ -4,7 +4,9 @@
 
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -64,6 +66,7 @@ TEST(ClientThread, CompletesTheCallsOfSeveralClients) {
   Answering here(true), there(true);
   ClientThread thread;
   Client one(thread, here.channels()), other(thread, there.channels());
+  std::set<std::thread::id> threads;
   for (Client* client : {&one, &other}) {
     std::promise<std::pair<std::string, std::thread::id>> answered;
     client->Call<waybill::payment::v1::ChargeResponse>(
@@ -72,8 +75,11 @@ TEST(ClientThread, CompletesTheCallsOfSeveralClients) {
           EXPECT_TRUE(status.ok()) << status;
           answered.set_value({response.approved().reference(), std::this_thread::get_id()});
         });
-    EXPECT_EQ(answered.get_future().get().first, "a");
+    const auto [reference, on] = answered.get_future().get();
+    EXPECT_EQ(reference, "a");
+    threads.insert(on);
   }
+  EXPECT_EQ(threads.size(), 1u);
 }
 
 TEST(ClientThread, ServesTheOthersWhenOneIsStopped) {

@@ -43,6 +43,7 @@ TEST(BrokerSettings, NameWhatIsWrongAndNoSecret) {
   EXPECT_THAT(complaint({.ca = "ca.pem"}), HasSubstr("--amqp-ca"));
   EXPECT_THAT(complaint({.url = "amqp://broker", .ca = "ca.pem"}), HasSubstr("amqps"));
   EXPECT_THAT(complaint({.client = ""}), HasSubstr("--amqp-client"));
+  EXPECT_THAT(complaint({.client = "(waybill)"}), HasSubstr("--amqp-client: names that begin with"));
   for (const char* delays : {"soon", "-1s", "25h", "1us", "1s,,2s", "1s;2s", "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"}) {
     EXPECT_THAT(complaint({.retry_delays = delays}), HasSubstr("--amqp-retry-delays")) << delays;
   }

@@ -60,7 +60,7 @@ class LedgerServiceTest : public ::testing::Test {
               const Request& request, Response& response, const std::string& key = "") {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-    context.AddMetadata("waybill-client", "shop");
+    context.AddMetadata("waybill-client", client_);
     if (!key.empty()) context.AddMetadata("idempotency-key", key);
     Answer answer;
     answer.status = rpc::FromGrpcStatus((stub.*method)(&context, request, &response));
@@ -92,6 +92,7 @@ class LedgerServiceTest : public ::testing::Test {
     return record;
   }
 
+  std::string client_ = "shop";
   waybill::testing::ManualTime time_;
   ::testing::StrictMock<MockLedgerStore> store_;
   WorkerPool workers_{2, 100};
@@ -106,6 +107,21 @@ class LedgerServiceTest : public ::testing::Test {
   std::unique_ptr<v1::LedgerService::Stub> stub_;
   std::unique_ptr<v1::LedgerAdmin::Stub> admin_;
 };
+
+TEST_F(LedgerServiceTest, NothingIsWrittenAsWaybillItself) {
+  client_ = "(waybill)";
+  v1::CreateAccountsResponse accounts;
+  EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::CreateAccounts, {}, accounts).reason(), "CLIENT_RESERVED");
+  v1::CreateTransfersResponse transfers;
+  EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::CreateTransfers, {}, transfers).reason(), "CLIENT_RESERVED");
+  v1::Posting posting;
+  EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::Credit, {}, posting).reason(), "CLIENT_RESERVED");
+  v1::Account account;
+  EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::CreateAccount, {}, account).reason(), "CLIENT_RESERVED");
+  v1::CloseAccountRequest close;
+  close.set_account_id("orders:EUR:1");
+  EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::CloseAccount, close, account).reason(), "CLIENT_RESERVED");
+}
 
 TEST_F(LedgerServiceTest, EachTransferHasItsResult) {
   v1::CreateTransfersRequest request;

@@ -228,6 +228,13 @@ TEST(LedgerRequests, PlainWordsBecomeTransfers) {
   EXPECT_THAT(Wrong(TakeVerb(odd, "").status()), ElementsAre("currency"));
 }
 
+TEST(LedgerRequests, WaybillsOwnAccountsAreWrittenByNoClient) {
+  EXPECT_EQ(*ClientToWrite(Of("shop")), "shop");
+  EXPECT_EQ(*ClientToWrite(Of("")), "anonymous");
+  EXPECT_EQ(GetErrorDetail(ClientToWrite(Of("(waybill)", {domain::Scope::kOps})).status()).reason, "CLIENT_RESERVED");
+  EXPECT_EQ(*ClientToRead(Of("op", {domain::Scope::kOps}), "(waybill)"), "(waybill)");
+}
+
 TEST(LedgerRequests, OthersAreReadByOperatorsOnly) {
   EXPECT_EQ(*ClientToRead(Of("shop"), ""), "shop");
   EXPECT_EQ(*ClientToRead(Of("shop"), "shop"), "shop");
@@ -258,6 +265,11 @@ TEST(LedgerRequests, ListsNameEachWrongField) {
   transfers.set_side(static_cast<v1::ListTransfersRequest::Side>(7));
   transfers.mutable_from()->set_nanos(-1);
   EXPECT_THAT(Wrong(TakeQuery(transfers, Of("shop")).status()), UnorderedElementsAre("account_id", "from", "side"));
+  v1::ListTransfersRequest reversed;
+  reversed.set_account_id("alice");
+  reversed.mutable_from()->set_seconds(2);
+  reversed.mutable_to()->set_seconds(1);
+  EXPECT_THAT(Wrong(TakeQuery(reversed, Of("shop")).status()), ElementsAre("to"));
   v1::GetBalanceRequest balance;
   balance.set_account_id("alice");
   balance.mutable_at()->set_seconds(1'800'000'001);

@@ -90,7 +90,12 @@ class AssessRiskTest : public TwoGatewaysTest {
   AtOnce workers_;
   storage::testing::FakeRiskStore store_{time_};
   std::shared_ptr<const risk::Rules> rules_;
-  RiskAssessor risk_{store_, workers_, time_, metrics_, [this] { return rules_; }};
+  RiskAssessor risk_{store_,
+                     workers_,
+                     time_,
+                     metrics_,
+                     [this] { return rules_; },
+                     [this](const domain::Order& order) { routing_.Drop(order); }};
   Process process_{*this, {PlaceAssessedRoutedOrder(risk_, routing_, dispatch_, time_, true, options_)}, "a"};
 };
 
@@ -102,6 +107,39 @@ TEST_F(AssessRiskTest, WhatIsAllowedIsCharged) {
   EXPECT_THAT(Log(id), ElementsAre("assess_risk succeeded", "charge_payment succeeded", "assign_driver succeeded"));
   EXPECT_EQ(book_.rows.at(id).log[0].detail, "allow, score 10 (always: 1250 EUR)");
   EXPECT_EQ(Counted("waybill_risk_decisions_total", "allow", "always"), 1);
+}
+
+TEST_F(AssessRiskTest, AGatewayThatWasDrainedWhileAPersonLookedIsNotCharged) {
+  payments::Routes both = NorthAlone();
+  both.gateways[0].cost_ppm = 1;
+  both.gateways.emplace_back().name = "south";
+  both.gateways[1].cost_ppm = 2;
+  router_.Use(std::move(both));
+  Use(Always(risk::Decision::kReview));
+  const Uuid id = Start();
+  ASSERT_EQ(StatusIs(id), "AWAITING_REVIEW");
+  router_.Use({{"north", true, std::nullopt}});
+  Say(id, saga::Outcome::Succeeded());
+  time_.Advance(absl::Minutes(1));
+  EXPECT_EQ(StatusIs(id), "CONFIRMED");
+  EXPECT_EQ(Attempts(id), "not_sent");
+  EXPECT_THAT(north_.books(), IsEmpty());
+  EXPECT_EQ(south_.NetMinor(), 1250);
+}
+
+// Whoever explores a gateway that is out has to ask it.
+TEST_F(AssessRiskTest, AnOrderThatAsksNobodyGivesItsTurnBack) {
+  while (!router_.IsOut("north")) {
+    time_.Advance(absl::Milliseconds(150));
+    router_.Failed("north");
+  }
+  time_.Advance(absl::Minutes(1));
+  Use(Always(risk::Decision::kDeny));
+  const Uuid id = Start();
+  ASSERT_EQ(StatusIs(id), "FAILED");
+  int64_t exploring = 0;
+  EXPECT_EQ(router_.Choose({"shop", "EUR", 1250}, &exploring), "north");
+  EXPECT_NE(exploring, 0) << "the next one explores it, at once";
 }
 
 TEST_F(AssessRiskTest, WhatIsDeniedIsNeverCharged) {

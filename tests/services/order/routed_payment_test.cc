@@ -253,6 +253,25 @@ TEST_F(RoutedPaymentTest, AGatewayThatTheFileNoLongerHasNeedsAttentionAndNothing
   EXPECT_EQ(Net(north_), 0);
 }
 
+// Between its choice and its first call a gateway may go, since a person may look at the order for days.
+TEST_F(RoutedPaymentTest, AGatewayThatIsGoneBeforeItWasAskedIsPassedOver) {
+  PaymentRouting only_south(router_, {{"south", &south_}}, time_, metrics_);
+  Process other(*this, {PlaceRoutedOrder(only_south, dispatch_, time_, options_)}, "b");
+  const Uuid id = TwoGatewaysTest::Place(other);
+  EXPECT_EQ(StatusIs(id), "CONFIRMED");
+  EXPECT_EQ(Attempts(Of(id).payload), "north=not_sent south=approved");
+  EXPECT_THAT(north_.books(), IsEmpty());
+}
+
+TEST_F(RoutedPaymentTest, WhereItsGatewayIsGoneAndThereIsNoOtherAnUnaskedOrderEnds) {
+  PaymentRouting nobody(router_, {}, time_, metrics_);
+  Process other(*this, {PlaceRoutedOrder(nobody, dispatch_, time_, options_)}, "b");
+  router_.Use({{"south", true, std::nullopt}});
+  const Uuid id = TwoGatewaysTest::Place(other);
+  EXPECT_EQ(StatusIs(id), "FAILED");
+  EXPECT_EQ(Attempts(Of(id).payload), "north=not_sent");
+}
+
 TEST_F(RoutedPaymentTest, AnOrderThatNoGatewayTakesFails) {
   router_.Use({{"north", true, std::nullopt}, {"south", true, std::nullopt}});
   const Uuid id = Place();

@@ -109,6 +109,43 @@ absl::Status OpenAccounts(const std::string& target, int64_t accounts) {
   return absl::OkStatus();
 }
 
+namespace {
+
+constexpr int64_t kStaleSecondsMax = 600;  // longer than any run
+
+v1::GetBalanceRequest BalanceOf(int64_t account) {
+  v1::GetBalanceRequest request;
+  request.set_account_id(LedgerAccount(account));
+  request.mutable_max_staleness()->set_seconds(kStaleSecondsMax);
+  return request;
+}
+
+}  // namespace
+
+QueryResult AskBalances(const BalanceLoadOptions& options, Timer& timer) {
+  using BalanceCall = OpenCall<v1::GetBalanceRequest, v1::GetBalanceResponse>;
+  auto stub = v1::LedgerService::NewStub(Connect(options.target, LedgerLoadOptions().connect_timeout));
+  const auto begin = [&](BalanceCall& call, size_t number, grpc::CompletionQueue& queue) {
+    call.request = BalanceOf(static_cast<int64_t>(number) % options.accounts);
+    return stub->AsyncGetBalance(&call.context, call.request, &queue);
+  };
+  return AskAtRate<v1::GetBalanceRequest, v1::GetBalanceResponse>(
+      options.loop, timer, begin, [&](const BalanceCall& call) -> std::string {
+        return call.response.cached() || !options.from_cache ? "OK" : "not from the cache";
+      });
+}
+
+absl::Status ReadBalances(const std::string& target, int64_t accounts) {
+  auto stub = v1::LedgerService::NewStub(Connect(target, LedgerLoadOptions().connect_timeout));
+  for (int64_t account = 0; account < accounts; ++account) {
+    grpc::ClientContext context;
+    v1::GetBalanceResponse response;
+    const grpc::Status status = stub->GetBalance(&context, BalanceOf(account), &response);
+    if (!status.ok()) return Failed("GetBalance", status.error_message());
+  }
+  return absl::OkStatus();
+}
+
 int64_t LedgerLoadResult::created() const {
   const auto at = outcomes.find("CREATED");
   return at == outcomes.end() ? 0 : at->second;

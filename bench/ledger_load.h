@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "bench/histogram.h"
+#include "bench/open_loop.h"
 #include "bench/pacer.h"
 
 namespace waybill::bench {
@@ -53,6 +54,17 @@ std::string LedgerAccount(int64_t number);
 absl::Status OpenAccounts(const std::string& target, int64_t accounts);
 // How many transfers that takes.
 inline int64_t FundingTransfers(int64_t accounts) { return accounts; }
+
+// Reads of balances, in an open loop.
+struct BalanceLoadOptions {
+  std::string target;         // host:port
+  int64_t accounts = 10'000;  // read in turn
+  bool from_cache = true;  // each answer has to come from the cache, however long it was there; else none need say so
+  OpenLoopOptions loop;
+};
+QueryResult AskBalances(const BalanceLoadOptions& options, Timer& timer);
+// Each once, so that the cache holds them; the first error.
+absl::Status ReadBalances(const std::string& target, int64_t accounts);
 
 class LedgerLoad {
  public:

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "bench/ledger_ceiling.h"
@@ -21,6 +22,7 @@ namespace v1 = ::waybill::ledger::v1;
 
 constexpr char kService[] = "waybill-ledger";
 constexpr char kPlain[] = "a transaction a transfer";
+constexpr char kBare[] = "a bare GET";
 constexpr char kOurs[] = "waybill-ledger";
 constexpr double kHot = 0.9;  // share of the transfers that credit one account
 constexpr absl::Duration kVerifyTimeout = absl::Seconds(120);
@@ -43,6 +45,7 @@ class Runner {
 
   absl::StatusOr<ScenarioResult> Singles() const;
   absl::StatusOr<ScenarioResult> Batches() const;
+  absl::StatusOr<ScenarioResult> Balances() const;
 
  private:
   // What a load runs on. Destroyed in reverse order.
@@ -239,6 +242,45 @@ absl::StatusOr<ScenarioResult> Runner::Batches() const {
   return result;
 }
 
+absl::StatusOr<ScenarioResult> Runner::Balances() const {
+  ScenarioResult result;
+  absl::StatusOr<Set> set = SetUp("ledger_balances", /*plain=*/false);
+  if (!set.ok()) return set.status();
+  if (absl::Status read = ReadBalances(set->server.address, options_.accounts); !read.ok()) return read;
+  absl::StatusOr<Server> bare =
+      stage_.Start("waybill-bench", "ledger_balances", "bare", {"bare-balances", "--redis-url", options_.redis_url});
+  if (!bare.ok()) return bare.status();
+  BalanceLoadOptions load;
+  load.accounts = options_.accounts;
+  load.loop.rate = options_.balance_rate;
+  load.loop.warm_up = options_.warm_up;
+  load.loop.duration = options_.duration;
+  Histogram ours, theirs;
+  for (int round = 1; round <= options_.rounds; ++round) {
+    for (int turn = 0; turn < 2; ++turn) {
+      // Forth and back, so that a drift of the machine flatters none.
+      load.from_cache = (turn == 0) == (round % 2 == 1);
+      load.target = load.from_cache ? set->server.address : bare->address;
+      stage_.Tell(fmt::format("balances: {} at {:.0f}/s", load.from_cache ? kOurs : kBare, options_.balance_rate));
+      const QueryResult asked = AskBalances(load, stage_.timer());
+      (load.from_cache ? ours : theirs).Merge(asked.latency);
+      for (const auto& [outcome, count] : asked.outcomes) {
+        if (outcome != "OK") {
+          result.failures.push_back(fmt::format("{}: {} reads: {}", load.from_cache ? kOurs : kBare, count, outcome));
+        }
+      }
+    }
+  }
+  for (const auto& [name, share, target] :
+       {std::tuple("p50", 0.5, std::optional<Target>()), std::tuple("p99", 0.99, std::optional<Target>(AtMost(1.3)))}) {
+    AddBeside(fmt::format("{}, cached balance", name), {kBare, absl::ToDoubleMilliseconds(theirs.Quantile(share))},
+              {kOurs, absl::ToDoubleMilliseconds(ours.Quantile(share))}, "ms", target, result);
+  }
+  if (absl::Status stopped = bare->process->Stop(kStopTimeout); !stopped.ok()) return stopped;
+  if (absl::Status stopped = set->server.process->Stop(kStopTimeout); !stopped.ok()) return stopped;
+  return result;
+}
+
 struct Listed {
   ScenarioInfo info;
   absl::StatusOr<ScenarioResult> (Runner::*run)() const;
@@ -251,6 +293,8 @@ constexpr Listed kScenarios[] = {
      &Runner::Singles},
     {{"batches", "calls of many transfers, beside set-based rows straight into the same tables; --batch"},
      &Runner::Batches},
+    {{"balances", "balances that the cache holds, beside a bare GET to Redis; --balance-rate, --accounts"},
+     &Runner::Balances},
 };
 
 }  // namespace

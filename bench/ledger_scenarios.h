@@ -19,6 +19,7 @@ struct LedgerBenchOptions : StageOptions {
   int batch = 1'000;          // batches: transfers of a call
   int batch_callers = 4;      // batches
   int plain_connections = 16;
+  double balance_rate = 5'000;  // balances: reads a second
 };
 
 // In the order in which they run.

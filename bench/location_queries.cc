@@ -2,10 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "bench/grpc_names.h"
@@ -26,21 +24,9 @@ std::unique_ptr<v1::LocationService::Stub> Connect(const std::string& target) {
   return v1::LocationService::NewStub(channel);
 }
 
-std::string ErrorName(const grpc::Status& status) {
-  return fmt::format("{} {}", CodeName(status.error_code()), status.error_message());
-}
-
-struct NearbyCall {
-  v1::NearbyDriversRequest request;
-  v1::NearbyDriversResponse response;
-  grpc::ClientContext context;
-  grpc::Status status;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<v1::NearbyDriversResponse>> reader;
-  absl::Duration due;
-};
+using NearbyCall = OpenCall<v1::NearbyDriversRequest, v1::NearbyDriversResponse>;
 
 std::string NearbyOutcome(const NearbyCall& call, const NearbyOptions& options) {
-  if (!call.status.ok()) return ErrorName(call.status);
   if (call.response.stale()) return "the hot view was stale";
   if (call.response.drivers_size() != options.limit) {
     return fmt::format("{} drivers instead of {}", call.response.drivers_size(), options.limit);
@@ -80,40 +66,16 @@ std::string TrackOutcome(const grpc::Status& status, const v1::GetTrackResponse&
 
 QueryResult AskNearby(const NearbyOptions& options, Timer& timer) {
   auto stub = Connect(options.target);
-  grpc::CompletionQueue queue;
-  QueryResult result;
-  const absl::Duration start = timer.Now();
-  const absl::Duration window_start = start + options.warm_up, window_end = window_start + options.duration;
-  std::thread completing([&] {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue.Next(&tag, &ok)) {
-      const std::unique_ptr<NearbyCall> call(static_cast<NearbyCall*>(tag));
-      const std::string outcome = NearbyOutcome(*call, options);
-      ++result.outcomes[outcome];
-      if (outcome == "OK" && call->due >= window_start) result.latency.Record(timer.Now() - call->due);
-    }
-  });
-  Pacer pacer(timer, start, options.rate);
-  for (size_t i = 0;; ++i) {
-    const absl::Duration due = pacer.Next();
-    if (due >= window_end) break;
-    auto call = std::make_unique<NearbyCall>();
-    const domain::GeoPoint& place = options.places[i % options.places.size()];
-    call->request.set_latitude(place.latitude);
-    call->request.set_longitude(place.longitude);
-    call->request.set_radius_m(options.radius_m);
-    call->request.set_limit(options.limit);
-    call->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options.call_deadline));
-    call->due = due;
-    call->reader = stub->AsyncNearbyDrivers(&call->context, call->request, &queue);
-    NearbyCall& owned_by_queue = *call.release();
-    owned_by_queue.reader->Finish(&owned_by_queue.response, &owned_by_queue.status, &owned_by_queue);
-  }
-  queue.Shutdown();  // ends once every call has: each has a deadline
-  completing.join();
-  result.window = options.duration;
-  return result;
+  const auto begin = [&](NearbyCall& call, size_t number, grpc::CompletionQueue& queue) {
+    const domain::GeoPoint& place = options.places[number % options.places.size()];
+    call.request.set_latitude(place.latitude);
+    call.request.set_longitude(place.longitude);
+    call.request.set_radius_m(options.radius_m);
+    call.request.set_limit(options.limit);
+    return stub->AsyncNearbyDrivers(&call.context, call.request, &queue);
+  };
+  return AskAtRate<v1::NearbyDriversRequest, v1::NearbyDriversResponse>(
+      options.loop, timer, begin, [&](const NearbyCall& call) { return NearbyOutcome(call, options); });
 }
 
 absl::Status AwaitHotView(const std::string& target, Timer& timer, absl::Duration timeout) {

@@ -3,38 +3,26 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "bench/histogram.h"
+#include "bench/open_loop.h"
 #include "bench/pacer.h"
 #include "domain/geo.h"
 
 namespace waybill::bench {
 
-struct QueryResult {
-  // What became of all calls: "OK", the error's code and message, or what is wrong with the answer.
-  std::map<std::string, int64_t> outcomes;
-  Histogram latency;  // of calls that were answered as they should be, in the window
-  absl::Duration window = absl::ZeroDuration();
-  double PerSecond() const { return static_cast<double>(latency.count()) / absl::ToDoubleSeconds(window); }
-};
-
 struct NearbyOptions {
   std::string target;                    // host:port
-  double rate = 1'000;                   // calls a second
   std::vector<domain::GeoPoint> places;  // asked for in turn
   double radius_m = 500;
   int limit = 20;  // as many have to be found
-  absl::Duration warm_up = absl::ZeroDuration();
-  absl::Duration duration = absl::Seconds(10);
-  absl::Duration call_deadline = absl::Seconds(10);
+  OpenLoopOptions loop;
 };
 
-// Latency is from the instant a call was due. An answer has to be whole, not stale, and nearest first.
+// An answer has to be whole, not stale, and nearest first.
 QueryResult AskNearby(const NearbyOptions& options, Timer& timer);
 // Waits until the hot view is whole: NearbyDrivers no longer answers `stale`. DEADLINE_EXCEEDED.
 absl::Status AwaitHotView(const std::string& target, Timer& timer, absl::Duration timeout);

@@ -468,8 +468,8 @@ absl::StatusOr<QueryResult> Runner::AskNearbyOf(Build build, ScenarioResult& res
   if (auto seeded = SeedFleet(redis_url_, kNearbyDrivers); !seeded.ok()) return seeded;
   NearbyOptions options;
   options.target = set->ingest.address;
-  options.warm_up = options_.warm_up;
-  options.duration = options_.duration;
+  options.loop.warm_up = options_.warm_up;
+  options.loop.duration = options_.duration;
   options.radius_m = options_.radius_m;
   // All over the city, but for its edges.
   for (int i = 0; i < 1'000; ++i) {

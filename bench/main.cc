@@ -12,6 +12,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "bench/bare_balances.h"
 #include "bench/fleet.h"
 #include "bench/ledger_scenarios.h"
 #include "bench/location_scenarios.h"
@@ -282,6 +283,9 @@ int main(int argc, char** argv) {
   waybill::process::AddInteger(*ledger, "--batch-callers", ledger_bench.batch_callers, "Calls in flight (batches)")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000));
+  ledger->add_option("--balance-rate", ledger_bench.balance_rate, "Reads a second (balances)")
+      ->capture_default_str()
+      ->check(waybill::process::NumberBetween(1.0, 100'000.0));
   waybill::process::AddInteger(*ledger, "--plain-connections", ledger_bench.plain_connections,
                                "To Postgres, of the server with a transaction a transfer")
       ->capture_default_str()
@@ -338,6 +342,13 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 90));
 
+  CLI::App* bare_balances = app.add_subcommand("bare-balances", "Balances by a bare GET to Redis, for ledger");
+  BareBalancesOptions bare;
+  std::string bare_port_file;
+  bare_balances->add_option("--listen", bare.listen, "host:port")->capture_default_str();
+  bare_balances->add_option("--port-file", bare_port_file, "Written once it serves")->required();
+  bare_balances->add_option("--redis-url", bare.redis_url, "Where the balances are")->required();
+
   CLI::App* seed = app.add_subcommand("seed-fleet", "Puts drivers with fresh positions into Redis");
   std::string seed_redis_url;
   int64_t drivers = 100'000;
@@ -375,6 +386,7 @@ int main(int argc, char** argv) {
   if (seed->parsed()) return RunSeed(seed_redis_url, drivers);
   if (plain_race->parsed()) return RunPlain<PlainRace>(plain, "race", plain_port_file);
   if (plain_ledger->parsed()) return RunPlain<PlainLedger>(plain_books, "grpc", plain_ledger_port_file);
+  if (bare_balances->parsed()) return RunPlain<BareBalances>(bare, "grpc", bare_port_file);
   SteadyTimer timer;
   if (race->parsed()) {
     race_bench.contenders = {contenders.begin(), contenders.end()};

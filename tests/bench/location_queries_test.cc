@@ -55,10 +55,10 @@ grpc::Status Found(const location_v1::NearbyDriversRequest& request, location_v1
 NearbyOptions NearbyFor(const FakeReads& service) {
   NearbyOptions options;
   options.target = service.target();
-  options.rate = 200;
+  options.loop.rate = 200;
   options.places = {{52.5, 13.1}, {52.6, 13.2}, {52.7, 13.3}};
-  options.warm_up = absl::Milliseconds(100);
-  options.duration = absl::Milliseconds(200);
+  options.loop.warm_up = absl::Milliseconds(100);
+  options.loop.duration = absl::Milliseconds(200);
   return options;
 }
 
@@ -104,7 +104,7 @@ TEST(AskNearby, AnAnswerThatIsNotAsItShouldBeIsNoLatency) {
     }
   };
   NearbyOptions options = NearbyFor(service);
-  options.warm_up = absl::ZeroDuration();
+  options.loop.warm_up = absl::ZeroDuration();
   SteadyTimer timer;
   const QueryResult result = AskNearby(options, timer);
   EXPECT_THAT(result.outcomes,

@@ -151,9 +151,11 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
         rpc::MakeServerCredentials(**certificates, process::ClientCertificatesOf(options.exposure));
   }
   rpc::Server server(server_options, metrics);
+  WalletGateway wallets(store, counterparts, options.wallets);
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddLedgerService(*edge, service);
     AddLedgerAdmin(*edge, store, verifier, workers, clock);
+    if (!options.wallets.client.empty()) AddWalletGateway(*edge, wallets, workers);
   }
   // What others put into queues of RabbitMQ, if it is to be served.
   std::optional<BrokerMetrics> broker_metrics;

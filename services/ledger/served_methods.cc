@@ -5,7 +5,8 @@
 namespace waybill::ledger {
 
 std::vector<std::string> ServedMethods() {
-  return rpc::MethodsOf({"waybill.ledger.v1.LedgerService", "waybill.ledger.v1.LedgerAdmin"});
+  return rpc::MethodsOf(
+      {"waybill.ledger.v1.LedgerService", "waybill.ledger.v1.LedgerAdmin", "waybill.payment.v1.PaymentGateway"});
 }
 
 }  // namespace waybill::ledger

@@ -45,6 +45,17 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddIdentityFlags(app, options.identity);
   process::AddLimitsFlag(app, options.limits);
   AddBrokerSettings(app, options.broker);
+  app.add_option("--wallet-client", options.wallets.client,
+                 "Whose accounts pay orders: serves waybill.payment.v1, for a gateway of waybill-order (default: none)")
+      ->type_name("CLIENT");
+  app.add_option("--wallet-account", options.wallets.wallet, "The account of a user, that pays")
+      ->capture_default_str()
+      ->type_name("PATTERN");
+  app.add_option("--wallet-orders", options.wallets.orders, "The account that is paid")
+      ->capture_default_str()
+      ->type_name("PATTERN");
+  process::AddDuration(app, "--wallet-hold", options.wallets.hold,
+                       "How long money that is held for an order can be taken, where the gateway captures later");
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddTracingSettings(app, options.tracing);
   process::AddLogFlags(app, options.log_levels, options.log_format);
@@ -52,6 +63,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 
 absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
+  if (absl::Status wallets = CheckWallets(options.wallets); !wallets.ok()) return wallets;
   return BrokerOptionsOf(options.broker).status();
 }
 

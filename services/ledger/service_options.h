@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "runtime/log.h"
 #include "services/ledger/broker_settings.h"
+#include "services/ledger/wallet_gateway.h"
 #include "services/process/server_settings.h"
 
 namespace waybill::ledger {
@@ -23,6 +24,7 @@ struct ServiceOptions : process::ServerSettings {
   size_t queue_max = 100'000;
   size_t accounts_max = 100'000;
   BrokerSettings broker;
+  WalletOptions wallets;
   absl::Duration drain = absl::Seconds(10);
   LogLevels log_levels;
   LogFormat log_format = LogFormat::kJson;

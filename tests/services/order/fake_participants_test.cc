@@ -12,6 +12,7 @@ namespace {
 using testing::Fate;
 
 struct FakeGatewayWorld {
+  static constexpr bool kPends = true, kAborts = true;
   testing::FakePaymentGateway fake;
   PaymentGateway& gateway() { return fake; }
   void DeclineNext() { fake.WillMeet({Fate::kDeclined}); }

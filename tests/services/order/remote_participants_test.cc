@@ -35,6 +35,8 @@ namespace {
 
 class SandboxWorld {
  public:
+  static constexpr bool kPends = true, kAborts = true;
+
   SandboxWorld() {
     sandbox::RegisterServices(server_, sandbox_, [] {});
     EXPECT_TRUE(server_.Start().ok());

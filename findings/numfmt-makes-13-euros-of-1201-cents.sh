@@ -3,7 +3,7 @@
 # Guessed: 12.5.
 # Seen (coreutils 9.1, Debian 12): 13. Without a format the result is a whole number, rounded away from zero, so 1201 is 13 as well, and
 # -1201 is -13; a column of fares is a unit too high on nearly each line, and its sum by half a unit a line. --to=si likewise: 1001 is 1.1K.
-# --round=nearest makes 12 of 1201, --format=%.2f what was meant..
+# --round=nearest makes 12 of 1201, --format=%.2f what was meant.
 # For Waybill: minor units come with their currency, whose decimals docs/currencies.md has. Who shows them by numfmt gives a format.
 # Needs: Debian's coreutils 9.1.
 set -uo pipefail

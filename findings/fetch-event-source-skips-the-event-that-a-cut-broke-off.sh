@@ -2,7 +2,7 @@
 # Expected: where a stream of server-sent events breaks off in the middle of an event, the event is not delivered and the client asks
 # again from the last one that was: Last-Event-ID changes when an event is dispatched (HTML, "server-sent events").
 # Guessed: so it is; half an event might be delivered.
-# Seen (@microsoft/fetch-event-source 2.0.1 and extended-eventsource 2.1.0, which grew out of it): nothing is delivered, but the id
+# Seen (@microsoft/fetch-event-source 2.0.1 and extended-eventsource 2.1.0): nothing is delivered, but the id
 # line of the broken event counts already: the client connects again with Last-Event-ID of an event that it never had, and so never gets
 # it. No error. It needs but a cut between the id and the blank line, so the larger the events, the oftener. eventsource-client 1.2.0,
 # launchdarkly-eventsource 2.2.0 and undici 7.30.2 ask from the event before.

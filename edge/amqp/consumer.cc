@@ -80,6 +80,7 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
     stopping = inbox_->stopping;
     stop_at = inbox_->stop_at;
   }
+  stopping_ = stopping;
   TakeAnswers();
   if (connection_ == nullptr && !stopping && clock_.Steady() >= connect_at_) {
     if (absl::Status status = Connect(); !status.ok()) {
@@ -96,7 +97,7 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
     // What comes after that is given back with the channel's end.
     if (status.ok()) status = Read();
     if (status.ok()) {
-      Resume();
+      if (!stopping) Resume();
       status = AckDone();
     }
     if (!status.ok()) {
@@ -108,8 +109,10 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
   absl::Duration wait = NextWait();
   if (stopping) {
     const SteadyTime now = clock_.Steady();
-    std::erase_if(held_, [](const auto& held) { return held.second.doing == Doing::kPausing; });
-    if (connection_ == nullptr || held_.empty() || now >= stop_at) {
+    // What is pausing goes back with the channel's end. Until then it stays among what is held: no ack is for it too.
+    const bool all_told =
+        std::all_of(held_.begin(), held_.end(), [](const auto& each) { return each.second.doing == Doing::kPausing; });
+    if (connection_ == nullptr || all_told || now >= stop_at) {
       if (connection_ != nullptr) connection_->Close();
       connection_.reset();
       metrics_.connection.up.Set(0);
@@ -311,7 +314,7 @@ absl::Duration Consumer::NextWait() const {
   absl::Duration wait = std::max(options_.connection.heartbeat / 4, absl::Milliseconds(250));
   if (connection_ == nullptr) wait = std::min(wait, connect_at_ - now);
   for (const auto& [tag, held] : held_) {
-    if (held.doing == Doing::kPausing) wait = std::min(wait, held.due - now);
+    if (held.doing == Doing::kPausing && !stopping_) wait = std::min(wait, held.due - now);
   }
   return std::max(wait, absl::ZeroDuration());
 }

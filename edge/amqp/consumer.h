@@ -121,10 +121,13 @@ class Consumer {
   // The loop's.
   std::unique_ptr<Connection> connection_;
   bool consuming_ = false;
+  bool stopping_ = false;
   uint64_t epoch_ = 0;  // of the connection: tags of an earlier one mean nothing
   int failures_ = 0;
   SteadyTime connect_at_ = SteadyTime::InfinitePast();
-  std::map<uint64_t, Held> held_;  // by tag
+  // By tag: all that came over this connection and is not acked, but for what comes after the last that is wanted. One
+  // ack may be for all before it, so nothing leaves in another way than by an ack, or with the connection.
+  std::map<uint64_t, Held> held_;
 };
 
 }  // namespace waybill::amqp

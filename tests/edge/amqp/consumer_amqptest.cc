@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <thread>
 
 #include "edge/amqp/consumer.h"
 #include "edge/amqp/dead_letters.h"
+#include "fmt/format.h"
 #include "tests/edge/amqp/world.h"
 #include "tests/support/eventually.h"
 #include "tests/support/rabbitmq.h"
@@ -26,7 +28,7 @@ using waybill::testing::SharedRabbitmq;
 class Pair {
  public:
   Pair(World& world, const std::string& url, std::string queue, Handler handler,
-       std::vector<absl::Duration> delays = {}, uint16_t prefetch = 64)
+       std::vector<absl::Duration> delays = {}, uint16_t prefetch = 64, absl::Duration pause = absl::Milliseconds(20))
       : world_(world), metrics_(world.metrics, queue) {
     PublisherOptions publishing;
     publishing.connection = OptionsOf(url);
@@ -35,8 +37,8 @@ class Pair {
     consuming.connection = OptionsOf(url);
     consuming.queue = {std::move(queue), std::move(delays)};
     consuming.prefetch = prefetch;
-    consuming.pause_initial = absl::Milliseconds(20);
-    consuming.pause_max = absl::Milliseconds(100);
+    consuming.pause_initial = pause;
+    consuming.pause_max = 5 * pause;
     consumer_.emplace(consuming, std::move(handler), *publisher_, world.clock, world.random, metrics_, world.log);
     publisher_->Start(world.loops);
     consumer_->Start(world.loops);
@@ -59,6 +61,13 @@ class Pair {
 
 int64_t Ready(const std::string& url, const std::string& queue) {
   return Connection::Open(OptionsOf(url)).value()->CountReady(queue).value_or(-1);
+}
+
+// As RabbitMQ counts them, in its own time.
+int Consumers(const std::string& queue) {
+  const std::string all = SharedRabbitmq().Control({"-q", "list_queues", "name", "consumers"}).value();
+  const size_t at = all.find(queue + "\t");
+  return at == std::string::npos ? -1 : std::atoi(all.c_str() + at + queue.size() + 1);
 }
 
 absl::Status PublishWhenDeclared(Publisher& publisher, const std::string& queue, const Message& message) {
@@ -178,6 +187,37 @@ TEST_F(ConsumerTest, PausesWithoutCountingAnAttempt) {
   pair.Stop();
   EXPECT_EQ(Ready(url_, queue), 0);
   EXPECT_EQ(Ready(url_, DeadQueue(queue)), 0);
+}
+
+// An ack of a later message that is done says nothing of an earlier one that pauses: it is in the queue again.
+TEST_F(ConsumerTest, WhatPausesWhenItStopsIsGivenBackThoughALaterOneIsDone) {
+  const std::string queue = NewQueueName("stop-pausing");
+  Pair pair(world_, url_, queue, deliveries_.handler(), {}, 2, absl::Hours(1));
+  for (const char* body : {"a", "b", "c"}) ASSERT_TRUE(PublishWhenDeclared(pair.publisher(), queue, Text(body)).ok());
+  std::optional<Deliveries::Taken> a = deliveries_.Take();
+  std::optional<Deliveries::Taken> b = deliveries_.Take();
+  ASSERT_TRUE(a && b);
+  ASSERT_EQ(b->delivery->message.body, "b");
+  a->answer({Outcome::kPause, "STORE_UNAVAILABLE"});
+  ASSERT_TRUE(Eventually(kPatience, [&] {
+    return world_.metrics.ToText().find(fmt::format(R"(waybill_amqp_deliveries_total{{outcome="pause",queue="{}"}} 1)",
+                                                    queue)) != std::string::npos;
+  }));
+  std::thread stop([&] { pair.StopConsumer(world_.Soon()); });
+  EXPECT_TRUE(Eventually(kPatience, [&] { return Consumers(queue) == 0; }));
+  b->answer({Outcome::kDone});
+  const SteadyTime told = world_.clock.Steady();
+  stop.join();
+  EXPECT_LT(world_.clock.Steady() - told, absl::Seconds(10)) << "it waited for what only pauses";
+  EXPECT_EQ(Ready(url_, queue), 2) << "a is lost, or b is not acked";
+  Deliveries again;
+  Pair next(world_, url_, queue, again.handler());
+  for (const char* body : {"a", "c"}) {
+    std::optional<Deliveries::Taken> taken = again.Take();
+    ASSERT_TRUE(taken.has_value());
+    EXPECT_EQ(taken->delivery->message.body, body);
+    taken->answer({Outcome::kDone});
+  }
 }
 
 TEST_F(ConsumerTest, DeclaresItsQueueAgainWhenSomebodyDeletesIt) {

@@ -4,6 +4,7 @@
 #include <amqp_framing.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -195,8 +196,30 @@ void ReadProperties(const amqp_basic_properties_t& properties, Message& message)
 
 }  // namespace
 
+Interrupt::~Interrupt() { Forget(); }
+
+void Interrupt::Fire() {
+  const std::lock_guard lock(mutex_);
+  fired_ = true;
+  if (socket_ >= 0) shutdown(socket_, SHUT_RDWR);
+}
+
+// librabbitmq may close the connection's descriptor at any time, and its number be somebody else's then.
+bool Interrupt::Watch(int socket) {
+  const std::lock_guard lock(mutex_);
+  if (!fired_) socket_ = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+  return !fired_;
+}
+
+void Interrupt::Forget() {
+  const std::lock_guard lock(mutex_);
+  if (socket_ >= 0) close(socket_);
+  socket_ = -1;
+}
+
 struct Connection::State {
   ~State() {
+    if (interrupt != nullptr) interrupt->Forget();
     if (connection != nullptr) amqp_destroy_connection(connection);
   }
 
@@ -246,6 +269,7 @@ struct Connection::State {
 
   std::string address;
   amqp_connection_state_t connection = nullptr;
+  Interrupt* interrupt = nullptr;
 
   // A message of which not all has come.
   std::optional<Event> partial;
@@ -261,7 +285,7 @@ struct Connection::State {
 Connection::Connection(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Connection::~Connection() = default;
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOptions& options) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOptions& options, Interrupt* interrupt) {
   auto state = std::make_unique<State>();
   const Address& address = options.address;
   state->address = address.Printable();
@@ -293,6 +317,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
   }
   // librabbitmq waits for ever until a peer that is alive reads what it is sent.
   const int descriptor = amqp_get_sockfd(state->connection);
+  state->interrupt = interrupt;
+  if (interrupt != nullptr && !interrupt->Watch(descriptor)) return Unavailable("it is not wanted any more");
   const auto write_timeout = static_cast<unsigned>(absl::ToInt64Milliseconds(options.write_timeout));
   setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &write_timeout, sizeof write_timeout);
 
@@ -360,8 +386,11 @@ absl::Status Connection::Consume(const std::string& queue) {
 }
 
 absl::Status Connection::StopConsuming() {
-  amqp_basic_cancel(state_->connection, kChannel, Bytes("waybill"));
-  return state_->Check(amqp_get_rpc_reply(state_->connection), "consuming no longer");
+  amqp_basic_cancel_t cancel{};
+  cancel.consumer_tag = Bytes("waybill");
+  cancel.nowait = 1;  // a broker that is silent holds nobody up
+  return state_->Check(amqp_send_method(state_->connection, kChannel, AMQP_BASIC_CANCEL_METHOD, &cancel),
+                       "consuming no longer");
 }
 
 absl::Status Connection::Ack(uint64_t tag, bool multiple) {

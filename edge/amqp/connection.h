@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <variant>
@@ -26,6 +27,9 @@ struct ConnectionOptions {
   // What it does not take from us for so long ends the connection: under an alarm it reads nothing of who publishes.
   absl::Duration write_timeout = absl::Seconds(20);
 };
+
+// What a broker has after a deadline to answer a goodbye, without which it may not read what it was sent last.
+inline constexpr absl::Duration kGoodbye = absl::Milliseconds(500);
 
 // What the broker says on its own.
 struct Arrived {
@@ -58,10 +62,32 @@ struct QueueArguments {
   bool refuse_when_full = false;  // "reject-publish"; else the oldest is dropped
 };
 
+// Ends from any thread what a connection waits for, such as a broker that says nothing: its calls fail from then on.
+class Interrupt {
+ public:
+  Interrupt() = default;
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  void Fire();  // those that are opened later fail, too
+
+ private:
+  friend class Connection;
+  bool Watch(int socket);  // false: it was fired
+  void Forget();
+
+  std::mutex mutex_;
+  bool fired_ = false;  // guarded by mutex_
+  int socket_ = -1;     // guarded by mutex_; a descriptor of its own for the connection's socket
+};
+
 class Connection {
  public:
-  // BROKER_UNAVAILABLE, or BROKER_REFUSED when credentials, the virtual host or the certificate are.
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const ConnectionOptions& options);
+  // BROKER_UNAVAILABLE, or BROKER_REFUSED when credentials, the virtual host or the certificate are. `interrupt`, of
+  // one connection at a time, outlives it, and ends all but the wait for TCP itself; may be null.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const ConnectionOptions& options,
+                                                          Interrupt* interrupt = nullptr);
   ~Connection();  // without a word
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -72,7 +98,7 @@ class Connection {
   absl::Status SetPrefetch(uint16_t messages);
   absl::Status ConfirmPublishes();  // from now on tags count from 1
   absl::Status Consume(const std::string& queue);
-  absl::Status StopConsuming();
+  absl::Status StopConsuming();  // OK says that it was sent: some may come yet
 
   absl::Status Ack(uint64_t tag, bool multiple);
   absl::Status GiveBack(uint64_t tag);  // to the head of its queue

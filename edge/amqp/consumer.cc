@@ -1,6 +1,7 @@
 #include "edge/amqp/consumer.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <utility>
 
 #include "fmt/format.h"
@@ -42,6 +43,8 @@ struct Consumer::Inbox {
   std::vector<Said> all;  // guarded by mutex
   bool stopping = false;  // guarded by mutex
   SteadyTime stop_at;     // guarded by mutex
+  bool stopped = false;   // guarded by mutex
+  std::condition_variable stopped_now;
 };
 
 Consumer::Consumer(ConsumerOptions options, Handler handler, Publisher& publisher, const Clock& clock, Random& random,
@@ -61,14 +64,26 @@ void Consumer::Start(const Loops& loops) {
   loop_ = loops.Start([this](const Clock& /*clock*/) { return TakeTurn(); });
 }
 
-void Consumer::Stop(SteadyTime deadline) {
+void Consumer::BeginStop(SteadyTime deadline) {
   {
     const std::lock_guard lock(inbox_->mutex);
     if (!inbox_->stopping) inbox_->stop_at = deadline;
     inbox_->stopping = true;
   }
   inbox_->wakeup.Notify();
-  if (loop_) loop_->Join();
+}
+
+void Consumer::Stop(SteadyTime deadline) {
+  BeginStop(deadline);
+  if (!loop_) return;
+  {
+    std::unique_lock lock(inbox_->mutex);
+    const absl::Duration left = std::max(inbox_->stop_at - clock_.Steady(), absl::ZeroDuration()) + kGoodbye;
+    inbox_->stopped_now.wait_for(lock, absl::ToChronoNanoseconds(std::min(left, absl::Hours(1))),
+                                 [&] { return inbox_->stopped; });
+  }
+  interrupt_.Fire();
+  loop_->Join();
 }
 
 std::optional<SteadyTime> Consumer::TakeTurn() {
@@ -119,6 +134,9 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
       connected_ = false;
       metrics_.unacked.Set(0);
       held_.clear();
+      const std::lock_guard lock(inbox_->mutex);
+      inbox_->stopped = true;
+      inbox_->stopped_now.notify_all();
       return std::nullopt;
     }
     wait = std::min(wait, stop_at - now);
@@ -128,7 +146,7 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
 }
 
 absl::Status Consumer::Connect() {
-  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(options_.connection);
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(options_.connection, &interrupt_);
   if (!connection.ok()) return connection.status();
   if (absl::Status status = Declare(**connection, options_.queue); !status.ok()) return status;
   if (absl::Status status = (*connection)->SetPrefetch(options_.prefetch); !status.ok()) return status;

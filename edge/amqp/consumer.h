@@ -76,8 +76,11 @@ class Consumer {
   Consumer& operator=(const Consumer&) = delete;
 
   void Start(const Loops& loops);
-  // Consumes no more, acks what the handler answers until `deadline`, and gives the rest back. Joins; the second time
-  // there is nothing to do. Before the publisher's.
+  // Consumes no more, acks what the handler answers until `deadline`, and gives the rest back. A call after the first
+  // changes nothing.
+  void BeginStop(SteadyTime deadline);
+  // And waits for the end of it, however silent the broker is: until kGoodbye after the deadline (and a
+  // connect_timeout, of one whose TCP does not answer). Before the publisher's.
   void Stop(SteadyTime deadline);
   bool connected() const { return connected_; }  // thread-safe
 
@@ -115,6 +118,7 @@ class Consumer {
   ConsumerMetrics& metrics_;
   const Logger log_;
   const std::shared_ptr<Inbox> inbox_;
+  Interrupt interrupt_;
   std::unique_ptr<Loop> loop_;
   std::atomic<bool> connected_ = false;
 

@@ -54,7 +54,14 @@ void Publisher::Stop(SteadyTime deadline) {
     stopping_ = true;
   }
   wakeup_.Notify();
-  if (loop_) loop_->Join();
+  if (!loop_) return;
+  {
+    std::unique_lock lock(mutex_);
+    const absl::Duration left = std::max(stop_at_ - clock_.Steady(), absl::ZeroDuration()) + kGoodbye;
+    stopped_now_.wait_for(lock, absl::ToChronoNanoseconds(std::min(left, absl::Hours(1))), [&] { return stopped_; });
+  }
+  interrupt_.Fire();
+  loop_->Join();
 }
 
 std::optional<SteadyTime> Publisher::TakeTurn() {
@@ -85,18 +92,29 @@ std::optional<SteadyTime> Publisher::TakeTurn() {
     if (stopping_) wait = std::clamp(stop_at_ - clock_.Steady(), absl::ZeroDuration(), wait);
   }
   if (stopped) {
-    const absl::Status stop = domain::ReasonError("BROKER_UNAVAILABLE", "the publisher has stopped");
+    const auto stop = [](const Entry& entry) {
+      return entry.sent ? domain::ReasonError("MESSAGE_UNCONFIRMED", "the publisher has stopped before the confirm")
+                        : domain::ReasonError("BROKER_UNAVAILABLE", "the publisher has stopped");
+    };
     TakeNew();
-    while (!in_flight_.empty()) Finish(std::move(in_flight_.extract(in_flight_.begin()).mapped()), stop);
+    while (!in_flight_.empty()) {
+      Entry entry = std::move(in_flight_.extract(in_flight_.begin()).mapped());
+      const absl::Status status = stop(entry);
+      Finish(std::move(entry), status);
+    }
     while (!unsent_.empty()) {
       Entry entry = std::move(unsent_.front());
       unsent_.pop_front();
-      Finish(std::move(entry), stop);
+      const absl::Status status = stop(entry);
+      Finish(std::move(entry), status);
     }
     if (connection_ != nullptr && blocked_.empty()) connection_->Close();
     connection_.reset();
     metrics_.connection.up.Set(0);
     connected_ = false;
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    stopped_now_.notify_all();
     return std::nullopt;
   }
   const bool to_send =
@@ -112,7 +130,7 @@ void Publisher::TakeNew() {
 }
 
 absl::Status Publisher::Connect() {
-  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(options_.connection);
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(options_.connection, &interrupt_);
   if (!connection.ok()) return connection.status();
   if (absl::Status status = (*connection)->ConfirmPublishes(); !status.ok()) return status;
   connection_ = *std::move(connection);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -50,8 +51,9 @@ class Publisher {
   // Thread-safe. `done` is called once, on the publisher's thread or on this one; it must not block. After a lost
   // connection the message is sent again, until it is confirmed or its time is over: it may be there twice.
   void Publish(std::string queue, Message message, Done done);
-  // Takes no more, waits until `deadline` for the confirms, and tells the others. Joins; the second time there is
-  // nothing to do.
+  // Takes no more, waits until `deadline` for the confirms, and tells the others: MESSAGE_UNCONFIRMED where a message
+  // was sent. Ends kGoodbye after the deadline at the latest, as Consumer::Stop; the second time there is nothing to
+  // do.
   void Stop(SteadyTime deadline);
   bool connected() const { return connected_; }  // thread-safe
 
@@ -82,6 +84,7 @@ class Publisher {
   PublisherMetrics& metrics_;
   const Logger log_;
   const Wakeup wakeup_;
+  Interrupt interrupt_;
   std::unique_ptr<Loop> loop_;
   std::atomic<bool> connected_ = false;
 
@@ -90,6 +93,8 @@ class Publisher {
   size_t waiting_ = 0;     // guarded by mutex_; everywhere
   bool stopping_ = false;  // guarded by mutex_
   SteadyTime stop_at_;     // guarded by mutex_
+  bool stopped_ = false;   // guarded by mutex_
+  std::condition_variable stopped_now_;
 
   // The loop's.
   std::unique_ptr<Connection> connection_;

@@ -238,6 +238,7 @@ void BrokerQueues::Start(const Loops& loops) {
 }
 
 void BrokerQueues::Stop(SteadyTime deadline) {
+  for (const std::unique_ptr<amqp::Consumer>& consumer : consumers_) consumer->BeginStop(deadline);
   for (const std::unique_ptr<amqp::Consumer>& consumer : consumers_) consumer->Stop(deadline);
   core_->publisher().Stop(deadline);
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using waybill::testing::NewQueueName;
+using waybill::testing::RabbitmqServer;
 using waybill::testing::SharedRabbitmq;
 
 std::string ReasonOf(const absl::Status& status) { return status.ok() ? "OK" : GetErrorDetail(status).reason; }
@@ -194,6 +196,31 @@ TEST_F(PublisherTest, TellsThoseThatWaitWhenItStops) {
   publisher().Stop(world_.clock.Steady());
   EXPECT_EQ(ReasonOf(waiting.get_future().get()), "BROKER_UNAVAILABLE");
   EXPECT_EQ(ReasonOf(PublishAndWait(publisher(), "q", Text("b"))), "BROKER_UNAVAILABLE");
+}
+
+// Unknown is not failure: what was sent may be in its queue.
+TEST(PublisherOfASilentBroker, SaysOfWhatItSentThatNobodyKnowsAndStopsInTime) {
+  const std::unique_ptr<RabbitmqServer> server = RabbitmqServer::Start().value();
+  ASSERT_TRUE(Connection::Open(OptionsOf(server->Url())).value()->DeclareQueue("q").ok());
+  World world;
+  PublisherOptions options;
+  options.connection = OptionsOf(server->Url());
+  options.connection.heartbeat = absl::Seconds(60);
+  options.in_flight_max = 1;
+  Publisher publisher(options, world.clock, world.random, world.publisher_metrics, world.log);
+  publisher.Start(world.loops);
+  ASSERT_EQ(ReasonOf(PublishAndWait(publisher, "q", Text("before"))), "OK");
+  ASSERT_TRUE(server->Signal(SIGSTOP));
+  std::promise<absl::Status> sent, waiting;
+  publisher.Publish("q", Text("sent"), [&](absl::Status status) { sent.set_value(std::move(status)); });
+  publisher.Publish("q", Text("waiting"), [&](absl::Status status) { waiting.set_value(std::move(status)); });
+  const SteadyTime deadline = world.clock.Steady() + absl::Seconds(1);
+  publisher.Stop(deadline);
+  EXPECT_LT(world.clock.Steady() - deadline, absl::Seconds(3));
+  ASSERT_TRUE(server->Signal(SIGCONT));
+  EXPECT_EQ(ReasonOf(sent.get_future().get()), "MESSAGE_UNCONFIRMED");
+  EXPECT_EQ(ReasonOf(waiting.get_future().get()), "BROKER_UNAVAILABLE");
+  EXPECT_THAT(world.metrics.ToText(), HasSubstr("waybill_amqp_confirms_total{outcome=\"unconfirmed\"} 1\n"));
 }
 
 TEST(AmqpConnection, SaysWhoRefusesWhatAndNoSecret) {

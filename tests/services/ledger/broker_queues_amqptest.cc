@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,12 +49,14 @@ NewAccount AccountOf(const std::string& id) {
 // are emptied first.
 class Desk {
  public:
-  explicit Desk(const std::string& url) : url_(url), store_(world_.clock), answers_(NewQueueName("answers")) {
+  explicit Desk(const std::string& url, const std::function<void(BrokerOptions&)>& change = nullptr)
+      : url_(url), store_(world_.clock), answers_(NewQueueName("answers")) {
     EXPECT_TRUE(store_.CreateAccounts(kClient, {AccountOf("world"), AccountOf("wallet"), AccountOf("shop")}).ok());
     EXPECT_EQ(Post("load", "world", "wallet", 100'000), TransferResult::kCreated);
     options_.connection = amqp::OptionsOf(url);
     options_.client = kClient;
     options_.delays = {absl::ZeroDuration(), absl::Seconds(3)};
+    if (change) change(options_);
     client_ = amqp::Connection::Open(amqp::OptionsOf(url)).value();
     EXPECT_TRUE(client_->DeclareQueue(answers_).ok());
     for (const char* queue : {"transactions", "balance-calculation", "refunds"}) {
@@ -129,7 +133,7 @@ class Desk {
     return amqp::Connection::Open(amqp::OptionsOf(url_)).value()->CountReady(queue).value_or(-1);
   }
   storage::testing::MemoryLedgerStore& store() { return store_; }
-  const BrokerQueues& queues() const { return *queues_; }
+  BrokerQueues& queues() { return *queues_; }
   std::string MetricsText() { return world_.metrics.ToText(); }
 
  private:
@@ -284,6 +288,18 @@ TEST_F(BrokerQueuesTest, AnAnswerThatNobodyTakesHoldsNothingUp) {
   EXPECT_TRUE(Eventually(kPatience, [&] { return desk_.Credits("shop") == 100; }));
   EXPECT_TRUE(Eventually(
       kPatience, [&] { return desk_.MetricsText().find("waybill_amqp_answers_lost_total 1") != std::string::npos; }));
+}
+
+TEST(BrokerQueuesOfASilentBroker, StopInTimeHoweverMuchTheyWouldLikeToSay) {
+  const std::unique_ptr<RabbitmqServer> server = RabbitmqServer::Start().value();
+  amqp::World world;
+  Desk desk(server->Url(), [](BrokerOptions& options) { options.connection.heartbeat = absl::Seconds(60); });
+  ASSERT_TRUE(Eventually(kPatience, [&] { return desk.queues().Check().ok(); }));
+  ASSERT_TRUE(server->Signal(SIGSTOP));
+  const SteadyTime deadline = world.clock.Steady() + absl::Seconds(1);
+  desk.queues().Stop(deadline);
+  EXPECT_LT(world.clock.Steady() - deadline, absl::Seconds(3));
+  ASSERT_TRUE(server->Signal(SIGCONT));
 }
 
 // Transfers, each put there twice, and refunds of some of them, while the broker is killed in between.

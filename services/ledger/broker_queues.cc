@@ -1,5 +1,6 @@
 #include "services/ledger/broker_queues.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace {
 using amqp::Answer;
 using amqp::Delivery;
 using amqp::Verdict;
+
+constexpr size_t kQueues = 3;
 
 // A queue of ours, or one that belongs to it: an answer there would be read as a question.
 bool IsOurs(const std::string& queue) {
@@ -56,6 +59,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
         workers_(workers),
         clock_(clock),
         metrics_(metrics),
+        log_(log),
         publisher_(PublisherOf(options_), clock, random, metrics.publisher, log) {}
 
   amqp::Publisher& publisher() { return publisher_; }
@@ -101,8 +105,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
         return told(VerdictOf(status, question.request_id));
       }
       Reply(*delivery, question.answer_queue, std::move(body), {amqp::Outcome::kDone},
-            {amqp::Outcome::kDead, "MESSAGE_UNROUTABLE", "no queue " + question.answer_queue, question.request_id},
-            std::move(told));
+            {amqp::Outcome::kDead, "", "", question.request_id}, std::move(told));
     });
   }
 
@@ -128,6 +131,9 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
   static amqp::PublisherOptions PublisherOf(const BrokerOptions& options) {
     amqp::PublisherOptions publishing;
     publishing.connection = options.connection;
+    // Each message that is held publishes one thing at a time: those that wait for a stuck queue leave room for others.
+    publishing.in_flight_max = std::max(publishing.in_flight_max, kQueues * size_t{options.prefetch});
+    publishing.waiting_max = std::max(publishing.waiting_max, publishing.in_flight_max);
     return publishing;
   }
 
@@ -180,8 +186,10 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
     Reply(delivery, to, ErrorAnswer(key_name, key, status), dead, dead, std::move(answer));
   }
 
-  // `lost`: no queue takes the answer. While RabbitMQ does not take it, the message is handled again, which gives the
-  // same answer.
+  // `lost`: no queue takes the answer; without a reason, it is for why. A queue that is full, or never confirms, is its
+  // reader's trouble, and must hold up nobody else: what is wanted is done, so that the message waits aside for another
+  // attempt, which gives the same answer, and is lost with the last. While RabbitMQ takes nothing of anybody, it
+  // pauses.
   void Reply(const Delivery& delivery, const std::string& to, std::string body, Verdict told, Verdict lost,
              Answer answer) {
     if (to.empty()) return answer(std::move(told));
@@ -194,14 +202,24 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
     message.app_id = "waybill";
     message.timestamp = clock_.Now();
     publisher_.Publish(to, std::move(message),
-                       [self = shared_from_this(), told = std::move(told), lost = std::move(lost),
+                       [self = shared_from_this(), told = std::move(told), lost = std::move(lost), to,
+                        last = static_cast<size_t>(delivery.attempts) >= options_.delays.size(),
                         answer = std::move(answer)](const absl::Status& status) mutable {
                          if (status.ok()) return answer(std::move(told));
-                         if (absl::IsNotFound(status) || absl::IsInvalidArgument(status)) {
+                         std::string reason = ReasonText(status);
+                         const bool readers = reason == "MESSAGE_REFUSED" || reason == "MESSAGE_UNCONFIRMED";
+                         const bool never = absl::IsNotFound(status) || absl::IsInvalidArgument(status);
+                         if (never || (readers && last)) {
                            self->metrics_.answers_lost.Increment();
+                           self->log_.Warn("an answer is given up", {{"to", to}, {"reason", reason}});
+                           if (lost.reason.empty()) {
+                             lost.reason = std::move(reason);
+                             lost.detail = std::string(status.message());
+                           }
                            return answer(std::move(lost));
                          }
-                         answer({amqp::Outcome::kPause, ReasonText(status), std::string(status.message())});
+                         answer({readers ? amqp::Outcome::kRetry : amqp::Outcome::kPause, std::move(reason),
+                                 std::string(status.message()), std::move(told.id)});
                        });
   }
 
@@ -210,6 +228,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
   Executor& workers_;
   const Clock& clock_;
   BrokerMetrics& metrics_;
+  const Logger log_;
   amqp::Publisher publisher_;
 };
 

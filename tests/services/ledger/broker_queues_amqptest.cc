@@ -290,6 +290,41 @@ TEST_F(BrokerQueuesTest, AnAnswerThatNobodyTakesHoldsNothingUp) {
       kPatience, [&] { return desk_.MetricsText().find("waybill_amqp_answers_lost_total 1") != std::string::npos; }));
 }
 
+// What a client does not read, or has no room for, must not stop the others.
+TEST(BrokerQueuesWithAFullReader, GoOnWithTheOthersAndGiveItsAnswersUp) {
+  Desk desk(SharedRabbitmq().Url(), [](BrokerOptions& options) {
+    options.prefetch = 2;
+    options.delays = {absl::ZeroDuration(), absl::Milliseconds(300)};
+  });
+  const std::string full = NewQueueName("full");
+  const std::unique_ptr<amqp::Connection> client =
+      amqp::Connection::Open(amqp::OptionsOf(SharedRabbitmq().Url())).value();
+  amqp::QueueArguments arguments;
+  arguments.max_length = 0;
+  arguments.refuse_when_full = true;
+  ASSERT_TRUE(client->DeclareQueue(full, arguments).ok());
+  amqp::Message message;
+  message.reply_to = full;
+  for (int i = 0; i < 5; ++i) {
+    message.body = Desk::Transfer("unread-" + std::to_string(i));
+    ASSERT_TRUE(client->Publish("transactions", message).ok());
+  }
+  message.body = R"({"requestId": "q-1", "accountId": "wallet"})";
+  ASSERT_TRUE(client->Publish("balance-calculation", message).ok());
+  desk.Put("transactions", Desk::Transfer("pay-1"));
+  EXPECT_EQ(desk.Answer().at("idempotencyKey"), "pay-1");
+  EXPECT_TRUE(Eventually(kPatience, [&] { return desk.Credits("shop") == 600; }));
+  EXPECT_EQ(desk.Dead("balance-calculation").reason, "MESSAGE_REFUSED");
+  EXPECT_TRUE(Eventually(
+      kPatience, [&] { return desk.MetricsText().find("waybill_amqp_answers_lost_total 6") != std::string::npos; }));
+  EXPECT_THAT(desk.MetricsText(),
+              HasSubstr(R"(waybill_amqp_deliveries_total{outcome="retry",queue="transactions"} 10)"));
+  EXPECT_TRUE(Eventually(kPatience, [&] {
+    return desk.MetricsText().find(R"(waybill_amqp_unacked{queue="transactions"} 0)") != std::string::npos;
+  }));
+  EXPECT_EQ(desk.Ready("transactions.dead"), 0);
+}
+
 TEST(BrokerQueuesOfASilentBroker, StopInTimeHoweverMuchTheyWouldLikeToSay) {
   const std::unique_ptr<RabbitmqServer> server = RabbitmqServer::Start().value();
   amqp::World world;

@@ -65,6 +65,7 @@ T& Decoded(const amqp_method_t& method) {
 
 Headers ReadHeaders(const amqp_table_t& table) {
   Headers headers;
+  if (table.num_entries > static_cast<int>(kHeadersCountMax)) return headers;
   for (int i = 0; i < table.num_entries; ++i) {
     const amqp_table_entry_t& entry = table.entries[i];
     const amqp_field_value_t& value = entry.value;
@@ -270,6 +271,7 @@ struct Connection::State {
   std::string address;
   amqp_connection_state_t connection = nullptr;
   Interrupt* interrupt = nullptr;
+  size_t body_bytes_max = 0;
 
   // A message of which not all has come.
   std::optional<Event> partial;
@@ -289,6 +291,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
   auto state = std::make_unique<State>();
   const Address& address = options.address;
   state->address = address.Printable();
+  state->body_bytes_max = options.body_bytes_max;
   state->connection = amqp_new_connection();
   if (state->connection == nullptr) return Unavailable("no memory for a connection");
   amqp_socket_t* socket = nullptr;
@@ -452,6 +455,7 @@ absl::StatusOr<std::optional<Arrived>> Connection::Get(const std::string& queue)
   }
   ReadProperties(message.properties, arrived.message);
   arrived.message.body = Text(message.body);
+  arrived.body_bytes = message.body.len;
   amqp_destroy_message(&message);
   amqp_maybe_release_buffers(state_->connection);
   return arrived;
@@ -475,11 +479,13 @@ absl::StatusOr<std::optional<Event>> Connection::Next() {
                      state_->PartialMessage());
       state_->has_header = true;
       state_->bytes_left = frame.payload.properties.body_size;
+      if (auto* arrived = std::get_if<Arrived>(&*state_->partial)) arrived->body_bytes = state_->bytes_left;
       continue;
     }
     if (frame.frame_type == AMQP_FRAME_BODY && state_->partial) {
       const amqp_bytes_t& piece = frame.payload.body_fragment;
-      state_->PartialMessage().body.append(static_cast<const char*>(piece.bytes), piece.len);
+      std::string& body = state_->PartialMessage().body;
+      body.append(static_cast<const char*>(piece.bytes), std::min(piece.len, state_->body_bytes_max - body.size()));
       state_->bytes_left -= std::min<uint64_t>(state_->bytes_left, piece.len);
       continue;
     }
@@ -488,7 +494,7 @@ absl::StatusOr<std::optional<Event>> Connection::Next() {
     switch (method.id) {
       case AMQP_BASIC_DELIVER_METHOD: {
         const auto& deliver = Decoded<amqp_basic_deliver_t>(method);
-        state_->partial = Arrived{deliver.delivery_tag, deliver.redelivered != 0, Text(deliver.routing_key), {}};
+        state_->partial = Arrived{deliver.delivery_tag, deliver.redelivered != 0, Text(deliver.routing_key), {}, 0};
         state_->has_header = false;
         break;
       }

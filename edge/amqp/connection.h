@@ -2,7 +2,9 @@
 // Whatever fails ends the connection: the broker gives back what was not acked, and who uses it opens another.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +28,8 @@ struct ConnectionOptions {
   absl::Duration call_timeout = absl::Seconds(10);    // of what the broker answers
   // What it does not take from us for so long ends the connection: under an alarm it reads nothing of who publishes.
   absl::Duration write_timeout = absl::Seconds(20);
+  // Of a body that Next() answers so many bytes are kept, the first; the rest is dropped as it arrives.
+  size_t body_bytes_max = std::numeric_limits<size_t>::max();
 };
 
 // What a broker has after a deadline to answer a goodbye, without which it may not read what it was sent last.
@@ -37,6 +41,7 @@ struct Arrived {
   bool redelivered = false;
   std::string routing_key;
   Message message;
+  uint64_t body_bytes = 0;  // of the whole body: its beginning is in the message where that is more
 };
 struct Confirmed {
   uint64_t tag = 0;
@@ -46,7 +51,7 @@ struct Confirmed {
 struct Returned {  // no queue took it; its confirm follows
   int code = 0;
   std::string why;
-  Message message;
+  Message message;  // as of Arrived
 };
 struct Blocked {
   std::string why;

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kDetailMax = 1'000;
 // What ours take besides the detail.
 constexpr size_t kOwnHeadersMax = 4 * 1'024;
+constexpr size_t kOwnHeaders = 16;  // more than there are
 
 // Its first thousand bytes, without half a character at the end.
 std::string Shortened(const std::string& text) {
@@ -20,6 +21,11 @@ std::string Shortened(const std::string& text) {
   size_t end = kDetailMax;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return text.substr(0, end);
+}
+
+ConsumerOptions Bounded(ConsumerOptions options) {
+  options.connection.body_bytes_max = options.body_bytes_max;
+  return options;
 }
 
 }  // namespace
@@ -49,7 +55,7 @@ struct Consumer::Inbox {
 
 Consumer::Consumer(ConsumerOptions options, Handler handler, Publisher& publisher, const Clock& clock, Random& random,
                    ConsumerMetrics& metrics, const Logger& log)
-    : options_(std::move(options)),
+    : options_(Bounded(std::move(options))),
       handler_(std::move(handler)),
       publisher_(publisher),
       clock_(clock),
@@ -198,7 +204,13 @@ void Consumer::OnArrived(Arrived arrived) {
   delivery->attempts = static_cast<int>(
       std::clamp<int64_t>(HeaderInteger(arrived.message.headers, kAttemptsHeader).value_or(0), 0, 1'000'000));
   delivery->first_seen = ParseTimeText(HeaderText(arrived.message.headers, kFirstSeenHeader), clock_.Now());
+  // What was cut before is no whole message now, though it is short enough.
+  delivery->body_bytes =
+      std::max(arrived.body_bytes, static_cast<uint64_t>(std::max<int64_t>(
+                                       0, HeaderInteger(arrived.message.headers, kBodyBytesHeader).value_or(0))));
   delivery->message = std::move(arrived.message);
+  delivery->too_large = delivery->body_bytes > delivery->message.body.size();
+  if (delivery->too_large) delivery->beginning = std::exchange(delivery->message.body, "");
   if (arrived.redelivered) metrics_.redelivered.Increment();
   Held& held = held_[arrived.tag];
   held.delivery = std::move(delivery);
@@ -268,7 +280,13 @@ void Consumer::MoveElsewhere(uint64_t tag, Held& held) {
   held.doing = Doing::kPublishing;
   const Delivery& delivery = *held.delivery;
   Message copy = delivery.message;
-  if (SizeOf(copy.headers) + kOwnHeadersMax > kHeadersMax) copy.headers.clear();
+  if (SizeOf(copy.headers) + kOwnHeadersMax > kHeadersMax || copy.headers.size() + kOwnHeaders > kHeadersCountMax) {
+    copy.headers.clear();
+  }
+  if (delivery.too_large) {
+    copy.body = delivery.beginning;
+    SetHeader(copy.headers, kBodyBytesHeader, static_cast<int64_t>(delivery.body_bytes));
+  }
   copy.persistent = true;
   constexpr size_t kIdMax = 255;
   if (copy.message_id.empty() && held.verdict->id.size() <= kIdMax) copy.message_id = held.verdict->id;

@@ -32,6 +32,10 @@ namespace waybill::amqp {
 struct Delivery {
   std::string queue;
   Message message;
+  // It has more than the body_bytes_max of ConsumerOptions: the message has no body, and its copies that beginning.
+  bool too_large = false;
+  uint64_t body_bytes = 0;
+  std::string beginning;
   bool redelivered = false;  // it may have been handled before; so may one that is not
   int attempts = 0;          // that failed before this one
   absl::Time first_seen;
@@ -60,6 +64,9 @@ struct ConsumerOptions {
   ConnectionOptions connection;
   WorkQueue queue;
   uint16_t prefetch = 256;  // messages that came and are not acked
+  // More of a body is dropped as it arrives. So the messages of a consumer take at most prefetch * (body_bytes_max +
+  // 128 KiB of headers, a frame) before they are handled, and as much again while all of them are copied elsewhere.
+  size_t body_bytes_max = 1 << 20;
   absl::Duration reconnect_initial = absl::Milliseconds(100);
   absl::Duration reconnect_max = absl::Seconds(10);
   absl::Duration pause_initial = absl::Milliseconds(200);  // doubles up to the next, for each message

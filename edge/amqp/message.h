@@ -43,6 +43,8 @@ struct Message {
 // All headers of a message go into one frame.
 inline constexpr size_t kHeadersMax = 100 * 1'024;
 size_t SizeOf(const Headers& headers);  // about
+// One that arrives with more has none: small ones take more memory here than on the way.
+inline constexpr size_t kHeadersCountMax = 512;
 
 // BAD_REQUEST names what AMQP cannot carry: a property or a name of more than 255 bytes, or too many headers.
 absl::Status CheckMessage(const std::string& queue, const Message& message);

@@ -18,7 +18,9 @@ constexpr std::string_view kTagHeader = "x-waybill-publish";
 
 Publisher::Publisher(PublisherOptions options, const Clock& clock, Random& random, PublisherMetrics& metrics,
                      const Logger& log)
-    : options_(std::move(options)), clock_(clock), random_(random), metrics_(metrics), log_(log.For("edge.amqp")) {}
+    : options_(std::move(options)), clock_(clock), random_(random), metrics_(metrics), log_(log.For("edge.amqp")) {
+  options_.connection.body_bytes_max = 0;  // of what is returned, its tag is all that is looked at
+}
 
 Publisher::~Publisher() { Stop(clock_.Steady()); }
 
@@ -32,10 +34,12 @@ void Publisher::Publish(std::string queue, Message message, Done done) {
     std::unique_lock lock(mutex_);
     if (stopping_) {
       refused = domain::ReasonError("BROKER_UNAVAILABLE", "the publisher has stopped");
-    } else if (waiting_ >= options_.waiting_max) {
+    } else if (waiting_ >= options_.waiting_max ||
+               (waiting_ > 0 && waiting_bytes_ + message.body.size() > options_.waiting_bytes_max)) {
       refused = domain::QueueFull("too many messages wait for RabbitMQ", absl::Seconds(1));
     } else {
       ++waiting_;
+      waiting_bytes_ += message.body.size();
       new_.push_back(
           {std::move(queue), std::move(message), std::move(done), clock_.Steady() + options_.confirm_timeout});
       lock.unlock();
@@ -255,6 +259,7 @@ void Publisher::Finish(Entry entry, const absl::Status& status) {
   {
     const std::lock_guard lock(mutex_);
     --waiting_;
+    waiting_bytes_ -= entry.message.body.size();
   }
   if (status.ok()) {
     metrics_.confirmed.Increment();

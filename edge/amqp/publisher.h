@@ -28,7 +28,8 @@ namespace waybill::amqp {
 
 struct PublisherOptions {
   ConnectionOptions connection;
-  size_t waiting_max = 10'000;                         // messages that are not confirmed; more are QUEUE_FULL
+  size_t waiting_max = 10'000;                         // messages that are not confirmed; more are QUEUE_FULL,
+  size_t waiting_bytes_max = 64 << 20;                 // as are those whose bodies make more than that
   size_t in_flight_max = 1'000;                        // of them sent
   absl::Duration confirm_timeout = absl::Seconds(30);  // from Publish on
   absl::Duration reconnect_initial = absl::Milliseconds(100);
@@ -78,7 +79,7 @@ class Publisher {
   void Finish(Entry entry, const absl::Status& status);
   absl::Duration NextWait() const;
 
-  const PublisherOptions options_;
+  PublisherOptions options_;
   const Clock& clock_;
   Random& random_;
   PublisherMetrics& metrics_;
@@ -89,11 +90,12 @@ class Publisher {
   std::atomic<bool> connected_ = false;
 
   std::mutex mutex_;
-  std::deque<Entry> new_;  // guarded by mutex_
-  size_t waiting_ = 0;     // guarded by mutex_; everywhere
-  bool stopping_ = false;  // guarded by mutex_
-  SteadyTime stop_at_;     // guarded by mutex_
-  bool stopped_ = false;   // guarded by mutex_
+  std::deque<Entry> new_;     // guarded by mutex_
+  size_t waiting_ = 0;        // guarded by mutex_; everywhere
+  size_t waiting_bytes_ = 0;  // guarded by mutex_
+  bool stopping_ = false;     // guarded by mutex_
+  SteadyTime stop_at_;        // guarded by mutex_
+  bool stopped_ = false;      // guarded by mutex_
   std::condition_variable stopped_now_;
 
   // The loop's.

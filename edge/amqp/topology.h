@@ -36,6 +36,7 @@ inline constexpr std::string_view kFirstSeenHeader = "x-waybill-first-seen";  //
 inline constexpr std::string_view kFailedAtHeader = "x-waybill-failed-at";    // last
 inline constexpr std::string_view kAttemptsHeader = "x-waybill-attempts";     // that failed
 inline constexpr std::string_view kQueueHeader = "x-waybill-queue";           // that it came from
+inline constexpr std::string_view kBodyBytesHeader = "x-waybill-body-bytes";  // of a body whose beginning alone is kept
 inline constexpr std::string_view kRedrivesHeader = "x-waybill-redrives";     // how often a person sent it back
 
 std::string TimeText(absl::Time time);  // "2027-01-15T08:00:00Z"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "domain/reasons.h"
+#include "fmt/format.h"
 #include "runtime/status.h"
 #include "services/ledger/broker_messages.h"
 
@@ -32,6 +33,11 @@ std::string ReasonText(const absl::Status& status) {
   return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
 }
 
+absl::Status TooLong(const Delivery& delivery) {
+  return domain::ReasonError("MALFORMED_REQUEST", fmt::format("the message has {} bytes, and {} is the most",
+                                                              delivery.body_bytes, kMessageMax));
+}
+
 // Of what the store says besides results: whether it is the message's fault, and whether time helps.
 Verdict VerdictOf(const absl::Status& status, std::string id) {
   amqp::Outcome outcome = amqp::Outcome::kRetry;
@@ -47,8 +53,9 @@ BrokerMetrics::BrokerMetrics(Metrics& metrics)
       transactions(metrics, std::string(kTransactionsQueue)),
       balances(metrics, std::string(kBalancesQueue)),
       refunds(metrics, std::string(kRefundsQueue)),
-      answers_lost(metrics.AddCounter("waybill_amqp_answers_lost_total",
-                                      "Answers to messages of RabbitMQ that no queue took.")) {}
+      answers_lost(
+          metrics.AddCounter("waybill_amqp_answers_lost_total",
+                             "Answers to messages of RabbitMQ that were given up, since no queue took them.")) {}
 
 class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
  public:
@@ -67,6 +74,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
   SteadyTime Now() const { return clock_.Steady(); }
 
   void Transaction(const std::shared_ptr<const Delivery>& delivery, Answer answer) {
+    if (delivery->too_large) return Refuse(*delivery, "idempotencyKey", TooLong(*delivery), std::move(answer));
     absl::StatusOr<NewTransfer> transfer = ParseTransaction(delivery->message.body);
     absl::Status wrong = transfer.ok() ? CheckReplyTo(*delivery) : transfer.status();
     if (!wrong.ok()) return Refuse(*delivery, "idempotencyKey", wrong, std::move(answer));
@@ -74,6 +82,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
   }
 
   void Question(const std::shared_ptr<const Delivery>& delivery, Answer answer) {
+    if (delivery->too_large) return Refuse(*delivery, "requestId", TooLong(*delivery), std::move(answer));
     absl::StatusOr<BalanceQuestion> parsed = ParseBalanceQuestion(delivery->message.body);
     if (!parsed.ok()) return Refuse(*delivery, "requestId", parsed.status(), std::move(answer));
     if (parsed->answer_queue.empty()) parsed->answer_queue = delivery->message.reply_to;
@@ -110,6 +119,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
   }
 
   void RefundOf(const std::shared_ptr<const Delivery>& delivery, Answer answer) {
+    if (delivery->too_large) return Refuse(*delivery, "idempotencyKey", TooLong(*delivery), std::move(answer));
     absl::StatusOr<Refund> parsed = ParseRefund(delivery->message.body);
     absl::Status wrong = parsed.ok() ? CheckReplyTo(*delivery) : parsed.status();
     if (!wrong.ok()) return Refuse(*delivery, "idempotencyKey", wrong, std::move(answer));
@@ -180,7 +190,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
 
   // What no attempt can help: a person looks at it, and who asked is told, if that can be.
   void Refuse(const Delivery& delivery, std::string_view key_name, const absl::Status& status, Answer answer) {
-    const std::string key = KeyOf(delivery.message.body);
+    const std::string key = KeyOf(delivery.too_large ? delivery.beginning : delivery.message.body);
     const Verdict dead = {amqp::Outcome::kDead, ReasonText(status), std::string(status.message()), key};
     const std::string to = IsOurs(delivery.message.reply_to) ? "" : delivery.message.reply_to;
     Reply(delivery, to, ErrorAnswer(key_name, key, status), dead, dead, std::move(answer));
@@ -240,6 +250,7 @@ BrokerQueues::BrokerQueues(BrokerOptions options, storage::LedgerStore& store, E
     consuming.connection = core_->options().connection;
     consuming.queue = {std::string(queue), core_->options().delays};
     consuming.prefetch = core_->options().prefetch;
+    consuming.body_bytes_max = kMessageMax;
     consumers_.push_back(std::make_unique<amqp::Consumer>(std::move(consuming), std::move(handler), core_->publisher(),
                                                           clock, random, of, log));
   };

@@ -40,7 +40,7 @@ struct BrokerMetrics {
   amqp::ConsumerMetrics transactions;
   amqp::ConsumerMetrics balances;
   amqp::ConsumerMetrics refunds;
-  prometheus::Counter& answers_lost;  // the queue for them is not there
+  prometheus::Counter& answers_lost;  // the queue for them is not there, or took them at no attempt
 };
 
 class BrokerQueues {

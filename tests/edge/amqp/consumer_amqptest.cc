@@ -28,7 +28,8 @@ using waybill::testing::SharedRabbitmq;
 class Pair {
  public:
   Pair(World& world, const std::string& url, std::string queue, Handler handler,
-       std::vector<absl::Duration> delays = {}, uint16_t prefetch = 64, absl::Duration pause = absl::Milliseconds(20))
+       std::vector<absl::Duration> delays = {}, uint16_t prefetch = 64, absl::Duration pause = absl::Milliseconds(20),
+       size_t body_bytes_max = 1 << 20)
       : world_(world), metrics_(world.metrics, queue) {
     PublisherOptions publishing;
     publishing.connection = OptionsOf(url);
@@ -37,6 +38,7 @@ class Pair {
     consuming.connection = OptionsOf(url);
     consuming.queue = {std::move(queue), std::move(delays)};
     consuming.prefetch = prefetch;
+    consuming.body_bytes_max = body_bytes_max;
     consuming.pause_initial = pause;
     consuming.pause_max = 5 * pause;
     consumer_.emplace(consuming, std::move(handler), *publisher_, world.clock, world.random, metrics_, world.log);
@@ -209,13 +211,64 @@ TEST_F(ConsumerTest, WhatPausesWhenItStopsIsGivenBackThoughALaterOneIsDone) {
   const SteadyTime told = world_.clock.Steady();
   stop.join();
   EXPECT_LT(world_.clock.Steady() - told, absl::Seconds(10)) << "it waited for what only pauses";
-  EXPECT_EQ(Ready(url_, queue), 2) << "a is lost, or b is not acked";
+  ASSERT_EQ(Ready(url_, queue), 2) << "a is lost, or b is not acked";
   Deliveries again;
   Pair next(world_, url_, queue, again.handler());
   for (const char* body : {"a", "c"}) {
     std::optional<Deliveries::Taken> taken = again.Take();
     ASSERT_TRUE(taken.has_value());
     EXPECT_EQ(taken->delivery->message.body, body);
+    taken->answer({Outcome::kDone});
+  }
+}
+
+// However large a message is, its beginning is all that is kept.
+TEST_F(ConsumerTest, KeepsTheBeginningOfABodyThatIsTooLarge) {
+  const std::string queue = NewQueueName("large");
+  Pair pair(world_, url_, queue, deliveries_.handler(), {absl::ZeroDuration()}, 64, absl::Milliseconds(20), 1'000);
+  for (const size_t bytes : {size_t{5'000'000}, size_t{1'001}, size_t{1'000}}) {
+    ASSERT_TRUE(PublishWhenDeclared(pair.publisher(), queue, Text(std::string(bytes, 'x'))).ok());
+  }
+  for (const uint64_t bytes : {5'000'000u, 1'001u, 1'000u}) {
+    std::optional<Deliveries::Taken> taken = deliveries_.Take();
+    ASSERT_TRUE(taken.has_value());
+    EXPECT_EQ(taken->delivery->body_bytes, bytes);
+    EXPECT_EQ(taken->delivery->too_large, bytes > 1'000);
+    EXPECT_EQ(taken->delivery->message.body.size(), bytes > 1'000 ? 0u : 1'000u);
+    taken->answer({bytes == 5'000'000 ? Outcome::kRetry : bytes == 1'001 ? Outcome::kDead : Outcome::kDone, "LARGE"});
+  }
+  std::optional<Deliveries::Taken> again = deliveries_.Take();  // cut, and known to be
+  ASSERT_TRUE(again.has_value());
+  EXPECT_TRUE(again->delivery->too_large);
+  EXPECT_EQ(again->delivery->body_bytes, 5'000'000u);
+  again->answer({Outcome::kDead, "LARGE"});
+  ASSERT_TRUE(Eventually(kPatience, [&] { return Ready(url_, DeadQueue(queue)) == 2; }));
+  pair.Stop();
+  const std::unique_ptr<DeadLetterQueue> dead = DeadLetterQueue::Open(OptionsOf(url_), queue, world_.clock).value();
+  for (const int64_t bytes : {1'001, 5'000'000}) {
+    const std::optional<DeadLetter> letter = dead->Next().value();
+    ASSERT_TRUE(letter.has_value());
+    EXPECT_EQ(letter->message.body, std::string(1'000, 'x'));
+    EXPECT_EQ(HeaderInteger(letter->message.headers, kBodyBytesHeader), bytes);
+  }
+}
+
+TEST_F(ConsumerTest, DropsHeadersThatAreTooMany) {
+  const std::string queue = NewQueueName("headers");
+  Pair pair(world_, url_, queue, deliveries_.handler(), {absl::ZeroDuration()});
+  for (const size_t headers : {kHeadersCountMax, kHeadersCountMax + 1}) {
+    Message message = Text("m");
+    while (message.headers.size() < headers - 1) {  // and the publisher's
+      message.headers.emplace_back(std::to_string(message.headers.size()), true);
+    }
+    ASSERT_TRUE(PublishWhenDeclared(pair.publisher(), queue, message).ok());
+    std::optional<Deliveries::Taken> taken = deliveries_.Take();
+    ASSERT_TRUE(taken.has_value());
+    EXPECT_EQ(taken->delivery->message.headers.size(), headers > kHeadersCountMax ? 0 : headers);
+    taken->answer({Outcome::kRetry, "AGAIN"});
+    taken = deliveries_.Take();
+    ASSERT_TRUE(taken.has_value());
+    EXPECT_EQ(taken->delivery->attempts, 1);
     taken->answer({Outcome::kDone});
   }
 }

@@ -180,6 +180,18 @@ TEST_F(PublisherTest, TakesNoMoreThanItsLimit) {
   EXPECT_THAT(std::string(unsent.message()), HasSubstr("amqp://127.0.0.1:1/"));
 }
 
+TEST_F(PublisherTest, TakesNoMoreBytesThanItsLimit) {
+  options_.waiting_bytes_max = 1'000;
+  options_.connection.address.port = 1;
+  options_.confirm_timeout = absl::Milliseconds(500);
+  std::promise<absl::Status> first;
+  const auto take = [&](absl::Status status) { first.set_value(std::move(status)); };
+  publisher().Publish("q", Text(std::string(5'000, 'x')), take);  // one may be larger than that
+  EXPECT_EQ(ReasonOf(PublishAndWait(publisher(), "q", Text("b"))), "QUEUE_FULL");
+  EXPECT_EQ(ReasonOf(first.get_future().get()), "BROKER_UNAVAILABLE");
+  EXPECT_EQ(ReasonOf(PublishAndWait(publisher(), "q", Text("c"))), "BROKER_UNAVAILABLE");
+}
+
 TEST_F(PublisherTest, RefusesWhatAmqpCannotCarryAndGoesOn) {
   const std::string queue = NewQueueName("long");
   ASSERT_TRUE(connection_->DeclareQueue(queue).ok());

@@ -212,6 +212,18 @@ TEST_F(BrokerQueuesTest, APoisonMessageIsDeadWithItsReasonAndHoldsNobodyUp) {
   EXPECT_EQ(dead["odd-2"], "BAD_REQUEST");
 }
 
+TEST_F(BrokerQueuesTest, WhatIsTooLongIsRefusedAndNotKeptWhole) {
+  const std::string transfer = Desk::Transfer("long-1");
+  desk_.Put("transactions", transfer + std::string(3'000'000, ' '));
+  const Json answer = desk_.Answer();
+  EXPECT_EQ(answer.at("idempotencyKey"), "long-1");
+  EXPECT_EQ(answer.at("error").at("reason"), "MALFORMED_REQUEST");
+  const amqp::DeadLetter letter = desk_.Dead("transactions");
+  EXPECT_EQ(letter.reason, "MALFORMED_REQUEST");
+  EXPECT_EQ(letter.message.body.size(), 64u * 1'024);
+  EXPECT_EQ(desk_.Credits("shop"), 0);
+}
+
 TEST_F(BrokerQueuesTest, ABalanceIsAnsweredWhereItIsWanted) {
   desk_.Put("balance-calculation", R"({"requestId": "q-1", "accountId": "wallet"})");
   const Json answer = desk_.Answer();

@@ -219,6 +219,22 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     Wake();
   }
 
+  bool SendIfRoom(Message text) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (close_) return false;
+      if (Taken(2, text->size())) {
+        wants_room_ = true;
+        return false;
+      }
+      queued_bytes_ += text->size();
+      queue_.push_back({"", std::move(text)});
+      if (std::exchange(woken_, true)) return true;
+    }
+    Wake();
+    return true;
+  }
+
   bool SendLatest(std::string_view key, Message text) override {
     {
       std::lock_guard lock(mutex_);
@@ -319,6 +335,12 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
            (!queue_.empty() && queued_bytes_ + bytes > options_.queue_bytes_max);
   }
 
+  // Whether a part of the queue, a half or a quarter of it, has no room for so many bytes.
+  bool Taken(size_t part, size_t bytes) const {
+    return !queue_.empty() && (queue_.size() >= options_.queue_messages_max / part ||
+                               queued_bytes_ + bytes > options_.queue_bytes_max / part);
+  }
+
   void Wake() {
     asio::post(*io_, [self = shared_from_this()] {
       {
@@ -392,6 +414,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
   // Sends what waits, one message at a time, and then the close frame.
   void Pump() {
     if (!open_ || ended_ || closing_) return;
+    bool room = false;
     {
       std::lock_guard lock(mutex_);
       if (close_) CloseSoon();
@@ -404,6 +427,8 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
         queued_bytes_ -= sending_->size();
         queue_.pop_front();
       }
+      room = wants_room_ && !close_ && !Taken(4, 0);
+      if (room) wants_room_ = false;
     }
     if (sending_ == nullptr) return SayFarewell();
     writing_ = true;
@@ -420,6 +445,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
       }  // else the reading says what it is, or the time
       self->Done();
     });
+    if (room) handler_->OnRoom();
   }
 
   // Whatever the client does from now on.
@@ -543,6 +569,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
   size_t queued_bytes_ = 0;
   std::optional<Farewell> close_;  // asked for; nothing is queued any more
   bool woken_ = false;
+  bool wants_room_ = false;
 };
 
 }  // namespace

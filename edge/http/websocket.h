@@ -50,6 +50,9 @@ class WebSocket {
   // A text message, UTF-8, after those before it. One that finds the queue full closes the socket with 1013, and what
   // waits is dropped: the client has to come back, and to say from where on.
   virtual void Send(Message text) = 0;
+  // As Send, of one who has more than the queue takes, and can wait: where half of it is taken already nothing is sent,
+  // and OnRoom follows. Whether it is queued.
+  virtual bool SendIfRoom(Message text) = 0;
   // One that only counts until there is a newer one: it takes the place of that with the same `key` which still waits.
   // One that finds the queue full is dropped. Whether it is queued.
   virtual bool SendLatest(std::string_view key, Message text) = 0;
@@ -65,6 +68,8 @@ class WebSocketHandler {
   virtual ~WebSocketHandler() = default;
   virtual void OnOpen(WebSocketPtr socket) = 0;  // first
   virtual void OnMessage(std::string message, bool is_text) = 0;
+  // After a SendIfRoom that was refused, once no more than a quarter of the queue is taken.
+  virtual void OnRoom() {}
   // Last, and once. The code that the client sent, else the one that it was sent; 1006 where it went without.
   virtual void OnClose(uint16_t code, std::string_view reason) = 0;
 };

@@ -45,6 +45,7 @@ class Endpoint::Counted final : public http::WebSocketHandler {
 
   void OnOpen(http::WebSocketPtr socket) override { handler_->OnOpen(std::move(socket)); }
   void OnMessage(std::string message, bool is_text) override { handler_->OnMessage(std::move(message), is_text); }
+  void OnRoom() override { handler_->OnRoom(); }
   void OnClose(uint16_t code, std::string_view reason) override { handler_->OnClose(code, reason); }
 
  private:

@@ -47,6 +47,25 @@ void OrderChannels::Unsubscribe(const Uuid& order_id, const ChannelSink& sink) {
   Leave(at);
 }
 
+void OrderChannels::Resume(const Uuid& order_id, const ChannelSink& sink) {
+  std::lock_guard lock(mutex_);
+  const auto at = channels_.find(order_id);
+  if (at == channels_.end()) return;
+  std::erase_if(at->second.subscribers,
+                [&](Subscriber& one) { return one.sink.get() == &sink && !one.waiting && Feed(at->second, one); });
+  Leave(at);
+}
+
+bool OrderChannels::Feed(const Channel& channel, Subscriber& one) {
+  for (; one.next < static_cast<int64_t>(channel.events.size()); ++one.next) {
+    if (!one.sink->Event(channel.events[static_cast<size_t>(one.next)])) return false;
+  }
+  if (!channel.terminal) return false;
+  one.sink->Ended(absl::OkStatus());
+  --subscribers_;
+  return true;
+}
+
 void OrderChannels::Leave(Channels::iterator at) {
   if (at->second.subscribers.empty()) channels_.erase(at);
   SetGauges();
@@ -76,16 +95,10 @@ void OrderChannels::Admit(const Uuid& order_id, Channel& channel, uint64_t read)
       return true;
     }
     const bool recovered = !one.from || (one.from->epoch == options_.epoch && !ahead);
-    const int64_t last = one.from && recovered ? std::max<int64_t>(one.from->offset, -1) : -1;
+    one.next = one.from && recovered ? std::max<int64_t>(one.from->offset, -1) + 1 : 0;
     one.waiting = false;
     one.sink->Subscribed(options_.epoch, newest, recovered);
-    for (int64_t offset = last + 1; offset <= newest; ++offset) {
-      one.sink->Event(channel.events[static_cast<size_t>(offset)]);
-    }
-    if (!channel.terminal) return false;
-    one.sink->Ended(absl::OkStatus());
-    --subscribers_;
-    return true;
+    return Feed(channel, one);
   });
   if (channel.look && loop_) loop_->Wake();
   Leave(channels_.find(order_id));
@@ -129,19 +142,8 @@ void OrderChannels::Apply(const Uuid& order_id, const Read& read) {
     fresh.push_back(Render(order_id, static_cast<int64_t>(offset), read.transitions[offset]));
   }
   events_.Increment(static_cast<double>(fresh.size()));
-  for (const Subscriber& one : channel.subscribers) {
-    if (one.waiting) continue;
-    for (const Message& event : fresh) one.sink->Event(event);
-  }
   channel.events.insert(channel.events.end(), fresh.begin(), fresh.end());
-  if (channel.terminal) {
-    std::erase_if(channel.subscribers, [&](const Subscriber& one) {
-      if (one.waiting) return false;
-      one.sink->Ended(absl::OkStatus());
-      --subscribers_;
-      return true;
-    });
-  }
+  std::erase_if(channel.subscribers, [&](Subscriber& one) { return !one.waiting && Feed(channel, one); });
   Admit(order_id, channel, channel.reads);
 }
 

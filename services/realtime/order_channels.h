@@ -57,7 +57,9 @@ class ChannelSink {
   // First. What is behind the position comes next, up to `offset`, the newest; not `recovered`: the position means
   // nothing here, and all comes from the beginning.
   virtual void Subscribed(const std::string& epoch, int64_t offset, bool recovered) = 0;
-  virtual void Event(const Message& event) = 0;
+  // False: there is no room. It comes again with OrderChannels::Resume, or with the next event, and those behind it
+  // after.
+  virtual bool Event(const Message& event) = 0;
   // Last. OK: nothing will happen to the order any more. ORDER_NOT_FOUND (also of an order of somebody else's),
   // UNREADABLE_ROW, SHUTTING_DOWN.
   virtual void Ended(const absl::Status& status) = 0;
@@ -74,6 +76,8 @@ class OrderChannels {
   // While the store does not answer, the sink waits. `from` nullopt: from the beginning.
   void Subscribe(const Uuid& order_id, Follower follower, std::optional<Position> from,
                  std::shared_ptr<ChannelSink> sink);
+  // Goes on telling one that had no room.
+  void Resume(const Uuid& order_id, const ChannelSink& sink);
   // Nothing of it is called any more when this returns.
   void Unsubscribe(const Uuid& order_id, const ChannelSink& sink);
 
@@ -89,6 +93,7 @@ class OrderChannels {
     std::shared_ptr<ChannelSink> sink;
     uint64_t arrived = 0;  // when so many reads had begun
     bool waiting = true;   // for its Subscribed
+    int64_t next = 0;      // the offset that it is told next, then
   };
   struct Channel {
     bool known = false;     // what follows was read
@@ -114,6 +119,8 @@ class OrderChannels {
   // just applied; 0: none was.
   void Admit(const Uuid& order_id, Channel& channel, uint64_t read);
   void Leave(Channels::iterator at);
+  // What is behind its position, as far as it has room. Whether it was told of the end, too: then it is none any more.
+  bool Feed(const Channel& channel, Subscriber& one);
   void SetGauges();
   Message Render(const Uuid& order_id, int64_t offset, const storage::Transition& transition) const;
 

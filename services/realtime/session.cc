@@ -1,6 +1,7 @@
 #include "services/realtime/session.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "domain/reasons.h"
@@ -40,38 +41,80 @@ std::optional<Uuid> OrderOf(std::string_view channel) {
 
 }  // namespace
 
+// What goes to the app, in order, as its socket has room. Thread-safe.
+class Session::Outbox {
+ public:
+  Outbox(http::WebSocketPtr socket, size_t answers_max) : socket_(std::move(socket)), answers_max_(answers_max) {}
+
+  // Answers wait here.
+  void Say(Message answer) {
+    std::lock_guard lock(mutex_);
+    if (waiting_.empty() && socket_->SendIfRoom(answer)) return;
+    if (waiting_.size() >= answers_max_) {
+      return socket_->Close(http::kCloseTryAgainLater, "what must arrive is not taken in time");
+    }
+    waiting_.push_back(std::move(answer));
+  }
+  // Events do not.
+  bool Tell(const Message& event) {
+    std::lock_guard lock(mutex_);
+    return waiting_.empty() && socket_->SendIfRoom(event);
+  }
+  // Whether all that waited is sent.
+  bool Flush() {
+    std::lock_guard lock(mutex_);
+    while (!waiting_.empty() && socket_->SendIfRoom(waiting_.front())) waiting_.pop_front();
+    return waiting_.empty();
+  }
+
+ private:
+  const http::WebSocketPtr socket_;
+  const size_t answers_max_;
+  std::mutex mutex_;
+  std::deque<Message> waiting_;  // guarded by mutex_
+};
+
 // On the channels' threads.
 class Session::Sink final : public ChannelSink {
  public:
-  Sink(std::string channel, http::WebSocketPtr socket) : channel_(std::move(channel)), socket_(std::move(socket)) {}
+  Sink(std::string channel, std::shared_ptr<Outbox> outbox)
+      : channel_(std::move(channel)), outbox_(std::move(outbox)) {}
 
   void Subscribed(const std::string& epoch, int64_t offset, bool recovered) override {
-    socket_->Send(Dump({{"type", "subscribed"},
-                        {"channel", channel_},
-                        {"epoch", epoch},
-                        {"offset", offset},
-                        {"recovered", recovered}}));
+    outbox_->Say(Dump({{"type", "subscribed"},
+                       {"channel", channel_},
+                       {"epoch", epoch},
+                       {"offset", offset},
+                       {"recovered", recovered}}));
   }
-  void Event(const Message& event) override { socket_->Send(event); }
+  bool Event(const Message& event) override {
+    behind_ = true;  // before it is refused, since OnRoom may come at once
+    if (!outbox_->Tell(event)) return false;
+    behind_ = false;
+    return true;
+  }
   void Ended(const absl::Status& status) override {
     over_ = true;
-    socket_->Send(status.ok() ? Dump({{"type", "ended"}, {"channel", channel_}}) : ErrorOf(channel_, status));
+    outbox_->Say(status.ok() ? Dump({{"type", "ended"}, {"channel", channel_}}) : ErrorOf(channel_, status));
   }
   bool over() const { return over_; }
+  bool behind() const { return behind_; }
 
  private:
   const std::string channel_;
-  const http::WebSocketPtr socket_;
+  const std::shared_ptr<Outbox> outbox_;
   std::atomic<bool> over_{false};
+  std::atomic<bool> behind_{false};
 };
 
 Session::~Session() { Leave(); }
 
 void Session::OnOpen(http::WebSocketPtr socket) {
   socket_ = std::move(socket);
+  outbox_ = std::make_shared<Outbox>(socket_, options_.answers_max);
   messages_left_ = options_.messages_burst;
   messages_at_ = clock_.Steady();
-  socket_->Send(Dump({{"type", "welcome"}, {"expires", absl::ToUnixSeconds(claims_.expires)}}));
+  outbox_->Say(Dump({{"type", "welcome"}, {"expires", absl::ToUnixSeconds(claims_.expires)}}));
   const auto expire = [to = socket_] { to->Close(kCloseTokenExpired, "TOKEN_EXPIRED"); };
   expiry_ = scheduler_.At(clock_.Steady() + (claims_.expires - clock_.Now()), expire);
 }
@@ -79,6 +122,19 @@ void Session::OnOpen(http::WebSocketPtr socket) {
 void Session::OnClose(uint16_t, std::string_view) {
   Leave();
   socket_ = nullptr;
+}
+
+// One after the other, from behind the one that was served last, so that a long story keeps no other from being told.
+void Session::OnRoom() {
+  if (!outbox_->Flush()) return;
+  auto at = subscriptions_.upper_bound(resumed_);
+  for (size_t left = subscriptions_.size(); left > 0; --left, ++at) {
+    if (at == subscriptions_.end()) at = subscriptions_.begin();
+    if (!at->second->behind()) continue;
+    resumed_ = at->first;
+    channels_.Resume(at->first, *at->second);
+    if (at->second->behind()) return;  // there is no more room
+  }
 }
 
 void Session::Leave() {
@@ -109,15 +165,13 @@ void Session::OnMessage(std::string text, bool is_text) {
   } else if (type == "unsubscribe") {
     Unsubscribe(channel);
   } else if (type == "ping") {
-    socket_->Send(Dump({{"type", "pong"}}));
+    outbox_->Say(Dump({{"type", "pong"}}));
   } else {
     socket_->Close(kCloseBadMessage, "type is none of subscribe, unsubscribe, ping");
   }
 }
 
-void Session::Refuse(const std::string& channel, const absl::Status& status) {
-  socket_->Send(ErrorOf(channel, status));
-}
+void Session::Refuse(const std::string& channel, const absl::Status& status) { outbox_->Say(ErrorOf(channel, status)); }
 
 void Session::Subscribe(const std::string& channel, std::optional<Position> from) {
   const std::optional<Uuid> order_id = OrderOf(channel);
@@ -133,7 +187,7 @@ void Session::Subscribe(const std::string& channel, std::optional<Position> from
     return Refuse(channel, domain::QueueFull(fmt::format("{} channels are followed", options_.subscriptions_max),
                                              absl::Seconds(5)));
   }
-  const auto sink = std::make_shared<Sink>("order:" + order_id->ToString(), socket_);
+  const auto sink = std::make_shared<Sink>("order:" + order_id->ToString(), outbox_);
   subscriptions_.emplace(*order_id, sink);
   channels_.Subscribe(*order_id, {claims_.tenant, claims_.user}, std::move(from), sink);
 }
@@ -145,7 +199,7 @@ void Session::Unsubscribe(const std::string& channel) {
     channels_.Unsubscribe(at->first, *at->second);
     subscriptions_.erase(at);
   }
-  socket_->Send(Dump({{"type", "unsubscribed"}, {"channel", channel}}));
+  outbox_->Say(Dump({{"type", "unsubscribed"}, {"channel", channel}}));
 }
 
 }  // namespace waybill::realtime

@@ -29,6 +29,9 @@ inline constexpr uint16_t kCloseTooOften = 4429;      // come back later
 
 struct SessionOptions {
   size_t subscriptions_max = 100;
+  // Answers that wait for an app that does not take them; for more it is closed with 1013. Events wait in their
+  // channels.
+  size_t answers_max = 2'000;
   // Messages of the app's: so many at once, and then so many a second.
   double messages_burst = 200;
   double messages_per_second = 20;
@@ -46,9 +49,11 @@ class Session final : public http::WebSocketHandler {
 
   void OnOpen(http::WebSocketPtr socket) override;
   void OnMessage(std::string text, bool is_text) override;
+  void OnRoom() override;
   void OnClose(uint16_t code, std::string_view reason) override;
 
  private:
+  class Outbox;
   class Sink;
 
   void Subscribe(const std::string& channel, std::optional<Position> from);
@@ -64,6 +69,8 @@ class Session final : public http::WebSocketHandler {
   const tokens::Claims claims_;
   // On the server's thread.
   http::WebSocketPtr socket_;
+  std::shared_ptr<Outbox> outbox_;
+  Uuid resumed_;  // the order that had room last: the others come first
   std::optional<Scheduler::TimerId> expiry_;
   std::map<Uuid, std::shared_ptr<Sink>> subscriptions_;
   double messages_left_ = 0;

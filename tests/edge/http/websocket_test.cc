@@ -443,6 +443,36 @@ TEST_F(WebSocketTest, WhoTakesTooSlowlyWhatMustArriveIsClosedAndHearsWhy) {
   EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_websocket_too_slow_total 1"));
 }
 
+// Who has more than the queue takes goes on as there is room, and nothing is lost.
+TEST_F(WebSocketTest, WhoCanWaitIsToldWhenThereIsRoom) {
+  class Teller final : public WebSocketHandler {
+   public:
+    void OnOpen(WebSocketPtr socket) override {
+      socket_ = std::move(socket);
+      OnRoom();
+    }
+    void OnRoom() override {
+      while (told_ < 5'000 && socket_->SendIfRoom(Text(fmt::format("{}", told_)))) ++told_;
+    }
+    void OnMessage(std::string, bool) override {}
+    void OnClose(uint16_t, std::string_view) override {}
+
+   private:
+    WebSocketPtr socket_;
+    int told_ = 0;
+  };
+  Start();
+  WebSocketOptions options;
+  options.queue_messages_max = 8;
+  server_->Serve("/teller", {"teller"}, [options](const ExchangePtr& exchange) {
+    exchange->Upgrade(options, "", std::make_shared<Teller>());
+  });
+  WebSocketClient client(server_->port());
+  EXPECT_THAT(client.Upgrade("/teller"), StartsWith("HTTP/1.1 101 "));
+  for (int i = 0; i < 5'000; ++i) ASSERT_EQ(client.ReadText(), fmt::format("{}", i));
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_websocket_too_slow_total 0"));
+}
+
 TEST_F(WebSocketTest, WhoTakesNothingIsLeft) {
   WebSocketOptions options;
   options.queue_bytes_max = 64 << 20;

@@ -27,10 +27,13 @@ class Told final : public ChannelSink {
   void Subscribed(const std::string& epoch, int64_t offset, bool recovered) override {
     lines.push_back(fmt::format("subscribed {}/{}{}", epoch, offset, recovered ? "" : " anew"));
   }
-  void Event(const Message& event) override {
+  bool Event(const Message& event) override {
+    if (room == 0) return false;
+    --room;
     const json message = json::parse(*event);
     lines.push_back(fmt::format("{} {}", message["offset"].get<int>(), message["event"]["status"].get<std::string>()));
     last = *event;
+    return true;
   }
   void Ended(const absl::Status& status) override {
     lines.push_back(status.ok() ? "ended" : GetErrorDetail(status).reason);
@@ -39,6 +42,7 @@ class Told final : public ChannelSink {
 
   std::vector<std::string> lines;
   std::string last;
+  size_t room = 1'000'000;
 };
 
 class OrderChannelsTest : public ::testing::Test {
@@ -196,6 +200,34 @@ TEST_F(OrderChannelsTest, OneReadForAnyNumberAndOneQuestionForAThousandOrders) {
   EXPECT_THAT(orders_.asked, ElementsAre(2));
 }
 
+TEST_F(OrderChannelsTest, WhoHasNoRoomIsToldTheRestInOrderLater) {
+  const auto slow = std::make_shared<Told>();
+  slow->room = 1;
+  channels_.Subscribe(kOrder, {"shop", "ann"}, std::nullopt, slow);
+  const auto quick = Follow();
+  channels_.Turn();
+  EXPECT_THAT(slow->Take(), ElementsAre("subscribed 1/1", "0 PENDING"));
+  EXPECT_THAT(quick->Take(), ElementsAre("subscribed 1/1", "0 PENDING", "1 PENDING"));
+  orders_.Write(kOrder, State::kSucceeded);  // meanwhile
+  Pass();
+  EXPECT_THAT(slow->Take(), IsEmpty());
+  EXPECT_THAT(quick->Take(), ElementsAre("2 CONFIRMED"));
+  slow->room = 1;
+  channels_.Resume(kOrder, *slow);
+  EXPECT_THAT(slow->Take(), ElementsAre("1 PENDING"));
+  orders_.Write(kOrder, State::kClosed);
+  Pass();
+  EXPECT_THAT(quick->Take(), ElementsAre("3 COMPLETED", "ended"));
+  EXPECT_THAT(slow->Take(), IsEmpty());
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_realtime_subscriptions 1\n")) << "slow still follows";
+  slow->room = 5;
+  channels_.Resume(kOrder, *slow);
+  EXPECT_THAT(slow->Take(), ElementsAre("2 CONFIRMED", "3 COMPLETED", "ended"));
+  channels_.Resume(kOrder, *slow);
+  EXPECT_THAT(slow->Take(), IsEmpty());
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_realtime_channels 0\n"));
+}
+
 TEST_F(OrderChannelsTest, AStopSendsAllAway) {
   const auto told = Follow();
   channels_.Stop();
@@ -209,7 +241,7 @@ TEST_F(OrderChannelsTest, ItsOwnLoopTellsSoon) {
   channels.Start(ThreadLoops());
   struct Signal final : ChannelSink {
     void Subscribed(const std::string&, int64_t, bool) override {}
-    void Event(const Message&) override { ++events; }
+    bool Event(const Message&) override { return ++events > 0; }
     void Ended(const absl::Status&) override {}
     std::atomic<int> events{0};
   };

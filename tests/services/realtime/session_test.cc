@@ -22,12 +22,19 @@ using ::testing::IsEmpty;
 class KeptSocket final : public http::WebSocket {
  public:
   void Send(Message text) override { sent.push_back(*text); }
+  bool SendIfRoom(Message text) override {
+    if (room == 0) return false;
+    --room;
+    sent.push_back(*text);
+    return true;
+  }
   bool SendLatest(std::string_view, Message) override { return false; }
   void Close(uint16_t code, std::string_view reason) override { closed = fmt::format("{} {}", code, reason); }
   std::vector<std::string> Take() { return std::exchange(sent, {}); }
 
   std::vector<std::string> sent;
   std::string closed;
+  size_t room = 1'000'000;
 };
 
 class SessionTest : public ::testing::Test {
@@ -126,6 +133,51 @@ TEST_F(SessionTest, FollowsSoManyAndEachOnce) {
   channels_.Turn();
   EXPECT_THAT(socket_->Take(), ElementsAre(HasSubstr("COMPLETED"), HasSubstr("ended")));
   EXPECT_THAT(Say(Subscribe(2)), ElementsAre(HasSubstr("subscribed"), HasSubstr("PENDING"))) << "there is room again";
+}
+
+TEST_F(SessionTest, ALongStoryIsToldAsThereIsRoomAndHoldsUpNoOther) {
+  for (int i = 0; i < 2'000; ++i) orders_.Write(OrderId(1), State::kRunning, "charge_payment");
+  orders_.Add(OrderId(3), "shop", "ann");
+  Open();
+  socket_->room = 10;
+  EXPECT_EQ(Say(Subscribe(1)).size(), 10u);
+  EXPECT_THAT(Say(Subscribe(3)), IsEmpty());
+  EXPECT_THAT(Say(R"({"type":"ping"})"), IsEmpty());
+  orders_.Write(OrderId(1), State::kClosed);  // meanwhile
+  time_.Advance(absl::Seconds(1));
+  channels_.Turn();
+  socket_->room = 3;
+  session_->OnRoom();
+  EXPECT_THAT(socket_->Take(), ElementsAre(HasSubstr("subscribed"), HasSubstr("pong"), HasSubstr(R"("offset":9)")));
+  socket_->room = 1;
+  session_->OnRoom();
+  EXPECT_THAT(socket_->Take(), ElementsAre(HasSubstr(R"("offset":0)"))) << "the short one's turn";
+  int64_t next = 10;
+  for (int i = 0; i < 1'000 && next <= 2'001; ++i) {
+    socket_->room = 64;
+    session_->OnRoom();
+    for (const std::string& text : socket_->Take()) {
+      const json message = json::parse(text);
+      if (message["type"] == "event") {
+        ASSERT_EQ(message["offset"].get<int64_t>(), next++);
+      } else {
+        EXPECT_EQ(next, 2'002);
+        EXPECT_EQ(message["type"], "ended");
+      }
+    }
+  }
+  EXPECT_EQ(next, 2'002);
+  EXPECT_EQ(socket_->closed, "");
+}
+
+TEST_F(SessionTest, WhoTakesNoAnswersIsSentAway) {
+  options_.answers_max = 3;
+  Open();
+  socket_->room = 0;
+  for (int i = 0; i < 3; ++i) session_->OnMessage(R"({"type":"ping"})", true);
+  EXPECT_EQ(socket_->closed, "");
+  session_->OnMessage(R"({"type":"ping"})", true);
+  EXPECT_THAT(socket_->closed, HasSubstr("1013 "));
 }
 
 TEST_F(SessionTest, WhatIsNoMessageClosesForGood) {

@@ -174,8 +174,7 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
     ++changed;
   }
   (*dead)->Close();
-  if (context.json) return ExitCode::kOk;
-  context.PrintLine(fmt::format("{} {}", changed, done));
+  if (!context.json) context.PrintLine(fmt::format("{} {}", changed, done));
   const size_t named = std::set<std::string>(args.ids.begin(), args.ids.end()).size();
   if (changed < named) {
     context.Note(args.cause.empty() ? "the others are not among the dead letters of this queue"
@@ -197,6 +196,9 @@ ExitCode RedriveBrokerLetters(const Context& context, const BrokerLetterArgs& ar
 ExitCode DiscardBrokerLetters(const Context& context, const BrokerLetterArgs& args) {
   if (args.ids.empty() && args.cause.empty() && !args.all) {
     return context.Fail(absl::InvalidArgumentError("which? Name messages, a --cause, or --all"));
+  }
+  if (args.all && !(args.ids.empty() && args.cause.empty())) {
+    return context.Fail(absl::InvalidArgumentError("--all is the whole queue: name no messages and no --cause"));
   }
   return ChangeBrokerLetters(context, args, "discarded",
                              [&](amqp::DeadLetterQueue& dead, const amqp::DeadLetter& letter) {
@@ -275,10 +277,11 @@ void AddBrokerCommands(CLI::App& app, Context& context) {
   redrive->footer(
       "Examples:\n"
       "  waybill broker redrive transactions pay-17\n"
-      "  waybill broker redrive refunds --cause STORE_UNAVAILABLE --per-second 50\n"
+      "  waybill broker redrive refunds --cause TRANSFER_NOT_FOUND --per-second 50\n"
       "\n"
       "Their attempts count from the beginning. It can be stopped at any time (Ctrl-C): what was redriven by then is,\n"
-      "and the same command goes on with the rest. What dies again meanwhile is left for the next time.");
+      "and the same command goes on with the rest. What dies again meanwhile is left for the next time.\n"
+      "Exit code 7: it was stopped, or some of the messages are not among the dead letters.");
   redrive->callback([&context, redriven] {
     context.run = [&context, redriven] { return RedriveBrokerLetters(context, *redriven); };
   });
@@ -295,7 +298,8 @@ void AddBrokerCommands(CLI::App& app, Context& context) {
       "  waybill broker discard transactions pay-17 >discarded.jsonl\n"
       "  waybill broker discard refunds --cause MALFORMED_REQUEST >discarded.jsonl\n"
       "\n"
-      "Each is printed as a line of JSON before it is gone: nobody else has it then.");
+      "Each is printed as a line of JSON before it is gone: nobody else has it then. Exit code 7: it was stopped, or\n"
+      "some of the messages are not among the dead letters.");
   discard->callback([&context, discarded] {
     context.run = [&context, discarded] { return DiscardBrokerLetters(context, *discarded); };
   });

@@ -210,7 +210,9 @@ void AddFilter(CLI::App& command, LetterArgs& args) {
 void AddDeadLetterCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("dead", "For operators: dead letters, all that has failed for good");
   group->require_subcommand(1);
-  group->footer("`waybill dead COMMAND --help` explains each command with examples.");
+  group->footer(
+      "`waybill dead COMMAND --help` explains each command with examples.\n"
+      "Those of RabbitMQ's queues are in `waybill broker`.");
 
   auto listed = std::make_shared<LetterArgs>();
   CLI::App* list = group->add_subcommand("list", "List dead letters, the longest dead first");

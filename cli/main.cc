@@ -34,7 +34,7 @@ constexpr char kFooter[] =
     "  4  refused: the state of things does not allow it\n"
     "  5  no answer, not in time, or too busy; a retry may help\n"
     "  6  order create, order watch: the order was turned back\n"
-    "  7  track replay, ledger transfer create --file: done, but some were rejected or skipped\n"
+    "  7  track replay, ledger transfer create --file, redrive, discard: done, but some were rejected or skipped\n"
     "\n"
     "Environment: WAYBILL_SERVER, WAYBILL_SANDBOX, WAYBILL_INGEST, WAYBILL_LEDGER, WAYBILL_CLIENT, WAYBILL_KEY or\n"
     "WAYBILL_KEY_FILE, WAYBILL_KEY_OVER_PLAIN, WAYBILL_TLS, WAYBILL_TLS_CA, WAYBILL_TLS_CERTIFICATE, WAYBILL_TLS_KEY,\n"

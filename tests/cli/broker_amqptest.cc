@@ -83,6 +83,9 @@ TEST_F(BrokerCommands, ListCountRedriveAndDiscard) {
   EXPECT_EQ(discarded.json[0].at("id"), "pay-3");
   EXPECT_EQ(Ready(amqp::DeadQueue(queue_)), 1);
 
+  EXPECT_EQ(RunBroker({"redrive", queue_, "pay-2", "--json"}).code, 7);
+  EXPECT_EQ(RunBroker({"discard", queue_, "--all", "pay-1"}).code, 2);
+  EXPECT_EQ(RunBroker({"discard", queue_, "--all", "--cause", "BAD_REQUEST"}).code, 2);
   EXPECT_EQ(RunBroker({"redrive", queue_, "--cause", "NONE"}).code, 0);
   EXPECT_EQ(Ready(amqp::DeadQueue(queue_)), 1);
 }

@@ -6,6 +6,8 @@
 
 #include "absl/strings/escaping.h"
 #include "cli/context.h"
+#include "cli/values.h"
+#include "domain/reasons.h"
 #include "edge/access/key.h"
 #include "edge/tokens/token.h"
 #include "fmt/format.h"
@@ -22,14 +24,15 @@ struct IssueArgs {
 };
 
 ExitCode Issue(const Context& context, IssueArgs args) {
-  absl::Duration ttl;
-  if (!absl::ParseDuration(args.ttl, &ttl)) {
-    return context.Fail(absl::InvalidArgumentError("--ttl is no duration, such as 10m"));
+  const absl::StatusOr<absl::Duration> ttl = ParseDuration(args.ttl);
+  if (!ttl.ok()) return context.Fail(domain::BadField("--ttl", std::string(ttl.status().message())));
+  if (*ttl < absl::Seconds(1) || *ttl > tokens::kLifeMax) {
+    return context.Fail(domain::BadField("--ttl", fmt::format("{} is not between 1s and 24h", args.ttl)));
   }
   const absl::StatusOr<tokens::Keys> keys = tokens::Keys::Read(args.keys_file);
   if (!keys.ok()) return context.Fail(keys.status());
   const absl::Time now = context.clock.Now();
-  args.claims.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(now + ttl));
+  args.claims.expires = absl::FromUnixSeconds(absl::ToUnixSeconds(now + *ttl));
   const absl::StatusOr<std::string> token = keys->Issue(args.claims, args.key_id, now);
   if (!token.ok()) return context.Fail(token.status());
   context.PrintLine(context.json ? nlohmann::json{{"token", *token}}.dump() : *token);

@@ -18,6 +18,7 @@
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "runtime/file.h"
+#include "runtime/ids.h"
 #include "runtime/toml.h"
 
 namespace waybill::tokens {
@@ -74,6 +75,15 @@ std::optional<std::string> Decode(std::string_view text) {
 
 absl::Status Invalid(std::string_view why) { return ReasonError("TOKEN_INVALID", fmt::format("the token {}", why)); }
 
+// As it is matched with channels; nullopt: it is none.
+std::optional<std::string> TopicOf(std::string_view text) {
+  constexpr std::string_view kOrder = "order:";
+  if (!text.starts_with(kOrder)) return std::nullopt;
+  if (text == "order:*") return std::string(text);
+  const std::optional<Uuid> id = Uuid::Parse(text.substr(kOrder.size()));
+  return id ? std::optional(fmt::format("{}{}", kOrder, id->ToString())) : std::nullopt;
+}
+
 bool IsTopic(std::string_view topic) {
   return topic.starts_with("order:") && topic.size() > 6 && topic.size() <= kNameBytesMax &&
          std::all_of(topic.begin(), topic.end(), [](char c) { return c > ' ' && c <= '~'; });
@@ -86,6 +96,17 @@ std::optional<std::string> TextOf(const json& claims, const char* name, bool nee
   std::string text = found->get<std::string>();
   if (text.size() > kNameBytesMax || (needed && text.empty())) return std::nullopt;
   return text;
+}
+
+std::optional<std::vector<std::string>> TenantsOf(const toml::node& list) {
+  if (list.as_array() == nullptr || list.as_array()->empty()) return std::nullopt;
+  std::vector<std::string> tenants;
+  for (const toml::node& one : *list.as_array()) {
+    const auto* text = one.as_string();
+    if (text == nullptr || text->get().empty() || text->get().size() > kNameBytesMax) return std::nullopt;
+    tenants.push_back(text->get());
+  }
+  return tenants;
 }
 
 // Seconds since 1970, as RFC 7519 has them; nullopt: not there, or none.
@@ -130,8 +151,9 @@ absl::StatusOr<Claims> Read(const json& body, absl::Time now) {
     return Invalid(fmt::format("does not list up to {} topics (topics)", kTopicsMax));
   }
   for (const json& topic : *topics) {
-    if (!topic.is_string() || !IsTopic(topic.get_ref<const std::string&>())) return Invalid("lists what is no topic");
-    claims.topics.push_back(topic.get<std::string>());
+    std::optional<std::string> known = topic.is_string() ? TopicOf(topic.get_ref<const std::string&>()) : std::nullopt;
+    if (!known) return Invalid("lists a topic that is neither order:ID nor order:* (topics)");
+    claims.topics.push_back(*std::move(known));
   }
   return claims;
 }
@@ -140,10 +162,14 @@ absl::StatusOr<Claims> Read(const json& body, absl::Time now) {
 
 struct Keys::Key {
   bool hmac = false;
-  std::string secret;           // of HS256
-  Pkey verifying_key, own_key;  // of EdDSA; the second may be missing, as may the first beside it
+  std::string secret;                               // of HS256
+  Pkey verifying_key, own_key;                      // of EdDSA; the second may be missing, as may the first beside it
+  std::optional<std::vector<std::string>> tenants;  // nullopt: all
 
   std::string_view algorithm() const { return hmac ? kHs256 : kEdDsa; }
+  bool IsFor(const std::string& tenant) const {
+    return !tenants || std::find(tenants->begin(), tenants->end(), tenant) != tenants->end();
+  }
 
   std::string Mac(std::string_view text) const {
     std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
@@ -201,12 +227,18 @@ absl::StatusOr<Keys> Keys::Parse(std::string_view text, std::string_view source)
       const auto* fields = one.as_table();
       if (fields == nullptr) return wrong(one, "each key is a table [[key]]");
       std::map<std::string, std::string, std::less<>> texts;
+      std::optional<std::vector<std::string>> tenants;
       for (const auto& [field, value] : *fields) {
-        static constexpr std::array<std::string_view, 5> kFields = {"id", "algorithm", "secret", "public_key",
-                                                                    "private_key"};
+        static constexpr std::array<std::string_view, 6> kFields = {"id",         "algorithm",   "secret",
+                                                                    "public_key", "private_key", "tenants"};
         const std::string_view known = field.str();
         if (std::find(kFields.begin(), kFields.end(), known) == kFields.end()) {
           return wrong(value, fmt::format("a key has: {}; and nothing else", fmt::join(kFields, ", ")));
+        }
+        if (known == "tenants") {
+          tenants = TenantsOf(value);
+          if (!tenants) return wrong(value, R"(tenants is not a list of one or more names, such as ["shop"])");
+          continue;
         }
         if (value.as_string() == nullptr) return wrong(value, fmt::format("{} is not a text in quotes", known));
         texts.emplace(known, value.as_string()->get());
@@ -214,6 +246,7 @@ absl::StatusOr<Keys> Keys::Parse(std::string_view text, std::string_view source)
       const std::string id = texts["id"], algorithm = texts["algorithm"];
       if (!IsKeyId(id)) return wrong(one, "id is not 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'");
       auto key = std::make_shared<Key>();
+      key->tenants = std::move(tenants);
       key->hmac = algorithm == kHs256;
       if (key->hmac) {
         if (texts.contains("public_key") || texts.contains("private_key")) {
@@ -273,12 +306,25 @@ absl::StatusOr<Claims> Keys::Verify(std::string_view token, absl::Time now) cons
   if (!key->second->Signed(token.substr(0, second), *signature)) return Invalid("is not signed by its key");
   const json body = json::parse(*body_text, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return Invalid("says no JSON object");
-  return tokens::Read(body, now);
+  absl::StatusOr<Claims> claims = tokens::Read(body, now);
+  if (claims.ok() && !key->second->IsFor(claims->tenant))
+    return Invalid("is of a tenant that its key is not for (tenant)");
+  return claims;
 }
 
 absl::StatusOr<std::string> Keys::Issue(const Claims& claims, std::string_view id, absl::Time now) const {
   const auto key = keys_.find(id.empty() ? std::string_view(last_) : id);
   if (key == keys_.end()) return absl::InvalidArgumentError(fmt::format("there is no key \"{}\"", id));
+  for (const std::string& topic : claims.topics) {
+    if (!TopicOf(topic)) {
+      return domain::BadField("topics",
+                              fmt::format("\"{}\" is neither order:ID, with an order's id, nor order:*", topic));
+    }
+  }
+  if (!key->second->IsFor(claims.tenant)) {
+    return domain::BadField("tenant", fmt::format("key \"{}\" is not for \"{}\", but for {}", key->first, claims.tenant,
+                                                  fmt::join(*key->second->tenants, ", ")));
+  }
   json body = {{"aud", kAudience},
                {"tenant", claims.tenant},
                {"topics", claims.topics},

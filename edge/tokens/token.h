@@ -24,7 +24,7 @@ struct Claims {
   std::string tenant;               // whose orders they are: the client that creates them
   std::string user;                 // `sub`, the user_id of the orders; "": of all of the tenant's
   std::string device;               // "": not said
-  std::vector<std::string> topics;  // what may be followed: "order:ID", or "order:*" for all
+  std::vector<std::string> topics;  // what may be followed: "order:ID" (a UUID), or "order:*" for all
   absl::Time expires;               // to the second
 };
 
@@ -40,6 +40,7 @@ class Keys {
   //   algorithm = "HS256"              # or EdDSA (Ed25519)
   //   secret = "base64 of 32 bytes or more"                          # of HS256
   //   public_key = "-----BEGIN PUBLIC KEY-----…", private_key = …    # of EdDSA: to verify, and to issue
+  //   tenants = ["shop"]               # whose tokens it may sign; all tenants' where it is left out
   //
   // INVALID_ARGUMENT names line, field and what is wrong, and nothing of what it holds. `source` is the file's name.
   static absl::StatusOr<Keys> Parse(std::string_view text, std::string_view source);
@@ -48,7 +49,7 @@ class Keys {
   // TOKEN_INVALID, TOKEN_EXPIRED.
   absl::StatusOr<Claims> Verify(std::string_view token, absl::Time now) const;
   // Signed by that key, or by the last of the file where `id` is "". INVALID_ARGUMENT: there is no such key, it can
-  // only verify, or the claims are none that Verify would take.
+  // only verify, or the claims are none that Verify would take; names the claim and what is wrong with it.
   absl::StatusOr<std::string> Issue(const Claims& claims, std::string_view id, absl::Time now) const;
 
   std::vector<std::string> ids() const;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "edge/http/origins.h"
+#include "edge/tokens/token.h"
 #include "fmt/format.h"
 #include "runtime/local_address.h"
 #include "services/process/flags.h"
@@ -68,6 +69,9 @@ absl::Status FinishSettings(ServiceOptions& options) {
   const auto wrong = [](std::string_view what) { return absl::InvalidArgumentError(std::string(what)); };
   if (options.token_keys_file.empty()) {
     return wrong("--token-keys-file is missing: without keys nobody's token can be told from a forged one");
+  }
+  if (const auto keys = tokens::Keys::Read(options.token_keys_file); !keys.ok()) {
+    return absl::InvalidArgumentError(fmt::format("--token-keys-file: {}", std::string(keys.status().message())));
   }
   if (options.tls.certificate.empty() != options.tls.key.empty()) {
     return wrong("--tls-certificate and --tls-key are given together, or not at all");

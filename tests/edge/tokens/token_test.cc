@@ -153,6 +153,36 @@ TEST_F(TokenTest, AllowsWhatItsTopicsName) {
   EXPECT_FALSE(Allows(claims, "driver:2"));
 }
 
+TEST_F(TokenTest, AKeyMayBeForSomeTenantsOnly) {
+  const Keys open = Of(Hmac("a")), shops = Of(Hmac("a") + "tenants = [\"shop\", \"kiosk\"]\n"),
+             others = Of(Hmac("a") + "tenants = [\"rival\"]\n");
+  const std::string token = *open.Issue(Some(), "", now_);
+  EXPECT_EQ(Why(shops, token), "");
+  EXPECT_THAT(Why(others, token),
+              HasSubstr("TOKEN_INVALID: the token is of a tenant that its key is not for (tenant)"));
+  EXPECT_TRUE(shops.Issue(Some(), "", now_).ok());
+  EXPECT_THAT(others.Issue(Some(), "", now_).status().message(), HasSubstr("tenant: key \"a\" is not for \"shop\""));
+  for (const char* nonsense : {"\"shop\"", "[]", "[3]", "[\"\"]", "[[\"shop\"]]"}) {
+    EXPECT_THAT(Keys::Parse(Hmac("a") + "tenants = " + nonsense + "\n", "keys.toml").status().message(),
+                HasSubstr("keys.toml:5: tenants is not a list"))
+        << nonsense;
+  }
+}
+
+TEST_F(TokenTest, WhatIsNoTopicIsNamed) {
+  const Keys keys = Of(Hmac("a"));
+  constexpr char kOrder[] = "order:01A227EF-0000-7000-8000-000000000001";
+  Claims claims = Some();
+  for (const std::string topic : {"orders:*", "order:", "order:17", "order: *", "", "*", "order:**",
+                                  "order:01a227ef-0000-7000-8000-000000000001,order:*"}) {
+    claims.topics = {kOrder, topic};
+    EXPECT_THAT(keys.Issue(claims, "", now_).status().message(), HasSubstr("topics: \"" + topic + "\" is neither"));
+  }
+  claims.topics = {kOrder};
+  EXPECT_TRUE(Allows(*keys.Verify(*keys.Issue(claims, "", now_), now_), "order:01a227ef-0000-7000-8000-000000000001"))
+      << "however it is spelled";
+}
+
 TEST_F(TokenTest, AMistakeInTheFileIsNamedAndWhatItHoldsIsNot) {
   const auto why = [](const std::string& file) {
     return std::string(Keys::Parse(file, "keys.toml").status().message());

@@ -178,10 +178,11 @@ class MonitoringTest : public ::testing::Test {
     ingest_->Start();
     const std::string directory = folder_.path() / "ledger";
     std::filesystem::create_directory(directory);
-    ledger_.emplace(WAYBILL_LEDGER_BINARY,
-                    std::vector<std::string>{"--database-url", stack_->database_url(), "--redis-url",
-                                             stack_->redis_url(), "--migrate"},
-                    directory);
+    std::vector<std::string> ledger_args = {"--database-url", stack_->database_url(), "--redis-url",
+                                            stack_->redis_url(), "--migrate"};
+    // Its metrics are there, whether RabbitMQ is or not.
+    if (all) ledger_args.insert(ledger_args.end(), {"--amqp-url", "amqp://127.0.0.1:1/"});
+    ledger_.emplace(WAYBILL_LEDGER_BINARY, ledger_args, directory);
     ledger_->Start();
   }
 

@@ -1,10 +1,10 @@
-# Installs the binaries (components order, ingest, ledger, race, cli, sandbox and bench), and the package `waybill` with waybill::saga and waybill::saga_testing
+# Installs the binaries (components order, ingest, ledger, race, realtime, cli, sandbox and bench), and the package `waybill` with waybill::saga and waybill::saga_testing
 # (component waybill_development). The package needs no gRPC, no Postgres and no Redis.
 include(CMakePackageConfigHelpers)
 
 if(WAYBILL_GRPC)
   install(TARGETS waybill RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
-  foreach(component order ingest ledger race sandbox bench)
+  foreach(component order ingest ledger race realtime sandbox bench)
     install(TARGETS waybill-${component} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component})
   endforeach()
 endif()

@@ -22,7 +22,7 @@ verb_up() {
   start_servers "$stack"
   export DATABASE_URL REDIS_URL
   "$bin/waybill" migrate || fail "the migration failed"
-  local sandbox order side ingest ingest_side ledger ledger_side
+  local sandbox order side ingest ingest_side ledger ledger_side realtime realtime_side
   sandbox=127.0.0.1:$(preferred_port 7420)
   order=127.0.0.1:$(preferred_port 7410)
   side=127.0.0.1:$(preferred_port 7411)
@@ -30,16 +30,25 @@ verb_up() {
   ingest_side=127.0.0.1:$(preferred_port 7431)
   ledger=127.0.0.1:$(preferred_port 7440)
   ledger_side=127.0.0.1:$(preferred_port 7441)
+  realtime=127.0.0.1:$(preferred_port 7450)
+  realtime_side=127.0.0.1:$(preferred_port 7451)
   start_service "$stack" waybill-sandbox "$bin/waybill-sandbox" --listen "$sandbox" --side-listen 127.0.0.1:0 \
     --log "$stack/books.log"
   start_service "$stack" waybill-order "$bin/waybill-order" --listen "$order" --side-listen "$side" \
     --payment-gateway "grpc://$sandbox" --instance dev-up
   start_service "$stack" waybill-ingest "$bin/waybill-ingest" --listen "$ingest" --side-listen "$ingest_side"
   start_service "$stack" waybill-ledger "$bin/waybill-ledger" --listen "$ledger" --side-listen "$ledger_side"
+  if [[ ! -s $stack/realtime-keys.toml ]]; then
+    (umask 077 && "$bin/waybill" token make-key --id dev-up >"$stack/realtime-keys.toml") || fail "no key for tokens of apps"
+  fi
+  start_service "$stack" waybill-realtime "$bin/waybill-realtime" --listen "$realtime" --side-listen "$realtime_side" \
+    --token-keys-file "$stack/realtime-keys.toml"
   cat >"$stack/env" <<ENV
 # source this file, and \`waybill\` and \`psql\` know where everything is
 export WAYBILL_SERVER=$order WAYBILL_INGEST=$ingest WAYBILL_LEDGER=$ledger WAYBILL_SANDBOX=$sandbox
 export WAYBILL_SIDE_PORT=$side WAYBILL_INGEST_SIDE_PORT=$ingest_side WAYBILL_LEDGER_SIDE_PORT=$ledger_side
+export WAYBILL_REALTIME=ws://$realtime/ws/connect WAYBILL_REALTIME_SIDE_PORT=$realtime_side
+export WAYBILL_REALTIME_KEYS='$stack/realtime-keys.toml'
 export DATABASE_URL='$DATABASE_URL' REDIS_URL='$REDIS_URL'
 export WAYBILL_DEV_UP="$DATABASE_URL $REDIS_URL"  # tells ./dev that these two are not servers of your own
 export PATH="$bin:\$PATH"
@@ -59,6 +68,8 @@ Waybill is up:
   probes, metrics    http://$WAYBILL_INGEST_SIDE_PORT/readyz?verbose  http://$WAYBILL_INGEST_SIDE_PORT/metrics
   ledger (gRPC)      $WAYBILL_LEDGER
   probes, metrics    http://$WAYBILL_LEDGER_SIDE_PORT/readyz?verbose  http://$WAYBILL_LEDGER_SIDE_PORT/metrics
+  apps (WebSocket)   $WAYBILL_REALTIME
+  probes, metrics    http://$WAYBILL_REALTIME_SIDE_PORT/readyz?verbose  http://$WAYBILL_REALTIME_SIDE_PORT/metrics
   sandbox (gRPC)     $WAYBILL_SANDBOX    a payment gateway that misbehaves on request
   Postgres           psql '$DATABASE_URL'
   Redis              redis-cli -u '$REDIS_URL'
@@ -72,6 +83,7 @@ Next steps:
   waybill order create --user u-1 --amount 12.50 --currency EUR --pickup 52.52,13.405
   waybill sandbox set --target gateway --decline 0.5
   waybill ledger account create alice --currency EUR --kind wallet --no-overdraft
+  waybill token issue --token-keys-file "\$WAYBILL_REALTIME_KEYS" --tenant me --topic 'order:*'
   ./dev down
 UP
 }
@@ -84,7 +96,7 @@ verb_down() {
     quietly) ;;
     *) fail "down: no option $1" ;;
   esac
-  for name in waybill-order waybill-ingest waybill-ledger waybill-sandbox; do
+  for name in waybill-order waybill-ingest waybill-ledger waybill-realtime waybill-sandbox; do
     process_runs "$stack" "$name" && echo "stopping $name"
     stop_process "$stack" "$name"
   done

@@ -4,11 +4,13 @@ Exit code 77: skipped, as PyYAML (Debian: python3-yaml) is not there.
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 import urllib.parse
 
@@ -21,6 +23,7 @@ except ImportError:
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES = ("order", "ingest", "ledger")  # each with a manifest, a dashboard, and a job that is scraped
+SCRAPED = (*SERVICES, "realtime")  # which has an image, but neither a manifest nor a dashboard
 METRIC = re.compile(r"\b((?:waybill|grpc|process)_[a-z_]+)\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
@@ -149,8 +152,12 @@ class DeployTest(unittest.TestCase):
             if "build" in service:
                 self.assertIn(service["build"]["target"], targets, name)
                 self.assertTrue((ROOT / service["build"]["dockerfile"]).exists(), name)
-            for dependency in service.get("depends_on", {}):
-                self.assertIn("healthcheck", compose[dependency], dependency)
+            for dependency, until in service.get("depends_on", {}).items():
+                if until["condition"] == "service_completed_successfully":
+                    self.assertNotIn("restart", compose[dependency], dependency)
+                else:
+                    self.assertEqual(until["condition"], "service_healthy", dependency)
+                    self.assertIn("healthcheck", compose[dependency], dependency)
             for port in service.get("ports", []):
                 self.assertTrue(port.startswith("127.0.0.1:"), f"{name} publishes {port} to the world")
         made = dockerfile.split("FROM debian:12-slim")[0]
@@ -161,7 +168,7 @@ class DeployTest(unittest.TestCase):
         scraped = {
             job["job_name"]: job["static_configs"][0]["targets"] for job in load(DEPLOY / "prometheus.yml")[0]["scrape_configs"]
         }
-        self.assertEqual(set(scraped), {f"waybill-{service}" for service in SERVICES})
+        self.assertEqual(set(scraped), {f"waybill-{service}" for service in SCRAPED})
         for service in SERVICES:
             with self.subTest(service):
                 name = f"waybill-{service}"
@@ -177,6 +184,40 @@ class DeployTest(unittest.TestCase):
                 self.assertEqual(compose[name]["ports"], published)
                 self.assertIn(f"http://127.0.0.1:{ports['side']}/readyz", compose[name]["healthcheck"]["test"])
                 self.assertEqual(scraped[name], [f"{name}:{ports['side']}"])
+
+    def test_the_image_of_realtime_has_its_ports_and_a_key_of_its_own(self):
+        compose = load(ROOT / "docker-compose.yml")[0]["services"]
+        realtime, keys = compose["waybill-realtime"], compose["waybill-realtime-keys"]
+        stage = (DEPLOY / "Dockerfile").read_text("utf-8").split("FROM runtime AS waybill-realtime\n")[1].split("FROM ")[0]
+        self.assertIn("EXPOSE 50055 9467\n", stage)
+        self.assertEqual(json.loads(re.search(r"CMD (\[.*\])", stage).group(1)), ["--listen", "0.0.0.0:50055", "--side-listen", "0.0.0.0:9467", "--expose-plain"])
+        for argument in ("--listen=0.0.0.0:50055", "--side-listen=0.0.0.0:9467", "--expose-plain", "--token-keys-file=/var/lib/waybill/keys.toml"):
+            self.assertIn(argument, realtime["command"])
+        self.assertEqual(realtime["ports"], ["127.0.0.1:50055:50055", "127.0.0.1:9467:9467"])
+        self.assertIn("http://127.0.0.1:9467/readyz", realtime["healthcheck"]["test"])
+        self.assertEqual(load(DEPLOY / "prometheus.yml")[0]["scrape_configs"][-1]["static_configs"], [{"targets": ["waybill-realtime:9467"]}])
+        # Made where it is read, once, and for nobody else's eyes; the service waits for it, and for who migrates.
+        self.assertEqual(keys["volumes"], realtime["volumes"])
+        self.assertEqual(set(realtime["depends_on"]), {"waybill-realtime-keys", "waybill-order"})
+        shell, flag, script, name = keys["entrypoint"]
+        self.assertEqual((shell, flag), ("sh", "-c"))
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "waybill"
+            program.write_text('#!/bin/sh\necho "$*"\n', "utf-8")
+            program.chmod(0o755)
+            file = pathlib.Path(folder) / "keys.toml"
+            script = script.replace("$$", "$").replace("/var/lib/waybill/keys.toml", str(file))
+
+            def run(*arguments):
+                environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+                return subprocess.run([shell, flag, script, name, *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+
+            self.assertEqual(run(), "")
+            self.assertEqual(file.read_text("utf-8"), "token make-key --id compose\n")
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+            file.write_text("kept\n", "utf-8")
+            self.assertEqual(run("token", "issue", "--topic", "order:*"), "token issue --topic order:*\n")
+            self.assertEqual(file.read_text("utf-8"), "kept\n")
 
     def test_prometheus_and_grafana_find_what_is_provisioned(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
@@ -225,10 +266,10 @@ class DeployTest(unittest.TestCase):
 
     def test_flags_are_those_of_the_binaries(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
-        commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SERVICES]
+        commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SCRAPED]
         commands += [(service, container(service)["args"]) for service in SERVICES]
         stages = re.findall(r'ENTRYPOINT \["waybill-(\w+)"\]\nCMD (\[.*\])', (DEPLOY / "Dockerfile").read_text("utf-8"))
-        self.assertEqual({name for name, _ in stages}, {*SERVICES, "sandbox"})
+        self.assertEqual({name for name, _ in stages}, {*SCRAPED, "sandbox"})
         commands += [(name, [word for word in json.loads(words) if word.startswith("--")]) for name, words in stages]
         for service, arguments in commands:
             main = ROOT / "services" / service / "main.cc"

@@ -26,8 +26,8 @@ import spdx  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv[1])
 DATABASE_URL = os.environ.get("WAYBILL_TEST_DATABASE_URL", "")
-PACKAGES = ("waybill", "waybill-ingest", "waybill-ledger", "waybill-order", "waybill-sandbox")
-SERVICES = ("order", "ingest", "ledger")
+PACKAGES = ("waybill", "waybill-ingest", "waybill-ledger", "waybill-order", "waybill-realtime", "waybill-sandbox")
+SERVICES = ("order", "ingest", "ledger", "realtime")
 EXPOSURE_MAX = 15  # tenths, by systemd-analyze security: 1.3 here; 9.6 without any hardening
 
 
@@ -48,10 +48,11 @@ mkdir -p /run/systemd/system
 for tool in systemctl deb-systemd-invoke; do
   printf '#!/bin/sh\necho "%s $*" >>/tmp/told\nexit 1\n' $tool >/usr/bin/$tool
 done
-dpkg -i "$packages"/waybill_* "$packages"/waybill-order_* "$packages"/waybill-ingest_* "$packages"/waybill-ledger_* "$packages"/waybill-sandbox_*
+dpkg -i "$packages"/waybill_* "$packages"/waybill-order_* "$packages"/waybill-ingest_* "$packages"/waybill-ledger_* "$packages"/waybill-realtime_* \
+  "$packages"/waybill-sandbox_*
 if grep restart /tmp/told; then exit 1; fi
 waybill --help >/dev/null
-for program in waybill waybill-order waybill-ingest waybill-ledger waybill-sandbox; do
+for program in waybill waybill-order waybill-ingest waybill-ledger waybill-realtime waybill-sandbox; do
   $program --version | grep -q '(commit '
   test -s /usr/share/doc/$program/sbom.spdx.json
 done
@@ -60,10 +61,18 @@ as_waybill() { setpriv --reuid=waybill --regid=waybill --clear-groups "$@"; }
 as_waybill waybill-order --config /etc/waybill/order.toml --print-config >/dev/null
 as_waybill waybill-ingest --config /etc/waybill/ingest.toml --print-config >/dev/null
 as_waybill waybill-ledger --config /etc/waybill/ledger.toml --print-config >/dev/null
+# Without its key it says so. The key is made as its settings say.
+if as_waybill waybill-realtime --config /etc/waybill/realtime.toml --print-config 2>/tmp/said; then exit 1; fi
+grep -q 'token-keys-file: /etc/waybill/realtime-keys.toml cannot be read' /tmp/said
+sed -n 's/^#   \(install\|waybill token\) /\1 /p' /etc/waybill/realtime.toml >/tmp/make-key
+test "$(wc -l </tmp/make-key)" = 2
+sh -eu /tmp/make-key
+as_waybill waybill-realtime --config /etc/waybill/realtime.toml --print-config >/dev/null
+rm /etc/waybill/realtime-keys.toml
 if command -v systemd-analyze >/dev/null; then
   # It complains, and is content with itself all the same.
   systemd-analyze verify /lib/systemd/system/waybill-order.service /lib/systemd/system/waybill-ingest.service \
-    /lib/systemd/system/waybill-ledger.service 2>/tmp/said
+    /lib/systemd/system/waybill-ledger.service /lib/systemd/system/waybill-realtime.service 2>/tmp/said
   if grep waybill /tmp/said; then exit 1; fi
 fi
 
@@ -102,12 +111,12 @@ grep -q 'log-level = "error"' /etc/waybill/order.toml
 serve
 if grep -q '"serving"' /tmp/log; then exit 1; fi
 
-dpkg -r waybill-order waybill-ingest waybill-ledger waybill waybill-sandbox
+dpkg -r waybill-order waybill-ingest waybill-ledger waybill-realtime waybill waybill-sandbox
 grep -q 'deb-systemd-invoke stop waybill-order.service' /tmp/told
 grep -q 'systemctl disable waybill-order.service' /tmp/told
 test ! -e /usr/bin/waybill-order
 test -e /etc/waybill/order.toml
-dpkg -P waybill-order waybill-ingest waybill-ledger waybill waybill-sandbox
+dpkg -P waybill-order waybill-ingest waybill-ledger waybill-realtime waybill waybill-sandbox
 test ! -e /etc/waybill
 """
 
@@ -141,7 +150,7 @@ class PackagesTest(unittest.TestCase):
         self.assertEqual(tuple(sorted(self.packages)), PACKAGES)
         for name, path in self.packages.items():
             with self.subTest(name):
-                self.assertRegex(run("dpkg-deb", "-f", path, "Depends"), r"libgrpc\+\+")
+                self.assertRegex(run("dpkg-deb", "-f", path, "Depends"), "libpq5" if name == "waybill-realtime" else r"libgrpc\+\+")
                 files = run("dpkg-deb", "-c", path)
                 self.assertIn(f"./usr/bin/{name}\n", files)
                 self.assertIn(f"./usr/share/doc/{name}/copyright\n", files)

@@ -511,7 +511,10 @@ ExitCode ShowBalance(const Context& context, const BalanceArgs& args) {
                        {"credits", money(balance->balance().credits_posted())},
                        {"debits held", money(balance->balance().debits_pending())},
                        {"credits held", money(balance->balance().credits_pending())},
-                       {"since", balance->has_since() ? ShowTime(ToTime(balance->since())) : ""}});
+                       {"since", balance->has_since() ? ShowTime(ToTime(balance->since())) : ""},
+                       {"settled", args.at.empty()      ? ""
+                                   : balance->settled() ? "yes"
+                                                        : "not yet: it may still change"}});
   return ExitCode::kOk;
 }
 
@@ -650,6 +653,8 @@ ExitCode Verify(const Context& context) {
   }
   context.PrintLine(fmt::format("{} transfers on {} accounts, {} batches; {} transfers are not sealed yet",
                                 report->transfers(), report->accounts(), report->batches(), report->unsealed()));
+  context.PrintLine(report->cached() < 0 ? "the cache of balances does not answer"
+                                         : fmt::format("{} balances in the cache", report->cached()));
   if (!report->last_hash().empty()) context.PrintLine(fmt::format("the last batch's hash: {}", report->last_hash()));
   for (const std::string& fault : report->faults()) {
     context.PrintLine(Paint(Printable("fault: " + fault), Style::kBad, context.out));

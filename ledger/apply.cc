@@ -213,7 +213,6 @@ class Application {
     for (BookAccount* account : book_.touched_) {
       if (!account->changed) continue;
       ++account->balance.version;
-      account->changed_at = now_;
     }
   }
 
@@ -226,6 +225,7 @@ class Application {
   struct Undo {
     BookAccount* account = nullptr;
     Balance balance;
+    absl::Time changed_at;
     bool changed = false;
     BookTransfer* pending = nullptr;  // or this: it is open again
   };
@@ -272,14 +272,15 @@ class Application {
       outcome.result = result;
       if (Done(result)) continue;
       TakeBack(mark);
-      FailOthers(call, first, end, at, result);
       if (Row(result).of == ResultClass::kRefused) Refuse(call, transfer, outcome);
+      FailOthers(call, first, end, at, result);
       return;
     }
     undo_.clear();
   }
 
-  // The one at `at` has this result. Of the others those that exist say so; the rest failed with it.
+  // The one at `at` has this result. Of the others those that exist, or were refused before, say so; the rest failed
+  // with it.
   void FailOthers(const Call& call, size_t first, size_t end, size_t at, TransferResult result) {
     for (size_t other = first; other < end; ++other) {
       Outcome& outcome = call.outcomes[other];
@@ -288,17 +289,17 @@ class Application {
         continue;
       }
       outcome = Outcome();
-      const BookTransfer* known = book_.FindTransfer(call.client, call.transfers[other].id);
-      std::optional<TransferResult> exists;
-      if (known != nullptr && !known->refusal) exists = Known(call, call.transfers[other], outcome);
-      outcome.result = exists.value_or(TransferResult::kLinkedTransferFailed);
+      std::optional<TransferResult> known;
+      if (book_.FindTransfer(call.client, call.transfers[other].id) != nullptr) {
+        known = Known(call, call.transfers[other], outcome);
+      }
+      outcome.result = known.value_or(TransferResult::kLinkedTransferFailed);
     }
   }
 
   void FailOpen(const Call& call, size_t first) {
-    const size_t last = call.transfers.size() - 1;
-    for (size_t at = first; at < last; ++at) call.outcomes[at].result = TransferResult::kLinkedTransferFailed;
-    call.outcomes[last].result = TransferResult::kLinkedChainOpen;
+    const size_t size = call.transfers.size();
+    FailOthers(call, first, size, size - 1, TransferResult::kLinkedChainOpen);
   }
 
   bool IsRow(const Call& call, const NewTransfer& transfer, const Mark& mark) const {
@@ -395,6 +396,11 @@ class Application {
     const int64_t released = ends ? pending->transfer.amount_minor : 0;
     const int64_t posted = transfer.phase == Phase::kSingle || transfer.phase == Phase::kPost ? amount : 0;
     const int64_t held = transfer.phase == Phase::kPending ? amount : -released;
+    // Along an account time does not run back, though clocks may.
+    absl::Time made_at = now_;
+    for (const BookAccount* account : {debit, debit->parent, credit, credit->parent}) {
+      if (account != nullptr) made_at = std::max(made_at, account->changed_at);
+    }
     bool overflows = false;
     for (BookAccount* account : {debit, debit->parent}) {
       if (account == nullptr) continue;
@@ -424,7 +430,7 @@ class Application {
     }
     if (ends) {
       pending->resolution = transfer.phase;
-      undo_.push_back({nullptr, {}, false, pending});
+      undo_.push_back({nullptr, {}, {}, false, pending});
     }
 
     BookTransfer row;
@@ -439,12 +445,15 @@ class Application {
     row.transfer.amount_minor = amount;
     row.transfer.requested_minor = transfer.amount_minor;
     row.transfer.released_minor = released;
-    row.transfer.created_at = now_;
+    row.transfer.created_at = made_at;
+    for (BookAccount* account : {debit, debit->parent, credit, credit->parent}) {
+      if (account != nullptr) account->changed_at = made_at;
+    }
     row.debit = debit;
     row.credit = credit;
     AddRow(call, std::move(row), outcome);
     outcome.amount_minor = amount;
-    outcome.created_at = now_;
+    outcome.created_at = made_at;
     return TransferResult::kCreated;
   }
 
@@ -487,7 +496,7 @@ class Application {
   }
 
   void Keep(BookAccount* account) {
-    undo_.push_back({account, account->balance, account->changed, nullptr});
+    undo_.push_back({account, account->balance, account->changed_at, account->changed, nullptr});
     account->changed = true;
   }
 
@@ -496,6 +505,7 @@ class Application {
       const Undo& last = undo_.back();
       if (last.account != nullptr) {
         last.account->balance = last.balance;
+        last.account->changed_at = last.changed_at;
         last.account->changed = last.changed;
       } else {
         last.pending->resolution.reset();

@@ -40,8 +40,8 @@ struct BookAccount {
   AccountFlags flags;
   BookAccount* parent = nullptr;
   Balance balance;
-  absl::Time changed_at;
-  uint64_t batch = 0;  // the last one that looked at it
+  absl::Time changed_at;  // time does not run back from there
+  uint64_t batch = 0;     // the last one that looked at it
   bool changed = false;
 };
 
@@ -107,7 +107,8 @@ class Book {
 };
 
 // Applies the calls one after the other, transfer by transfer, to the book, at `now`; what has an id but is not in the
-// book counts as not there. Fills in the calls' outcomes, but for the numbers of new transfers.
+// book counts as not there. Fills in the calls' outcomes, but for the numbers of new transfers. By `now` timeouts are
+// judged; a transfer is made then, or when its accounts were changed last, if that is later.
 void Apply(Book& book, std::span<const Call> calls, absl::Time now);
 
 // The id of the transfer that lets a pending one expire; no client can have one like it.

@@ -61,7 +61,7 @@ struct Transfer : NewTransfer {
   int64_t number = 0;           // grows; along each account in the order in which its balance changed
   int64_t requested_minor = 0;  // what amount_minor was when it was asked for
   int64_t released_minor = 0;   // posts, voids and expiries: the pending transfer's amount
-  absl::Time created_at;        // the same for all of a batch
+  absl::Time created_at;        // along each account it grows with the number
 
   friend bool operator==(const Transfer&, const Transfer&) = default;
 };

@@ -74,17 +74,22 @@ CREATE TABLE ledger_transfers (
         ELSE false END),
     CONSTRAINT ledger_transfers_or_refusal CHECK (CASE phase WHEN 'refused' THEN refusal IS NOT NULL
             AND debit_account IS NULL AND credit_account IS NULL
-        ELSE refusal IS NULL AND debit_account <> credit_account AND currency IS NOT NULL AND code > 0
+        ELSE refusal IS NULL AND debit_account <> credit_account AND currency IS NOT NULL AND code IS NOT NULL AND code > 0
             AND debit_account IS NOT NULL AND credit_account IS NOT NULL AND amount IS NOT NULL END),
     CONSTRAINT ledger_transfers_amount CHECK (amount > 0 OR (amount = 0 AND (balancing_debit OR balancing_credit
         OR phase IN ('post', 'void', 'expired')))),
+    -- What the services never write; those of orders are visible ASCII.
+    CONSTRAINT ledger_transfers_within CHECK (number > 0 AND octet_length(id) BETWEEN 1 AND 200 AND id !~ '[^!-~]'
+        AND octet_length(client) BETWEEN 1 AND 200 AND octet_length(pending_id) <= 200 AND octet_length(corrects) <= 200
+        AND octet_length(user_data) <= 128 AND timeout_seconds BETWEEN 1 AND 315360000 AND requested >= 0
+        AND refusal ~ '^[a-z_]{1,64}$'),
     CONSTRAINT ledger_transfers_balancing CHECK (phase IN ('single', 'pending') OR NOT (balancing_debit OR balancing_credit))
 );
 CREATE INDEX ledger_transfers_debits ON ledger_transfers (debit_account, created_at, number) WHERE debit_account IS NOT NULL;
 CREATE INDEX ledger_transfers_credits ON ledger_transfers (credit_account, created_at, number) WHERE credit_account IS NOT NULL;
 -- A pending transfer ends once.
 CREATE UNIQUE INDEX ledger_transfers_end_once ON ledger_transfers (client, pending_id) WHERE pending_id IS NOT NULL;
-COMMENT ON COLUMN ledger_transfers.number IS 'Along each account in the order in which its balance changed, and so is created_at.';
+COMMENT ON COLUMN ledger_transfers.number IS 'Along each account in the order in which its balance changed, and so is created_at: of what the services write.';
 COMMENT ON COLUMN ledger_transfers.amount IS 'Minor units that were posted or, if pending, are held.';
 COMMENT ON COLUMN ledger_transfers.requested IS 'What was asked for, where it is not the amount.';
 COMMENT ON COLUMN ledger_transfers.released IS 'What ends a pending transfer: that one''s amount, which is held no longer.';
@@ -112,7 +117,8 @@ CREATE TABLE ledger_account_history (
 );
 CREATE INDEX ledger_account_history_at ON ledger_account_history (account, at, version);
 
--- The chain: transfers soon after their commit, in the order of their numbers.
+-- The chain: transfers soon after their commit, in the order of their numbers, and before them the accounts that were
+-- opened since the last batch, with all of an account that never changes.
 CREATE TABLE ledger_batches (
     number          bigint       NOT NULL,
     first_transfer  bigint       NOT NULL,
@@ -121,11 +127,15 @@ CREATE TABLE ledger_batches (
     previous_hash   bytea        NOT NULL,
     hash            bytea        NOT NULL,
     sealed_at       timestamptz  NOT NULL DEFAULT clock_timestamp(),
+    accounts        bigint       NOT NULL DEFAULT 0,
+    last_account    bigint       NOT NULL DEFAULT 0,
     CONSTRAINT ledger_batches_pkey PRIMARY KEY (number),
-    CONSTRAINT ledger_batches_from_one CHECK (number > 0 AND first_transfer <= last_transfer AND transfers >= 0),
+    CONSTRAINT ledger_batches_from_one CHECK (number > 0 AND first_transfer <= last_transfer AND transfers >= 0
+        AND accounts >= 0 AND last_account >= 0),
     CONSTRAINT ledger_batches_hash_lengths CHECK (length(previous_hash) = 32 AND length(hash) = 32)
 );
--- Up to which number everything is sealed; and up to which it may be, once each transaction before that one has ended.
+-- Up to which number everything is sealed; and up to which it may be, once each transaction before that one has ended:
+-- what was under way at `next_at`. No balance changes any more of a moment before `settled_at`.
 CREATE TABLE ledger_seal (
     one             boolean  NOT NULL DEFAULT true,
     sealed          bigint   NOT NULL DEFAULT 0,
@@ -133,6 +143,10 @@ CREATE TABLE ledger_seal (
     hash            bytea    NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
     next            bigint   NOT NULL DEFAULT 0,
     next_before     xid8     NOT NULL DEFAULT '0',
+    accounts        bigint   NOT NULL DEFAULT 0,
+    next_account    bigint   NOT NULL DEFAULT 0,
+    next_at         timestamptz  NOT NULL DEFAULT '-infinity',
+    settled_at      timestamptz  NOT NULL DEFAULT '-infinity',
     CONSTRAINT ledger_seal_pkey PRIMARY KEY (one),
     CONSTRAINT ledger_seal_one_row CHECK (one),
     CONSTRAINT ledger_seal_hash_length CHECK (length(hash) = 32)
@@ -152,6 +166,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER ledger_transfers_begin BEFORE INSERT ON ledger_transfers FOR EACH STATEMENT EXECUTE FUNCTION ledger_transfers_begin();
+CREATE TRIGGER ledger_accounts_begin BEFORE INSERT ON ledger_accounts FOR EACH STATEMENT EXECUTE FUNCTION ledger_transfers_begin();
 
 -- What a statement's transfers do: each account's sum at once, the accounts in the order of their numbers, so that all who
 -- write wait for each other one way only.
@@ -162,11 +177,31 @@ DECLARE
     some_belong boolean;
     wrong text;
     missed bigint;
-    made_at timestamptz;
+    not_drawn boolean;
+    earliest timestamptz;
+    latest timestamptz;
+    -- A balance is not of a moment before this, whenever its transfer was thought of: sealing knows by it up to when all
+    -- is settled. Read when this transaction has its id.
+    since timestamptz := clock_timestamp() - interval '5 seconds';
     versions numeric;
 BEGIN
-    SELECT bool_or(pending_id IS NOT NULL), bool_or(timeout_seconds IS NOT NULL), max(created_at)
-        INTO some_end, some_expire, made_at FROM made;
+    SELECT bool_or(pending_id IS NOT NULL), bool_or(timeout_seconds IS NOT NULL), min(created_at), max(created_at),
+            max(number) > COALESCE(pg_sequence_last_value('ledger_transfers_number_seq'::regclass), 0)
+            OR min(number) <= (SELECT sealed FROM ledger_seal)
+        INTO some_end, some_expire, earliest, latest, not_drawn FROM made;
+    IF not_drawn THEN
+        RAISE EXCEPTION 'a number was not drawn for its transfer'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_number_drawn', TABLE = TG_TABLE_NAME;
+    END IF;
+    -- Somebody's clock is wrong. Where an account is ahead itself, since the server's clock was, its transfers are as well.
+    IF earliest < since - interval '1 day' OR latest > since + interval '1 hour' THEN
+        IF earliest < since - interval '1 day' OR latest > COALESCE((SELECT max(greatest(a.changed_at, p.changed_at)) FROM made m
+                JOIN ledger_accounts a ON a.number IN (m.debit_account, m.credit_account)
+                LEFT JOIN ledger_accounts p ON p.number = a.parent), '-infinity') THEN
+            RAISE EXCEPTION 'transfers are of % to %, and it is %', earliest, latest, clock_timestamp()
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_in_time', TABLE = TG_TABLE_NAME;
+        END IF;
+    END IF;
     IF some_end THEN
         SELECT m.id INTO wrong FROM made m LEFT JOIN ledger_transfers p ON p.client = m.client AND p.id = m.pending_id
         WHERE m.pending_id IS NOT NULL AND (p.phase IS DISTINCT FROM 'pending' OR m.released <> p.amount
@@ -179,31 +214,31 @@ BEGIN
     END IF;
     some_belong := EXISTS (SELECT FROM ledger_accounts WHERE parent IS NOT NULL);
     WITH legs AS NOT MATERIALIZED (
-        SELECT debit_account AS account, currency, phase IN ('void', 'expired') AS frees,
+        SELECT debit_account AS account, client, currency, created_at, phase IN ('void', 'expired') AS frees,
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END AS debit, 0::bigint AS credit,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END AS debit_held, 0::bigint AS credit_held
         FROM made WHERE phase <> 'refused'
         UNION ALL
-        SELECT credit_account, currency, phase IN ('void', 'expired'), 0,
+        SELECT credit_account, client, currency, created_at, phase IN ('void', 'expired'), 0,
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END, 0,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END
         FROM made WHERE phase <> 'refused'
     ), every AS NOT MATERIALIZED (
         SELECT * FROM legs
         UNION ALL
-        SELECT a.parent, l.currency, l.frees, l.debit, l.credit, l.debit_held, l.credit_held
+        SELECT a.parent, l.client, l.currency, l.created_at, l.frees, l.debit, l.credit, l.debit_held, l.credit_held
         FROM legs l CROSS JOIN LATERAL (SELECT parent FROM ledger_accounts WHERE number = l.account OFFSET 0) a
         WHERE some_belong AND a.parent IS NOT NULL
     ), sums AS (
-        SELECT account, min(currency) AS currency, max(currency) AS and_currency, bool_and(frees) AS frees, sum(debit)::bigint AS debit,
+        SELECT account, client, currency, max(created_at) AS made_at, bool_and(frees) AS frees, sum(debit)::bigint AS debit,
             sum(credit)::bigint AS credit, sum(debit_held)::bigint AS debit_held, sum(credit_held)::bigint AS credit_held
-        FROM every GROUP BY account ORDER BY account
+        FROM every GROUP BY account, client, currency ORDER BY account
     ), changed AS (
         UPDATE ledger_accounts a SET debits_posted = a.debits_posted + s.debit, credits_posted = a.credits_posted + s.credit,
             debits_pending = a.debits_pending + s.debit_held, credits_pending = a.credits_pending + s.credit_held,
-            version = a.version + 1, changed_at = greatest(a.changed_at, made_at)
+            version = a.version + 1, changed_at = greatest(a.changed_at, s.made_at, since)
         FROM sums s
-        WHERE a.number = s.account AND a.currency = s.currency AND s.currency = s.and_currency AND (NOT a.closed OR s.frees)
+        WHERE a.number = s.account AND a.client = s.client AND a.currency = s.currency AND (NOT a.closed OR s.frees)
         RETURNING a.number, a.version, a.changed_at, a.history, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
     ), kept AS (
         INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)
@@ -211,7 +246,7 @@ BEGIN
     )
     SELECT (SELECT count(*) FROM sums) - count(*), sum(version) INTO missed, versions FROM changed;
     IF missed <> 0 THEN
-        RAISE EXCEPTION '% accounts are not there, closed, or in another currency', missed
+        RAISE EXCEPTION '% accounts are not there, closed, another client''s, or in another currency', missed
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfers_of_open_accounts', TABLE = TG_TABLE_NAME;
     END IF;
     -- For whoever has reckoned with versions: the sum tells, since none of them can be less.
@@ -227,7 +262,7 @@ BEGIN
     RETURN NULL;
 END $$;
 -- Accounts begin empty, and belong to one that belongs to none.
-CREATE FUNCTION ledger_accounts_open() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledger_accounts_open() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     of ledger_accounts;
 BEGIN
@@ -235,7 +270,17 @@ BEGIN
         RAISE EXCEPTION 'an account begins empty'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_begin_empty', TABLE = TG_TABLE_NAME;
     END IF;
-    IF NEW.code <= 0 OR NEW.client = '' OR NEW.id !~ '^[A-Za-z0-9._:/-]{1,80}$' OR NEW.currency !~ '^[A-Z]{3}$'
+    IF NEW.number > COALESCE(pg_sequence_last_value('ledger_accounts_number_seq'::regclass), 0)
+        OR NEW.number <= (SELECT accounts FROM ledger_seal) THEN
+        RAISE EXCEPTION 'number % was not drawn for this account', NEW.number
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_number_drawn', TABLE = TG_TABLE_NAME;
+    END IF;
+    IF greatest(NEW.created_at, NEW.changed_at) > clock_timestamp() + interval '1 hour'
+        OR least(NEW.created_at, NEW.changed_at) < clock_timestamp() - interval '1 day' THEN
+        RAISE EXCEPTION 'an account is of %, and it is %', NEW.created_at, clock_timestamp()
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_in_time', TABLE = TG_TABLE_NAME;
+    END IF;
+    IF NEW.code <= 0 OR NEW.client = '' OR octet_length(NEW.client) > 200 OR octet_length(NEW.owner) > 128 OR NEW.id !~ '^[A-Za-z0-9._:/-]{1,80}$' OR NEW.currency !~ '^[A-Z]{3}$'
         OR NEW.kind !~ '^[a-z][a-z0-9_]{0,31}$' OR jsonb_typeof(NEW.metadata) <> 'object' THEN
         RAISE EXCEPTION 'an account has a code > 0, a client, an id, a currency and a kind'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_accounts_named', TABLE = TG_TABLE_NAME;
@@ -283,12 +328,36 @@ CREATE TRIGGER ledger_expiries_by_transfers BEFORE INSERT OR UPDATE OR DELETE ON
 CREATE TRIGGER ledger_expiries_untruncated BEFORE TRUNCATE ON ledger_expiries FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER ledger_batches_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_batches FOR EACH STATEMENT
     EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_seal_last BEFORE DELETE OR TRUNCATE ON ledger_seal FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
+
+-- A batch follows the head, and the head follows a batch.
+CREATE FUNCTION ledger_batches_follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger_seal s WHERE NEW.number = s.batches + 1 AND NEW.first_transfer = s.sealed + 1
+            AND NEW.previous_hash = s.hash AND NEW.last_account >= s.accounts) THEN
+        RAISE EXCEPTION 'batch % does not follow the head of the chain', NEW.number
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_batches_follow', TABLE = TG_TABLE_NAME;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER ledger_batches_follow AFTER INSERT ON ledger_batches FOR EACH ROW EXECUTE FUNCTION ledger_batches_follow();
+
+CREATE FUNCTION ledger_seal_follows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.settled_at < OLD.settled_at OR (CASE
+        WHEN NEW.batches = OLD.batches THEN (NEW.sealed, NEW.accounts, NEW.hash) IS DISTINCT FROM (OLD.sealed, OLD.accounts, OLD.hash)
+        ELSE NEW.batches <> OLD.batches + 1 OR NOT EXISTS (SELECT FROM ledger_batches b WHERE b.number = NEW.batches
+            AND b.first_transfer = OLD.sealed + 1 AND b.last_transfer = NEW.sealed AND b.last_account = NEW.accounts
+            AND b.previous_hash = OLD.hash AND b.hash = NEW.hash) END) THEN
+        RAISE EXCEPTION 'the head of the chain follows its batches'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_seal_follows', TABLE = TG_TABLE_NAME;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_seal_follows AFTER UPDATE ON ledger_seal FOR EACH ROW EXECUTE FUNCTION ledger_seal_follows();
 
 DO $$
 BEGIN
-    -- Temporary tables of a caller's must not be taken for ours.
-    EXECUTE format('ALTER FUNCTION ledger_post() SET search_path = %I, pg_temp', current_schema());
-    EXECUTE format('ALTER FUNCTION ledger_accounts_close() SET search_path = %I, pg_temp', current_schema());
     -- However the planner thinks of tables that were empty when it planned: accounts by their numbers, in order.
     ALTER FUNCTION ledger_post() SET enable_nestloop = on;
     ALTER FUNCTION ledger_post() SET enable_hashjoin = off;
@@ -300,8 +369,9 @@ CREATE TRIGGER ledger_post AFTER INSERT ON ledger_transfers REFERENCING NEW TABL
 
 -- Orders post to the ledger, in the commit in which they book: what a statement writes into payments, partial_refunds and
 -- payment_attempts becomes transfers, when its session says so by the setting waybill.ledger. Its value is part of the
--- accounts' ids, so that writers with values of their own never wait for each other's accounts. Of a client that nobody's
--- key is for.
+-- accounts' ids: sessions with values of their own never wait for each other's accounts, and two with the same one, whose
+-- transactions have several such statements, may do so both ways. So each takes one by a lock (kTakeLedgerShard in
+-- storage/postgres/saga_journal.h). Of a client that nobody's key is for.
 CREATE FUNCTION ledger_book(orders text[], whats text[], gateways text[], currencies text[], amounts bigint[], fees bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -392,20 +462,24 @@ END $$;
 CREATE TRIGGER payment_attempts_post AFTER UPDATE ON payment_attempts FOR EACH ROW
     WHEN (NEW.state = 'refunded' AND OLD.state <> 'refunded' AND current_setting('waybill.ledger', true) <> '') EXECUTE FUNCTION ledger_book_attempt();
 
--- An owner's function finds its tables where they are, and is nobody's to put on a table of his own.
+-- A function finds its tables where they are, temporary ones of a caller's are not taken for ours; and those that act for
+-- the tables' owner are nobody's to put on a table of his own.
 DO $$
 DECLARE
-    signature text;
+    each record;
 BEGIN
-    FOREACH signature IN ARRAY ARRAY['ledger_book_charges()', 'ledger_book_refunds()', 'ledger_book_part()', 'ledger_book_attempt()'] LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
-        EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off', signature);
-        EXECUTE format('ALTER FUNCTION %s SET enable_nestloop = on', signature);
-        EXECUTE format('ALTER FUNCTION %s SET enable_hashjoin = off', signature);
-        EXECUTE format('ALTER FUNCTION %s SET enable_mergejoin = off', signature);
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
+    FOR each IN SELECT oid::regprocedure AS signature, prosecdef FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'ledger\_%' LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', each.signature, current_schema());
+        IF each.prosecdef THEN
+            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', each.signature);
+        END IF;
     END LOOP;
-    REVOKE ALL ON FUNCTION ledger_post() FROM PUBLIC;
-    REVOKE ALL ON FUNCTION ledger_accounts_close() FROM PUBLIC;
     REVOKE ALL ON FUNCTION ledger_book(text[], text[], text[], text[], bigint[], bigint[]) FROM PUBLIC;
+    FOR each IN SELECT unnest(ARRAY['ledger_book_charges()', 'ledger_book_refunds()', 'ledger_book_part()', 'ledger_book_attempt()']) AS signature LOOP
+        EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off', each.signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_nestloop = on', each.signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_hashjoin = off', each.signature);
+        EXECUTE format('ALTER FUNCTION %s SET enable_mergejoin = off', each.signature);
+    END LOOP;
 END $$;

@@ -1,8 +1,10 @@
 // Balances of the ledger outside of its store. All of it may be lost at any time, or be old: each says how old.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +37,9 @@ class BalanceCache {
   // nor an earlier time takes the place of what is there.
   virtual absl::Status Put(const std::string& client, const std::string& account, const CachedBalance& balance,
                            absl::Time as_of) = 0;
+  // Whatever is there of these accounts, by their ids, however old.
+  virtual absl::StatusOr<std::map<std::string, CachedBalance>> Peek(const std::string& client,
+                                                                    const std::vector<std::string>& accounts) = 0;
 };
 
 }  // namespace waybill::storage

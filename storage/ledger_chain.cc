@@ -30,6 +30,21 @@ BatchHash::BatchHash(std::string_view previous) : state_(std::make_unique<State>
 
 BatchHash::~BatchHash() = default;
 
+void BatchHash::Add(const ChainAccount& account) {
+  buffer_.clear();
+  for (const int64_t value : {int64_t{-1}, account.number, account.parent, account.code, account.created_at}) {
+    AppendBigEndian(buffer_, static_cast<uint64_t>(value), 8);
+  }
+  buffer_ += static_cast<char>((account.debits_must_not_exceed_credits ? 1 : 0) |
+                               (account.credits_must_not_exceed_debits ? 2 : 0) | (account.history ? 4 : 0));
+  for (const std::string_view text :
+       {account.currency, account.client, account.id, account.kind, account.owner, account.metadata}) {
+    AppendBigEndian(buffer_, text.size(), 4);
+    buffer_ += text;
+  }
+  state_->Update(buffer_);
+}
+
 void BatchHash::Add(const ChainRow& row) {
   buffer_.clear();
   for (const int64_t value : {row.number, row.debit_account, row.credit_account, row.amount, row.requested,

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,6 +64,8 @@ struct StatementQuery {
 struct BalanceMoment {
   absl::Time at;
   ledger::Balance balance;
+  // Of BalanceAt: whatever is committed later, this stays the answer. Otherwise what is under way may change it.
+  bool settled = false;
 
   friend bool operator==(const BalanceMoment&, const BalanceMoment&) = default;
 };
@@ -104,7 +107,7 @@ struct SealedBatch {
 };
 
 struct VerifyProgress {
-  std::string_view stage;  // "chain", "balances", "pending", "history", "currencies"
+  std::string_view stage;  // "chain", "balances", "pending", "history", "currencies"; "cache"
   int64_t done = 0;
   int64_t of = 0;  // roughly
 };
@@ -117,9 +120,17 @@ struct VerifyReport {
   std::string last_hash;            // of the newest batch; hex
   std::vector<std::string> faults;  // in words, at most kFaultsMax; empty: all is well
   bool more_faults = false;
+  int64_t cached = 0;  // balances of a cache that were compared as well; -1: it does not answer
 
   static constexpr size_t kFaultsMax = 100;
   bool sound() const { return faults.empty(); }
+  void AddFault(std::string what) {
+    if (faults.size() < kFaultsMax) {
+      faults.push_back(std::move(what));
+    } else {
+      more_faults = true;
+    }
+  }
 };
 
 // One account's balance after a commit.
@@ -173,7 +184,7 @@ class LedgerStore {
   virtual absl::StatusOr<std::vector<TransferRecord>> Statement(const StatementQuery& query) = 0;
 
   // What the account held at that moment: the last balance at or before it, or an empty one when it had none yet.
-  // LEDGER_ACCOUNT_NOT_FOUND, HISTORY_NOT_KEPT.
+  // Settled as a rule some seconds after the moment, when Seal has come by. LEDGER_ACCOUNT_NOT_FOUND, HISTORY_NOT_KEPT.
   virtual absl::StatusOr<BalanceMoment> BalanceAt(const std::string& client, const std::string& account,
                                                   absl::Time moment) = 0;
   // The newest first. LEDGER_ACCOUNT_NOT_FOUND, HISTORY_NOT_KEPT.

@@ -9,6 +9,7 @@
 #include "domain/reasons.h"
 #include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
+#include "services/ledger/cache_proof.h"
 #include "services/ledger/requests.h"
 #include "waybill/ledger/v1/ledger.pb.h"
 
@@ -107,12 +108,16 @@ absl::Status Verifier::Begin(std::shared_ptr<Listener> listener) {
   }
   Executor::Task task = [this, listener = std::move(listener)] {
     SteadyTime told = clock_.Steady();
-    absl::StatusOr<storage::VerifyReport> report = store_.Verify([&](const storage::VerifyProgress& progress) {
+    const auto tell = [&](const storage::VerifyProgress& progress) {
       if (stopping_) return false;
       if (clock_.Steady() - told < kProgressEvery) return true;
       told = clock_.Steady();
       return listener->Progress(progress);
-    });
+    };
+    absl::StatusOr<storage::VerifyReport> report = store_.Verify(tell);
+    if (report.ok() && cache_ != nullptr) {
+      if (absl::Status compared = VerifyCache(store_, *cache_, *report, tell); !compared.ok()) report = compared;
+    }
     if (stopping_ && absl::IsCancelled(report.status())) {
       report = domain::ReasonError("SHUTTING_DOWN", "the service is going away");
     }

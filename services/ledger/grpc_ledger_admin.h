@@ -7,6 +7,7 @@
 #include "runtime/clock.h"
 #include "runtime/executor.h"
 #include "services/ledger/ledger_metrics.h"
+#include "storage/balance_cache.h"
 #include "storage/ledger_store.h"
 
 namespace waybill::ledger {
@@ -14,9 +15,10 @@ namespace waybill::ledger {
 // One verification at a time, on an executor that it has for itself.
 class Verifier {
  public:
-  // All outlive it.
-  Verifier(storage::LedgerStore& store, Executor& executor, LedgerMetrics& metrics, const Clock& clock)
-      : store_(store), executor_(executor), metrics_(metrics), clock_(clock) {}
+  // All outlive it. `cache`: null, or compared with the store as well.
+  Verifier(storage::LedgerStore& store, Executor& executor, LedgerMetrics& metrics, const Clock& clock,
+           storage::BalanceCache* cache = nullptr)
+      : store_(store), executor_(executor), metrics_(metrics), clock_(clock), cache_(cache) {}
 
   // Whoever it tells of progress. From one thread at a time.
   class Listener {
@@ -36,6 +38,7 @@ class Verifier {
   Executor& executor_;
   LedgerMetrics& metrics_;
   const Clock& clock_;
+  storage::BalanceCache* const cache_;
   std::atomic<bool> busy_{false};
   std::atomic<bool> stopping_{false};
 };

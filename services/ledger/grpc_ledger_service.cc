@@ -193,6 +193,7 @@ absl::Status GetBalance(const LedgerService& service,
     if (!moment.ok()) return moment.status();
     balance = moment->balance;
     if (balance.version > 0) rpc::SetTime(moment->at, *response.mutable_since());
+    response.set_settled(moment->settled);
   }
   FillBalance(balance, account->currency, response);
   return absl::OkStatus();

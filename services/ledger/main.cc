@@ -137,7 +137,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   cache_options.tracer = tracer;
   storage::RedisBalanceCache balances(*redis_url, cache_options);
   const LedgerService service{store, workers, counterparts, counts, clock, &balances};
-  Verifier verifier(store, verifying, counts, clock);
+  Verifier verifier(store, verifying, counts, clock, &balances);
   rpc::ServerOptions server_options;
   server_options.gate = &(*identity)->gate();
   server_options.limiter = (*limits)->limiter();

@@ -498,6 +498,7 @@ void Fill(const storage::VerifyProgress& progress, v1::VerifyProgress& out) {
 }
 
 void Fill(const storage::VerifyReport& report, v1::VerifyReport& out) {
+  out.set_cached(report.cached);
   out.set_sound(report.sound());
   out.set_accounts(report.accounts);
   out.set_transfers(report.transfers);

@@ -353,9 +353,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
-  // Replicas share their accounts with few others.
-  constexpr uint64_t kLedgerShards = 64;
-  if (options.ledger) journal_options.ledger_shard = static_cast<int>(random.Next() % kLedgerShards);
+  journal_options.ledger = options.ledger;
   journal_options.queue_max = options.journal_queue_max;
   journal_options.tracer = tracer;
   journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {

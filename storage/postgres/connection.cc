@@ -217,6 +217,7 @@ absl::Status Connection::Reset() {
   absl::Status status = takes_writes.status();
   if (status.ok() && !*takes_writes) status = ConnectionError(kTakesNoWrites);
   if (status.ok() && options_.commits) status = AwaitDurability();
+  if (status.ok() && !options_.begins_with.empty()) status = Execute(options_.begins_with).status();
   if (status.ok()) status = PrepareAll();
   if (!status.ok()) broken_ = true;
   return status;
@@ -307,6 +308,7 @@ absl::Status Connection::EndWait(int64_t pid) {
       "WHERE pid = $1 AND query = $2 AND state = 'active'";
   ConnectionOptions options = options_;
   options.commits = false;
+  options.begins_with.clear();
   auto other = Open(url_, options);
   if (!other.ok()) return other.status();
   auto ended = (*other)->Execute(kEnd, {Param::Int4(static_cast<int32_t>(pid)), Param::Text(kFirstCommit)});

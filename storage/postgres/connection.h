@@ -79,6 +79,9 @@ struct ConnectionOptions {
   bool commits = false;
   // Settings of the session, e.g. {"enable_seqscan", "off"}.
   std::vector<std::pair<std::string, std::string>> settings;
+  // A statement that each session begins with, once it has its settings; empty: none. Where it fails, so does
+  // connecting.
+  std::string begins_with;
 };
 
 // A prepared statement with the parameters of one call, for Pipeline.

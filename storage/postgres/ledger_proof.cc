@@ -1,5 +1,6 @@
 // Sealing, and the proof that the ledger is whole.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -26,6 +27,16 @@ std::string ReadChainSql() {
       kChainColumns);
 }
 
+std::string ReadChainAccountsSql() {
+  return fmt::format(
+      "SELECT {} FROM ledger_accounts a WHERE a.number > $1 AND a.number <= $2 ORDER BY a.number LIMIT $3",
+      kChainAccountColumns);
+}
+
+// Before every number.
+constexpr int64_t kStart = std::numeric_limits<int64_t>::min();
+constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+
 struct Sums {
   int64_t debits_posted = 0, credits_posted = 0, debits_pending = 0, credits_pending = 0;
 
@@ -50,18 +61,20 @@ class Verification {
       : connection_(connection), progress_(progress) {}
 
   absl::StatusOr<VerifyReport> Run() {
-    absl::StatusOr<Rows> counts = connection_.Execute(
-        "SELECT COALESCE(max(number), 0), (SELECT COALESCE(max(number), 0) FROM ledger_transfers) "
-        "FROM ledger_accounts");
-    if (!counts.ok()) return counts.status();
-    const int64_t accounts = counts->Int(0, 0);
-    last_ = counts->Int(0, 1);
-    for (int64_t from = 0; from == 0 || from < accounts; from += kAccountsAtOnce) {
-      from_ = from;
-      to_ = from + kAccountsAtOnce;
+    absl::StatusOr<Rows> newest = connection_.Execute("SELECT COALESCE(max(number), 0) FROM ledger_transfers");
+    if (!newest.ok()) return newest.status();
+    last_ = newest->Int(0, 0);
+    for (from_ = kStart; from_ < kEnd; from_ = to_) {
+      const bool first = from_ == kStart;
+      absl::StatusOr<Rows> page = connection_.Execute(
+          "SELECT max(number), count(*) FROM (SELECT number FROM ledger_accounts WHERE number > $1 ORDER BY number "
+          "LIMIT $2) p",
+          {Param::Int8(from_), Param::Int8(kAccountsAtOnce)});
+      if (!page.ok()) return page.status();
+      to_ = page->Int(0, 1) < kAccountsAtOnce ? kEnd : page->Int(0, 0);
       own_.clear();
-      if (absl::Status chain = Chain(from == 0); !chain.ok()) return chain;
-      if (absl::Status balances = Snapshot(from == 0); !balances.ok()) return balances;
+      if (absl::Status chain = Chain(first); !chain.ok()) return chain;
+      if (absl::Status balances = Snapshot(first); !balances.ok()) return balances;
     }
     return std::move(report_);
   }
@@ -72,13 +85,7 @@ class Verification {
     return absl::OkStatus();
   }
 
-  void Fault(std::string what) {
-    if (report_.faults.size() < VerifyReport::kFaultsMax) {
-      report_.faults.push_back(std::move(what));
-    } else {
-      report_.more_faults = true;
-    }
-  }
+  void Fault(std::string what) { report_.AddFault(std::move(what)); }
 
   absl::Status ForEach(int64_t after, int64_t last, const std::function<void(const ChainRow&)>& row) {
     const std::string sql = ReadChainSql();
@@ -88,6 +95,18 @@ class Verification {
           connection_.ExecutePrepared("ledger_chain", {Param::Int8(after), Param::Int8(last), Param::Int8(kPage)});
       if (!rows.ok()) return rows.status();
       for (int n = 0; n < rows->size(); ++n) row(DecodeChainRow(*rows, n));
+      if (rows->size() < kPage) break;
+      after = rows->Int(rows->size() - 1, 0);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ForEachAccount(int64_t after, int64_t last, const std::function<void(const ChainAccount&)>& account) {
+    const std::string sql = ReadChainAccountsSql();
+    while (after < last) {
+      absl::StatusOr<Rows> rows = connection_.Execute(sql, {Param::Int8(after), Param::Int8(last), Param::Int8(kPage)});
+      if (!rows.ok()) return rows.status();
+      for (int n = 0; n < rows->size(); ++n) account(DecodeChainAccount(*rows, n));
       if (rows->size() < kPage) break;
       after = rows->Int(rows->size() - 1, 0);
     }
@@ -115,10 +134,10 @@ class Verification {
   absl::Status Chain(bool tell) {
     std::string hash(kBatchHashSize, '\0');
     int64_t number = 0;
-    sealed_ = 0;
+    sealed_ = sealed_accounts_ = kStart;
     while (true) {
       absl::StatusOr<Rows> batches = connection_.Execute(
-          "SELECT number, first_transfer, last_transfer, transfers, previous_hash, hash "
+          "SELECT number, first_transfer, last_transfer, transfers, previous_hash, hash, accounts, last_account "
           "FROM ledger_batches WHERE number > $1 ORDER BY number LIMIT 100",
           {Param::Int8(number)});
       if (!batches.ok()) return batches.status();
@@ -129,11 +148,25 @@ class Verification {
         if (tell && batches->Bytes(n, 4) != hash) {
           Fault(fmt::format("batch {} does not have the hash of the one before it", at));
         }
-        if (tell && batches->Int(n, 1) != sealed_ + 1) {
-          Fault(fmt::format("batch {} begins at transfer {}, not behind {}", at, batches->Int(n, 1), sealed_));
+        if (tell && batches->Int(n, 1) != std::max<int64_t>(sealed_, 0) + 1) {
+          Fault(fmt::format("batch {} begins at transfer {}, not behind {}", at, batches->Int(n, 1),
+                            std::max<int64_t>(sealed_, 0)));
         }
         BatchHash of(hash);
-        int64_t transfers = 0;
+        int64_t transfers = 0, accounts = 0;
+        if (tell) {
+          if (absl::Status read = ForEachAccount(sealed_accounts_, batches->Int(n, 7),
+                                                 [&](const ChainAccount& account) {
+                                                   of.Add(account);
+                                                   ++accounts;
+                                                 });
+              !read.ok()) {
+            return read;
+          }
+          if (accounts != batches->Int(n, 6)) {
+            Fault(fmt::format("batch {} had {} accounts, and has {}", at, batches->Int(n, 6), accounts));
+          }
+        }
         if (absl::Status read = ForEach(sealed_, last,
                                         [&](const ChainRow& row) {
                                           if (tell) of.Add(row);
@@ -148,13 +181,15 @@ class Verification {
           if (transfers != batches->Int(n, 3)) {
             Fault(fmt::format("batch {} had {} transfers, and has {}", at, batches->Int(n, 3), transfers));
           }
-          if (of.Finish() != batches->Bytes(n, 5))
-            Fault(fmt::format("the transfers of batch {} are not as sealed", at));
+          if (of.Finish() != batches->Bytes(n, 5)) {
+            Fault(fmt::format("the transfers or accounts of batch {} are not as sealed", at));
+          }
           ++report_.batches;
           report_.last_hash = Hex(batches->Bytes(n, 5));
         }
         number = at;
         sealed_ = last;
+        sealed_accounts_ = batches->Int(n, 7);
         hash = batches->Bytes(n, 5);
         if (absl::Status told = Tell("chain", sealed_, last_); !told.ok()) return told;
       }
@@ -173,7 +208,8 @@ class Verification {
   absl::Status WithinSnapshot(bool tell) {
     absl::StatusOr<Rows> head = connection_.Execute(
         "SELECT s.sealed, s.batches, s.hash, COALESCE((SELECT max(number) FROM ledger_transfers), 0), "
-        "COALESCE((SELECT max(last_transfer) FROM ledger_batches), 0) FROM ledger_seal s");
+        "COALESCE((SELECT max(last_transfer) FROM ledger_batches), 0), s.accounts, "
+        "COALESCE((SELECT max(last_account) FROM ledger_batches), 0) FROM ledger_seal s");
     if (!head.ok()) return head.status();
     if (head->empty()) {
       Fault("the head of the chain is not there");
@@ -182,6 +218,10 @@ class Verification {
     if (tell && head->Int(0, 0) != head->Int(0, 4)) {
       Fault(fmt::format("the head of the chain says that all up to {} is sealed, and its batches reach {}",
                         head->Int(0, 0), head->Int(0, 4)));
+    }
+    if (tell && head->Int(0, 5) != head->Int(0, 6)) {
+      Fault(fmt::format("the head of the chain says that all accounts up to {} are sealed, and its batches reach {}",
+                        head->Int(0, 5), head->Int(0, 6)));
     }
     if (absl::Status read = ForEach(sealed_, head->Int(0, 3),
                                     [&](const ChainRow& row) {
@@ -194,14 +234,15 @@ class Verification {
     }
     if (absl::Status balances = Balances(); !balances.ok()) return balances;
     if (!tell) return absl::OkStatus();
-    if (absl::Status pending = Pending(head->Int(0, 3)); !pending.ok()) return pending;
+    if (absl::Status pending = Pending(); !pending.ok()) return pending;
+    if (absl::Status history = History(); !history.ok()) return history;
     return Currencies();
   }
 
   absl::Status Balances() {
     // Those that belong to another count there too; they have greater numbers than it.
     absl::flat_hash_map<int64_t, Sums> theirs;
-    for (int64_t after = 0;;) {
+    for (int64_t after = kStart;;) {
       absl::StatusOr<Rows> children = connection_.Execute(
           "SELECT number, parent, debits_posted, credits_posted, debits_pending, credits_pending "
           "FROM ledger_accounts WHERE parent > $1 AND parent <= $2 AND number > $3 "
@@ -260,8 +301,16 @@ class Verification {
   }
 
   // Each end is of a pending transfer as it is; and those with a timeout that are open, and no others, are to expire.
-  absl::Status Pending(int64_t last) {
-    for (int64_t after = 0; after < last; after += kPage) {
+  absl::Status Pending() {
+    for (int64_t after = kStart;;) {
+      // By rows: between two numbers there may be any distance.
+      absl::StatusOr<Rows> page = connection_.Execute(
+          "SELECT max(number), count(*) FROM (SELECT number FROM ledger_transfers WHERE number > $1 ORDER BY number "
+          "LIMIT $2) p",
+          {Param::Int8(after), Param::Int8(kPage)});
+      if (!page.ok()) return page.status();
+      if (page->Int(0, 1) == 0) return absl::OkStatus();
+      const int64_t last = page->Int(0, 0);
       absl::StatusOr<Rows> wrong = connection_.Execute(
           "SELECT t.client, t.id FROM ledger_transfers t LEFT JOIN ledger_transfers p ON p.client = t.client AND "
           "p.id = t.pending_id WHERE t.number > $1 AND t.number <= $2 AND t.pending_id IS NOT NULL AND "
@@ -271,13 +320,53 @@ class Verification {
           "e.client = t.client AND e.pending_id = t.id LEFT JOIN ledger_expiries x ON x.transfer = t.number "
           "WHERE t.number > $1 AND t.number <= $2 AND t.phase = 'pending' AND t.timeout_seconds IS NOT NULL AND "
           "(e.number IS NULL) <> (x.transfer IS NOT NULL)",
-          {Param::Int8(after), Param::Int8(after + kPage)});
+          {Param::Int8(after), Param::Int8(last)});
       if (!wrong.ok()) return wrong.status();
       for (int n = 0; n < wrong->size(); ++n) {
         Fault(fmt::format("transfer {} of {} and what it ends, or what ends it, do not fit", wrong->Text(n, 1),
                           wrong->Text(n, 0)));
       }
-      if (absl::Status told = Tell("pending", after, last); !told.ok()) return told;
+      if (absl::Status told = Tell("pending", last, last_); !told.ok()) return told;
+      after = last;
+    }
+  }
+
+  // Each account's balances from its first on, one version after the other: time does not run back, nor do the sums of
+  // what is posted, and each keeps to the account's flags. That the newest is the account's, Balances has seen.
+  absl::Status History() {
+    int64_t account = 0, version = 0, rows_seen = 0, broken = 0;
+    absl::Time at;
+    Sums sums;
+    for (bool more = true; more;) {
+      absl::StatusOr<Rows> rows = connection_.Execute(
+          "SELECT h.account, h.version, h.at, h.debits_posted, h.credits_posted, h.debits_pending, h.credits_pending, "
+          "COALESCE(a.client, ''), COALESCE(a.id, ''), COALESCE(a.history, false), "
+          "(a.debits_must_not_exceed_credits AND h.debits_posted + h.debits_pending > h.credits_posted) OR "
+          "(a.credits_must_not_exceed_debits AND h.credits_posted + h.credits_pending > h.debits_posted) OR "
+          "least(h.debits_posted, h.credits_posted, h.debits_pending, h.credits_pending) < 0 "
+          "FROM ledger_account_history h LEFT JOIN ledger_accounts a ON a.number = h.account "
+          "WHERE (h.account, h.version) > ($1, $2) ORDER BY h.account, h.version LIMIT $3",
+          {Param::Int8(rows_seen == 0 ? kStart : account), Param::Int8(rows_seen == 0 ? kStart : version),
+           Param::Int8(kPage)});
+      if (!rows.ok()) return rows.status();
+      for (int n = 0; n < rows->size(); ++n) {
+        const bool first = rows_seen++ == 0 || rows->Int(n, 0) != account;
+        const Sums has{rows->Int(n, 3), rows->Int(n, 4), rows->Int(n, 5), rows->Int(n, 6)};
+        const bool follows = first ? rows->Int(n, 1) == 1
+                                   : rows->Int(n, 1) == version + 1 && rows->Time(n, 2) >= at &&
+                                         has.debits_posted >= sums.debits_posted &&
+                                         has.credits_posted >= sums.credits_posted;
+        account = rows->Int(n, 0);
+        version = rows->Int(n, 1);
+        at = rows->Time(n, 2);
+        sums = has;
+        if ((follows && rows->Bool(n, 9) && !rows->Bool(n, 10)) || (broken == account && !first)) continue;
+        broken = account;  // once is enough
+        Fault(fmt::format("the history of account {} of {} is wrong from version {} on", rows->Text(n, 8),
+                          rows->Text(n, 7), version));
+      }
+      more = rows->size() == kPage;
+      if (absl::Status told = Tell("history", rows_seen, rows_seen); !told.ok()) return told;
     }
     return absl::OkStatus();
   }
@@ -299,7 +388,7 @@ class Verification {
   const std::function<bool(const VerifyProgress&)>& progress_;
   VerifyReport report_;
   int64_t from_ = 0, to_ = 0;  // accounts by number, behind and up to
-  int64_t last_ = 0, sealed_ = 0;
+  int64_t last_ = 0, sealed_ = 0, sealed_accounts_ = 0;
   absl::flat_hash_map<int64_t, Sums> own_;
 };
 
@@ -312,15 +401,30 @@ absl::StatusOr<int64_t> PostgresLedgerStore::Seal(int64_t limit) {
   const auto seal = [&]() -> absl::StatusOr<int64_t> {
     // One process at a time; whoever comes meanwhile has nothing to do.
     absl::StatusOr<Rows> head = connection.Execute(
-        "SELECT sealed, batches, hash, next, next_before <= pg_snapshot_xmin(pg_current_snapshot()) "
-        "FROM ledger_seal FOR UPDATE SKIP LOCKED");
+        "SELECT sealed, hash, next, accounts, next_account, next_before <= pg_snapshot_xmin(pg_current_snapshot()), "
+        "next_before > pg_snapshot_xmax(pg_current_snapshot()) FROM ledger_seal FOR UPDATE SKIP LOCKED");
     if (!head.ok()) return head.status();
     if (head->empty()) return 0;
-    const int64_t sealed = head->Int(0, 0), next = head->Int(0, 3);
+    const int64_t sealed = head->Int(0, 0), next = head->Int(0, 2), next_account = head->Int(0, 4);
+    const bool ended = head->Bool(0, 5);
+    // No transaction has such an id yet: it is of another server, from which this database was restored.
+    const bool foreign = head->Bool(0, 6);
     int64_t count = 0, last = sealed;
-    if (next > sealed && head->Bool(0, 4)) {
+    if (next > sealed && ended) {
+      BatchHash hash(head->Bytes(0, 1));
+      int64_t accounts = 0, last_account = head->Int(0, 3);
+      const std::string read_accounts = ReadChainAccountsSql();
+      for (bool more = true; more;) {
+        absl::StatusOr<Rows> rows = connection.Execute(
+            read_accounts, {Param::Int8(last_account), Param::Int8(next_account), Param::Int8(kPage)});
+        if (!rows.ok()) return rows.status();
+        for (int row = 0; row < rows->size(); ++row) hash.Add(DecodeChainAccount(*rows, row));
+        accounts += rows->size();
+        if (!rows->empty()) last_account = rows->Int(rows->size() - 1, 0);
+        more = rows->size() == kPage;
+      }
+      last_account = std::max(last_account, next_account);
       if (absl::Status prepared = connection.Prepare("ledger_chain", ReadChainSql()); !prepared.ok()) return prepared;
-      BatchHash hash(head->Bytes(0, 2));
       for (bool more = true; more;) {
         const int64_t page = std::min(kPage, limit - count);
         absl::StatusOr<Rows> rows =
@@ -333,22 +437,32 @@ absl::StatusOr<int64_t> PostgresLedgerStore::Seal(int64_t limit) {
       }
       if (count < limit) last = next;  // numbers behind the last that were rolled back
       if (count > 0) {
+        const std::string own = hash.Finish();
         absl::StatusOr<Rows> written = connection.Execute(
-            "WITH batch AS (INSERT INTO ledger_batches (number, first_transfer, last_transfer, transfers, "
-            "previous_hash, hash) SELECT batches + 1, sealed + 1, $1, $2, hash, $3 FROM ledger_seal RETURNING number) "
-            "UPDATE ledger_seal s SET sealed = $1, batches = b.number, hash = $3 FROM batch b",
-            {Param::Int8(last), Param::Int8(count), Param::Bytes(hash.Finish())});
+            "INSERT INTO ledger_batches (number, first_transfer, last_transfer, transfers, previous_hash, hash, "
+            "accounts, last_account) SELECT batches + 1, sealed + 1, $1, $2, hash, $3, $4, $5 FROM ledger_seal",
+            {Param::Int8(last), Param::Int8(count), Param::Bytes(own), Param::Int8(accounts),
+             Param::Int8(last_account)});
+        if (!written.ok()) return written.status();
+        written =
+            connection.Execute("UPDATE ledger_seal SET sealed = $1, batches = batches + 1, hash = $2, accounts = $3",
+                               {Param::Int8(last), Param::Bytes(own), Param::Int8(last_account)});
         if (!written.ok()) return written.status();
       }
     }
-    // Up to where the next call may go, if all that are under way have ended by then: first the number, then who is
-    // under way. Who takes a number later, or has taken one, had a transaction id before (ledger_transfers_begin).
-    if (next <= last || next <= sealed) {
+    // Up to where the next call may go, if all that are under way have ended by then: first the numbers and the time,
+    // then who is under way. Who takes a number later, or has taken one, had a transaction id before
+    // (ledger_transfers_begin), and makes no balance of more than five seconds before that (ledger_post): so with the
+    // end of those of the last mark all is settled that is older than it by so much.
+    if (foreign || (ended && last >= next)) {
       absl::StatusOr<Rows> marked = connection.Execute(
-          "UPDATE ledger_seal SET next = greatest(sealed, (SELECT COALESCE(max(number), 0) FROM ledger_transfers))");
+          "UPDATE ledger_seal SET next = greatest(sealed, (SELECT COALESCE(max(number), 0) FROM ledger_transfers)), "
+          "next_account = greatest(accounts, (SELECT COALESCE(max(number), 0) FROM ledger_accounts)), "
+          "next_at = clock_timestamp(), "
+          "settled_at = CASE WHEN $1 THEN greatest(settled_at, next_at - interval '5 seconds') ELSE settled_at END",
+          {Param::Bool(ended)});
       if (!marked.ok()) return marked.status();
-      marked = connection.Execute(
-          "UPDATE ledger_seal SET next_before = pg_snapshot_xmax(pg_current_snapshot()) WHERE next > sealed");
+      marked = connection.Execute("UPDATE ledger_seal SET next_before = pg_snapshot_xmax(pg_current_snapshot())");
       if (!marked.ok()) return marked.status();
     }
     return count;

@@ -112,4 +112,22 @@ ChainRow DecodeChainRow(const Rows& rows, int row) {
   return chain;
 }
 
+ChainAccount DecodeChainAccount(const Rows& rows, int row) {
+  ChainAccount account;
+  account.number = rows.Int(row, 0);
+  account.parent = IntOr(rows, row, 1, -1);
+  account.code = rows.Int(row, 2);
+  account.created_at = absl::ToUnixMicros(rows.Time(row, 3));
+  account.debits_must_not_exceed_credits = rows.Bool(row, 4);
+  account.credits_must_not_exceed_debits = rows.Bool(row, 5);
+  account.history = rows.Bool(row, 6);
+  account.currency = rows.Text(row, 7);
+  account.client = rows.Text(row, 8);
+  account.id = rows.Text(row, 9);
+  account.kind = rows.Text(row, 10);
+  account.owner = rows.Text(row, 11);
+  account.metadata = rows.Text(row, 12);
+  return account;
+}
+
 }  // namespace waybill::storage

@@ -39,4 +39,10 @@ inline constexpr char kChainColumns[] =
     "t.pending_id, t.corrects, t.user_data, t.refusal";
 ChainRow DecodeChainRow(const Rows& rows, int row);  // its texts live as long as the rows
 
+// Columns of an account `a` for DecodeChainAccount.
+inline constexpr char kChainAccountColumns[] =
+    "a.number, a.parent, a.code, a.created_at, a.debits_must_not_exceed_credits, a.credits_must_not_exceed_debits, "
+    "a.history, a.currency, a.client, a.id, a.kind, a.owner, a.metadata::text";
+ChainAccount DecodeChainAccount(const Rows& rows, int row);  // the same
+
 }  // namespace waybill::storage

@@ -36,7 +36,7 @@ std::string SelectTransfers(std::string_view from, std::string_view where) {
 }
 
 // What was there before is left as it is. Those that belong to another come in a second statement, which sees the
-// first's.
+// first's. In the order of the ids: who opens an account waits for who opens it as well, so all wait one way.
 constexpr char kInsertAccounts[] =
     "INSERT INTO ledger_accounts (client, id, owner, currency, kind, code, debits_must_not_exceed_credits, "
     "credits_must_not_exceed_debits, history, closed, parent, metadata, created_at, changed_at) "
@@ -44,10 +44,11 @@ constexpr char kInsertAccounts[] =
     "i.closed, "
     "p.number, i.metadata::jsonb, $12::timestamptz, $12::timestamptz "
     "FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::boolean[], $8::boolean[], "
-    "$9::boolean[], $10::boolean[], $11::text[], $13::text[]) WITH ORDINALITY "
-    "AS i (id, owner, currency, kind, code, debits_limited, credits_limited, history, closed, parent, metadata, place) "
+    "$9::boolean[], $10::boolean[], $11::text[], $13::text[]) "
+    "AS i (id, owner, currency, kind, code, debits_limited, credits_limited, history, closed, parent, metadata) "
     "LEFT JOIN ledger_accounts p ON p.client = $1 AND p.id = i.parent "
-    "WHERE i.parent = '' OR p.number IS NOT NULL ORDER BY i.place ON CONFLICT (client, id) DO NOTHING RETURNING id";
+    "WHERE i.parent = '' OR p.number IS NOT NULL ORDER BY i.id COLLATE \"C\" ON CONFLICT (client, id) DO NOTHING "
+    "RETURNING id";
 
 // One index each, from its newest end; `created_at` goes with the number along an account.
 std::string StatementSide(std::string_view column) {
@@ -61,9 +62,12 @@ std::string StatementSide(std::string_view column) {
 constexpr char kMomentColumns[] =
     "at, debits_posted, credits_posted, debits_pending, credits_pending, version FROM ledger_account_history ";
 
-BalanceMoment DecodeMoment(const Rows& rows, int row) {
-  return {rows.Time(row, 0),
-          {rows.Int(row, 1), rows.Int(row, 2), rows.Int(row, 3), rows.Int(row, 4), rows.Int(row, 5)}};
+BalanceMoment DecodeMoment(const Rows& rows, int row, int from = 0) {
+  BalanceMoment moment;
+  moment.at = rows.Time(row, from);
+  moment.balance = {rows.Int(row, from + 1), rows.Int(row, from + 2), rows.Int(row, from + 3), rows.Int(row, from + 4),
+                    rows.Int(row, from + 5)};
+  return moment;
 }
 
 std::string Metadata(const ledger::NewAccount& account) {
@@ -424,13 +428,18 @@ absl::StatusOr<BalanceMoment> PostgresLedgerStore::BalanceAt(const std::string& 
   absl::StatusOr<AccountFacts> facts = Facts(client, account);
   if (!facts.ok()) return facts.status();
   if (!facts->history) return HistoryNotKept(account);
-  absl::StatusOr<Rows> rows = Run(
-      reads_, "ledger_balance_at",
-      fmt::format("SELECT {}WHERE account = $1 AND at <= $2 ORDER BY at DESC, version DESC LIMIT 1", kMomentColumns),
-      {Param::Int8(facts->number), Param::Time(moment)});
+  absl::StatusOr<Rows> rows =
+      Run(reads_, "ledger_balance_at",
+          fmt::format("SELECT s.settled_at > $2, h.* FROM ledger_seal s LEFT JOIN LATERAL (SELECT {}WHERE account = $1 "
+                      "AND at <= $2 ORDER BY at DESC, version DESC LIMIT 1) h ON true",
+                      kMomentColumns),
+          {Param::Int8(facts->number), Param::Time(moment)});
   if (!rows.ok()) return rows.status();
-  if (rows->empty()) return BalanceMoment{facts->created_at, {}};
-  return DecodeMoment(*rows, 0);
+  BalanceMoment found{facts->created_at, {}};
+  if (rows->empty()) return domain::ReasonError("UNREADABLE_ROW", "the head of the chain is not there");
+  if (!rows->IsNull(0, 1)) found = DecodeMoment(*rows, 0, 1);
+  found.settled = rows->Bool(0, 0);
+  return found;
 }
 
 absl::StatusOr<std::vector<BalanceMoment>> PostgresLedgerStore::History(const HistoryQuery& query) {

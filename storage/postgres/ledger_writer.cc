@@ -35,20 +35,25 @@ constexpr char kLockAccounts[] =
     "SELECT number, debits_posted, credits_posted, debits_pending, credits_pending, version, changed_at, closed "
     "FROM ledger_accounts WHERE number = ANY($1::bigint[]) ORDER BY number FOR NO KEY UPDATE";
 
-// The rows in their order (what is unnested is scanned as it stands): their numbers come back in it.
-constexpr char kInsertTransfers[] =
-    "INSERT INTO ledger_transfers (debit_account, credit_account, amount, write, code, client, currency, id, "
-    "created_at, phase, requested, released, timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, "
-    "corrects, user_data, refusal) "
-    "SELECT i.debit_account, i.credit_account, i.amount, i.write, i.code, i.client, i.currency, i.id, $9::timestamptz, "
-    "i.phase, i.requested, i.released, i.timeout_seconds, i.linked, i.balancing_debit, i.balancing_credit, "
-    "i.pending_id, i.corrects, i.user_data, i.refusal "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[], $7::text[], "
-    "$8::text[], $10::text[], $11::bigint[], $12::bigint[], $13::integer[], $14::boolean[], $15::boolean[], "
-    "$16::boolean[], $17::text[], $18::text[], $19::text[], $20::text[]) "
-    "AS i (debit_account, credit_account, amount, write, code, client, currency, id, phase, requested, released, "
-    "timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, corrects, user_data, refusal) "
-    "RETURNING number";
+// The rows in their order (what is unnested is scanned as it stands): their numbers come back in it. `created_at`: the
+// rows' one time, $9, or each one's own, in $21.
+std::string InsertTransfersSql(bool one_time) {
+  return fmt::format(
+      "INSERT INTO ledger_transfers (debit_account, credit_account, amount, write, code, client, currency, id, "
+      "created_at, phase, requested, released, timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, "
+      "corrects, user_data, refusal) "
+      "SELECT i.debit_account, i.credit_account, i.amount, i.write, i.code, i.client, i.currency, i.id, {}, "
+      "i.phase, i.requested, i.released, i.timeout_seconds, i.linked, i.balancing_debit, i.balancing_credit, "
+      "i.pending_id, i.corrects, i.user_data, i.refusal "
+      "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[], $7::text[], "
+      "$8::text[], $10::text[], $11::bigint[], $12::bigint[], $13::integer[], $14::boolean[], $15::boolean[], "
+      "$16::boolean[], $17::text[], $18::text[], $19::text[], $20::text[]{}) "
+      "AS i (debit_account, credit_account, amount, write, code, client, currency, id, phase, requested, released, "
+      "timeout_seconds, linked, balancing_debit, balancing_credit, pending_id, corrects, user_data, refusal{}) "
+      "RETURNING number",
+      one_time ? "$9::timestamptz" : "COALESCE(i.created_at, $9::timestamptz)", one_time ? "" : ", $21::timestamptz[]",
+      one_time ? "" : ", created_at");
+}
 
 // The same for rows that say no more than that: most do not, and each column costs.
 constexpr char kInsertPlainTransfers[] =
@@ -115,7 +120,8 @@ absl::Status PostgresLedgerStore::Writer::Connect() {
       {"ledger_find_accounts", kFindAccounts},
       {"ledger_lock_accounts", kLockAccounts},
       {"ledger_find_transfers", FindTransfersSql()},
-      {"ledger_insert", kInsertTransfers},
+      {"ledger_insert", InsertTransfersSql(true)},
+      {"ledger_insert_timed", InsertTransfersSql(false)},
       {"ledger_insert_plain", kInsertPlainTransfers},
       {"ledger_prove", kProveVersions},
   };
@@ -185,11 +191,6 @@ void PostgresLedgerStore::Writer::Complete(Posting& posting, const absl::Status&
   }
 }
 
-absl::Time PostgresLedgerStore::Writer::Now() {
-  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
-  return latest_ = std::max(now, latest_);
-}
-
 PostgresLedgerStore::Writer::Keys PostgresLedgerStore::Writer::TransfersOf(std::span<const Posting> batch, bool ids) {
   Keys keys;
   for (const Posting& posting : batch) {
@@ -246,7 +247,6 @@ absl::Status PostgresLedgerStore::Writer::LoadAccounts(const Keys& wanted) {
     account.balance = {rows->Int(row, 9), rows->Int(row, 10), rows->Int(row, 11), rows->Int(row, 12),
                        rows->Int(row, 13)};
     account.changed_at = rows->Time(row, 14);
-    latest_ = std::max(latest_, account.changed_at);
     ledger::BookAccount& put = book_.PutAccount(std::move(account));
     if (root) roots[put.number] = &put;
   }
@@ -299,7 +299,7 @@ void PostgresLedgerStore::Writer::Apply(std::span<Posting> batch) {
     posting.outcomes.assign(posting.transfers.size(), {});
     calls.push_back({posting.client, posting.write, posting.transfers, posting.outcomes, posting.expiry});
   }
-  ledger::Apply(book_, calls, Now());
+  ledger::Apply(book_, calls, absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now())));
 }
 
 // FAILED_PRECONDITION: this takes the careful way.
@@ -399,22 +399,27 @@ absl::Status PostgresLedgerStore::Writer::ReadLocked(const Rows& rows,
     account.balance = {rows.Int(row, 1), rows.Int(row, 2), rows.Int(row, 3), rows.Int(row, 4), rows.Int(row, 5)};
     account.changed_at = rows.Time(row, 6);
     account.flags.closed = rows.Bool(row, 7);
-    latest_ = std::max(latest_, account.changed_at);
   }
   return absl::OkStatus();
 }
 
 void PostgresLedgerStore::Writer::FillInsert() {
   for (ArrayParam* column :
-       {&debit_, &credit_, &amount_, &requested_, &released_, &write_, &code_, &timeout_, &linked_, &balancing_debit_,
-        &balancing_credit_, &phase_, &currency_, &client_, &id_, &pending_id_, &corrects_, &user_data_, &refusal_}) {
+       {&debit_,   &credit_,     &amount_,          &requested_,        &released_, &write_,     &code_,
+        &timeout_, &linked_,     &balancing_debit_, &balancing_credit_, &phase_,    &currency_,  &client_,
+        &id_,      &pending_id_, &corrects_,        &user_data_,        &refusal_,  &created_at_}) {
     column->Clear();
   }
-  plain_ = std::all_of(book_.rows().begin(), book_.rows().end(), [](const ledger::BookTransfer* row) {
-    const ledger::Transfer& transfer = row->transfer;
-    return !row->refusal && transfer.phase == ledger::Phase::kSingle && !transfer.linked && !transfer.balancing_debit &&
-           !transfer.balancing_credit && transfer.corrects.empty() && transfer.user_data.empty();
-  });
+  // All of a batch are of one time, unless an account is ahead of our clock.
+  made_at_ = book_.rows().empty() ? absl::UnixEpoch() : book_.rows().front()->transfer.created_at;
+  one_time_ = std::all_of(book_.rows().begin(), book_.rows().end(),
+                          [this](const ledger::BookTransfer* row) { return row->transfer.created_at == made_at_; });
+  plain_ = one_time_ && std::all_of(book_.rows().begin(), book_.rows().end(), [](const ledger::BookTransfer* row) {
+             const ledger::Transfer& transfer = row->transfer;
+             return !row->refusal && transfer.phase == ledger::Phase::kSingle && !transfer.linked &&
+                    !transfer.balancing_debit && !transfer.balancing_credit && transfer.corrects.empty() &&
+                    transfer.user_data.empty();
+           });
   for (const ledger::BookTransfer* row : book_.rows()) {
     const ledger::Transfer& transfer = row->transfer;
     if (plain_) {
@@ -431,6 +436,7 @@ void PostgresLedgerStore::Writer::FillInsert() {
     client_.AddText(transfer.client);
     id_.AddText(transfer.id);
     write_.AddInt(row->write);
+    if (!one_time_) created_at_.AddTime(transfer.created_at);
     linked_.AddBool(transfer.linked);
     balancing_debit_.AddBool(transfer.balancing_debit);
     balancing_credit_.AddBool(transfer.balancing_credit);
@@ -472,16 +478,18 @@ void PostgresLedgerStore::Writer::FillInsert() {
 }
 
 std::string PostgresLedgerStore::Writer::InsertStatement() const {
-  return plain_ ? "ledger_insert_plain" : "ledger_insert";
+  if (plain_) return "ledger_insert_plain";
+  return one_time_ ? "ledger_insert" : "ledger_insert_timed";
 }
 
 std::vector<Param> PostgresLedgerStore::Writer::InsertParams() const {
-  std::vector<Param> params = {debit_, credit_, amount_, write_, code_, client_, currency_, id_, Param::Time(latest_)};
+  std::vector<Param> params = {debit_, credit_, amount_, write_, code_, client_, currency_, id_, Param::Time(made_at_)};
   if (plain_) return params;
   for (const ArrayParam* column : {&phase_, &requested_, &released_, &timeout_, &linked_, &balancing_debit_,
                                    &balancing_credit_, &pending_id_, &corrects_, &user_data_, &refusal_}) {
     params.emplace_back(*column);
   }
+  if (!one_time_) params.emplace_back(created_at_);
   return params;
 }
 
@@ -490,6 +498,10 @@ void PostgresLedgerStore::Writer::Committed(const Rows& numbers) {
   told.reserve(static_cast<size_t>(numbers.size()));
   for (int row = 0; row < numbers.size(); ++row) told.push_back(numbers.Int(row, 0));
   book_.NumberRows(told);
+  TellChanges();
+}
+
+void PostgresLedgerStore::Writer::TellChanges() {
   std::vector<BalanceChange> changes;
   for (const ledger::BookAccount* account : book_.touched()) {
     if (account->changed) changes.push_back({account->client, account->id, account->balance, account->changed_at});

@@ -51,26 +51,28 @@ class PostgresLedgerStore::Writer final : public BatchWriter<Posting> {
   std::vector<Param> InsertParams() const;
   // After a commit: tells the numbers, and who wants to know what changed.
   void Committed(const Rows& numbers);
-  absl::Time Now();
+  void TellChanges();
 
   const std::string url_;
   const Clock& clock_;
   const LedgerStoreOptions& options_;
   std::unique_ptr<Connection> connection_;
   ledger::Book book_;
-  absl::Time latest_ = absl::UnixEpoch();  // of what was seen in the ledger, or written: time does not run back
-  int careful_left_ = 0;                   // batches that are written carefully, since others write as well
-  int careful_next_ = 1;                   // how many, the next time
+  int careful_left_ = 0;  // batches that are written carefully, since others write as well
+  int careful_next_ = 1;  // how many, the next time
   absl::Status last_error_;
   absl::Status failed_;  // of the batch that is completed: it was given up
   SteadyTime failing_since_;
   bool failing_ = false;
 
   bool plain_ = false;  // what the rows say fits into the shorter statement
+  bool one_time_ = true;
+  absl::Time made_at_;  // of all rows, if so
   ArrayParam debit_{kOidInt8}, credit_{kOidInt8}, amount_{kOidInt8}, requested_{kOidInt8}, released_{kOidInt8},
       write_{kOidInt8}, code_{kOidInt4}, timeout_{kOidInt4}, linked_{kOidBool}, balancing_debit_{kOidBool},
       balancing_credit_{kOidBool}, phase_{kOidText}, currency_{kOidText}, client_{kOidText}, id_{kOidText},
-      pending_id_{kOidText}, corrects_{kOidText}, user_data_{kOidText}, refusal_{kOidText};
+      pending_id_{kOidText}, corrects_{kOidText}, user_data_{kOidText}, refusal_{kOidText},
+      created_at_{kOidTimestamptz};
   ArrayParam numbers_{kOidInt8}, versions_{kOidInt8}, keys_client_{kOidText}, keys_id_{kOidText};
 };
 

@@ -73,15 +73,20 @@ constexpr Rights kIngestRights[] = {
     {"waybill_trim_default(timestamptz, integer)", "EXECUTE"},
 };
 
-// Balances and history are written by the tables' owner, on behalf of whoever inserts transfers.
+// Balances and history are written by the tables' owner, on behalf of whoever inserts transfers, and numbers are drawn.
+// A column that stands here may be set; of the others not even a trigger of the role's own changes one.
 constexpr Rights kLedgerRights[] = {
     {"schema_migrations", "SELECT"},
     {"access_keys", "SELECT"},
     {"access_key_uses", "SELECT, INSERT, UPDATE"},
     {"access_version", "SELECT"},
     {"audit_deeds", "INSERT"},
-    {"ledger_accounts", "SELECT, INSERT, UPDATE"},
-    {"ledger_transfers", "SELECT, INSERT"},
+    {"ledger_accounts",
+     "SELECT, UPDATE (closed), INSERT (parent,code,debits_must_not_exceed_credits,credits_must_not_exceed_debits,"
+     "history,closed,currency,client,id,kind,owner,metadata,created_at,changed_at)"},
+    {"ledger_transfers",
+     "SELECT, INSERT (debit_account,credit_account,amount,requested,released,write,created_at,code,timeout_seconds,"
+     "linked,balancing_debit,balancing_credit,phase,currency,client,id,pending_id,corrects,user_data,refusal)"},
     {"ledger_expiries", "SELECT"},
     {"ledger_account_history", "SELECT"},
     {"ledger_batches", "SELECT, INSERT"},
@@ -105,6 +110,8 @@ FROM (SELECT string_agg(u.right, ', ' ORDER BY u.place) || ' on ' || r.on_what A
       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS r (on_what, may, place),
            unnest(string_to_array(r.may, ', ')) WITH ORDINALITY AS u ("right", place)
       WHERE CASE WHEN r.on_what LIKE '%(%' THEN has_function_privilege(COALESCE($3, current_user::text), to_regprocedure(r.on_what), u.right)
+                 WHEN u.right LIKE '%(%' THEN (SELECT bool_and(COALESCE(has_column_privilege(COALESCE($3, current_user::text), to_regclass(r.on_what), c.name,
+                     split_part(u.right, ' ', 1)), false)) FROM unnest(string_to_array(substring(u.right FROM '\((.*)\)'), ',')) AS c (name))
                  ELSE has_table_privilege(COALESCE($3, current_user::text), to_regclass(r.on_what), u.right) END IS NOT TRUE
       GROUP BY r.on_what, r.place ORDER BY r.place) AS each)sql";
 

@@ -13,8 +13,10 @@
 namespace waybill::storage {
 
 struct Rights {
-  std::string_view on;   // a table; or a function with the types of its arguments
-  std::string_view may;  // "SELECT, INSERT", in the order of docs/operations.md
+  std::string_view on;  // a table; or a function with the types of its arguments
+  // "SELECT, INSERT", in the order of docs/operations.md; "UPDATE (a,b)" of these columns alone, without a space
+  // between them.
+  std::string_view may;
 };
 
 // Of waybill-order; of waybill-ingest; of waybill-ledger; of waybill-realtime, which reads what

@@ -33,6 +33,13 @@
 
 namespace waybill::storage {
 
+// A session that posts to the ledger takes the least number that no other session of the database has, for as long as
+// it lives, and posts to the accounts of that number: so no two ever wait for each other there, in whatever order each
+// of them comes by accounts in one transaction.
+inline constexpr char kTakeLedgerShard[] =
+    "SELECT set_config('waybill.ledger', (SELECT n::text FROM generate_series(0, 99999) AS n "
+    "WHERE pg_try_advisory_lock(hashtext('waybill ledger shard'), n) LIMIT 1), false)";
+
 struct SagaJournalOptions {
   int writers = 3;
   size_t queue_max = 10'000;
@@ -40,8 +47,8 @@ struct SagaJournalOptions {
   size_t join_min = 48;  // as in BatcherOptions, as is the next
   bool complete_beside = false;
   // What is booked posts to the ledger in the same commit (the triggers of migrations/0028_ledger.sql), to accounts of
-  // each writer's own: this one's, the next, and so on. Negative: it does not.
-  int ledger_shard = -1;
+  // each writer's own (kTakeLedgerShard).
+  bool ledger = false;
   // After every commit: how many items, and how long it took. On a writer's thread.
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.

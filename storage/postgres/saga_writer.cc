@@ -559,10 +559,7 @@ absl::StatusOr<std::unique_ptr<BatchWriter<PostgresSagaJournal::Op>>> PostgresSa
                       {"enable_nestloop", "off"},
                       {"enable_mergejoin", "off"},
                       {"jit", "off"}};
-  if (options_.ledger_shard >= 0) {
-    const int shard = options_.ledger_shard + static_cast<int>(writers_.size());
-    options.settings.emplace_back("waybill.ledger", std::to_string(shard));
-  }
+  if (options_.ledger) options.begins_with = kTakeLedgerShard;
   auto opened = Connection::Open(url, options);
   if (!opened.ok()) return opened.status();
   auto writer = std::make_unique<Writer>(*this, *std::move(opened));

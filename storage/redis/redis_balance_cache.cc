@@ -94,4 +94,22 @@ absl::Status RedisBalanceCache::Put(const std::string& client, const std::string
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::map<std::string, CachedBalance>> RedisBalanceCache::Peek(const std::string& client,
+                                                                             const std::vector<std::string>& accounts) {
+  RedisPipeline pipeline;
+  for (const std::string& account : accounts) pipeline.Add({"GET", KeyOf(client, account)});
+  RedisPool::Lease connection = pool_.Borrow();
+  absl::StatusOr<RedisReplies> replies = connection->Run(pipeline);
+  if (!replies.ok()) return replies.status();
+  std::map<std::string, CachedBalance> found;
+  for (size_t at = 0; at < accounts.size(); ++at) {
+    if ((*replies)[at].IsError()) return RedisErrorStatus((*replies)[at].Text());
+    if ((*replies)[at].IsNull()) continue;
+    int64_t as_of = 0;
+    // One that is none of ours is never answered.
+    if (std::optional<CachedBalance> cached = Parse((*replies)[at].Text(), as_of)) found[accounts[at]] = *cached;
+  }
+  return found;
+}
+
 }  // namespace waybill::storage

@@ -1,8 +1,10 @@
 // Balances in Redis: a text for each account, by Redis's own clock.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "storage/balance_cache.h"
 #include "storage/redis/pool.h"
@@ -19,6 +21,8 @@ class RedisBalanceCache final : public BalanceCache {
                             absl::Duration max_staleness) override;
   absl::Status Put(const std::string& client, const std::string& account, const CachedBalance& balance,
                    absl::Time as_of) override;
+  absl::StatusOr<std::map<std::string, CachedBalance>> Peek(const std::string& client,
+                                                            const std::vector<std::string>& accounts) override;
 
  private:
   RedisPool pool_;

@@ -93,15 +93,13 @@ std::vector<ledger::Outcome> MemoryLedgerStore::Apply(const std::string& client,
                                                       std::vector<BalanceChange>& changes) {
   std::vector<ledger::Outcome> outcomes(transfers.size());
   book_.ForgetTransfers();
-  absl::Time now = clock_.Now();
   for (const ledger::NewTransfer& transfer : transfers) {
     for (const std::string& id : {transfer.id, transfer.pending_id, transfer.corrects}) {
       if (const auto known = by_id_.find({client, id}); known != by_id_.end()) book_.PutTransfer(*known->second);
     }
   }
-  for (const auto& [key, kept] : accounts_) now = std::max(now, kept.book->changed_at);
   const ledger::Call call{client, ++writes_, transfers, outcomes, expiry};
-  ledger::Apply(book_, {&call, 1}, now);
+  ledger::Apply(book_, {&call, 1}, clock_.Now());
   std::vector<int64_t> numbers;
   for (size_t n = 0; n < book_.rows().size(); ++n) numbers.push_back(++numbers_);
   book_.NumberRows(numbers);
@@ -269,6 +267,7 @@ absl::StatusOr<BalanceMoment> MemoryLedgerStore::BalanceAt(const std::string& cl
   for (const BalanceMoment& each : kept->history) {
     if (each.at <= moment) found = each;
   }
+  found.settled = moment < clock_.Now();
   return found;
 }
 

@@ -305,6 +305,19 @@ TEST_F(ApplyTest, OfAChainThatFailsNothingIsLeftButWhyItDid) {
   EXPECT_EQ(ledger_.PostOne(Move("a", "bank", "wallet", 10)), R::kCreated) << "its id is free";
 }
 
+TEST_F(ApplyTest, WhatWasRefusedStaysRefusedInAnyChain) {
+  ASSERT_EQ(ledger_.PostOne(Move("no", "wallet", "shop", 1'000)), R::kExceedsCredits);
+  EXPECT_THAT(ledger_.Results({Linked(Move("a", "wallet", "shop", 1'000)), Linked(Move("no", "wallet", "shop", 1)),
+                               Move("c", "bank", "shop", 1)}),
+              ElementsAre(R::kExceedsCredits, R::kExceedsCredits, R::kLinkedTransferFailed));
+  EXPECT_THAT(ledger_.Results({Linked(Move("d", "bank", "shop", 1)), Linked(Move("no", "wallet", "shop", 1)),
+                               Linked(Move("a", "bank", "shop", 1))}),
+              ElementsAre(R::kLinkedTransferFailed, R::kExceedsCredits, R::kLinkedChainOpen));
+  EXPECT_THAT(ledger_.Results({Linked(Move("e", "wallet", "shop", 1'000)), Move("e", "bank", "shop", 1)}),
+              ElementsAre(R::kExceedsCredits, R::kExceedsCredits))
+      << "its chain has it twice";
+}
+
 TEST_F(ApplyTest, AHoldThatAChainEndedIsOpenAgainWhenTheChainFails) {
   EXPECT_THAT(ledger_.Results({Linked(End("p", Phase::kPost, "hold")), Move("b", "wallet", "shop", 61)}),
               ElementsAre(R::kLinkedTransferFailed, R::kExceedsCredits));
@@ -336,6 +349,32 @@ TEST_F(ApplyTest, AChainHasAnEndAndNoIdTwice) {
   EXPECT_THAT(ledger_.Results({Linked(Move("d", "bank", "shop", 1)), Move("d", "bank", "shop", 1)}),
               ElementsAre(R::kLinkedTransferFailed, R::kLinkedIdRepeated));
   EXPECT_EQ(ledger_.rows, 0);
+}
+
+TEST_F(ApplyTest, CorrectionsGoEitherWayAndTheirSumIsNotBounded) {
+  const auto correct = [&](NewTransfer transfer) {
+    transfer.corrects = "fund";  // 100 from bank to wallet
+    return ledger_.PostOne(transfer);
+  };
+  EXPECT_EQ(correct(Move("a", "bank", "wallet", 900)), R::kCreated) << "it should have been 1,000";
+  EXPECT_EQ(correct(Move("b", "wallet", "shop", 500)), R::kCreated) << "and half of it elsewhere";
+  EXPECT_EQ(correct(Move("c", "wallet", "bank", 300)), R::kCreated);
+  EXPECT_EQ(correct(Move("d", "wallet", "bank", 300)), R::kExceedsCredits) << "what there is, is the bound";
+}
+
+// Time.
+
+TEST_F(ApplyTest, AnAccountThatIsAheadKeepsItsTimeToItself) {
+  const absl::Time ahead = ledger_.now + absl::Hours(9);
+  BookAccount& shop = *ledger_.book().FindAccount(MemoryLedger::kClient, "shop");
+  BookAccount& bank = *ledger_.book().FindAccount(MemoryLedger::kClient, "bank");
+  shop.changed_at = ahead;
+  const auto outcomes = ledger_.Post({Move("a", "wallet", "shop", 1), Move("b", "bank", "debt", 1),
+                                      Linked(Move("c", "bank", "shop", 1)), Move("d", "wallet", "bank", 1'000)});
+  EXPECT_EQ(outcomes[0].created_at, ahead);
+  EXPECT_EQ(outcomes[1].created_at, ledger_.now);
+  EXPECT_EQ(bank.changed_at, ledger_.now) << "of a chain that failed nothing is left";
+  EXPECT_EQ(ledger_.PostOne(End("p", Phase::kPost, "hold")), R::kCreated) << "its timeout is not over";
 }
 
 // Repeated calls.

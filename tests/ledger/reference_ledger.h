@@ -31,7 +31,7 @@ class ReferenceLedger {
       const bool open = last == batch.size();
       std::vector<NewTransfer> chain(batch.begin() + static_cast<std::ptrdiff_t>(first),
                                      batch.begin() + static_cast<std::ptrdiff_t>(open ? last : last + 1));
-      const std::vector<TransferResult> of = open ? Open(chain.size()) : Chain(chain);
+      const std::vector<TransferResult> of = open ? Open(chain) : Chain(chain);
       results.insert(results.end(), of.begin(), of.end());
       first += chain.size();
     }
@@ -76,8 +76,16 @@ class ReferenceLedger {
  private:
   using R = TransferResult;
 
-  static std::vector<R> Open(size_t size) {
-    std::vector<R> results(size, R::kLinkedTransferFailed);
+  // What is there, or was refused, says so in whatever chain.
+  R OfFailed(const NewTransfer& transfer) const {
+    if (Find(transfer.id) != nullptr) return CompareTransfer(transfer, *Find(transfer.id));
+    const auto refused = refused_.find(transfer.id);
+    return refused != refused_.end() ? refused->second : R::kLinkedTransferFailed;
+  }
+
+  std::vector<R> Open(const std::vector<NewTransfer>& chain) const {
+    std::vector<R> results;
+    for (const NewTransfer& transfer : chain) results.push_back(OfFailed(transfer));
     results.back() = R::kLinkedChainOpen;
     return results;
   }
@@ -110,13 +118,9 @@ class ReferenceLedger {
     if (!failed) return results;
     made_ = before;
     if (Row(why).of == ResultClass::kRefused && !Known(chain[*failed])) refused_[chain[*failed].id] = why;
-    results.assign(chain.size(), R::kLinkedTransferFailed);
+    results.clear();
+    for (const NewTransfer& transfer : chain) results.push_back(OfFailed(transfer));
     results[*failed] = why;
-    for (size_t at = 0; at < chain.size(); ++at) {
-      if (at != *failed && Find(chain[at].id) != nullptr) {
-        results[at] = CompareTransfer(chain[at], *Find(chain[at].id));
-      }
-    }
     if (chain.size() == 1) return {why};
     return results;
   }

@@ -249,7 +249,7 @@ TEST_P(LedgerStoreContract, HoldsArePostedVoidedOrExpireOnce) {
   EXPECT_EQ(store().GetTransfer("acme", "c")->resolution, Resolution::kOpen);
   EXPECT_EQ(Of("w").debits_pending, 70);
   EXPECT_EQ(Of("w").debits_posted, 10);
-  time().Advance(absl::Hours(1));
+  time().Advance(absl::Minutes(30));
   EXPECT_EQ(*store().ExpireDue(100), 1);
   EXPECT_EQ(Of("w").debits_pending, 40) << "one without a timeout stays";
   EXPECT_EQ(harness_->told().at("w"), Of("w"));
@@ -265,6 +265,10 @@ TEST_P(LedgerStoreContract, AChainIsAllOrNothing) {
   EXPECT_EQ(Results(chain), "linked_transfer_failed exceeds_credits linked_transfer_failed");
   EXPECT_EQ(Results(chain), "linked_transfer_failed exceeds_credits linked_transfer_failed");
   EXPECT_EQ(Of("w"), ledger::Balance());
+  EXPECT_EQ(Results({Linked(Move("b", "w", "bank", 1)), Move("e", "w", "bank", 99)}),
+            "exceeds_credits linked_transfer_failed");
+  EXPECT_EQ(Results({Linked(Move("e", "w", "bank", 99)), Move("b", "w", "bank", 1)}), "exceeds_credits exceeds_credits")
+      << "what was refused stays so, whoever fails";
   EXPECT_EQ(Results({Linked(Move("a", "bank", "w", 10)), Move("d", "w", "bank", 10)}), "created created");
   EXPECT_EQ(Results({Linked(Move("a", "bank", "w", 10)), Move("d", "w", "bank", 10)}), "exists exists");
   EXPECT_EQ(Of("w").version, 1);
@@ -343,10 +347,16 @@ TEST_P(LedgerStoreContract, SaysWhatWasThereBefore) {
     ASSERT_EQ(Results({Move("t" + std::to_string(n), "bank", "w", 100)}), "created");
   }
   const auto at = [&](absl::Duration since) { return store().BalanceAt("acme", "w", start + since); };
-  EXPECT_EQ(*at(absl::Seconds(9)), (BalanceMoment{start, {}}));
-  EXPECT_EQ(*at(absl::Seconds(10)), (BalanceMoment{start + absl::Seconds(10), {0, 100, 0, 0, 1}}));
+  EXPECT_EQ(at(absl::Seconds(9))->at, start);
+  EXPECT_EQ(at(absl::Seconds(9))->balance, ledger::Balance());
+  EXPECT_EQ(at(absl::Seconds(10))->at, start + absl::Seconds(10));
+  EXPECT_EQ(at(absl::Seconds(10))->balance, (ledger::Balance{0, 100, 0, 0, 1}));
   EXPECT_EQ(at(absl::Seconds(39))->balance.credits_posted, 300);
   EXPECT_EQ(at(absl::Hours(9))->balance, Of("w"));
+  EXPECT_FALSE(at(absl::Hours(9))->settled);
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(30), [&] {
+    return store().Seal(100).ok() && at(-absl::Minutes(3))->settled;
+  })) << "what is long past is settled";
   EXPECT_EQ(ReasonOf(store().BalanceAt("acme", "bank", start).status()), "HISTORY_NOT_KEPT");
   EXPECT_EQ(ReasonOf(store().BalanceAt("acme", "none", start).status()), "LEDGER_ACCOUNT_NOT_FOUND");
   HistoryQuery query{"acme", "w", {}, 3};
@@ -365,6 +375,25 @@ TEST_P(LedgerStoreContract, TimeDoesNotRunBackAlongAnAccount) {
   time().SetWall(start - absl::Hours(1));
   EXPECT_EQ(Post({Move("b", "bank", "w", 1)}).front().created_at, start);
   EXPECT_EQ(store().BalanceAt("acme", "w", start)->balance.credits_posted, 2);
+}
+
+// One that was changed by a process whose clock is ahead.
+TEST_P(LedgerStoreContract, AnAccountThatIsAheadKeepsItsTimeToItself) {
+  Open({Account("bank"), Account("w"), Account("early", {.history = true}), Account("shop")});
+  const absl::Time start = time().Now();
+  ASSERT_EQ(Results({Hold("h", "bank", "w", 5, 60)}), "created");
+  time().SetWall(start + absl::Minutes(30));
+  ASSERT_EQ(Results({Move("a", "shop", "early", 5)}), "created");
+  time().SetWall(start + absl::Seconds(1));
+  const auto outcomes = Post({Move("b", "early", "shop", 1), Move("c", "bank", "w", 1), Move("d", "early", "bank", 1)});
+  EXPECT_EQ(outcomes[0].created_at, start + absl::Minutes(30));
+  EXPECT_EQ(outcomes[1].created_at, start + absl::Seconds(1));
+  EXPECT_EQ(outcomes[2].created_at, start + absl::Minutes(30));
+  EXPECT_EQ(store().GetTransfer("acme", "b")->created_at, start + absl::Minutes(30));
+  EXPECT_EQ(store().GetTransfer("acme", "c")->created_at, start + absl::Seconds(1));
+  EXPECT_EQ(*store().ExpireDue(10), 0);
+  EXPECT_EQ(Results({End("p", ledger::Phase::kPost, "h")}), "created") << "its timeout is not over";
+  Sound();
 }
 
 TEST_P(LedgerStoreContract, SealsWhatIsCommittedIntoAChain) {

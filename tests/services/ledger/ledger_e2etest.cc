@@ -322,6 +322,15 @@ TEST_F(LedgerE2eTest, AnOldBalanceIsNoOlderThanItSaysWhateverBecomesOfRedis) {
   EXPECT_EQ(available("3600s"), "111");
   ASSERT_TRUE(waybill::testing::RedisCommand(redis_.url(), {"SET", "waybill:ledger:balance:anonymous/ida", "x"}).ok());
   EXPECT_EQ(available("3600s"), "111");
+  EXPECT_THAT(Run({"ledger", "verify"}).output, AllOf(HasSubstr("1 balances in the cache"), HasSubstr("is sound")));
+  ASSERT_TRUE(
+      waybill::testing::RedisCommand(redis_.url(), {"SET", "waybill:ledger:balance:anonymous/ida", "1 2 0 112 0 0 EUR"})
+          .ok());
+  const Ran verified = Run({"ledger", "verify"});
+  EXPECT_EQ(verified.code, 1);
+  EXPECT_THAT(verified.output,
+              HasSubstr("the cache's balance of account ida of anonymous of version 2 has debits 0 and "
+                        "credits 112"));
 }
 
 TEST_F(LedgerE2eTest, KeysDecideWhoMovesAndWhoSees) {

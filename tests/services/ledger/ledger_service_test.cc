@@ -287,15 +287,18 @@ TEST_F(LedgerServiceTest, BalancesAreThoseOfNowOrOfThen) {
   EXPECT_EQ(response.currency(), "EUR");
   const absl::Time then = time_.Now() - absl::Hours(1);
   request.mutable_at()->set_seconds(absl::ToUnixSeconds(then));
-  storage::BalanceMoment moment{then - absl::Seconds(5), {}};
+  storage::BalanceMoment moment;
+  moment.at = then - absl::Seconds(5);
   moment.balance.credits_posted = 50;
   moment.balance.version = 3;
+  moment.settled = true;
   EXPECT_CALL(store_, BalanceAt("shop", "alice", then))
       .WillOnce(Return(moment))
       .WillOnce(Return(storage::HistoryNotKept("alice")));
   ASSERT_TRUE(Call(*stub_, &v1::LedgerService::Stub::GetBalance, request, response).status.ok());
   EXPECT_EQ(response.balance().credits_posted(), 50);
   EXPECT_EQ(response.since().seconds(), absl::ToUnixSeconds(then) - 5);
+  EXPECT_TRUE(response.settled());
   EXPECT_EQ(Call(*stub_, &v1::LedgerService::Stub::GetBalance, request, response).reason(), "HISTORY_NOT_KEPT");
 }
 

@@ -52,6 +52,8 @@ class MockBalanceCache : public storage::BalanceCache {
   MOCK_METHOD(absl::StatusOr<Found>, Get, (const std::string&, const std::string&, absl::Duration), (override));
   MOCK_METHOD(absl::Status, Put, (const std::string&, const std::string&, const storage::CachedBalance&, absl::Time),
               (override));
+  MOCK_METHOD((absl::StatusOr<std::map<std::string, storage::CachedBalance>>), Peek,
+              (const std::string&, const std::vector<std::string>&), (override));
 };
 
 }  // namespace waybill::ledger

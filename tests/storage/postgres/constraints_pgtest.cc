@@ -359,6 +359,10 @@ constexpr Attack kAttacks[] = {
      "INSERT INTO ledger_transfers (debit_account, credit_account, amount, released, write, created_at, code, phase, "
      "currency, client, id, pending_id, balancing_debit) VALUES (1, 2, 5, 5, 1, now(), 1, 'single', 'EUR', 'shop', "
      "'x', NULL, false)"},
+    {"ledger_transfers_within",
+     "INSERT INTO ledger_transfers (debit_account, credit_account, amount, released, write, created_at, code, phase, "
+     "currency, client, id, pending_id, balancing_debit) VALUES (1, 2, 5, NULL, 1, now(), 1, 'single', 'EUR', 'shop', "
+     "'x y', NULL, false)"},
     {"ledger_transfers_end_once",
      "INSERT INTO ledger_transfers (debit_account, credit_account, amount, released, write, created_at, code, phase, "
      "currency, client, id, pending_id, balancing_debit) VALUES (1, 2, 0, 50, 1, now(), 1, 'void', 'EUR', 'shop', 'x', "
@@ -377,6 +381,11 @@ constexpr Attack kAttacks[] = {
      "INSERT INTO ledger_batches SELECT 2, first_transfer, last_transfer, transfers, previous_hash, '\\x00' FROM "
      "ledger_batches"},
     {"ledger_batches_unchanged", "UPDATE ledger_batches SET transfers = 9"},
+    {"ledger_batches_follow",
+     "INSERT INTO ledger_batches SELECT 7, first_transfer, last_transfer, transfers, previous_hash, hash FROM "
+     "ledger_batches"},
+    {"ledger_seal_last", "DELETE FROM ledger_seal"},
+    {"ledger_seal_follows", "UPDATE ledger_seal SET sealed = 99"},
     {"ledger_seal_pkey", "INSERT INTO ledger_seal DEFAULT VALUES"},
     {"ledger_seal_one_row", "INSERT INTO ledger_seal (one) VALUES (false)"},
     {"ledger_seal_hash_length", "UPDATE ledger_seal SET hash = '\\x00'"},
@@ -515,7 +524,8 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "'audit_deeds_become_entries', 'payments_enter_charges', 'payments_enter_refund', 'payment_attempts_enter', "
            "'partial_refunds_enter', "
            // Of the ledger: what moves balances, and refuses by names of its own (ledger_store_pgtest); and what posts.
-           "'ledger_post', 'ledger_transfers_begin', 'ledger_accounts_open', 'ledger_accounts_close', "
+           "'ledger_post', 'ledger_transfers_begin', 'ledger_accounts_begin', 'ledger_accounts_open', "
+           "'ledger_accounts_close', "
            "'payments_post_charges', 'payments_post_refunds', 'payment_attempts_post', 'partial_refunds_post') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition "

@@ -1,12 +1,16 @@
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include "fmt/format.h"
 #include "storage/postgres/ledger_store.h"
 #include "storage/postgres/rights.h"
+#include "storage/postgres/saga_journal.h"
 #include "storage/postgres/sqlstate.h"
 #include "tests/storage/ledger_store_contract.h"
 #include "tests/support/migrated_database.h"
@@ -32,6 +36,9 @@ class LedgerProcess {
   PostgresLedgerStore store_;
 };
 
+// What the database compares with its own clock, a minute ahead of it, so that it stands still before what it is.
+absl::Time Soon() { return absl::FromUnixSeconds(absl::ToUnixSeconds(SystemClock().Now())) + absl::Minutes(1); }
+
 class PostgresLedgerHarness final : public LedgerStoreHarness {
  public:
   explicit PostgresLedgerHarness(bool careful) : careful_(careful) {}
@@ -55,7 +62,7 @@ class PostgresLedgerHarness final : public LedgerStoreHarness {
 
   const bool careful_;
   waybill::testing::MigratedDatabase database_;
-  waybill::testing::ManualTime time_;
+  waybill::testing::ManualTime time_{Soon()};
   std::mutex mutex_;
   std::map<std::string, ledger::Balance> told_;
   LedgerProcess process_{database_.url(), time_, Options()};
@@ -112,7 +119,7 @@ class LedgerPgTest : public ::testing::Test {
   }
 
   MigratedDatabase database_;
-  ManualTime time_;
+  ManualTime time_{Soon()};
   LedgerProcess process_{database_.url(), time_};
 };
 
@@ -207,6 +214,123 @@ TEST_F(LedgerSqlPgTest, NoFlagIsBroken) {
             "ledger_transfers_of_open_accounts");
 }
 
+TEST_F(LedgerSqlPgTest, NothingAbsurdIsATransfer) {
+  const auto insert = [&](const std::string& set) {
+    // As the one that is there, but for its id and what is set.
+    database_.sql().Exec("BEGIN");
+    database_.sql().Exec(
+        "CREATE TEMPORARY TABLE next_one ON COMMIT DROP AS SELECT * FROM ledger_transfers WHERE id = 'fund'");
+    database_.sql().Exec(
+        "UPDATE next_one SET id = 'x', created_at = clock_timestamp(), number = "
+        "nextval('ledger_transfers_number_seq')");
+    database_.sql().Exec("UPDATE next_one SET " + set);
+    const std::string refused = Refused("INSERT INTO ledger_transfers OVERRIDING SYSTEM VALUE SELECT * FROM next_one");
+    database_.sql().Exec("ROLLBACK");
+    return refused;
+  };
+  EXPECT_EQ(insert("code = 2"), "") << "the others are refused for what they are";
+  EXPECT_EQ(insert("number = number + 1"), "ledger_transfers_number_drawn");
+  EXPECT_EQ(insert("number = 9223372036854775807"), "ledger_transfers_number_drawn");
+  EXPECT_EQ(insert("number = 0"), "ledger_transfers_within");
+  EXPECT_EQ(insert("number = -5"), "ledger_transfers_within");
+  EXPECT_EQ(insert("client = 'other'"), "ledger_transfers_of_open_accounts");
+  EXPECT_EQ(insert("code = NULL"), "ledger_transfers_or_refusal");
+  EXPECT_EQ(insert("created_at = created_at + interval '2 hours'"), "ledger_transfers_in_time");
+  EXPECT_EQ(insert("created_at = created_at - interval '2 days'"), "ledger_transfers_in_time");
+  EXPECT_EQ(insert("created_at = 'infinity'"), "ledger_transfers_in_time");
+  EXPECT_EQ(insert("created_at = '-infinity'"), "ledger_transfers_in_time");
+  EXPECT_EQ(insert("phase = 'pending', timeout_seconds = 0"), "ledger_transfers_within");
+  EXPECT_EQ(insert("phase = 'pending', timeout_seconds = -5"), "ledger_transfers_within");
+  EXPECT_EQ(insert("phase = 'pending', timeout_seconds = 2147483647"), "ledger_transfers_within");
+  EXPECT_EQ(insert("id = ''"), "ledger_transfers_within");
+  EXPECT_EQ(insert("id = 'a b'"), "ledger_transfers_within");
+  EXPECT_EQ(insert("id = repeat('x', 201)"), "ledger_transfers_within");
+  EXPECT_EQ(insert("client = ''"), "ledger_transfers_within");
+  EXPECT_EQ(insert("requested = -1"), "ledger_transfers_within");
+  EXPECT_EQ(insert("corrects = repeat('x', 201)"), "ledger_transfers_within");
+  EXPECT_EQ(insert("user_data = repeat('x', 129)"), "ledger_transfers_within");
+  const std::string refusal =
+      "phase = 'refused', debit_account = NULL, credit_account = NULL, amount = NULL, refusal = ";
+  EXPECT_EQ(insert(refusal + "'exceeds_credits'"), "");
+  EXPECT_EQ(insert(refusal + "'No such thing'"), "ledger_transfers_within");
+  EXPECT_EQ(insert(refusal + "'x', created_at = created_at + interval '2 hours'"), "ledger_transfers_in_time");
+  // What is sealed has no gap for one that comes later.
+  EXPECT_EQ(SealUntil(store(), 100, 4).size(), 1u);
+  EXPECT_EQ(insert("number = 1"), "ledger_transfers_pkey");
+  database_.sql().Exec("SELECT nextval('ledger_transfers_number_seq')");
+  ASSERT_EQ(Result(Move("next", "bank", "w", 1)), "created");
+  const std::string gap = database_.sql().Value("SELECT max(number) - 1 FROM ledger_transfers");
+  EXPECT_EQ(SealUntil(store(), 100, 1).size(), 1u);
+  EXPECT_EQ(insert("number = " + gap), "ledger_transfers_number_drawn");
+}
+
+TEST_F(LedgerSqlPgTest, NothingAbsurdIsAnAccount) {
+  const auto insert = [&](const std::string& columns, const std::string& values) {
+    return Refused("INSERT INTO ledger_accounts (client, id, currency, kind, code, " + columns +
+                   ") OVERRIDING SYSTEM VALUE VALUES ('acme', 'z', 'EUR', 'wallet', 1, " + values + ")");
+  };
+  EXPECT_EQ(insert("number", "9223372036854775807"), "ledger_accounts_number_drawn");
+  EXPECT_EQ(insert("number", "-7"), "ledger_accounts_number_drawn");
+  EXPECT_EQ(insert("created_at", "now() + interval '2 hours'"), "ledger_accounts_in_time");
+  EXPECT_EQ(insert("changed_at", "'infinity'"), "ledger_accounts_in_time");
+  EXPECT_EQ(insert("created_at", "'-infinity'"), "ledger_accounts_in_time");
+  EXPECT_EQ(insert("owner", "repeat('x', 129)"), "ledger_accounts_named");
+}
+
+TEST_F(LedgerSqlPgTest, TheChainGoesOnAndIsNotChanged) {
+  EXPECT_EQ(SealUntil(store(), 100, 4).size(), 1u);
+  for (const char* table : {"ledger_batches", "ledger_seal"}) {
+    const std::string constraint =
+        table == std::string("ledger_seal") ? "ledger_seal_last" : "ledger_batches_unchanged";
+    EXPECT_EQ(Refused(fmt::format("DELETE FROM {}", table)), constraint);
+    EXPECT_EQ(Refused(fmt::format("TRUNCATE {}", table)), constraint);
+  }
+  EXPECT_EQ(Refused("UPDATE ledger_batches SET transfers = 0"), "ledger_batches_unchanged");
+  for (const char* set : {"sealed = 0", "sealed = sealed + 1", "batches = 0", "hash = sha256('x')",
+                          "accounts = accounts + 1", "batches = batches + 1", "batches = 0, sealed = 0, accounts = 0",
+                          "settled_at = settled_at - interval '1 second'"}) {
+    database_.sql().Exec("BEGIN");
+    database_.sql().Exec("UPDATE ledger_seal SET settled_at = now()");
+    EXPECT_EQ(Refused(fmt::format("UPDATE ledger_seal SET {}", set)), "ledger_seal_follows") << set;
+    database_.sql().Exec("ROLLBACK");
+  }
+  const std::string batch =
+      "INSERT INTO ledger_batches (number, first_transfer, last_transfer, transfers, previous_hash, hash, "
+      "last_account) "
+      "SELECT batches + {}, sealed + {}, sealed + 9, 1, {}, hash, accounts + {} FROM ledger_seal";
+  const std::pair<std::string, const char*> batches[] = {
+      {fmt::format(fmt::runtime(batch), 1, 1, "hash", 0), ""},
+      {fmt::format(fmt::runtime(batch), 2, 1, "hash", 0), "ledger_batches_follow"},
+      {fmt::format(fmt::runtime(batch), 1, 2, "hash", 0), "ledger_batches_follow"},
+      {fmt::format(fmt::runtime(batch), 1, 1, "sha256('x')", 0), "ledger_batches_follow"},
+      {fmt::format(fmt::runtime(batch), 1, 1, "hash", -1), "ledger_batches_follow"}};
+  for (const auto& [insert, constraint] : batches) {
+    database_.sql().Exec("BEGIN");
+    EXPECT_EQ(Refused(insert), constraint) << insert;
+    database_.sql().Exec("ROLLBACK");
+  }
+}
+
+TEST_F(LedgerSqlPgTest, EachFunctionFindsItsTablesWhereTheyAre) {
+  EXPECT_EQ(
+      database_.sql().Value(
+          "SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
+          "AND proname LIKE 'ledger\\_%' AND NOT COALESCE('search_path=public, pg_temp' = ANY(proconfig), false)"),
+      "NULL");
+  EXPECT_EQ(
+      database_.sql().Value("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef "
+                            "AND proname LIKE 'ledger\\_%' AND has_function_privilege('public', oid, 'EXECUTE')"),
+      "0");
+  // A table of the caller's that is named like ours.
+  database_.sql().Exec("CREATE TEMPORARY TABLE ledger_accounts AS SELECT * FROM public.ledger_accounts WHERE false");
+  EXPECT_EQ(
+      Refused(
+          "INSERT INTO public.ledger_accounts (client, id, currency, kind, code, parent) SELECT 'acme', 'c3', 'EUR', "
+          "'wallet', 1, number FROM public.ledger_accounts WHERE id = 'w'"),
+      "");
+  database_.sql().Exec("DROP TABLE pg_temp.ledger_accounts");
+}
+
 TEST_F(LedgerSqlPgTest, AHoldEndsOnceAndAsItIs) {
   const auto end = [&](const std::string& pending, const std::string& amount, const std::string& released,
                        const std::string& phase, const std::string& debit = "w") {
@@ -229,18 +353,74 @@ TEST_F(LedgerSqlPgTest, AHoldEndsOnceAndAsItIs) {
 
 TEST_F(LedgerSqlPgTest, WhoKeepsTheLedgerMayDoNoMoreThanThat) {
   const std::string role = "r_" + database_.sql().Value("SELECT md5(current_database())");
-  database_.sql().Exec("CREATE ROLE " + role);
+  database_.sql().Exec("CREATE ROLE " + role + " LOGIN");
   for (const Rights& rights : LedgerRights()) {
     if (rights.on == "schema_migrations") continue;  // not in this database
     database_.sql().Exec(fmt::format("GRANT {} ON {} TO {}", rights.may, rights.on, role));
   }
+  database_.sql().Exec("CREATE SCHEMA own AUTHORIZATION " + role);
+  const std::string numbered =
+      "INSERT INTO ledger_transfers (number, client, id, debit_account, credit_account, amount, phase, currency, code, "
+      "write, created_at) OVERRIDING SYSTEM VALUE SELECT max(number) + 1, 'acme', 'numbered', min(debit_account), "
+      "min(credit_account), 1, 'single', 'EUR', 1, 0, now() FROM ledger_transfers WHERE id = 'fund'";
+  const std::string insert = Insert("sql", "bank", "w", "7");
   database_.sql().Exec("SET ROLE " + role);
-  EXPECT_EQ(Refused(Insert("sql", "bank", "w", "7")), "");
-  EXPECT_EQ(Refused("DELETE FROM ledger_transfers"), "42501");
-  EXPECT_EQ(Refused("INSERT INTO ledger_account_history DEFAULT VALUES"), "42501");
-  EXPECT_EQ(Refused("DELETE FROM ledger_expiries"), "42501");
+  EXPECT_EQ(Refused(insert), "");
+  EXPECT_EQ(Refused("UPDATE ledger_accounts SET closed = true WHERE id = 'owed'"), "");
+  EXPECT_EQ(Refused("SELECT FROM ledger_accounts FOR NO KEY UPDATE"), "");
+  // Each alone, and within a trigger on a table of the role's own, where the tables' triggers see no difference.
+  const std::string deeds[] = {
+      "UPDATE ledger_accounts SET credits_posted = credits_posted + 1",
+      "UPDATE ledger_accounts SET version = version + 1",
+      "UPDATE ledger_accounts SET changed_at = now()",
+      "INSERT INTO ledger_accounts (client, id, currency, kind, code, credits_posted) VALUES ('acme', 'rich', 'EUR', "
+      "'wallet', 1, 100)",
+      "INSERT INTO ledger_accounts (number, client, id, currency, kind, code) OVERRIDING SYSTEM VALUE VALUES (99, "
+      "'acme', 'numbered', 'EUR', 'wallet', 1)",
+      numbered,
+      "UPDATE ledger_transfers SET amount = 1",
+      "DELETE FROM ledger_transfers",
+      "DELETE FROM ledger_accounts",
+      "INSERT INTO ledger_account_history SELECT account, version + 1, at, 0, 0, 0, 0 FROM ledger_account_history",
+      "UPDATE ledger_account_history SET credits_posted = 0",
+      "DELETE FROM ledger_account_history",
+      "INSERT INTO ledger_expiries VALUES (1, now())",
+      "DELETE FROM ledger_expiries",
+      "DELETE FROM ledger_batches",
+      "DELETE FROM ledger_seal",
+      "INSERT INTO ledger_seal DEFAULT VALUES"};
+  database_.sql().Exec("CREATE TABLE own.doors (n int)");
+  for (const std::string& deed : deeds) {
+    EXPECT_EQ(Refused(deed), "42501") << deed;
+    database_.sql().Exec("CREATE OR REPLACE FUNCTION own.open() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + deed +
+                         "; RETURN NEW; END $$");
+    database_.sql().Exec(
+        "CREATE OR REPLACE TRIGGER opens AFTER INSERT ON own.doors FOR EACH ROW EXECUTE FUNCTION own.open()");
+    EXPECT_EQ(Refused("INSERT INTO own.doors VALUES (1)"), "42501") << deed;
+  }
+  // Nor may it put the owner's functions to a use of its own.
+  for (const char* function : {"ledger_post", "ledger_accounts_open", "ledger_accounts_close", "ledger_book_part"}) {
+    EXPECT_EQ(Refused(fmt::format(
+                  "CREATE TRIGGER opens_too AFTER INSERT ON own.doors FOR EACH ROW EXECUTE FUNCTION {}()", function)),
+              "42501");
+  }
   database_.sql().Exec("RESET ROLE");
-  database_.sql().Exec("DROP OWNED BY " + role);
+  // And it is enough for the store.
+  std::string url = database_.url();
+  const size_t user = url.find("//") + 2;
+  url.replace(user, url.find('@') - user, role);
+  {
+    LedgerProcess as_role(url, time_, {}, 7);
+    EXPECT_TRUE(
+        as_role.store().CreateAccounts("acme", {Account("mine", {.history = true}), Account("part", {}, "mine")}).ok());
+    EXPECT_EQ(Result(as_role.store(), Move("r1", "bank", "mine", 7)), "created");
+    EXPECT_EQ(Result(as_role.store(), Move("r1", "bank", "mine", 7)), "exists") << "the careful way";
+    EXPECT_EQ(Result(as_role.store(), Hold("r2", "part", "bank", 7, 60)), "created");
+    EXPECT_TRUE(as_role.store().SetClosed("acme", "mine", true).ok());
+    EXPECT_EQ(SealUntil(as_role.store(), 100, 7).size(), 1u);
+    EXPECT_TRUE(as_role.store().Verify(nullptr)->sound());
+  }
+  database_.sql().Exec("DROP OWNED BY " + role + " CASCADE");
   database_.sql().Exec("DROP ROLE " + role);
 }
 
@@ -289,6 +469,20 @@ TEST_F(LedgerPgTest, SixtyFourRacingCallersOverdrawNothing) {
   EXPECT_EQ(Deadlocks(), "0");
 }
 
+TEST_F(LedgerPgTest, WhoOpensAccountsWaitsOneWay) {
+  LedgerProcess other(database_.url(), time_, {}, 2);
+  for (int round = 0; round < 10; ++round) {
+    std::vector<ledger::NewAccount> accounts;
+    for (int n = 0; n < 1'000; ++n) accounts.push_back(Account(fmt::format("{}-{}", round, n)));
+    std::vector<ledger::NewAccount> backwards(accounts.rbegin(), accounts.rend());
+    std::thread opens([&] { EXPECT_TRUE(other.store().CreateAccounts("acme", backwards).ok()); });
+    EXPECT_TRUE(store().CreateAccounts("acme", accounts).ok());
+    opens.join();
+  }
+  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM ledger_accounts"), "10000");
+  EXPECT_EQ(Deadlocks(), "0");
+}
+
 // Whatever another writes between two statements of ours.
 TEST_F(LedgerPgTest, WhatOthersDoMeanwhileIsSeen) {
   LedgerGap at = LedgerGap::kAfterCommit;
@@ -321,6 +515,31 @@ TEST_F(LedgerPgTest, WhatOthersDoMeanwhileIsSeen) {
   in_gap(LedgerGap::kAfterRead, [&] { EXPECT_EQ(Result(End("v", ledger::Phase::kVoid, "h")), "created"); });
   EXPECT_EQ(mine(End("p", ledger::Phase::kPost, "h")), "pending_transfer_already_voided");
   EXPECT_EQ(Faults(), "");
+}
+
+// Who listens may keep what it hears in a cache: each is a balance that the account had.
+TEST_F(LedgerPgTest, WhatIsToldWasCommitted) {
+  std::vector<BalanceChange> told;
+  std::function<void()> meanwhile;
+  LedgerStoreOptions options;
+  options.on_changes = [&](std::span<const BalanceChange> changes) {
+    told.insert(told.end(), changes.begin(), changes.end());
+  };
+  options.in_gap = [&](LedgerGap gap) {
+    if (gap == LedgerGap::kAfterRead && meanwhile) std::exchange(meanwhile, nullptr)();
+    return absl::OkStatus();
+  };
+  LedgerProcess other(database_.url(), time_, options, 2);
+  Open({Account("bank", {.history = true}), Account("w", {.history = true})});
+  for (int n = 0; n < 3; ++n) {
+    ASSERT_EQ(Result(other.store(), Move(fmt::format("a{}", n), "bank", "w", 10)), "created");
+    meanwhile = [&] { EXPECT_EQ(Result(Move(fmt::format("b{}", n), "bank", "w", 1)), "created"); };
+  }
+  for (const BalanceChange& change : told) {
+    EXPECT_EQ(store().History({"acme", change.account, change.balance.version + 1, 1})->front().balance, change.balance)
+        << "a balance that never was";
+  }
+  EXPECT_EQ(told.size(), 6u);
 }
 
 // A chore and a caller at the same hold, the one between the other's statements, and the chores of two processes.
@@ -407,8 +626,10 @@ TEST_F(LedgerPgTest, VerifyNamesWhatWasForged) {
   ASSERT_EQ(Result(Move("b", "card", "bank", 3)), "created");
   ASSERT_EQ(Result(Hold("h", "bank", "w", 4, 60)), "created");
   ASSERT_EQ(SealUntil(store(), 10, 3), std::vector<int64_t>({3}));
+  const std::string gap = database_.sql().Value("SELECT nextval('ledger_transfers_number_seq')");
   ASSERT_EQ(Result(Move("c", "bank", "w", 1)), "created");
   ASSERT_EQ(SealUntil(store(), 10, 1), std::vector<int64_t>({1}));
+  database_.sql().Exec("CREATE TABLE kept AS SELECT * FROM ledger_transfers WHERE id = 'c'");
   ASSERT_EQ(Faults(), "");
 
   const auto forged = [&](const std::string& statement, const std::string& back) {
@@ -418,12 +639,13 @@ TEST_F(LedgerPgTest, VerifyNamesWhatWasForged) {
     EXPECT_EQ(Faults(), "");
     return faults;
   };
-  EXPECT_THAT(forged("UPDATE ledger_transfers SET amount = 11 WHERE id = 'a'",
-                     "UPDATE ledger_transfers SET amount = 10 WHERE id = 'a'"),
-              AllOf(HasSubstr("the transfers of batch 1 are not as sealed"), HasSubstr("account w of acme has")));
+  EXPECT_THAT(
+      forged("UPDATE ledger_transfers SET amount = 11 WHERE id = 'a'",
+             "UPDATE ledger_transfers SET amount = 10 WHERE id = 'a'"),
+      AllOf(HasSubstr("the transfers or accounts of batch 1 are not as sealed"), HasSubstr("account w of acme has")));
   EXPECT_THAT(forged("UPDATE ledger_transfers SET user_data = 'x' WHERE id = 'c'",
                      "UPDATE ledger_transfers SET user_data = NULL WHERE id = 'c'"),
-              "the transfers of batch 2 are not as sealed\n");
+              "the transfers or accounts of batch 2 are not as sealed\n");
   EXPECT_THAT(
       forged("UPDATE ledger_accounts SET credits_posted = 99 WHERE id = 'w'",
              "UPDATE ledger_accounts SET credits_posted = 11 WHERE id = 'w'"),
@@ -431,15 +653,57 @@ TEST_F(LedgerPgTest, VerifyNamesWhatWasForged) {
   EXPECT_THAT(forged("UPDATE ledger_accounts SET debits_posted = 4 WHERE id = 'card'",
                      "UPDATE ledger_accounts SET debits_posted = 3 WHERE id = 'card'"),
               AllOf(HasSubstr("account card of acme has"), HasSubstr("account w of acme has")));
+  EXPECT_THAT(forged("UPDATE ledger_batches SET hash = previous_hash WHERE number = 1",
+                     "UPDATE ledger_batches b SET hash = n.previous_hash FROM ledger_batches n WHERE b.number = 1 AND "
+                     "n.number = 2"),
+              AllOf(HasSubstr("the transfers or accounts of batch 1"), HasSubstr("batch 2 does not have the hash")));
+  // One more, that moves nothing, at a number that nobody has.
+  EXPECT_EQ(
+      forged("INSERT INTO ledger_transfers (number, phase, refusal, write, created_at, client, id) OVERRIDING SYSTEM "
+             "VALUE VALUES (" +
+                 gap + ", 'refused', 'exceeds_credits', 1, now(), 'acme', 'zz')",
+             "DELETE FROM ledger_transfers WHERE id = 'zz'"),
+      "batch 2 had 1 transfers, and has 2\nthe transfers or accounts of batch 2 are not as sealed\n");
   EXPECT_THAT(
-      forged("INSERT INTO ledger_transfers OVERRIDING SYSTEM VALUE SELECT -number, debit_account, credit_account, "
-             "amount, requested, released, write, created_at, code, timeout_seconds, linked, balancing_debit, "
-             "balancing_credit, phase, currency, client, 'more', pending_id, corrects, user_data, refusal "
-             "FROM ledger_transfers WHERE id = 'zz'; "
-             "UPDATE ledger_batches SET hash = previous_hash WHERE number = 1",
-             "UPDATE ledger_batches b SET hash = n.previous_hash FROM ledger_batches n WHERE b.number = 1 AND "
-             "n.number = 2"),
-      AllOf(HasSubstr("the transfers of batch 1"), HasSubstr("batch 2 does not have the hash")));
+      forged("DELETE FROM ledger_transfers WHERE id = 'c'; UPDATE ledger_accounts SET credits_posted = 10 WHERE "
+             "id = 'w'; UPDATE ledger_accounts SET debits_posted = 10 WHERE id = 'bank'; UPDATE "
+             "ledger_account_history SET credits_posted = 10 WHERE version = 4",
+             "INSERT INTO ledger_transfers OVERRIDING SYSTEM VALUE SELECT * FROM kept; UPDATE ledger_accounts SET "
+             "credits_posted = 11 WHERE id = 'w'; UPDATE ledger_accounts SET debits_posted = 11 WHERE id = "
+             "'bank'; UPDATE ledger_account_history SET credits_posted = 11 WHERE version = 4"),
+      AllOf(HasSubstr("batch 2 had 1 transfers, and has 0"), HasSubstr("batch 2 are not as sealed")));
+  // What an account is, and whose.
+  for (const auto& [set, back] : std::vector<std::pair<std::string, std::string>>{
+           {"currency = 'JPY'", "currency = 'EUR'"},
+           {"client = 'other'", "client = 'acme'"},
+           {"owner = 'eve'", "owner = ''"},
+           {"code = 2", "code = 1"},
+           {"kind = 'driver'", "kind = 'wallet'"},
+           {"credits_must_not_exceed_debits = true", "credits_must_not_exceed_debits = false"},
+           {"metadata = '{\"a\": \"b\"}'", "metadata = '{}'"},
+           {"created_at = created_at - interval '1 s'", "created_at = created_at + interval '1 s'"}}) {
+    EXPECT_THAT(forged("UPDATE ledger_accounts SET " + set + " WHERE id = 'bank'",
+                       "UPDATE ledger_accounts SET " + back + " WHERE id = 'bank'"),
+                HasSubstr("the transfers or accounts of batch 1 are not as sealed"))
+        << set;
+  }
+  // History.
+  const std::string wrong = "the history of account w of acme is wrong from version ";
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET credits_posted = 12 WHERE version = 2",
+                   "UPDATE ledger_account_history SET credits_posted = 10 WHERE version = 2"),
+            wrong + "3 on\n");
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET debits_posted = 1 WHERE version = 3",
+                   "UPDATE ledger_account_history SET debits_posted = 3 WHERE version = 3"),
+            wrong + "3 on\n");
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET at = at - interval '1 hour' WHERE version = 3",
+                   "UPDATE ledger_account_history SET at = at + interval '1 hour' WHERE version = 3"),
+            wrong + "3 on\n");
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET version = 5 WHERE version = 1",
+                   "UPDATE ledger_account_history SET version = 1 WHERE version = 5"),
+            "the newest balance in the history of account w of acme is not the account's\n" + wrong + "2 on\n");
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET credits_pending = -1 WHERE version = 2",
+                   "UPDATE ledger_account_history SET credits_pending = 0 WHERE version = 2"),
+            wrong + "2 on\n");
   EXPECT_THAT(forged("DELETE FROM ledger_expiries",
                      "INSERT INTO ledger_expiries SELECT number, created_at + interval '60 s' FROM ledger_transfers "
                      "WHERE id = 'h'"),
@@ -463,6 +727,54 @@ TEST_F(LedgerPgTest, NothingIsCommittedBehindTheSeal) {
   EXPECT_EQ(Faults(), "");
 }
 
+// A database that was restored to another server has transaction ids of the one that it came from.
+TEST_F(LedgerPgTest, SealsOnInADatabaseThatWasRestored) {
+  Open({Account("bank"), Account("w")});
+  ASSERT_EQ(Result(Move("a", "bank", "w", 1)), "created");
+  database_.sql().Exec("UPDATE ledger_seal SET next = 1, next_before = '4611686018427387904'");
+  EXPECT_EQ(*store().Seal(100), 0) << "it marks anew";
+  EXPECT_EQ(SealUntil(store(), 100, 1), std::vector<int64_t>({1}));
+  EXPECT_EQ(Faults(), "");
+}
+
+// A number that was far ahead of the others, from before it was refused, costs nothing.
+TEST_F(LedgerPgTest, VerifyReadsRowsAndNotNumbers) {
+  Open({Account("bank"), Account("w")});
+  ASSERT_EQ(Result(Move("a", "bank", "w", 1)), "created");
+  Forge(
+      "INSERT INTO ledger_accounts (number, client, id, currency, kind, code, debits_posted, credits_posted, version) "
+      "OVERRIDING SYSTEM VALUE VALUES (9000000000000000000, 'acme', 'p', 'EUR', 'wallet', 1, 1, 0, 1), "
+      "(9000000000000000001, 'acme', 'q', 'EUR', 'wallet', 1, 0, 1, 1); "
+      "INSERT INTO ledger_transfers (number, client, id, debit_account, credit_account, amount, phase, currency, code, "
+      "write, created_at) OVERRIDING SYSTEM VALUE VALUES (9000000000000000002, 'acme', 'r', 9000000000000000000, "
+      "9000000000000000001, 1, 'single', 'EUR', 1, 0, now())");
+  EXPECT_EQ(Faults(), "");
+}
+
+// A transfer that was thought of before a moment, and is committed after somebody has asked for the balance then.
+TEST_F(LedgerPgTest, NoBalanceOfAMomentThatIsSettledChanges) {
+  Open({Account("bank"), Account("x", {.history = true})});
+  const auto seal = [&] { return store().Seal(100).ok(); };
+  Sql late(database_.url());
+  late.Exec("BEGIN");
+  late.Exec(
+      "INSERT INTO ledger_transfers (client, id, debit_account, credit_account, amount, phase, currency, code, write, "
+      "created_at) SELECT 'acme', 'late', a.number, b.number, 1, 'single', 'EUR', 1, 0, now() - interval '3 hours' "
+      "FROM "
+      "ledger_accounts a, ledger_accounts b WHERE a.id = 'bank' AND b.id = 'x'");
+  // The moment is past when the late one began; but it may be of five seconds before that.
+  const absl::Time moment = SystemClock().Now() - absl::Seconds(2);
+  const absl::Time before = moment - absl::Minutes(1);
+  for (int n = 0; n < 4; ++n) ASSERT_TRUE(seal());
+  EXPECT_FALSE(store().BalanceAt("acme", "x", moment)->settled);
+  late.Exec("COMMIT");
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(30),
+                                           [&] { return seal() && store().BalanceAt("acme", "x", moment)->settled; }));
+  EXPECT_EQ(store().BalanceAt("acme", "x", before)->balance, ledger::Balance()) << "though it says that it is of then";
+  EXPECT_EQ(store().GetTransfer("acme", "late")->id, "late");
+  EXPECT_EQ(Faults(), "");
+}
+
 TEST_F(LedgerPgTest, SealsInPartsAndPassesWhatWasRolledBack) {
   Open({Account("bank"), Account("w")});
   for (int n = 0; n < 5; ++n) {
@@ -475,6 +787,61 @@ TEST_F(LedgerPgTest, SealsInPartsAndPassesWhatWasRolledBack) {
   EXPECT_EQ(*store().Seal(2), 0);
   EXPECT_EQ(store().Batches(0, 10)->size(), 3u);
   EXPECT_EQ(Faults(), "");
+}
+
+// --- Restored
+
+// As docs/operations.md says it.
+std::string DocumentedRestore() {
+  std::ifstream in(std::filesystem::path(WAYBILL_MIGRATIONS_DIR).parent_path() / "docs/operations.md");
+  std::ostringstream text;
+  text << in.rdbuf();
+  const std::string all = text.str();
+  const size_t section = all.find("A dump of the data alone");
+  const size_t begin = all.find("```sh\n", section) + 6;
+  return all.substr(begin, all.find("```", begin) - begin);
+}
+
+TEST_F(LedgerPgTest, ADumpOfTheDataAloneIsRestored) {
+  Open({Account("bank"), Account("w", {.debits_must_not_exceed_credits = true, .history = true}),
+        Account("card", {}, "w")});
+  ASSERT_EQ(Result(Move("a", "bank", "w", 10)), "created");
+  ASSERT_EQ(Result(Move("no", "w", "bank", 11)), "exceeds_credits");
+  ASSERT_EQ(Result(Hold("h", "card", "bank", 4, 60)), "created");
+  ASSERT_EQ(SealUntil(store(), 10, 3), std::vector<int64_t>({3}));
+  ASSERT_EQ(Result(Move("b", "card", "bank", 3)), "created");
+  // A server that has given out more transaction ids.
+  database_.sql().Exec("UPDATE ledger_seal SET next = sealed + 1, next_before = '4611686018427387904'");
+  const MigratedDatabase restored;
+  const std::string command = DocumentedRestore();
+  ASSERT_THAT(command, HasSubstr("pg_dump --data-only"));
+  const absl::Status done = waybill::testing::RunPostgresProgram(
+      "/usr/bin/env", {"DATABASE_URL=" + database_.url(), "NEW_URL=" + restored.url(),
+                       "PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin", "/bin/sh", "-ec", command});
+  ASSERT_TRUE(done.ok()) << done;
+  // Each row of the ledger is as it was.
+  Sql sql(restored.url());
+  for (const char* table : {"ledger_accounts", "ledger_transfers", "ledger_expiries", "ledger_account_history",
+                            "ledger_batches", "ledger_seal", "saga_marks", "audit_head"}) {
+    const std::string rows = fmt::format("SELECT string_agg(t::text, E'\\n' ORDER BY t::text) FROM {} t", table);
+    EXPECT_EQ(sql.Value(rows), database_.sql().Value(rows)) << table;
+  }
+  // And it goes on.
+  LedgerProcess process(restored.url(), time_, {}, 5);
+  EXPECT_TRUE(process.store().Verify(nullptr)->sound());
+  EXPECT_EQ(Result(process.store(), Move("a", "bank", "w", 10)), "exists");
+  EXPECT_EQ(Result(process.store(), Move("no", "w", "bank", 1)), "exceeds_credits");
+  EXPECT_EQ(Result(process.store(), Move("c", "bank", "w", 1)), "created");
+  time_.Advance(absl::Minutes(2));
+  EXPECT_EQ(*process.store().ExpireDue(10), 1);
+  EXPECT_TRUE(process.store().CreateAccounts("acme", {Account("new")}).ok());
+  EXPECT_EQ(SealUntil(process.store(), 10, 3).size(), 1u);
+  const auto report = process.store().Verify(nullptr);
+  EXPECT_TRUE(report->sound()) << ::testing::PrintToString(report->faults);
+  EXPECT_EQ(report->batches, 2);
+  // What guarded it does so again.
+  EXPECT_EQ(sql.Run("DELETE FROM ledger_transfers").constraint, "ledger_transfers_unchanged");
+  EXPECT_EQ(sql.Run("DELETE FROM ledger_seal").constraint, "ledger_seal_last");
 }
 
 // --- Orders
@@ -534,6 +901,51 @@ TEST_F(LedgerOrdersPgTest, PostWhatTheyBookInTheSameCommit) {
   Charge(3, 500);
   Exec("ROLLBACK");
   EXPECT_EQ(Show("orders:EUR:0"), "2000 3000");
+  EXPECT_EQ(Faults(), "");
+}
+
+// Two sessions come by the same gateways in opposite order, in transactions of several statements. With one number both
+// would wait for each other: the last step shows it.
+TEST_F(LedgerOrdersPgTest, SessionsThatTookTheirNumbersNeverWaitForEachOther) {
+  const auto begin_with = [&](Sql& session, const char* statement) {
+    session.Exec(statement);
+    session.Exec("SET lock_timeout = '2s'");
+  };
+  const auto charge = [&](Sql& session, int n, const std::string& currency) {
+    session.Exec(
+        fmt::format("INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, "
+                    "currency, state, created_at, updated_at) VALUES ({}, 'shop', 'key-{}', '', 'ada', 5, '{}', "
+                    "'succeeded', now(), now())",
+                    Order(n), n, currency));
+    return session
+        .Run(
+            fmt::format("INSERT INTO payments (order_id, amount_minor, currency, gateway_reference, charged_at) VALUES "
+                        "({}, 5, '{}', 'ch', now())",
+                        Order(n), currency))
+        .sqlstate;
+  };
+  for (const char* statement : {kTakeLedgerShard, "SET waybill.ledger = 'same'"}) {
+    const bool same = statement != kTakeLedgerShard;
+    Sql one(database_.url()), other(database_.url());
+    begin_with(one, statement);
+    begin_with(other, statement);
+    // The accounts are there.
+    int order = same ? 10 : 20;
+    for (const char* currency : {"EUR", "JPY"}) {
+      ASSERT_EQ(charge(one, ++order, currency), "");
+      ASSERT_EQ(charge(other, ++order, currency), "");
+    }
+    one.Exec("BEGIN");
+    other.Exec("BEGIN");
+    ASSERT_EQ(charge(one, ++order, "EUR"), "");
+    ASSERT_EQ(charge(other, ++order, "JPY"), "");
+    const int third = ++order;
+    EXPECT_EQ(charge(one, third, "JPY"), same ? "55P03" : "") << "would wait";
+    one.Exec(same ? "ROLLBACK" : "COMMIT");
+    EXPECT_EQ(charge(other, ++order, "EUR"), "");
+    other.Exec("COMMIT");
+  }
+  EXPECT_EQ(Deadlocks(), "0");
   EXPECT_EQ(Faults(), "");
 }
 

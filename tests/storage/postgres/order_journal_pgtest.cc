@@ -26,7 +26,7 @@ struct JournalWorld {
   saga::Journal& Open(const std::string& instance, const std::string& life) {
     SagaJournalOptions options;
     options.writers = writers;
-    options.ledger_shard = ledger_shard;
+    options.ledger = ledger;
     options.in_gap = [this](saga::Gap gap) { return in_gap ? in_gap(gap) : absl::OkStatus(); };
     auto journal = PostgresSagaJournal::Open({&tables}, kinds, {instance, life, absl::Seconds(60)}, database.url(),
                                              pool, ThreadLoops(), options);
@@ -60,7 +60,7 @@ struct JournalWorld {
   }
 
   int writers = SagaJournalOptions().writers;
-  int ledger_shard = -1;
+  bool ledger = false;
   saga::GapHook in_gap;  // of every journal
   waybill::testing::MigratedDatabase database;
   OrderTables tables;
@@ -71,7 +71,7 @@ struct JournalWorld {
 
 // The same while all that is booked posts to the ledger.
 struct PostingJournalWorld : JournalWorld {
-  PostingJournalWorld() { ledger_shard = 0; }
+  PostingJournalWorld() { ledger = true; }
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, JournalContract, JournalWorld);
@@ -128,7 +128,7 @@ TEST_F(OrderJournalPgTest, IsolatesTheItemWithBadData) {
 }
 
 TEST_F(OrderJournalPgTest, WhatIsBookedPostsToTheLedgerInTheSameCommit) {
-  world_.ledger_shard = 7;
+  world_.ledger = true;
   world_.writers = 1;
   auto& journal = world_.Open("a", "1");
   const auto advance = [&](const auto& finished) {
@@ -149,7 +149,7 @@ TEST_F(OrderJournalPgTest, WhatIsBookedPostsToTheLedgerInTheSameCommit) {
         "t.credit_account");
   };
   const domain::Order& order = first.first.payload;
-  const std::string expected = fmt::format("{}:charge {} gateway:default:{}:7 orders:{}:7", first.first.id.ToString(),
+  const std::string expected = fmt::format("{}:charge {} gateway:default:{}:0 orders:{}:0", first.first.id.ToString(),
                                            order.charge->amount_minor, order.currency, order.currency);
   EXPECT_EQ(posted(), expected);
   // One that loses its claim books nothing, and posts nothing.
@@ -161,6 +161,23 @@ TEST_F(OrderJournalPgTest, WhatIsBookedPostsToTheLedgerInTheSameCommit) {
   });
   written.get_future().wait();
   EXPECT_EQ(posted(), expected);
+}
+
+TEST_F(OrderJournalPgTest, WritersOfWhateverProcessPostToAccountsOfTheirOwn) {
+  world_.ledger = true;
+  world_.Open("a", "1");
+  world_.Open("b", "1");
+  const auto taken = [this] {
+    return sql().Value(
+        "SELECT string_agg(objid::text, ' ' ORDER BY objid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+  };
+  EXPECT_EQ(taken(), "0 1 2 3 4 5");
+  world_.journals.front()->Stop();
+  world_.journals.erase(world_.journals.begin());
+  EXPECT_TRUE(waybill::testing::Eventually(absl::Seconds(10), [&] { return taken() == "3 4 5"; }));
+  world_.Open("c", "1");
+  EXPECT_EQ(taken(), "0 1 2 3 4 5") << "what is free again is taken first";
 }
 
 // In the quick form and in the careful one, which a repeated key brings about.

@@ -56,6 +56,17 @@ TEST_F(BalanceCacheTest, WhatComesInAnotherOrderChangesNothing) {
   EXPECT_EQ(Get(absl::Seconds(20)).balance, std::nullopt);
 }
 
+TEST_F(BalanceCacheTest, SaysWhatIsThereHoweverOld) {
+  const absl::Time now = Get(absl::Hours(1)).now;
+  Put(Of(7, 1250), now - absl::Hours(1));
+  Put(Of(2, 3), now, "bob");
+  Command({"SET", "waybill:ledger:balance:shop/carol", "7 8"});
+  const auto found = cache_.Peek("shop", {"alice", "nobody", "bob", "carol"});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(*found, (std::map<std::string, CachedBalance>{{"alice", Of(7, 1250)}, {"bob", Of(2, 3)}}));
+  EXPECT_TRUE(cache_.Peek("other", {"alice"})->empty());
+}
+
 TEST_F(BalanceCacheTest, MayBeLostOrBeOverwritten) {
   const absl::Time now = Get(absl::Hours(1)).now;
   Put(Of(7, 1250), now);

@@ -169,7 +169,8 @@ CREATE TRIGGER ledger_transfers_begin BEFORE INSERT ON ledger_transfers FOR EACH
 CREATE TRIGGER ledger_accounts_begin BEFORE INSERT ON ledger_accounts FOR EACH STATEMENT EXECUTE FUNCTION ledger_transfers_begin();
 
 -- What a statement's transfers do: each account's sum at once, the accounts in the order of their numbers, so that all who
--- write wait for each other one way only.
+-- write wait for each other one way only. They are of their accounts' client; Waybill itself, a client that nobody's key is
+-- for, moves between whosever they are.
 CREATE FUNCTION ledger_post() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     some_end boolean;
@@ -238,7 +239,8 @@ BEGIN
             debits_pending = a.debits_pending + s.debit_held, credits_pending = a.credits_pending + s.credit_held,
             version = a.version + 1, changed_at = greatest(a.changed_at, s.made_at, since)
         FROM sums s
-        WHERE a.number = s.account AND a.client = s.client AND a.currency = s.currency AND (NOT a.closed OR s.frees)
+        WHERE a.number = s.account AND (a.client = s.client OR s.client = '(waybill)') AND a.currency = s.currency
+            AND (NOT a.closed OR s.frees)
         RETURNING a.number, a.version, a.changed_at, a.history, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
     ), kept AS (
         INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)

@@ -1,11 +1,13 @@
 // Sealing, and the proof that the ledger is whole.
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "fmt/format.h"
 #include "storage/ledger_chain.h"
@@ -18,6 +20,9 @@ namespace {
 
 // Rows of one read; what Verify has in memory of transfers.
 constexpr int64_t kPage = 5'000;
+// Rows of an account's history that are read beyond those that its transfers ask for: closing an account makes one as
+// well.
+constexpr int64_t kMoreHistory = 8;
 // Accounts whose sums Verify has in memory at once; where there are more, it reads the transfers so many times more.
 constexpr int64_t kAccountsAtOnce = 1'000'000;
 
@@ -73,6 +78,9 @@ class Verification {
       if (!page.ok()) return page.status();
       to_ = page->Int(0, 1) < kAccountsAtOnce ? kEnd : page->Int(0, 0);
       own_.clear();
+      past_.clear();
+      belongs_.clear();
+      seen_.clear();
       if (absl::Status chain = Chain(first); !chain.ok()) return chain;
       if (absl::Status balances = Snapshot(first); !balances.ok()) return balances;
     }
@@ -94,7 +102,9 @@ class Verification {
       absl::StatusOr<Rows> rows =
           connection_.ExecutePrepared("ledger_chain", {Param::Int8(after), Param::Int8(last), Param::Int8(kPage)});
       if (!rows.ok()) return rows.status();
+      if (absl::Status read = ReadPast(*rows); !read.ok()) return read;
       for (int n = 0; n < rows->size(); ++n) row(DecodeChainRow(*rows, n));
+      if (!past_status_.ok()) return past_status_;
       if (rows->size() < kPage) break;
       after = rows->Int(rows->size() - 1, 0);
     }
@@ -113,11 +123,132 @@ class Verification {
     return absl::OkStatus();
   }
 
+  // --- Each balance in an account's history is what its transfers had come to, one after the other.
+
+  struct Past {
+    Sums sums;              // of the transfers so far
+    int64_t version = 0;    // the newest row that was read
+    std::deque<Sums> rows;  // that were read, and that no transfer has come to yet
+    int64_t asked = 0;      // transfers of this page
+    bool begun = false;
+    bool all = false;  // there were no more when it was read
+  };
+
+  // Which of a page's accounts keep their history, and which belong to such a one.
+  absl::Status KnowAccounts(const Rows& page) {
+    if (seen_.size() > static_cast<size_t>(kAccountsAtOnce)) {
+      seen_.clear();
+      belongs_.clear();
+    }
+    ArrayParam unknown(kOidInt8);
+    for (int n = 0; n < page.size(); ++n) {
+      for (const int column : {1, 2}) {
+        if (!page.IsNull(n, column) && seen_.insert(page.Int(n, column)).second) unknown.AddInt(page.Int(n, column));
+      }
+    }
+    if (unknown.size() == 0) return absl::OkStatus();
+    absl::StatusOr<Rows> rows = connection_.Execute(
+        "SELECT a.number, a.history AND a.number > $2 AND a.number <= $3, "
+        "CASE WHEN p.history AND p.number > $2 AND p.number <= $3 THEN p.number END "
+        "FROM ledger_accounts a LEFT JOIN ledger_accounts p ON p.number = a.parent "
+        "WHERE a.number = ANY($1::bigint[]) AND (a.history OR p.history)",
+        {unknown, Param::Int8(from_), Param::Int8(to_)});
+    if (!rows.ok()) return rows.status();
+    for (int n = 0; n < rows->size(); ++n) {
+      if (rows->Bool(n, 1)) past_.try_emplace(rows->Int(n, 0));
+      if (rows->IsNull(n, 2)) continue;
+      past_.try_emplace(rows->Int(n, 2));
+      belongs_[rows->Int(n, 0)] = rows->Int(n, 2);
+    }
+    return absl::OkStatus();
+  }
+
+  // The account's history, and that of what it belongs to.
+  void ForPast(int64_t account, const std::function<void(int64_t, Past&)>& then) {
+    if (const auto it = past_.find(account); it != past_.end()) then(account, it->second);
+    if (const auto of = belongs_.find(account); of != belongs_.end()) then(of->second, past_.at(of->second));
+  }
+
+  // What the history of a page's accounts says of its transfers, at once.
+  absl::Status ReadPast(const Rows& page) {
+    if (absl::Status known = KnowAccounts(page); !known.ok()) return known;
+    if (past_.empty()) return absl::OkStatus();
+    absl::flat_hash_map<int64_t, Past*> asked;
+    for (int n = 0; n < page.size(); ++n) {
+      for (const int column : {1, 2}) {
+        if (page.IsNull(n, column)) continue;
+        ForPast(page.Int(n, column), [&](int64_t account, Past& past) {
+          past.all = false;
+          ++past.asked;
+          asked[account] = &past;
+        });
+      }
+    }
+    ArrayParam accounts(kOidInt8), versions(kOidInt8), limits(kOidInt8);
+    for (const auto& [account, past] : asked) {
+      const int64_t wanted = std::exchange(past->asked, 0) + kMoreHistory - static_cast<int64_t>(past->rows.size());
+      if (wanted <= 0) continue;
+      accounts.AddInt(account);
+      versions.AddInt(past->version);
+      limits.AddInt(wanted);
+    }
+    return ReadPast(accounts, versions, limits);
+  }
+
+  absl::Status ReadPast(const ArrayParam& accounts, const ArrayParam& versions, const ArrayParam& limits) {
+    if (accounts.size() == 0) return absl::OkStatus();
+    absl::StatusOr<Rows> rows = connection_.Execute(
+        "SELECT w.account, h.version, h.debits_posted, h.credits_posted, h.debits_pending, h.credits_pending "
+        "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS w (account, version, wanted) LEFT JOIN LATERAL "
+        "(SELECT * FROM ledger_account_history h WHERE h.account = w.account AND h.version > w.version "
+        "ORDER BY h.version LIMIT w.wanted) h ON true ORDER BY w.account, h.version",
+        {accounts, versions, limits});
+    if (!rows.ok()) return rows.status();
+    for (int n = 0; n < rows->size(); ++n) {
+      if (rows->IsNull(n, 1)) continue;
+      Past& past = past_.at(rows->Int(n, 0));
+      past.version = rows->Int(n, 1);
+      past.rows.push_back({rows->Int(n, 2), rows->Int(n, 3), rows->Int(n, 4), rows->Int(n, 5)});
+    }
+    return absl::OkStatus();
+  }
+
+  // One side of a transfer. In order: what it has come to is not looked for any more.
+  void CountPast(int64_t account, const Sums& change) {
+    ForPast(account, [&](int64_t of, Past& past) {
+      if (!std::exchange(past.begun, true)) Meet(of, past);  // closed, and opened again, while it was empty
+      past.sums.debits_posted += change.debits_posted;
+      past.sums.credits_posted += change.credits_posted;
+      past.sums.debits_pending += change.debits_pending;
+      past.sums.credits_pending += change.credits_pending;
+      Meet(of, past);
+    });
+  }
+
+  void Meet(int64_t account, Past& past) {
+    while (past_status_.ok()) {
+      if (past.rows.empty() && !past.all) {
+        ArrayParam accounts(kOidInt8), versions(kOidInt8), limits(kOidInt8);
+        accounts.AddInt(account);
+        versions.AddInt(past.version);
+        limits.AddInt(kPage);
+        past_status_ = ReadPast(accounts, versions, limits);
+        past.all = static_cast<int64_t>(past.rows.size()) < kPage;
+      }
+      if (past.rows.empty() || past.rows.front() != past.sums) return;
+      past.rows.pop_front();
+    }
+  }
+
   void Count(const ChainRow& row) {
     if (row.phase == "refused") return;
     const bool posts = row.phase == "single" || row.phase == "post";
     const int64_t posted = posts ? row.amount : 0;
     const int64_t pending = row.phase == "pending" ? row.amount : row.phase == "single" ? 0 : -row.released;
+    if (!past_.empty()) {
+      CountPast(row.debit_account, {posted, 0, pending, 0});
+      CountPast(row.credit_account, {0, posted, 0, pending});
+    }
     if (row.debit_account > from_ && row.debit_account <= to_) {
       Sums& sums = own_[row.debit_account];
       sums.debits_posted += posted;
@@ -233,9 +364,9 @@ class Verification {
       return read;
     }
     if (absl::Status balances = Balances(); !balances.ok()) return balances;
+    if (absl::Status history = History(); !history.ok()) return history;
     if (!tell) return absl::OkStatus();
     if (absl::Status pending = Pending(); !pending.ok()) return pending;
-    if (absl::Status history = History(); !history.ok()) return history;
     return Currencies();
   }
 
@@ -331,12 +462,11 @@ class Verification {
     }
   }
 
-  // Each account's balances from its first on, one version after the other: time does not run back, nor do the sums of
-  // what is posted, and each keeps to the account's flags. That the newest is the account's, Balances has seen.
+  // Each account's balances from its first on, one version after the other: time does not run back, each keeps to the
+  // account's flags, and each was met by its transfers. That the newest is the account's, Balances has seen.
   absl::Status History() {
     int64_t account = 0, version = 0, rows_seen = 0, broken = 0;
     absl::Time at;
-    Sums sums;
     for (bool more = true; more;) {
       absl::StatusOr<Rows> rows = connection_.Execute(
           "SELECT h.account, h.version, h.at, h.debits_posted, h.credits_posted, h.debits_pending, h.credits_pending, "
@@ -345,21 +475,24 @@ class Verification {
           "(a.credits_must_not_exceed_debits AND h.credits_posted + h.credits_pending > h.debits_posted) OR "
           "least(h.debits_posted, h.credits_posted, h.debits_pending, h.credits_pending) < 0 "
           "FROM ledger_account_history h LEFT JOIN ledger_accounts a ON a.number = h.account "
-          "WHERE (h.account, h.version) > ($1, $2) ORDER BY h.account, h.version LIMIT $3",
-          {Param::Int8(rows_seen == 0 ? kStart : account), Param::Int8(rows_seen == 0 ? kStart : version),
-           Param::Int8(kPage)});
+          "WHERE (h.account, h.version) > ($1, $2) AND h.account <= $4 ORDER BY h.account, h.version LIMIT $3",
+          {Param::Int8(rows_seen == 0 ? from_ : account), Param::Int8(rows_seen == 0 ? kEnd : version),
+           Param::Int8(kPage), Param::Int8(to_)});
       if (!rows.ok()) return rows.status();
       for (int n = 0; n < rows->size(); ++n) {
         const bool first = rows_seen++ == 0 || rows->Int(n, 0) != account;
         const Sums has{rows->Int(n, 3), rows->Int(n, 4), rows->Int(n, 5), rows->Int(n, 6)};
-        const bool follows = first ? rows->Int(n, 1) == 1
-                                   : rows->Int(n, 1) == version + 1 && rows->Time(n, 2) >= at &&
-                                         has.debits_posted >= sums.debits_posted &&
-                                         has.credits_posted >= sums.credits_posted;
+        const auto past = past_.find(rows->Int(n, 0));
+        // Not met: of those that were read those that are left, and what differs of those that nothing asked for.
+        const bool met = past == past_.end() ? has == Sums()
+                         : rows->Int(n, 1) > past->second.version
+                             ? past->second.rows.empty() && has == past->second.sums
+                             : rows->Int(n, 1) <= past->second.version - static_cast<int64_t>(past->second.rows.size());
+        const bool follows =
+            met && (first ? rows->Int(n, 1) == 1 : rows->Int(n, 1) == version + 1 && rows->Time(n, 2) >= at);
         account = rows->Int(n, 0);
         version = rows->Int(n, 1);
         at = rows->Time(n, 2);
-        sums = has;
         if ((follows && rows->Bool(n, 9) && !rows->Bool(n, 10)) || (broken == account && !first)) continue;
         broken = account;  // once is enough
         Fault(fmt::format("the history of account {} of {} is wrong from version {} on", rows->Text(n, 8),
@@ -390,6 +523,10 @@ class Verification {
   int64_t from_ = 0, to_ = 0;  // accounts by number, behind and up to
   int64_t last_ = 0, sealed_ = 0, sealed_accounts_ = 0;
   absl::flat_hash_map<int64_t, Sums> own_;
+  absl::flat_hash_map<int64_t, Past> past_;        // of accounts that keep their history
+  absl::flat_hash_map<int64_t, int64_t> belongs_;  // to one of these
+  absl::flat_hash_set<int64_t> seen_;              // accounts that were asked for the two
+  absl::Status past_status_;
 };
 
 }  // namespace

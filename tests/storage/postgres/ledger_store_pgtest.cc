@@ -234,6 +234,7 @@ TEST_F(LedgerSqlPgTest, NothingAbsurdIsATransfer) {
   EXPECT_EQ(insert("number = 0"), "ledger_transfers_within");
   EXPECT_EQ(insert("number = -5"), "ledger_transfers_within");
   EXPECT_EQ(insert("client = 'other'"), "ledger_transfers_of_open_accounts");
+  EXPECT_EQ(insert("client = '(waybill)'"), "") << "who moves between clients";
   EXPECT_EQ(insert("code = NULL"), "ledger_transfers_or_refusal");
   EXPECT_EQ(insert("created_at = created_at + interval '2 hours'"), "ledger_transfers_in_time");
   EXPECT_EQ(insert("created_at = created_at - interval '2 days'"), "ledger_transfers_in_time");
@@ -428,8 +429,8 @@ TEST_F(LedgerSqlPgTest, WhoKeepsTheLedgerMayDoNoMoreThanThat) {
 
 // 64 callers over two processes empty an account that must not be overdrawn.
 TEST_F(LedgerPgTest, SixtyFourRacingCallersOverdrawNothing) {
-  Open({Account("bank"), Account("w", {.debits_must_not_exceed_credits = true}), Account("card", {}, "w"),
-        Account("shop")});
+  Open({Account("bank"), Account("w", {.debits_must_not_exceed_credits = true, .history = true}),
+        Account("card", {.history = true}, "w"), Account("shop", {.history = true})});
   ASSERT_EQ(Result(Move("fund", "bank", "w", 1'000)), "created");
   LedgerStoreOptions options;
   options.writers = 2;
@@ -691,6 +692,13 @@ TEST_F(LedgerPgTest, VerifyNamesWhatWasForged) {
   const std::string wrong = "the history of account w of acme is wrong from version ";
   EXPECT_EQ(forged("UPDATE ledger_account_history SET credits_posted = 12 WHERE version = 2",
                    "UPDATE ledger_account_history SET credits_posted = 10 WHERE version = 2"),
+            wrong + "2 on\n");
+  // Within what the others say.
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET debits_posted = 2 WHERE version = 2",
+                   "UPDATE ledger_account_history SET debits_posted = 3 WHERE version = 2"),
+            wrong + "2 on\n");
+  EXPECT_EQ(forged("UPDATE ledger_account_history SET credits_pending = 3 WHERE version = 3",
+                   "UPDATE ledger_account_history SET credits_pending = 4 WHERE version = 3"),
             wrong + "3 on\n");
   EXPECT_EQ(forged("UPDATE ledger_account_history SET debits_posted = 1 WHERE version = 3",
                    "UPDATE ledger_account_history SET debits_posted = 3 WHERE version = 3"),
@@ -724,6 +732,37 @@ TEST_F(LedgerPgTest, NothingIsCommittedBehindTheSeal) {
   for (int n = 0; n < 4; ++n) EXPECT_EQ(*store().Seal(100), 0);
   late.Exec("COMMIT");
   EXPECT_EQ(SealUntil(store(), 100, 2), std::vector<int64_t>({2}));
+  EXPECT_EQ(Faults(), "");
+}
+
+// Whatever makes a row of it: transfers of the account, of what belongs to it and between the two, holds, closing.
+TEST_F(LedgerPgTest, HistoryIsProvenRowByRow) {
+  Open({Account("bank", {.history = true}), Account("w", {.debits_must_not_exceed_credits = true, .history = true}),
+        Account("card", {.history = true}, "w"), Account("plain", {}, "w")});
+  ASSERT_TRUE(store().SetClosed("acme", "card", true).ok());
+  ASSERT_TRUE(store().SetClosed("acme", "card", false).ok());
+  for (int n = 0; n < 30; ++n) {
+    const std::string id = std::to_string(n);
+    ASSERT_EQ(Result(Move("a" + id, "bank", "w", 10)), "created");
+    ASSERT_TRUE(store()
+                    .PostAndWait("acme", {Move("b" + id, "w", "card", 5), Move("c" + id, "card", "bank", 1),
+                                          Hold("h" + id, "plain", "bank", 2, 60), Move("d" + id, "w", "plain", 3)})
+                    .ok());
+    ASSERT_EQ(Result(End("e" + id, n % 2 == 0 ? ledger::Phase::kPost : ledger::Phase::kVoid, "h" + id)), "created");
+    for (int times = 0; times < n; ++times) ASSERT_TRUE(store().SetClosed("acme", "w", times % 2 == 0).ok());
+    ASSERT_TRUE(store().SetClosed("acme", "w", false).ok());
+    if (n == 20) {
+      ASSERT_EQ(SealUntil(store(), 1'000, 21 * 6).size(), 1u);
+    }
+  }
+  EXPECT_EQ(Faults(), "");
+  for (const int version : {40, 90, 400}) {
+    const std::string row =
+        fmt::format(" WHERE version = {} AND account = (SELECT number FROM ledger_accounts WHERE id = 'w')", version);
+    Forge("UPDATE ledger_account_history SET credits_posted = credits_posted - 1" + row);
+    EXPECT_EQ(Faults(), fmt::format("the history of account w of acme is wrong from version {} on\n", version));
+    Forge("UPDATE ledger_account_history SET credits_posted = credits_posted + 1" + row);
+  }
   EXPECT_EQ(Faults(), "");
 }
 

@@ -518,6 +518,22 @@ TEST_F(LedgerPgTest, WhatOthersDoMeanwhileIsSeen) {
   EXPECT_EQ(Faults(), "");
 }
 
+TEST_F(LedgerPgTest, AClockThatIsFarAheadMakesNothing) {
+  Open({Account("bank"), Account("w", {.history = true})});
+  ManualTime wrong(Soon() + absl::Hours(2));
+  LedgerProcess other(database_.url(), wrong, {}, 2);
+  const auto outcomes = other.store().PostAndWait("acme", {Move("a", "bank", "w", 1)});
+  EXPECT_EQ(GetErrorDetail(outcomes.status()).reason, "STORE_REFUSED") << outcomes.status();
+  EXPECT_FALSE(other.store().CreateAccounts("acme", {Account("late")}).ok());
+  EXPECT_EQ(Result(Move("a", "bank", "w", 1)), "created");
+  // The server's own clock was ahead once: what is of then goes on from there, and takes along only what it moves with.
+  Forge("UPDATE ledger_accounts SET changed_at = now() + interval '2 hours' WHERE id = 'w'");
+  LedgerProcess fresh(database_.url(), time_, {}, 3);
+  EXPECT_EQ(Result(fresh.store(), Move("b", "bank", "w", 1)), "created");
+  EXPECT_GT(fresh.store().GetTransfer("acme", "b")->created_at, time_.Now() + absl::Hours(1));
+  EXPECT_EQ(Faults(), "");
+}
+
 // Who listens may keep what it hears in a cache: each is a balance that the account had.
 TEST_F(LedgerPgTest, WhatIsToldWasCommitted) {
   std::vector<BalanceChange> told;

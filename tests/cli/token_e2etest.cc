@@ -51,7 +51,7 @@ TEST_F(TokenCommands, WhatIsWrongWithATokenIsNamedByItsField) {
 TEST_F(TokenCommands, AServiceWithAWrongFileOfKeysDoesNotStart) {
   const Ran missing = RunBinary(WAYBILL_REALTIME_BINARY, {"--token-keys-file", keys_ + ".not"}, {});
   EXPECT_EQ(missing.code, 2);
-  EXPECT_THAT(missing.output, HasSubstr("--token-keys-file: " + keys_ + ".not cannot be read"));
+  EXPECT_THAT(missing.output, HasSubstr("--token-keys-file: " + keys_ + ".not: No such file or directory"));
   std::ofstream(keys_) << "[[key]]\nid = \"a\"\nalgorithm = \"none\"\n";
   const Ran wrong = RunBinary(WAYBILL_REALTIME_BINARY, {"--token-keys-file", keys_, "--log-format", "json"}, {});
   EXPECT_EQ(wrong.code, 2);

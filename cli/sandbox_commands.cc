@@ -76,6 +76,7 @@ ExitCode ShowBehaviours(const Context& context, const absl::StatusOr<sandbox_v1:
   };
   add("gateway", "", "", behaviours->gateway());
   add("dispatcher", "", "", behaviours->dispatcher());
+  add("payouts", "", "", behaviours->payouts());
   for (const sandbox_v1::Gateway& gateway : behaviours->gateways()) {
     const bool redirects = gateway.kind() == sandbox_v1::Gateway::REDIRECT;
     add(gateway.name(), redirects ? "redirect" : "immediate", gateway.address(), gateway.behaviour());
@@ -116,6 +117,7 @@ absl::StatusOr<sandbox_v1::SetBehaviourRequest> ToRequest(const SetArgs& args) {
   request.set_gateway(args.gateway);
   if (args.target == "gateway") request.set_target(sandbox_v1::GATEWAY);
   if (args.target == "dispatcher") request.set_target(sandbox_v1::DISPATCHER);
+  if (args.target == "payouts") request.set_target(sandbox_v1::PAYOUTS);
   sandbox_v1::Behaviour& behaviour = *request.mutable_behaviour();
   behaviour.set_unavailable_rate(args.unavailable);
   behaviour.set_lost_before_rate(args.lost_before);
@@ -172,6 +174,7 @@ ExitCode Books(const Context& context, const std::string& order_id, const std::s
                {"refunds", Column::Align::kRight},
                {"refunded", Column::Align::kRight},
                {"held", Column::Align::kRight},
+               {"paid out", Column::Align::kRight},
                {"pending"},
                {"driver", Column::Align::kLeft, Column::Overflow::kCut}});
   for (const sandbox_v1::Books::Entry& entry : books->entries()) {
@@ -180,7 +183,8 @@ ExitCode Books(const Context& context, const std::string& order_id, const std::s
     } else {
       table.Add({entry.idempotency_key(), std::to_string(entry.charges()), std::to_string(entry.charged_minor()),
                  std::to_string(entry.refunds()), std::to_string(entry.refunded_minor()),
-                 std::to_string(entry.held_minor()), entry.pending_token(), entry.driver_id()});
+                 std::to_string(entry.held_minor()), std::to_string(entry.paid_out_minor()), entry.pending_token(),
+                 entry.driver_id()});
     }
   }
   if (!table.empty()) context.Print(table.Render(context.out));
@@ -215,8 +219,8 @@ ExitCode Decide(const Context& context, const DecidePaymentArgs& args) {
 
 void AddDecide(CLI::App& group, Context& context) {
   auto args = std::make_shared<DecidePaymentArgs>();
-  CLI::App* command = group.add_subcommand("decide", "Decide a charge that was answered pending");
-  command->add_option("payment", args->payment, "The charge's token, or its key")->required()->type_name("TOKEN");
+  CLI::App* command = group.add_subcommand("decide", "Decide a charge or payout that was answered pending");
+  command->add_option("payment", args->payment, "Its token, or its key")->required()->type_name("TOKEN");
   command->add_option("decision", args->decision, "What becomes of it: approved or declined")
       ->required()
       ->transform(CLI::CheckedTransformer(std::map<std::string, sandbox_v1::DecidePaymentRequest::Decision>{
@@ -345,8 +349,8 @@ void AddSettlement(CLI::App& group, Context& context) {
 void AddSet(CLI::App& group, Context& context) {
   auto args = std::make_shared<SetArgs>();
   CLI::App* command = group.add_subcommand("set", "Replace how it behaves; what is not named is well-behaved");
-  command->add_option("--target", args->target, "Who misbehaves")
-      ->check(CLI::IsMember({"both", "gateway", "dispatcher"}))
+  command->add_option("--target", args->target, "Who misbehaves; both: all of them")
+      ->check(CLI::IsMember({"both", "gateway", "dispatcher", "payouts"}))
       ->capture_default_str();
   AddGateway(*command, args->gateway);
   auto share = [command](const char* name, double& value, const char* what) {
@@ -357,8 +361,8 @@ void AddSet(CLI::App& group, Context& context) {
   share("--lost-after", args->lost_after, "Calls done, then never answered");
   share("--late", args->late, "Calls done, answered late");
   share("--slow", args->slow, "Calls done only after --late-by, and then answered");
-  share("--decline", args->decline, "Charges declined; dispatcher: no driver");
-  share("--pending", args->pending, "Charges to be decided later, see `waybill sandbox decide`");
+  share("--decline", args->decline, "Charges declined; dispatcher: no driver; payouts: refused");
+  share("--pending", args->pending, "Charges and payouts to be decided later, see `waybill sandbox decide`");
   command
       ->add_option("--pending-for", args->pending_for,
                    "After how long a pending charge is approved by itself (default: 1h; of a redirect gateway: never)")

@@ -14,18 +14,6 @@ namespace waybill::order {
 
 namespace payment_pb = waybill::payment::v1;
 
-namespace {
-
-// That a call was not sent is our own client's word alone, whatever a gateway says.
-absl::Status Unheard(const absl::Status& status) {
-  if (rpc::WasNotSent(status))
-    return MakeError(status.code(), std::string(status.message()), {.reason = std::string(kCallNotSent)});
-  if (GetErrorDetail(status).reason == kCallNotSent) return absl::Status(status.code(), status.message());
-  return status;
-}
-
-}  // namespace
-
 rpc::CallOptions RemoteGateway::OptionsFor(const ParticipantCall& call) const {
   rpc::CallOptions options = OptionsOf(call);
   options.only_connected = only_connected_;

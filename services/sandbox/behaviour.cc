@@ -107,7 +107,7 @@ Fate Draw(const Behaviour& behaviour, std::string_view method, Random& random) {
       fate.kind = Fate::Kind::kSlow;
     } else if (hits(behaviour.decline_rate)) {
       fate.kind = Fate::Kind::kDecline;
-    } else if ((method == "Charge" || method == "Authorize") && hits(behaviour.pending_rate)) {
+    } else if ((method == "Charge" || method == "Authorize" || method == "Pay") && hits(behaviour.pending_rate)) {
       fate.kind = Fate::Kind::kPending;
       fate.pending_for = absl::Milliseconds(behaviour.pending_for_ms);
       if (behaviour.expires_ms > 0) fate.expires_in = absl::Milliseconds(behaviour.expires_ms);

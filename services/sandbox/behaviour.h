@@ -29,11 +29,11 @@ struct Behaviour {
   double late_rate = 0;
   double slow_rate = 0;
   double decline_rate = 0;
-  double pending_rate = 0;  // of calls of Charge and Authorize only
+  double pending_rate = 0;  // of calls of Charge, Authorize and Pay only
   int64_t latency_ms_p50 = 0;
   int64_t latency_ms_p99 = 0;
   int64_t late_ms = 0;
-  int64_t pending_for_ms = 0;  // until a pending charge is approved by itself
+  int64_t pending_for_ms = 0;  // until a pending charge or payout is approved by itself
   int64_t expires_ms = 0;      // until a pending charge can be paid no more; 0: it is not said
   int64_t held_ms = 0;         // until what is authorized can be captured no more; 0: seven days
   // Of webhooks, drawn independently.

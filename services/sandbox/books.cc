@@ -284,6 +284,82 @@ absl::StatusOr<RefundPartAnswer> Books::RefundPart(const PartToRefund& part, abs
   return answer;
 }
 
+absl::StatusOr<Payout> Books::Pay(const PayoutOrder& order, const Verdict& fresh, absl::Time now,
+                                  std::optional<Record>& effect) {
+  if (auto status = CheckText("idempotency_key", order.key); !status.ok()) return status;
+  if (auto status = CheckText("payout_id", order.payout_id); !status.ok()) return status;
+  if (auto status = CheckText("destination", order.destination); !status.ok()) return status;
+  if (order.amount_minor <= 0) return domain::BadField("amount_minor", "is not positive");
+  if (order.currency.size() != 3) return domain::BadField("currency", "is not an ISO 4217 code");
+  auto it = payouts_.find(order.key);
+  if (it == payouts_.end()) {
+    Record record;
+    record.key = order.key;
+    record.order_id = order.payout_id;
+    record.destination = order.destination;
+    record.amount_minor = order.amount_minor;
+    record.currency = order.currency;
+    record.time = now;
+    switch (fresh.kind) {
+      case Verdict::Kind::kApprove:
+        record.effect = Effect::kPay;
+        record.reference = fmt::format("po_{}", references_ + 1);
+        break;
+      case Verdict::Kind::kDecline:
+        record.effect = Effect::kRefusePayout;
+        record.reason = "ACCOUNT_CLOSED";
+        break;
+      case Verdict::Kind::kPending:
+        record.effect = Effect::kPendingPayout;
+        record.token = fmt::format("pp_{}", references_ + 1);
+        record.until = absl::FromUnixMicros(absl::ToUnixMicros(fresh.until));  // as it is read back
+        break;
+    }
+    ApplyNew(effect, std::move(record));
+    it = payouts_.find(order.key);
+  }
+  DecidePayoutInTime(order.key, now, effect);
+  const Payout& payout = it->second;
+  if (payout.payout_id != order.payout_id) return KeyReused(order.key, "payout_id");
+  if (payout.destination != order.destination) return KeyReused(order.key, "destination");
+  if (payout.amount_minor != order.amount_minor) return KeyReused(order.key, "amount_minor");
+  if (payout.currency != order.currency) return KeyReused(order.key, "currency");
+  return payout;
+}
+
+absl::Status Books::DecidePayout(const std::string& key, bool pay, absl::Time now, std::optional<Record>& effect,
+                                 const std::string& reason) {
+  const Payout* payout = FindPayout(key);
+  if (payout == nullptr) return absl::NotFoundError("no payout has that key");
+  if (payout->state == (pay ? Payout::State::kPaid : Payout::State::kRefused)) return absl::OkStatus();
+  if (payout->state != Payout::State::kPending) {
+    ErrorDetail detail;
+    detail.reason = "PAYMENT_DECIDED";
+    return MakeError(absl::StatusCode::kFailedPrecondition, "it was decided otherwise before", detail);
+  }
+  Record record;
+  record.effect = pay ? Effect::kPay : Effect::kRefusePayout;
+  record.key = key;
+  record.order_id = payout->payout_id;
+  record.destination = payout->destination;
+  record.amount_minor = payout->amount_minor;
+  record.currency = payout->currency;
+  if (pay) {
+    record.reference = fmt::format("po_{}", references_ + 1);
+  } else {
+    record.reason = reason;
+  }
+  record.time = now;
+  ApplyNew(effect, std::move(record));
+  return absl::OkStatus();
+}
+
+void Books::DecidePayoutInTime(const std::string& key, absl::Time now, std::optional<Record>& effect) {
+  const Payout* payout = FindPayout(key);
+  if (payout == nullptr || payout->state != Payout::State::kPending || payout->until > now) return;
+  DecidePayout(key, /*pay=*/true, now, effect).IgnoreError();  // it is pending
+}
+
 absl::StatusOr<AssignAnswer> Books::Assign(const std::string& key, const std::string& order_id, bool decline,
                                            absl::Time now, std::optional<Record>& effect) {
   if (auto status = CheckKey(key, order_id); !status.ok()) return status;
@@ -338,6 +414,11 @@ const Payment* Books::FindPayment(const std::string& key) const {
   return it == payments_.end() ? nullptr : &it->second;
 }
 
+const Payout* Books::FindPayout(const std::string& key) const {
+  auto it = payouts_.find(key);
+  return it == payouts_.end() ? nullptr : &it->second;
+}
+
 std::optional<std::string> Books::FindKey(const std::string& token) const {
   auto it = tokens_.find(token);
   if (it == tokens_.end()) return std::nullopt;
@@ -374,6 +455,11 @@ void Books::Apply(const Record& record) {
     case Effect::kPurge:
       payments_.clear();
       tokens_.clear();
+      return;
+    case Effect::kPay:
+    case Effect::kRefusePayout:
+    case Effect::kPendingPayout:
+      ApplyPayout(record);
       return;
   }
 }
@@ -453,6 +539,34 @@ void Books::ApplyPayment(const Record& record) {
     default:  // closed, or voided
       payment.state = Payment::State::kClosed;
       payment.held_minor = 0;
+      return;
+  }
+}
+
+void Books::ApplyPayout(const Record& record) {
+  Payout& payout = payouts_[record.key];
+  payout.payout_id = record.order_id;
+  payout.destination = record.destination;
+  payout.amount_minor = record.amount_minor;
+  payout.currency = record.currency;
+  payout.time = record.time;
+  if (!record.reference.empty() || !record.token.empty()) ++references_;
+  switch (record.effect) {
+    case Effect::kPay:
+      payout.state = Payout::State::kPaid;
+      payout.reference = record.reference;
+      ++payout.pays;
+      payout.paid_minor += record.amount_minor;
+      return;
+    case Effect::kPendingPayout:
+      payout.state = Payout::State::kPending;
+      payout.token = record.token;
+      payout.until = record.until.value_or(absl::InfiniteFuture());
+      tokens_[record.token] = record.key;
+      return;
+    default:
+      payout.state = Payout::State::kRefused;
+      payout.reason = record.reason;
       return;
   }
 }

@@ -1,4 +1,4 @@
-// What the gateway and the dispatcher of the sandbox know: one state machine a key. Every change is a Record, applied
+// What the gateways and the dispatcher of the sandbox know: one state machine a key. Every change is a Record, applied
 // the same way when it happens and when the log is read back.
 //
 // A charge that stands also has its parts: each given back, or refused, once.
@@ -11,6 +11,8 @@
 //                                                               authorized --void----> closed
 //
 // A capture that comes too late is refused, and the key stays authorized until it is voided.
+//
+//   payout:     (none) --pay, refuse_payout, or pending_payout and then one of them--> paid, or refused
 //
 // A charge that was answered pending has a time at which it is decided by itself: approved, as by a payer who takes
 // that long, or (it lapses) declined, as nobody has paid.
@@ -122,6 +124,31 @@ struct Payment {
   int64_t refunded_minor = 0;  // summed over refunds, and parts
 };
 
+// Money for a payee. Its state machine has two ends, paid and refused, and may be pending before.
+struct PayoutOrder {
+  std::string key;
+  std::string payout_id;
+  std::string destination;
+  int64_t amount_minor = 0;
+  std::string currency;
+};
+
+struct Payout {
+  enum class State { kPaid, kRefused, kPending };
+  State state = State::kPaid;
+  std::string payout_id;
+  std::string destination;
+  int64_t amount_minor = 0;
+  std::string currency;
+  std::string reference;  // once it is paid
+  std::string reason;     // once it is refused
+  std::string token;      // once it was pending
+  absl::Time until;       // the same
+  absl::Time time;        // of the last change
+  int pays = 0;           // executed; counted as the log stands
+  int64_t paid_minor = 0;
+};
+
 struct AssignAnswer {
   std::string driver_id;  // empty: none, see reason
   std::string reason;     // NO_DRIVER_AVAILABLE, KEY_CLOSED
@@ -160,6 +187,13 @@ class Books {
   // The payer has it back through its bank; again: nothing changes. NOT_FOUND for a key that was never charged;
   // FAILED_PRECONDITION (NOTHING_CHARGED) when none of its money is there.
   absl::Status ChargeBack(const std::string& key, absl::Time now, std::optional<Record>& effect);
+  // The payout as it stands. A pending one is paid by itself at `fresh.until`.
+  absl::StatusOr<Payout> Pay(const PayoutOrder& order, const Verdict& fresh, absl::Time now,
+                             std::optional<Record>& effect);
+  // As Decide, of a payout. `reason`: of a refusal.
+  absl::Status DecidePayout(const std::string& key, bool pay, absl::Time now, std::optional<Record>& effect,
+                            const std::string& reason = "REFUSED_BY_BANK");
+  void DecidePayoutInTime(const std::string& key, absl::Time now, std::optional<Record>& effect);
   absl::StatusOr<AssignAnswer> Assign(const std::string& key, const std::string& order_id, bool decline, absl::Time now,
                                       std::optional<Record>& effect);
   // The driver that is free again; empty when none was held.
@@ -171,11 +205,13 @@ class Books {
 
   // Null: unknown key. Valid until the next change.
   const Payment* FindPayment(const std::string& key) const;
-  // The key of the charge that was answered pending with `token`; nullopt: none was.
+  const Payout* FindPayout(const std::string& key) const;
+  // The key of the charge or payout that was answered pending with `token`; nullopt: none was.
   std::optional<std::string> FindKey(const std::string& token) const;
 
   const std::unordered_map<std::string, Payment>& payments() const { return payments_; }
   const std::unordered_map<std::string, Assignment>& assignments() const { return assignments_; }
+  const std::unordered_map<std::string, Payout>& payouts() const { return payouts_; }
   size_t free_drivers() const { return free_.size(); }
 
   // Reading the log back: the same records, in the same order.
@@ -184,13 +220,15 @@ class Books {
  private:
   void ApplyPayment(const Record& record);
   void ApplyAssignment(const Record& record);
+  void ApplyPayout(const Record& record);
   void ApplyNew(std::optional<Record>& effect, Record record);
 
   std::unordered_map<std::string, Payment> payments_;    // by key
   std::unordered_map<std::string, std::string> tokens_;  // key by token
   std::unordered_map<std::string, Assignment> assignments_;
-  std::deque<std::string> free_;  // drivers, longest idle first
-  int64_t references_ = 0;        // given out so far
+  std::unordered_map<std::string, Payout> payouts_;  // by key
+  std::deque<std::string> free_;                     // drivers, longest idle first
+  int64_t references_ = 0;                           // given out so far
 };
 
 }  // namespace waybill::sandbox

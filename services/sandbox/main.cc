@@ -183,6 +183,7 @@ int Serve(const ServiceOptions& options, ShutdownSignals& signals, const std::fu
   for (rpc::Server* edge : {&server, &connect.server()}) {
     RegisterGateway(*edge, sandbox);
     RegisterDispatcher(*edge, sandbox);
+    RegisterPayouts(*edge, sandbox);
     RegisterAdmin(*edge, named, "", begin_again);
   }
   std::vector<Chore> watching;

@@ -11,7 +11,7 @@
 namespace waybill::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Effect, std::string_view>, 17> kNames = {{
+constexpr std::array<std::pair<Effect, std::string_view>, 20> kNames = {{
     {Effect::kCharge, "charge"},
     {Effect::kDecline, "decline"},
     {Effect::kAuthorize, "authorize"},
@@ -29,6 +29,9 @@ constexpr std::array<std::pair<Effect, std::string_view>, 17> kNames = {{
     {Effect::kRelease, "release"},
     {Effect::kCloseAssignment, "close_assignment"},
     {Effect::kPurge, "purge"},
+    {Effect::kPay, "pay"},
+    {Effect::kRefusePayout, "refuse_payout"},
+    {Effect::kPendingPayout, "pending_payout"},
 }};
 
 constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%E6SZ";
@@ -60,6 +63,7 @@ std::string ToLine(const Record& record) {
   PutText(line, "refund_id", record.refund_id);
   PutText(line, "reference", record.reference);
   PutText(line, "driver_id", record.driver_id);
+  PutText(line, "destination", record.destination);
   PutText(line, "reason", record.reason);
   PutText(line, "token", record.token);
   if (record.hold)
@@ -94,6 +98,7 @@ std::optional<Record> ParseLine(std::string_view line) {
   record.refund_id = text("refund_id");
   record.reference = text("reference");
   record.driver_id = text("driver_id");
+  record.destination = text("destination");
   record.reason = text("reason");
   record.token = text("token");
   if (auto it = json.find("hold_ms"); it != json.end() && it->is_number_integer()) {

@@ -30,21 +30,25 @@ enum class Effect {
   kRelease,        // "release": the driver is free again
   kCloseAssignment,  // "close_assignment": released before it was assigned
   kPurge,            // "purge": all payments so far are forgotten
+  kPay,              // "pay": money sent to a payee
+  kRefusePayout,     // "refuse_payout": that refused for good, with reason
+  kPendingPayout,    // "pending_payout": to be decided later, by one of these; with token, until
 };
 
 struct Record {
   Effect effect = Effect::kCharge;
   std::string key;
-  std::string order_id;
-  int64_t amount_minor = 0;            // charge, decline, pending, refund, charge_back; authorize, capture, void
-  std::string currency;                // the same
-  std::string refund_id;               // refund_part, refuse_part; they have amount_minor and currency, too
-  std::string reference;               // charge, authorize, capture, refund, refund_part: the gateway's own
-  std::string driver_id;               // assign, release
-  std::string reason;                  // decline, refuse_part, refuse_capture
-  std::string token;                   // pending
+  std::string order_id;      // of a payout: its id
+  int64_t amount_minor = 0;  // charge, decline, pending, refund, charge_back; authorize, capture, void; payouts
+  std::string currency;      // the same
+  std::string refund_id;     // refund_part, refuse_part; they have amount_minor and currency, too
+  std::string reference;     // charge, authorize, capture, refund, refund_part, pay: the gateway's own
+  std::string driver_id;     // assign, release
+  std::string destination;   // of payouts
+  std::string reason;        // decline, refuse_part, refuse_capture, refuse_payout
+  std::string token;         // pending, pending_payout
   std::optional<absl::Duration> hold;  // pending: when it is approved it is held so long, and not charged
-  std::optional<absl::Time> until;     // pending; authorize: when it expires; to the microsecond
+  std::optional<absl::Time> until;     // pending, pending_payout; authorize: when it expires; to the microsecond
   std::optional<absl::Time> expires;   // pending, if it was said; the same
   bool lapses = false;                 // pending: declined at `until`, when nobody decided before; else approved
   absl::Time time;                     // to the microsecond

@@ -22,13 +22,36 @@ BatcherOptions LogBatches() {
   return options;
 }
 
+constexpr Target kTargets[] = {Target::kGateway, Target::kDispatcher, Target::kPayouts};
+
+const char* NameOf(Target target) {
+  switch (target) {
+    case Target::kGateway:
+      return "gateway";
+    case Target::kDispatcher:
+      return "dispatcher";
+    case Target::kPayouts:
+      break;
+  }
+  return "payouts";
+}
+
 }  // namespace
 
 const std::vector<std::string>& MethodsOf(Target target) {
   static const std::vector<std::string> gateway = {"Charge", "Authorize",  "Capture",
                                                    "Refund", "RefundPart", "GetPayment"};
   static const std::vector<std::string> dispatcher = {"AssignDriver", "ReleaseDriver"};
-  return target == Target::kGateway ? gateway : dispatcher;
+  static const std::vector<std::string> payouts = {"Pay", "GetPayout"};
+  switch (target) {
+    case Target::kGateway:
+      return gateway;
+    case Target::kDispatcher:
+      return dispatcher;
+    case Target::kPayouts:
+      break;
+  }
+  return payouts;
 }
 
 Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& scheduler, Random& random, Metrics& metrics,
@@ -45,17 +68,19 @@ Sandbox::Sandbox(Books books, BookLog& log, const Clock& clock, Scheduler& sched
                                            "Time to append to the log and sync it.", LatencyBuckets())),
       writer_(*this, log),
       batcher_({&writer_}, LogBatches(), loops) {
-  for (Target target : {Target::kGateway, Target::kDispatcher}) {
+  for (const Target target : kTargets) {
     for (int kind = 0; kind < kFateKinds; ++kind) {
       StateOf(target).fates[static_cast<size_t>(kind)] =
           &metrics.AddCounter("waybill_sandbox_calls_total", "Calls by what became of them.",
-                              {{"target", target == Target::kGateway ? "gateway" : "dispatcher"},
-                               {"fate", NameOf(static_cast<Fate::Kind>(kind))}});
+                              {{"target", NameOf(target)}, {"fate", NameOf(static_cast<Fate::Kind>(kind))}});
     }
   }
   std::lock_guard lock(mutex_);
   for (const auto& [key, payment] : books_.payments()) {
-    if (payment.state == Payment::State::kPending) DecideLater(key, payment.until);
+    if (payment.state == Payment::State::kPending) DecideLater(Target::kGateway, key, payment.until);
+  }
+  for (const auto& [key, payout] : books_.payouts()) {
+    if (payout.state == Payout::State::kPending) DecideLater(Target::kPayouts, key, payout.until);
   }
 }
 
@@ -65,9 +90,10 @@ Sandbox::~Sandbox() {
   lapsed_.wait(lock, [this] { return lapsing_.empty(); });  // of those that run
 }
 
-void Sandbox::DecideLater(const std::string& key, absl::Time until) {
+void Sandbox::DecideLater(Target target, const std::string& key, absl::Time until) {
   const SteadyTime then = clock_.Steady() + std::max(until - clock_.Now(), absl::ZeroDuration());
-  lapsing_[key] = scheduler_.At(then, [this, key] { DecideNow(key); });
+  const FirstCall pending{target, key};
+  lapsing_[pending] = scheduler_.At(then, [this, pending] { DecideNow(pending); });
 }
 
 void Sandbox::Note(const std::optional<Record>& effect, Pending& pending) {
@@ -98,18 +124,23 @@ void Sandbox::Note(const std::optional<Record>& effect, Pending& pending) {
   pending.news = std::move(news);
 }
 
-void Sandbox::DecideNow(const std::string& key) {
+void Sandbox::DecideNow(const FirstCall& pending_of) {
   std::lock_guard lock(mutex_);
   std::optional<Record> effect;
-  const Payment* payment = books_.FindPayment(key);
+  const auto& [target, key] = pending_of;
   // The timer goes by another clock than the books' times.
-  if (payment != nullptr) books_.DecideInTime(key, std::max(clock_.Now(), payment->until), effect);
+  if (target == Target::kPayouts) {
+    const Payout* payout = books_.FindPayout(key);
+    if (payout != nullptr) books_.DecidePayoutInTime(key, std::max(clock_.Now(), payout->until), effect);
+  } else if (const Payment* payment = books_.FindPayment(key); payment != nullptr) {
+    books_.DecideInTime(key, std::max(clock_.Now(), payment->until), effect);
+  }
   if (effect.has_value()) {
     Pending pending;
     Note(effect, pending);
     (void)batcher_.Offer(pending);  // refused: the sandbox stops, and the next one finds it pending still
   }
-  lapsing_.erase(key);
+  lapsing_.erase(pending_of);
   lapsed_.notify_all();
 }
 
@@ -153,11 +184,11 @@ void Sandbox::Serve(Target target, std::string_view method, std::unique_ptr<Call
     scheduler_.At(then, [this, first, call = std::move(call), pending = std::move(pending)]() mutable {
       std::lock_guard later(mutex_);
       unanswered_.erase(first);
-      Execute(call, std::move(pending), OrdinaryVerdict());
+      Execute(call, std::move(pending), first.first == Target::kPayouts ? Verdict{} : OrdinaryVerdict());
     });
     return;
   }
-  Verdict fresh = OrdinaryVerdict();
+  Verdict fresh = target == Target::kPayouts ? Verdict{} : OrdinaryVerdict();
   if (state.behaviour.held_ms > 0) fresh.held_for = absl::Milliseconds(state.behaviour.held_ms);
   if (fate.kind == Fate::Kind::kDecline) fresh.kind = Verdict::Kind::kDecline;
   if (fate.kind == Fate::Kind::kPending) {
@@ -185,7 +216,11 @@ void Sandbox::Execute(Call& call, Pending pending, const Verdict& fresh) {
   std::optional<Record> effect;
   pending.status = call.execute(books_, fresh, clock_.Now(), effect);
   Note(effect, pending);
-  if (effect.has_value() && effect->effect == Effect::kPending) DecideLater(effect->key, *effect->until);
+  if (effect.has_value() && effect->effect == Effect::kPending)
+    DecideLater(Target::kGateway, effect->key, *effect->until);
+  if (effect.has_value() && effect->effect == Effect::kPendingPayout) {
+    DecideLater(Target::kPayouts, effect->key, *effect->until);
+  }
   if (!batcher_.Offer(pending)) pending.caller->Answer(absl::UnavailableError("the sandbox is stopping"));
 }
 
@@ -241,8 +276,10 @@ absl::Status Sandbox::SetBehaviour(Target target, const Behaviour& behaviour) {
 }
 
 absl::Status Sandbox::SetBehaviours(const Behaviour& behaviour) {
-  std::vector<std::string> known = MethodsOf(Target::kGateway);
-  for (const std::string& method : MethodsOf(Target::kDispatcher)) known.push_back(method);
+  std::vector<std::string> known;
+  for (const Target target : kTargets) {
+    for (const std::string& method : MethodsOf(target)) known.push_back(method);
+  }
   if (auto status = Check(behaviour, known); !status.ok()) return status;
   std::lock_guard lock(mutex_);
   for (TargetState& target : targets_) target.behaviour = behaviour;

@@ -34,7 +34,7 @@
 
 namespace waybill::sandbox {
 
-enum class Target { kGateway, kDispatcher };
+enum class Target { kGateway, kDispatcher, kPayouts };
 
 // The RPCs of each target, as `Behaviour::methods` names them.
 const std::vector<std::string>& MethodsOf(Target target);
@@ -95,14 +95,14 @@ class Sandbox {
   // The same for a look at the books that never misbehaves: it sees only what is durable when it is answered.
   void Read(std::unique_ptr<Caller> caller, std::function<void(const Books& books)> read);
 
-  // Decides a charge that is pending, and never misbehaves: `decide` is Books::Decide under whatever name the charge
-  // has. The caller is answered when that is durable.
+  // Decides a charge or payout that is pending, and never misbehaves: `decide` is Books::Decide, or DecidePayout, under
+  // whatever name it has. The caller is answered when that is durable.
   void Decide(std::unique_ptr<Caller> caller,
               const std::function<absl::Status(Books& books, absl::Time now, std::optional<Record>& effect)>& decide);
 
   // INVALID_ARGUMENT, see Check. Applies to calls from now on.
   absl::Status SetBehaviour(Target target, const Behaviour& behaviour);
-  absl::Status SetBehaviours(const Behaviour& behaviour);  // of both; a method of either is known
+  absl::Status SetBehaviours(const Behaviour& behaviour);  // of all; a method of any is known
   Behaviour behaviour(Target target) const;
 
   // Gives up the callers that were never to be answered (UNAVAILABLE), now and from now on.
@@ -123,7 +123,7 @@ class Sandbox {
   };
   using Admitted = std::unique_ptr<Caller, Leave>;
 
-  // A key whose first call is late or slow, and not answered yet.
+  // A key at a target: one whose first call is late or slow, and not answered yet, or that is pending.
   using FirstCall = std::pair<Target, std::string>;
 
   // Waits for its line, or (a repetition, a look) for the lines before it.
@@ -163,8 +163,8 @@ class Sandbox {
   // What becomes of a charge under a new key that nothing befalls. Under mutex_.
   Verdict OrdinaryVerdict() const;
   // What the books say to be pending is decided when its time is over. Under mutex_.
-  void DecideLater(const std::string& key, absl::Time until);
-  void DecideNow(const std::string& key);
+  void DecideLater(Target target, const std::string& key, absl::Time until);
+  void DecideNow(const FirstCall& pending);
   // What a repetition of a first call that is not answered yet gets, other than an answer from the books.
   std::optional<absl::Status> AnswerRepetition(Repetition repetition, bool executed, Call& call);
   void Forget(const FirstCall& first);
@@ -181,10 +181,10 @@ class Sandbox {
 
   mutable std::mutex mutex_;  // over the books and the order in which their changes are queued, and behaviours
   Books books_;
-  std::array<TargetState, 2> targets_;
-  std::unordered_map<std::string, Scheduler::TimerId> lapsing_;  // pending charges, by key
-  std::condition_variable lapsed_;                               // one of them less
-  std::map<FirstCall, bool> unanswered_;                         // first calls that are late or slow; true: executed
+  std::array<TargetState, 3> targets_;
+  std::map<FirstCall, Scheduler::TimerId> lapsing_;  // pending charges and payouts
+  std::condition_variable lapsed_;                   // one of them less
+  std::map<FirstCall, bool> unanswered_;             // first calls that are late or slow; true: executed
 
   mutable std::mutex held_mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Caller>> held_;

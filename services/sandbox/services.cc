@@ -14,12 +14,14 @@
 #include "services/sandbox/settlement.h"
 #include "waybill/dispatch/v1/dispatch.pb.h"
 #include "waybill/payment/v1/payment.pb.h"
+#include "waybill/payout/v1/payout.pb.h"
 #include "waybill/sandbox/v1/sandbox.pb.h"
 
 namespace waybill::sandbox {
 namespace {
 
 namespace payment_pb = waybill::payment::v1;
+namespace payout_pb = waybill::payout::v1;
 namespace dispatch_pb = waybill::dispatch::v1;
 namespace sandbox_pb = waybill::sandbox::v1;
 
@@ -34,7 +36,8 @@ class RpcCaller final : public Caller {
   const typename rpc::UnaryCall<Req, Resp>::Ptr call_;
 };
 
-constexpr std::string_view kLook = "GetPayment";  // the one that changes nothing
+// Those that change nothing.
+constexpr std::string_view kLook = "GetPayment", kLookAtPayout = "GetPayout";
 
 // Registers "service/method"; `execute(books, request, response, fresh, now, effect)` is its meaning, and
 // `decline(response)` fills in a response that declines; null: it cannot be declined.
@@ -45,7 +48,8 @@ void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::s
                           [&sandbox, target, method, execute, decline](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
                             auto* call = owned.get();
                             Sandbox::Call asked;
-                            if (method != kLook) asked.key = call->request().idempotency_key();
+                            if (method != kLook && method != kLookAtPayout)
+                              asked.key = call->request().idempotency_key();
                             asked.execute = [call, execute](Books& books, const Verdict& fresh, absl::Time now,
                                                             std::optional<Record>& effect) {
                               return execute(books, call->request(), call->response(), fresh, now, effect);
@@ -173,6 +177,54 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
       });
 }
 
+void RegisterPayouts(rpc::Server& server, Sandbox& sandbox) {
+  const std::string service = "waybill.payout.v1.PayoutGateway";
+  Register<payout_pb::PayRequest, payout_pb::PayResponse>(
+      server, sandbox, Target::kPayouts, service, "Pay",
+      [](Books& books, const payout_pb::PayRequest& request, payout_pb::PayResponse& response, const Verdict& fresh,
+         absl::Time now, std::optional<Record>& effect) -> absl::Status {
+        const PayoutOrder order{request.idempotency_key(), request.payout_id(), request.destination(),
+                                request.amount_minor(), request.currency()};
+        absl::StatusOr<Payout> payout = books.Pay(order, fresh, now, effect);
+        if (!payout.ok()) return payout.status();
+        switch (payout->state) {
+          case Payout::State::kPaid:
+            response.mutable_paid()->set_reference(payout->reference);
+            break;
+          case Payout::State::kRefused:
+            response.mutable_refused()->set_reason(payout->reason);
+            break;
+          case Payout::State::kPending:
+            response.mutable_pending()->set_token(payout->token);
+            SetTime(payout->until, *response.mutable_pending()->mutable_until());
+            break;
+        }
+        return absl::OkStatus();
+      },
+      [](payout_pb::PayResponse& response) { response.mutable_refused()->set_reason("DUPLICATE"); });
+  Register<payout_pb::GetPayoutRequest, payout_pb::Payout>(
+      server, sandbox, Target::kPayouts, service, std::string(kLookAtPayout),
+      [](Books& books, const payout_pb::GetPayoutRequest& request, payout_pb::Payout& response, const Verdict&,
+         absl::Time, std::optional<Record>&) -> absl::Status {
+        const Payout* payout = books.FindPayout(request.idempotency_key());
+        if (payout == nullptr) return absl::NotFoundError("no call ever carried this key");
+        const bool pending = payout->state == Payout::State::kPending;
+        response.set_idempotency_key(request.idempotency_key());
+        response.set_state(pending                                 ? payout_pb::Payout::PENDING
+                           : payout->state == Payout::State::kPaid ? payout_pb::Payout::PAID
+                                                                   : payout_pb::Payout::REFUSED);
+        response.set_payout_id(payout->payout_id);
+        response.set_destination(payout->destination);
+        response.set_amount_minor(payout->amount_minor);
+        response.set_currency(payout->currency);
+        response.set_reference(payout->reference);
+        response.set_reason(payout->reason);
+        if (pending) response.set_token(payout->token);
+        SetTime(payout->time, *response.mutable_time());
+        return absl::OkStatus();
+      });
+}
+
 void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox) {
   const std::string service = "waybill.dispatch.v1.Dispatcher";
   Register<dispatch_pb::AssignDriverRequest, dispatch_pb::AssignDriverResponse>(
@@ -264,6 +316,7 @@ void ToWire(const NamedGateways& gateways, sandbox_pb::Behaviours& wire) {
     if (gateway->name.empty()) {
       ToWire(sandbox.behaviour(Target::kGateway), *wire.mutable_gateway());
       ToWire(sandbox.behaviour(Target::kDispatcher), *wire.mutable_dispatcher());
+      ToWire(sandbox.behaviour(Target::kPayouts), *wire.mutable_payouts());
       continue;
     }
     sandbox_pb::Gateway& named = *wire.add_gateways();
@@ -284,6 +337,9 @@ absl::Status SetBehaviour(const NamedGateway& gateway, const sandbox_pb::SetBeha
     case sandbox_pb::DISPATCHER:
       if (!gateway.name.empty()) return domain::BadField("target", "is no part of this gateway");
       return gateway.sandbox->SetBehaviour(Target::kDispatcher, behaviour);
+    case sandbox_pb::PAYOUTS:
+      if (!gateway.name.empty()) return domain::BadField("target", "is no part of this gateway");
+      return gateway.sandbox->SetBehaviour(Target::kPayouts, behaviour);
     case sandbox_pb::TARGET_UNSPECIFIED:
       if (!gateway.name.empty()) return gateway.sandbox->SetBehaviour(Target::kGateway, behaviour);
       return gateway.sandbox->SetBehaviours(behaviour);
@@ -292,7 +348,7 @@ absl::Status SetBehaviour(const NamedGateway& gateway, const sandbox_pb::SetBeha
   }
 }
 
-// One entry a key; a key that both targets know (nothing forbids it) shares one.
+// One entry a key; a key that several targets know (nothing forbids it) shares one.
 void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& wire) {
   std::map<std::string, sandbox_pb::Books::Entry> entries;
   for (const auto& [key, payment] : books.payments()) {
@@ -310,6 +366,13 @@ void ToWire(const Books& books, const std::string& order_id, sandbox_pb::Books& 
     sandbox_pb::Books::Entry& entry = entries[key];
     if (assignment.state == Assignment::State::kAssigned) entry.set_driver_id(assignment.driver_id);
   }
+  for (const auto& [key, payout] : books.payouts()) {
+    if (!order_id.empty() && payout.payout_id != order_id) continue;
+    sandbox_pb::Books::Entry& entry = entries[key];
+    entry.set_paid_out_minor(payout.paid_minor);
+    entry.set_payouts(payout.pays);
+    if (payout.state == Payout::State::kPending) entry.set_pending_token(payout.token);
+  }
   for (auto& [key, entry] : entries) {
     entry.set_idempotency_key(key);
     *wire.add_entries() = std::move(entry);
@@ -325,13 +388,20 @@ absl::Status Decide(Books& books, const sandbox_pb::DecidePaymentRequest& reques
   std::string key = request.idempotency_key();
   if (request.has_token()) {
     std::optional<std::string> found = books.FindKey(request.token());
-    if (!found.has_value()) return absl::NotFoundError("no charge was answered with that token");
+    if (!found.has_value()) return absl::NotFoundError("no charge or payout was answered with that token");
     key = *std::move(found);
   }
   const bool approve = request.decision() == sandbox_pb::DecidePaymentRequest::APPROVED;
+  response.set_idempotency_key(key);
+  if (books.FindPayment(key) == nullptr && books.FindPayout(key) != nullptr) {
+    if (absl::Status status = books.DecidePayout(key, approve, now, effect); !status.ok()) return status;
+    const Payout& payout = *books.FindPayout(key);
+    response.set_token(payout.token);
+    response.set_order_id(payout.payout_id);
+    return absl::OkStatus();
+  }
   if (absl::Status status = books.Decide(key, approve, now, effect); !status.ok()) return status;
   const Payment& payment = *books.FindPayment(key);
-  response.set_idempotency_key(key);
   response.set_token(payment.token);
   response.set_order_id(payment.order_id);
   return absl::OkStatus();
@@ -516,6 +586,7 @@ void RegisterServices(rpc::Server& server, Sandbox& sandbox, std::function<void(
   alone->front()->sandbox = &sandbox;
   RegisterGateway(server, sandbox);
   RegisterDispatcher(server, sandbox);
+  RegisterPayouts(server, sandbox);
   // As long as the server, since that keeps what restarts.
   RegisterAdmin(server, *alone, "", [alone, restart = std::move(restart)] { restart(); });
 }

@@ -25,13 +25,14 @@ struct NamedGateway {
 // All that a process plays. Complete before anybody calls; only ports are learnt later.
 using NamedGateways = std::vector<std::unique_ptr<NamedGateway>>;
 
-// A gateway and a dispatcher, and what administrates them, for a sandbox that is alone. Before server.Start. `sandbox`
-// outlives the server. `restart` is called once the answer to Restart is on its way.
+// A gateway, a payout gateway and a dispatcher, and what administrates them, for a sandbox that is alone. Before
+// server.Start. `sandbox` outlives the server. `restart` is called once the answer to Restart is on its way.
 void RegisterServices(rpc::Server& server, Sandbox& sandbox, std::function<void()> restart);
 
 // The same in parts. All outlive the server.
 void RegisterGateway(rpc::Server& server, Sandbox& sandbox);
 void RegisterDispatcher(rpc::Server& server, Sandbox& sandbox);
+void RegisterPayouts(rpc::Server& server, Sandbox& sandbox);
 // `here`: which one is meant where none is named.
 void RegisterAdmin(rpc::Server& server, const NamedGateways& gateways, const std::string& here,
                    std::function<void()> restart);

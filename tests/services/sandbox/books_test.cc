@@ -467,5 +467,69 @@ TEST_F(SandboxBooks, WhatIsThereOfAChargeIsChargedBackOnce) {
   EXPECT_FALSE(effect_.has_value());
 }
 
+PayoutOrder PayoutOf(const std::string& key, int64_t amount = 1299) {
+  return PayoutOrder{key, "payout-" + key, "DE02", amount, "EUR"};
+}
+
+TEST_F(SandboxBooks, APayoutIsPaidOnceAndTheAnswerRepeated) {
+  std::optional<Record> effect;
+  absl::StatusOr<Payout> paid = books_.Pay(PayoutOf("k"), {}, kNow, effect);
+  ASSERT_TRUE(paid.ok() && effect.has_value()) << paid.status();
+  EXPECT_EQ(effect->effect, Effect::kPay);
+  effect.reset();
+  absl::StatusOr<Payout> again = books_.Pay(PayoutOf("k"), kDeclined, kNow, effect);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_FALSE(effect.has_value());
+  EXPECT_EQ(again->reference, paid->reference);
+  EXPECT_EQ(GetErrorDetail(books_.Pay(PayoutOf("k", 1300), {}, kNow, effect).status()).reason, "KEY_REUSED");
+  EXPECT_EQ(books_.FindPayout("k")->paid_minor, 1299);
+  EXPECT_EQ(books_.FindPayment("k"), nullptr) << "no charge of the key";
+}
+
+TEST_F(SandboxBooks, APendingPayoutIsDecidedOnceByAHandOrByItsTime) {
+  std::optional<Record> effect;
+  for (const char* key : {"refused", "in time"}) ASSERT_TRUE(books_.Pay(PayoutOf(key), kPending, kNow, effect).ok());
+  EXPECT_EQ(books_.FindKey(books_.FindPayout("refused")->token), "refused");
+  ASSERT_TRUE(books_.DecidePayout("refused", false, kNow, effect).ok());
+  EXPECT_EQ(GetErrorDetail(books_.DecidePayout("refused", true, kNow, effect)).reason, "PAYMENT_DECIDED");
+  EXPECT_EQ(books_.Pay(PayoutOf("refused"), {}, kNow, effect)->state, Payout::State::kRefused);
+  EXPECT_EQ(books_.Pay(PayoutOf("in time"), {}, kNow, effect)->state, Payout::State::kPending);
+  EXPECT_EQ(books_.Pay(PayoutOf("in time"), {}, kNow + absl::Hours(1), effect)->state, Payout::State::kPaid);
+}
+
+TEST_F(SandboxBooks, PayoutsAreReadBackFromTheirLines) {
+  std::vector<std::string> lines;
+  const auto keep = [&](std::optional<Record>& effect) {
+    if (effect.has_value()) lines.push_back(ToLine(*effect));
+    effect.reset();
+  };
+  std::optional<Record> effect;
+  ASSERT_TRUE(books_.Pay(PayoutOf("paid"), {}, kNow, effect).ok());
+  keep(effect);
+  ASSERT_TRUE(books_.Pay(PayoutOf("refused"), kDeclined, kNow, effect).ok());
+  keep(effect);
+  ASSERT_TRUE(books_.Pay(PayoutOf("pending"), kPending, kNow, effect).ok());
+  keep(effect);
+  Books read(2);
+  for (std::string& line : lines) {
+    line.pop_back();
+    const std::optional<Record> record = ParseLine(line);
+    ASSERT_TRUE(record.has_value()) << line;
+    read.Apply(*record);
+  }
+  for (const auto& [key, payout] : books_.payouts()) {
+    const Payout* same = read.FindPayout(key);
+    ASSERT_NE(same, nullptr) << key;
+    EXPECT_EQ(same->state, payout.state) << key;
+    EXPECT_EQ(same->payout_id, payout.payout_id);
+    EXPECT_EQ(same->destination, "DE02");
+    EXPECT_EQ(same->reference, payout.reference);
+    EXPECT_EQ(same->reason, payout.reason);
+    EXPECT_EQ(same->token, payout.token);
+    EXPECT_EQ(same->paid_minor, payout.paid_minor);
+  }
+  EXPECT_EQ(read.FindPayout("pending")->until, kNow + absl::Hours(1));
+}
+
 }  // namespace
 }  // namespace waybill::sandbox

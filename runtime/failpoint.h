@@ -13,8 +13,8 @@ namespace waybill {
 
 // The registry: each place has one line here, and the crash tests walk all of them; those of waybill-ingest start with
 // "ingest.", those of gateways' webhooks, which not every order meets, with "inbox.", of what clients are told with
-// "webhook.", those of rules of risk with "risk.". A name that stands in the code and not here does not compile; a name
-// that stands here and is never hit fails the crash tests.
+// "webhook.", those of rules of risk with "risk.", those of payouts with "pay_out." or "create_payout.". A name that
+// stands in the code and not here does not compile; a name that stands here and is never hit fails the crash tests.
 inline constexpr std::string_view kFailpoints[] = {
     "create.before_answer",
     "create.after_answer",
@@ -65,6 +65,9 @@ inline constexpr std::string_view kFailpoints[] = {
     "refund_order.before_answer",
     "take_payment.before_answer",
     "create_transfers.before_answer",
+    "pay_out.before_send",
+    "pay_out.after_receive",
+    "create_payout.before_answer",
     "risk.before_commit",
     "risk.after_commit",
 };

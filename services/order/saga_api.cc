@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "domain/payout.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
@@ -73,6 +74,15 @@ void SagaApi::Resolve(const Uuid& saga_id, domain::Actor by, std::string reason,
       refund.state = domain::PartialRefund::State::kResolved;
       refund.decided_at = clock_.Now();
       refund.effects.decided = true;
+      return;
+    }
+    if (record.kind == domain::Payout::kKind) {
+      // Nobody knows whether the money went: it counts as if it had.
+      domain::Payout& payout = saga::As<domain::Payout>(record).payload;
+      if (payout.state != domain::Payout::State::kOpen) return;
+      payout.state = domain::Payout::State::kResolved;
+      payout.decided_at = clock_.Now();
+      payout.effects.decided = true;
       return;
     }
     if (record.kind != domain::Order::kKind) return;

@@ -43,6 +43,7 @@ constexpr Rights kOrderRights[] = {
     {"unsummed_payments", "SELECT"},
     {"unsummed_attempts", "SELECT"},
     {"pending_charges", "SELECT, INSERT, UPDATE"},
+    {"payouts", "SELECT, INSERT, UPDATE"},
     {"risk_assessments", "SELECT, INSERT"},
     {"webhook_inbox", "SELECT, INSERT, UPDATE, DELETE"},
     {"drivers", "SELECT, INSERT, UPDATE"},
@@ -52,6 +53,7 @@ constexpr Rights kOrderRights[] = {
     {"order_assignments_move_down(text)", "EXECUTE"},
     {"waybill_id_at(timestamptz)", "EXECUTE"},
     {"waybill_fee(bigint, integer)", "EXECUTE"},
+    {"payouts_available(text, text, text)", "EXECUTE"},
 };
 
 constexpr Rights kRealtimeRights[] = {

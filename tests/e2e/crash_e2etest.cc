@@ -15,15 +15,16 @@ namespace waybill::testing {
 namespace {
 
 // The registry without what waybill-ingest hits (ingest_crash_e2etest), what only routed orders do (routed_e2etest),
-// webhooks (webhooks_e2etest), payments without an order (race_e2etest), rules of risk (risk_e2etest), and the ledger
-// (ledger_e2etest).
+// webhooks (webhooks_e2etest), payments without an order (race_e2etest), rules of risk (risk_e2etest), the ledger
+// (ledger_e2etest), and payouts (payouts_e2etest).
 std::vector<std::string_view> OrderFailpoints() {
   std::vector<std::string_view> names;
   for (std::string_view name : kFailpoints) {
     const bool of_others = name.starts_with("ingest.") || name.starts_with("route.") || name.starts_with("inbox.") ||
                            name.starts_with("webhook.") || name.starts_with("take_payment.") ||
                            name.starts_with("capture.") || name.starts_with("risk.") ||
-                           name.starts_with("create_transfers.");
+                           name.starts_with("create_transfers.") || name.starts_with("pay_out.") ||
+                           name.starts_with("create_payout.");
     if (!of_others) names.push_back(name);
   }
   return names;

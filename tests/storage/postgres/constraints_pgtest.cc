@@ -46,6 +46,10 @@ INSERT INTO ledger_transfers (debit_account, credit_account, amount, released, w
     VALUES (1, 2, 0, 50, 1, now(), 1, 'void', 'EUR', 'shop', 'v2', 'p2');
 INSERT INTO ledger_batches (number, first_transfer, last_transfer, transfers, previous_hash, hash)
     VALUES (1, 1, 4, 4, decode(repeat('00', 32), 'hex'), decode(repeat('11', 32), 'hex'));
+INSERT INTO payouts (saga_id, client, payout_id, account, idempotency_key, hold_id, amount_minor, currency, destination, begun_at)
+    VALUES ('00000000-0000-7000-8000-000000000001', 'shop', 'p1', 'b', 'k1', 'h1', 10, 'EUR', 'DE02', now()),
+           ('00000000-0000-7000-8000-000000000002', 'shop', 'p2', 'b', 'k2', 'h2', 10, 'EUR', 'DE02', now());
+UPDATE payouts SET state = 'paid', decided_at = now() WHERE payout_id = 'p2';
 INSERT INTO risk_assessments (order_id, client, user_id, amount_minor, currency, at, rules_version, decision, score, shadow_decision, shadow_score, reasons)
   VALUES ('00000000-0000-7000-8000-000000000001', 'shop', 'ada', 1, 'EUR', now(), '1', 'allow', 0, 'allow', 0, '[]');
 INSERT INTO gateway_probes (gateway, holder, claimed_at, next_at) VALUES ('north', 'a', now(), now());
@@ -100,6 +104,11 @@ struct Attack {
   "INSERT INTO payment_attempts (order_id, number, gateway, idempotency_key, amount_minor, currency, state, " \
   "pending_token, begun_at, decided_at) VALUES (" ORDER(1) ", " number ", " gateway ", 'k9', " amount         \
                                                            ", 'EUR', " state ", " token ", now(), " decided ")"
+#define INSERT_PAYOUT(n, id, key, hold, amount, state, refusal, decided)                                         \
+  "INSERT INTO payouts (saga_id, client, payout_id, account, idempotency_key, hold_id, amount_minor, currency, " \
+  "destination, state, refusal, begun_at, decided_at) VALUES (" ORDER(n) ", 'shop', " id ", 'b', " key ", " hold \
+                                                                         ", " amount ", 'EUR', 'DE02', " state   \
+                                                                         ", " refusal ", now(), " decided ")"
 #define INSERT_ANY_SAGA(id, version, key, payload, state, reason, lease)                                       \
   "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, failure_reason, lease_until, "       \
   "created_at, updated_at) VALUES (" id ", 'book_trip', " version ", " key ", " payload ", " state ", " reason \
@@ -247,6 +256,28 @@ constexpr Attack kAttacks[] = {
      "UPDATE partial_refunds SET state = 'refused', refusal = 'x' WHERE refund_id = 'r2'"},
     {"partial_refunds_only_forward",
      "UPDATE partial_refunds SET state = 'open', decided_at = NULL WHERE refund_id = 'r2'"},
+    {"payouts_pkey", INSERT_PAYOUT(1, "'p3'", "'k3'", "'h3'", "1", "'open'", "''", "NULL")},
+    {"payouts_client_id", INSERT_PAYOUT(3, "'p1'", "'k3'", "'h3'", "1", "'open'", "''", "NULL")},
+    {"payouts_one_a_key", INSERT_PAYOUT(3, "'p3'", "'k1'", "'h3'", "1", "'open'", "''", "NULL")},
+    {"payouts_one_a_hold", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h1'", "1", "'open'", "''", "NULL")},
+    {"payouts_id_length", INSERT_PAYOUT(3, "''", "'k3'", "'h3'", "1", "'open'", "''", "NULL")},
+    {"payouts_amount_positive", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h3'", "0", "'open'", "''", "NULL")},
+    {"payouts_state", "UPDATE payouts SET state = 'lost', decided_at = now() WHERE payout_id = 'p1'"},
+    {"payouts_decided", "UPDATE payouts SET state = 'paid' WHERE payout_id = 'p1'"},
+    {"payouts_decided", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h3'", "1", "'open'", "''", "now()")},
+    {"payouts_refused_for_a_reason", "UPDATE payouts SET state = 'refused', decided_at = now() WHERE payout_id = 'p1'"},
+    {"payouts_refused_for_a_reason", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h3'", "1", "'open'", "'x'", "NULL")},
+    {"payouts_begin_open", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h3'", "1", "'paid'", "''", "now()")},
+    {"payouts_begin_open", INSERT_PAYOUT(3, "'p3'", "'k3'", "NULL", "1", "'open'", "''", "NULL")},
+    {"payouts_begin_open", INSERT_PAYOUT(3, "'p3'", "'k3'", "'h3'", "1", "'refused'", "'x'", "now()")},
+    {"payouts_only_forward", "UPDATE payouts SET amount_minor = 1 WHERE payout_id = 'p1'"},
+    {"payouts_only_forward", "UPDATE payouts SET hold_id = NULL WHERE payout_id = 'p1'"},
+    {"payouts_only_forward", "UPDATE payouts SET destination = 'mine' WHERE payout_id = 'p1'"},
+    {"payouts_only_forward", "UPDATE payouts SET idempotency_key = 'k3' WHERE payout_id = 'p1'"},
+    {"payouts_only_forward", "UPDATE payouts SET state = 'refused', refusal = 'x' WHERE payout_id = 'p2'"},
+    {"payouts_only_forward", "UPDATE payouts SET state = 'open', decided_at = NULL WHERE payout_id = 'p2'"},
+    {"payouts_stay", "DELETE FROM payouts"},
+    {"payouts_stay", "TRUNCATE payouts"},
     {"payment_attempts_pkey", INSERT_ATTEMPT("1", "'south'", "1000", "'open'", "NULL", "NULL")},
     {"payment_attempts_cost_range", "UPDATE payment_attempts SET cost_ppm = -1"},
     {"payment_attempts_cost_range", "UPDATE payment_attempts SET cost_ppm = 1000001"},
@@ -513,7 +544,7 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "AND NOT c.relispartition "
            // Nobody comes to these, since triggers stand before them.
            "AND conname NOT IN ('ledger_accounts_parent_fkey', 'ledger_accounts_balances_fit', "
-           "'ledger_account_history_pkey', 'ledger_expiries_pkey') "
+           "'ledger_account_history_pkey', 'ledger_expiries_pkey', 'payouts_held') "
            // These refuse nothing: they keep order when a capacity is lowered or a driver goes off duty, an older
            // version goes on, a refund is refused, a lease is given, cut short or ended, or a key changes, and make
            // entries of deeds and of payments.
@@ -523,6 +554,8 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            "'order_sagas_due_by_lease', 'partial_refunds_free', 'sagas_due_by_lease', 'access_keys_changed', "
            "'audit_deeds_become_entries', 'payments_enter_charges', 'payments_enter_refund', 'payment_attempts_enter', "
            "'partial_refunds_enter', "
+           // What payouts mean in the ledger, refused by names of its own (payout_store_pgtest).
+           "'payouts_hold', 'payouts_end', "
            // Of the ledger: what moves balances, and refuses by names of its own (ledger_store_pgtest); and what posts.
            "'ledger_post', 'ledger_transfers_begin', 'ledger_accounts_begin', 'ledger_accounts_open', "
            "'ledger_accounts_close', "

@@ -1,0 +1,95 @@
+#include "services/order/pay_out.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "fmt/format.h"
+#include "runtime/failpoint.h"
+#include "runtime/status.h"
+#include "runtime/text.h"
+#include "services/order/place_order.h"
+
+namespace waybill::order {
+namespace {
+
+using domain::Payout;
+using saga::Outcome;
+
+// One that is still pending after so long is asked for, whatever the gateway said.
+constexpr absl::Duration kPayoutPendingMax = absl::Hours(24 * 30);
+constexpr size_t kPayoutRefusalBytesMax = 128;
+
+void DecidePayout(Payout& payout, Payout::State state, absl::Time now) {
+  payout.state = state;
+  payout.decided_at = now;
+  payout.effects.decided = true;
+}
+
+Outcome TakePay(absl::StatusOr<PayResult> result, bool undoing, bool in_doubt, const Clock& clock, Payout& payout) {
+  if (!result.ok()) {
+    std::string cause = GetErrorDetail(result.status()).reason;
+    const bool not_made = cause == kCallNotSent;
+    if (cause.empty()) cause = absl::StatusCodeToString(result.status().code());
+    Outcome unknown = Outcome::Unknown(std::string(kPayoutUnknown),
+                                       fmt::format("{}: {}", cause, std::string(result.status().message())));
+    unknown.not_made = not_made;
+    return unknown;
+  }
+  if (const auto* paid = result->paid()) {
+    std::string detail;
+    payout.reference = TakeReference(paid->reference, detail);
+    DecidePayout(payout, Payout::State::kPaid, clock.Now());
+    return Outcome::Succeeded(std::move(detail));
+  }
+  if (const auto* pending = result->pending()) {
+    // Never asked, it would be forgotten.
+    absl::Time until = pending->until;
+    if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPayoutPendingMax);
+    return Outcome::Later(pending->token, until);
+  }
+  std::string refusal = CleanText(result->refused()->reason, kPayoutRefusalBytesMax);
+  if (refusal.empty()) refusal = std::string(kPayoutRefused);
+  // After doubt it is asked for once more, by what undoes the step: the gateway's word is final for its key then.
+  if (in_doubt && !undoing) return Outcome::Rejected(std::move(refusal));
+  payout.refusal = refusal;
+  DecidePayout(payout, Payout::State::kRefused, clock.Now());
+  if (undoing) return Outcome::Succeeded(fmt::format("refused: {}", refusal));
+  return Outcome::Rejected(std::move(refusal));
+}
+
+saga::Action<Payout> Pay(PayoutGateway& gateway, const Clock& clock, bool undoing) {
+  auto call = [&gateway, &clock, undoing](const saga::Attempt& attempt, Payout& payout, saga::OutcomeCallback done) {
+    if (payout.state != Payout::State::kOpen) {  // refused from the start: nothing is held, and nobody asked
+      const bool refused = payout.state == Payout::State::kRefused;
+      done(refused && !undoing ? Outcome::Rejected(payout.refusal) : Outcome::Succeeded());
+      return;
+    }
+    WAYBILL_FAILPOINT("pay_out.before_send");
+    const ParticipantCall to{attempt.Key(), payout.payout_id, attempt.deadline, attempt.traceparent,
+                             attempt.tracestate};
+    gateway.Pay(to, payout,
+                [&payout, &clock, undoing, in_doubt = attempt.in_doubt,
+                 done = std::move(done)](absl::StatusOr<PayResult> result) mutable {
+                  WAYBILL_FAILPOINT("pay_out.after_receive");
+                  done(TakePay(std::move(result), undoing, in_doubt, clock, payout));
+                });
+  };
+  // Whoever signals says that the gateway has decided; what it decided, and under which reference, the gateway says.
+  auto signalled = [](const Outcome&, Payout&) -> std::optional<Outcome> { return std::nullopt; };
+  return {.call = call, .signalled = signalled};
+}
+
+}  // namespace
+
+saga::Definition PayOut(PayoutGateway& gateway, const Clock& clock, const saga::RetryPolicy& retry) {
+  return saga::Define<Payout>()
+      .Step(std::string(kPayOut))
+      .Does(Pay(gateway, clock, /*undoing=*/false))
+      .UndoneBy(Pay(gateway, clock, /*undoing=*/true))
+      .Retried(retry)
+      .Done();
+}
+
+}  // namespace waybill::order

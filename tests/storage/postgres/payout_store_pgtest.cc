@@ -1,0 +1,160 @@
+#include <atomic>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "runtime/executor.h"
+#include "storage/postgres/ledger_store.h"
+#include "storage/postgres/payout_store.h"
+#include "storage/postgres/saga_journal.h"
+#include "tests/storage/payout_store_contract.h"
+#include "tests/support/migrated_database.h"
+
+namespace waybill::storage {
+namespace {
+
+class PostgresPayoutHarness final : public PayoutHarness {
+ public:
+  PostgresPayoutHarness() {
+    SagaJournalOptions options;
+    options.writers = 2;
+    auto journal = PostgresSagaJournal::Open({&tables_}, kinds_, {"host", "1", absl::Seconds(60)}, database_.url(),
+                                             pool_, ThreadLoops(), options);
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    journal_ = *std::move(journal);
+    ledger::NewAccount bank;
+    bank.id = "bank";
+    bank.currency = "EUR";
+    bank.kind = "bank";
+    bank.code = 1;
+    EXPECT_TRUE(ledger_.CreateAccounts("shop", {bank}).ok());
+  }
+  ~PostgresPayoutHarness() override {
+    journal_->Stop();
+    ledger_.Stop();
+  }
+  PayoutStore& store() override { return store_; }
+  saga::Journal& journal() override { return *journal_; }
+  void Open(const std::string& account, const std::string& currency, bool limited) override {
+    ledger::NewAccount opened;
+    opened.id = account;
+    opened.currency = currency;
+    opened.kind = "wallet";
+    opened.code = 1;
+    opened.flags.debits_must_not_exceed_credits = limited;
+    opened.flags.history = true;
+    EXPECT_TRUE(ledger_.CreateAccounts("shop", {opened}).ok());
+  }
+  void Deposit(const std::string& account, int64_t amount_minor) override {
+    ledger::NewTransfer deposit;
+    deposit.id = fmt::format("deposit-{}", ++deposits_);
+    deposit.debit_account = "bank";
+    deposit.credit_account = account;
+    deposit.currency = "EUR";
+    deposit.code = 1;
+    deposit.amount_minor = amount_minor;
+    const auto outcomes = ledger_.PostAndWait("shop", {deposit});
+    ASSERT_TRUE(outcomes.ok()) << outcomes.status();
+    EXPECT_EQ(outcomes->front().result, ledger::TransferResult::kCreated);
+  }
+  void SetClosed(const std::string& account, bool closed) override {
+    EXPECT_TRUE(ledger_.SetClosed("shop", account, closed).ok());
+  }
+  Balance Get(const std::string& account) override {
+    const ledger::Balance balance = ledger_.GetAccount("shop", account)->balance;
+    return {balance.credits_posted - balance.debits_posted, balance.debits_pending};
+  }
+  void ExpectSound() override {
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(ledger_.Seal(1'000).ok());
+    const absl::StatusOr<VerifyReport> report = ledger_.Verify([](const VerifyProgress&) { return true; });
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_THAT(report->faults, ::testing::IsEmpty());
+    EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM payouts p LEFT JOIN ledger_transfers t ON t.client = "
+                                    "'(waybill)' AND t.id = p.hold_id WHERE p.hold_id IS NOT NULL AND t.phase IS "
+                                    "DISTINCT FROM 'pending'"),
+              "0");
+  }
+  testing::Sql& sql() { return database_.sql(); }
+  PostgresLedgerStore& ledger() { return ledger_; }
+  const std::string& url() const { return database_.url(); }
+
+ private:
+  SystemClock clock_;
+  waybill::testing::MigratedDatabase database_;
+  Pool pool_{database_.url(), {}, {}};
+  PostgresPayoutStore store_{pool_};
+  const SharedSagaTables<domain::Payout> tables_ = PayoutTables();
+  saga::Kinds kinds_ = PayoutKinds();
+  SeededRandom random_{1};
+  ThreadLoops loops_;
+  PostgresLedgerStore ledger_{{database_.url(), pool_, pool_, clock_, random_, loops_}};
+  std::unique_ptr<PostgresSagaJournal> journal_;
+  int deposits_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Postgres, PayoutStoreContract,
+                         ::testing::Values([] { return std::make_unique<PostgresPayoutHarness>(); }));
+
+class PostgresPayouts : public PayoutStoreContract {};
+
+// The ledger's service writes to the same accounts meanwhile; along each one numbers and times grow together, and
+// nobody is a deadlock's victim.
+TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
+  auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
+  harness.Open("second", "EUR", true);
+  harness.Deposit("driver", 1'000'000);
+  harness.Deposit("second", 1'000'000);
+  std::atomic<bool> stop{false};
+  std::thread others([&] {
+    while (!stop) {
+      harness.Deposit("second", 1);
+      harness.Deposit("driver", 1);
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    std::vector<PayoutRecord> payouts;
+    for (int i = 0; i < 10; ++i) {
+      payouts.push_back(New(fmt::format("p{}-{}", round, i), 3, i % 2 == 0 ? "driver" : "second"));
+    }
+    std::vector<std::future<absl::Status>> begun;
+    for (const PayoutRecord& payout : payouts) begun.push_back(BeginSoon(payout));
+    for (std::future<absl::Status>& status : begun) EXPECT_TRUE(status.get().ok());
+    for (size_t i = 0; i < payouts.size(); ++i) {
+      EXPECT_TRUE(End(payouts[i], i % 3 == 0 ? State::kRefused : State::kPaid));
+    }
+  }
+  stop = true;
+  others.join();
+  EXPECT_EQ(harness.sql().Value("SELECT count(*) FROM (SELECT created_at, lag(created_at) OVER (PARTITION BY account "
+                                "ORDER BY number) AS before FROM (SELECT number, created_at, debit_account AS account "
+                                "FROM ledger_transfers UNION ALL SELECT number, created_at, credit_account FROM "
+                                "ledger_transfers) t) a WHERE created_at < before"),
+            "0");
+  EXPECT_EQ(harness.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
+}
+
+// What a hand does to the holds, or posts for itself, the books refuse.
+TEST_P(PostgresPayouts, AHoldIsEndedOnceWhoeverEndsIt) {
+  auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
+  ASSERT_TRUE(Begin(New("p1")).ok());
+  ledger::NewTransfer theft;
+  theft.id = "theft";
+  theft.phase = ledger::Phase::kVoid;
+  theft.pending_id = harness.sql().Value("SELECT hold_id FROM payouts");
+  const auto outcomes = harness.ledger().PostAndWait("shop", {theft});
+  ASSERT_TRUE(outcomes.ok()) << outcomes.status();
+  EXPECT_NE(outcomes->front().result, ledger::TransferResult::kCreated) << "the hold is none of the client's";
+  harness.sql().Exec("UPDATE payouts SET state = 'paid', decided_at = now()");
+  EXPECT_EQ(harness.Get("driver"), (Balance{600, 0}));
+  EXPECT_EQ(harness.sql().Value("SELECT string_agg(phase, ' ' ORDER BY number) FROM ledger_transfers WHERE client = "
+                                "'(waybill)'"),
+            "pending post");
+}
+
+INSTANTIATE_TEST_SUITE_P(Postgres, PostgresPayouts,
+                         ::testing::Values([] { return std::make_unique<PostgresPayoutHarness>(); }));
+
+}  // namespace
+}  // namespace waybill::storage

@@ -89,6 +89,7 @@ void AddKeyCommands(CLI::App& app, Context& context);           // key
 void AddWebhookCommands(CLI::App& app, Context& context);       // webhook
 void AddWebhookInboxCommands(CLI::App& app, Context& context);  // further ones of webhook, which has to be there
 void AddPaymentsCommands(CLI::App& app, Context& context);      // payments
+void AddPayoutCommands(CLI::App& app, Context& context);        // payout
 void AddLedgerCommands(CLI::App& app, Context& context);        // ledger
 void AddRiskCommands(CLI::App& app, Context& context);          // risk
 void AddReconcileCommands(CLI::App& app, Context& context);     // reconcile

@@ -181,7 +181,7 @@ void AddCreateKey(CLI::App& group, Context& context) {
       ->required()
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"orders:write", "orders:read", "locations:write", "locations:read", "ledger:write",
-                             "ledger:read", "ops", "admin"}));
+                             "ledger:read", "payouts:write", "payouts:read", "ops", "admin"}));
   command
       ->add_option("--driver", args->drivers,
                    "Whose positions it may write: an id, a beginning with * behind it, or *; may be given many times")

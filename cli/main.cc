@@ -177,6 +177,7 @@ int Main(int argc, char** argv) {
   AddGatewayCommands(app, context);
   AddKeyCommands(app, context);
   AddPaymentsCommands(app, context);
+  AddPayoutCommands(app, context);
   AddLedgerCommands(app, context);
   AddRiskCommands(app, context);
   AddReconcileCommands(app, context);

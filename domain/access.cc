@@ -20,6 +20,10 @@ std::string_view Name(Scope scope) {
       return "ledger:write";
     case Scope::kLedgerRead:
       return "ledger:read";
+    case Scope::kPayoutsWrite:
+      return "payouts:write";
+    case Scope::kPayoutsRead:
+      return "payouts:read";
     case Scope::kOps:
       return "ops";
     case Scope::kAdmin:

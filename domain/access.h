@@ -21,11 +21,13 @@ enum class Scope : uint8_t {
   kAdmin,
   kLedgerWrite,
   kLedgerRead,
+  kPayoutsWrite,
+  kPayoutsRead,
 };
 
-inline constexpr Scope kScopes[] = {Scope::kOrdersWrite,   Scope::kOrdersRead,  Scope::kLocationsWrite,
-                                    Scope::kLocationsRead, Scope::kLedgerWrite, Scope::kLedgerRead,
-                                    Scope::kOps,           Scope::kAdmin};
+inline constexpr Scope kScopes[] = {
+    Scope::kOrdersWrite, Scope::kOrdersRead,   Scope::kLocationsWrite, Scope::kLocationsRead, Scope::kLedgerWrite,
+    Scope::kLedgerRead,  Scope::kPayoutsWrite, Scope::kPayoutsRead,    Scope::kOps,           Scope::kAdmin};
 
 std::string_view Name(Scope scope);  // "orders:write"
 std::optional<Scope> ParseScope(std::string_view name);
@@ -42,7 +44,8 @@ class Scopes {
   constexpr void Add(Scope scope) { bits_ |= Bit(scope); }
   // Given as such, or included in another.
   constexpr bool Has(Scope scope) const {
-    const bool reads = scope == Scope::kOrdersRead || scope == Scope::kLocationsRead || scope == Scope::kLedgerRead;
+    const bool reads = scope == Scope::kOrdersRead || scope == Scope::kLocationsRead || scope == Scope::kLedgerRead ||
+                       scope == Scope::kPayoutsRead;
     return Given(scope) || Given(Scope::kAdmin) || (reads && Given(Scope::kOps));
   }
   constexpr bool empty() const { return bits_ == 0; }
@@ -51,10 +54,10 @@ class Scopes {
   bool operator==(const Scopes&) const = default;
 
  private:
-  static constexpr uint8_t Bit(Scope scope) { return static_cast<uint8_t>(1U << static_cast<unsigned>(scope)); }
+  static constexpr uint16_t Bit(Scope scope) { return static_cast<uint16_t>(1U << static_cast<unsigned>(scope)); }
   constexpr bool Given(Scope scope) const { return (bits_ & Bit(scope)) != 0; }
 
-  uint8_t bits_ = 0;
+  uint16_t bits_ = 0;
 };
 
 inline constexpr size_t kDriverPatternsMax = 1'000;

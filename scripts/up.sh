@@ -35,7 +35,7 @@ verb_up() {
   start_service "$stack" waybill-sandbox "$bin/waybill-sandbox" --listen "$sandbox" --side-listen 127.0.0.1:0 \
     --log "$stack/books.log"
   start_service "$stack" waybill-order "$bin/waybill-order" --listen "$order" --side-listen "$side" \
-    --payment-gateway "grpc://$sandbox" --instance dev-up
+    --payment-gateway "grpc://$sandbox" --payout "grpc://$sandbox" --instance dev-up
   start_service "$stack" waybill-ingest "$bin/waybill-ingest" --listen "$ingest" --side-listen "$ingest_side"
   start_service "$stack" waybill-ledger "$bin/waybill-ledger" --listen "$ledger" --side-listen "$ledger_side"
   if [[ ! -s $stack/realtime-keys.toml ]]; then
@@ -70,7 +70,7 @@ Waybill is up:
   probes, metrics    http://$WAYBILL_LEDGER_SIDE_PORT/readyz?verbose  http://$WAYBILL_LEDGER_SIDE_PORT/metrics
   apps (WebSocket)   $WAYBILL_REALTIME
   probes, metrics    http://$WAYBILL_REALTIME_SIDE_PORT/readyz?verbose  http://$WAYBILL_REALTIME_SIDE_PORT/metrics
-  sandbox (gRPC)     $WAYBILL_SANDBOX    a payment gateway that misbehaves on request
+  sandbox (gRPC)     $WAYBILL_SANDBOX    payment and payout gateways that misbehave on request
   Postgres           psql '$DATABASE_URL'
   Redis              redis-cli -u '$REDIS_URL'
   logs               .waybill/up/*.log

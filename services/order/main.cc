@@ -45,6 +45,7 @@
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_payment_service.h"
+#include "services/order/grpc_payout_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_risk_admin.h"
 #include "services/order/grpc_saga_admin.h"
@@ -54,11 +55,14 @@
 #include "services/order/open_cases.h"
 #include "services/order/order_core.h"
 #include "services/order/order_metrics.h"
+#include "services/order/pay_out.h"
 #include "services/order/payment_api.h"
+#include "services/order/payout_api.h"
 #include "services/order/place_order.h"
 #include "services/order/refund_order.h"
 #include "services/order/remote_dispatch.h"
 #include "services/order/remote_gateway.h"
+#include "services/order/remote_payout_gateway.h"
 #include "services/order/risk_api.h"
 #include "services/order/risk_rules.h"
 #include "services/order/served_methods.h"
@@ -83,6 +87,8 @@
 #include "storage/postgres/payment_store.h"
 #include "storage/postgres/payment_summary_store.h"
 #include "storage/postgres/payment_tables.h"
+#include "storage/postgres/payout_store.h"
+#include "storage/postgres/payout_tables.h"
 #include "storage/postgres/pool.h"
 #include "storage/postgres/reconciliation_store.h"
 #include "storage/postgres/rights.h"
@@ -278,6 +284,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   } else {
     payments = std::make_unique<BuiltinGateway>();
   }
+  std::unique_ptr<rpc::Client> payout_client;
+  std::unique_ptr<RemotePayoutGateway> payouts;
+  if (!options.payout.empty()) {
+    payout_client = ConnectTo(options.payout, participant_certificates->get(), client_thread);
+    payouts = std::make_unique<RemotePayoutGateway>(*payout_client);
+  }
   storage::PostgresGatewayStore gateway_store(drivers, reads);
   storage::PostgresGatewayProbeStore gateway_probes(drivers, reads);
   std::unique_ptr<Gateways> gateways;
@@ -342,6 +354,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
                                     gateways ? &gateways->routing() : nullptr, clock, options.saga.payment));
+  if (payouts) definitions.push_back(PayOut(*payouts, clock, options.saga.payment));
   const saga::Kinds kinds(std::move(definitions));
   order_metrics.AddSteps(kinds);
 
@@ -350,6 +363,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   const storage::OrderTables order_tables([&webhook_interest] { return webhook_interest.MayBe(); });
   const auto refund_tables = storage::PartialRefundTables([&webhook_interest] { return webhook_interest.MayBe(); });
   const auto payment_tables = storage::PaymentTables();
+  const auto payout_tables = storage::PayoutTables();
   storage::SagaJournalOptions journal_options;
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
@@ -371,6 +385,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   };
   std::vector<const storage::SagaTables*> tables = {&order_tables, &refund_tables};
   if (gateways) tables.push_back(&payment_tables);
+  if (payouts) tables.push_back(&payout_tables);  // behind the others, whose accounts are locked first
   auto journal = OpenJournal(options, tables, kinds, claims, loops, journal_options, lease, clock, stop, log);
   if (!journal.ok()) {
     if (journal.status().code() == absl::StatusCode::kCancelled) return 0;
@@ -409,6 +424,12 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   metrics.AddCallbackGauge("waybill_payments_undecided",
                            "Payments without an order that this process has taken, and that are not decided yet.",
                            [&payment_api] { return static_cast<double>(payment_api.undecided()); });
+  storage::PostgresPayoutStore payout_store(reads);
+  PayoutApi payout_api(runner, payout_store, workers, list_workers, scheduler, clock, ids, payouts != nullptr,
+                       options.api);
+  metrics.AddCallbackGauge("waybill_payouts_undecided",
+                           "Payouts that this process has begun, and that are not decided yet.",
+                           [&payout_api] { return static_cast<double>(payout_api.undecided()); });
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
 
@@ -487,6 +508,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddOrderService(*edge, core.api, core.refunds, core.watches);
     AddPaymentService(*edge, payment_api);
+    AddPayoutService(*edge, payout_api);
     AddSagaAdmin(*edge, core.sagas, steps);
     AddFleetService(*edge, fleet_api);
     AddAuditAdmin(*edge, audit, list_workers);
@@ -525,8 +547,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
     watching.push_back(tls::WatchChore(**participant_certificates, [&] {
-      for (const auto& [client, participant] : {std::pair(gateway_client.get(), &options.payment_gateway),
-                                                std::pair(dispatch_client.get(), &options.dispatch)}) {
+      for (const auto& [client, participant] :
+           {std::pair(gateway_client.get(), &options.payment_gateway), std::pair(payout_client.get(), &options.payout),
+            std::pair(dispatch_client.get(), &options.dispatch)}) {
         if (participant->starts_with(kTlsScheme)) {
           client->Use(ChannelsTo(*participant, participant_certificates->get()));
         }
@@ -605,6 +628,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   core.api.SetDraining();
   core.refunds.SetDraining();
   payment_api.SetDraining();
+  payout_api.SetDraining();
   server.SendAway();  // before watches end, so that their clients do not come back here
   connect.SendAway();
   (*side_port)->SetDraining();
@@ -632,6 +656,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   runner.Stop(deadline);
   core.leases.Stop();  // only now: sagas had until the deadline
   if (gateway_client) gateway_client->Stop();
+  if (payout_client) payout_client->Stop();
   if (gateways) gateways->Stop();
   if (risk_rules) risk_rules->Stop();
   if (dispatch_client) dispatch_client->Stop();

@@ -9,7 +9,8 @@ std::vector<std::string> ServedMethods() {
                          "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
                          "waybill.reconciliation.v1.ReconciliationService", "waybill.access.v1.AccessAdmin",
                          "waybill.webhook.v1.WebhookService", "waybill.payments.v1.PaymentService",
-                         "waybill.ops.v1.WebhookInboxAdmin", "waybill.ops.v1.RiskAdmin"});
+                         "waybill.ops.v1.WebhookInboxAdmin", "waybill.ops.v1.RiskAdmin",
+                         "waybill.payouts.v1.PayoutService"});
 }
 
 }  // namespace waybill::order

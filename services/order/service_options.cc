@@ -19,14 +19,19 @@
 namespace waybill::order {
 namespace {
 
+bool IsRemote(const std::string& text) {
+  for (const std::string_view scheme : {kPlainScheme, kTlsScheme}) {
+    if (text.starts_with(scheme) && text.size() > scheme.size()) return true;
+  }
+  return false;
+}
+
 CLI::Option* AddParticipant(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
   return app.add_option(name, value, help)
       ->capture_default_str()
       ->type_name("builtin|grpc[s]://HOST:PORT")
       ->check([](const std::string& text) {
-        for (const std::string_view scheme : {kPlainScheme, kTlsScheme}) {
-          if (text.starts_with(scheme) && text.size() > scheme.size()) return "";
-        }
+        if (IsRemote(text)) return "";
         return text == "builtin" ? "" : "is neither builtin nor grpc://HOST:PORT nor grpcs://HOST:PORT";
       });
 }
@@ -36,7 +41,8 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
   if (files.certificate.empty() != files.key.empty()) {
     return absl::InvalidArgumentError("--participant-certificate and --participant-key come together or not at all");
   }
-  bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme);
+  bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme) ||
+             options.payout.starts_with(kTlsScheme);
   if (!options.gateways_file.empty()) {
     const absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(options.gateways_file);
     if (!routes.ok()) {
@@ -45,9 +51,10 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
     for (const payments::Gateway& gateway : routes->gateways) any = any || gateway.address.starts_with(kTlsScheme);
   }
   if (!files.empty() && !any) {
-    return absl::InvalidArgumentError(fmt::format(
-        "{} is given, and neither --payment-gateway nor --dispatch, nor any of --gateways-file, is grpcs://",
-        files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
+    return absl::InvalidArgumentError(
+        fmt::format("{} is given, and neither --payment-gateway nor --dispatch, nor --payout, nor any of "
+                    "--gateways-file, is grpcs://",
+                    files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
   }
   return absl::OkStatus();
 }
@@ -72,6 +79,14 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddStoreSettings(app, "Redis", options);
   AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
       ->envname("WAYBILL_PAYMENT_GATEWAY");
+  app.add_option("--payout", options.payout,
+                 "Payout gateway, which sends money from accounts in the ledger to payees; every replica of a database "
+                 "has the same (default: none, and nothing is paid out)")
+      ->envname("WAYBILL_PAYOUT")
+      ->type_name("grpc[s]://HOST:PORT")
+      ->check([](const std::string& text) {
+        return text.empty() || IsRemote(text) ? "" : "is neither grpc://HOST:PORT nor grpcs://HOST:PORT";
+      });
   app.add_option(
          "--gateways-file", options.gateways_file,
          "TOML file of several payment gateways, and of rules which order goes to which; weights, costs and rules "

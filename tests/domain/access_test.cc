@@ -22,8 +22,8 @@ TEST(Scopes, AreNamedAndParsed) {
 TEST(Scopes, AdminHasAllAndOpsReads) {
   for (const Scope given : kScopes) {
     for (const Scope wanted : kScopes) {
-      const bool reads =
-          wanted == Scope::kOrdersRead || wanted == Scope::kLocationsRead || wanted == Scope::kLedgerRead;
+      const bool reads = wanted == Scope::kOrdersRead || wanted == Scope::kLocationsRead ||
+                         wanted == Scope::kLedgerRead || wanted == Scope::kPayoutsRead;
       const bool has = given == wanted || given == Scope::kAdmin || (given == Scope::kOps && reads);
       EXPECT_EQ(Scopes{given}.Has(wanted), has) << Name(given) << " " << Name(wanted);
     }

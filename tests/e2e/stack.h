@@ -33,6 +33,7 @@ class OrderReplica : public ServiceProcess {
 struct StackOptions {
   bool builtin_gateway = false;
   bool remote_dispatch = false;
+  bool payouts = false;  // by the sandbox
   std::vector<std::string> order_args;
   std::vector<std::string> sandbox_args;
   // Servers of the test's own, for tests that break them; null: a database on the shared ones.

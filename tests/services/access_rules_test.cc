@@ -34,6 +34,7 @@
 #include "services/order/grpc_gateway_admin.h"
 #include "services/order/grpc_order_service.h"
 #include "services/order/grpc_payment_service.h"
+#include "services/order/grpc_payout_service.h"
 #include "services/order/grpc_reconciliation_service.h"
 #include "services/order/grpc_risk_admin.h"
 #include "services/order/grpc_saga_admin.h"
@@ -44,6 +45,7 @@
 #include "storage/testing/fake_driver_store.h"
 #include "storage/testing/fake_payment_store.h"
 #include "storage/testing/fake_risk_store.h"
+#include "storage/testing/memory_payout_book.h"
 #include "tests/edge/access/key_world.h"
 #include "tests/services/ingest/ingest_world.h"
 #include "tests/services/ledger/mock_ledger_store.h"
@@ -63,14 +65,15 @@ std::string ReadFile(const fs::path& path) {
   return text.str();
 }
 
-// "waybill.order.v1.OrderService/GetOrder", … of all protos. What participants serve (payment gateways, dispatchers)
-// asks for their own keys, and the sandbox is a double of these.
+// "waybill.order.v1.OrderService/GetOrder", … of all protos. What participants serve (payment and payout gateways,
+// dispatchers) asks for their own keys, and the sandbox is a double of these.
 std::vector<std::string> MethodsInProtos() {
   std::vector<std::string> methods;
   const std::regex line(R"((?:^|\n)\s*(package|service|rpc)\s+([\w.]+))");
   for (const auto& entry : fs::recursive_directory_iterator(fs::path(WAYBILL_SOURCE_DIR) / "proto/waybill")) {
     const std::string folder = entry.path().parent_path().parent_path().filename();
-    if (entry.path().extension() != ".proto" || folder == "payment" || folder == "dispatch" || folder == "sandbox") {
+    if (entry.path().extension() != ".proto" || folder == "payment" || folder == "payout" || folder == "dispatch" ||
+        folder == "sandbox") {
       continue;
     }
     const std::string text = ReadFile(entry.path());
@@ -180,6 +183,7 @@ class AllServices {
     for (rpc::Server* server : {&server_, &within_server_}) {
       AddOrderService(*server, orders_.api, orders_.refunds, orders_.watches);
       order::AddPaymentService(*server, payments_);
+      order::AddPayoutService(*server, payouts_);
       AddSagaAdmin(*server, orders_.sagas, {});
       AddFleetService(*server, fleet_api_);
       order::AddAuditAdmin(*server, order_world_.audit, orders_.workers);
@@ -256,6 +260,11 @@ class AllServices {
   storage::testing::FakePaymentStore payment_store_{order_world_.book};
   order::PaymentApi payments_{orders_.runner,    payment_store_, orders_.workers, order_world_.time,
                               order_world_.time, orders_.ids,    nullptr,         order::PaymentApiOptions()};
+  storage::testing::MemoryPayouts payout_accounts_{order_world_.book};
+  storage::testing::FakePayoutStore payout_store_{order_world_.book, payout_accounts_};
+  order::PayoutApi payouts_{orders_.runner,          payout_store_,     orders_.workers, orders_.workers,
+                            order_world_.time,       order_world_.time, orders_.ids,     false,
+                            order::OrderApiOptions()};
   NoGatewayStore gateway_store_;
   storage::testing::FakeDriverStore drivers_{order_world_.book};
   order::FleetApi fleet_api_{order_world_.fleet, drivers_, orders_.workers, orders_.workers, order_world_.time};

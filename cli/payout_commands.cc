@@ -1,0 +1,183 @@
+// waybill payout create | get | list
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "cli/context.h"
+#include "cli/money.h"
+#include "cli/remote.h"
+#include "cli/table.h"
+#include "cli/values.h"
+#include "runtime/ids.h"
+#include "services/process/flags.h"
+#include "waybill/payouts/v1/payouts.grpc.pb.h"
+
+namespace waybill::cli {
+namespace {
+
+namespace payouts_v1 = waybill::payouts::v1;
+using Payouts = payouts_v1::PayoutService;
+using PayoutsStub = Payouts::StubInterface;
+
+std::string PayoutStatusName(payouts_v1::PayoutStatus status) { return payouts_v1::PayoutStatus_Name(status); }
+
+ExitCode ShowPayout(const Context& context, const payouts_v1::Payout& payout) {
+  if (context.json) {
+    context.PrintLine(ToJson(payout));
+  } else {
+    Table table({{""}, {"", Column::Align::kLeft, Column::Overflow::kWrap}});
+    const auto add = [&table](const char* name, const std::string& value) {
+      if (!value.empty()) table.Add({{name, Style::kFaint}, value});
+    };
+    add("payout", payout.payout_id());
+    add("status", PayoutStatusName(payout.status()));
+    add("refused", payout.refusal());
+    add("amount", ShowMoney(payout.amount().minor_units(), payout.amount().currency()));
+    add("from", payout.account_id());
+    add("to", payout.destination());
+    add("description", payout.description());
+    add("reference", payout.gateway_reference());
+    add("created", ShowTime(ToTime(payout.create_time())));
+    if (payout.has_decide_time()) add("decided", ShowTime(ToTime(payout.decide_time())));
+    add("saga", payout.saga_id());
+    context.Print(table.Render(context.out));
+  }
+  return payout.status() == payouts_v1::REFUSED ? ExitCode::kTurnedBack : ExitCode::kOk;
+}
+
+struct CreatePayoutArgs {
+  std::string account, amount, destination, id, description;
+};
+
+ExitCode CreatePayout(const Context& context, const CreatePayoutArgs& args) {
+  payouts_v1::CreatePayoutRequest request;
+  const size_t blank = args.amount.find(' ');
+  if (blank == std::string::npos) {
+    return context.Fail(
+        absl::InvalidArgumentError(fmt::format("--amount: of which currency? Write it like \"{} EUR\"", args.amount)));
+  }
+  const std::string currency = args.amount.substr(blank + 1);
+  const absl::StatusOr<int64_t> minor = ParseMoney(args.amount.substr(0, blank), currency);
+  if (!minor.ok()) {
+    return context.Fail(absl::InvalidArgumentError(fmt::format("--amount: {}", std::string(minor.status().message()))));
+  }
+  request.mutable_amount()->set_minor_units(*minor);
+  request.mutable_amount()->set_currency(currency);
+  request.set_payout_id(args.id);
+  request.set_account_id(args.account);
+  request.set_destination(args.destination);
+  request.set_description(args.description);
+  if (request.payout_id().empty()) {
+    request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
+    context.Note(fmt::format("--id {}", request.payout_id()));
+  }
+  absl::StatusOr<payouts_v1::Payout> payout =
+      Call<Payouts>(context, context.server, &PayoutsStub::CreatePayout, request);
+  if (!payout.ok()) return FailServer(context, payout.status());
+  return ShowPayout(context, *payout);
+}
+
+ExitCode GetPayout(const Context& context, const std::string& id) {
+  payouts_v1::GetPayoutRequest request;
+  request.set_payout_id(id);
+  absl::StatusOr<payouts_v1::Payout> payout = Call<Payouts>(context, context.server, &PayoutsStub::GetPayout, request);
+  if (!payout.ok()) return FailServer(context, payout.status());
+  ShowPayout(context, *payout);
+  return ExitCode::kOk;
+}
+
+struct ListPayoutsArgs {
+  std::string account, status;
+  size_t limit = 50;
+};
+
+ExitCode ListPayouts(const Context& context, const ListPayoutsArgs& args) {
+  payouts_v1::ListPayoutsRequest request;
+  request.set_account_id(args.account);
+  payouts_v1::PayoutStatus status = payouts_v1::PAYOUT_STATUS_UNSPECIFIED;
+  if (payouts_v1::PayoutStatus_Parse(absl::AsciiStrToUpper(args.status), &status)) request.set_status(status);
+  bool more = false;
+  absl::StatusOr<std::vector<payouts_v1::Payout>> payouts = CallPages<payouts_v1::Payout>(
+      request, args.limit, more,
+      [&](const payouts_v1::ListPayoutsRequest& page, std::vector<payouts_v1::Payout>& items, std::string& next) {
+        absl::StatusOr<payouts_v1::ListPayoutsResponse> response =
+            Call<Payouts>(context, context.server, &PayoutsStub::ListPayouts, page);
+        if (!response.ok()) return response.status();
+        for (payouts_v1::Payout& one : *response->mutable_payouts()) items.push_back(std::move(one));
+        next = response->next_page_token();
+        return absl::OkStatus();
+      });
+  if (!payouts.ok()) return FailServer(context, payouts.status());
+  Table table({{"PAYOUT"},
+               {"CLIENT", Column::Align::kLeft, Column::Overflow::kCut},
+               {"ACCOUNT"},
+               {"AMOUNT", Column::Align::kRight},
+               {"STATUS"},
+               {"CREATED"},
+               {"REFUSED", Column::Align::kLeft, Column::Overflow::kCut}});
+  for (const payouts_v1::Payout& one : *payouts) {
+    if (context.json) {
+      context.PrintLine(ToJson(one));
+      continue;
+    }
+    table.Add({one.payout_id(), one.client(), one.account_id(),
+               ShowMoney(one.amount().minor_units(), one.amount().currency()), PayoutStatusName(one.status()),
+               ShowTime(ToTime(one.create_time())), one.refusal()});
+  }
+  if (!table.empty()) context.Print(table.Render(context.out));
+  if (payouts->empty()) context.Note("no such payouts");
+  if (more) context.Note(fmt::format("there are more than {}: --limit N shows more, --limit 0 all", args.limit));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddPayoutCommands(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("payout", "Pay out to payees from their accounts in the ledger");
+  group->require_subcommand(1);
+  group->footer("`waybill payout COMMAND --help` explains each command with examples.");
+
+  auto args = std::make_shared<CreatePayoutArgs>();
+  CLI::App* create = group->add_subcommand("create", "Pay out from an account, once for each id");
+  create->add_option("account", args->account, "Whose money it is: an account in the ledger")
+      ->required()
+      ->type_name("ACCOUNT");
+  create->add_option("--amount", args->amount, "How much, exactly, with its currency: \"12.50 EUR\"")
+      ->required()
+      ->type_name("AMOUNT");
+  create->add_option("--to", args->destination, "Where it goes, as the payout gateway names it")
+      ->required()
+      ->type_name("DESTINATION");
+  create->add_option("--id", args->id, "Names it among the client's payouts (default: a fresh one, printed)")
+      ->type_name("PAYOUT");
+  create->add_option("--description", args->description, "For the payee's statement")->type_name("TEXT");
+  create->footer(
+      "Example:\n"
+      "  waybill payout create driver-7 --amount \"125.00 EUR\" --to DE02120300000000202051 --id week-7\n"
+      "\n"
+      "Repeated with the same --id it is the same payout. The amount is held on the account until the gateway has\n"
+      "paid or refused. Exit code 6: it is refused, by the gateway or for lack of money.");
+  create->callback([&context, args] { context.run = [&context, args] { return CreatePayout(context, *args); }; });
+
+  auto id = std::make_shared<std::string>();
+  CLI::App* get = group->add_subcommand("get", "Show a payout");
+  get->add_option("payout", *id, "Its id")->required()->type_name("PAYOUT");
+  get->footer("Example:\n  waybill payout get week-7");
+  get->callback([&context, id] { context.run = [&context, id] { return GetPayout(context, *id); }; });
+
+  auto which = std::make_shared<ListPayoutsArgs>();
+  CLI::App* list = group->add_subcommand("list", "List payouts, newest first");
+  list->add_option("--account", which->account, "Only from this account")->type_name("ACCOUNT");
+  list->add_option("--status", which->status, "Only with this status; open: pending ones, too")
+      ->transform(CLI::IsMember({"OPEN", "PAID", "REFUSED", "RESOLVED"}, CLI::ignore_case));
+  process::AddInteger(*list, "--limit", which->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
+  list->footer(
+      "Examples:\n"
+      "  waybill payout list --status open\n"
+      "  waybill payout list --account driver-7 --limit 0 --json | jq -r .payout_id");
+  list->callback([&context, which] { context.run = [&context, which] { return ListPayouts(context, *which); }; });
+}
+
+}  // namespace waybill::cli

@@ -1,0 +1,278 @@
+// Payouts with the built binaries: waybill-order and its ledger, the sandbox's payout gateway that loses answers,
+// refuses and takes its time, and kill -9 around the call. Whatever happens, each is paid once or not at all, and the
+// books of both say the same.
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/failpoint.h"
+#include "tests/cli/run_binary.h"
+#include "tests/e2e/stack.h"
+#include "tests/support/eventually.h"
+#include "waybill/payouts/v1/payouts.grpc.pb.h"
+
+namespace waybill::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+namespace payouts_pb = waybill::payouts::v1;
+
+constexpr absl::Duration kPayoutPatience = absl::Seconds(60);
+constexpr int64_t kDeposit = 1'000'000;
+
+class PayoutsE2eTest : public ::testing::Test {
+ protected:
+  PayoutsE2eTest() : replica_(stack_.AddReplica("a")) { replica_.Start(); }
+
+  // The client's wallet, with money in it, as its ledger has it.
+  void SetUp() override {
+    stack_.sql().Exec(fmt::format(
+        "INSERT INTO ledger_accounts (client, id, currency, kind, code, debits_must_not_exceed_credits) VALUES "
+        "('e2e', 'bank', 'EUR', 'bank', 1, false), ('e2e', 'driver', 'EUR', 'wallet', 1, true); "
+        "INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, currency, code, "
+        "write, created_at) SELECT 'e2e', 'top-up', 'single', b.number, d.number, {}, 'EUR', 1, 0, clock_timestamp() "
+        "FROM ledger_accounts b, ledger_accounts d WHERE b.id = 'bank' AND d.id = 'driver'",
+        kDeposit));
+  }
+
+  static StackOptions Options() {
+    StackOptions options;
+    options.builtin_gateway = true;
+    options.payouts = true;
+    options.order_args = {"--lease", "1500ms", "--attempt-timeout", "500ms", "--backoff", "20ms"};
+    return options;
+  }
+
+  std::unique_ptr<payouts_pb::PayoutService::Stub> Service() {
+    return payouts_pb::PayoutService::NewStub(replica_.Channel());
+  }
+  static payouts_pb::CreatePayoutRequest Asked(const std::string& id, int64_t amount_minor = 100) {
+    payouts_pb::CreatePayoutRequest request;
+    request.set_payout_id(id);
+    request.set_account_id("driver");
+    request.mutable_amount()->set_minor_units(amount_minor);
+    request.mutable_amount()->set_currency("EUR");
+    request.set_destination("DE02120300000000202051");
+    return request;
+  }
+  // As a client does that wants to know: asks again under the same id until it is decided, whoever dies meanwhile.
+  payouts_pb::Payout Insist(const payouts_pb::CreatePayoutRequest& request, const Environment& env = {}) {
+    payouts_pb::Payout payout;
+    bool decided = false;
+    EXPECT_TRUE(Eventually(kPayoutPatience, [&] {
+      if (!replica_.running()) {
+        replica_.Kill();
+        replica_.StartWithoutWaiting(env);
+        replica_.WaitForPorts();
+      }
+      auto context = Deadline(absl::Seconds(5));
+      const grpc::Status status = Service()->CreatePayout(context.get(), request, &payout);
+      decided = status.ok() && payout.status() != payouts_pb::OPEN && payout.status() != payouts_pb::PENDING;
+      return decided;
+    })) << request.payout_id();
+    return payout;
+  }
+  payouts_pb::Payout Get(const std::string& id) {
+    payouts_pb::GetPayoutRequest request;
+    request.set_payout_id(id);
+    payouts_pb::Payout payout;
+    auto context = Deadline(absl::Seconds(10));
+    const grpc::Status status = Service()->GetPayout(context.get(), request, &payout);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return payout;
+  }
+  std::map<std::string, sandbox::v1::Books::Entry> SandboxBooks() {
+    sandbox::v1::Books books;
+    auto context = Deadline(absl::Seconds(10));
+    const grpc::Status status = sandbox::v1::SandboxAdmin::NewStub(ConnectTo(stack_.sandbox_port()))
+                                    ->GetBooks(context.get(), sandbox::v1::GetBooksRequest(), &books);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    std::map<std::string, sandbox::v1::Books::Entry> entries;
+    for (const auto& entry : books.entries()) entries[entry.idempotency_key()] = entry;
+    return entries;
+  }
+  int64_t Number(const std::string& sql) { return std::stoll(stack_.sql().Value(sql)); }
+
+  // Once nothing is open: what is wrong, by the gateway's books, by ours, and by the ledger.
+  std::vector<std::string> WrongInTheBooks() {
+    std::vector<std::string> wrong;
+    if (!stack_.WaitUntilAllSettled()) wrong.push_back("sagas never settle");
+    int64_t sent = 0;
+    for (const auto& [key, entry] : SandboxBooks()) {
+      if (entry.payouts() > 1) wrong.push_back(key + " was paid more than once");
+      sent += entry.paid_out_minor();
+      const std::string state = stack_.sql().Value("SELECT state FROM payouts WHERE idempotency_key = $1", {key});
+      if ((state == "paid") != (entry.payouts() == 1)) wrong.push_back(key + " is " + state + " here");
+    }
+    const int64_t paid = Number("SELECT COALESCE(sum(amount_minor), 0) FROM payouts WHERE state = 'paid'");
+    const int64_t left = Number("SELECT credits_posted - debits_posted FROM ledger_accounts WHERE id = 'driver'");
+    const int64_t cleared =
+        Number("SELECT COALESCE(sum(credits_posted), 0) FROM ledger_accounts WHERE client = '(waybill)'");
+    const int64_t held = Number("SELECT sum(debits_pending + credits_pending) FROM ledger_accounts");
+    if (paid != sent) wrong.push_back(fmt::format("{} are paid here, and {} were sent", paid, sent));
+    if (left != kDeposit - sent) wrong.push_back(fmt::format("the account has {}, and {} were sent", left, sent));
+    if (cleared != sent) wrong.push_back(fmt::format("{} were cleared, and {} sent", cleared, sent));
+    if (held != 0) wrong.push_back(fmt::format("{} are held still", held));
+    return wrong;
+  }
+  cli::Ran Run(std::vector<std::string> args) {
+    return cli::RunBinary(WAYBILL_BINARY, std::move(args),
+                          {{"WAYBILL_SERVER", fmt::format("127.0.0.1:{}", replica_.port())},
+                           {"WAYBILL_CLIENT", "e2e"},
+                           {"WAYBILL_SANDBOX", fmt::format("127.0.0.1:{}", stack_.sandbox_port())}});
+  }
+
+  Stack stack_{Options()};
+  OrderReplica& replica_;
+};
+
+TEST_F(PayoutsE2eTest, IsPaidOnceOrRefusedWhereverItsProcessIsKilled) {
+  ASSERT_TRUE(kFailpointsCompiledIn);
+  int kills = 0;
+  for (const bool refused : {false, true}) {
+    sandbox::v1::Behaviour behaviour;
+    behaviour.set_decline_rate(refused ? 1 : 0);
+    stack_.SetBehaviour(behaviour, sandbox::v1::PAYOUTS);
+    for (const std::string failpoint :
+         {"begin.before_commit", "begin.after_commit", "pay_out.before_send", "pay_out.after_receive",
+          "advance.before_commit", "advance.after_commit", "create_payout.before_answer"}) {
+      if (replica_.running()) replica_.Kill();
+      replica_.Start({{"WAYBILL_FAILPOINT", failpoint + "=kill"}});
+      auto context = Deadline(absl::Seconds(10));
+      payouts_pb::Payout payout;
+      const std::string id = fmt::format("{}-{}", failpoint, refused);
+      (void)Service()->CreatePayout(context.get(), Asked(id), &payout);
+      EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return !replica_.running(); })) << failpoint << " never fired";
+      ++kills;
+      payout = Insist(Asked(id));
+      EXPECT_EQ(payout.status(), refused ? payouts_pb::REFUSED : payouts_pb::PAID) << id;
+    }
+  }
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+  EXPECT_EQ(kills, 14);
+  EXPECT_EQ(Number("SELECT count(*) FROM payouts WHERE state = 'paid'"), 7);
+  EXPECT_EQ(Number("SELECT count(*) FROM payouts WHERE state = 'refused'"), 7);
+}
+
+TEST_F(PayoutsE2eTest, UnknownIsNeitherPaidNorRefused) {
+  sandbox::v1::Behaviour behaviour;
+  behaviour.set_unavailable_rate(0.2);
+  behaviour.set_lost_before_rate(0.2);
+  behaviour.set_lost_after_rate(0.2);
+  behaviour.set_slow_rate(0.2);
+  behaviour.set_decline_rate(0.3);
+  behaviour.set_late_ms(700);
+  behaviour.set_repetition(sandbox::v1::REPETITION_ABORTED);
+  stack_.SetBehaviour(behaviour, sandbox::v1::PAYOUTS);
+  for (int i = 0; i < 30; ++i) {
+    payouts_pb::CreatePayoutRequest request = Asked(fmt::format("p{}", i), 100 + i);
+    payouts_pb::Payout payout;
+    auto context = Deadline(absl::Milliseconds(300));
+    (void)Service()->CreatePayout(context.get(), request, &payout);
+    if (i == 15) replica_.Kill();
+    if (i == 15) replica_.Start();
+  }
+  for (int i = 0; i < 30; ++i) Insist(Asked(fmt::format("p{}", i), 100 + i));
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+}
+
+TEST_F(PayoutsE2eTest, APendingOneEndsAsTheGatewayDecides) {
+  sandbox::v1::Behaviour behaviour;
+  behaviour.set_pending_rate(1);
+  behaviour.set_pending_for_ms(3'600'000);
+  stack_.SetBehaviour(behaviour, sandbox::v1::PAYOUTS);
+  std::map<std::string, std::string> tokens;  // by saga
+  for (const char* id : {"paid", "refused"}) {
+    payouts_pb::Payout payout;
+    auto context = Deadline(absl::Seconds(10));
+    ASSERT_TRUE(Service()->CreatePayout(context.get(), Asked(id), &payout).ok());
+    EXPECT_EQ(payout.status(), payouts_pb::PENDING);
+    tokens[payout.saga_id()] = SandboxBooks()[payout.saga_id() + "/pay_out"].pending_token();
+    EXPECT_EQ(
+        Run({"sandbox", "decide", tokens[payout.saga_id()], id == std::string("paid") ? "approved" : "declined"}).code,
+        0);
+  }
+  EXPECT_EQ(Number("SELECT debits_pending FROM ledger_accounts WHERE id = 'driver'"), 200);
+  for (const auto& [saga, token] : tokens) {
+    const cli::Ran signalled = Run(
+        {"saga", "signal", saga, "--step", "pay_out", "--token", token, "--outcome", "succeeded", "--operator", "ada"});
+    EXPECT_EQ(signalled.code, 0) << signalled.output;
+  }
+  EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return Get("paid").status() == payouts_pb::PAID; }));
+  EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return Get("refused").status() == payouts_pb::REFUSED; }));
+  behaviour.set_pending_for_ms(500);
+  stack_.SetBehaviour(behaviour, sandbox::v1::PAYOUTS);
+  EXPECT_EQ(Insist(Asked("in-time")).status(), payouts_pb::PAID);
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+}
+
+TEST_F(PayoutsE2eTest, TheCommandLinePaysAndShows) {
+  const std::vector<std::string> create = {"payout", "create", "driver", "--amount",      "125.00 EUR", "--to",
+                                           "DE02",   "--id",   "week-7", "--description", "week 7"};
+  for (int i = 0; i < 2; ++i) {
+    const cli::Ran ran = Run(create);
+    EXPECT_EQ(ran.code, 0) << ran.output;
+    EXPECT_THAT(ran.output, AllOf(HasSubstr("PAID"), HasSubstr("125.00 EUR"), HasSubstr("po_1")));
+  }
+  const cli::Ran poor = Run({"payout", "create", "driver", "--amount", "9999999 EUR", "--to", "DE02", "--id", "all"});
+  EXPECT_EQ(poor.code, 6) << poor.output;
+  EXPECT_THAT(poor.output, HasSubstr("INSUFFICIENT_FUNDS"));
+  EXPECT_EQ(Run({"payout", "create", "nobody", "--amount", "1 EUR", "--to", "DE02"}).code, 4);
+  EXPECT_THAT(Run({"payout", "get", "week-7"}).output, HasSubstr("week 7"));
+  EXPECT_EQ(Run({"payout", "get", "other"}).code, 3);
+  EXPECT_THAT(Run({"payout", "list"}).output, AllOf(HasSubstr("week-7"), HasSubstr("REFUSED")));
+  EXPECT_THAT(Run({"payout", "list", "--status", "paid"}).output, Not(HasSubstr("INSUFFICIENT_FUNDS")));
+  EXPECT_THAT(Run({"saga", "list", "--kind", "payout", "--state", "succeeded"}).output, HasSubstr("payout"));
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+}
+
+// The example of docs/payouts.md, as it stands there, beside the ledger's own service; which finds the books sound.
+TEST_F(PayoutsE2eTest, TheDocumentsExampleRuns) {
+  const ReservedPort ledger_port;
+  const std::string ledger = fmt::format("127.0.0.1:{}", ledger_port.port());
+  ProcessOptions serving;
+  serving.args = {"--listen", ledger, "--side-listen", "127.0.0.1:0"};
+  serving.env = {{"DATABASE_URL", stack_.database_url()}, {"REDIS_URL", stack_.redis_url()}};
+  auto service = Process::Start(WAYBILL_LEDGER_BINARY, serving);
+  ASSERT_TRUE(service.ok()) << service.status();
+  ASSERT_TRUE((*service)->WaitForLine("\"grpc_port\"", kPayoutPatience)) << (*service)->Output();
+
+  std::ifstream file(WAYBILL_PAYOUTS_DOCUMENT);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string script = "set -e\n";
+  const std::string opening = "```sh\n";
+  for (size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
+    const size_t begin = at + opening.size();
+    script += text.substr(begin, text.find("```", begin) - begin);
+  }
+  script += "waybill ledger verify\n";
+  ProcessOptions options;
+  options.args = {"-c", script};
+  const std::string binary = WAYBILL_BINARY;
+  options.env = {{"PATH", binary.substr(0, binary.rfind('/')) + ":/usr/bin:/bin"},
+                 {"WAYBILL_SERVER", fmt::format("127.0.0.1:{}", replica_.port())},
+                 {"WAYBILL_SANDBOX", fmt::format("127.0.0.1:{}", stack_.sandbox_port())},
+                 {"WAYBILL_LEDGER", ledger},
+                 {"WAYBILL_SIDE_PORT", fmt::format("127.0.0.1:{}", replica_.side_port())}};
+  auto process = Process::Start("/bin/sh", options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  EXPECT_EQ((*process)->Wait(kPayoutPatience), 0) << (*process)->Output();
+  const std::string output = (*process)->Output();
+  for (const char* said : {"175.00 EUR", "PAID", "ACCOUNT_CLOSED", "exit code 6", "INSUFFICIENT_FUNDS",
+                           "\"payoutId\":\"tip-1\"", "the ledger is sound"}) {
+    EXPECT_THAT(output, HasSubstr(said));
+  }
+}
+
+}  // namespace
+}  // namespace waybill::testing

@@ -46,7 +46,7 @@ enum class PayoutStatus : uint8_t {
   kRefused = 4,
   kResolved = 5,
 };
-PayoutStatus StatusOfPayout(const storage::PayoutRecord& payout);
+PayoutStatus StatusOfPayout(const storage::PayoutRecord& record);
 
 class PayoutApi {
  public:

@@ -152,7 +152,7 @@ void PayoutApi::Create(Payout payout, OrderApi::Trace trace, SteadyTime deadline
                                            {.retry_after = absl::Seconds(1)}));
   });
   Executor::Task look = [this, asked] { Look(asked); };
-  if (!workers_.Submit(look)) answer->Give(TooBusyError());
+  if (!workers_.Submit(look)) answer->Give(domain::TooBusy());
 }
 
 // On a worker. What is certainly refused is not tried: a hold that the ledger refuses fails its whole commit, and with
@@ -265,14 +265,14 @@ void PayoutApi::Get(const std::string& client, const std::string& payout_id,
                     absl::AnyInvocable<void(absl::StatusOr<PayoutRecord>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   Executor::Task look = [this, client, payout_id, shared] { (*shared)(store_.Find(client, payout_id)); };
-  if (!workers_.Submit(look)) (*shared)(TooBusyError());
+  if (!workers_.Submit(look)) (*shared)(domain::TooBusy());
 }
 
 void PayoutApi::List(storage::PayoutQuery query,
                      absl::AnyInvocable<void(absl::StatusOr<std::vector<PayoutRecord>>)> done) {
   auto shared = std::make_shared<decltype(done)>(std::move(done));
   Executor::Task read = [this, query = std::move(query), shared] { (*shared)(store_.List(query)); };
-  if (!list_workers_.Submit(read)) (*shared)(TooBusyError());
+  if (!list_workers_.Submit(read)) (*shared)(domain::TooBusy());
 }
 
 }  // namespace waybill::order

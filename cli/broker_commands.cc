@@ -152,11 +152,14 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
   if (!dead.ok()) return context.Fail(dead.status(), kBrokerHint);
   const Interrupts interrupts;
   size_t changed = 0;
+  std::set<std::string> missing(args.ids.begin(), args.ids.end());  // one id may be there twice
+  bool limited = false;
   const SteadyTime began = context.clock.Steady();
   for (;;) {
     absl::StatusOr<std::optional<amqp::DeadLetter>> letter = (*dead)->Next();
     if (!letter.ok()) return context.Fail(letter.status(), kBrokerHint);
-    if (!letter->has_value() || (args.limit > 0 && changed == args.limit)) break;
+    limited = letter->has_value() && args.limit > 0 && changed == args.limit;
+    if (!letter->has_value() || limited) break;
     if (!FitsBrokerFilter(**letter, args)) continue;
     const SteadyTime due = began + absl::Seconds(1) * static_cast<double>(changed) / args.per_second;
     if (const absl::Duration wait = due - context.clock.Steady(); wait > absl::ZeroDuration()) {
@@ -172,15 +175,17 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
       return context.Fail(status, kBrokerHint);
     }
     ++changed;
+    missing.erase((*letter)->id);
   }
   (*dead)->Close();
   if (!context.json) context.PrintLine(fmt::format("{} {}", changed, done));
-  const size_t named = std::set<std::string>(args.ids.begin(), args.ids.end()).size();
-  if (changed < named) {
+  if (!missing.empty() && limited) {
+    context.Note("the others were not looked for, by --limit");
+  } else if (!missing.empty()) {
     context.Note(args.cause.empty() ? "the others are not among the dead letters of this queue"
                                     : "the others are not among the dead letters of this queue and cause");
   }
-  return changed < named ? ExitCode::kPartly : ExitCode::kOk;
+  return missing.empty() ? ExitCode::kOk : ExitCode::kPartly;
 }
 
 ExitCode RedriveBrokerLetters(const Context& context, const BrokerLetterArgs& args) {

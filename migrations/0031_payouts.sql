@@ -99,7 +99,8 @@ BEGIN
     made_at := payouts_lock_accounts(accounts);
     SELECT b.payout_id INTO wrong
     FROM begun b LEFT JOIN ledger_accounts a ON a.client = b.client AND a.id = b.account AND a.currency = b.currency AND NOT a.closed
-    WHERE b.state = 'open' AND a.number IS NULL LIMIT 1;
+    LEFT JOIN ledger_accounts r ON r.number = a.parent
+    WHERE b.state = 'open' AND (a.number IS NULL OR r.closed) LIMIT 1;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'payout % is from no open account of its currency', wrong
             USING ERRCODE = 'check_violation', CONSTRAINT = 'payouts_from_an_account', TABLE = 'payouts';
@@ -137,8 +138,9 @@ BEGIN
     JOIN ledger_transfers p ON p.client = '(waybill)' AND p.id = n.hold_id
     WHERE o.state = 'open' AND n.state <> 'open';
     made_at := payouts_lock_accounts(accounts);
-    -- What was held before an account was closed has gone all the same.
-    SELECT array_agg(number) INTO closed_ones FROM ledger_accounts WHERE number = ANY(accounts) AND closed;
+    -- What was held before an account, or the one that it belongs to, was closed has gone all the same.
+    SELECT array_agg(number) INTO closed_ones FROM ledger_accounts WHERE closed AND number IN (
+        SELECT unnest(accounts) UNION SELECT parent FROM ledger_accounts WHERE number = ANY(accounts) AND parent IS NOT NULL);
     IF closed_ones IS NOT NULL THEN
         UPDATE ledger_accounts SET closed = false WHERE number = ANY(closed_ones);
         made_at := greatest(clock_timestamp(), made_at);
@@ -162,7 +164,7 @@ CREATE FUNCTION payouts_available(of_client text, of_account text, in_currency t
     SELECT LEAST(r.credits_posted - r.debits_posted - r.debits_pending,
         CASE WHEN a.debits_must_not_exceed_credits THEN a.credits_posted - a.debits_posted - a.debits_pending END)
     FROM ledger_accounts a JOIN ledger_accounts r ON r.number = COALESCE(a.parent, a.number)
-    WHERE a.client = of_client AND a.id = of_account AND a.currency = in_currency AND NOT a.closed;
+    WHERE a.client = of_client AND a.id = of_account AND a.currency = in_currency AND NOT a.closed AND NOT r.closed;
 $$;
 
 -- An owner's function finds its tables where they are, and is nobody's to put on a table of his own.

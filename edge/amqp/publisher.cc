@@ -165,6 +165,7 @@ void Publisher::Lose(const absl::Status& why) {
   }
   in_flight_.clear();
   blocked_.clear();
+  is_blocked_ = false;
   unavailable_ = why;
   ++failures_;
   connect_at_ =
@@ -199,10 +200,12 @@ absl::Status Publisher::Read() {
       OnReturn(*returned);
     } else if (const auto* blocked = std::get_if<Blocked>(&**event)) {
       blocked_ = blocked->why.empty() ? "an alarm" : blocked->why;
+      is_blocked_ = true;
       metrics_.blocked.Set(1);
       log_.Warn("RabbitMQ takes no messages", {{"why", blocked_}});
     } else if (std::holds_alternative<Unblocked>(**event)) {
       blocked_.clear();
+      is_blocked_ = false;
       metrics_.blocked.Set(0);
       log_.Info("RabbitMQ takes messages again");
     }

@@ -56,7 +56,11 @@ class Publisher {
   // was sent. Ends kGoodbye after the deadline at the latest, as Consumer::Stop; the second time there is nothing to
   // do.
   void Stop(SteadyTime deadline);
-  bool connected() const { return connected_; }  // thread-safe
+  // Thread-safe.
+  bool connected() const { return connected_; }
+  bool takes_messages() const {
+    return connected_ && !is_blocked_;
+  }  // else RabbitMQ is away, or takes nothing of anybody
 
  private:
   struct Entry {
@@ -88,6 +92,7 @@ class Publisher {
   Interrupt interrupt_;
   std::unique_ptr<Loop> loop_;
   std::atomic<bool> connected_ = false;
+  std::atomic<bool> is_blocked_ = false;
 
   std::mutex mutex_;
   std::deque<Entry> new_;     // guarded by mutex_

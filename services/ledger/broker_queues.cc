@@ -113,7 +113,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
       } else if (!status.ok()) {
         return told(VerdictOf(status, question.request_id));
       }
-      Reply(*delivery, question.answer_queue, std::move(body), {amqp::Outcome::kDone},
+      Reply(*delivery, question.answer_queue, std::move(body), {amqp::Outcome::kDone, "", "", question.request_id},
             {amqp::Outcome::kDead, "", "", question.request_id}, std::move(told));
     });
   }
@@ -177,7 +177,7 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
     const ledger::Outcome& outcome = posted->front();
     const TransferResult result = outcome.result;
     if (Done(result)) {
-      return Reply(delivery, delivery.message.reply_to, TransferAnswer(id, outcome), {amqp::Outcome::kDone},
+      return Reply(delivery, delivery.message.reply_to, TransferAnswer(id, outcome), {amqp::Outcome::kDone, "", "", id},
                    {amqp::Outcome::kDone}, std::move(answer));
     }
     const absl::Status status = StatusOfMessage(result, id);
@@ -217,7 +217,9 @@ class BrokerQueues::Core : public std::enable_shared_from_this<Core> {
                         answer = std::move(answer)](const absl::Status& status) mutable {
                          if (status.ok()) return answer(std::move(told));
                          std::string reason = ReasonText(status);
-                         const bool readers = reason == "MESSAGE_REFUSED" || reason == "MESSAGE_UNCONFIRMED";
+                         // Under an alarm, or with RabbitMQ away, nobody's queue confirms.
+                         const bool readers = reason == "MESSAGE_REFUSED" ||
+                                              (reason == "MESSAGE_UNCONFIRMED" && self->publisher_.takes_messages());
                          const bool never = absl::IsNotFound(status) || absl::IsInvalidArgument(status);
                          if (never || (readers && last)) {
                            self->metrics_.answers_lost.Increment();

@@ -123,9 +123,12 @@ void Add(rpc::Server& server, const std::string& method, Executor& workers, Wall
          absl::StatusOr<Response> (WalletGateway::*answer)(const Request&)) {
   rpc::UnaryOnWorker<Request, Response>(server, "waybill.payment.v1.PaymentGateway/" + method,
                                         domain::Scope::kLedgerWrite, workers, [&wallets, answer](auto& call) {
+                                          absl::Status denied = wallets.CheckCaller(*call.caller());
+                                          if (!denied.ok()) return denied;
                                           absl::StatusOr<Response> answered = (wallets.*answer)(call.request());
-                                          if (answered.ok()) call.response() = *std::move(answered);
-                                          return answered.status();
+                                          if (!answered.ok()) return answered.status();
+                                          call.response() = *std::move(answered);
+                                          return absl::OkStatus();
                                         });
 }
 
@@ -144,6 +147,11 @@ absl::Status CheckWallets(const WalletOptions& options) {
     return absl::InvalidArgumentError("--wallet-hold: has to be a second at least, and ten years at most");
   }
   return absl::OkStatus();
+}
+
+absl::Status WalletGateway::CheckCaller(const access::Caller& caller) const {
+  if (caller.key_id.empty() || caller.client == options_.client) return absl::OkStatus();
+  return domain::ReasonError("CLIENT_MISMATCH", fmt::format("the wallets are those of {}", options_.client));
 }
 
 int64_t WalletGateway::Standing::RefundedMinor() const {
@@ -176,7 +184,15 @@ absl::StatusOr<WalletGateway::Standing> WalletGateway::Find(const std::string& i
     if (!posted.ok()) return posted.status();
     standing.posted = *std::move(posted);
   }
-  if (!standing.posted) return standing;
+  if (!standing.posted) {
+    standing.voided = standing.charge->resolution == Resolution::kVoided;
+    if (standing.voided) return standing;
+    // Of one whose time was over: the void was refused.
+    absl::StatusOr<std::optional<TransferResult>> refusal = store_.GetRefusal(options_.client, VoidOf(id));
+    if (!refusal.ok()) return refusal.status();
+    standing.voided = refusal->has_value();
+    return standing;
+  }
   // Their numbers have no gaps, but for those under which the ledger has refused one.
   while (true) {
     std::vector<std::string> ids;
@@ -195,6 +211,27 @@ absl::StatusOr<WalletGateway::Standing> WalletGateway::Find(const std::string& i
       ++standing.next_refund;
     }
   }
+}
+
+absl::Status WalletGateway::CheckAccounts(const std::string& from, const std::string& to, int64_t amount_minor) const {
+  std::vector<std::string> ids = {from, to};
+  while (!ids.empty()) {
+    absl::StatusOr<std::vector<Account>> accounts = store_.GetAccounts(options_.client, ids);
+    if (!accounts.ok()) return accounts.status();
+    ids.clear();
+    for (const Account& account : *accounts) {
+      if (account.flags.closed) {
+        return absl::FailedPreconditionError(fmt::format("account {} is closed", account.id));
+      }
+      const Balance& has = account.balance;
+      if (account.id == from && account.flags.debits_must_not_exceed_credits &&
+          has.credits_posted - has.debits_posted - has.debits_pending < amount_minor) {
+        return absl::FailedPreconditionError(fmt::format("account {} has not so much", account.id));
+      }
+      if (!account.parent.empty()) ids.push_back(account.parent);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<pb::ChargeResponse> WalletGateway::Charge(const pb::ChargeRequest& request) {
@@ -220,6 +257,7 @@ absl::StatusOr<pb::ChargeResponse> WalletGateway::Ask(const pb::ChargeRequest& r
   // Nobody else has such a wallet, so it is answered the same each time, and a key that was closed stays so.
   if (!IsId(charge.debit_account)) return Declined("NO_WALLET", true);
   if (!IsId(charge.credit_account)) return Declined("OTHER_CURRENCY", true);
+  if (charge.debit_account == charge.credit_account) return Declined("NO_WALLET", true);
   absl::Status opened = counterparts_.Open(options_.client, charge.credit_account, charge.currency);
   if (!opened.ok()) return opened;
   const std::string id = charge.id;
@@ -239,10 +277,15 @@ absl::StatusOr<pb::ChargeResponse> WalletGateway::Ask(const pb::ChargeRequest& r
   absl::StatusOr<Standing> standing = Find(id);
   if (!standing.ok()) return standing.status();
   if (!standing->charge) return absl::InternalError("the charge is not there");
-  if (standing->voided()) return Declined(kKeyClosed, false);
-  // How long one is held may have been set anew since.
-  if (row.of == ResultClass::kConflict && outcome->result != TransferResult::kExistsWithDifferentTimeout) {
-    return Misused(fmt::format("another charge ({})", row.name));
+  if (standing->voided) return Declined(kKeyClosed, false);
+  if (outcome->result == TransferResult::kExistsWithDifferentTimeout) {
+    // How long one is held has been set anew since: is it the same but for that?
+    charge.timeout_seconds = standing->charge->timeout_seconds;
+    outcome = Post(charge);
+    if (!outcome.ok()) return outcome.status();
+  }
+  if (outcome->result != TransferResult::kExists) {
+    return Misused(fmt::format("another charge ({})", Row(outcome->result).name));
   }
   return Approved(*standing->charge);
 }
@@ -251,6 +294,12 @@ absl::StatusOr<pb::CaptureResponse> WalletGateway::Capture(const pb::CaptureRequ
   if (absl::Status wrong = CheckKey(request.idempotency_key()); !wrong.ok()) return wrong;
   if (request.amount_minor() <= 0) return absl::InvalidArgumentError("amount_minor has to be more than 0");
   const std::string id = IdOf(request.idempotency_key());
+  absl::StatusOr<TransferRecord> held = store_.GetTransfer(options_.client, id);
+  if (!held.ok() && !absl::IsNotFound(held.status())) return held.status();
+  if (held.ok() && held->resolution == Resolution::kOpen) {
+    absl::Status open = CheckAccounts(held->debit_account, held->credit_account, 0);
+    if (!open.ok()) return open;
+  }
   NewTransfer capture;
   capture.id = CaptureOf(id);
   capture.phase = Phase::kPost;
@@ -276,8 +325,11 @@ absl::StatusOr<pb::CaptureResponse> WalletGateway::Capture(const pb::CaptureRequ
   switch (outcome->result) {
     case TransferResult::kPendingTransferAlreadyVoided:
       return Refused(kKeyClosed);
-    case TransferResult::kPendingTransferExpired:
-      return Refused("EXPIRED");
+    case TransferResult::kPendingTransferExpired: {
+      absl::StatusOr<Standing> standing = Find(id);
+      if (!standing.ok()) return standing.status();
+      return Refused(standing->voided ? kKeyClosed : "EXPIRED");
+    }
     case TransferResult::kPendingTransferNotFound:
     case TransferResult::kPendingTransferNotPending:
       return Refused("NOT_AUTHORIZED");
@@ -303,7 +355,7 @@ absl::StatusOr<pb::RefundResponse> WalletGateway::Refund(const pb::RefundRequest
 
   absl::StatusOr<Standing> standing = Find(id);
   if (!standing.ok()) return standing.status();
-  if (standing->charge && standing->charge->resolution == Resolution::kOpen) {
+  if (standing->charge && !standing->posted && !standing->voided) {
     NewTransfer release;
     release.id = VoidOf(id);
     release.phase = Phase::kVoid;
@@ -314,7 +366,12 @@ absl::StatusOr<pb::RefundResponse> WalletGateway::Refund(const pb::RefundRequest
     standing = Find(id);  // a capture, or its time, came first
     if (!standing.ok()) return standing.status();
   }
-  if (!standing->posted) return response;  // voided or expired
+  if (!standing->posted) {
+    // By another process's clock its time may not be over yet, and it may still be captured.
+    if (standing->charge->resolution == Resolution::kOpen)
+      return absl::AbortedError("the hold's time is over, and it has not ended yet");
+    return response;
+  }
   response.set_refunded_minor(standing->posted->amount_minor);
   response.set_charge_reference(standing->posted->id);
   if (standing->all_refunded()) {
@@ -338,7 +395,7 @@ absl::StatusOr<pb::RefundPartResponse> WalletGateway::RefundPart(const pb::Refun
   absl::StatusOr<Standing> standing = Find(id);
   if (!standing.ok()) return standing.status();
   if (!standing->posted) {
-    if (standing->voided() || standing->refusal == TransferResult::kPendingTransferNotFound) {
+    if (standing->voided || standing->refusal == TransferResult::kPendingTransferNotFound) {
       return PartRefused(kKeyClosed);
     }
     return PartRefused("NOT_CHARGED");
@@ -373,6 +430,9 @@ absl::StatusOr<std::string> WalletGateway::GiveBack(const std::string& id, const
   refund.amount_minor = amount_minor;
   refund.user_data = user_data;
   refund.corrects = standing.posted->id;
+  if (absl::Status takes = CheckAccounts(refund.debit_account, refund.credit_account, amount_minor); !takes.ok()) {
+    return takes;
+  }
   absl::StatusOr<Outcome> outcome = Post(refund);
   if (!outcome.ok()) return outcome.status();
   const ResultRow& row = Row(outcome->result);
@@ -402,7 +462,7 @@ absl::StatusOr<pb::Payment> WalletGateway::GetPayment(const pb::GetPaymentReques
     payment.set_charged_minor(standing->posted->amount_minor);
     payment.set_refunded_minor(standing->RefundedMinor());
     payment.set_reference(standing->posted->id);
-  } else if (standing->voided()) {
+  } else if (standing->voided) {
     payment.set_state(pb::Payment::CLOSED);
   } else {
     payment.set_state(pb::Payment::AUTHORIZED);

@@ -43,6 +43,8 @@ class WalletGateway {
   absl::StatusOr<payment::v1::RefundResponse> Refund(const payment::v1::RefundRequest& request);
   absl::StatusOr<payment::v1::RefundPartResponse> RefundPart(const payment::v1::RefundPartRequest& request);
   absl::StatusOr<payment::v1::Payment> GetPayment(const payment::v1::GetPaymentRequest& request);
+  // CLIENT_MISMATCH: a key of another client's moves nothing in these wallets.
+  absl::Status CheckCaller(const access::Caller& caller) const;
 
  private:
   // What is there under a key.
@@ -52,13 +54,16 @@ class WalletGateway {
     std::optional<storage::TransferRecord> posted;  // where the money was taken: the charge, or what captured it
     std::vector<storage::TransferRecord> refunds;   // in their order
     int64_t next_refund = 1;                        // the number of the next one
+    bool voided = false;                            // what was held is let go, by a refund that closed the key
 
     int64_t RefundedMinor() const;
-    bool voided() const { return charge && charge->resolution == storage::Resolution::kVoided; }
     bool all_refunded() const { return posted && RefundedMinor() == posted->amount_minor; }
   };
   absl::StatusOr<Standing> Find(const std::string& id) const;
   absl::StatusOr<Outcome> Post(NewTransfer transfer);
+  // What the ledger refuses it refuses for ever under that id, so what would be refused for a while only is not asked
+  // for: FAILED_PRECONDITION while one of the two, or what it belongs to, is closed, or has not so much to give.
+  absl::Status CheckAccounts(const std::string& from, const std::string& to, int64_t amount_minor) const;
   absl::StatusOr<payment::v1::ChargeResponse> Ask(const payment::v1::ChargeRequest& request, Phase phase);
   // Gives back so much more of it, as the next of its refunds. ABORTED: another one came first.
   absl::StatusOr<std::string> GiveBack(const std::string& id, const Standing& standing, int64_t amount_minor,

@@ -47,13 +47,19 @@ void OrderChannels::Unsubscribe(const Uuid& order_id, const ChannelSink& sink) {
   Leave(at);
 }
 
-void OrderChannels::Resume(const Uuid& order_id, const ChannelSink& sink) {
+bool OrderChannels::Resume(const Uuid& order_id, const ChannelSink& sink) {
   std::lock_guard lock(mutex_);
   const auto at = channels_.find(order_id);
-  if (at == channels_.end()) return;
-  std::erase_if(at->second.subscribers,
-                [&](Subscriber& one) { return one.sink.get() == &sink && !one.waiting && Feed(at->second, one); });
+  if (at == channels_.end()) return false;
+  bool refused = false;
+  std::erase_if(at->second.subscribers, [&](Subscriber& one) {
+    if (one.sink.get() != &sink || one.waiting) return false;
+    if (Feed(at->second, one)) return true;
+    refused = one.next < static_cast<int64_t>(at->second.events.size());
+    return false;
+  });
   Leave(at);
+  return refused;
 }
 
 bool OrderChannels::Feed(const Channel& channel, Subscriber& one) {

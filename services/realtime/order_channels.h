@@ -76,8 +76,8 @@ class OrderChannels {
   // While the store does not answer, the sink waits. `from` nullopt: from the beginning.
   void Subscribe(const Uuid& order_id, Follower follower, std::optional<Position> from,
                  std::shared_ptr<ChannelSink> sink);
-  // Goes on telling one that had no room.
-  void Resume(const Uuid& order_id, const ChannelSink& sink);
+  // Goes on telling one that had no room. True: it has none again.
+  bool Resume(const Uuid& order_id, const ChannelSink& sink);
   // Nothing of it is called any more when this returns.
   void Unsubscribe(const Uuid& order_id, const ChannelSink& sink);
 

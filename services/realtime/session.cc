@@ -95,6 +95,7 @@ class Session::Sink final : public ChannelSink {
   }
   void Ended(const absl::Status& status) override {
     over_ = true;
+    behind_ = false;
     outbox_->Say(status.ok() ? Dump({{"type", "ended"}, {"channel", channel_}}) : ErrorOf(channel_, status));
   }
   bool over() const { return over_; }
@@ -132,8 +133,8 @@ void Session::OnRoom() {
     if (at == subscriptions_.end()) at = subscriptions_.begin();
     if (!at->second->behind()) continue;
     resumed_ = at->first;
-    channels_.Resume(at->first, *at->second);
-    if (at->second->behind()) return;  // there is no more room
+    // An event of that moment may make it look behind again, and be taken: only who was refused hears of room.
+    if (channels_.Resume(at->first, *at->second)) return;
   }
 }
 

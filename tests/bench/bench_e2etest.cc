@@ -114,7 +114,7 @@ TEST_F(Bench, EveryScenarioOfTheLedgerRunsAndItsBooksBalance) {
   ASSERT_EQ(exit_code, 0) << bench->Output();
   const auto json = Written();
   EXPECT_EQ(json["books_balance"], true);
-  ASSERT_THAT(ScenariosOf(json), ElementsAre("singles", "batches"));
+  ASSERT_THAT(ScenariosOf(json), ElementsAre("singles", "batches", "balances"));
   EXPECT_EQ(FiguresOf(json["scenarios"][0], /*with_target=*/true).size(), 4) << bench->Output();
   EXPECT_GT(FiguresOf(json["scenarios"][1]).at("transfers/s, ceiling"), 0) << bench->Output();
 }

@@ -45,12 +45,13 @@ TEST(StockClientTest, CreatesWatchesAndReadsAnOrderByReflectionAlone) {
   }
   SCOPED_TRACE(client->Output());
   ASSERT_EQ(said["services"].size(), 1u);
-  EXPECT_EQ(said["services"][0]["services"],
-            json({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "waybill.fleet.v1.FleetService",
-                  "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
-                  "waybill.ops.v1.RiskAdmin", "waybill.ops.v1.SagaAdmin", "waybill.ops.v1.WebhookInboxAdmin",
-                  "waybill.order.v1.OrderService", "waybill.payments.v1.PaymentService",
-                  "waybill.reconciliation.v1.ReconciliationService", "waybill.webhook.v1.WebhookService"}));
+  EXPECT_EQ(
+      said["services"][0]["services"],
+      json({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "waybill.fleet.v1.FleetService",
+            "waybill.ops.v1.AuditAdmin", "waybill.ops.v1.DeadLetterAdmin", "waybill.ops.v1.GatewayAdmin",
+            "waybill.ops.v1.RiskAdmin", "waybill.ops.v1.SagaAdmin", "waybill.ops.v1.WebhookInboxAdmin",
+            "waybill.order.v1.OrderService", "waybill.payments.v1.PaymentService", "waybill.payouts.v1.PayoutService",
+            "waybill.reconciliation.v1.ReconciliationService", "waybill.webhook.v1.WebhookService"}));
 
   ASSERT_EQ(said["created"].size(), 1u);
   const json& created = said["created"][0];

@@ -26,6 +26,7 @@
 #include "services/ledger/grpc_ledger_admin.h"
 #include "services/ledger/grpc_ledger_service.h"
 #include "services/ledger/served_methods.h"
+#include "services/ledger/wallet_gateway.h"
 #include "services/order/fleet_api.h"
 #include "services/order/grpc_access_admin.h"
 #include "services/order/grpc_audit_admin.h"
@@ -197,6 +198,7 @@ class AllServices {
       order::AddWebhookInboxAdmin(*server, inbox_, orders_.workers);
       ledger::AddLedgerService(*server, ledger_service_);
       ledger::AddLedgerAdmin(*server, ledger_store_, verifier_, orders_.workers, order_world_.time);
+      ledger::AddWalletGateway(*server, wallets_, orders_.workers);
       AddLocationService(*server, locations_.ingest, locations_.streams, location_api_, location_watches_);
       EXPECT_TRUE(server->Start().ok());
     }
@@ -287,6 +289,7 @@ class AllServices {
   ledger::Counterparts counterparts_{ledger_store_};
   ledger::LedgerService ledger_service_{ledger_store_, orders_.workers, counterparts_, ledger_metrics_,
                                         order_world_.time};
+  ledger::WalletGateway wallets_{ledger_store_, counterparts_, {"shop"}};
   ledger::Verifier verifier_{ledger_store_, orders_.workers, ledger_metrics_, order_world_.time};
   ingest::World locations_;
   storage::testing::FakeFleet fleet_{locations_.time};

@@ -13,15 +13,36 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <map>
+#include <string_view>
+#include <system_error>
 
 #include "absl/time/clock.h"
 #include "fmt/format.h"
+#include "tests/support/eventually.h"
 
 namespace waybill::testing {
 namespace {
+
+// Whether each is in one of these states, as proc(5) has them.
+bool AllThreadsAre(pid_t pid, std::string_view states) {
+  std::error_code error;
+  bool all = true;
+  for (const auto& thread : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), error)) {
+    std::ifstream file(thread.path() / "stat");
+    const std::string stat{std::istreambuf_iterator<char>(file), {}};
+    const size_t name_end = stat.rfind(')');      // a name may have any character
+    if (name_end == std::string::npos) continue;  // it has ended
+    all &= states.find(stat.at(name_end + 2)) != std::string_view::npos;
+  }
+  return all;
+}
 
 // condition_variable adds the time now to what it gets, and overflows when that is endless.
 std::chrono::nanoseconds ForWaiting(absl::Duration timeout) {
@@ -237,8 +258,12 @@ bool Process::Running() const {
 }
 
 bool Process::Signal(int signal) {
-  const std::lock_guard lock(mutex_);
-  return !exit_code_.has_value() && kill(pid_, signal) == 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (exit_code_.has_value() || kill(pid_, signal) != 0) return false;
+  }
+  // The signal is on its way when kill returns: until each of its threads has met it, a process goes on.
+  return signal != SIGSTOP || Eventually(absl::Seconds(20), [&] { return AllThreadsAre(pid_, "Tt"); });
 }
 
 std::optional<int> Process::Wait(absl::Duration timeout) {

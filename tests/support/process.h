@@ -40,7 +40,7 @@ class Process {
   pid_t pid() const { return pid_; }
   bool Running() const;
 
-  // False when the child has exited already: a reaped pid is never signalled.
+  // False when the child has exited already: a reaped pid is never signalled. SIGSTOP has stopped it when this returns.
   bool Signal(int signal);
 
   // The exit code, or 128 + signal as a shell gives it. nullopt: still running after `timeout`.

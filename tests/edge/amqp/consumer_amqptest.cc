@@ -98,7 +98,7 @@ TEST_F(ConsumerTest, AcksWhatIsDoneAndNothingElse) {
     b->answer({Outcome::kDone});
     pair.StopConsumer(world_.clock.Steady() + absl::Milliseconds(300));  // nobody answers for the others
   }
-  EXPECT_EQ(Ready(url_, queue), 2);
+  ASSERT_TRUE(Eventually(kPatience, [&] { return Ready(url_, queue) == 2; }));
   Pair again(world_, url_, queue, deliveries_.handler());
   for (const char* body : {"a", "c"}) {
     std::optional<Deliveries::Taken> taken = deliveries_.Take();
@@ -205,13 +205,13 @@ TEST_F(ConsumerTest, WhatPausesWhenItStopsIsGivenBackThoughALaterOneIsDone) {
     return world_.metrics.ToText().find(fmt::format(R"(waybill_amqp_deliveries_total{{outcome="pause",queue="{}"}} 1)",
                                                     queue)) != std::string::npos;
   }));
-  std::thread stop([&] { pair.StopConsumer(world_.Soon()); });
+  std::thread stop([&] { pair.StopConsumer(world_.clock.Steady() + 2 * kPatience); });
   EXPECT_TRUE(Eventually(kPatience, [&] { return Consumers(queue) == 0; }));
   b->answer({Outcome::kDone});
   const SteadyTime told = world_.clock.Steady();
   stop.join();
   EXPECT_LT(world_.clock.Steady() - told, absl::Seconds(10)) << "it waited for what only pauses";
-  ASSERT_EQ(Ready(url_, queue), 2) << "a is lost, or b is not acked";
+  ASSERT_TRUE(Eventually(kPatience, [&] { return Ready(url_, queue) == 2; })) << "a is lost, or b is not acked";
   Deliveries again;
   Pair next(world_, url_, queue, again.handler());
   for (const char* body : {"a", "c"}) {

@@ -1,9 +1,11 @@
 // Wallets as a payment gateway: the gateways' contract, over real gRPC as waybill-order calls it, against the ledger.
 #include "services/ledger/wallet_gateway.h"
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +59,9 @@ class WalletWorld {
     ON_CALL(store_, GetTransfers).WillByDefault([this](const auto& client, const auto& ids) {
       return memory_.GetTransfers(client, ids);
     });
+    ON_CALL(store_, GetAccounts).WillByDefault([this](const auto& client, const auto& accounts) {
+      return memory_.GetAccounts(client, accounts);
+    });
     ON_CALL(store_, GetRefusal).WillByDefault([this](const auto& client, const auto& id) {
       return memory_.GetRefusal(client, id);
     });
@@ -77,6 +82,7 @@ class WalletWorld {
   }
   ~WalletWorld() {
     client_.reset();
+    Meet(Fate::kOrdinary);
     Land();
     for (const auto& answer : lost_) answer();
     server_.Drain(SteadyTime::InfinitePast());
@@ -88,12 +94,17 @@ class WalletWorld {
   waybill::testing::ManualTime& time() { return time_; }
 
   void DeclineNext() { Move("away", kWallet, "bank"); }
-  void LoseNextAnswer() { fate_ = Fate::kLost; }
-  void SlowNext() { fate_ = Fate::kSlow; }
+  void LoseNextAnswer() { Meet(Fate::kLost); }
+  void SlowNext() { Meet(Fate::kSlow); }
   void PendNext() {}
   void Decide(const std::string&, bool) {}
+  // Once it has come, if it was to be slow.
   void Land() {
-    if (auto landing = std::exchange(slow_, nullptr)) landing();
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(met_.wait_for(lock, std::chrono::seconds(20), [&] { return fate_ == Fate::kOrdinary; }));
+    const auto landing = std::exchange(slow_, nullptr);
+    lock.unlock();
+    if (landing) landing();
   }
   int64_t NetMinor() {
     const auto account = memory_.GetAccount("shop", kOrders);
@@ -114,27 +125,39 @@ class WalletWorld {
     EXPECT_EQ(memory_.PostAndWait("shop", {transfer})->front().result, ledger::TransferResult::kCreated);
   }
 
+  void Meet(Fate fate) {
+    const std::lock_guard lock(mutex_);
+    fate_ = fate;
+  }
+
+  // What lets money go meets no fate: it was not meant.
   void Post(const std::string& client, std::vector<NewTransfer> transfers, storage::LedgerStore::Posted posted) {
-    switch (fate_.exchange(Fate::kOrdinary)) {
-      case Fate::kOrdinary:
-        memory_.Post(client, std::move(transfers), std::move(posted));
-        return;
-      case Fate::kLost:
-        memory_.Post(client, std::move(transfers),
-                     [this, posted](auto outcomes) { lost_.push_back([posted, outcomes] { posted(outcomes); }); });
-        return;
-      case Fate::kSlow:
-        slow_ = [this, client, transfers, posted] { memory_.Post(client, transfers, posted); };
-        return;
+    Fate fate = Fate::kOrdinary;
+    {
+      const std::lock_guard lock(mutex_);
+      if (transfers.front().phase != Phase::kVoid) fate = std::exchange(fate_, fate);
+      if (fate == Fate::kSlow) slow_ = [this, client, transfers, posted] { memory_.Post(client, transfers, posted); };
     }
+    met_.notify_all();
+    if (fate == Fate::kSlow) return;
+    if (fate == Fate::kLost) {
+      posted = [this, posted](auto outcomes) {
+        const std::lock_guard lock(mutex_);
+        lost_.push_back([posted, outcomes] { posted(outcomes); });
+      };
+    }
+    memory_.Post(client, std::move(transfers), std::move(posted));
   }
 
   waybill::testing::ManualTime time_;
   storage::testing::MemoryLedgerStore memory_{time_};
   HeldStore store_;
-  std::atomic<Fate> fate_ = Fate::kOrdinary;
+  std::mutex mutex_;  // over what follows, up to the next empty line
+  std::condition_variable met_;
+  Fate fate_ = Fate::kOrdinary;
   std::function<void()> slow_;
   std::vector<std::function<void()>> lost_;
+
   ledger::Counterparts counterparts_{store_};
   ledger::WalletGateway wallets_{store_, counterparts_, {"shop"}};
   WorkerPool workers_{4, 100};
@@ -146,6 +169,7 @@ class WalletWorld {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Wallet, GatewayContract, WalletWorld);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DispatchContract);
 
 class WalletGatewayTest : public ::testing::Test {
  protected:
@@ -185,8 +209,52 @@ TEST_F(WalletGatewayTest, HoldsAreTransfersOfTheLedgerAndEndByThemselves) {
   auto late = CaptureNow(world_.gateway(), CallFor("a"), OrderOf(900));
   ASSERT_TRUE(late.ok() && late->refused()) << late.status();
   EXPECT_EQ(late->refused()->reason, "EXPIRED");
+  EXPECT_EQ(RefundNow(world_.gateway(), CallFor("a"), OrderOf(900)).status().code(), absl::StatusCode::kAborted)
+      << "by the clock of another process it may still be captured";
+  ASSERT_EQ(*world_.ledger().ExpireDue(10), 1);
   EXPECT_EQ(RefundNow(world_.gateway(), CallFor("a"), OrderOf(900))->refunded_minor, 0);
   EXPECT_EQ(world_.NetMinor(), 0);
+  auto again = AuthorizeNow(world_.gateway(), CallFor("a"), OrderOf(900));
+  ASSERT_TRUE(again.ok() && again->declined()) << again.status();
+  EXPECT_EQ(again->declined()->reason, "KEY_CLOSED") << "it must not look held";
+}
+
+TEST_F(WalletGatewayTest, WhatIsHeldIsTakenWhenTheWalletIsOpenAgain) {
+  ASSERT_TRUE(AuthorizeNow(world_.gateway(), CallFor("a"), OrderOf(900))->approved());
+  ASSERT_TRUE(world_.ledger().SetClosed("shop", kWallet, true).ok());
+  EXPECT_FALSE(CaptureNow(world_.gateway(), CallFor("a"), OrderOf(900)).ok());
+  ASSERT_TRUE(world_.ledger().SetClosed("shop", kWallet, false).ok());
+  EXPECT_TRUE(CaptureNow(world_.gateway(), CallFor("a"), OrderOf(900))->captured());
+  EXPECT_EQ(world_.NetMinor(), 900);
+}
+
+TEST_F(WalletGatewayTest, AKeyOfAnotherClientMovesNothing) {
+  ledger::Counterparts counterparts(world_.ledger());
+  const ledger::WalletGateway wallets(world_.ledger(), counterparts, {"shop"});
+  access::Caller caller;
+  EXPECT_TRUE(wallets.CheckCaller(caller).ok()) << "where the service runs open";
+  caller.key_id = "k";
+  caller.client = "acme";
+  EXPECT_EQ(GetErrorDetail(wallets.CheckCaller(caller)).reason, "CLIENT_MISMATCH");
+  caller.client = "shop";
+  EXPECT_TRUE(wallets.CheckCaller(caller).ok());
+}
+
+TEST_F(WalletGatewayTest, HowLongIsHeldMayBeSetAnewAndNothingElse) {
+  ASSERT_TRUE(AuthorizeNow(world_.gateway(), CallFor("a"), OrderOf(100))->approved());
+  ledger::Counterparts counterparts(world_.ledger());
+  ledger::WalletOptions options{"shop"};
+  options.hold = absl::Hours(1);
+  ledger::WalletGateway shorter(world_.ledger(), counterparts, options);
+  waybill::payment::v1::ChargeRequest request;
+  request.set_idempotency_key("a");
+  request.set_order_id(CallFor("a").order_id);
+  request.set_user_id("user-1");
+  request.set_currency("EUR");
+  request.set_amount_minor(100);
+  EXPECT_TRUE(shorter.Authorize(request)->has_approved());
+  request.set_amount_minor(500);
+  EXPECT_EQ(shorter.Authorize(request).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(WalletGatewayTest, AKeyIsForOneCharge) {
@@ -212,6 +280,8 @@ TEST_F(WalletGatewayTest, ManyPartsGoBackAndNoMoreThanThereWas) {
   auto whole = RefundNow(world_.gateway(), CallFor("a"), OrderOf(100));
   ASSERT_TRUE(whole.ok()) << whole.status();
   EXPECT_EQ(whole->refunded_minor, 100);
+  EXPECT_THAT(whole->reference, ::testing::EndsWith(":refund:41"))
+      << "what cannot be is not tried, and takes no number";
   EXPECT_EQ(world_.NetMinor(), 0);
   EXPECT_EQ(RefundPartNow(world_.gateway(), CallFor("a"), "r-x", 1)->refused()->reason, "TOO_LATE");
 }

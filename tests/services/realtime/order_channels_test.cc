@@ -213,7 +213,7 @@ TEST_F(OrderChannelsTest, WhoHasNoRoomIsToldTheRestInOrderLater) {
   EXPECT_THAT(slow->Take(), IsEmpty());
   EXPECT_THAT(quick->Take(), ElementsAre("2 CONFIRMED"));
   slow->room = 1;
-  channels_.Resume(kOrder, *slow);
+  EXPECT_TRUE(channels_.Resume(kOrder, *slow)) << "it will hear of room again";
   EXPECT_THAT(slow->Take(), ElementsAre("1 PENDING"));
   orders_.Write(kOrder, State::kClosed);
   Pass();
@@ -221,7 +221,7 @@ TEST_F(OrderChannelsTest, WhoHasNoRoomIsToldTheRestInOrderLater) {
   EXPECT_THAT(slow->Take(), IsEmpty());
   EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_realtime_subscriptions 1\n")) << "slow still follows";
   slow->room = 5;
-  channels_.Resume(kOrder, *slow);
+  EXPECT_FALSE(channels_.Resume(kOrder, *slow));
   EXPECT_THAT(slow->Take(), ElementsAre("2 CONFIRMED", "3 COMPLETED", "ended"));
   channels_.Resume(kOrder, *slow);
   EXPECT_THAT(slow->Take(), IsEmpty());

@@ -136,6 +136,27 @@ TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
 }
 
 // What a hand does to the holds, or posts for itself, the books refuse.
+// What an account belongs to moves with it, and is closed or not by itself.
+TEST_P(PostgresPayouts, EndThoughTheAccountThatItBelongsToWasClosedMeanwhile) {
+  auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
+  ledger::NewAccount card;
+  card.id = "card";
+  card.parent = "driver";
+  card.currency = "EUR";
+  card.kind = "card";
+  card.code = 1;
+  ASSERT_TRUE(harness.ledger().CreateAccounts("shop", {card}).ok());
+  harness.Deposit("card", 500);
+  PayoutRecord paid = New("p1", 400, "card"), refused = New("p2", 100, "card");
+  ASSERT_TRUE(Begin(paid).ok() && Begin(refused).ok());
+  harness.SetClosed("driver", true);
+  ASSERT_TRUE(End(paid, State::kPaid));
+  ASSERT_TRUE(End(refused, State::kRefused));
+  EXPECT_EQ(harness.Get("card"), (Balance{100, 0}));
+  EXPECT_EQ(RuleOf(Begin(New("p3", 1, "card"))), kPayoutFromAnAccount) << "it is closed as before";
+  EXPECT_EQ(*store().Available("shop", "card", "EUR"), std::nullopt);
+}
+
 TEST_P(PostgresPayouts, AHoldIsEndedOnceWhoeverEndsIt) {
   auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
   ASSERT_TRUE(Begin(New("p1")).ok());

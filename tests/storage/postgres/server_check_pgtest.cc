@@ -238,6 +238,9 @@ TEST_F(RightsTest, EachMissingOneIsNamed) {
                                     "SELECT, INSERT, UPDATE on access_key_uses;",
                                     role_)));
   sql_.Exec(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}", role_));
+  EXPECT_THAT(Message(CheckRights(*connection, OrderRights())),
+              HasSubstr(fmt::format("role {} lacks EXECUTE on payouts_available(text, text, text): run", role_)));
+  sql_.Exec(fmt::format("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {}", role_));
   EXPECT_TRUE(CheckRights(*connection, OrderRights()).ok()) << CheckRights(*connection, OrderRights());
   EXPECT_TRUE(CheckRights(*connection, IngestRights()).ok()) << CheckRights(*connection, IngestRights());
   sql_.Exec(fmt::format("REVOKE UPDATE ON payments FROM {0}; REVOKE INSERT ON driver_locations FROM {0}", role_));

@@ -208,8 +208,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
       if (Full(text->size())) {
         queue_.clear();
         queued_bytes_ = 0;
-        close_ = Farewell{kCloseTryAgainLater, "what must arrive is not taken in time"};
-        metrics_.too_slow.Increment();
+        Leave(kCloseTryAgainLater, "what must arrive is not taken in time");
       } else {
         queued_bytes_ += text->size();
         queue_.push_back({"", std::move(text)});
@@ -263,7 +262,7 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     {
       std::lock_guard lock(mutex_);
       if (close_) return;
-      close_ = Farewell{code, std::string(CutTo(reason, kReasonMax))};
+      Leave(code, reason);
       if (std::exchange(woken_, true)) return;
     }
     Wake();
@@ -327,6 +326,12 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     uint16_t code = kCloseNormal;
     std::string reason;
   };
+
+  // Under mutex_, once.
+  void Leave(uint16_t code, std::string_view reason) {
+    close_ = Farewell{code, std::string(CutTo(reason, kReasonMax))};
+    if (code == kCloseTryAgainLater) metrics_.too_slow.Increment();
+  }
 
   static steady_clock::duration Chrono(absl::Duration duration) { return absl::ToChronoNanoseconds(duration); }
 

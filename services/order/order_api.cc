@@ -134,10 +134,7 @@ void OrderApi::BoundWait(std::shared_ptr<const Waited> waited, SteadyTime deadli
     if (std::optional<Uuid> order_id = waited->order_id()) {
       late->Give(WithOrder("ORDER_STILL_RUNNING", "the wait ended before the order did; work goes on", *order_id));
     } else {
-      ErrorDetail detail;
-      detail.retry_after = absl::Seconds(1);
-      late->Give(ReasonError("STORE_UNAVAILABLE", "the journal did not answer in time; the order may or may not exist",
-                             std::move(detail)));
+      late->Give(MayExist("order"));
     }
   });
 }

@@ -83,13 +83,7 @@ void PaymentApi::Take(Payment payment, OrderApi::Trace trace, SteadyTime deadlin
     return;
   }
   const SteadyTime until = std::min(deadline - options_.api.answer_margin, clock_.Steady() + options_.api.wait_max);
-  answer->Bound(until, [weak = std::weak_ptr(answer)] {
-    if (Pending late = weak.lock()) {
-      late->Give(domain::ReasonError("STORE_UNAVAILABLE",
-                                     "the journal did not answer in time; the payment may or may not exist",
-                                     {.retry_after = absl::Seconds(1)}));
-    }
-  });
+  BoundWait(answer, until, "payment");
   if (absl::Status ended = CheckTender(payment, clock_.Now()); !ended.ok()) {
     RepeatOnly(std::move(payment), std::move(ended), std::move(answer));
     return;

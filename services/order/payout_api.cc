@@ -1,7 +1,6 @@
 #include "services/order/payout_api.h"
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include "domain/reasons.h"
@@ -110,14 +109,7 @@ struct PayoutApi::Asked {
   Payout payout;
   OrderApi::Trace trace;
   Pending answer;
-
-  // What the caller gets when the wait ends.
-  void Durable(Answer known) {
-    std::lock_guard lock(mutex);
-    durable = std::move(known);
-  }
-  std::mutex mutex;
-  std::optional<Answer> durable;
+  bool replayed = false;  // it was there before
 };
 
 void PayoutApi::Create(Payout payout, OrderApi::Trace trace, SteadyTime deadline, Pending answer) {
@@ -134,23 +126,7 @@ void PayoutApi::Create(Payout payout, OrderApi::Trace trace, SteadyTime deadline
   asked->trace = std::move(trace);
   asked->answer = answer;
   const SteadyTime until = std::min(deadline - options_.answer_margin, clock_.Steady() + options_.wait_max);
-  // The timer must not keep the call alive after it was answered.
-  answer->Bound(until, [weak = std::weak_ptr(asked)] {
-    AskedPtr late = weak.lock();
-    if (!late) return;
-    std::optional<Answer> durable;
-    {
-      std::lock_guard lock(late->mutex);
-      durable = late->durable;
-    }
-    if (durable) {
-      late->answer->Give(*std::move(durable));
-      return;
-    }
-    late->answer->Give(domain::ReasonError("STORE_UNAVAILABLE",
-                                           "the journal did not answer in time; the payout may or may not exist",
-                                           {.retry_after = absl::Seconds(1)}));
-  });
+  BoundWait(answer, until, "payout");
   Executor::Task look = [this, asked] { Look(asked); };
   if (!workers_.Submit(look)) answer->Give(domain::TooBusy());
 }
@@ -199,7 +175,7 @@ void PayoutApi::Begin(const AskedPtr& asked, bool refused) {
       std::move(fresh),
       [this, asked, begun, refused](absl::StatusOr<std::unique_ptr<saga::Record>> existing) {
         if (existing.ok() && *existing == nullptr) {
-          asked->Durable({begun});
+          asked->answer->Keep({begun});
           return;
         }
         --undecided_;
@@ -232,7 +208,8 @@ void PayoutApi::Take(const AskedPtr& asked, PayoutRecord existing) {
   } else if (existing.payload.state != Payout::State::kOpen || !existing.waits_for.empty()) {
     asked->answer->Give(Answer{std::move(existing), /*replayed=*/true});
   } else {
-    asked->Durable({std::move(existing), /*replayed=*/true});
+    asked->replayed = true;
+    asked->answer->Keep({std::move(existing), asked->replayed});
     Poll(asked, options_.poll_initial);
   }
 }
@@ -248,12 +225,7 @@ void PayoutApi::Poll(const AskedPtr& asked, absl::Duration pause) {
     if (!payout.ok() && !absl::IsUnavailable(payout.status())) {
       asked->answer->Give(payout.status());
     } else if (payout.ok() && (payout->payload.state != Payout::State::kOpen || !payout->waits_for.empty())) {
-      bool replayed = false;
-      {
-        std::lock_guard lock(asked->mutex);
-        replayed = asked->durable.has_value() && asked->durable->replayed;
-      }
-      asked->answer->Give(Answer{*std::move(payout), replayed});
+      asked->answer->Give(Answer{*std::move(payout), asked->replayed});
     } else {
       later();
     }

@@ -1,7 +1,6 @@
 #include "services/order/refund_api.h"
 
 #include <algorithm>
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -122,14 +121,6 @@ struct RefundApi::Asked {
   domain::Actor by;
   OrderApi::Trace trace;
   Pending answer;
-
-  // What the caller gets when the wait ends.
-  void Durable(const PartialRefund& refund) {
-    std::lock_guard lock(mutex);
-    durable = refund;
-  }
-  std::mutex mutex;
-  std::optional<PartialRefund> durable;
 };
 
 void RefundApi::Refund(RefundRequest request, storage::Owner owner, domain::Actor by, OrderApi::Trace trace,
@@ -145,24 +136,7 @@ void RefundApi::Refund(RefundRequest request, storage::Owner owner, domain::Acto
   asked->trace = std::move(trace);
   asked->answer = answer;
   const SteadyTime until = std::min(deadline - options_.answer_margin, clock_.Steady() + options_.wait_max);
-  // The timer must not keep the call alive after it was answered.
-  answer->Bound(until, [weak = std::weak_ptr(asked)] {
-    AskedPtr late = weak.lock();
-    if (!late) return;
-    std::optional<PartialRefund> durable;
-    {
-      std::lock_guard lock(late->mutex);
-      durable = late->durable;
-    }
-    if (durable) {
-      late->answer->Give(*std::move(durable));
-      return;
-    }
-    ErrorDetail detail;
-    detail.retry_after = absl::Seconds(1);
-    late->answer->Give(ReasonError(
-        "STORE_UNAVAILABLE", "the journal did not answer in time; the refund may or may not exist", std::move(detail)));
-  });
+  BoundWait(answer, until, "refund");
   Executor::Task look = [this, asked] { Look(asked, /*begin=*/true); };
   if (!workers_.Submit(look)) answer->Give(domain::TooBusy());
 }
@@ -230,7 +204,7 @@ void RefundApi::Begin(const AskedPtr& asked, const OrderRecord& order) {
       std::move(fresh),
       [this, asked, begun](absl::StatusOr<std::unique_ptr<saga::Record>> existing) {
         if (existing.ok() && *existing == nullptr) {
-          asked->Durable(begun);
+          asked->answer->Keep(begun);
         } else if (existing.ok()) {
           PartialRefund other = saga::As<PartialRefund>(**existing).payload;
           other.saga_id = (*existing)->id;
@@ -259,7 +233,7 @@ void RefundApi::Take(const AskedPtr& asked, const PartialRefund& existing) {
   } else if (existing.state != PartialRefund::State::kOpen) {
     asked->answer->Give(existing);
   } else {
-    asked->Durable(existing);
+    asked->answer->Keep(existing);
     Poll(asked, options_.poll_initial);
   }
 }

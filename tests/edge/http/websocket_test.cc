@@ -443,6 +443,17 @@ TEST_F(WebSocketTest, WhoTakesTooSlowlyWhatMustArriveIsClosedAndHearsWhy) {
   EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_websocket_too_slow_total 1"));
 }
 
+TEST_F(WebSocketTest, AHandlersOwnWordThatAClientIsTooSlowCountsOnce) {
+  Start();
+  auto client = Open();
+  const WebSocketPtr socket = Socket();
+  for (int i = 0; i < 2; ++i) socket->Close(kCloseTryAgainLater, "later");
+  const std::optional<Frame> frame = client->Read();
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_EQ(WebSocketClient::Describe(*frame), "1013 later");
+  EXPECT_THAT(metrics_.ToText(), HasSubstr("waybill_websocket_too_slow_total 1"));
+}
+
 // Who has more than the queue takes goes on as there is room, and nothing is lost.
 TEST_F(WebSocketTest, WhoCanWaitIsToldWhenThereIsRoom) {
   class Teller final : public WebSocketHandler {

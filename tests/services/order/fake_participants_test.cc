@@ -12,7 +12,6 @@ namespace {
 using testing::Fate;
 
 struct FakeGatewayWorld {
-  static constexpr bool kPends = true, kAborts = true;
   testing::FakePaymentGateway fake;
   PaymentGateway& gateway() { return fake; }
   void DeclineNext() { fake.WillMeet({Fate::kDeclined}); }
@@ -27,6 +26,8 @@ struct FakeGatewayWorld {
   int64_t NetMinor() { return fake.NetMinor(); }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, GatewayContract, FakeGatewayWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, PendingGatewayContract, FakeGatewayWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, SlowGatewayContract, FakeGatewayWorld);
 
 // A mock that does what the fake does: it can stand in for it wherever the contract counts.
 struct MockGatewayWorld : FakeGatewayWorld {
@@ -51,6 +52,8 @@ struct MockGatewayWorld : FakeGatewayWorld {
   PaymentGateway& gateway() { return mock; }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Mock, GatewayContract, MockGatewayWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Mock, PendingGatewayContract, MockGatewayWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Mock, SlowGatewayContract, MockGatewayWorld);
 
 struct FakeDispatchWorld {
   testing::FakeDispatch fake{{"ann"}};

@@ -35,8 +35,6 @@ namespace {
 
 class SandboxWorld {
  public:
-  static constexpr bool kPends = true, kAborts = true;
-
   SandboxWorld() {
     sandbox::RegisterServices(server_, sandbox_, [] {});
     EXPECT_TRUE(server_.Start().ok());
@@ -129,6 +127,8 @@ class SandboxWorld {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Remote, GatewayContract, SandboxWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Remote, PendingGatewayContract, SandboxWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Remote, SlowGatewayContract, SandboxWorld);
 INSTANTIATE_TYPED_TEST_SUITE_P(Remote, DispatchContract, SandboxWorld);
 
 // --- What the wire can do besides.

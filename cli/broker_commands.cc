@@ -76,9 +76,9 @@ std::string BrokerLetterJson(const amqp::DeadLetter& letter) {
   json["failed_at"] = TimeOrNothing(letter.failed_at);
   json["attempts"] = letter.attempts;
   json["redrives"] = letter.redrives;
-  json["contentType"] = letter.message.content_type;
-  json["correlationId"] = letter.message.correlation_id;
-  json["replyTo"] = letter.message.reply_to;
+  json["content_type"] = letter.message.content_type;
+  json["correlation_id"] = letter.message.correlation_id;
+  json["reply_to"] = letter.message.reply_to;
   json["body"] = letter.message.body;
   return json.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }

@@ -138,11 +138,20 @@ std::string RenderHtml(const StatementView& statement) {
 }
 
 std::vector<std::string> TrialBalanceView::unbalanced() const {
+  std::map<std::string, Line> by_currency;
+  for (const Line& line : lines) {
+    Line& total = by_currency[line.currency];
+    total.debits += line.debits;
+    total.credits += line.credits;
+    total.debits_pending += line.debits_pending;
+    total.credits_pending += line.credits_pending;
+  }
   std::vector<std::string> found;
-  for (const auto& [of, total] : TotalsOf(*this)) {
+  for (const auto& [currency, total] : by_currency) {
     if (total.debits == total.credits && total.debits_pending == total.credits_pending) continue;
-    found.push_back(fmt::format("{} in {}: debits {}, credits {}", of.first, of.second,
-                                ShowMoney(total.debits, of.second), ShowMoney(total.credits, of.second)));
+    found.push_back(fmt::format("{}: debits {}, credits {}; held {} and {}", currency,
+                                ShowMoney(total.debits, currency), ShowMoney(total.credits, currency),
+                                ShowMoney(total.debits_pending, currency), ShowMoney(total.credits_pending, currency)));
   }
   return found;
 }

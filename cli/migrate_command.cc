@@ -17,7 +17,11 @@
 namespace waybill::cli {
 namespace {
 
-constexpr char kDatabaseHint[] = "Is Postgres running there? Say where with --database-url or DATABASE_URL.";
+ExitCode FailDatabase(const Context& context, const absl::Status& status) {
+  return context.Fail(status, absl::IsUnavailable(status)
+                                  ? "Is Postgres running there? Say where with --database-url or DATABASE_URL."
+                                  : "");
+}
 
 std::string_view Name(storage::MigrationState::Kind kind) {
   constexpr std::string_view kNames[] = {"applied", "pending", "edited", "unknown"};
@@ -26,7 +30,7 @@ std::string_view Name(storage::MigrationState::Kind kind) {
 
 ExitCode MigrationTable(const Context& context, storage::Connection& connection) {
   absl::StatusOr<std::vector<storage::MigrationState>> states = storage::MigrationStatus(connection);
-  if (!states.ok()) return context.Fail(states.status(), kDatabaseHint);
+  if (!states.ok()) return FailDatabase(context, states.status());
   Table table({{"version", Column::Align::kRight}, {"name"}, {"state"}, {"applied"}, {"checksum"}});
   bool sound = true;
   for (const storage::MigrationState& state : *states) {
@@ -55,7 +59,7 @@ ExitCode MigrationTable(const Context& context, storage::Connection& connection)
 ExitCode ShowMigrations(const Context& context) {
   absl::StatusOr<std::unique_ptr<storage::Connection>> connection =
       storage::Connection::Open(context.database_url, storage::ReadConnectionOptions());
-  if (!connection.ok()) return context.Fail(connection.status(), kDatabaseHint);
+  if (!connection.ok()) return FailDatabase(context, connection.status());
   return MigrationTable(context, **connection);
 }
 
@@ -76,10 +80,10 @@ ExitCode Grant(const Context& context, storage::Connection& connection, const st
 ExitCode Migrate(const Context& context, const std::string& grant_to) {
   // The lock that keeps two migrations apart is a session's.
   absl::Status ours = storage::CheckSessionsAreOurs(context.database_url);
-  if (!ours.ok()) return context.Fail(ours, kDatabaseHint);
+  if (!ours.ok()) return FailDatabase(context, ours);
   absl::StatusOr<std::unique_ptr<storage::Connection>> connection =
       storage::Connection::Open(context.database_url, storage::MigrationConnectionOptions());
-  if (!connection.ok()) return context.Fail(connection.status(), kDatabaseHint);
+  if (!connection.ok()) return FailDatabase(context, connection.status());
   auto report = [&context](std::string_view name, absl::Duration took) {
     if (context.json) {
       context.PrintLine(
@@ -89,7 +93,7 @@ ExitCode Migrate(const Context& context, const std::string& grant_to) {
     }
   };
   absl::StatusOr<int> applied = storage::Migrate(**connection, report);
-  if (!applied.ok()) return context.Fail(applied.status(), kDatabaseHint);
+  if (!applied.ok()) return FailDatabase(context, applied.status());
   if (*applied == 0) context.Note("nothing to apply: the schema is current");
   return grant_to.empty() ? ExitCode::kOk : Grant(context, **connection, grant_to);
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "domain/currency.h"
 #include "fmt/format.h"
 
@@ -46,6 +48,25 @@ absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view curre
   }
   if (minor == 0) return absl::InvalidArgumentError("amount: must be more than 0");
   return minor;
+}
+
+absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency) {
+  const auto letter = std::find_if(text.begin(), text.end(), [](char c) { return absl::ascii_isalpha(c); });
+  if (letter != text.end()) {
+    std::string said(letter, text.end());
+    if (!currency.empty() && said != currency) {
+      return absl::InvalidArgumentError(fmt::format("--currency: {} is another than in \"{}\"", currency, text));
+    }
+    currency = std::move(said);
+    text.erase(letter, text.end());
+    absl::StripTrailingAsciiWhitespace(&text);
+  }
+  if (currency.empty()) {
+    return absl::InvalidArgumentError(fmt::format("--amount: of which currency? Write it like \"{} EUR\"", text));
+  }
+  const absl::StatusOr<int64_t> minor = ParseMoney(text, currency);
+  if (!minor.ok()) return minor.status();
+  return Amount{*minor, std::move(currency)};
 }
 
 std::string ShowMoney(int64_t minor_units, std::string_view currency) {

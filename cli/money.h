@@ -13,6 +13,14 @@ namespace waybill::cli {
 // than 0. INVALID_ARGUMENT says what is wrong.
 absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view currency);
 
+// An amount with its currency, as people write both: "12.50 EUR", "12.50EUR", or the number alone where the currency
+// was said by itself. INVALID_ARGUMENT names --amount or --currency.
+struct Amount {
+  int64_t minor = 0;
+  std::string currency;
+};
+absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency = "");
+
 // 1250 of "EUR" is "12.50 EUR". Of a currency that ISO 4217 does not know: "1250 minor units of ABC".
 std::string ShowMoney(int64_t minor_units, std::string_view currency);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "cli/context.h"
+#include "cli/fields.h"
 #include "cli/money.h"
 #include "cli/remote.h"
 #include "cli/table.h"
@@ -23,28 +24,22 @@ using PayoutsStub = Payouts::StubInterface;
 
 std::string PayoutStatusName(payouts_v1::PayoutStatus status) { return payouts_v1::PayoutStatus_Name(status); }
 
-ExitCode ShowPayout(const Context& context, const payouts_v1::Payout& payout) {
+void ShowPayout(const Context& context, const payouts_v1::Payout& payout) {
   if (context.json) {
     context.PrintLine(ToJson(payout));
   } else {
-    Table table({{""}, {"", Column::Align::kLeft, Column::Overflow::kWrap}});
-    const auto add = [&table](const char* name, const std::string& value) {
-      if (!value.empty()) table.Add({{name, Style::kFaint}, value});
-    };
-    add("payout", payout.payout_id());
-    add("status", PayoutStatusName(payout.status()));
-    add("refused", payout.refusal());
-    add("amount", ShowMoney(payout.amount().minor_units(), payout.amount().currency()));
-    add("from", payout.account_id());
-    add("to", payout.destination());
-    add("description", payout.description());
-    add("reference", payout.gateway_reference());
-    add("created", ShowTime(ToTime(payout.create_time())));
-    if (payout.has_decide_time()) add("decided", ShowTime(ToTime(payout.decide_time())));
-    add("saga", payout.saga_id());
-    context.Print(table.Render(context.out));
+    ShowFields(context, {{"payout", payout.payout_id()},
+                         {"status", PayoutStatusName(payout.status())},
+                         {"refused", payout.refusal()},
+                         {"amount", ShowMoney(payout.amount().minor_units(), payout.amount().currency())},
+                         {"from", payout.account_id()},
+                         {"to", payout.destination()},
+                         {"description", payout.description()},
+                         {"reference", payout.gateway_reference()},
+                         {"created", ShowTime(ToTime(payout.create_time()))},
+                         {"decided", payout.has_decide_time() ? ShowTime(ToTime(payout.decide_time())) : ""},
+                         {"saga", payout.saga_id()}});
   }
-  return payout.status() == payouts_v1::REFUSED ? ExitCode::kTurnedBack : ExitCode::kOk;
 }
 
 struct CreatePayoutArgs {
@@ -53,30 +48,26 @@ struct CreatePayoutArgs {
 
 ExitCode CreatePayout(const Context& context, const CreatePayoutArgs& args) {
   payouts_v1::CreatePayoutRequest request;
-  const size_t blank = args.amount.find(' ');
-  if (blank == std::string::npos) {
-    return context.Fail(
-        absl::InvalidArgumentError(fmt::format("--amount: of which currency? Write it like \"{} EUR\"", args.amount)));
-  }
-  const std::string currency = args.amount.substr(blank + 1);
-  const absl::StatusOr<int64_t> minor = ParseMoney(args.amount.substr(0, blank), currency);
-  if (!minor.ok()) {
-    return context.Fail(absl::InvalidArgumentError(fmt::format("--amount: {}", std::string(minor.status().message()))));
-  }
-  request.mutable_amount()->set_minor_units(*minor);
-  request.mutable_amount()->set_currency(currency);
+  const absl::StatusOr<Amount> amount = ParseAmount(args.amount);
+  if (!amount.ok()) return context.Fail(amount.status());
+  request.mutable_amount()->set_minor_units(amount->minor);
+  request.mutable_amount()->set_currency(amount->currency);
   request.set_payout_id(args.id);
   request.set_account_id(args.account);
   request.set_destination(args.destination);
   request.set_description(args.description);
   if (request.payout_id().empty()) {
     request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
-    context.Note(fmt::format("--id {}", request.payout_id()));
+    context.Note(fmt::format("repeating with --id {} pays nothing twice", request.payout_id()));
   }
   absl::StatusOr<payouts_v1::Payout> payout =
       Call<Payouts>(context, context.server, &PayoutsStub::CreatePayout, request);
   if (!payout.ok()) return FailServer(context, payout.status());
-  return ShowPayout(context, *payout);
+  ShowPayout(context, *payout);
+  if (payout->status() == payouts_v1::REFUSED) return ExitCode::kTurnedBack;
+  if (payout->status() != payouts_v1::OPEN && payout->status() != payouts_v1::PENDING) return ExitCode::kOk;
+  context.Note("it is not decided yet: `waybill payout get` says when it is");
+  return ExitCode::kUnavailable;
 }
 
 ExitCode GetPayout(const Context& context, const std::string& id) {
@@ -158,7 +149,8 @@ void AddPayoutCommands(CLI::App& app, Context& context) {
       "  waybill payout create driver-7 --amount \"125.00 EUR\" --to DE02120300000000202051 --id week-7\n"
       "\n"
       "Repeated with the same --id it is the same payout. The amount is held on the account until the gateway has\n"
-      "paid or refused. Exit code 6: it is refused, by the gateway or for lack of money.");
+      "paid or refused. Exit code 6: it is refused, by the gateway or for lack of money; 5: it is not decided\n"
+      "yet, and goes on.");
   create->callback([&context, args] { context.run = [&context, args] { return CreatePayout(context, *args); }; });
 
   auto id = std::make_shared<std::string>();

@@ -93,7 +93,7 @@ void AddGateway(CLI::App& command, std::string& gateway) {
 }
 
 struct SetArgs {
-  std::string target = "both";
+  std::string target = "all";
   std::string gateway;
   double webhook_lost = 0, webhook_twice = 0, webhook_late = 0, webhook_out_of_order = 0, webhook_wrong_amount = 0;
   std::string expires = "0s";
@@ -349,8 +349,8 @@ void AddSettlement(CLI::App& group, Context& context) {
 void AddSet(CLI::App& group, Context& context) {
   auto args = std::make_shared<SetArgs>();
   CLI::App* command = group.add_subcommand("set", "Replace how it behaves; what is not named is well-behaved");
-  command->add_option("--target", args->target, "Who misbehaves; both: all of them")
-      ->check(CLI::IsMember({"both", "gateway", "dispatcher", "payouts"}))
+  command->add_option("--target", args->target, "Who misbehaves")
+      ->check(CLI::IsMember({"all", "gateway", "dispatcher", "payouts"}))
       ->capture_default_str();
   AddGateway(*command, args->gateway);
   auto share = [command](const char* name, double& value, const char* what) {

@@ -39,7 +39,9 @@ inline constexpr Reason kReasons[] = {
     {"SCOPE_MISSING", absl::StatusCode::kPermissionDenied, "The key lacks the scope that metadata `scope` names.",
      "Ask an administrator for a key that has it. Nothing was done."},
     {"CLIENT_MISMATCH", absl::StatusCode::kPermissionDenied,
-     "The metadata `waybill-client` names another client than the key's; idempotency keys would be another's.",
+     "The metadata `waybill-client` names another client than the key's; idempotency keys would be another's. Or the "
+     "key "
+     "is not of the client whose wallets pay.",
      "Leave `waybill-client` out, or use that client's key. Nothing was done."},
     {"CLIENT_RESERVED", absl::StatusCode::kPermissionDenied,
      "The client's name begins with a parenthesis: it is one of Waybill's own, whose accounts nobody else writes.",
@@ -104,8 +106,8 @@ inline constexpr Reason kReasons[] = {
     {"PAYOUT_ACCOUNT_UNUSABLE", absl::StatusCode::kFailedPrecondition,
      "The client has no open account of that id and currency in the ledger.",
      "Open the account, or name another; the same payout_id can be used. Nothing was done."},
-    {"NO_PAYOUT_GATEWAY", absl::StatusCode::kFailedPrecondition, "The service was started without --payout.",
-     "Start it with --payout. Nothing was done."},
+    {"NO_PAYOUT_GATEWAY", absl::StatusCode::kFailedPrecondition, "The service was started without --payout-gateway.",
+     "Start it with --payout-gateway. Nothing was done."},
     {"LEDGER_ACCOUNT_NOT_FOUND", absl::StatusCode::kNotFound, "The client has no account of that id in the ledger.",
      "Check the id."},
     {"TRANSFER_NOT_FOUND", absl::StatusCode::kNotFound,

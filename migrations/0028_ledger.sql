@@ -214,24 +214,25 @@ BEGIN
         END IF;
     END IF;
     some_belong := EXISTS (SELECT FROM ledger_accounts WHERE parent IS NOT NULL);
+    -- A closed account takes what sets free, and what Waybill itself has held there: when that is posted, the money has gone.
     WITH legs AS NOT MATERIALIZED (
-        SELECT debit_account AS account, client, currency, created_at, phase IN ('void', 'expired') AS frees,
+        SELECT debit_account AS account, client, currency, created_at, phase IN ('void', 'expired') OR (phase = 'post' AND client = '(waybill)') AS may_be_closed,
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END AS debit, 0::bigint AS credit,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END AS debit_held, 0::bigint AS credit_held
         FROM made WHERE phase <> 'refused'
         UNION ALL
-        SELECT credit_account, client, currency, created_at, phase IN ('void', 'expired'), 0,
+        SELECT credit_account, client, currency, created_at, phase IN ('void', 'expired') OR (phase = 'post' AND client = '(waybill)'), 0,
             CASE WHEN phase IN ('single', 'post') THEN amount ELSE 0 END, 0,
             CASE phase WHEN 'single' THEN 0 WHEN 'pending' THEN amount ELSE -released END
         FROM made WHERE phase <> 'refused'
     ), every AS NOT MATERIALIZED (
         SELECT * FROM legs
         UNION ALL
-        SELECT a.parent, l.client, l.currency, l.created_at, l.frees, l.debit, l.credit, l.debit_held, l.credit_held
+        SELECT a.parent, l.client, l.currency, l.created_at, l.may_be_closed, l.debit, l.credit, l.debit_held, l.credit_held
         FROM legs l CROSS JOIN LATERAL (SELECT parent FROM ledger_accounts WHERE number = l.account OFFSET 0) a
         WHERE some_belong AND a.parent IS NOT NULL
     ), sums AS (
-        SELECT account, client, currency, max(created_at) AS made_at, bool_and(frees) AS frees, sum(debit)::bigint AS debit,
+        SELECT account, client, currency, max(created_at) AS made_at, bool_and(may_be_closed) AS may_be_closed, sum(debit)::bigint AS debit,
             sum(credit)::bigint AS credit, sum(debit_held)::bigint AS debit_held, sum(credit_held)::bigint AS credit_held
         FROM every GROUP BY account, client, currency ORDER BY account
     ), changed AS (
@@ -240,7 +241,7 @@ BEGIN
             version = a.version + 1, changed_at = greatest(a.changed_at, s.made_at, since)
         FROM sums s
         WHERE a.number = s.account AND (a.client = s.client OR s.client = '(waybill)') AND a.currency = s.currency
-            AND (NOT a.closed OR s.frees)
+            AND (NOT a.closed OR s.may_be_closed)
         RETURNING a.number, a.version, a.changed_at, a.history, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
     ), kept AS (
         INSERT INTO ledger_account_history (account, version, at, debits_posted, credits_posted, debits_pending, credits_pending)

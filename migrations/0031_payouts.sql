@@ -32,8 +32,10 @@ CREATE TABLE payouts (
     -- Only what was refused for lack of money never held any.
     CONSTRAINT payouts_held CHECK (hold_id IS NOT NULL OR state = 'refused')
 ) WITH (fillfactor = 90);
+-- Lists, the newest first: a client's, an account's, and what is open.
 CREATE INDEX payouts_by_client ON payouts (client, saga_id);
-CREATE INDEX payouts_open ON payouts (begun_at) WHERE state = 'open';
+CREATE INDEX payouts_by_account ON payouts (account, saga_id);
+CREATE INDEX payouts_open ON payouts (saga_id) WHERE state = 'open';
 COMMENT ON COLUMN payouts.client IS 'Whose account of the ledger it is.';
 COMMENT ON COLUMN payouts.payout_id IS 'The client''s own.';
 COMMENT ON COLUMN payouts.idempotency_key IS 'Under which the payout gateway is asked, however often.';
@@ -126,7 +128,6 @@ CREATE TRIGGER payouts_hold AFTER INSERT ON payouts REFERENCING NEW TABLE AS beg
 CREATE FUNCTION payouts_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     accounts bigint[];
-    closed_ones bigint[];
     made_at timestamptz;
 BEGIN
     IF NOT EXISTS (SELECT FROM after n JOIN before o ON o.saga_id = n.saga_id WHERE o.state = 'open' AND n.state <> 'open') THEN
@@ -138,13 +139,6 @@ BEGIN
     JOIN ledger_transfers p ON p.client = '(waybill)' AND p.id = n.hold_id
     WHERE o.state = 'open' AND n.state <> 'open';
     made_at := payouts_lock_accounts(accounts);
-    -- What was held before an account, or the one that it belongs to, was closed has gone all the same.
-    SELECT array_agg(number) INTO closed_ones FROM ledger_accounts WHERE closed AND number IN (
-        SELECT unnest(accounts) UNION SELECT parent FROM ledger_accounts WHERE number = ANY(accounts) AND parent IS NOT NULL);
-    IF closed_ones IS NOT NULL THEN
-        UPDATE ledger_accounts SET closed = false WHERE number = ANY(closed_ones);
-        made_at := greatest(clock_timestamp(), made_at);
-    END IF;
     INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, released, pending_id, currency, code,
         user_data, write, created_at)
     SELECT '(waybill)', n.saga_id || CASE n.state WHEN 'refused' THEN ':void' ELSE ':post' END,
@@ -153,7 +147,6 @@ BEGIN
     FROM after n JOIN before o ON o.saga_id = n.saga_id
     JOIN ledger_transfers p ON p.client = '(waybill)' AND p.id = n.hold_id
     WHERE o.state = 'open' AND n.state <> 'open' ORDER BY n.saga_id;
-    UPDATE ledger_accounts SET closed = true WHERE number = ANY(closed_ones);
     RETURN NULL;
 END $$;
 CREATE TRIGGER payouts_end AFTER UPDATE ON payouts REFERENCING OLD TABLE AS before NEW TABLE AS after

@@ -21,7 +21,8 @@ verb_up() {
   say "Starting"
   start_servers "$stack"
   export DATABASE_URL REDIS_URL
-  "$bin/waybill" migrate || fail "the migration failed"
+  "$bin/waybill" migrate ||
+    fail "the migration failed; where nothing of it is needed any more, ./dev down --wipe begins anew"
   local sandbox order side ingest ingest_side ledger ledger_side realtime realtime_side
   sandbox=127.0.0.1:$(preferred_port 7420)
   order=127.0.0.1:$(preferred_port 7410)
@@ -35,7 +36,7 @@ verb_up() {
   start_service "$stack" waybill-sandbox "$bin/waybill-sandbox" --listen "$sandbox" --side-listen 127.0.0.1:0 \
     --log "$stack/books.log"
   start_service "$stack" waybill-order "$bin/waybill-order" --listen "$order" --side-listen "$side" \
-    --payment-gateway "grpc://$sandbox" --payout "grpc://$sandbox" --instance dev-up
+    --payment-gateway "grpc://$sandbox" --payout-gateway "grpc://$sandbox" --instance dev-up
   start_service "$stack" waybill-ingest "$bin/waybill-ingest" --listen "$ingest" --side-listen "$ingest_side"
   start_service "$stack" waybill-ledger "$bin/waybill-ledger" --listen "$ledger" --side-listen "$ledger_side"
   if [[ ! -s $stack/realtime-keys.toml ]]; then

@@ -60,6 +60,7 @@ absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
   }
   CheckVisible(wanted.client, kClientMax, "client", violations);
   if (wanted.client == "admin") violations.Add("client", "is the administrator's, whose key is in a file");
+  if (wanted.client.starts_with('(')) violations.Add("client", "begins with a parenthesis, as Waybill's own do");
   if (wanted.scopes.empty()) violations.Add("scopes", "at least one is required");
   domain::Scopes scopes;
   for (size_t i = 0; i < wanted.scopes.size(); ++i) {

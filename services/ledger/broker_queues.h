@@ -55,7 +55,8 @@ class BrokerQueues {
   // Connects, and declares the queues, as soon as RabbitMQ is there; whether it is, stops nothing else.
   void Start(const Loops& loops);
   // Takes no more, and waits until `deadline` for what it has, its answers included; a second longer at most, however
-  // silent RabbitMQ is. Before the workers and the store.
+  // silent RabbitMQ is, but for a connection that is just being made (its connect_timeout). Before the workers and the
+  // store.
   void Stop(SteadyTime deadline);
   // BROKER_UNAVAILABLE while one of its connections is not there. Thread-safe, and asks nobody.
   absl::Status Check() const;

@@ -68,7 +68,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   auto redis_url = storage::RedisUrl::Parse(options.redis_url);
   if (!redis_url.ok()) return process::Fail(log, "bad --redis-url", redis_url.status());
   storage::PoolOptions read_pool;
-  read_pool.size = static_cast<size_t>(options.workers) + 2;  // and readiness, and who verifies
+  const size_t wallet_threads = options.wallets.client.empty() ? 0 : static_cast<size_t>(options.wallets.workers);
+  read_pool.size = static_cast<size_t>(options.workers) + wallet_threads + 2;  // and readiness, and who verifies
   storage::Pool reads(options.database_url, storage::ReadConnectionOptions(), read_pool);
   storage::PoolOptions write_pool;
   write_pool.size = static_cast<size_t>(options.workers) + 2;  // accounts; and the chores
@@ -152,10 +153,13 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   rpc::Server server(server_options, metrics);
   WalletGateway wallets(store, counterparts, options.wallets);
+  // Of their own: they wait for each write, and reads shall not wait behind them.
+  std::optional<WorkerPool> wallet_workers;
+  if (wallet_threads > 0) wallet_workers.emplace(wallet_threads, 10'000);
   for (rpc::Server* edge : {&server, &connect.server()}) {
     AddLedgerService(*edge, service);
     AddLedgerAdmin(*edge, store, verifier, workers, clock);
-    if (!options.wallets.client.empty()) AddWalletGateway(*edge, wallets, workers);
+    if (wallet_workers) AddWalletGateway(*edge, wallets, *wallet_workers);
   }
   // What others put into queues of RabbitMQ, if it is to be served.
   std::optional<BrokerMetrics> broker_metrics;
@@ -225,6 +229,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   sealing.Stop();
   beside.Stop();
   store.Stop();  // its last answers still go to the workers
+  if (wallet_workers) wallet_workers->Stop();
   verifying.Stop();
   workers.Stop();
   process_audit.WriteLast(audit, log);

@@ -91,7 +91,6 @@ void CheckWords(std::string_view text, size_t bytes_max, std::string_view field,
   }
 }
 
-// The time of a field that may be left out.
 void TakeClient(const access::Caller& caller, const std::string& named, std::string& out, absl::Status& refused) {
   absl::StatusOr<std::string> client = ClientToRead(caller, named);
   if (client.ok()) {

@@ -56,6 +56,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
       ->type_name("PATTERN");
   process::AddDuration(app, "--wallet-hold", options.wallets.hold,
                        "How long money that is held for an order can be taken, where the gateway captures later");
+  process::AddInteger(app, "--wallet-workers", options.wallets.workers,
+                      "Calls for wallets at a time, each with a thread that waits for Postgres")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   process::AddDuration(app, "--drain", options.drain, "How long running calls have at SIGTERM");
   process::AddTracingSettings(app, options.tracing);
   process::AddLogFlags(app, options.log_levels, options.log_format);

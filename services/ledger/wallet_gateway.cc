@@ -24,7 +24,7 @@ using storage::TransferRecord;
 constexpr char kKeyClosed[] = "KEY_CLOSED";
 constexpr size_t kKeyMax = 255, kRefundIdMax = 128;
 // What a transfer is, by its code.
-constexpr int32_t kPays = 1, kTakes = 2, kGivesBackPart = 3, kGivesBackAll = 4;
+constexpr int32_t kPays = 1, kGivesBackPart = 3, kGivesBackAll = 4;
 constexpr int64_t kRefundsAtOnce = 16;
 
 // A key is whatever its caller says; the transfer's id is as long for each, and another one for each.
@@ -306,6 +306,7 @@ absl::StatusOr<pb::CaptureResponse> WalletGateway::Capture(const pb::CaptureRequ
   capture.pending_id = id;
   capture.currency = request.currency();
   capture.amount_minor = request.amount_minor();
+  capture.user_data = request.order_id();
   absl::StatusOr<Outcome> outcome = Post(capture);
   if (!outcome.ok()) return outcome.status();
   const ResultRow& row = Row(outcome->result);

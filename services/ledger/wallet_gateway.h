@@ -25,6 +25,7 @@ struct WalletOptions {
   std::string wallet = "wallet:{user}";       // the account that pays
   std::string orders = "orders:{currency}";   // the account that is paid; opened when it is first needed
   absl::Duration hold = absl::Hours(7 * 24);  // how long an authorization can be captured
+  int workers = 16;                           // calls at a time: each waits until its transfer is written
 };
 
 // INVALID_ARGUMENT: a pattern without its word, or of which no id can come.

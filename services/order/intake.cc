@@ -11,6 +11,7 @@
 #include "fmt/format.h"
 #include "openssl/evp.h"
 #include "runtime/text.h"
+#include "services/order/differing.h"
 
 namespace waybill::order {
 namespace {
@@ -213,23 +214,19 @@ std::string Fingerprint(const domain::Order& order) {
 
 absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated) {
   if (existing.fingerprint == repeated.fingerprint) return absl::OkStatus();
-  std::string fields;
-  auto compare = [&fields](bool same, std::string_view field) {
-    if (same) return;
-    if (!fields.empty()) fields += ',';
-    fields += field;
-  };
-  compare(existing.user_id == repeated.user_id, "user_id");
-  compare(existing.amount_minor == repeated.amount_minor, "amount.minor_units");
-  compare(existing.currency == repeated.currency, "amount.currency");
-  compare(existing.pickup == repeated.pickup, "pickup");
-  compare(existing.metadata == repeated.metadata, "metadata");
-  compare(existing.payer == repeated.payer, "payer");
+  Differing differing;
+  differing.If(existing.user_id != repeated.user_id, "user_id")
+      .If(existing.amount_minor != repeated.amount_minor, "amount.minor_units")
+      .If(existing.currency != repeated.currency, "amount.currency")
+      .If(existing.pickup != repeated.pickup, "pickup")
+      .If(existing.metadata != repeated.metadata, "metadata")
+      .If(existing.payer != repeated.payer, "payer");
   ErrorDetail detail;
-  detail.metadata = {{"fields", fields}};
+  detail.metadata = {{"fields", differing.fields()}};
   return domain::ReasonError(
       "IDEMPOTENCY_KEY_REUSED",
-      fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}", fields),
+      fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}",
+                  differing.fields()),
       std::move(detail));
 }
 

@@ -286,8 +286,8 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   }
   std::unique_ptr<rpc::Client> payout_client;
   std::unique_ptr<RemotePayoutGateway> payouts;
-  if (!options.payout.empty()) {
-    payout_client = ConnectTo(options.payout, participant_certificates->get(), client_thread);
+  if (!options.payout_gateway.empty()) {
+    payout_client = ConnectTo(options.payout_gateway, participant_certificates->get(), client_thread);
     payouts = std::make_unique<RemotePayoutGateway>(*payout_client);
   }
   storage::PostgresGatewayStore gateway_store(drivers, reads);
@@ -416,19 +416,16 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   saga::Runner& runner = core.runner;
   RiskApi risk_api(risk_store, store, runner);
   storage::PostgresPaymentStore payment_store(reads);
-  PaymentApiOptions payment_options;
-  payment_options.api = options.api;
-  payment_options.room_kept = options.live_max / 2;
   PaymentApi payment_api(runner, payment_store, workers, scheduler, clock, ids,
-                         gateways ? &gateways->routing() : nullptr, payment_options);
+                         gateways ? &gateways->routing() : nullptr, options.api);
   metrics.AddCallbackGauge("waybill_payments_undecided",
                            "Payments without an order that this process has taken, and that are not decided yet.",
                            [&payment_api] { return static_cast<double>(payment_api.undecided()); });
-  storage::PostgresPayoutStore payout_store(reads);
+  storage::PostgresPayoutStore payout_store(reads, scans);
   PayoutApi payout_api(runner, payout_store, workers, list_workers, scheduler, clock, ids, payouts != nullptr,
                        options.api);
   metrics.AddCallbackGauge("waybill_payouts_undecided",
-                           "Payouts that this process has begun, and that are not decided yet.",
+                           "Payouts that this process has begun, and that are neither decided nor pending.",
                            [&payout_api] { return static_cast<double>(payout_api.undecided()); });
   metrics.AddCallbackGauge("waybill_order_watches_open", "WatchOrder calls that are open.",
                            [&core] { return static_cast<double>(core.watches.size()); });
@@ -547,9 +544,9 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   if (*certificates) watching.push_back(tls::WatchChore(**certificates));
   if (*participant_certificates) {
     watching.push_back(tls::WatchChore(**participant_certificates, [&] {
-      for (const auto& [client, participant] :
-           {std::pair(gateway_client.get(), &options.payment_gateway), std::pair(payout_client.get(), &options.payout),
-            std::pair(dispatch_client.get(), &options.dispatch)}) {
+      for (const auto& [client, participant] : {std::pair(gateway_client.get(), &options.payment_gateway),
+                                                std::pair(payout_client.get(), &options.payout_gateway),
+                                                std::pair(dispatch_client.get(), &options.dispatch)}) {
         if (participant->starts_with(kTlsScheme)) {
           client->Use(ChannelsTo(*participant, participant_certificates->get()));
         }

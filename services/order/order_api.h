@@ -37,6 +37,9 @@ struct OrderApiOptions {
   absl::Duration poll_initial = absl::Milliseconds(20);
   absl::Duration poll_max = absl::Milliseconds(500);
   absl::Duration check_payment_every = absl::Seconds(2);  // of one order, by this process
+  // Of the runner's room, what is left to orders: while there is no more, no payment without an order is taken, and no
+  // payout. So orders find room however long a gateway is away.
+  size_t room_kept = 10'000;
 };
 
 class OrderApi {

@@ -1,7 +1,6 @@
 #include "services/order/pay_out.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,7 +8,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
-#include "services/order/place_order.h"
+#include "services/order/gateway_answers.h"
 
 namespace waybill::order {
 namespace {
@@ -17,8 +16,6 @@ namespace {
 using domain::Payout;
 using saga::Outcome;
 
-// One that is still pending after so long is asked for, whatever the gateway said.
-constexpr absl::Duration kPayoutPendingMax = absl::Hours(24 * 30);
 constexpr size_t kPayoutRefusalBytesMax = 128;
 
 void DecidePayout(Payout& payout, Payout::State state, absl::Time now) {
@@ -29,12 +26,8 @@ void DecidePayout(Payout& payout, Payout::State state, absl::Time now) {
 
 Outcome TakePay(absl::StatusOr<PayResult> result, bool undoing, bool in_doubt, const Clock& clock, Payout& payout) {
   if (!result.ok()) {
-    std::string cause = GetErrorDetail(result.status()).reason;
-    const bool not_made = cause == kCallNotSent;
-    if (cause.empty()) cause = absl::StatusCodeToString(result.status().code());
-    Outcome unknown = Outcome::Unknown(std::string(kPayoutUnknown),
-                                       fmt::format("{}: {}", cause, std::string(result.status().message())));
-    unknown.not_made = not_made;
+    Outcome unknown = NotKnown(kPayoutUnknown, result.status());
+    unknown.not_made = GetErrorDetail(result.status()).reason == kCallNotSent;
     return unknown;
   }
   if (const auto* paid = result->paid()) {
@@ -44,9 +37,8 @@ Outcome TakePay(absl::StatusOr<PayResult> result, bool undoing, bool in_doubt, c
     return Outcome::Succeeded(std::move(detail));
   }
   if (const auto* pending = result->pending()) {
-    // Never asked, it would be forgotten.
     absl::Time until = pending->until;
-    if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPayoutPendingMax);
+    if (until != absl::InfiniteFuture()) until = std::min(until, clock.Now() + kPendingMax);
     return Outcome::Later(pending->token, until);
   }
   std::string refusal = CleanText(result->refused()->reason, kPayoutRefusalBytesMax);
@@ -67,8 +59,7 @@ saga::Action<Payout> Pay(PayoutGateway& gateway, const Clock& clock, bool undoin
       return;
     }
     WAYBILL_FAILPOINT("pay_out.before_send");
-    const ParticipantCall to{attempt.Key(), payout.payout_id, attempt.deadline, attempt.traceparent,
-                             attempt.tracestate};
+    const ParticipantCall to{attempt.Key(), "", attempt.deadline, attempt.traceparent, attempt.tracestate};
     gateway.Pay(to, payout,
                 [&payout, &clock, undoing, in_doubt = attempt.in_doubt,
                  done = std::move(done)](absl::StatusOr<PayResult> result) mutable {
@@ -76,9 +67,7 @@ saga::Action<Payout> Pay(PayoutGateway& gateway, const Clock& clock, bool undoin
                   done(TakePay(std::move(result), undoing, in_doubt, clock, payout));
                 });
   };
-  // Whoever signals says that the gateway has decided; what it decided, and under which reference, the gateway says.
-  auto signalled = [](const Outcome&, Payout&) -> std::optional<Outcome> { return std::nullopt; };
-  return {.call = call, .signalled = signalled};
+  return {.call = call, .signalled = AskAgain<Payout>};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "domain/reasons.h"
 #include "fmt/format.h"
+#include "services/order/differing.h"
 
 namespace waybill::order {
 namespace {
@@ -13,18 +14,16 @@ using domain::Payment;
 using storage::PaymentRecord;
 
 void Replay(PaymentRecord existing, const Payment& repeated, const PaymentApi::Pending& answer) {
-  std::string fields;
-  if (existing.payload.amount_minor != repeated.amount_minor) fields = "amount.minor_units";
-  if (existing.payload.currency != repeated.currency) {
-    fields += fields.empty() ? "amount.currency" : ",amount.currency";
-  }
-  if (fields.empty()) {
+  Differing differing;
+  differing.If(existing.payload.amount_minor != repeated.amount_minor, "amount.minor_units")
+      .If(existing.payload.currency != repeated.currency, "amount.currency");
+  if (differing.empty()) {
     answer->Give(PaymentApi::Answer{std::move(existing), /*replayed=*/true});
     return;
   }
-  answer->Give(domain::ReasonError("PAYMENT_ID_REUSED",
-                                   fmt::format("the client has another payment of this id: {} differs", fields),
-                                   {.metadata = {{"payment_id", repeated.idempotency_key}, {"fields", fields}}}));
+  answer->Give(domain::ReasonError(
+      "PAYMENT_ID_REUSED", fmt::format("the client has another payment of this id: {} differs", differing.fields()),
+      {.metadata = {{"payment_id", repeated.idempotency_key}, {"fields", differing.fields()}}}));
 }
 
 absl::Status NoGateway(const Payment& payment, const PaymentRouting* routing) {
@@ -82,7 +81,7 @@ void PaymentApi::Take(Payment payment, OrderApi::Trace trace, SteadyTime deadlin
     answer->Give(domain::ReasonError("SHUTTING_DOWN", "this process is draining"));
     return;
   }
-  const SteadyTime until = std::min(deadline - options_.api.answer_margin, clock_.Steady() + options_.api.wait_max);
+  const SteadyTime until = std::min(deadline - options_.answer_margin, clock_.Steady() + options_.wait_max);
   BoundWait(answer, until, "payment");
   if (absl::Status ended = CheckTender(payment, clock_.Now()); !ended.ok()) {
     RepeatOnly(std::move(payment), std::move(ended), std::move(answer));

@@ -43,13 +43,6 @@ enum class PaymentStatus : uint8_t {
 };
 PaymentStatus StatusOfPayment(const saga::Header& header);
 
-struct PaymentApiOptions {
-  OrderApiOptions api;
-  // Of the runner's room, what is left to orders: while there is no more, no payment is taken. So orders find room
-  // however long a gateway is away.
-  size_t room_kept = 10'000;
-};
-
 class PaymentApi {
  public:
   struct Answer {
@@ -60,7 +53,7 @@ class PaymentApi {
 
   // All outlive this; no callback is in flight when it is destroyed. `routing` null: no payment is taken.
   PaymentApi(saga::Runner& runner, storage::PaymentStore& store, Executor& workers, Scheduler& scheduler,
-             const Clock& clock, IdGenerator& ids, PaymentRouting* routing, PaymentApiOptions options)
+             const Clock& clock, IdGenerator& ids, PaymentRouting* routing, OrderApiOptions options)
       : runner_(runner),
         store_(store),
         workers_(workers),
@@ -100,7 +93,7 @@ class PaymentApi {
   const Clock& clock_;
   IdGenerator& ids_;
   PaymentRouting* const routing_;
-  const PaymentApiOptions options_;
+  const OrderApiOptions options_;
   std::atomic<size_t> undecided_{0};
   std::atomic<bool> draining_{false};
 };

@@ -5,6 +5,8 @@
 
 #include "domain/reasons.h"
 #include "fmt/format.h"
+#include "ledger/account.h"
+#include "services/order/differing.h"
 #include "services/order/pay_out.h"
 
 namespace waybill::order {
@@ -13,34 +15,23 @@ namespace {
 using domain::Payout;
 using storage::PayoutRecord;
 
-constexpr size_t kLedgerIdMax = 64;
 constexpr size_t kDestinationMax = 256, kDescriptionMax = 140;
 
-// As ids in the ledger are.
 void CheckLedgerId(std::string_view id, std::string_view field, Violations& violations) {
-  const bool fits = !id.empty() && id.size() <= kLedgerIdMax && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == ':' || c == '-';
-  });
-  if (!fits) violations.Add(std::string(field), "has to be 1 to 64 of A-Z a-z 0-9 . _ : -");
+  if (!ledger::IsId(id)) violations.Add(std::string(field), "has to be 1 to 64 of A-Z a-z 0-9 . _ : -");
 }
 
 absl::Status CheckSamePayout(const Payout& existing, const Payout& repeated) {
-  std::string fields;
-  const auto differs = [&fields](bool does, std::string_view field) {
-    if (!does) return;
-    if (!fields.empty()) fields += ",";
-    fields += field;
-  };
-  differs(existing.account != repeated.account, "account");
-  differs(existing.amount_minor != repeated.amount_minor, "amount.minor_units");
-  differs(existing.currency != repeated.currency, "amount.currency");
-  differs(existing.destination != repeated.destination, "destination");
-  differs(existing.description != repeated.description, "description");
-  if (fields.empty()) return absl::OkStatus();
+  Differing differing;
+  differing.If(existing.account != repeated.account, "account")
+      .If(existing.amount_minor != repeated.amount_minor, "amount.minor_units")
+      .If(existing.currency != repeated.currency, "amount.currency")
+      .If(existing.destination != repeated.destination, "destination")
+      .If(existing.description != repeated.description, "description");
+  if (differing.empty()) return absl::OkStatus();
   return domain::ReasonError("PAYOUT_ID_REUSED",
-                             fmt::format("the client has another payout of this id: {} differs", fields),
-                             {.metadata = {{"payout_id", repeated.payout_id}, {"fields", fields}}});
+                             fmt::format("the client has another payout of this id: {} differs", differing.fields()),
+                             {.metadata = {{"payout_id", repeated.payout_id}, {"fields", differing.fields()}}});
 }
 
 absl::Status AccountUnusable(const Payout& payout) {
@@ -73,6 +64,10 @@ absl::StatusOr<Payout> TakeNewPayout(std::string_view client, NewPayout asked) {
   CheckVisibleAscii(asked.destination, kDestinationMax, "destination", violations);
   CheckText(asked.description, 0, kDescriptionMax, "description", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
+  if (ledger::IsReservedClient(client)) {
+    return domain::ReasonError(
+        "CLIENT_RESERVED", fmt::format("the accounts of {} are Waybill's own, and nobody is paid from them", client));
+  }
   Payout payout;
   payout.client = client.empty() ? kAnonymous : client;
   payout.payout_id = std::move(asked.payout_id);
@@ -117,10 +112,6 @@ void PayoutApi::Create(Payout payout, OrderApi::Trace trace, SteadyTime deadline
     answer->Give(domain::ReasonError("SHUTTING_DOWN", "this process is draining"));
     return;
   }
-  if (!open_) {
-    answer->Give(domain::ReasonError("NO_PAYOUT_GATEWAY", "this service was started without --payout"));
-    return;
-  }
   auto asked = std::make_shared<Asked>();
   asked->payout = std::move(payout);
   asked->trace = std::move(trace);
@@ -142,6 +133,10 @@ void PayoutApi::Look(const AskedPtr& asked) {
   }
   if (!absl::IsNotFound(existing.status())) {
     asked->answer->Give(existing.status());
+    return;
+  }
+  if (!open_) {
+    asked->answer->Give(domain::ReasonError("NO_PAYOUT_GATEWAY", "this service was started without --payout-gateway"));
     return;
   }
   const absl::StatusOr<std::optional<int64_t>> available =
@@ -170,6 +165,10 @@ void PayoutApi::Begin(const AskedPtr& asked, bool refused) {
     fresh->payload.decided_at = fresh->created_at;
   }
   const PayoutRecord begun = *fresh;
+  if (runner_.room() <= options_.room_kept) {
+    asked->answer->Give(domain::QueueFull("too many payouts are not decided yet", absl::Seconds(1)));
+    return;
+  }
   ++undecided_;
   runner_.Start(
       std::move(fresh),

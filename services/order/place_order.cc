@@ -10,6 +10,7 @@
 #include "runtime/status.h"
 #include "runtime/text.h"
 #include "services/order/assess_risk.h"
+#include "services/order/gateway_answers.h"
 #include "services/order/routed_payment.h"
 
 namespace waybill::order {
@@ -19,17 +20,8 @@ using domain::Order;
 using saga::Attempt;
 using saga::Outcome;
 
-// A charge that is still pending after so long is asked for, whatever the gateway said.
-constexpr absl::Duration kPendingMax = absl::Hours(24 * 30);
-
 ParticipantCall CallOf(const Attempt& attempt) {
   return {attempt.Key(), attempt.saga_id.ToString(), attempt.deadline, attempt.traceparent, attempt.tracestate};
-}
-
-Outcome Unknown(std::string_view reason, const absl::Status& status) {
-  std::string cause = GetErrorDetail(status).reason;
-  if (cause.empty()) cause = absl::StatusCodeToString(status.code());
-  return Outcome::Unknown(std::string(reason), fmt::format("{}: {}", cause, std::string(status.message())));
 }
 
 // An absolute URL that a page may be sent to, and a log and a mail may hold.
@@ -81,9 +73,7 @@ saga::Action<Order> Charge(PaymentGateway& payments, const Clock& clock) {
                       done(TakeCharge(std::move(result), order, clock));
                     });
   };
-  // Whoever signals says that the gateway has decided; what it decided, and under which reference, the gateway says.
-  auto signalled = [](const Outcome&, Order&) -> std::optional<Outcome> { return std::nullopt; };
-  return {.call = call, .signalled = signalled};
+  return {.call = call, .signalled = AskAgain<Order>};
 }
 
 // All of the money, or nothing because nothing was taken; whatever else the gateway says is a matter for a person.
@@ -117,7 +107,7 @@ saga::Action<Order> Assign(Dispatch& dispatch) {
                     [&order, done = std::move(done)](absl::StatusOr<AssignResult> result) mutable {
                       WAYBILL_FAILPOINT("assign.after_pick");
                       if (!result.ok()) {
-                        done(Unknown(kDispatchUnknown, result.status()));
+                        done(NotKnown(kDispatchUnknown, result.status()));
                       } else if (!result->driver.has_value()) {
                         std::string detail =
                             result->none_reason == kNoDriverAvailable ? "" : std::move(result->none_reason);
@@ -143,7 +133,7 @@ saga::Action<Order> Release(Dispatch& dispatch) {
         CallOf(attempt), attempt.saga_id, order, [&order, done = std::move(done)](absl::Status status) mutable {
           WAYBILL_FAILPOINT("release.after_receive");
           if (!status.ok()) {
-            done(Unknown(kDispatchUnknown, status));
+            done(NotKnown(kDispatchUnknown, status));
             return;
           }
           order.effects.released = !order.effects.claimed;  // a claim that is not written yet never will be
@@ -157,15 +147,7 @@ saga::Action<Order> Release(Dispatch& dispatch) {
 
 }  // namespace
 
-Outcome PaymentUnknown(const absl::Status& status) { return Unknown(kPaymentUnknown, status); }
-
-std::string TakeReference(std::string reference, std::string& detail) {
-  constexpr size_t kReferenceBytesMax = 512;
-  std::string clean = CleanText(reference, kReferenceBytesMax);
-  if (clean != reference)
-    detail = "the gateway's reference was cleaned: it is too long, not UTF-8 or has control characters";
-  return clean;
-}
+Outcome PaymentUnknown(const absl::Status& status) { return NotKnown(kPaymentUnknown, status); }
 
 Outcome TakeCharge(absl::StatusOr<ChargeResult> result, Order& order, const Clock& clock) {
   if (!result.ok()) return PaymentUnknown(result.status());

@@ -70,8 +70,6 @@ saga::Outcome TakeCharge(absl::StatusOr<ChargeResult> result, domain::Order& ord
 saga::Outcome TakeRefund(absl::StatusOr<RefundResult> result, domain::Order& order, const Clock& clock);
 // kPaymentUnknown, and what is known of it.
 saga::Outcome PaymentUnknown(const absl::Status& status);
-// The gateway's own name for a charge; `detail` says so if it cannot be kept as it was given.
-std::string TakeReference(std::string reference, std::string& detail);
 
 // Ends the order's hold on its driver in the next journal write, and tells a journaled dispatch. A remote one is told
 // when the saga closes the step.

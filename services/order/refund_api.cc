@@ -6,6 +6,7 @@
 
 #include "domain/reasons.h"
 #include "fmt/format.h"
+#include "services/order/differing.h"
 #include "services/order/intake.h"
 #include "services/order/order_status.h"
 
@@ -51,12 +52,13 @@ absl::Status MayBegin(const OrderRecord& order, int64_t amount_minor) {
 }
 
 absl::Status CheckSame(const RefundRequest& asked, const PartialRefund& existing) {
-  std::string fields;
-  if (asked.amount_minor != existing.amount_minor) fields = "amount_minor";
-  if (asked.reason != existing.reason) fields += fields.empty() ? "reason" : ", reason";
-  if (fields.empty()) return absl::OkStatus();
-  return OfOrder("REFUND_ID_REUSED", fmt::format("the order has another refund of this id: {} differs", fields),
-                 asked.order_id, {"fields", fields});
+  Differing differing;
+  differing.If(asked.amount_minor != existing.amount_minor, "amount_minor")
+      .If(asked.reason != existing.reason, "reason");
+  if (differing.empty()) return absl::OkStatus();
+  return OfOrder("REFUND_ID_REUSED",
+                 fmt::format("the order has another refund of this id: {} differs", differing.fields()), asked.order_id,
+                 {"fields", differing.fields()});
 }
 
 // The rule of the schema that refused it; empty: none did.

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/text.h"
+#include "services/order/gateway_answers.h"
 #include "services/order/payment_routing.h"
 #include "services/order/place_order.h"
 #include "services/order/routed_payment.h"

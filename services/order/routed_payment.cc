@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
+#include "services/order/gateway_answers.h"
 #include "services/order/place_order.h"
 
 namespace waybill::order {
@@ -207,9 +208,7 @@ saga::Action<Order> RoutedCharge(PaymentRouting& payments, const Clock& clock, C
       gateway->Charge(CallAt(attempt, order), order, std::move(answered));
     }
   };
-  // As of an order that is not routed: the gateway is believed, not the signal.
-  auto signalled = [](const Outcome&, Order&) -> std::optional<Outcome> { return std::nullopt; };
-  return {.call = call, .signalled = signalled};
+  return {.call = call, .signalled = AskAgain<Order>};
 }
 
 saga::Action<Order> RoutedCapture(PaymentRouting& payments, const Clock& clock) {

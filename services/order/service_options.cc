@@ -42,7 +42,7 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
     return absl::InvalidArgumentError("--participant-certificate and --participant-key come together or not at all");
   }
   bool any = options.payment_gateway.starts_with(kTlsScheme) || options.dispatch.starts_with(kTlsScheme) ||
-             options.payout.starts_with(kTlsScheme);
+             options.payout_gateway.starts_with(kTlsScheme);
   if (!options.gateways_file.empty()) {
     const absl::StatusOr<payments::Routes> routes = payments::ReadRoutes(options.gateways_file);
     if (!routes.ok()) {
@@ -52,7 +52,7 @@ absl::Status CheckParticipants(const ServiceOptions& options) {
   }
   if (!files.empty() && !any) {
     return absl::InvalidArgumentError(
-        fmt::format("{} is given, and neither --payment-gateway nor --dispatch, nor --payout, nor any of "
+        fmt::format("{} is given, and neither --payment-gateway nor --dispatch, nor --payout-gateway, nor any of "
                     "--gateways-file, is grpcs://",
                     files.ca.empty() ? "--participant-certificate" : "--participant-ca"));
   }
@@ -79,10 +79,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   process::AddStoreSettings(app, "Redis", options);
   AddParticipant(app, "--payment-gateway", options.payment_gateway, "Who takes the money; builtin approves all")
       ->envname("WAYBILL_PAYMENT_GATEWAY");
-  app.add_option("--payout", options.payout,
+  app.add_option("--payout-gateway", options.payout_gateway,
                  "Payout gateway, which sends money from accounts in the ledger to payees; every replica of a database "
                  "has the same (default: none, and nothing is paid out)")
-      ->envname("WAYBILL_PAYOUT")
+      ->envname("WAYBILL_PAYOUT_GATEWAY")
       ->type_name("grpc[s]://HOST:PORT")
       ->check([](const std::string& text) {
         return text.empty() || IsRemote(text) ? "" : "is neither grpc://HOST:PORT nor grpcs://HOST:PORT";
@@ -213,6 +213,7 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
+  options.api.room_kept = options.live_max / 2;
   if (!options.gateway_webhooks_file.empty()) {
     const absl::Status read = payments::ReadWebhookGateways(options.gateway_webhooks_file).status();
     if (!read.ok())

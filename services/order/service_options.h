@@ -27,8 +27,8 @@ struct ServiceOptions : process::ServerSettings {
   std::string instance;                     // empty: the host's name and the port
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
+  std::string payout_gateway;               // remote; empty: nothing is paid out
   std::string risk_file;                    // empty: no order is assessed
-  std::string payout;                       // the same, and never builtin; empty: nothing is paid out
   std::string gateways_file;                // empty: payment_gateway takes every order
   absl::Duration gateway_probe_every = absl::Seconds(5);
   tls::Files participant_tls;  // for grpcs

@@ -65,10 +65,7 @@ absl::StatusOr<std::vector<AuditEntry>> PostgresAuditLog::List(const AuditQuery&
                 {Param::Text(query.client), Param::Text(query.action), Param::Text(query.subject_kind),
                  Param::Text(query.subject), Param::Time(query.from), Param::Time(query.to),
                  query.beyond ? Param::Int8(*query.beyond) : Param::Null(kOidInt8), Param::Int8(query.limit)});
-  if (Sqlstate(rows.status()) == "57014") {
-    return domain::ReasonError("LIST_TOO_BROAD", "the list looks through more entries than can be read in time");
-  }
-  if (!rows.ok()) return rows.status();
+  if (!rows.ok()) return TooBroadOr(rows.status(), "entries");
   std::vector<AuditEntry> entries;
   for (int row = 0; row < rows->size(); ++row) {
     AuditEntry& entry = entries.emplace_back();

@@ -42,12 +42,6 @@ bool IsTurnedBack(saga::State state) {
   return state == saga::State::kCompensating || state == saga::State::kCompensated || state == saga::State::kResolved;
 }
 
-// A list that ran into the statement's timeout has to look at less; all other errors are as they are.
-absl::Status TooBroadOr(const absl::Status& status) {
-  if (Sqlstate(status) != "57014") return status;
-  return domain::ReasonError("LIST_TOO_BROAD", "the list looks through more orders than can be read in time");
-}
-
 absl::StatusOr<SagaView> DecodeView(const Rows& rows, int at) {
   RowReader row(rows, at);
   SagaView view;
@@ -164,14 +158,14 @@ absl::StatusOr<std::vector<OrderRecord>> PostgresOrderStore::List(const OrderQue
     turned_back_only = turned_back_only && IsTurnedBack(status.state);
   }
   absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
-  if (!marks.ok()) return TooBroadOr(marks.status());
+  if (!marks.ok()) return TooBroadOr(marks.status(), "orders");
   absl::StatusOr<Rows> rows = Execute(
       scans_, SelectOrder() + kListWhere,
       {Param::Id(from), Param::Id(below), Param::Time(query.created_from), Param::Time(query.created_to),
        Param::Text(query.user_id), states, cancelled, Param::Text(kCancelledReason), Param::Bool(unfinished_only),
        Param::Int8(query.limit), Param::Bool(turned_back_only), Param::Id(marks->orders),
        query.owner ? Param::Text(*query.owner) : Param::Null(kOidText), waiting, review});
-  if (!rows.ok()) return TooBroadOr(rows.status());
+  if (!rows.ok()) return TooBroadOr(rows.status(), "orders");
   std::vector<OrderRecord> orders;
   for (int row = 0; row < rows->size(); ++row) {
     absl::StatusOr<OrderRecord> order = DecodeOrder(*rows, row);
@@ -268,7 +262,7 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
   }
   unfinished_only = unfinished_only && !query.needs_attention;  // those have an index of their own
   absl::StatusOr<Marks> marks = unfinished_only ? ReadMarks() : Marks();
-  if (!marks.ok()) return TooBroadOr(marks.status());
+  if (!marks.ok()) return TooBroadOr(marks.status(), "orders");
   absl::StatusOr<Rows> rows =
       Execute(scans_,
               fmt::format("{} FROM ({} UNION ALL {}) s ORDER BY s.saga_id LIMIT $6", SelectViews(),
@@ -279,7 +273,7 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
                Param::Bool(query.needs_attention), Param::Bool(unfinished_only), Param::Int8(query.limit),
                Param::Bool(turned_back_only), Param::Bool(query.waiting), Param::Text(query.kind),
                Param::Id(marks->orders), Param::Id(marks->others)});
-  if (!rows.ok()) return TooBroadOr(rows.status());
+  if (!rows.ok()) return TooBroadOr(rows.status(), "orders");
   std::vector<SagaView> views;
   for (int row = 0; row < rows->size(); ++row) {
     absl::StatusOr<SagaView> view = DecodeView(*rows, row);

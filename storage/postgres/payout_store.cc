@@ -3,6 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "storage/postgres/sqlstate.h"
+
 namespace waybill::storage {
 namespace {
 
@@ -14,9 +16,10 @@ constexpr char kListPayoutsWhere[] =
 
 }  // namespace
 
-absl::StatusOr<std::vector<PayoutRecord>> PostgresPayoutStore::Read(const char* name, const std::string& text,
+absl::StatusOr<std::vector<PayoutRecord>> PostgresPayoutStore::Read(Pool& pool, const char* name,
+                                                                    const std::string& text,
                                                                     const std::vector<Param>& params) {
-  absl::StatusOr<Pool::Lease> connection = reads_.Acquire();
+  absl::StatusOr<Pool::Lease> connection = pool.Acquire();
   if (!connection.ok()) return connection.status();
   if (absl::Status prepared = (*connection)->Prepare(name, text); !prepared.ok()) return prepared;
   absl::StatusOr<Rows> rows = (*connection)->ExecutePrepared(name, params);
@@ -31,18 +34,21 @@ absl::StatusOr<std::vector<PayoutRecord>> PostgresPayoutStore::Read(const char* 
 }
 
 absl::StatusOr<PayoutRecord> PostgresPayoutStore::Find(const std::string& client, const std::string& payout_id) {
-  absl::StatusOr<std::vector<PayoutRecord>> found =
-      Read("payout_find", tables_.sql().select + kFindPayoutWhere, {Param::Text(client), Param::Text(payout_id)});
+  absl::StatusOr<std::vector<PayoutRecord>> found = Read(reads_, "payout_find", tables_.sql().select + kFindPayoutWhere,
+                                                         {Param::Text(client), Param::Text(payout_id)});
   if (!found.ok()) return found.status();
   if (found->empty()) return PayoutNotFound(payout_id);
   return std::move(found->front());
 }
 
 absl::StatusOr<std::vector<PayoutRecord>> PostgresPayoutStore::List(const PayoutQuery& query) {
-  return Read("payout_list", tables_.sql().select + kListPayoutsWhere,
-              {query.client ? Param::Text(*query.client) : Param::Null(kOidText), Param::Text(query.account),
-               Param::Text(query.state ? domain::Name(*query.state) : std::string_view()),
-               query.before ? Param::Id(*query.before) : Param::Null(kOidUuid), Param::Int8(query.limit)});
+  absl::StatusOr<std::vector<PayoutRecord>> found =
+      Read(scans_, "payout_list", tables_.sql().select + kListPayoutsWhere,
+           {query.client ? Param::Text(*query.client) : Param::Null(kOidText), Param::Text(query.account),
+            Param::Text(query.state ? domain::Name(*query.state) : std::string_view()),
+            query.before ? Param::Id(*query.before) : Param::Null(kOidUuid), Param::Int8(query.limit)});
+  if (!found.ok()) return TooBroadOr(found.status(), "payouts");
+  return found;
 }
 
 absl::StatusOr<std::optional<int64_t>> PostgresPayoutStore::Available(const std::string& client,

@@ -13,7 +13,8 @@ namespace waybill::storage {
 
 class PostgresPayoutStore final : public PayoutStore {
  public:
-  explicit PostgresPayoutStore(Pool& reads) : reads_(reads), tables_(PayoutTables()) {}
+  // Lists run on `scans`. Both outlive it.
+  PostgresPayoutStore(Pool& reads, Pool& scans) : reads_(reads), scans_(scans), tables_(PayoutTables()) {}
 
   absl::StatusOr<PayoutRecord> Find(const std::string& client, const std::string& payout_id) override;
   absl::StatusOr<std::vector<PayoutRecord>> List(const PayoutQuery& query) override;
@@ -21,10 +22,11 @@ class PostgresPayoutStore final : public PayoutStore {
                                                    const std::string& currency) override;
 
  private:
-  absl::StatusOr<std::vector<PayoutRecord>> Read(const char* name, const std::string& text,
+  absl::StatusOr<std::vector<PayoutRecord>> Read(Pool& pool, const char* name, const std::string& text,
                                                  const std::vector<Param>& params);
 
   Pool& reads_;
+  Pool& scans_;
   const SharedSagaTables<domain::Payout> tables_;
 };
 

@@ -97,6 +97,12 @@ std::string Sqlstate(const absl::Status& status) {
 }
 
 bool IsUniqueViolation(const absl::Status& status) { return Sqlstate(status) == "23505"; }
+absl::Status TooBroadOr(const absl::Status& status, std::string_view what) {
+  if (Sqlstate(status) != "57014") return status;
+  return domain::ReasonError("LIST_TOO_BROAD",
+                             fmt::format("the list looks through more {} than can be read in time", what));
+}
+
 bool IsDivisionByZero(const absl::Status& status) { return Sqlstate(status) == "22012"; }
 
 absl::Status ConnectionError(std::string_view message) {

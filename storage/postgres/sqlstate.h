@@ -41,6 +41,8 @@ std::string Sqlstate(const absl::Status& status);
 
 // Whether it comes from 23505: some row of the statement met a unique constraint.
 bool IsUniqueViolation(const absl::Status& status);
+// A list that ran into the statement's timeout is LIST_TOO_BROAD, of so many `what`; any other status is as it is.
+absl::Status TooBroadOr(const absl::Status& status, std::string_view what);
 // Whether it comes from 22012.
 bool IsDivisionByZero(const absl::Status& status);
 

@@ -72,7 +72,7 @@ TEST(TrialBalanceReport, AddsUpByClientAndCurrency) {
   EXPECT_THAT(RenderCsv(view), HasSubstr("shop,EUR,wallet,2,12.50,87.50,1.00,1.00\r\nshop,JPY,wallet,1,5,5,0,0\r\n"));
   EXPECT_THAT(RenderHtml(view), HasSubstr("In each currency debits equal credits."));
   view.lines[0].debits += 1;
-  EXPECT_THAT(view.unbalanced(), ElementsAre("shop in EUR: debits 87.51 EUR, credits 87.50 EUR"));
+  EXPECT_THAT(view.unbalanced(), ElementsAre("EUR: debits 87.51 EUR, credits 87.50 EUR; held 1.00 EUR and 1.00 EUR"));
   EXPECT_THAT(RenderHtml(view), HasSubstr("Debits and credits differ"));
 }
 

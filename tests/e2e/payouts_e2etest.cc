@@ -15,6 +15,7 @@
 #include "runtime/failpoint.h"
 #include "tests/cli/run_binary.h"
 #include "tests/e2e/stack.h"
+#include "tests/support/document.h"
 #include "tests/support/eventually.h"
 #include "waybill/payouts/v1/payouts.grpc.pb.h"
 
@@ -138,14 +139,18 @@ class PayoutsE2eTest : public ::testing::Test {
 
 TEST_F(PayoutsE2eTest, IsPaidOnceOrRefusedWhereverItsProcessIsKilled) {
   ASSERT_TRUE(kFailpointsCompiledIn);
-  int kills = 0;
+  // Those of payouts, and of the commits in which they begin and end.
+  std::vector<std::string> failpoints = {"begin.before_commit", "begin.after_commit", "advance.before_commit",
+                                         "advance.after_commit"};
+  for (const std::string_view name : kFailpoints) {
+    if (name.starts_with("pay_out.") || name.starts_with("create_payout.")) failpoints.emplace_back(name);
+  }
+  EXPECT_GE(failpoints.size(), 7u);
   for (const bool refused : {false, true}) {
     sandbox::v1::Behaviour behaviour;
     behaviour.set_decline_rate(refused ? 1 : 0);
     stack_.SetBehaviour(behaviour, sandbox::v1::PAYOUTS);
-    for (const std::string failpoint :
-         {"begin.before_commit", "begin.after_commit", "pay_out.before_send", "pay_out.after_receive",
-          "advance.before_commit", "advance.after_commit", "create_payout.before_answer"}) {
+    for (const std::string& failpoint : failpoints) {
       if (replica_.running()) replica_.Kill();
       replica_.Start({{"WAYBILL_FAILPOINT", failpoint + "=kill"}});
       auto context = Deadline(absl::Seconds(10));
@@ -153,15 +158,14 @@ TEST_F(PayoutsE2eTest, IsPaidOnceOrRefusedWhereverItsProcessIsKilled) {
       const std::string id = fmt::format("{}-{}", failpoint, refused);
       (void)Service()->CreatePayout(context.get(), Asked(id), &payout);
       EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return !replica_.running(); })) << failpoint << " never fired";
-      ++kills;
       payout = Insist(Asked(id));
       EXPECT_EQ(payout.status(), refused ? payouts_pb::REFUSED : payouts_pb::PAID) << id;
     }
   }
   EXPECT_THAT(WrongInTheBooks(), IsEmpty());
-  EXPECT_EQ(kills, 14);
-  EXPECT_EQ(Number("SELECT count(*) FROM payouts WHERE state = 'paid'"), 7);
-  EXPECT_EQ(Number("SELECT count(*) FROM payouts WHERE state = 'refused'"), 7);
+  for (const char* state : {"paid", "refused"}) {
+    EXPECT_EQ(Number(fmt::format("SELECT count(*) FROM payouts WHERE state = '{}'", state)), failpoints.size());
+  }
 }
 
 TEST_F(PayoutsE2eTest, UnknownIsNeitherPaidNorRefused) {
@@ -247,14 +251,7 @@ TEST_F(PayoutsE2eTest, TheDocumentsExampleRuns) {
   ASSERT_TRUE(service.ok()) << service.status();
   ASSERT_TRUE((*service)->WaitForLine("\"grpc_port\"", kPayoutPatience)) << (*service)->Output();
 
-  std::ifstream file(WAYBILL_PAYOUTS_DOCUMENT);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::string script = "set -e\n";
-  const std::string opening = "```sh\n";
-  for (size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
-    const size_t begin = at + opening.size();
-    script += text.substr(begin, text.find("```", begin) - begin);
-  }
+  std::string script = ShellOf(WAYBILL_PAYOUTS_DOCUMENT);
   script += "waybill ledger verify\n";
   ProcessOptions options;
   options.args = {"-c", script};

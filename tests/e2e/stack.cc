@@ -87,7 +87,7 @@ OrderReplica& Stack::AddReplica(const std::string& instance) {
                                    options_.builtin_gateway ? "builtin" : sandbox,
                                    "--dispatch",
                                    options_.remote_dispatch ? sandbox : "builtin"};
-  if (options_.payouts) args.insert(args.end(), {"--payout", sandbox});
+  if (options_.payouts) args.insert(args.end(), {"--payout-gateway", sandbox});
   args.insert(args.end(), options_.order_args.begin(), options_.order_args.end());
   replicas_.push_back(std::make_unique<OrderReplica>(WAYBILL_ORDER_BINARY, args, directory));
   return *replicas_.back();

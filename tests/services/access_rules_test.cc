@@ -66,15 +66,14 @@ std::string ReadFile(const fs::path& path) {
   return text.str();
 }
 
-// "waybill.order.v1.OrderService/GetOrder", … of all protos. What participants serve (payment and payout gateways,
+// "waybill.order.v1.OrderService/GetOrder", … of all protos. What participants alone serve (payout gateways,
 // dispatchers) asks for their own keys, and the sandbox is a double of these.
 std::vector<std::string> MethodsInProtos() {
   std::vector<std::string> methods;
   const std::regex line(R"((?:^|\n)\s*(package|service|rpc)\s+([\w.]+))");
   for (const auto& entry : fs::recursive_directory_iterator(fs::path(WAYBILL_SOURCE_DIR) / "proto/waybill")) {
     const std::string folder = entry.path().parent_path().parent_path().filename();
-    if (entry.path().extension() != ".proto" || folder == "payment" || folder == "payout" || folder == "dispatch" ||
-        folder == "sandbox") {
+    if (entry.path().extension() != ".proto" || folder == "payout" || folder == "dispatch" || folder == "sandbox") {
       continue;
     }
     const std::string text = ReadFile(entry.path());
@@ -261,7 +260,7 @@ class AllServices {
   order::Replica orders_{order_world_};
   storage::testing::FakePaymentStore payment_store_{order_world_.book};
   order::PaymentApi payments_{orders_.runner,    payment_store_, orders_.workers, order_world_.time,
-                              order_world_.time, orders_.ids,    nullptr,         order::PaymentApiOptions()};
+                              order_world_.time, orders_.ids,    nullptr,         order::OrderApiOptions()};
   storage::testing::MemoryPayouts payout_accounts_{order_world_.book};
   storage::testing::FakePayoutStore payout_store_{order_world_.book, payout_accounts_};
   order::PayoutApi payouts_{orders_.runner,          payout_store_,     orders_.workers, orders_.workers,

@@ -2,6 +2,7 @@
 // where the accounts are the ledger's own.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <future>
 #include <memory>
@@ -105,13 +106,14 @@ class PayoutStoreContract : public ::testing::TestWithParam<std::function<std::u
                    : state == State::kResolved ? saga::State::kResolved
                                                : saga::State::kSucceeded;
     if (state != State::kPaid) record.failure.reason = "PAYOUT_REFUSED";
-    entry_.seq = 1;
-    entry_.step = "pay_out";
-    entry_.state = record.state;
-    entry_.at = record.created_at;
+    saga::LogEntry& entry = entries_.emplace_back();
+    entry.seq = 1;
+    entry.step = "pay_out";
+    entry.state = record.state;
+    entry.at = record.created_at;
     auto promise = std::make_shared<std::promise<bool>>();
     std::future<bool> future = promise->get_future();
-    harness_->journal().Advance({&record, std::span(&entry_, 1), 0, nullptr}, [promise](auto result) {
+    harness_->journal().Advance({&record, std::span(&entry, 1), 0, nullptr}, [promise](auto result) {
       EXPECT_TRUE(result.ok()) << result.status();
       promise->set_value(result.ok() && *result == saga::WriteResult::kApplied);
     });
@@ -122,7 +124,7 @@ class PayoutStoreContract : public ::testing::TestWithParam<std::function<std::u
   SystemClock clock_;
   SeededRandom random_{1};
   IdGenerator ids_{clock_, random_};
-  saga::LogEntry entry_;
+  std::deque<saga::LogEntry> entries_;  // as long as the journal may look at them
   std::unique_ptr<PayoutHarness> harness_ = GetParam()();
 };
 

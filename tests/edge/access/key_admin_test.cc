@@ -70,6 +70,7 @@ TEST_F(KeyAdminTest, NamesEachFieldThatIsWrong) {
   EXPECT_THAT(with([](Wanted& w) { w.name = "two\nlines"; }), ElementsAre("name"));
   EXPECT_THAT(with([](Wanted& w) { w.client = "two words"; }), ElementsAre("client"));
   EXPECT_THAT(with([](Wanted& w) { w.client = "admin"; }), ElementsAre("client"));
+  EXPECT_THAT(with([](Wanted& w) { w.client = "(waybill)"; }), ElementsAre("client"));
   EXPECT_THAT(with([](Wanted& w) { w.client = std::string(129, 'a'); }), ElementsAre("client"));
   EXPECT_THAT(with([](Wanted& w) { w.scopes.emplace_back("orders"); }), ElementsAre("scopes[2]"));
   EXPECT_THAT(with([](Wanted& w) { w.drivers.emplace_back("a*b"); }), ElementsAre("drivers[2]"));

@@ -19,6 +19,7 @@
 #include "runtime/clock.h"
 #include "storage/postgres/key_store.h"
 #include "storage/postgres/pool.h"
+#include "tests/support/document.h"
 #include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
@@ -442,14 +443,7 @@ TEST_F(LedgerE2eTest, TheCommandLineMovesHoldsAndShows) {
 // The example of docs/ledger.md, as it stands there.
 TEST_F(LedgerE2eTest, TheDocumentsExampleRuns) {
   Start();
-  std::ifstream file(WAYBILL_LEDGER_DOCUMENT);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::string script = "set -e\n";
-  const std::string opening = "```sh\n";
-  for (size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
-    const size_t begin = at + opening.size();
-    script += text.substr(begin, text.find("```", begin) - begin);
-  }
+  const std::string script = waybill::testing::ShellOf(WAYBILL_LEDGER_DOCUMENT);
   waybill::testing::ProcessOptions options;
   options.args = {"-c", script};
   options.env = Stores();

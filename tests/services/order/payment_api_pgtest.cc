@@ -59,7 +59,7 @@ class PaymentProcess {
     runner_ = std::make_unique<saga::Runner>(kinds_, *journal_, world.clock, scheduler_, random_, observer_,
                                              saga::RunnerOptions{});
     api_ = std::make_unique<PaymentApi>(*runner_, store_, workers_, scheduler_, world.clock, ids_, &routing_,
-                                        PaymentApiOptions());
+                                        OrderApiOptions());
   }
   ~PaymentProcess() {
     scheduler_.Stop();

@@ -33,12 +33,11 @@ class PayoutApiTest : public ::testing::Test {
 
   // One of several on the same books.
   struct Process {
-    Process(PayoutApiTest& test, const std::string& name, bool open = true)
+    Process(PayoutApiTest& test, const std::string& name, bool open = true, OrderApiOptions options = {})
         : kinds({PayOut(test.gateway_, test.time_, test.retry_)}),
           journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
           runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}),
-          api(runner, test.store_, test.workers_, test.workers_, test.time_, test.time_, test.ids_, open,
-              OrderApiOptions{}) {
+          api(runner, test.store_, test.workers_, test.workers_, test.time_, test.time_, test.ids_, open, options) {
       journal.set_kinds(&kinds);
     }
     saga::Kinds kinds;
@@ -253,8 +252,17 @@ TEST_F(PayoutApiTest, RefusesWhatCannotBe) {
   EXPECT_EQ(GetErrorDetail(store_.Find("shop", "p1").status()).reason, "PAYOUT_NOT_FOUND") << "nothing was done";
   Process without(*this, "b", /*open=*/false);
   EXPECT_EQ(Reason(Await(Ask(without, Asked("p1")))), "NO_PAYOUT_GATEWAY");
+  ASSERT_TRUE(Create(Asked("p2")).ok());
+  EXPECT_TRUE(Await(Ask(without, Asked("p2")))->replayed) << "what is there needs no gateway";
   a_->api.SetDraining();
   EXPECT_EQ(Reason(Create(Asked("p1"))), "SHUTTING_DOWN");
+}
+
+// However long the gateway is away, orders find room.
+TEST_F(PayoutApiTest, TakesNoneOfTheRoomThatIsLeftToOrders) {
+  Process full(*this, "b", /*open=*/true, {.room_kept = a_->runner.room()});
+  EXPECT_EQ(Reason(Await(Ask(full, Asked("p1")))), "QUEUE_FULL");
+  EXPECT_EQ(GetErrorDetail(store_.Find("shop", "p1").status()).reason, "PAYOUT_NOT_FOUND") << "nothing was done";
 }
 
 TEST_F(PayoutApiTest, NamesEachFieldThatIsWrong) {
@@ -265,6 +273,7 @@ TEST_F(PayoutApiTest, NamesEachFieldThatIsWrong) {
   EXPECT_FALSE(TakePayoutId("a/b").ok());
   EXPECT_TRUE(TakePayoutId("a.b:c_d-e").ok());
   EXPECT_EQ(TakeNewPayout("", Asked("p1"))->client, kAnonymous);
+  EXPECT_EQ(GetErrorDetail(TakeNewPayout("(waybill)", Asked("p1")).status()).reason, "CLIENT_RESERVED");
 }
 
 }  // namespace

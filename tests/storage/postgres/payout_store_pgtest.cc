@@ -84,7 +84,7 @@ class PostgresPayoutHarness final : public PayoutHarness {
   SystemClock clock_;
   waybill::testing::MigratedDatabase database_;
   Pool pool_{database_.url(), {}, {}};
-  PostgresPayoutStore store_{pool_};
+  PostgresPayoutStore store_{pool_, pool_};
   const SharedSagaTables<domain::Payout> tables_ = PayoutTables();
   saga::Kinds kinds_ = PayoutKinds();
   SeededRandom random_{1};
@@ -113,17 +113,22 @@ TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
       harness.Deposit("driver", 1);
     }
   });
-  for (int round = 0; round < 20; ++round) {
+  // Commits of the journal both begin some and end others.
+  std::vector<PayoutRecord> open;
+  for (int round = 0; round <= 20; ++round) {
     std::vector<PayoutRecord> payouts;
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 10 && round < 20; ++i) {
       payouts.push_back(New(fmt::format("p{}-{}", round, i), 3, i % 2 == 0 ? "driver" : "second"));
     }
     std::vector<std::future<absl::Status>> begun;
-    for (const PayoutRecord& payout : payouts) begun.push_back(BeginSoon(payout));
-    for (std::future<absl::Status>& status : begun) EXPECT_TRUE(status.get().ok());
-    for (size_t i = 0; i < payouts.size(); ++i) {
-      EXPECT_TRUE(End(payouts[i], i % 3 == 0 ? State::kRefused : State::kPaid));
+    std::vector<std::future<bool>> ended;
+    for (size_t i = 0; i < 10; ++i) {
+      if (i < payouts.size()) begun.push_back(BeginSoon(payouts[i]));
+      if (i < open.size()) ended.push_back(EndSoon(open[i], i % 3 == 0 ? State::kRefused : State::kPaid));
     }
+    for (std::future<absl::Status>& status : begun) EXPECT_TRUE(status.get().ok());
+    for (std::future<bool>& done : ended) EXPECT_TRUE(done.get());
+    open = std::move(payouts);
   }
   stop = true;
   others.join();
@@ -135,7 +140,6 @@ TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
   EXPECT_EQ(harness.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
 }
 
-// What a hand does to the holds, or posts for itself, the books refuse.
 // What an account belongs to moves with it, and is closed or not by itself.
 TEST_P(PostgresPayouts, EndThoughTheAccountThatItBelongsToWasClosedMeanwhile) {
   auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
@@ -157,6 +161,7 @@ TEST_P(PostgresPayouts, EndThoughTheAccountThatItBelongsToWasClosedMeanwhile) {
   EXPECT_EQ(*store().Available("shop", "card", "EUR"), std::nullopt);
 }
 
+// A hand may decide a payout, and its hold ends with it; the payee's client ends none.
 TEST_P(PostgresPayouts, AHoldIsEndedOnceWhoeverEndsIt) {
   auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
   ASSERT_TRUE(Begin(New("p1")).ok());

@@ -96,7 +96,33 @@ summary() { # CTEST_LOG RESULTS SECONDS
     ((passed += tests - failures - skips, failed += failures, skipped += skips))
   done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) \.+ *(Passed|\*\*\*[A-Za-z]+).*/\1 \2/p' "$1")
   echo
+  ((failed == 0)) || what_failed "$1"
   ((skipped == 0)) || echo "$skipped skipped"
   echo "Tested in $3 s"
   echo "$passed passed, $failed failed"
+}
+
+# Each program that failed, with what its tests expected, or with its last lines where it says no such thing.
+what_failed() { # CTEST_LOG
+  awk '
+    function told() {
+      if (name == "") return
+      print "failed: " name
+      if (failures == "") for (i = count > 40 ? count - 40 : 0; i < count; i++) print "  " lines[i]
+      else printf "%s", failures
+      print ""
+    }
+    /^ *([0-9]+\/[0-9]+ Test +#[0-9]+:|Start +[0-9]+:)/ {
+      told()
+      name = ""; count = 0; failures = ""; inside = 0; shown = 0
+      if (/\*\*\*/ && !/\*\*\*Skipped/) { sub(/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: /, ""); name = $0 }
+      next
+    }
+    name != "" {
+      lines[count++] = $0
+      if (/^\[  FAILED  \]|^\[ RUN|^\[       OK/) inside = 0
+      if (/: Failure$/) inside = 1
+      if (/^\[  FAILED  \] .* ms\)$/ || inside && shown++ < 60) failures = failures "  " substr($0, 1, 300) "\n"
+    }
+    END { told() }' "$1"
 }

@@ -22,8 +22,7 @@ except ImportError:
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-SERVICES = ("order", "ingest", "ledger")  # each with a manifest, a dashboard, and a job that is scraped
-SCRAPED = (*SERVICES, "realtime")  # which has an image, but neither a manifest nor a dashboard
+SERVICES = ("order", "ingest", "ledger", "realtime")  # each with a manifest, a dashboard, and a job that is scraped
 METRIC = re.compile(r"\b((?:waybill|grpc|process)_[a-z_]+)\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
@@ -168,34 +167,31 @@ class DeployTest(unittest.TestCase):
         scraped = {
             job["job_name"]: job["static_configs"][0]["targets"] for job in load(DEPLOY / "prometheus.yml")[0]["scrape_configs"]
         }
-        self.assertEqual(set(scraped), {f"waybill-{service}" for service in SCRAPED})
+        self.assertEqual(set(scraped), {f"waybill-{service}" for service in SERVICES})
         for service in SERVICES:
             with self.subTest(service):
                 name = f"waybill-{service}"
                 pod = container(service)
-                ports = {port["name"]: port["containerPort"] for port in pod["ports"]}
+                served, side = (port["containerPort"] for port in pod["ports"])
+                self.assertEqual([port["name"] for port in pod["ports"]], ["apps" if service == "realtime" else "grpc", "side"])
                 stage = dockerfile.split(f"FROM runtime AS {name}\n")[1].split("FROM ")[0]
-                self.assertEqual(re.findall(r"^EXPOSE (.*)$", stage, re.MULTILINE), [f"{ports['grpc']} {ports['side']}"])
+                self.assertEqual(re.findall(r"^EXPOSE (.*)$", stage, re.MULTILINE), [f"{served} {side}"])
                 # Clusters have either family: [::] takes both.
                 for host, arguments in (("[::]", pod["args"]), ("0.0.0.0", compose[name]["command"])):
-                    self.assertIn(f"--listen={host}:{ports['grpc']}", arguments)
-                    self.assertIn(f"--side-listen={host}:{ports['side']}", arguments)
-                published = [f"127.0.0.1:{port}:{port}" for port in (ports["grpc"], ports["side"])]
+                    self.assertIn(f"--listen={host}:{served}", arguments)
+                    self.assertIn(f"--side-listen={host}:{side}", arguments)
+                published = [f"127.0.0.1:{port}:{port}" for port in (served, side)]
                 self.assertEqual(compose[name]["ports"], published)
-                self.assertIn(f"http://127.0.0.1:{ports['side']}/readyz", compose[name]["healthcheck"]["test"])
-                self.assertEqual(scraped[name], [f"{name}:{ports['side']}"])
+                self.assertIn(f"http://127.0.0.1:{side}/readyz", compose[name]["healthcheck"]["test"])
+                self.assertEqual(scraped[name], [f"{name}:{side}"])
 
-    def test_the_image_of_realtime_has_its_ports_and_a_key_of_its_own(self):
+    def test_the_image_of_realtime_has_a_key_of_its_own(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
         realtime, keys = compose["waybill-realtime"], compose["waybill-realtime-keys"]
         stage = (DEPLOY / "Dockerfile").read_text("utf-8").split("FROM runtime AS waybill-realtime\n")[1].split("FROM ")[0]
-        self.assertIn("EXPOSE 50055 9467\n", stage)
         self.assertEqual(json.loads(re.search(r"CMD (\[.*\])", stage).group(1)), ["--listen", "0.0.0.0:50055", "--side-listen", "0.0.0.0:9467", "--expose-plain"])
-        for argument in ("--listen=0.0.0.0:50055", "--side-listen=0.0.0.0:9467", "--expose-plain", "--token-keys-file=/var/lib/waybill/keys.toml"):
+        for argument in ("--expose-plain", "--token-keys-file=/var/lib/waybill/keys.toml"):
             self.assertIn(argument, realtime["command"])
-        self.assertEqual(realtime["ports"], ["127.0.0.1:50055:50055", "127.0.0.1:9467:9467"])
-        self.assertIn("http://127.0.0.1:9467/readyz", realtime["healthcheck"]["test"])
-        self.assertEqual(load(DEPLOY / "prometheus.yml")[0]["scrape_configs"][-1]["static_configs"], [{"targets": ["waybill-realtime:9467"]}])
         # Made where it is read, once, and for nobody else's eyes; the service waits for it, and for who migrates.
         self.assertEqual(keys["volumes"], realtime["volumes"])
         self.assertEqual(set(realtime["depends_on"]), {"waybill-realtime-keys", "waybill-order"})
@@ -261,15 +257,18 @@ class DeployTest(unittest.TestCase):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
         for service in SERVICES:
             for arguments in (compose[f"waybill-{service}"]["command"], container(service)["args"]):
+                if service == "realtime":  # whose callers have tokens, always
+                    self.assertIn("--expose-plain", arguments)
+                    continue
                 self.assertIn("--expose-plain=grpc,side", arguments, service)
                 self.assertIn("--identity=open", arguments, service)
 
     def test_flags_are_those_of_the_binaries(self):
         compose = load(ROOT / "docker-compose.yml")[0]["services"]
-        commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SCRAPED]
+        commands = [(service, compose[f"waybill-{service}"]["command"]) for service in SERVICES]
         commands += [(service, container(service)["args"]) for service in SERVICES]
         stages = re.findall(r'ENTRYPOINT \["waybill-(\w+)"\]\nCMD (\[.*\])', (DEPLOY / "Dockerfile").read_text("utf-8"))
-        self.assertEqual({name for name, _ in stages}, {*SCRAPED, "sandbox"})
+        self.assertEqual({name for name, _ in stages}, {*SERVICES, "sandbox"})
         commands += [(name, [word for word in json.loads(words) if word.startswith("--")]) for name, words in stages]
         for service, arguments in commands:
             main = ROOT / "services" / service / "main.cc"

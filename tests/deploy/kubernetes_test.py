@@ -25,12 +25,13 @@ LABELS = dict
 SELECTOR = {"!matchLabels": LABELS}
 META = {"!name": str, "labels": LABELS}
 PROBE = {
-    **{"httpGet": {"!path": str, "!port": (str, int)}, "grpc": {"!port": int}},
+    **{"httpGet": {"!path": str, "!port": (str, int)}, "grpc": {"!port": int}, "tcpSocket": {"!port": (str, int)}},
     **{"!periodSeconds": int, "timeoutSeconds": int, "!failureThreshold": int},
 }
 CONTAINER = {
     **{"!name": str, "!image": str, "args": [str], "envFrom": [{"!secretRef": {"!name": str}}]},
     "ports": [{"!name": str, "!containerPort": int}],
+    "volumeMounts": [{"!name": str, "!mountPath": str, "readOnly": bool}],
     **{"startupProbe": PROBE, "livenessProbe": PROBE, "readinessProbe": PROBE},
     "lifecycle": {"!preStop": {"!exec": {"!command": [str]}}},
     "!resources": {"!requests": {"!cpu": str, "!memory": str}, "!limits": {"!memory": str}},
@@ -40,7 +41,8 @@ CONTAINER = {
 }
 POD = {
     **{"!automountServiceAccountToken": bool, "terminationGracePeriodSeconds": int, "restartPolicy": str},
-    "!securityContext": {"!runAsNonRoot": bool, "!runAsUser": int, "!runAsGroup": int, "!seccompProfile": {"!type": str}},
+    "!securityContext": {"!runAsNonRoot": bool, "!runAsUser": int, "!runAsGroup": int, "fsGroup": int, "!seccompProfile": {"!type": str}},
+    "volumes": [{"!name": str, "!secret": {"!secretName": str, "defaultMode": int}}],
     "topologySpreadConstraints": [{"!maxSkew": int, "!topologyKey": str, "!whenUnsatisfiable": str, "!labelSelector": SELECTOR}],
     "!containers": [CONTAINER],
 }
@@ -135,13 +137,20 @@ def complaints(manifests):
         pod, container = template["spec"], template["spec"]["containers"][0]
         ports, args = port_names(name), container.get("args", [])
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            for how in ("httpGet", "grpc"):
+            for how in ("httpGet", "grpc", "tcpSocket"):
                 port = container.get(probe, {}).get(how, {}).get("port")
                 if port is not None and port not in ports and port not in ports.values():
                     wrong.append(f"{name}: {probe} asks the port {port}, which is not there")
-        for port, flag in (("grpc", "--listen"), ("side", "--side-listen")):
+        for port, flag in (("grpc", "--listen"), ("apps", "--listen"), ("side", "--side-listen")):
             if port in ports and f"{flag}=[::]:{ports[port]}" not in args:
                 wrong.append(f"{name}: it does not listen on its port {port}")
+        mounts = container.get("volumeMounts", [])
+        if sorted(mount["name"] for mount in mounts) != sorted(volume["name"] for volume in pod.get("volumes", [])):
+            wrong.append(f"{name}: its volumes are not those that it mounts")
+        for arg in args:
+            file = re.search(r"-file=(/.*)$", arg)
+            if file and not any(file[1].startswith(f"{mount['mountPath']}/") for mount in mounts):
+                wrong.append(f"{name}: {file[1]} is on no volume")
         if not pod["securityContext"]["runAsNonRoot"] or container["securityContext"]["allowPrivilegeEscalation"]:
             wrong.append(f"{name}: it may become root")
         if container["securityContext"]["capabilities"]["drop"] != ["ALL"] or not container["securityContext"]["readOnlyRootFilesystem"]:
@@ -220,7 +229,7 @@ class KubernetesTest(unittest.TestCase):
         self.assertEqual(complaints(manifests()), [])
         kinds = [one["kind"] for one in manifests()]
         self.assertEqual({kind: kinds.count(kind) for kind in set(kinds)}, {
-            "Deployment": 3, "Service": 3, "PodDisruptionBudget": 3, "HorizontalPodAutoscaler": 3, "NetworkPolicy": 4, "Job": 1,
+            "Deployment": 4, "Service": 4, "PodDisruptionBudget": 4, "HorizontalPodAutoscaler": 4, "NetworkPolicy": 5, "Job": 1,
         })
 
     def test_the_check_notices_mistakes(self):

@@ -66,7 +66,8 @@ json GetJson(int port, const std::string& path) {
 class Monitoring {
  public:
   // `hurried`: what rules wait and look back is seconds instead of minutes.
-  Monitoring(const ServiceProcess& order, const ServiceProcess& ingest, const ServiceProcess& ledger, bool hurried) {
+  Monitoring(const ServiceProcess& order, const ServiceProcess& ingest, const ServiceProcess& ledger,
+             const ServiceProcess& realtime, bool hurried) {
     std::string rules = ReadDeployed("alerts.yml");
     std::string config = ReadDeployed("prometheus.yml");
     if (hurried) {
@@ -77,7 +78,7 @@ class Monitoring {
     config = Replaced(config, "waybill-order:[0-9]+", fmt::format("127.0.0.1:{}", order.side_port()));
     config = Replaced(config, "waybill-ingest:[0-9]+", fmt::format("127.0.0.1:{}", ingest.side_port()));
     config = Replaced(config, "waybill-ledger:[0-9]+", fmt::format("127.0.0.1:{}", ledger.side_port()));
-    config = Replaced(config, "  - job_name: waybill-realtime[\\s\\S]*", "");  // nobody runs it here
+    config = Replaced(config, "waybill-realtime:[0-9]+", fmt::format("127.0.0.1:{}", realtime.side_port()));
     config += fmt::format("alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"127.0.0.1:{}\"]}}]}}]}}\n",
                           alertmanager_port_);
     Write("alerts.yml", rules);
@@ -185,6 +186,14 @@ class MonitoringTest : public ::testing::Test {
     if (all) ledger_args.insert(ledger_args.end(), {"--amqp-url", "amqp://127.0.0.1:1/"});
     ledger_.emplace(WAYBILL_LEDGER_BINARY, ledger_args, directory);
     ledger_->Start();
+    const std::string keys = folder_.path() / "keys.toml", realtime_directory = folder_.path() / "realtime";
+    std::ofstream(keys) << "[[key]]\nid = \"e2e\"\nalgorithm = \"HS256\"\n"
+                           "secret = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n";
+    std::filesystem::create_directories(realtime_directory);
+    realtime_.emplace(WAYBILL_REALTIME_BINARY,
+                      std::vector<std::string>{"--database-url", stack_->database_url(), "--token-keys-file", keys},
+                      realtime_directory);
+    realtime_->Start();
   }
 
   // Whatever becomes of it.
@@ -229,7 +238,7 @@ class MonitoringTest : public ::testing::Test {
   std::optional<IngestStack> ingest_stack_;
   OrderReplica* order_ = nullptr;
   IngestReplica* ingest_ = nullptr;
-  std::optional<ServiceProcess> ledger_;
+  std::optional<ServiceProcess> ledger_, realtime_;
 };
 
 // What a rule compares: each side of each comparison that is no number.
@@ -264,11 +273,12 @@ TEST_F(MonitoringTest, EveryQueryOfRulesAndDashboardsFindsSomething) {
       "INSERT INTO reconciliation_cases (gateway, kind, about, reference, currency, settlement_id) "
       "VALUES ('north', 'missing_here', 'charge', 'ch_1', 'EUR', 1)");
   stack_->PutDrivers(20);
-  const Monitoring monitoring(*order_, *ingest_, *ledger_, /*hurried=*/false);
+  const Monitoring monitoring(*order_, *ingest_, *ledger_, *realtime_, /*hurried=*/false);
   ASSERT_TRUE(Eventually(kAlertWait, [&] { return !monitoring.Rules().empty(); }));
   std::map<std::string, std::string> missing = PanelsOf("order");
   missing.merge(PanelsOf("ingest"));
   missing.merge(PanelsOf("ledger"));
+  missing.merge(PanelsOf("realtime"));
   const size_t panels = missing.size();
   for (const auto& [alert, query] : monitoring.Rules()) {
     for (const std::string& side : ComparedBy(query)) missing[fmt::format("alert {}: {}", alert, side)] = side;
@@ -299,7 +309,7 @@ TEST_F(MonitoringTest, PromtoolHasNothingToSayOfOurMetrics) {
   Start();
   TempDirectory folder;
   for (const ServiceProcess* service :
-       {static_cast<ServiceProcess*>(order_), static_cast<ServiceProcess*>(ingest_), &*ledger_}) {
+       {static_cast<ServiceProcess*>(order_), static_cast<ServiceProcess*>(ingest_), &*ledger_, &*realtime_}) {
     const std::string answer = service->Http("/metrics"), file = folder.path() / "metrics";
     std::ofstream(file) << answer.substr(answer.find("\r\n\r\n") + 4);
     auto promtool = Process::Start("/bin/sh", {.args = {"-c", "promtool check metrics <" + file}});
@@ -313,11 +323,12 @@ class AlertTest : public MonitoringTest {
  protected:
   AlertTest() {
     Start(postgres_.get(), redis_.get());
-    monitoring_.emplace(*order_, *ingest_, *ledger_, /*hurried=*/true);
+    monitoring_.emplace(*order_, *ingest_, *ledger_, *realtime_, /*hurried=*/true);
     EXPECT_TRUE(Eventually(kAlertWait, [&] { return monitoring_->HasData("waybill_ready == 1"); }));
   }
   ~AlertTest() override {
     monitoring_.reset();
+    realtime_.reset();
     ledger_.reset();
     ingest_stack_.reset();
     stack_.reset();

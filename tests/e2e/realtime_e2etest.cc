@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,39 +21,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kRealtimePatience = absl::Seconds(60);
-
-// One waybill-realtime, which keeps its ports.
-class RealtimeReplica {
- public:
-  RealtimeReplica(std::string database_url, std::string keys_file)
-      : args_({"--listen", fmt::format("127.0.0.1:{}", port_.port()), "--side-listen",
-               fmt::format("127.0.0.1:{}", side_port_.port()), "--database-url", std::move(database_url),
-               "--token-keys-file", std::move(keys_file), "--drain", "500ms"}) {}
-  void Start() {
-    auto started = Process::Start(WAYBILL_REALTIME_BINARY, {.args = args_});
-    ASSERT_TRUE(started.ok()) << started.status();
-    process_ = *std::move(started);
-    ASSERT_TRUE(Eventually(kRealtimePatience, [&] {
-      return HttpGet(side_port_.port(), "/readyz").find(" 200 ") != std::string::npos;
-    })) << process_->Output();
-    ASSERT_TRUE(process_->WaitForLine("serving", kRealtimePatience).has_value()) << process_->Output();
-  }
-  void Kill() {
-    process_->Signal(SIGKILL);
-    EXPECT_EQ(process_->Wait(kRealtimePatience), 128 + SIGKILL);
-  }
-  void Stop() {
-    process_->Signal(SIGTERM);
-    EXPECT_EQ(process_->Wait(kRealtimePatience), 0) << process_->Output();
-  }
-  std::string url() const { return fmt::format("ws://127.0.0.1:{}/ws/connect", port_.port()); }
-  std::string Metrics() const { return HttpGet(side_port_.port(), "/metrics"); }
-
- private:
-  ReservedPort port_, side_port_;
-  std::vector<std::string> args_;
-  std::unique_ptr<Process> process_;
-};
 
 class Realtime : public ::testing::Test {
  protected:
@@ -75,7 +43,11 @@ class Realtime : public ::testing::Test {
     behaviour.set_pending_rate(1);
     behaviour.set_pending_for_ms(absl::ToInt64Milliseconds(absl::Hours(1)));
     stack_.SetBehaviour(behaviour);
-    replica_ = std::make_unique<RealtimeReplica>(stack_.database_url(), keys_file_);
+    std::filesystem::create_directory(directory_.path() / "r");
+    replica_.emplace(WAYBILL_REALTIME_BINARY,
+                     std::vector<std::string>{"--database-url", stack_.database_url(), "--token-keys-file", keys_file_,
+                                              "--drain", "500ms"},
+                     directory_.path() / "r");
     replica_->Start();
   }
 
@@ -87,6 +59,7 @@ class Realtime : public ::testing::Test {
     claims.expires = absl::Now() + life;
     return *tokens::Keys::Parse(kKeys, "")->Issue(claims, "", absl::Now());
   }
+  std::string Url() const { return fmt::format("ws://127.0.0.1:{}/ws/connect", replica_->port()); }
   order::v1::Order Create(const std::string& key) {
     auto context = Deadline(absl::Seconds(10));
     order::v1::Order order;
@@ -115,8 +88,8 @@ class Realtime : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status.error_message();
   }
   std::unique_ptr<Process> Follow(const std::string& order_id, const std::string& token) {
-    auto client = Process::Start(
-        "/usr/bin/env", {.args = {"node", WAYBILL_CLIENT_TESTS "/realtime.mjs", replica_->url(), token, order_id}});
+    auto client = Process::Start("/usr/bin/env",
+                                 {.args = {"node", WAYBILL_CLIENT_TESTS "/realtime.mjs", Url(), token, order_id}});
     EXPECT_TRUE(client.ok()) << client.status();
     return *std::move(client);
   }
@@ -140,7 +113,7 @@ class Realtime : public ::testing::Test {
   Stack stack_;
   TempDirectory directory_;
   const std::string keys_file_ = (directory_.path() / "keys.toml").string();
-  std::unique_ptr<RealtimeReplica> replica_;
+  std::optional<ServiceProcess> replica_;
 };
 
 TEST_F(Realtime, AnAppMissesNothingOfItsOrderOverAKill) {
@@ -155,7 +128,7 @@ TEST_F(Realtime, AnAppMissesNothingOfItsOrderOverAKill) {
   ASSERT_TRUE(app->WaitForLine("CONFIRMED", kRealtimePatience)) << app->Output();
   EXPECT_THAT(app->Output(), ::testing::Not(HasSubstr("recovered=false")));
 
-  replica_->Stop();  // and over a stop that takes its time
+  EXPECT_EQ(replica_->Stop(), 0) << replica_->process().Output();  // and over a stop that takes its time
   ASSERT_TRUE(app->WaitForLine("closed 1012", kRealtimePatience)) << app->Output();
   replica_->Start();
   Complete(order.order_id());
@@ -176,7 +149,7 @@ TEST_F(Realtime, WhatHappensIsToldWhileItHappens) {
     ASSERT_TRUE(each->WaitForLine("ended", kRealtimePatience)) << each->Output();
     EXPECT_EQ(Offsets(*each), All(order.order_id())) << each->Output();
   }
-  EXPECT_THAT(replica_->Metrics(), HasSubstr("waybill_realtime_channels 0\n"));
+  EXPECT_THAT(replica_->Http("/metrics"), HasSubstr("waybill_realtime_channels 0\n"));
 }
 
 TEST_F(Realtime, OnlyWhoMayIsToldAndOnlyAsLongAsTheTokenSays) {

@@ -440,7 +440,7 @@ TEST_F(RpcServerTest, ADrainSendsClientsToTheOtherServerWhileTheirCallsGoOn) {
     failed.push_back(status.error_code());
   }
   EXPECT_EQ(second.approved().reference(), "other");
-  EXPECT_LT(absl::Now() - sent_away, absl::Seconds(1));
+  EXPECT_LT(absl::Now() - sent_away, absl::Seconds(5));
   EXPECT_LE(failed.size(), 1u) << "what crosses the GOAWAY on the wire";
   EXPECT_EQ(calls.size(), 0u);
 

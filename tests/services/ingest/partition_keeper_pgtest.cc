@@ -33,7 +33,7 @@ class PartitionKeeperTest : public ::testing::Test {
   void UseRetention(absl::Duration retention) {
     PartitionOptions options;
     options.retention = retention;
-    options.statement_timeout = absl::Seconds(1);
+    options.statement_timeout = absl::Seconds(3);
     keeper_ = std::make_unique<PartitionKeeper>(database_.url(), time_, log_, metrics_, options);
   }
   std::vector<int> Days() {  // attached; relative to today

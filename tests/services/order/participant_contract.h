@@ -137,7 +137,7 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerForNeitherSuccessNorFailure) {
   PaymentGateway& gateway = this->world_.gateway();
   this->world_.LoseNextAnswer();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
   EXPECT_EQ(this->world_.NetMinor(), 100);
   auto again = ChargeNow(gateway, CallFor("a"), OrderOf(100));
@@ -150,7 +150,7 @@ TYPED_TEST_P(GatewayContract, AnswersARefundOnlyWhenNoChargeCanLandAnyMore) {
   PaymentGateway& gateway = this->world_.gateway();
   this->world_.SlowNext();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
   bool answered = RefundNow(gateway, CallFor("a"), OrderOf(100)).ok();
   this->world_.Land();
@@ -203,7 +203,7 @@ TYPED_TEST_P(GatewayContract, TakesALostAnswerToAPartForNeitherSuccessNorFailure
   ASSERT_TRUE(ChargeNow(gateway, CallFor("a"), OrderOf(100))->approved());
   this->world_.LoseNextAnswer();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(RefundPartNow(gateway, soon, "r1", 30).ok());
   EXPECT_EQ(this->world_.NetMinor(), 70);
   auto again = RefundPartNow(gateway, CallFor("a"), "r1", 30);
@@ -271,7 +271,7 @@ TYPED_TEST_P(GatewayContract, SettlesByARefundWhatACaptureDidThatNobodyHeardOf) 
   ASSERT_TRUE(AuthorizeNow(gateway, CallFor("a"), OrderOf(100))->approved());
   this->world_.SlowNext();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(CaptureNow(gateway, soon, OrderOf(100)).ok());
   const bool answered = RefundNow(gateway, CallFor("a"), OrderOf(100)).ok();
   this->world_.Land();
@@ -284,7 +284,7 @@ TYPED_TEST_P(GatewayContract, SettlesByARefundWhatACaptureDidThatNobodyHeardOf) 
   ASSERT_TRUE(AuthorizeNow(gateway, CallFor("b"), OrderOf(100))->approved());
   this->world_.LoseNextAnswer();
   soon.key = "b";
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(CaptureNow(gateway, soon, OrderOf(100)).ok());
   EXPECT_EQ(this->world_.NetMinor(), 100);
   EXPECT_EQ(RefundNow(gateway, CallFor("b"), OrderOf(100))->refunded_minor, 100);
@@ -371,7 +371,7 @@ TYPED_TEST_P(SlowGatewayContract, GivesARepetitionNoOutcomeWhileTheFirstCallExec
   PaymentGateway& gateway = this->world_.gateway();
   this->world_.SlowNext();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(ChargeNow(gateway, soon, OrderOf(100)).ok());
   auto meanwhile = ChargeNow(gateway, CallFor("a"), OrderOf(100));
   EXPECT_EQ(meanwhile.status().code(), absl::StatusCode::kAborted) << "neither approved nor declined";
@@ -430,7 +430,7 @@ TYPED_TEST_P(DispatchContract, GivesARepetitionNoOutcomeWhileTheFirstCallExecute
   Dispatch& dispatch = this->world_.dispatch();
   this->world_.SlowNext();
   ParticipantCall soon = CallFor("a");
-  soon.deadline = SystemClock().Steady() + absl::Milliseconds(200);
+  soon.deadline = SystemClock().Steady() + absl::Milliseconds(500);
   EXPECT_FALSE(AssignNow(dispatch, soon, OrderOf(1)).ok());
   EXPECT_EQ(AssignNow(dispatch, CallFor("a"), OrderOf(1)).status().code(), absl::StatusCode::kAborted);
   bool released = ReleaseNow(dispatch, CallFor("a"), OrderOf(1)).ok();

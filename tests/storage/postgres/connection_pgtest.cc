@@ -293,7 +293,7 @@ TEST_F(PipelineTest, AnUnknownStatementIsAnErrorAndNothingMore) {
 
 TEST_F(ConnectionTest, ASlowStatementFailsAndTheConnectionLives) {
   ConnectionOptions options;
-  options.statement_timeout = absl::Milliseconds(500);
+  options.statement_timeout = absl::Seconds(5);
   auto connection = Connect(database_.url(), options);
   auto rows = connection->Execute("SELECT pg_sleep(30)");
   EXPECT_EQ(Reason(rows.status()), "STORE_UNAVAILABLE");
@@ -523,7 +523,7 @@ TEST_F(OwnServerTest, ARestartIsSurvivedByReset) {
 
 TEST_F(OwnServerTest, AHungServerCostsTheTimeoutAndTheConnection) {
   ConnectionOptions options;
-  options.statement_timeout = absl::Milliseconds(200);
+  options.statement_timeout = absl::Seconds(1);
   auto connection = Connect(server_->Url(), options);
   ASSERT_TRUE(connection->Prepare("one", "SELECT 1").ok());
   auto backend = static_cast<pid_t>(connection->Execute("SELECT pg_backend_pid()")->Int(0, 0));
@@ -531,8 +531,8 @@ TEST_F(OwnServerTest, AHungServerCostsTheTimeoutAndTheConnection) {
   absl::Time before = absl::Now();
   auto results = connection->Pipeline({{"one", {}}, {"one", {}}});
   EXPECT_EQ(Reason(results.status()), "STORE_UNAVAILABLE");
-  EXPECT_GE(absl::Now() - before, absl::Milliseconds(200));
-  EXPECT_LT(absl::Now() - before, absl::Seconds(5));
+  EXPECT_GE(absl::Now() - before, absl::Seconds(1));
+  EXPECT_LT(absl::Now() - before, absl::Seconds(10));
   EXPECT_TRUE(connection->Broken());
   ASSERT_TRUE(connection->Reset().ok());  // another backend
   EXPECT_TRUE(connection->Pipeline({{"one", {}}}).ok());
@@ -541,7 +541,7 @@ TEST_F(OwnServerTest, AHungServerCostsTheTimeoutAndTheConnection) {
 
 TEST_F(OwnServerTest, AHungServerThatTakesNothingCostsNoMore) {
   ConnectionOptions options;
-  options.statement_timeout = absl::Milliseconds(300);
+  options.statement_timeout = absl::Seconds(1);
   auto connection = Connect(server_->Url(), options);
   ASSERT_TRUE(connection->Prepare("length", "SELECT length($1::text)").ok());
   auto backend = static_cast<pid_t>(connection->Execute("SELECT pg_backend_pid()")->Int(0, 0));
@@ -551,7 +551,7 @@ TEST_F(OwnServerTest, AHungServerThatTakesNothingCostsNoMore) {
   absl::Time before = absl::Now();
   auto results = connection->Pipeline({{"length", params}});
   EXPECT_EQ(Reason(results.status()), "STORE_UNAVAILABLE");
-  EXPECT_LT(absl::Now() - before, absl::Seconds(5));
+  EXPECT_LT(absl::Now() - before, absl::Seconds(10));
   kill(backend, SIGCONT);
 }
 
@@ -625,7 +625,7 @@ class SynchronousStandbyTest : public ::testing::Test {
 
   static ConnectionOptions Writing() {
     ConnectionOptions options = WriteConnectionOptions();
-    options.statement_timeout = absl::Milliseconds(300);
+    options.statement_timeout = absl::Seconds(1);
     return options;
   }
   void LoseStandby() {

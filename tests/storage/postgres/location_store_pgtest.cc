@@ -459,7 +459,7 @@ class LocationPartitionsTest : public ::testing::Test {
   }
   std::unique_ptr<Connection> Impatient() {
     ConnectionOptions options;
-    options.statement_timeout = absl::Milliseconds(200);
+    options.statement_timeout = absl::Seconds(2);
     auto connection = Connection::Open(world_.url(), options);
     EXPECT_TRUE(connection.ok()) << connection.status();
     return *std::move(connection);
@@ -497,11 +497,10 @@ TEST_F(LocationPartitionsTest, AreDroppedWithAllThatIsInThem) {
 TEST_F(LocationPartitionsTest, ADropThatWaitedInVainIsGoneOnWith) {
   Make({day_, day_ + 1});
   world_.sql().Exec("BEGIN; SELECT count(*) FROM driver_locations");  // a query that reads the day
-  auto connection = Impatient();
-  EXPECT_FALSE(Drop(*connection).ok());
+  EXPECT_FALSE(Drop(*Impatient()).ok());
   world_.sql().Exec("COMMIT");
   ASSERT_TRUE(List().days.front().detaching);
-  const absl::Status dropped = Drop(*connection);
+  const absl::Status dropped = Drop(world_.connection());
   ASSERT_TRUE(dropped.ok()) << dropped;
   EXPECT_THAT(Attached(), ElementsAre(day_ + 1));
 }

@@ -198,13 +198,13 @@ TEST(RedisFleet, AHungRedisCostsTheTimeoutAndNoMore) {
   auto server = RedisServer::Start();
   ASSERT_TRUE(server.ok()) << server.status();
   RedisFleetOptions options;
-  options.redis.timeout = absl::Milliseconds(100);
+  options.redis.timeout = absl::Seconds(1);
   RedisFleet fleet(Parsed((*server)->Url()), options, ThreadLoops());
   ASSERT_TRUE(Search(fleet).ok());
   ASSERT_TRUE((*server)->Signal(SIGSTOP));
   absl::Time before = absl::Now();
   EXPECT_TRUE(IsStoreUnavailable(Search(fleet).status()));
-  EXPECT_LT(absl::Now() - before, absl::Seconds(2));
+  EXPECT_LT(absl::Now() - before, absl::Seconds(5));
   ASSERT_TRUE((*server)->Signal(SIGCONT));
   EXPECT_TRUE(Eventually(absl::Seconds(5), [&] { return Search(fleet).ok(); }));
 }

@@ -1,5 +1,5 @@
-"""clang-tidy over every source of ours in a build folder, in the units in which they are compiled, two at a time, skipping
-what was found clean before.
+"""clang-tidy over every source of ours in a build folder, several of the units in which they are compiled at once, on all
+cores, skipping what was found clean before.
 
 A unit is looked at again when the text of its sources, a header of ours that they include, or .clang-tidy changed.
 usage: tidy.py BUILD_FOLDER [--shipped]    --shipped leaves out the tests and the bench
@@ -16,6 +16,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+SOURCES_AT_ONCE = 16
 
 
 def own_inputs(build):
@@ -33,18 +34,35 @@ def own_inputs(build):
 
 
 def without_parsed_headers(build):
-    """A folder with the build's compile commands as they would be without precompiled headers: each file has to include
-    what it uses, and clang could not read those of g++. With it, {object: what is compiled}: a source, or several as one,
-    which costs little more than a single one, since most of the time goes into what they include."""
-    commands = json.loads((build / "compile_commands.json").read_text())
-    units = {}
-    for command in commands:
+    """{object: its compile command}, as it would be without precompiled headers: each file has to include what it uses, and
+    clang could not read those of g++."""
+    commands = {}
+    for command in json.loads((build / "compile_commands.json").read_text()):
         command["command"] = re.sub(r" -Winvalid-pch| -include \S+/cmake_pch\.hxx", "", command["command"])
-        units[re.search(r" -o (\S+)", command["command"])[1]] = command["file"]
-    folder = build / "tidy"
+        commands[re.search(r" -o (\S+)", command["command"])[1]] = command
+    return commands
+
+
+def together(folder, commands, sources):
+    """[objects], those that are compiled alike next to each other, as many as have SOURCES_AT_ONCE sources; the folder has a
+    compile command for each object, and for each several. Most of the time goes into what they include."""
+    alike = {}
+    for unit in sorted(sources):
+        flags = re.sub(r" -o \S+| -c \S+", "", commands[unit]["command"])
+        groups = alike.setdefault(flags, [[]])
+        if groups[-1] and sum(len(sources[other]) for other in [*groups[-1], unit]) > SOURCES_AT_ONCE:
+            groups.append([])
+        groups[-1].append(unit)
+    groups = {f"together_{number}.cc": group for number, group in enumerate(group for groups in alike.values() for group in groups)}
     folder.mkdir(exist_ok=True)
-    (folder / "compile_commands.json").write_text(json.dumps(commands))
-    return folder, units
+    written = list(commands.values())
+    for name, group in groups.items():
+        file = folder / name
+        file.write_text("".join(f'#include "{commands[unit]["file"]}"\n' for unit in group))
+        like = commands[group[0]]
+        written.append({**like, "file": str(file), "command": like["command"].replace(like["file"], str(file))})
+    (folder / "compile_commands.json").write_text(json.dumps(written))
+    return {folder / name: group for name, group in groups.items()}
 
 
 def fingerprint(files):
@@ -54,14 +72,23 @@ def fingerprint(files):
     return digest.hexdigest()[:32]
 
 
-def tidy(commands, unit):
+def tidy(folder, file):
     started = time.monotonic()
     # A unit of several sources includes them, which no other file should.
     checks = "--checks=-bugprone-suspicious-include"
     run = subprocess.run(
-        ["clang-tidy-14", "-p", commands, "--quiet", "--warnings-as-errors=*", checks, unit], capture_output=True, text=True
+        ["clang-tidy-14", "-p", folder, "--quiet", "--warnings-as-errors=*", checks, file], capture_output=True, text=True
     )
     return run.returncode == 0, run.stdout + (run.stderr if not run.stdout else ""), time.monotonic() - started
+
+
+def tidy_together(folder, commands, file, group):
+    """[(objects, clean, output, seconds)]: of all at once, or of each by itself when there is something to say: what several
+    targets name alike is no fault."""
+    clean, output, seconds = tidy(folder, file)
+    if clean or len(group) == 1:
+        return [(group, clean, output, seconds)]
+    return [([unit], *tidy(folder, commands[unit]["file"])) for unit in group]
 
 
 def main():
@@ -74,29 +101,34 @@ def main():
         if time.time() - stamp.stat().st_mtime > 60 * 86400:
             stamp.unlink()
 
-    commands, units = without_parsed_headers(build)
-    inputs = {unit: files for unit, files in own_inputs(build).items() if unit in units}
-    inputs = {unit: files for unit, files in inputs.items() if any(file.suffix == ".cc" for file in files)}
+    commands = without_parsed_headers(build)
+    inputs = {unit: files for unit, files in own_inputs(build).items() if unit in commands}
+    sources = {unit: sorted(str(file.relative_to(ROOT)) for file in files if file.suffix == ".cc") for unit, files in inputs.items()}
+    sources = {unit: files for unit, files in sources.items() if files}
     if "--shipped" in sys.argv[2:]:
-        inputs = {unit: files for unit, files in inputs.items() if not unit.startswith(("bench/", "tests/"))}
-    todo = {unit: known / fingerprint(files) for unit, files in inputs.items()}
-    for stamp in todo.values():
+        sources = {unit: files for unit, files in sources.items() if not unit.startswith(("bench/", "tests/"))}
+    stamps = {unit: known / fingerprint(inputs[unit]) for unit in sources}
+    for stamp in stamps.values():
         if stamp.exists():
             stamp.touch()
-    todo = {unit: stamp for unit, stamp in todo.items() if not stamp.exists()}
-    print(f"{len(inputs)} units, {len(todo)} of them changed since they were found clean", flush=True)
-    faults = 0
+    todo = {unit: files for unit, files in sources.items() if not stamps[unit].exists()}
+    print(f"{len(sources)} units, {len(todo)} of them changed since they were found clean", flush=True)
+    folder = build / "tidy"
+    groups = together(folder, commands, todo)
+    done, faults = 0, 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, commands, units[unit]): unit for unit in sorted(todo)}
-        for number, run in enumerate(concurrent.futures.as_completed(runs), 1):
-            clean, output, seconds = run.result()
-            sources = sorted(str(file.relative_to(ROOT)) for file in inputs[runs[run]] if file.suffix == ".cc")
-            print(f"[{number}/{len(todo)}] {' '.join(sources)} {seconds:.0f} s" + ("" if clean else ": FAULTS"), flush=True)
-            if clean:
-                todo[runs[run]].touch()
-            else:
-                faults += 1
-                print(output, flush=True)
+        runs = [pool.submit(tidy_together, folder, commands, file, group) for file, group in groups.items()]
+        for run in concurrent.futures.as_completed(runs):
+            for units, clean, output, seconds in run.result():
+                done += len(units)
+                files = " ".join(file for unit in units for file in todo[unit])
+                print(f"[{done}/{len(todo)}] {files} {seconds:.0f} s" + ("" if clean else ": FAULTS"), flush=True)
+                if clean:
+                    for unit in units:
+                        stamps[unit].touch()
+                else:
+                    faults += 1
+                    print(output, flush=True)
     if faults:
         print(f"clang-tidy has something to say about {faults} units")
     return 1 if faults else 0

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "domain/currency.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
@@ -20,13 +21,16 @@
 #include "saga/transition.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/saga_journal_sql.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_directory.h"
 
 namespace waybill {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const fs::path kRoot = WAYBILL_SOURCE_DIR;
 
@@ -254,14 +258,41 @@ TEST(Operations, ListEveryMetric) {
   }
 }
 
+// CI with a ./dev that fails at one of its verbs; what it printed, and its exit code.
+class CiWith {
+ public:
+  explicit CiWith(const std::string& failing) {
+    const waybill::testing::TempDirectory folder;
+    fs::create_directory(folder.path() / ".ci");
+    fs::copy_file(kRoot / ".ci/run", folder.path() / ".ci/run");
+    const fs::path dev = folder.path() / "dev";
+    std::ofstream(dev) << fmt::format("#!/bin/sh\necho \"ran $*\"\n[ \"$*\" != \"{}\" ]\n", failing);
+    fs::permissions(dev, fs::perms::owner_all);
+    auto run = waybill::testing::Process::Start(folder.path() / ".ci/run", {});
+    EXPECT_TRUE(run.ok()) << run.status();
+    if (!run.ok()) return;
+    code = (*run)->Wait(absl::Minutes(1)).value_or(-1);
+    output = (*run)->Output();
+  }
+
+  int code = -1;
+  std::string output;
+};
+
 // An empty script succeeds too, and then nothing is tested.
 TEST(ContinuousIntegration, RunsTheTestsTheChecksAndBothSanitizers) {
-  const std::string run = Read(".ci/run");
+  const CiWith ci("nothing");
+  EXPECT_EQ(ci.code, 0);
   for (const char* step : {"test", "check --shipped", "test --tsan", "test --asan"}) {
-    EXPECT_THAT(run, HasSubstr(fmt::format("\nstep {}\n", step)));
+    EXPECT_THAT(ci.output, HasSubstr(fmt::format("\nran {}\n", step)));
   }
-  EXPECT_THAT(run, HasSubstr("./dev \"$@\" || failed+="));
-  EXPECT_THAT(run, HasSubstr("exit 1"));
+}
+
+TEST(ContinuousIntegration, GoesOnAfterAFailureAndEndsWithIt) {
+  const CiWith ci("test");
+  EXPECT_EQ(ci.code, 1);
+  EXPECT_THAT(ci.output, HasSubstr("\nran test --asan\n"));
+  EXPECT_THAT(ci.output, EndsWith("=== ./dev test failed; its end:\nran test\nfailed: ./dev test\n"));
 }
 
 // As gtest names them, or Python's unittest.

@@ -44,8 +44,8 @@ def without_parsed_headers(build):
 
 
 def together(folder, commands, sources):
-    """[objects], those that are compiled alike next to each other, as many as have SOURCES_AT_ONCE sources; the folder has a
-    compile command for each object, and for each several. Most of the time goes into what they include."""
+    """{file: objects}: a file in the folder that includes what is compiled alike into several objects, up to SOURCES_AT_ONCE
+    sources, since most of the time goes into what they include; and beside it the compile commands of these and of all."""
     alike = {}
     for unit in sorted(sources):
         flags = re.sub(r" -o \S+| -c \S+", "", commands[unit]["command"])

@@ -14,7 +14,8 @@ command -v node npm redis-server >/dev/null || { echo "needs node, npm and redis
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-npm install --silent --no-fund --no-audit --ignore-scripts bullmq@6.7.0 bull@4.16.5 bee-queue@2.0.0 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --silent --no-fund --no-audit --ignore-scripts bullmq@6.7.0 bull@4.16.5 bee-queue@2.0.0 \
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 redis-server --port 0 --unixsocket "$folder/redis.sock" --save "" --appendonly no --dir "$folder" >redis.log 2>&1 &
 server=$!
 trap 'kill "$server"; wait "$server" 2>/dev/null; rm -rf "$folder"' EXIT

@@ -14,7 +14,8 @@ command -v node npm >/dev/null || { echo "needs node and npm" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-npm install --silent --no-fund --no-audit consistent-hash@1.2.2 hashring@3.2.0 consistent-hashing@0.3.0 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --silent --no-fund --no-audit consistent-hash@1.2.2 hashring@3.2.0 consistent-hashing@0.3.0 \
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 cat >rings.cjs <<'JS'
 const ConsistentHash = require("consistent-hash");
 const ConsistentHashing = require("consistent-hashing");

@@ -13,7 +13,8 @@ command -v node npm >/dev/null || { echo "needs node and npm" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-npm install --silent --no-fund --no-audit parse-duration@2.1.9 timestring@7.0.0 ms@2.1.3 @js-temporal/polyfill@0.5.1 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --silent --no-fund --no-audit parse-duration@2.1.9 timestring@7.0.0 ms@2.1.3 @js-temporal/polyfill@0.5.1 \
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 cat >durations.mjs <<'JS'
 import { Temporal } from "@js-temporal/polyfill";
 import ms from "ms";

@@ -10,7 +10,11 @@
 # by this library sets queueQoSZero: false and publishes them with QoS 0.
 # Needs: node and npm, which installs it into a temporary folder; Debian's mosquitto. Takes fifteen seconds.
 set -uo pipefail
-broker=$(PATH=$PATH:/usr/sbin command -v mosquitto) && command -v node npm >/dev/null || { echo "needs node, npm and mosquitto" >&2; exit 2; }
+broker=$(PATH=$PATH:/usr/sbin command -v mosquitto)
+if [[ -z $broker ]] || ! command -v node npm >/dev/null; then
+  echo "needs node, npm and mosquitto" >&2
+  exit 2
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2

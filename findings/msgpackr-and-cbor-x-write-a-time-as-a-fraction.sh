@@ -16,7 +16,8 @@ command -v node npm >/dev/null || { echo "needs node and npm" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-npm install --silent --no-fund --no-audit msgpackr@2.1.4 @msgpack/msgpack@3.1.3 cbor-x@1.6.9 cbor@10.0.12 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --silent --no-fund --no-audit msgpackr@2.1.4 @msgpack/msgpack@3.1.3 cbor-x@1.6.9 cbor@10.0.12 \
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 cat >whole.cjs <<'JS'
 const msgpackr = require("msgpackr");
 const msgpack = require("@msgpack/msgpack");

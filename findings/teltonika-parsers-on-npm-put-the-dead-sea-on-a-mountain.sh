@@ -15,7 +15,8 @@ command -v node npm >/dev/null || { echo "needs node and npm" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-npm install --silent --no-fund --no-audit complete-teltonika-parser@0.3.4 teltonika-parser@0.0.15 >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
+npm install --silent --no-fund --no-audit complete-teltonika-parser@0.3.4 teltonika-parser@0.0.15 \
+  >npm.log 2>&1 || { cat npm.log >&2; exit 2; }
 cat >packet.cjs <<'JS'
 const { ProtocolParser } = require("complete-teltonika-parser");
 const TeltonikaParser = require("teltonika-parser");

@@ -1,12 +1,11 @@
 #include "storage/audit_log.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <charconv>
 
 #include "absl/strings/escaping.h"
 #include "fmt/format.h"
+#include "runtime/sha256.h"
 
 namespace waybill::storage {
 namespace {
@@ -60,10 +59,7 @@ std::string AuditHash(const AuditEntry& entry) {
                                    &entry.subject_kind, &entry.subject, &entry.detail, &entry.previous_hash}) {
     AppendField(hashed, *field);
   }
-  std::string digest(kHashSize, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(hashed.data()), hashed.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
+  return Sha256(hashed);
 }
 
 std::string AuditChain::Add(const AuditEntry& next) {

@@ -1,9 +1,9 @@
 #include "edge/access/key_admin.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "domain/reasons.h"
+#include "domain/visible_ascii.h"
 #include "fmt/format.h"
 #include "runtime/text.h"
 
@@ -13,13 +13,6 @@ namespace {
 using domain::Scope;
 using domain::Violations;
 using storage::AccessKey;
-
-void CheckVisible(const std::string& text, size_t max, const char* field, Violations& violations) {
-  const bool visible = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
-  if (text.empty() || text.size() > max || !visible) {
-    violations.Add(field, fmt::format("has to be 1-{} visible ASCII characters", max));
-  }
-}
 
 void CheckExpiry(absl::Time expires_at, absl::Time now, Violations& violations) {
   if (expires_at <= now) violations.Add("expire_time", "is not in the future");
@@ -58,7 +51,7 @@ absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
   if (wanted.name.empty() || !name.valid || name.has_control || name.characters > kNameMax) {
     violations.Add("name", fmt::format("has to be 1-{} characters, none of them a control character", kNameMax));
   }
-  CheckVisible(wanted.client, kClientMax, "client", violations);
+  domain::CheckVisibleAscii(wanted.client, kClientMax, "client", violations);
   if (wanted.client == "admin") violations.Add("client", "is the administrator's, whose key is in a file");
   if (wanted.client.starts_with('(')) violations.Add("client", "begins with a parenthesis, as Waybill's own do");
   if (wanted.scopes.empty()) violations.Add("scopes", "at least one is required");
@@ -83,7 +76,8 @@ absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
   } else if (!scopes.Has(Scope::kLocationsWrite) && !wanted.drivers.empty()) {
     violations.Add("drivers", "say nothing without the scope locations:write");
   }
-  if (!wanted.certificate.empty()) CheckVisible(wanted.certificate, kCertificateMax, "certificate", violations);
+  if (!wanted.certificate.empty())
+    domain::CheckVisibleAscii(wanted.certificate, kCertificateMax, "certificate", violations);
   CheckExpiry(wanted.expires_at, now, violations);
   return std::move(violations).ToStatus();
 }

@@ -1,7 +1,5 @@
 #include "payments/webhooks/event.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -11,6 +9,7 @@
 #include "domain/currency.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "runtime/sha256.h"
 #include "runtime/text.h"
 
 namespace waybill::payments {
@@ -21,12 +20,7 @@ using Json = nlohmann::json;
 constexpr size_t kNameBytesMax = 255;  // of ids, keys and tokens; a longer one is nobody's
 constexpr size_t kTypeBytesMax = 128;
 
-std::string DigestOf(std::string_view body) {
-  std::string digest(32, '\0');
-  unsigned int size = 0;
-  EVP_Digest(body.data(), body.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha256(), nullptr);
-  return "sha256:" + absl::BytesToHexString({digest.data(), digest.size()});
-}
+std::string DigestOf(std::string_view body) { return "sha256:" + absl::BytesToHexString(Sha256(body)); }
 
 // Null: nothing is there.
 const Json* At(const Json& root, std::string_view pointer) {

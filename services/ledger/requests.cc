@@ -7,11 +7,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
+#include "domain/client.h"
 #include "domain/currency.h"
 #include "domain/reasons.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
-#include "openssl/evp.h"
+#include "runtime/sha256.h"
 #include "runtime/text.h"
 #include "services/ledger/results.h"
 
@@ -20,7 +21,6 @@ namespace {
 
 using domain::Violations;
 
-constexpr std::string_view kAnonymous = "anonymous";
 constexpr char kNoId[] = "has to be 1 to 64 of A-Z a-z 0-9 . _ : -";
 
 int TakePageSize(int size, Violations& violations) {
@@ -41,12 +41,7 @@ std::string FilterOf(Request request) {
 
 constexpr size_t kFilterHashSize = 8;
 
-std::string FilterHash(std::string_view filter) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  EVP_Digest(filter.data(), filter.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  return {reinterpret_cast<const char*>(digest.data()), kFilterHashSize};
-}
+std::string FilterHash(std::string_view filter) { return Sha256(filter).substr(0, kFilterHashSize); }
 
 // Opaque to callers: where the page before has ended, bound to its filter.
 template <typename Request>
@@ -154,9 +149,7 @@ std::array<WireResult, kCount> WireResults(const ResultRow (&rows)[kCount],
 
 }  // namespace
 
-std::string ClientOf(const access::Caller& caller) {
-  return caller.client.empty() ? std::string(kAnonymous) : caller.client;
-}
+std::string ClientOf(const access::Caller& caller) { return std::string(domain::ClientNamed(caller.client)); }
 
 absl::StatusOr<std::string> ClientToWrite(const access::Caller& caller) {
   if (!IsReservedClient(caller.client)) return ClientOf(caller);

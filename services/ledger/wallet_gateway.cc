@@ -7,10 +7,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
 #include "domain/reasons.h"
+#include "domain/visible_ascii.h"
 #include "edge/rpc/on_worker.h"
 #include "edge/rpc/proto_time.h"
 #include "fmt/format.h"
-#include "openssl/sha.h"
+#include "runtime/sha256.h"
 #include "runtime/text.h"
 
 namespace waybill::ledger {
@@ -29,25 +30,16 @@ constexpr int64_t kRefundsAtOnce = 16;
 
 // A key is whatever its caller says; the transfer's id is as long for each, and another one for each.
 std::string IdOf(std::string_view key) {
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), hash);
   constexpr size_t kBytes = 20;
-  return "wallet:" + absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(hash), kBytes));
+  return "wallet:" + absl::BytesToHexString(Sha256(key).substr(0, kBytes));
 }
 std::string CaptureOf(const std::string& id) { return id + ":capture"; }
 std::string VoidOf(const std::string& id) { return id + ":void"; }
 std::string RefundOf(const std::string& id, int64_t number) { return fmt::format("{}:refund:{}", id, number); }
 
-void CheckVisible(const std::string& text, size_t max, const char* field, Violations& violations) {
-  const bool visible = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
-  if (text.empty() || text.size() > max || !visible) {
-    violations.Add(field, fmt::format("has to be 1-{} visible ASCII characters", max));
-  }
-}
-
 absl::Status CheckKey(const std::string& key) {
   Violations violations;
-  CheckVisible(key, kKeyMax, "idempotency_key", violations);
+  domain::CheckVisibleAscii(key, kKeyMax, "idempotency_key", violations);
   return std::move(violations).ToStatus();
 }
 
@@ -389,7 +381,7 @@ absl::StatusOr<pb::RefundResponse> WalletGateway::Refund(const pb::RefundRequest
 absl::StatusOr<pb::RefundPartResponse> WalletGateway::RefundPart(const pb::RefundPartRequest& request) {
   if (absl::Status wrong = CheckKey(request.idempotency_key()); !wrong.ok()) return wrong;
   Violations violations;
-  CheckVisible(request.refund_id(), kRefundIdMax, "refund_id", violations);
+  domain::CheckVisibleAscii(request.refund_id(), kRefundIdMax, "refund_id", violations);
   if (request.amount_minor() <= 0) violations.Add("amount_minor", "has to be more than 0");
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   const std::string id = IdOf(request.idempotency_key());

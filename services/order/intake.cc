@@ -1,6 +1,5 @@
 #include "services/order/intake.h"
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -9,14 +8,12 @@
 #include "domain/currency.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
-#include "openssl/evp.h"
+#include "runtime/sha256.h"
 #include "runtime/text.h"
 #include "services/order/differing.h"
 
 namespace waybill::order {
 namespace {
-
-bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
 
 void CheckUserId(std::string_view user_id, Violations& violations) {
   if (user_id.empty()) {
@@ -76,24 +73,6 @@ void CheckPayer(const domain::Payer& payer, Violations& violations) {
   }
 }
 
-class Sha256 {
- public:
-  Sha256() { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
-  ~Sha256() { EVP_MD_CTX_free(context_); }
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
-
-  void Add(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
-  std::string Finish() && {
-    std::string digest(32, '\0');
-    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-    return digest;
-  }
-
- private:
-  EVP_MD_CTX* const context_ = EVP_MD_CTX_new();
-};
-
 void Put(std::string& out, uint64_t number) {
   for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(number >> shift);
 }
@@ -137,10 +116,7 @@ std::string Canonical(const domain::Order& order) {
 constexpr size_t kFilterHashSize = 8;
 
 std::string FilterHash(std::string_view filter) {
-  Sha256 hash;
-  hash.Add("waybill.page.v1");
-  hash.Add(filter);
-  return std::move(hash).Finish().substr(0, kFilterHashSize);
+  return Sha256(fmt::format("waybill.page.v1{}", filter)).substr(0, kFilterHashSize);
 }
 
 }  // namespace
@@ -175,7 +151,7 @@ absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
   if (!violations.empty()) return std::move(violations).ToStatus();
 
   domain::Order order;
-  order.client = request.client.empty() ? std::string(kAnonymous) : std::move(request.client);
+  order.client = ClientNamed(request.client);
   order.idempotency_key = std::move(request.idempotency_key);
   order.user_id = std::move(request.user_id);
   order.amount_minor = request.amount->minor_units;
@@ -206,11 +182,7 @@ absl::Status CheckTender(const domain::Order& order, absl::Time now) {
                                                          absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())));
 }
 
-std::string Fingerprint(const domain::Order& order) {
-  Sha256 hash;
-  hash.Add(Canonical(order));
-  return std::move(hash).Finish();
-}
+std::string Fingerprint(const domain::Order& order) { return Sha256(Canonical(order)); }
 
 absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order& repeated) {
   if (existing.fingerprint == repeated.fingerprint) return absl::OkStatus();
@@ -228,16 +200,6 @@ absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order
       fmt::format("the idempotency key belongs to an order made from a different request; it differs in {}",
                   differing.fields()),
       std::move(detail));
-}
-
-void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations) {
-  if (text.empty()) {
-    violations.Add(std::string(field), "is required");
-  } else if (text.size() > max) {
-    violations.Add(std::string(field), fmt::format("has {} bytes; at most {} are allowed", text.size(), max));
-  } else if (!std::all_of(text.begin(), text.end(), IsVisibleAscii)) {
-    violations.Add(std::string(field), "may contain visible ASCII characters only");
-  }
 }
 
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field) {

@@ -13,10 +13,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "domain/client.h"
 #include "domain/driver.h"
 #include "domain/geo.h"
 #include "domain/order.h"
 #include "domain/reasons.h"
+#include "domain/visible_ascii.h"
 #include "runtime/ids.h"
 
 namespace waybill::order {
@@ -38,9 +40,9 @@ inline constexpr absl::Duration kPositionTtlDefault = absl::Minutes(5);
 inline constexpr int kPageSizeMax = 500;
 inline constexpr int kPageSizeDefault = 50;
 
-// The client of what nobody in particular asks for.
-inline constexpr std::string_view kAnonymous = "anonymous";
-
+using domain::CheckVisibleAscii;
+using domain::ClientNamed;
+using domain::kAnonymous;
 using domain::Violations;
 
 struct Money {
@@ -73,9 +75,6 @@ absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order
 
 // There, within the bounds of an order's, and of a currency that is in the table.
 void CheckAmount(const std::optional<Money>& amount, Violations& violations);
-
-// 1 to `max` visible ASCII characters. Adds a violation otherwise.
-void CheckVisibleAscii(std::string_view text, size_t max, std::string_view field, Violations& violations);
 
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
 

@@ -27,8 +27,6 @@ namespace waybill::order {
 // that is wrong.
 absl::StatusOr<domain::Payment> TakeNewPayment(std::string_view client, std::string_view payment_id,
                                                std::optional<Money> amount);
-// Of whom a call is that says `client`, perhaps nothing.
-inline std::string_view ClientNamed(std::string_view client) { return client.empty() ? kAnonymous : client; }
 // The id as it is kept: in lower case. BAD_REQUEST.
 absl::StatusOr<std::string> TakePaymentId(std::string_view payment_id);
 

@@ -9,6 +9,7 @@
 #include "services/order/differing.h"
 #include "services/order/intake.h"
 #include "services/order/order_status.h"
+#include "storage/refused_by.h"
 
 namespace waybill::order {
 namespace {
@@ -59,17 +60,6 @@ absl::Status CheckSame(const RefundRequest& asked, const PartialRefund& existing
   return OfOrder("REFUND_ID_REUSED",
                  fmt::format("the order has another refund of this id: {} differs", differing.fields()), asked.order_id,
                  {"fields", differing.fields()});
-}
-
-// The rule of the schema that refused it; empty: none did.
-std::string_view RuleOf(const absl::Status& status) {
-  for (const auto& [key, value] : GetErrorDetail(status).metadata) {
-    if (key != "constraint") continue;
-    for (std::string_view rule : {storage::kPartsWithinCharge, storage::kPartsBounded, storage::kOfAnOrderThatStands}) {
-      if (value == rule) return rule;
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -211,7 +201,9 @@ void RefundApi::Begin(const AskedPtr& asked, const OrderRecord& order) {
           PartialRefund other = saga::As<PartialRefund>(**existing).payload;
           other.saga_id = (*existing)->id;
           Take(asked, other);
-        } else if (RuleOf(existing.status()).empty()) {
+        } else if (storage::RefusedBy(existing.status(), {storage::kPartsWithinCharge, storage::kPartsBounded,
+                                                          storage::kOfAnOrderThatStands})
+                       .empty()) {
           asked->answer->Give(existing.status());
         } else {  // what came in between says why
           Executor::Task look = [this, asked] { Look(asked, /*begin=*/false); };

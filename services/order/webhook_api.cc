@@ -52,7 +52,7 @@ absl::StatusOr<WebhookApi::Made> WebhookApi::Create(const std::string& url, std:
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   Made made;
   made.endpoint.id = ids_.Next();
-  made.endpoint.client = by.client.empty() ? std::string(kAnonymous) : by.client;  // as of orders
+  made.endpoint.client = ClientNamed(by.client);  // as of orders
   made.endpoint.url = url;
   made.endpoint.types = std::move(types);
   made.endpoint.created_at = clock_.Now();

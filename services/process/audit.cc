@@ -1,12 +1,12 @@
 #include "services/process/audit.h"
 
-#include <openssl/sha.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "fmt/format.h"
+#include "runtime/sha256.h"
 #include "runtime/text.h"
 
 namespace waybill::process {
@@ -16,10 +16,7 @@ namespace {
 std::string SettingsDigest(const std::vector<Setting>& in_force) {
   std::string text;
   for (const Setting& setting : in_force) text += fmt::format("{}={}\n", setting.name, WithoutPasswords(setting.value));
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return absl::BytesToHexString(digest);
+  return absl::BytesToHexString(Sha256(text));
 }
 
 std::string HostName() {

@@ -1,22 +1,16 @@
 #include "storage/postgres/migrate.h"
 
-#include <openssl/sha.h>
-
 #include <map>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "fmt/format.h"
+#include "runtime/sha256.h"
 
 namespace waybill::storage {
 namespace {
 
-std::string Checksum(std::string_view text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  std::string hex;
-  for (unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
-  return hex;
-}
+std::string Checksum(std::string_view text) { return absl::BytesToHexString(Sha256(text)); }
 
 struct AppliedMigration {
   std::string name;

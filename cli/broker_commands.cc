@@ -146,8 +146,9 @@ using LetterChange = std::function<absl::Status(amqp::DeadLetterQueue&, const am
 
 // One after the other, so many a second. Whenever it is stopped, what was changed so far is, and nothing else; what was
 // passed over goes back to its place.
+// `letters_printed`: standard output is theirs, so that what is said goes elsewhere.
 ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& args, std::string_view done,
-                             const LetterChange& change) {
+                             bool letters_printed, const LetterChange& change) {
   absl::StatusOr<std::unique_ptr<amqp::DeadLetterQueue>> dead = OpenDead(context, *args.broker, args.queue);
   if (!dead.ok()) return context.Fail(dead.status(), kBrokerHint);
   const Interrupts interrupts;
@@ -155,6 +156,10 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
   std::set<std::string> missing(args.ids.begin(), args.ids.end());  // one id may be there twice
   bool limited = false;
   const SteadyTime began = context.clock.Steady();
+  const auto told = [&] {
+    return fmt::format("{}: {} {}; dead letters left: {}", args.queue, changed, done,
+                       (*dead)->count() - static_cast<int64_t>(changed));
+  };
   for (;;) {
     absl::StatusOr<std::optional<amqp::DeadLetter>> letter = (*dead)->Next();
     if (!letter.ok()) return context.Fail(letter.status(), kBrokerHint);
@@ -167,18 +172,18 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
     }
     if (Interrupts::Seen()) {
       (*dead)->Close();
-      context.Note(fmt::format("stopped: {} {}; the same command goes on with the others", changed, done));
+      context.Note(fmt::format("stopped: {}; the same command goes on with the others", told()));
       return ExitCode::kPartly;
     }
     if (absl::Status status = change(**dead, **letter); !status.ok()) {
-      if (changed > 0) context.Note(fmt::format("{} {} before that; the same command goes on", changed, done));
+      if (changed > 0) context.Note(fmt::format("before that, {}; the same command goes on", told()));
       return context.Fail(status, kBrokerHint);
     }
     ++changed;
     missing.erase((*letter)->id);
   }
   (*dead)->Close();
-  if (!context.json) context.PrintLine(fmt::format("{} {}", changed, done));
+  letters_printed ? context.Note(told()) : context.PrintLine(told());
   if (!missing.empty() && limited) {
     context.Note("the others were not looked for, by --limit");
   } else if (!missing.empty()) {
@@ -189,7 +194,7 @@ ExitCode ChangeBrokerLetters(const Context& context, const BrokerLetterArgs& arg
 }
 
 ExitCode RedriveBrokerLetters(const Context& context, const BrokerLetterArgs& args) {
-  return ChangeBrokerLetters(context, args, "redriven",
+  return ChangeBrokerLetters(context, args, "redriven", context.json,
                              [&](amqp::DeadLetterQueue& dead, const amqp::DeadLetter& letter) {
                                absl::Status status = dead.Redrive(letter);
                                if (status.ok() && context.json) context.PrintLine(BrokerLetterJson(letter));
@@ -205,7 +210,7 @@ ExitCode DiscardBrokerLetters(const Context& context, const BrokerLetterArgs& ar
   if (args.all && !(args.ids.empty() && args.cause.empty())) {
     return context.Fail(absl::InvalidArgumentError("--all is the whole queue: name no messages and no --cause"));
   }
-  return ChangeBrokerLetters(context, args, "discarded",
+  return ChangeBrokerLetters(context, args, "discarded", /*letters_printed=*/true,
                              [&](amqp::DeadLetterQueue& dead, const amqp::DeadLetter& letter) {
                                context.PrintLine(BrokerLetterJson(letter));
                                return dead.Discard(letter);

@@ -38,6 +38,25 @@ void AddSentence(std::string& line, std::string_view sentence) {
 
 }  // namespace
 
+absl::Status NameOptions(const absl::Status& status, OptionsOfFields options) {
+  ErrorDetail detail = GetErrorDetail(status);
+  std::string message(status.message());
+  const auto rename = [&](std::string& field) {
+    for (const auto& [name, option] : options) {
+      if (field != name) continue;
+      // A single violation is the message itself, see Violations::ToStatus.
+      if (message.starts_with(field + ": ")) message.replace(0, field.size(), option);
+      field = option;
+      return;
+    }
+  };
+  for (auto& [field, problem] : detail.violations) rename(field);
+  for (auto& [key, value] : detail.metadata) {
+    if (key == "field") rename(value);
+  }
+  return MakeError(status.code(), message, detail);
+}
+
 ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:

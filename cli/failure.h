@@ -1,8 +1,10 @@
 // What the command line says and answers when something did not work.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 
@@ -21,6 +23,13 @@ enum class ExitCode {
 };
 
 ExitCode ExitCodeOf(const absl::Status& status);
+
+// A field of the contract, and the option or argument that fills it: {"debit_account_id", "--from"}.
+using OptionOfField = std::pair<std::string_view, std::string_view>;
+using OptionsOfFields = std::initializer_list<OptionOfField>;
+
+// The same error with fields named as the command line has them; those that are not in the list stay.
+absl::Status NameOptions(const absl::Status& status, OptionsOfFields options);
 
 // One line without its end: code, reason, message, bad fields, metadata, what to do next, and when to retry.
 // `hint` says what to do next where the reason is not one of the table's (domain/reasons.h); it may be empty.

@@ -36,8 +36,10 @@ constexpr int64_t kFileRequest = 1'000;  // transfers
 
 // --- Shared.
 
-ExitCode FailLedger(const Context& context, const absl::Status& status) {
-  return context.Fail(status, HintFor(status, context.ledger, "--ledger or WAYBILL_LEDGER"));
+// Scripts have the contract's names of fields, people those of the options.
+ExitCode FailLedger(const Context& context, const absl::Status& status, OptionsOfFields options = {}) {
+  return context.Fail(context.json ? status : NameOptions(status, options),
+                      HintFor(status, context.ledger, "--ledger or WAYBILL_LEDGER"));
 }
 
 std::string Lower(const std::string& name) { return absl::AsciiStrToLower(name); }
@@ -54,9 +56,12 @@ void AddOf(CLI::App& command, std::string& of) {
 }
 
 void AddFormat(CLI::App& command, std::string& format) {
+  CLI::App* root = &command;
+  while (root->get_parent() != nullptr) root = root->get_parent();
   command.add_option("--format", format, "For people, spreadsheets, or as a page")
       ->check(CLI::IsMember({"text", "csv", "html"}))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->excludes(root->get_option("--json"));
 }
 
 template <typename View>
@@ -135,7 +140,17 @@ ExitCode CreateAccount(const Context& context, const AccountArgs& args) {
     (*request.mutable_metadata())[pair->first] = pair->second;
   }
   absl::StatusOr<pb::Account> account = Call<Service>(context, context.ledger, &Stub::CreateAccount, request);
-  if (!account.ok()) return FailLedger(context, account.status());
+  if (!account.ok()) {
+    return FailLedger(context, account.status(),
+                      {{"account_id", "ACCOUNT"},
+                       {"owner", "--owner"},
+                       {"currency", "--currency"},
+                       {"kind", "--kind"},
+                       {"code", "--code"},
+                       {"flags", "--no-overdraft, --no-surplus, --history"},
+                       {"metadata", "--metadata"},
+                       {"parent_id", "--parent"}});
+  }
   ShowAccount(context, *account);
   return ExitCode::kOk;
 }
@@ -219,6 +234,22 @@ ExitCode SetClosed(const Context& context, const std::string& id,
 
 // --- Transfers.
 
+// In a person's words, for errors: "26.00 EUR from ida to jan", "24.80 EUR of ride-1 posted".
+std::string WhatOf(const pb::NewTransfer& transfer) {
+  std::string what = transfer.amount_minor() > 0 ? ShowMoney(transfer.amount_minor(), transfer.currency()) : "";
+  if (transfer.pending_id().empty()) {
+    what += fmt::format("{}from {} to {}", what.empty() ? "" : " ", transfer.debit_account_id(),
+                        transfer.credit_account_id());
+  } else {
+    what += fmt::format("{}{} {}", what.empty() ? "" : " of ", transfer.pending_id(),
+                        transfer.phase() == pb::POST ? "posted" : "voided");
+  }
+  return what;
+}
+std::string WhichTransfer(const pb::NewTransfer& transfer) {
+  return fmt::format("{} ({})", transfer.transfer_id(), WhatOf(transfer));
+}
+
 // As an error of the service's, with the result's own words.
 absl::Status StatusOf(const pb::NewTransfer& transfer, const pb::TransferOutcome& outcome) {
   const std::string name = Lower(pb::TransferOutcome::Result_Name(outcome.result()));
@@ -232,14 +263,14 @@ absl::Status StatusOf(const pb::NewTransfer& transfer, const pb::TransferOutcome
       return absl::OkStatus();
     case ledger::ResultClass::kMalformed:
       detail.violations.emplace_back(outcome.field(), row.meaning);
-      return domain::ReasonError("BAD_REQUEST", fmt::format("transfer {}", transfer.transfer_id()), std::move(detail));
+      return domain::ReasonError("BAD_REQUEST", fmt::format("transfer {}", WhichTransfer(transfer)), std::move(detail));
     case ledger::ResultClass::kConflict:
     case ledger::ResultClass::kRefused:
       detail.metadata.emplace_back("field", outcome.field());
       break;
   }
   return domain::ReasonError(row.of == ledger::ResultClass::kConflict ? "TRANSFER_ID_REUSED" : "TRANSFER_REFUSED",
-                             fmt::format("transfer {}: {}", transfer.transfer_id(), row.meaning), std::move(detail));
+                             fmt::format("transfer {}: {}", WhichTransfer(transfer), row.meaning), std::move(detail));
 }
 
 absl::StatusOr<pb::CreateTransfersResponse> Create(const Context& context, const pb::CreateTransfersRequest& request) {
@@ -294,16 +325,21 @@ ExitCode GetTransfer(const Context& context, const GetArgs& args) {
 }
 
 // Makes one, and shows it: as it stands, or, to who may not read or when it cannot be read, what it was answered with.
-ExitCode Make(const Context& context, pb::NewTransfer transfer) {
-  if (transfer.transfer_id().empty()) {
-    transfer.set_transfer_id(IdGenerator(context.clock, context.random).Next().ToString());
-    context.Note(fmt::format("repeating with --id {} makes nothing twice", transfer.transfer_id()));
-  }
+ExitCode Make(const Context& context, pb::NewTransfer transfer, OptionsOfFields options) {
+  const bool made_up = transfer.transfer_id().empty();
+  if (made_up) transfer.set_transfer_id(IdGenerator(context.clock, context.random).Next().ToString());
   pb::CreateTransfersRequest request;
   *request.add_transfers() = transfer;
   absl::StatusOr<pb::CreateTransfersResponse> response = Create(context, request);
-  if (!response.ok()) return FailLedger(context, response.status());
-  if (absl::Status refused = StatusOf(transfer, response->outcomes(0)); !refused.ok()) return context.Fail(refused);
+  if (!response.ok()) {
+    if (made_up && MayBeDone(response.status())) {
+      context.Note(fmt::format("repeating with --id {} makes nothing twice", transfer.transfer_id()));
+    }
+    return FailLedger(context, response.status(), options);
+  }
+  if (absl::Status refused = StatusOf(transfer, response->outcomes(0)); !refused.ok()) {
+    return FailLedger(context, refused, options);
+  }
   const pb::TransferOutcome& outcome = response->outcomes(0);
   if (outcome.result() == pb::TransferOutcome::EXISTS) context.Note("it had been made before");
   pb::GetTransferRequest made;
@@ -359,7 +395,8 @@ void ShowOutcome(const Context& context, int line, const pb::NewTransfer& transf
   const std::optional<ledger::TransferResult> result = ledger::ParseTransferResult(name);
   const bool done = result && Done(*result);
   std::string what = done ? (transfer.currency().empty() ? "" : ShowMoney(outcome.amount_minor(), transfer.currency()))
-                          : fmt::format("{}: {}", outcome.field(), result ? Row(*result).meaning : "");
+                          : fmt::format("{}: {} ({})", ColumnOf(outcome.field()), result ? Row(*result).meaning : "",
+                                        WhatOf(transfer));
   context.PrintLine(Printable(fmt::format("{} {} {} {}", line, transfer.transfer_id(), name, what)));
 }
 
@@ -424,7 +461,17 @@ ExitCode CreateTransfer(const Context& context, const TransferArgs& args) {
     }
     transfer.set_timeout_seconds(absl::ToInt64Seconds(*timeout));
   }
-  return Make(context, std::move(transfer));
+  return Make(context, std::move(transfer),
+              {{"transfer_id", "--id"},
+               {"debit_account_id", "--from"},
+               {"credit_account_id", "--to"},
+               {"amount_minor", "--amount"},
+               {"currency", "--currency"},
+               {"code", "--code"},
+               {"user_data", "--user-data"},
+               {"timeout_seconds", "--expires-in"},
+               {"balancing_debit", "--balancing-debit, --balancing-credit"},
+               {"corrects_id", "--corrects"}});
 }
 
 struct EndArgs {
@@ -450,7 +497,9 @@ ExitCode EndTransfer(const Context& context, const EndArgs& args, pb::Phase phas
     transfer.set_amount_minor(amount->minor);
     transfer.set_currency(amount->currency);
   }
-  return Make(context, std::move(transfer));
+  return Make(
+      context, std::move(transfer),
+      {{"transfer_id", "--id"}, {"pending_id", "TRANSFER"}, {"amount_minor", "--amount"}, {"currency", "--currency"}});
 }
 
 // --- Balances.
@@ -687,7 +736,8 @@ void AddAccountCommands(CLI::App& ledger, Context& context) {
   create->add_option("--parent", made->parent, "The account that it belongs to, and counts in")->type_name("ACCOUNT");
   create->add_flag("--no-overdraft", made->debits_within_credits,
                    "What is debited, held or not, is never more than what was credited");
-  create->add_flag("--no-surplus", made->credits_within_debits, "The reverse, for accounts on the other side");
+  create->add_flag("--no-surplus", made->credits_within_debits, "The reverse, for accounts on the other side")
+      ->excludes("--no-overdraft");
   create->add_flag("--history", made->history, "Keep its balances at all times past");
   create->add_option("--metadata", made->metadata, "May be given many times")->type_name("KEY=VALUE");
   create->footer(
@@ -749,7 +799,9 @@ void AddEnd(CLI::App& group, Context& context, const std::string& name, const st
   if (phase == pb::POST) {
     command->add_option("--amount", args->amount, "How much of it, like \"5.00 EUR\" (default: all)")
         ->type_name("AMOUNT");
-    command->add_option("--currency", args->currency, "Where the amount does not say")->type_name("CODE");
+    command->add_option("--currency", args->currency, "Where the amount does not say")
+        ->needs("--amount")
+        ->type_name("CODE");
   }
   command->footer(footer);
   command->callback([&context, args, phase] {
@@ -774,6 +826,7 @@ void AddTransferCommands(CLI::App& ledger, Context& context) {
   create->add_option("--user-data", args->user_data, "Your words on it")->type_name("TEXT");
   create->add_flag("--pending", args->pending, "Hold it only, until `post` or `void`");
   create->add_option("--expires-in", args->expires_in, "With --pending: how long at most (default: no end)")
+      ->needs("--pending")
       ->type_name("DURATION");
   create->add_flag("--balancing-debit", args->balancing_debit,
                    "At most what the debited account has; without --amount, all of it");

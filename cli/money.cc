@@ -52,7 +52,8 @@ absl::StatusOr<int64_t> ParseMoney(std::string_view text, std::string_view curre
 
 absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency) {
   const auto letter = std::find_if(text.begin(), text.end(), [](char c) { return absl::ascii_isalpha(c); });
-  if (letter != text.end()) {
+  const bool says_currency = letter != text.end();
+  if (says_currency) {
     std::string said(letter, text.end());
     if (!currency.empty() && said != currency) {
       return absl::InvalidArgumentError(fmt::format("--currency: {} is another than in \"{}\"", currency, text));
@@ -65,7 +66,12 @@ absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency) {
     return absl::InvalidArgumentError(fmt::format("--amount: of which currency? Write it like \"{} EUR\"", text));
   }
   const absl::StatusOr<int64_t> minor = ParseMoney(text, currency);
-  if (!minor.ok()) return minor.status();
+  if (!minor.ok()) {
+    const std::string what(minor.status().message());  // "amount: ..." or "currency: ..."
+    const bool by_option = !says_currency && what.starts_with("currency");
+    return absl::InvalidArgumentError(
+        fmt::format("{}: {}", by_option ? "--currency" : "--amount", what.substr(what.find(": ") + 2)));
+  }
   return Amount{*minor, std::move(currency)};
 }
 

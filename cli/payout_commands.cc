@@ -29,6 +29,7 @@ void ShowPayout(const Context& context, const payouts_v1::Payout& payout) {
     context.PrintLine(ToJson(payout));
   } else {
     ShowFields(context, {{"payout", payout.payout_id()},
+                         {"client", payout.client()},
                          {"status", PayoutStatusName(payout.status())},
                          {"refused", payout.refusal()},
                          {"amount", ShowMoney(payout.amount().minor_units(), payout.amount().currency())},
@@ -56,23 +57,39 @@ ExitCode CreatePayout(const Context& context, const CreatePayoutArgs& args) {
   request.set_account_id(args.account);
   request.set_destination(args.destination);
   request.set_description(args.description);
-  if (request.payout_id().empty()) {
-    request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
-    context.Note(fmt::format("repeating with --id {} pays nothing twice", request.payout_id()));
-  }
+  const bool made_up = request.payout_id().empty();
+  if (made_up) request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
   absl::StatusOr<payouts_v1::Payout> payout =
       Call<Payouts>(context, context.server, &PayoutsStub::CreatePayout, request);
-  if (!payout.ok()) return FailServer(context, payout.status());
+  if (!payout.ok()) {
+    if (made_up && MayBeDone(payout.status())) {
+      context.Note(fmt::format("repeating with --id {} pays nothing twice", request.payout_id()));
+    }
+    // Scripts have the contract's names of fields, people those of the options.
+    return FailServer(context, context.json ? payout.status()
+                                            : NameOptions(payout.status(), {{"payout_id", "--id"},
+                                                                            {"account_id", "ACCOUNT"},
+                                                                            {"amount", "--amount"},
+                                                                            {"amount.minor_units", "--amount"},
+                                                                            {"amount.currency", "--amount"},
+                                                                            {"destination", "--to"},
+                                                                            {"description", "--description"}}));
+  }
   ShowPayout(context, *payout);
   if (payout->status() == payouts_v1::REFUSED) return ExitCode::kTurnedBack;
   if (payout->status() != payouts_v1::OPEN && payout->status() != payouts_v1::PENDING) return ExitCode::kOk;
-  context.Note("it is not decided yet: `waybill payout get` says when it is");
+  context.Note(fmt::format("it is not decided yet: `waybill payout get {}` says when it is", payout->payout_id()));
   return ExitCode::kUnavailable;
 }
 
-ExitCode GetPayout(const Context& context, const std::string& id) {
+struct GetPayoutArgs {
+  std::string id, of;
+};
+
+ExitCode GetPayout(const Context& context, const GetPayoutArgs& args) {
   payouts_v1::GetPayoutRequest request;
-  request.set_payout_id(id);
+  request.set_payout_id(args.id);
+  request.set_client(args.of);
   absl::StatusOr<payouts_v1::Payout> payout = Call<Payouts>(context, context.server, &PayoutsStub::GetPayout, request);
   if (!payout.ok()) return FailServer(context, payout.status());
   ShowPayout(context, *payout);
@@ -153,11 +170,12 @@ void AddPayoutCommands(CLI::App& app, Context& context) {
       "yet, and goes on.");
   create->callback([&context, args] { context.run = [&context, args] { return CreatePayout(context, *args); }; });
 
-  auto id = std::make_shared<std::string>();
+  auto shown = std::make_shared<GetPayoutArgs>();
   CLI::App* get = group->add_subcommand("get", "Show a payout");
-  get->add_option("payout", *id, "Its id")->required()->type_name("PAYOUT");
-  get->footer("Example:\n  waybill payout get week-7");
-  get->callback([&context, id] { context.run = [&context, id] { return GetPayout(context, *id); }; });
+  get->add_option("payout", shown->id, "Its id")->required()->type_name("PAYOUT");
+  get->add_option("--of", shown->of, "For operators: this client's, not one's own")->type_name("CLIENT");
+  get->footer("Examples:\n  waybill payout get week-7\n  waybill payout get week-7 --of shop");
+  get->callback([&context, shown] { context.run = [&context, shown] { return GetPayout(context, *shown); }; });
 
   auto which = std::make_shared<ListPayoutsArgs>();
   CLI::App* list = group->add_subcommand("list", "List payouts, newest first");

@@ -26,6 +26,11 @@ bool IsRetryable(const absl::Status& status) {
          detail.reason == "ORDER_STILL_RUNNING";
 }
 
+bool MayBeDone(const absl::Status& status) {
+  return IsRetryable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status) ||
+         absl::IsUnknown(status) || absl::IsCancelled(status);
+}
+
 absl::Status Retrier::Run(const std::function<absl::Status(SteadyTime deadline)>& attempt) const {
   const SteadyTime deadline = tools_.clock.Steady() + budget_.timeout;
   for (int tries = 1;; ++tries) {

@@ -23,6 +23,9 @@ struct RetryBudget {
 // of such a call is unknown. Every call that is repeated has a key or may be made twice.
 bool IsRetryable(const absl::Status& status);
 
+// Whether a call that failed may have been done all the same: nobody who could do it has said no.
+bool MayBeDone(const absl::Status& status);
+
 // How far one call of a stream came.
 struct StreamTry {
   bool moved = false;                                // something came

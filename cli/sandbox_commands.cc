@@ -217,16 +217,30 @@ ExitCode Decide(const Context& context, const DecidePaymentArgs& args) {
   return ExitCode::kOk;
 }
 
+// A word for each value, and an error that names them all.
+template <typename Value>
+CLI::Validator OneOf(std::map<std::string, Value> values) {
+  const auto take = [values = std::move(values)](std::string& text) {
+    if (const auto found = values.find(text); found != values.end()) {
+      text = std::to_string(static_cast<int>(found->second));
+      return std::string();
+    }
+    std::string words;
+    for (const auto& [word, value] : values) words += (words.empty() ? "" : ", ") + word;
+    return fmt::format("\"{}\" is none of {}", text, words);
+  };
+  return CLI::Validator(take, "");
+}
+
 void AddDecide(CLI::App& group, Context& context) {
   auto args = std::make_shared<DecidePaymentArgs>();
   CLI::App* command = group.add_subcommand("decide", "Decide a charge or payout that was answered pending");
   command->add_option("payment", args->payment, "Its token, or its key")->required()->type_name("TOKEN");
   command->add_option("decision", args->decision, "What becomes of it: approved or declined")
       ->required()
-      ->transform(CLI::CheckedTransformer(std::map<std::string, sandbox_v1::DecidePaymentRequest::Decision>{
-                                              {"approved", sandbox_v1::DecidePaymentRequest::APPROVED},
-                                              {"declined", sandbox_v1::DecidePaymentRequest::DECLINED}})
-                      .description(""))
+      ->transform(
+          OneOf<sandbox_v1::DecidePaymentRequest::Decision>({{"approved", sandbox_v1::DecidePaymentRequest::APPROVED},
+                                                             {"declined", sandbox_v1::DecidePaymentRequest::DECLINED}}))
       ->type_name("approved|declined");
   AddGateway(*command, args->gateway);
   command->footer(
@@ -383,12 +397,10 @@ void AddSet(CLI::App& group, Context& context) {
   command
       ->add_option("--repetition", args->repetition,
                    "What a repetition gets while the first call is late or slow (default: contract)")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, sandbox_v1::Repetition>{{"contract", sandbox_v1::REPETITION_UNSPECIFIED},
-                                                                    {"aborted", sandbox_v1::REPETITION_ABORTED},
-                                                                    {"conflict", sandbox_v1::REPETITION_CONFLICT},
-                                                                    {"declined", sandbox_v1::REPETITION_DECLINED}})
-                      .description(""))
+      ->transform(OneOf<sandbox_v1::Repetition>({{"contract", sandbox_v1::REPETITION_UNSPECIFIED},
+                                                 {"aborted", sandbox_v1::REPETITION_ABORTED},
+                                                 {"conflict", sandbox_v1::REPETITION_CONFLICT},
+                                                 {"declined", sandbox_v1::REPETITION_DECLINED}}))
       ->type_name("contract|aborted|conflict|declined");
   command->add_option("--latency", args->p50, "Of ordinary answers, median")->type_name("DURATION");
   command->add_option("--latency-p99", args->p99, "The same, 99th percentile (default: the median)")

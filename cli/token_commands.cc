@@ -1,6 +1,13 @@
 // waybill token issue | make-key
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -12,6 +19,7 @@
 #include "edge/tokens/token.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "runtime/file.h"
 
 namespace waybill::cli {
 namespace {
@@ -39,11 +47,49 @@ ExitCode Issue(const Context& context, IssueArgs args) {
   return ExitCode::kOk;
 }
 
-ExitCode MakeKey(const Context& context, const std::string& id) {
+struct MakeKeyArgs {
+  std::string id, file;
+};
+
+// For its owner alone where it is new; what is there stays as it is.
+absl::Status AppendTo(const std::string& path, const std::string& text) {
+  const auto failed = [&] { return absl::InvalidArgumentError(fmt::format("--file: {}: {}", path, strerror(errno))); };
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return failed();
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t written = write(file, text.data() + done, text.size() - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) break;
+    done += static_cast<size_t>(written);
+  }
+  absl::Status status = done == text.size() && fsync(file) == 0 ? absl::OkStatus() : failed();
+  close(file);
+  return status;
+}
+
+ExitCode MakeKey(const Context& context, const MakeKeyArgs& args) {
+  const std::string& id = args.id;
   const std::string text = fmt::format("[[key]]\nid = \"{}\"\nalgorithm = \"HS256\"\nsecret = \"{}\"", id,
                                        absl::Base64Escape(access::SystemEntropy(kSecretBytes)));
   if (const auto readable = tokens::Keys::Parse(text, "--id"); !readable.ok()) return context.Fail(readable.status());
-  context.PrintLine(text);
+  if (args.file.empty()) {
+    context.PrintLine(text);
+  } else {
+    std::string before;
+    if (std::error_code ignored; std::filesystem::exists(args.file, ignored)) {
+      absl::StatusOr<std::string> read = ReadFile(args.file);
+      if (!read.ok()) return context.Fail(read.status());
+      before = *std::move(read);
+    }
+    const std::string added = (before.empty() ? "" : before.ends_with('\n') ? "\n" : "\n\n") + text + "\n";
+    if (const auto all = tokens::Keys::Parse(before + added, args.file); !all.ok()) return context.Fail(all.status());
+    if (absl::Status status = AppendTo(args.file, added); !status.ok()) return context.Fail(status);
+    context.Note(fmt::format("key \"{}\" is the last of {} now", id, args.file));
+  }
+  context.Note(
+      "It is secret, and has no public half: who has it signs for everybody. It goes to waybill-realtime "
+      "(--token-keys-file) and to the backend that signs, and nowhere else.");
   return ExitCode::kOk;
 }
 
@@ -74,11 +120,13 @@ void AddTokenCommands(CLI::App& app, Context& context) {
       "Example:\n  waybill token issue --token-keys-file keys.toml --tenant shop --user u-1 --topic 'order:*'");
   issue->callback([&context, args] { context.run = [&context, args] { return Issue(context, *args); }; });
 
-  CLI::App* make_key = token->add_subcommand("make-key", "Print a fresh key, to be added to the file");
-  auto id = std::make_shared<std::string>();
-  make_key->add_option("--id", *id, "Its id: 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'")->required();
-  make_key->footer("Example:\n  waybill token make-key --id 2026-11 >> keys.toml");
-  make_key->callback([&context, id] { context.run = [&context, id] { return MakeKey(context, *id); }; });
+  CLI::App* make_key = token->add_subcommand("make-key", "Make a fresh key, and add it to the file");
+  auto made = std::make_shared<MakeKeyArgs>();
+  make_key->add_option("--id", made->id, "Its id: 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'")->required();
+  make_key->add_option("--file", made->file, "Add it here; a new file is its owner's alone, 0600 (default: print it)")
+      ->type_name("FILE");
+  make_key->footer("Example:\n  waybill token make-key --id 2026-11 --file keys.toml");
+  make_key->callback([&context, made] { context.run = [&context, made] { return MakeKey(context, *made); }; });
 }
 
 }  // namespace waybill::cli

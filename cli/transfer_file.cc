@@ -115,7 +115,13 @@ class Reader {
   }
 
   absl::StatusOr<ledger::NewTransfer> Take() const {
-    if (fields_.size() > width_) return Wrong(fmt::format("has {} fields, and the header {}", fields_.size(), width_));
+    if (fields_.size() != width_) {
+      std::string what = fmt::format("has {} fields, and the header {}", fields_.size(), width_);
+      for (const auto& [column, at] : at_) {
+        if (at == fields_.size()) what += fmt::format(": {} is the first that is missing", column);
+      }
+      return Wrong(what);
+    }
     ledger::NewTransfer transfer;
     transfer.id = Field("id");
     if (transfer.id.empty()) return Wrong("id", "is missing");
@@ -139,9 +145,17 @@ class Reader {
       if (!taken.ok()) return taken;
     }
     if (const std::string& amount = Field("amount"); !amount.empty()) {
+      if (transfer.currency.empty()) return Wrong("currency", "is missing; write it like EUR");
       absl::StatusOr<int64_t> minor = ParseMoney(amount, transfer.currency);
       if (!minor.ok()) return Wrong(std::string(minor.status().message()));
       transfer.amount_minor = *minor;
+    }
+    const bool balances = transfer.balancing_debit || transfer.balancing_credit;
+    for (const auto& [column, needed] : {std::pair("from", !ends), std::pair("to", !ends),
+                                         std::pair("amount", !ends && !balances), std::pair("pending_id", ends)}) {
+      if (needed && Field(column).empty()) {
+        return Wrong(column, at_.contains(column) ? "is missing" : "is missing, and the header has no such column");
+      }
     }
     return transfer;
   }
@@ -158,6 +172,18 @@ class Reader {
 
 absl::StatusOr<std::vector<TransferLine>> ReadTransfers(std::istream& in, const std::string& name) {
   return Reader(in, name).Read();
+}
+
+std::string_view ColumnOf(std::string_view field) {
+  constexpr std::pair<std::string_view, std::string_view> kOthers[] = {{"transfer_id", "id"},
+                                                                       {"debit_account_id", "from"},
+                                                                       {"credit_account_id", "to"},
+                                                                       {"amount_minor", "amount"},
+                                                                       {"corrects_id", "corrects"}};
+  for (const auto& [name, column] : kOthers) {
+    if (name == field) return column;
+  }
+  return field;
 }
 
 size_t NextRequest(const std::vector<TransferLine>& lines, size_t from, size_t max) {

@@ -3,6 +3,7 @@
 
 #include <istream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,9 @@ struct TransferLine {
 // user_data, phase ("single"), pending_id, timeout_seconds, linked, balancing_debit, balancing_credit ("yes" or "no")
 // and corrects. INVALID_ARGUMENT names file, line, column and reason. `name` is the file's.
 absl::StatusOr<std::vector<TransferLine>> ReadTransfers(std::istream& in, const std::string& name);
+
+// The column of such a file that fills a field of the contract's: "from" for debit_account_id.
+std::string_view ColumnOf(std::string_view field);
 
 // How many of the lines from `from` on make the next request: at most `max`, unless the first chain has more.
 size_t NextRequest(const std::vector<TransferLine>& lines, size_t from, size_t max);

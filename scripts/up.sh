@@ -18,6 +18,13 @@ verb_up() {
   mkdir -p "$stack"
   verb_down quietly  # what an earlier, broken start may have left
 
+  # Whose servers: those of the last time are not found again where their variables are not set any more, or are now.
+  local own="${DATABASE_URL:-} ${REDIS_URL:-}"
+  if [[ -f $stack/own-servers && $(<"$stack/own-servers") != "$own" ]]; then
+    say "The last ./dev up was on $(servers_of "$(<"$stack/own-servers")"); this one is on $(servers_of "$own"), with other data"
+  fi
+  echo "$own" >"$stack/own-servers"
+
   say "Starting"
   start_servers "$stack"
   export DATABASE_URL REDIS_URL
@@ -40,7 +47,7 @@ verb_up() {
   start_service "$stack" waybill-ingest "$bin/waybill-ingest" --listen "$ingest" --side-listen "$ingest_side"
   start_service "$stack" waybill-ledger "$bin/waybill-ledger" --listen "$ledger" --side-listen "$ledger_side"
   if [[ ! -s $stack/realtime-keys.toml ]]; then
-    (umask 077 && "$bin/waybill" token make-key --id dev-up >"$stack/realtime-keys.toml") || fail "no key for tokens of apps"
+    "$bin/waybill" token make-key --id dev-up --file "$stack/realtime-keys.toml" 2>"$stack/make-key.log" || fail "no key for tokens of apps"
   fi
   start_service "$stack" waybill-realtime "$bin/waybill-realtime" --listen "$realtime" --side-listen "$realtime_side" \
     --token-keys-file "$stack/realtime-keys.toml"
@@ -55,6 +62,11 @@ export WAYBILL_DEV_UP="$DATABASE_URL $REDIS_URL"  # tells ./dev that these two a
 export PATH="$bin:\$PATH"
 ENV
   describe_up "$stack"
+}
+
+servers_of() { # "DATABASE_URL REDIS_URL", each may be empty: those are private servers
+  local postgres=${1%% *} redis=${1#* }
+  echo "${postgres:-a private Postgres} and ${redis:-a private Redis}"
 }
 
 describe_up() { # STACK
@@ -105,9 +117,14 @@ verb_down() {
     if process_runs "$stack" "$name"; then echo "stopping $name"; fi
   done
   stop_servers "$stack"
+  local own=" "
+  [[ -f $stack/own-servers ]] && own=$(<"$stack/own-servers")
+  if [[ $own != " " && ${1:-} != quietly ]]; then
+    echo "it was on $(servers_of "$own"): servers of your own keep what they have, and ./dev up without their variables has another database"
+  fi
   if [[ -n $wipe ]]; then
     remove_stack "$stack"
-    echo "the data of ./dev up is gone"
+    echo "the private data of ./dev up is gone"
   elif [[ -d $stack/postgres && ${1:-} != quietly ]]; then
     echo "down; Postgres keeps its data for the next ./dev up (./dev down --wipe forgets it)"
   fi

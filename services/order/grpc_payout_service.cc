@@ -69,18 +69,19 @@ void CreatePayout(PayoutApi& api, CreatePayoutCall::Ptr call) {
   api.Create(*std::move(payout), std::move(trace), deadline, std::move(answer));
 }
 
-std::string ClientOf(const access::Caller& caller) {
-  return caller.client.empty() ? std::string(kAnonymous) : caller.client;
-}
-
 void GetPayout(PayoutApi& api, GetPayoutCall::Ptr call) {
   absl::StatusOr<std::string> id = TakePayoutId(call->request().payout_id());
   if (!id.ok()) {
     call->Finish(id.status());
     return;
   }
-  const std::string client = ClientOf(*call->caller());
-  api.Get(client, *id, [call = std::move(call)](absl::StatusOr<storage::PayoutRecord> payout) mutable {
+  const absl::StatusOr<std::string> client =
+      WhosePayout(call->caller()->client, call->caller()->SeesAllOrders(), call->request().client());
+  if (!client.ok()) {
+    call->Finish(client.status());
+    return;
+  }
+  api.Get(*client, *id, [call = std::move(call)](absl::StatusOr<storage::PayoutRecord> payout) mutable {
     if (payout.ok()) Fill(*payout, call->response());
     call->Finish(payout.status());
   });
@@ -106,7 +107,7 @@ void ListPayouts(PayoutApi& api, ListPayoutsCall::Ptr call) {
   const payouts_pb::ListPayoutsRequest& asked = call->request();
   Violations violations;
   storage::PayoutQuery query;
-  if (!call->caller()->SeesAllOrders()) query.client = ClientOf(*call->caller());
+  if (!call->caller()->SeesAllOrders()) query.client = std::string(ClientNamed(call->caller()->client));
   query.account = asked.account_id();
   CheckText(query.account, 0, kReasonMax, "account_id", violations);
   query.state = StateOf(asked.status());

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/access.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "ledger/account.h"
 #include "services/order/differing.h"
 #include "services/order/pay_out.h"
+#include "storage/refused_by.h"
 
 namespace waybill::order {
 namespace {
@@ -41,25 +43,13 @@ absl::Status AccountUnusable(const Payout& payout) {
       {.metadata = {{"account", payout.account}, {"currency", payout.currency}}});
 }
 
-// The rule of the store that refused to begin it; empty: none did.
-std::string_view PayoutRuleOf(const absl::Status& status) {
-  for (const auto& [key, value] : GetErrorDetail(status).metadata) {
-    if (key != "constraint") continue;
-    for (const std::string_view rule :
-         {storage::kPayoutWithinBalance, storage::kDebitsWithinCredits, storage::kPayoutFromAnAccount}) {
-      if (value == rule) return rule;
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 absl::StatusOr<Payout> TakeNewPayout(std::string_view client, NewPayout asked) {
   Violations violations;
   if (!client.empty()) CheckVisibleAscii(client, kClientMax, "waybill-client", violations);
   CheckLedgerId(asked.payout_id, "payout_id", violations);
-  CheckLedgerId(asked.account, "account", violations);
+  CheckLedgerId(asked.account, "account_id", violations);
   CheckAmount(asked.amount, violations);
   CheckVisibleAscii(asked.destination, kDestinationMax, "destination", violations);
   CheckText(asked.description, 0, kDescriptionMax, "description", violations);
@@ -69,7 +59,7 @@ absl::StatusOr<Payout> TakeNewPayout(std::string_view client, NewPayout asked) {
         "CLIENT_RESERVED", fmt::format("the accounts of {} are Waybill's own, and nobody is paid from them", client));
   }
   Payout payout;
-  payout.client = client.empty() ? kAnonymous : client;
+  payout.client = ClientNamed(client);
   payout.payout_id = std::move(asked.payout_id);
   payout.account = std::move(asked.account);
   payout.amount_minor = asked.amount->minor_units;
@@ -84,6 +74,14 @@ absl::StatusOr<std::string> TakePayoutId(std::string payout_id) {
   CheckLedgerId(payout_id, "payout_id", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   return payout_id;
+}
+
+absl::StatusOr<std::string> WhosePayout(std::string_view caller, bool sees_all, std::string_view named) {
+  const std::string_view own = ClientNamed(caller);
+  if (named.empty() || named == own) return std::string(own);
+  if (sees_all) return std::string(named);
+  return domain::ReasonError("SCOPE_MISSING", "only who has the scope ops reads what is another client's",
+                             {.metadata = {{"scope", std::string(domain::Name(domain::Scope::kOps))}}});
 }
 
 PayoutStatus StatusOfPayout(const PayoutRecord& record) {
@@ -182,7 +180,9 @@ void PayoutApi::Begin(const AskedPtr& asked, bool refused) {
           Take(asked, std::move(saga::As<Payout>(**existing)));
           return;
         }
-        const std::string_view rule = PayoutRuleOf(existing.status());
+        const std::string_view rule = storage::RefusedBy(
+            existing.status(),
+            {storage::kPayoutWithinBalance, storage::kDebitsWithinCredits, storage::kPayoutFromAnAccount});
         if (rule.empty() || refused) {
           asked->answer->Give(existing.status());
         } else if (rule == storage::kPayoutFromAnAccount) {

@@ -37,6 +37,9 @@ struct NewPayout {
 absl::StatusOr<domain::Payout> TakeNewPayout(std::string_view client, NewPayout asked);
 // The id as it is. BAD_REQUEST.
 absl::StatusOr<std::string> TakePayoutId(std::string payout_id);
+// Whose payout is asked for: the caller's own, or that client's who is named, if the caller sees everybody's.
+// SCOPE_MISSING.
+absl::StatusOr<std::string> WhosePayout(std::string_view caller, bool sees_all, std::string_view named);
 
 // As in waybill/payouts/v1, with the same numbers.
 enum class PayoutStatus : uint8_t {

@@ -72,7 +72,7 @@ TEST_F(BrokerCommands, ListCountRedriveAndDiscard) {
 
   const Ran redriven = RunBroker({"redrive", queue_, "pay-2"});
   ASSERT_EQ(redriven.code, 0) << redriven.output;
-  EXPECT_THAT(redriven.output, HasSubstr("1 redriven"));
+  EXPECT_THAT(redriven.output, HasSubstr(queue_ + ": 1 redriven; dead letters left: 2"));
   EXPECT_EQ(Ready(queue_), 1);
   EXPECT_EQ(Ready(amqp::DeadQueue(queue_)), 2);
 
@@ -81,6 +81,7 @@ TEST_F(BrokerCommands, ListCountRedriveAndDiscard) {
   EXPECT_EQ(discarded.code, 7) << discarded.output;  // pay-2 is not dead any more
   ASSERT_EQ(discarded.json.size(), 1u);
   EXPECT_EQ(discarded.json[0].at("id"), "pay-3");
+  EXPECT_THAT(discarded.output, HasSubstr(queue_ + ": 1 discarded; dead letters left: 1"));
   EXPECT_EQ(Ready(amqp::DeadQueue(queue_)), 1);
 
   EXPECT_EQ(RunBroker({"redrive", queue_, "pay-2", "--json"}).code, 7);

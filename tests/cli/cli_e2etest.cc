@@ -615,7 +615,9 @@ TEST_F(CliTest, SandboxMakesPaymentsPendingAndDecidesThem) {
   EXPECT_EQ(Run({"sandbox", "decide", "o/charge_payment", "declined"}).code, 0);
   EXPECT_EQ(sandbox_.decide.requests()[1].idempotency_key(), "o/charge_payment");
   EXPECT_EQ(sandbox_.decide.requests()[1].decision(), sandbox::DecidePaymentRequest::DECLINED);
-  EXPECT_EQ(Run({"sandbox", "decide", "pi_42", "perhaps"}).code, 2);
+  const Ran perhaps = Run({"sandbox", "decide", "pi_42", "perhaps"});
+  EXPECT_EQ(perhaps.code, 2);
+  EXPECT_THAT(perhaps.output, HasSubstr("decision: \"perhaps\" is none of approved, declined. See:"));
 }
 
 TEST_F(CliTest, TimeoutBoundsTheWholeCommand) {

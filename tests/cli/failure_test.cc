@@ -3,6 +3,7 @@
 #include <string>
 
 #include "domain/reasons.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/status.h"
 
@@ -36,6 +37,22 @@ absl::Status BadRequest() {
   ErrorDetail detail;
   detail.violations = {{"user_id", "must not be empty"}, {"amount.currency", "\"EUX\" is not ISO 4217"}};
   return domain::ReasonError("BAD_REQUEST", "2 fields are wrong", detail);
+}
+
+// People read options, and scripts the contract's fields.
+TEST(NameOptions, PutsWhatIsTypedForWhatIsSent) {
+  EXPECT_EQ(
+      RenderError(NameOptions(BadRequest(), {{"user_id", "--user"}, {"amount", "--amount"}}), ""),
+      "INVALID_ARGUMENT (BAD_REQUEST): 2 fields are wrong: --user: must not be empty; amount.currency: \"EUX\" is "
+      "not ISO 4217. Correct the named fields. Nothing was written.");
+  EXPECT_EQ(RenderError(NameOptions(domain::BadField("account_id", "is no id"), {{"account_id", "ACCOUNT"}}), ""),
+            "INVALID_ARGUMENT (BAD_REQUEST): ACCOUNT: is no id. Correct the named fields. Nothing was written.");
+  ErrorDetail refused;
+  refused.metadata = {{"result", "exceeds_credits"}, {"field", "amount_minor"}};
+  EXPECT_THAT(RenderError(NameOptions(domain::ReasonError("TRANSFER_REFUSED", "transfer t-1", refused),
+                                      {{"amount_minor", "--amount"}}),
+                          ""),
+              ::testing::HasSubstr("transfer t-1 [result=exceeds_credits, field=--amount]"));
 }
 
 absl::Status QueueFull() {

@@ -161,6 +161,17 @@ TEST_F(RunStreamTest, EndsWithTheStreamOrAnErrorThatARetryDoesNotHelp) {
   EXPECT_EQ(calls_, 2u);
 }
 
+TEST(MayBeDone, UnlessSomebodyHasSaidNo) {
+  EXPECT_TRUE(MayBeDone(absl::UnavailableError("")));
+  EXPECT_TRUE(MayBeDone(absl::DeadlineExceededError("")));
+  EXPECT_TRUE(MayBeDone(absl::InternalError("")));
+  for (const absl::Status& no :
+       {absl::OkStatus(), absl::InvalidArgumentError(""), absl::FailedPreconditionError(""), absl::NotFoundError(""),
+        absl::AlreadyExistsError(""), absl::PermissionDeniedError("")}) {
+    EXPECT_FALSE(MayBeDone(no)) << no;
+  }
+}
+
 TEST(IsRetryable, KnowsASagaThatMoved) {
   ErrorDetail detail;
   detail.reason = "SAGA_TAKEN_OVER";

@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -10,6 +11,7 @@ namespace waybill::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TokenCommands : public ::testing::Test {
  protected:
@@ -45,6 +47,28 @@ TEST_F(TokenCommands, WhatIsWrongWithATokenIsNamedByItsField) {
   const Ran other = Issue("order:*", "10m", "rival");
   EXPECT_EQ(other.code, 2);
   EXPECT_THAT(other.output, HasSubstr("tenant: key \"a\" is not for \"rival\", but for shop"));
+}
+
+// Whoever reads it signs for everybody: a shell's umask is not asked.
+TEST_F(TokenCommands, AKeyIsAddedToAFileThatItsOwnerAloneReads) {
+  const std::string file = directory_.path() / "fresh.toml";
+  const auto add = [&](const std::string& id) {
+    return RunBinary(WAYBILL_BINARY, {"token", "make-key", "--id", id, "--file", file}, {});
+  };
+  const Ran first = add("a");
+  EXPECT_EQ(first.code, 0) << first.output;
+  EXPECT_THAT(first.output, HasSubstr("--token-keys-file"));
+  EXPECT_THAT(first.output, Not(HasSubstr("secret = ")));
+  EXPECT_EQ(std::filesystem::status(file).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(add("b").code, 0);
+  EXPECT_EQ(add("b").code, 2) << "an id is there once";
+  EXPECT_EQ(
+      RunBinary(WAYBILL_BINARY,
+                {"token", "issue", "--token-keys-file", file, "--key", "a", "--tenant", "shop", "--topic", "order:*"},
+                {})
+          .code,
+      0);
 }
 
 // As any other setting that is wrong: before anything is begun, and in plain words.

@@ -10,6 +10,7 @@
 namespace waybill::cli {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 absl::StatusOr<std::vector<TransferLine>> Read(const std::string& text) {
@@ -46,9 +47,9 @@ TEST(TransferFile, ColumnsAreFoundByTheirNames) {
 
 TEST(TransferFile, EveryWordOfATransferHasAColumn) {
   const auto lines = Read(
-      "id,phase,pending_id,timeout_seconds,linked,balancing_debit,balancing_credit,corrects,code,user_data\n"
-      "t-1,pending,,60,yes,yes,no,t-0,7,\"rent, May\"\n"
-      "t-2,post,t-1,,no,,,,,\n");
+      "id,phase,pending_id,timeout_seconds,linked,balancing_debit,balancing_credit,corrects,code,user_data,from,to\n"
+      "t-1,pending,,60,yes,yes,no,t-0,7,\"rent, May\",a,b\n"
+      "t-2,post,t-1,,no,,,,,,,\n");
   ASSERT_TRUE(lines.ok()) << lines.status();
   ledger::NewTransfer first;
   first.id = "t-1";
@@ -58,6 +59,8 @@ TEST(TransferFile, EveryWordOfATransferHasAColumn) {
   first.corrects = "t-0";
   first.code = 7;
   first.user_data = "rent, May";
+  first.debit_account = "a";
+  first.credit_account = "b";
   EXPECT_EQ((*lines)[0].transfer, first);
   ledger::NewTransfer second;
   second.id = "t-2";
@@ -71,13 +74,21 @@ TEST(TransferFile, MistakesAreNamedWithLineAndColumn) {
   EXPECT_THAT(Wrong("id,betrag\n"), HasSubstr("x.csv:1: there is no column \"betrag\"; there are id, from, to"));
   EXPECT_THAT(Wrong("from,to\n"), HasSubstr("x.csv:1: there is no column id"));
   EXPECT_THAT(Wrong("id,id\n"), HasSubstr("x.csv:1: id: stands there twice"));
-  EXPECT_THAT(Wrong("id,amount,currency\nt-1,1,EUR\n,1,EUR\n"), HasSubstr("x.csv:3: id: is missing"));
+  EXPECT_THAT(Wrong("id,from,to,amount,currency\nt-1,a,b,1,EUR\n,a,b,1,EUR\n"), HasSubstr("x.csv:3: id: is missing"));
   EXPECT_THAT(Wrong("id,amount,currency\nt-1,12.505,EUR\n"), HasSubstr("x.csv:2: amount: EUR has 2 decimals"));
   EXPECT_THAT(Wrong("id,amount,currency\nt-1,1,EURO\n"), HasSubstr("x.csv:2: currency: \"EURO\""));
   EXPECT_THAT(Wrong("id,phase\nt-1,held\n"), HasSubstr("x.csv:2: phase: \"held\" is none"));
   EXPECT_THAT(Wrong("id,linked\nt-1,true\n"), HasSubstr("x.csv:2: linked: is neither yes nor no"));
   EXPECT_THAT(Wrong("id,code\nt-1,x\n"), HasSubstr("x.csv:2: code: \"x\" is not a whole number"));
   EXPECT_THAT(Wrong("id,code\nt-1,1,2\n"), HasSubstr("x.csv:2: has 3 fields, and the header 2"));
+  EXPECT_THAT(Wrong("id,from,to,amount,currency\nt-1,a,b,1\n"),
+              HasSubstr("x.csv:2: has 4 fields, and the header 5: currency is the first that is missing"));
+  EXPECT_THAT(Wrong("id,from,to,amount,currency\nt-1,a,,1,EUR\n"), EndsWith("x.csv:2: to: is missing"));
+  EXPECT_THAT(Wrong("id,to,amount,currency\nt-1,a,1,EUR\n"),
+              HasSubstr("x.csv:2: from: is missing, and the header has no such column"));
+  EXPECT_THAT(Wrong("id,from,to,amount,currency\nt-1,a,b,,EUR\n"), HasSubstr("x.csv:2: amount: is missing"));
+  EXPECT_THAT(Wrong("id,from,to,amount\nt-1,a,b,1\n"), HasSubstr("x.csv:2: currency: is missing; write it like EUR"));
+  EXPECT_THAT(Wrong("id,phase\nt-1,void\n"), HasSubstr("x.csv:2: pending_id: is missing"));
   EXPECT_THAT(Wrong("id\n\"t-1\n"), HasSubstr("a quote is left open"));
 }
 

@@ -234,6 +234,9 @@ TEST_F(PayoutsE2eTest, TheCommandLinePaysAndShows) {
   EXPECT_EQ(Run({"payout", "create", "nobody", "--amount", "1 EUR", "--to", "DE02"}).code, 4);
   EXPECT_THAT(Run({"payout", "get", "week-7"}).output, HasSubstr("week 7"));
   EXPECT_EQ(Run({"payout", "get", "other"}).code, 3);
+  // The ids are each client's own; an operator says whose.
+  EXPECT_EQ(Run({"--client", "clerk", "payout", "get", "week-7"}).code, 3);
+  EXPECT_THAT(Run({"--client", "clerk", "payout", "get", "week-7", "--of", "e2e"}).output, HasSubstr("week 7"));
   EXPECT_THAT(Run({"payout", "list"}).output, AllOf(HasSubstr("week-7"), HasSubstr("REFUSED")));
   EXPECT_THAT(Run({"payout", "list", "--status", "paid"}).output, Not(HasSubstr("INSUFFICIENT_FUNDS")));
   EXPECT_THAT(Run({"saga", "list", "--kind", "payout", "--state", "succeeded"}).output, HasSubstr("payout"));

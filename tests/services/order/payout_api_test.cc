@@ -269,11 +269,20 @@ TEST_F(PayoutApiTest, NamesEachFieldThatIsWrong) {
   const absl::Status wrong = TakeNewPayout("shop", {"a b", "", std::nullopt, "", std::string(141, 'x')}).status();
   std::vector<std::string> fields;
   for (const auto& [field, what] : GetErrorDetail(wrong).violations) fields.push_back(field);
-  EXPECT_THAT(fields, ElementsAre("payout_id", "account", "amount", "destination", "description"));
+  EXPECT_THAT(fields, ElementsAre("payout_id", "account_id", "amount", "destination", "description"));
   EXPECT_FALSE(TakePayoutId("a/b").ok());
   EXPECT_TRUE(TakePayoutId("a.b:c_d-e").ok());
   EXPECT_EQ(TakeNewPayout("", Asked("p1"))->client, kAnonymous);
   EXPECT_EQ(GetErrorDetail(TakeNewPayout("(waybill)", Asked("p1")).status()).reason, "CLIENT_RESERVED");
+}
+
+TEST(WhosePayout, IsTheCallersOwnUnlessAnOperatorNamesAnother) {
+  EXPECT_EQ(*WhosePayout("shop", false, ""), "shop");
+  EXPECT_EQ(*WhosePayout("shop", false, "shop"), "shop");
+  EXPECT_EQ(*WhosePayout("", false, "anonymous"), "anonymous");
+  EXPECT_EQ(*WhosePayout("ops", true, ""), "ops");
+  EXPECT_EQ(*WhosePayout("ops", true, "shop"), "shop");
+  EXPECT_EQ(GetErrorDetail(WhosePayout("rival", false, "shop").status()).reason, "SCOPE_MISSING");
 }
 
 }  // namespace

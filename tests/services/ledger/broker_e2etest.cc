@@ -15,6 +15,7 @@
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "tests/edge/amqp/world.h"
+#include "tests/support/document.h"
 #include "tests/support/eventually.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
@@ -93,6 +94,21 @@ class BrokerE2eTest : public ::testing::Test {
   const std::unique_ptr<amqp::Connection> client_;
   std::unique_ptr<Process> service_;
 };
+
+TEST_F(BrokerE2eTest, TheDocumentsExampleRuns) {
+  waybill::testing::ProcessOptions options;
+  options.args = {"-c", waybill::testing::ShellOf(WAYBILL_BROKER_DOCUMENT) +
+                            "waybill --client broker ledger balance drawer | grep 10.00\n"};
+  options.env = Environment();
+  const std::string binary = WAYBILL_BINARY;
+  options.env.emplace_back("PATH", binary.substr(0, binary.rfind('/')) + ":/usr/bin:/bin");
+  const std::unique_ptr<Process> process = Process::Start("/bin/sh", options).value();
+  EXPECT_EQ(process->Wait(kLongEnough), 0) << process->Output();
+  EXPECT_THAT(
+      process->Output(),
+      ::testing::AllOf(::testing::HasSubstr(R"("result":"exists")"), ::testing::HasSubstr(R"("available":"1250")"),
+                       ::testing::HasSubstr("transactions: 1 discarded; dead letters left: 0")));
+}
 
 TEST_F(BrokerE2eTest, TransfersQuestionsAndRefundsAreDoneAndNothingIsLostWhenTheServiceIsKilled) {
   Put("transactions", Transfer("load", "bank", "wallet:u-1", 5'000));

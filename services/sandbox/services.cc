@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -36,9 +35,6 @@ class RpcCaller final : public Caller {
   const typename rpc::UnaryCall<Req, Resp>::Ptr call_;
 };
 
-// Those that change nothing.
-constexpr std::string_view kLook = "GetPayment", kLookAtPayout = "GetPayout";
-
 // Registers "service/method"; `execute(books, request, response, fresh, now, effect)` is its meaning, and
 // `decline(response)` fills in a response that declines; null: it cannot be declined.
 template <typename Req, typename Resp, typename Execute>
@@ -48,8 +44,8 @@ void Register(rpc::Server& server, Sandbox& sandbox, Target target, const std::s
                           [&sandbox, target, method, execute, decline](typename rpc::UnaryCall<Req, Resp>::Ptr owned) {
                             auto* call = owned.get();
                             Sandbox::Call asked;
-                            if (method != kLook && method != kLookAtPayout)
-                              asked.key = call->request().idempotency_key();
+                            // What only looks changes nothing under its key.
+                            if (!method.starts_with("Get")) asked.key = call->request().idempotency_key();
                             asked.execute = [call, execute](Books& books, const Verdict& fresh, absl::Time now,
                                                             std::optional<Record>& effect) {
                               return execute(books, call->request(), call->response(), fresh, now, effect);
@@ -159,7 +155,7 @@ void RegisterGateway(rpc::Server& server, Sandbox& sandbox) {
         return absl::OkStatus();
       });
   Register<payment_pb::GetPaymentRequest, payment_pb::Payment>(
-      server, sandbox, Target::kGateway, service, std::string(kLook),
+      server, sandbox, Target::kGateway, service, "GetPayment",
       [](Books& books, const payment_pb::GetPaymentRequest& request, payment_pb::Payment& response, const Verdict&,
          absl::Time, std::optional<Record>&) -> absl::Status {
         const Payment* payment = books.FindPayment(request.idempotency_key());
@@ -203,7 +199,7 @@ void RegisterPayouts(rpc::Server& server, Sandbox& sandbox) {
       },
       [](payout_pb::PayResponse& response) { response.mutable_refused()->set_reason("DUPLICATE"); });
   Register<payout_pb::GetPayoutRequest, payout_pb::Payout>(
-      server, sandbox, Target::kPayouts, service, std::string(kLookAtPayout),
+      server, sandbox, Target::kPayouts, service, "GetPayout",
       [](Books& books, const payout_pb::GetPayoutRequest& request, payout_pb::Payout& response, const Verdict&,
          absl::Time, std::optional<Record>&) -> absl::Status {
         const Payout* payout = books.FindPayout(request.idempotency_key());

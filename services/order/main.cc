@@ -368,6 +368,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
   journal_options.writers = options.journal_writers;
   journal_options.complete_beside = options.journal_completers;
   journal_options.ledger = options.ledger;
+  journal_options.ledger_commission_ppm = options.ledger_commission_ppm;
   journal_options.queue_max = options.journal_queue_max;
   journal_options.tracer = tracer;
   journal_options.on_commit = [&order_metrics](size_t items, absl::Duration took) {

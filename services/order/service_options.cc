@@ -135,6 +135,11 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
   app.add_flag("--ledger", options.ledger,
                "Orders, payments and refunds post to the ledger, in the commits that book them")
       ->capture_default_str();
+  process::AddInteger(app, "--ledger-commission-ppm", options.ledger_commission_ppm,
+                      "With --ledger, what a completed order holds is split: the platform's commission in parts per "
+                      "million (200000 is 20 %), rounded down to the minor unit, and the rest is the driver's; every "
+                      "replica of a database has the same (default: it is not split)")
+      ->check(CLI::Range(0, 1'000'000));
   process::AddInteger(app, "--journal-queue-max", options.journal_queue_max,
                       "Orders waiting to be written; more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(size_t{1}, size_t{1'000'000}))
@@ -213,6 +218,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
 absl::Status FinishSettings(ServiceOptions& options) {
   if (absl::Status fit = process::CheckServerSettings(options, ServedMethods()); !fit.ok()) return fit;
   if (absl::Status fit = CheckParticipants(options); !fit.ok()) return fit;
+  if (options.ledger_commission_ppm && !options.ledger) {
+    return absl::InvalidArgumentError(
+        "--ledger-commission-ppm is given, and --ledger is not: nothing is posted to split");
+  }
   options.api.room_kept = options.live_max / 2;
   if (!options.gateway_webhooks_file.empty()) {
     const absl::Status read = payments::ReadWebhookGateways(options.gateway_webhooks_file).status();

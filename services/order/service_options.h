@@ -1,6 +1,8 @@
 // The settings of waybill-order.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +39,7 @@ struct ServiceOptions : process::ServerSettings {
   int journal_writers = 3;          // JournalWritersFor
   bool journal_completers = false;  // JournalCompletersFor
   bool ledger = false;              // orders post to it
+  std::optional<int32_t> ledger_commission_ppm;
   size_t journal_queue_max = 10'000;
   absl::Duration lease = absl::Seconds(10);
   size_t recovery_in_flight = 2'000;

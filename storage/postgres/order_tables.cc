@@ -270,6 +270,12 @@ void OrderTables::AddBookings(const saga::Record& record, BookedRows& rows) cons
   }
 }
 
+// The driver's, when he is freed since the order is completed.
+void OrderTables::AddAccounts(const saga::Record& record, bool begins, SharedAccounts& accounts) const {
+  const bool ends = record.state == saga::State::kClosing || record.state == saga::State::kClosed;
+  if (!begins && ends && saga::As<domain::Order>(record).payload.effects.released) accounts.orders.AddId(record.id);
+}
+
 std::vector<std::string> OrderTables::DedupeKey(const saga::Record& record) const {
   const domain::Order& order = saga::As<domain::Order>(record).payload;
   return {order.client, order.idempotency_key};

@@ -37,6 +37,7 @@ class OrderTables final : public SagaTables {
   const Sql& sql() const override { return sql_; }
   void AddBegin(const saga::Record& record, std::span<ArrayParam> columns) const override;
   void AddBegun(const saga::Record& record, BookedRows& rows) const override;
+  void AddAccounts(const saga::Record& record, bool begins, SharedAccounts& accounts) const override;
   void AddMove(const saga::Record&, std::span<ArrayParam>) const override {}
   void AddBookings(const saga::Record& record, BookedRows& rows) const override;
   std::vector<std::string> DedupeKey(const saga::Record& record) const override;

@@ -103,6 +103,12 @@ SharedSagaTables<Payout> PayoutTables() {
       columns[10].AddNull();
     }
   };
+  bookings.add_accounts = [](const saga::RecordOf<Payout>& record, bool begins, SharedAccounts& accounts) {
+    const Payout& payout = record.payload;
+    if (begins ? payout.state != Payout::State::kOpen : !payout.effects.decided) return;
+    accounts.clients.AddText(payout.client);
+    accounts.accounts.AddText(payout.account);
+  };
   bookings.rules = {std::string(kPayoutWithinBalance), std::string(kDebitsWithinCredits),
                     std::string(kPayoutFromAnAccount)};
   bookings.bookings = {{{{"state", kOidText, ""},

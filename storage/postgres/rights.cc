@@ -54,6 +54,7 @@ constexpr Rights kOrderRights[] = {
     {"waybill_id_at(timestamptz)", "EXECUTE"},
     {"waybill_fee(bigint, integer)", "EXECUTE"},
     {"payouts_available(text, text, text)", "EXECUTE"},
+    {"ledger_lock_accounts(uuid[], text[], text[])", "EXECUTE"},
 };
 
 constexpr Rights kRealtimeRights[] = {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,9 @@ struct SagaJournalOptions {
   // What is booked posts to the ledger in the same commit (the triggers of migrations/0028_ledger.sql), to accounts of
   // each writer's own (kTakeLedgerShard).
   bool ledger = false;
+  // With `ledger`: what an order holds when it is completed is split as well, so many parts per million for the
+  // platform and the rest for its driver (migrations/0032_order_ends.sql).
+  std::optional<int32_t> ledger_commission_ppm;
   // After every commit: how many items, and how long it took. On a writer's thread.
   std::function<void(size_t items, absl::Duration took)> on_commit = [](size_t, absl::Duration) {};
   // A write failed and is tried again, or the data was refused.

@@ -54,6 +54,15 @@ class BookedRows {
   virtual std::span<ArrayParam> Begun() = 0;
 };
 
+// Of a commit, the ledger's accounts that other sessions write to as well. It opens and locks them before all else
+// (ledger_lock_accounts in migrations/0032_order_ends.sql), in one order, and so waits for others one way only.
+struct SharedAccounts {
+  ArrayParam orders{kOidUuid};                       // that end in it: those of their drivers
+  ArrayParam clients{kOidText}, accounts{kOidText};  // of payouts: whose, and the client's id for it
+
+  bool empty() const { return orders.size() == 0 && accounts.size() == 0; }
+};
+
 // The header table has the columns that migrations/0011_sagas.sql's sagas has from `state` on, `version`, 0012's
 // `branches` and 0014's `due_at`, with the default, the trigger and the indexes of the latter, besides the payload's
 // own; the log table those of saga_steps. A kind that needs no tables of its own: SharedSagaTables.
@@ -94,6 +103,8 @@ class SagaTables {
   virtual void AddBegun(const saga::Record&, BookedRows&) const {}
   virtual void AddMove(const saga::Record& record, std::span<ArrayParam> columns) const = 0;
   virtual void AddBookings(const saga::Record& record, BookedRows& rows) const = 0;
+  // What the record's next write moves money of; `begins`: the write that begins it.
+  virtual void AddAccounts(const saga::Record&, bool /*begins*/, SharedAccounts&) const {}
   // The values of the `dedupe` columns.
   virtual std::vector<std::string> DedupeKey(const saga::Record& record) const = 0;
   // UNREADABLE_ROW.

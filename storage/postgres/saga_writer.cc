@@ -24,6 +24,9 @@ constexpr size_t kHeader = 15;
 
 constexpr char kNumber[] = "number";
 
+constexpr char kLockAccounts[] = "lock_accounts";
+constexpr char kLockAccountsSql[] = "SELECT ledger_lock_accounts($1::uuid[], $2::text[], $3::text[])";
+
 void AddOptionalText(ArrayParam& column, const std::string& text) {
   if (text.empty()) {
     column.AddNull();
@@ -56,6 +59,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
   absl::Status Prepare() {
     if (auto status = connection_->Prepare(kNumber, parts_.front().kind.sql.number); !status.ok()) return status;
+    if (auto status = connection_->Prepare(kLockAccounts, kLockAccountsSql); !status.ok()) return status;
     for (const Part& part : parts_) {
       const SagaJournalSql& sql = part.kind.sql;
       std::vector<std::pair<const std::string*, const std::string*>> statements = {
@@ -302,6 +306,8 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
 
   absl::Status WriteOnce(bool quick) {
     Script script;
+    FillAccounts();
+    if (!accounts_.empty()) script.Add(kLockAccounts, {accounts_.orders, accounts_.clients, accounts_.accounts});
     // Finishes first: they free what the new ones may want.
     bool advancing = false, beginning = false;
     for (Part& part : parts_) {
@@ -351,6 +357,15 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       }
     }
     return absl::OkStatus();
+  }
+
+  void FillAccounts() {
+    for (ArrayParam* column : {&accounts_.orders, &accounts_.clients, &accounts_.accounts}) column->Clear();
+    for (const Part& part : parts_) {
+      for (const AdvanceOp* op : part.advances) part.kind.tables.AddAccounts(*op->write.record, false, accounts_);
+      for (const auto& [key, op] : part.begins) part.kind.tables.AddAccounts(*op->record, true, accounts_);
+    }
+    if (!journal_.options_.ledger || !journal_.options_.ledger_commission_ppm) accounts_.orders.Clear();
   }
 
   void AddAdvance(Part& part, bool quick, Script& script) {
@@ -543,6 +558,7 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
   PostgresSagaJournal& journal_;
   std::unique_ptr<Connection> connection_;
   std::vector<Part> parts_;
+  SharedAccounts accounts_;
   absl::Status last_error_;
   int64_t careful_batches_ = 0;  // still to be written
 };
@@ -559,7 +575,12 @@ absl::StatusOr<std::unique_ptr<BatchWriter<PostgresSagaJournal::Op>>> PostgresSa
                       {"enable_nestloop", "off"},
                       {"enable_mergejoin", "off"},
                       {"jit", "off"}};
-  if (options_.ledger) options.begins_with = kTakeLedgerShard;
+  if (options_.ledger) {
+    options.begins_with = kTakeLedgerShard;
+    if (options_.ledger_commission_ppm) {
+      options.settings.emplace_back("waybill.ledger_commission", fmt::format("{}", *options_.ledger_commission_ppm));
+    }
+  }
   auto opened = Connection::Open(url, options);
   if (!opened.ok()) return opened.status();
   auto writer = std::make_unique<Writer>(*this, *std::move(opened));

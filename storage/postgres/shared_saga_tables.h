@@ -28,6 +28,7 @@ struct SagaBookings {
   Booking begun;  // without text: none
   std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_begun;
   std::vector<std::string> rules;
+  std::function<void(const saga::RecordOf<P>&, bool begins, SharedAccounts&)> add_accounts;  // as in SagaTables
 };
 
 // The statements' part that is the same for every payload.
@@ -40,6 +41,7 @@ class SharedSagaTables final : public SagaTables {
       : codec_(std::move(codec)),
         add_bookings_(std::move(bookings.add)),
         add_begun_(std::move(bookings.add_begun)),
+        add_accounts_(std::move(bookings.add_accounts)),
         sql_(SharedSagaSql(P::kKind)) {
     sql_.begun = std::move(bookings.begun);
     sql_.rules = std::move(bookings.rules);
@@ -65,6 +67,9 @@ class SharedSagaTables final : public SagaTables {
   void AddBegun(const saga::Record& record, BookedRows& rows) const override {
     if (add_begun_) add_begun_(saga::As<P>(record), rows);
   }
+  void AddAccounts(const saga::Record& record, bool begins, SharedAccounts& accounts) const override {
+    if (add_accounts_) add_accounts_(saga::As<P>(record), begins, accounts);
+  }
   std::vector<std::string> DedupeKey(const saga::Record& record) const override {
     return {std::string(P::kKind), codec_.key(saga::As<P>(record).payload)};
   }
@@ -83,6 +88,7 @@ class SharedSagaTables final : public SagaTables {
   const saga::Codec<P> codec_;
   const std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_bookings_;
   const std::function<void(const saga::RecordOf<P>&, BookedRows&)> add_begun_;
+  const std::function<void(const saga::RecordOf<P>&, bool, SharedAccounts&)> add_accounts_;
   Sql sql_;
 };
 

@@ -559,7 +559,8 @@ TEST_F(ConstraintsTest, NoneIsWithoutAnAttack) {
            // Of the ledger: what moves balances, and refuses by names of its own (ledger_store_pgtest); and what posts.
            "'ledger_post', 'ledger_transfers_begin', 'ledger_accounts_begin', 'ledger_accounts_open', "
            "'ledger_accounts_close', "
-           "'payments_post_charges', 'payments_post_refunds', 'payment_attempts_post', 'partial_refunds_post') "
+           "'payments_post_charges', 'payments_post_refunds', 'payment_attempts_post', 'partial_refunds_post', "
+           "'order_assignments_post_ends') "
            "UNION SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
            "WHERE indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition "
            "AND c.relname NOT IN ('ledger_account_history_pkey', 'ledger_expiries_pkey')")) {

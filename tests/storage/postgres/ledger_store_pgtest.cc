@@ -111,6 +111,15 @@ class LedgerPgTest : public ::testing::Test {
     database_.sql().Exec("SELECT pg_stat_force_next_flush()");
     return database_.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
   }
+  // Along an account, transfers whose time is before that of one with a lower number.
+  std::string TimesThatRunBack() {
+    return database_.sql().Value(
+        "SELECT count(*) FROM (SELECT created_at, lag(created_at) OVER (PARTITION BY account ORDER BY number) AS "
+        "before "
+        "FROM (SELECT number, created_at, debit_account AS account FROM ledger_transfers UNION ALL SELECT number, "
+        "created_at, credit_account FROM ledger_transfers) t WHERE account IS NOT NULL) a WHERE "
+        "created_at < before");
+  }
   // As somebody who owns the tables, and takes the triggers out of the way, could do it.
   void Forge(const std::string& statement) {
     database_.sql().Exec("SET session_replication_role = replica");
@@ -1033,6 +1042,219 @@ TEST_F(LedgerOrdersPgTest, AnAttemptThatWasLeftAndGivenBackIsPostedAsBoth) {
   Exec("UPDATE payment_attempts SET state = 'refunded', decided_at = now() WHERE number = 1");
   EXPECT_EQ(Transfers(), "1:attempt:1:charge 400, 1:attempt:1:refund 400");
   EXPECT_EQ(Show("gateway:north:EUR:0"), "400 400");
+  EXPECT_EQ(Faults(), "");
+}
+
+// --- The end of an order
+
+class LedgerOrderEndsPgTest : public LedgerOrdersPgTest {
+ protected:
+  void SetUp() override {
+    Exec("SET waybill.ledger = '0'");
+    SplitBy("200000");
+  }
+  void SplitBy(const std::string& ppm) { Exec(fmt::format("SET waybill.ledger_commission = '{}'", ppm)); }
+  void Drive(int n, const std::string& driver) {
+    Exec(fmt::format("INSERT INTO drivers (driver_id, capacity) VALUES ('{}', 100) ON CONFLICT DO NOTHING", driver));
+    Exec(fmt::format(
+        "INSERT INTO order_assignments (order_id, driver_id, slot, assigned_at) VALUES ({}, '{}', {}, now())", Order(n),
+        driver, n));
+  }
+  // As the journal's commit does: the saga is there first.
+  void End(const std::vector<int>& orders, const std::string& state = "closed") {
+    std::string ids;
+    for (int n : orders) ids += (ids.empty() ? "" : ", ") + Order(n);
+    Exec("BEGIN");
+    Exec(
+        fmt::format("UPDATE order_sagas SET state = '{0}', lease_until = CASE WHEN '{0}' = 'closing' THEN now() END, "
+                    "failure_reason = CASE WHEN '{0}' = 'resolved' THEN 'x' END WHERE order_id IN ({1})",
+                    state, ids));
+    Exec(fmt::format("UPDATE order_assignments SET released_at = now() WHERE order_id IN ({})", ids));
+    Exec("COMMIT");
+  }
+  void ChargeAndDrive(int n, int64_t amount, const std::string& driver = "7") {
+    Charge(n, amount);
+    Drive(n, driver);
+  }
+  void Part(int n, int64_t amount, const std::string& end) {
+    Exec(fmt::format(
+        "INSERT INTO partial_refunds (order_id, refund_id, saga_id, gateway, idempotency_key, amount_minor, "
+        "currency, begun_at) VALUES ({}, gen_random_uuid(), gen_random_uuid(), 'north', 'k', {}, 'EUR', now())",
+        Order(n), amount));
+    if (end.empty()) return;
+    Exec(fmt::format("UPDATE partial_refunds SET decided_at = now(), {} WHERE order_id = {} AND state = 'open'", end,
+                     Order(n)));
+  }
+  // What the ends have posted: codes 5 and 6.
+  std::string Ends() {
+    return database_.sql().Value(
+        "SELECT string_agg(concat_ws(' ', substr(t.id, 36), t.amount, '->', a.client, a.id) || CASE WHEN t.linked THEN "
+        "' +' ELSE '' END, ', ' ORDER BY t.number) FROM ledger_transfers t JOIN ledger_accounts a ON a.number = "
+        "t.credit_account WHERE t.code IN (5, 6)");
+  }
+};
+
+TEST_F(LedgerOrderEndsPgTest, SplitWhatTheOrderHoldsIntoCommissionAndTheDriversShare) {
+  ChargeAndDrive(1, 999);
+  EXPECT_EQ(Ends(), "NULL");
+  End({1});
+  EXPECT_EQ(Ends(), "1:commission 199 -> (waybill) commission:EUR:0 +, 1:driver 800 -> shop driver:7:EUR");
+  EXPECT_EQ(Show("orders:EUR:0"), "999 999");
+  const auto driver = store().GetAccount("shop", "driver:7:EUR");
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  EXPECT_EQ(driver->kind, "driver");
+  EXPECT_EQ(driver->owner, "7");
+  EXPECT_TRUE(driver->flags.debits_must_not_exceed_credits);
+  EXPECT_TRUE(driver->flags.history);
+  EXPECT_EQ(driver->balance.credits_posted, 800);
+  // Several at once, the same driver twice; and a state that is told to a remote dispatcher first.
+  ChargeAndDrive(2, 100);
+  ChargeAndDrive(3, 50);
+  ChargeAndDrive(4, 10, "8");
+  End({2, 3, 4}, "closing");
+  EXPECT_EQ(store().GetAccount("shop", "driver:7:EUR")->balance.credits_posted, 920);
+  EXPECT_EQ(store().GetAccount("shop", "driver:8:EUR")->balance.credits_posted, 8);
+  EXPECT_EQ(Show("commission:EUR:0"), "0 231");
+  // Once, whoever says it again.
+  const std::string ends = Ends();
+  Exec("UPDATE order_sagas SET state = 'closed', lease_until = NULL");
+  Exec("UPDATE order_assignments SET released_at = now()");
+  EXPECT_EQ(Ends(), ends);
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(LedgerOrderEndsPgTest, RoundTheCommissionDown) {
+  const std::vector<std::pair<const char*, std::string>> cases = {
+      {"0", "1:driver 999 -> shop driver:7:EUR, 2:driver 1 -> shop driver:7:EUR"},
+      {"1", "1:driver 999 -> shop driver:7:EUR, 2:driver 1 -> shop driver:7:EUR"},
+      {"999999",
+       "1:commission 998 -> (waybill) commission:EUR:0 +, 1:driver 1 -> shop driver:7:EUR, 2:driver 1 -> shop "
+       "driver:7:EUR"},
+      {"1000000", "1:commission 999 -> (waybill) commission:EUR:0, 2:commission 1 -> (waybill) commission:EUR:0"}};
+  for (const auto& [ppm, ends] : cases) {
+    Exec("BEGIN");
+    SplitBy(ppm);
+    ChargeAndDrive(1, 999);
+    ChargeAndDrive(2, 1);
+    Exec(fmt::format("UPDATE order_sagas SET state = 'closed'"));
+    Exec(fmt::format("UPDATE order_assignments SET released_at = now()"));
+    EXPECT_EQ(Ends(), ends) << ppm;
+    EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM ledger_accounts WHERE kind = 'driver'"),
+              ppm == std::string("1000000") ? "0" : "1");
+    Exec("ROLLBACK");
+  }
+}
+
+TEST_F(LedgerOrderEndsPgTest, SplitWhatIsLeftOfTheCharge) {
+  ChargeAndDrive(1, 1'000);
+  Part(1, 100, "state = 'done'");
+  Part(1, 200, "state = 'refused', refusal = 'no'");
+  Part(1, 50, "state = 'resolved'");
+  Part(1, 30, "");  // undecided: if it goes back later, the platform bears it
+  ChargeAndDrive(2, 70);
+  Part(2, 70, "state = 'done'");  // nothing is left
+  End({1, 2});
+  EXPECT_EQ(Ends(), "1:commission 170 -> (waybill) commission:EUR:0 +, 1:driver 680 -> shop driver:7:EUR");
+  EXPECT_EQ(Show("orders:EUR:0"), "1070 1070");
+  Exec("UPDATE partial_refunds SET decided_at = now(), state = 'done' WHERE state = 'open'");
+  EXPECT_EQ(Show("orders:EUR:0"), "1100 1070");
+  EXPECT_EQ(store().GetAccount("shop", "driver:7:EUR")->balance.credits_posted, 680);
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(LedgerOrderEndsPgTest, SplitNothingElse) {
+  // Turned back, whatever became of the money.
+  ChargeAndDrive(1, 100);
+  End({1}, "resolved");
+  // Charged before anything was posted.
+  Exec("SET waybill.ledger = ''");
+  ChargeAndDrive(2, 100);
+  Exec("SET waybill.ledger = '0'");
+  End({2});
+  // Nobody says how.
+  SplitBy("");
+  ChargeAndDrive(3, 100);
+  End({3});
+  // The session posts nothing.
+  SplitBy("200000");
+  ChargeAndDrive(4, 100);
+  Exec("SET waybill.ledger = ''");
+  End({4});
+  EXPECT_EQ(Ends(), "NULL");
+  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM ledger_accounts WHERE kind IN ('driver', 'commission')"), "0");
+}
+
+// Whatever its client has made of the driver's account: then it is in suspense, and a person moves it.
+TEST_F(LedgerOrderEndsPgTest, NeverFailForAnAccountOfTheClients) {
+  const auto open = [this](const std::string& id, ledger::AccountFlags flags = {}, const std::string& parent = "",
+                           const std::string& currency = "EUR") {
+    ledger::NewAccount account = Account(id, flags, parent);
+    account.currency = currency;
+    const auto opened = store().CreateAccounts("shop", {account});
+    ASSERT_TRUE(opened.ok()) << opened.status();
+  };
+  open("bank");
+  open("driver:closed:EUR");
+  ASSERT_TRUE(store().SetClosed("shop", "driver:closed:EUR", true).ok());
+  open("driver:other:EUR", {}, "", "JPY");
+  open("driver:owes:EUR", {.credits_must_not_exceed_debits = true});
+  open("shut");
+  open("driver:card:EUR", {}, "shut");
+  ASSERT_TRUE(store().SetClosed("shop", "shut", true).ok());
+  open("owed", {.credits_must_not_exceed_debits = true});
+  open("driver:owed:EUR", {}, "owed");
+  open("full");
+  open("driver:fulls:EUR", {}, "full");
+  open("driver:full:EUR");
+  for (const char* id : {"full", "driver:full:EUR"}) {
+    const int64_t half = (int64_t{1} << 62) - 1;
+    for (int i = 0; i < 2; ++i) {  // the bank is as full then, once
+      const std::string from = fmt::format("bank-{}-{}", id[0], i);
+      open(from);
+      ASSERT_EQ(store().PostAndWait("shop", {Move(fmt::format("{}-{}", from, i), from, id, half)})->front().result,
+                ledger::TransferResult::kCreated);
+    }
+  }
+  // Those that can be no account's, or no client's.
+  const std::string longest(53, 'd'), too_long(54, 'd');
+  const std::vector<std::string> drivers = {"closed", "other", "owes",   "card",  "owed", "fulls",
+                                            "full",   "a/b",   too_long, longest, "mine"};
+  open("driver:mine:EUR", {.history = true}, "bank");  // a card, and it may be overdrawn: so the client wants it
+  std::vector<int> orders;
+  for (size_t n = 1; n <= drivers.size(); ++n) {
+    ChargeAndDrive(static_cast<int>(n), 100, drivers[n - 1]);
+    orders.push_back(static_cast<int>(n));
+  }
+  ChargeAndDrive(50, 100);
+  Exec(fmt::format("UPDATE order_sagas SET client = '(waybill)' WHERE order_id = {}", Order(50)));
+  orders.push_back(50);
+  End(orders);
+  EXPECT_EQ(Show("commission:EUR:0"), "0 240");
+  EXPECT_EQ(Show("suspense:EUR:0"), "0 800") << Ends();
+  EXPECT_EQ(
+      database_.sql().Value("SELECT string_agg(substr(t.id, 36), ' ' ORDER BY t.number) FROM ledger_transfers t JOIN "
+                            "ledger_accounts a ON a.number = t.credit_account WHERE a.kind = 'suspense'"),
+      "1:driver 2:driver 3:driver 4:driver 5:driver 6:driver 7:driver 8:driver 9:driver 0:driver");
+  EXPECT_EQ(store().GetAccount("shop", "driver:" + longest + ":EUR")->balance.credits_posted, 80);
+  EXPECT_EQ(store().GetAccount("shop", "driver:mine:EUR")->balance.credits_posted, 80);
+  EXPECT_EQ(Show("orders:EUR:0"), "1200 1200");
+  EXPECT_EQ(Faults(), "");
+}
+
+// Another process' clock is ahead, and the driver's account with it: what is posted after that is of no time before.
+TEST_F(LedgerOrderEndsPgTest, AlongEachAccountTimeGoesOn) {
+  ChargeAndDrive(1, 1'000);
+  End({1});
+  ASSERT_TRUE(store().CreateAccounts("shop", {Account("bank")}).ok());
+  time_.Advance(absl::Minutes(5));
+  ASSERT_EQ(store().PostAndWait("shop", {Move("tip", "bank", "driver:7:EUR", 5)})->front().result,
+            ledger::TransferResult::kCreated);
+  ChargeAndDrive(2, 1'000);
+  End({2});
+  ChargeAndDrive(3, 1'000, "8");
+  Part(3, 10, "state = 'done'");
+  End({3});
+  EXPECT_EQ(TimesThatRunBack(), "0");
   EXPECT_EQ(Faults(), "");
 }
 

@@ -77,6 +77,10 @@ ExitCode CreatePayout(const Context& context, const CreatePayoutArgs& args) {
   }
   ShowPayout(context, *payout);
   if (payout->status() == payouts_v1::REFUSED) return ExitCode::kTurnedBack;
+  if (payout->status() == payouts_v1::AWAITING_REVIEW) {
+    context.Note(fmt::format("it waits for a person: `waybill risk approve {}`, or deny", payout->saga_id()));
+    return ExitCode::kUnavailable;
+  }
   if (payout->status() != payouts_v1::OPEN && payout->status() != payouts_v1::PENDING) return ExitCode::kOk;
   context.Note(fmt::format("it is not decided yet: `waybill payout get {}` says when it is", payout->payout_id()));
   return ExitCode::kUnavailable;
@@ -166,7 +170,8 @@ void AddPayoutCommands(CLI::App& app, Context& context) {
       "  waybill payout create driver-7 --amount \"125.00 EUR\" --to DE02120300000000202051 --id week-7\n"
       "\n"
       "Repeated with the same --id it is the same payout. The amount is held on the account until the gateway has\n"
-      "paid or refused. Exit code 6: it is refused, by the gateway or for lack of money; 5: it is not decided\n"
+      "paid or refused. Exit code 6: it is refused, by the gateway, for lack of money or by rules of risk; 5: it is "
+      "not decided\n"
       "yet, and goes on.");
   create->callback([&context, args] { context.run = [&context, args] { return CreatePayout(context, *args); }; });
 
@@ -180,7 +185,8 @@ void AddPayoutCommands(CLI::App& app, Context& context) {
   auto which = std::make_shared<ListPayoutsArgs>();
   CLI::App* list = group->add_subcommand("list", "List payouts, newest first");
   list->add_option("--account", which->account, "Only from this account")->type_name("ACCOUNT");
-  list->add_option("--status", which->status, "Only with this status; open: pending ones, too")
+  list->add_option("--status", which->status,
+                   "Only with this status; open: those that are pending or await a review, too")
       ->transform(CLI::IsMember({"OPEN", "PAID", "REFUSED", "RESOLVED"}, CLI::ignore_case));
   process::AddInteger(*list, "--limit", which->limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
   list->footer(

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,17 @@ Cell DecisionCell(risk_v1::RiskDecision decision) {
   return Cell(DecisionName(decision), style);
 }
 
+std::string KindName(risk_v1::RiskKind kind) {
+  switch (kind) {
+    case risk_v1::RISK_PAYMENT:
+      return "payment";
+    case risk_v1::RISK_PAYOUT:
+      return "payout";
+    default:
+      return "order";
+  }
+}
+
 // "user-hour, score 40"
 std::string By(const risk_v1::RiskVerdict& verdict) {
   const std::string score = fmt::format("score {}", verdict.score());
@@ -72,7 +84,8 @@ ExitCode ListOpenReviews(const Context& context, size_t limit) {
         return absl::OkStatus();
       });
   if (!reviews.ok()) return FailServer(context, reviews.status());
-  Table table({{"ORDER"},
+  Table table({{"ID"},
+               {"KIND"},
                {"USER", Align::kLeft, Overflow::kCut},
                {"AMOUNT", Align::kRight},
                {"UNTIL"},
@@ -82,12 +95,13 @@ ExitCode ListOpenReviews(const Context& context, size_t limit) {
     if (context.json) {
       context.PrintLine(ToJson(review));
     } else {
-      table.Add({review.order_id(), review.user_id(), ShowMoney(review.amount_minor(), review.currency()),
-                 ShowTime(ToTime(review.review_until())), DecisionName(review.after_review()), Why(review.reasons())});
+      table.Add({review.order_id(), KindName(review.kind()), review.user_id(),
+                 ShowMoney(review.amount_minor(), review.currency()), ShowTime(ToTime(review.review_until())),
+                 DecisionName(review.after_review()), Why(review.reasons())});
     }
   }
   if (!table.empty()) context.Print(table.Render(context.out));
-  if (reviews->empty()) context.Note("no order waits for a person");
+  if (reviews->empty()) context.Note("nothing waits for a person");
   if (more) context.Note("there are more: --limit");
   return ExitCode::kOk;
 }
@@ -101,14 +115,17 @@ ExitCode ShowAssessment(const Context& context, const std::string& order_id) {
     context.PrintLine(ToJson(*kept));
     return ExitCode::kOk;
   }
-  context.PrintLine(fmt::format("{}: {} ({}), by rules of version {}, at {}", kept->order_id(),
-                                DecisionName(kept->verdict().decision()), By(kept->verdict()), kept->rules_version(),
-                                ShowTime(ToTime(kept->time()))));
-  context.PrintLine(fmt::format("{} of {}, for {}", ShowMoney(kept->amount_minor(), kept->currency()), kept->user_id(),
-                                kept->client()));
+  context.PrintLine(fmt::format("{} {}: {} ({}), by rules of version {}, at {}", KindName(kept->kind()),
+                                kept->order_id(), DecisionName(kept->verdict().decision()), By(kept->verdict()),
+                                kept->rules_version(), ShowTime(ToTime(kept->time()))));
+  const std::string amount = ShowMoney(kept->amount_minor(), kept->currency());
+  const std::string whose = kept->user_id().empty() ? amount : fmt::format("{} of {}", amount, kept->user_id());
+  context.PrintLine(kept->destination().empty()
+                        ? fmt::format("{}, for {}", whose, kept->client())
+                        : fmt::format("{} to {}, for {}", whose, kept->destination(), kept->client()));
   if (kept->has_review_until()) {
     context.PrintLine(
-        fmt::format("for a person to decide until {}, and otherwise: {}; `waybill order get {}` says who did",
+        fmt::format("for a person to decide until {}, and otherwise: {}; `waybill saga show {}` says who did",
                     ShowTime(ToTime(kept->review_until())), DecisionName(kept->after_review()), kept->order_id()));
   }
   const risk_v1::RiskVerdict& shadow = kept->shadow_verdict();
@@ -139,8 +156,8 @@ ExitCode DecideOpenReview(const Context& context, const DecideArgs& args, risk_v
   if (context.json) {
     context.PrintLine(ToJson(*response));
   } else {
-    context.PrintLine(decision == risk_v1::RISK_ALLOW ? "The order goes on to its charge."
-                                                      : "The order is turned back; nothing was charged.");
+    context.PrintLine(decision == risk_v1::RISK_ALLOW ? "It goes on."
+                                                      : "It is turned back; nothing was charged or sent.");
   }
   return ExitCode::kOk;
 }
@@ -164,11 +181,12 @@ ExitCode TestFile(const Context& context, const TestArgs& args) {
   *request.mutable_from() = FromTime(*from);
   *request.mutable_to() = FromTime(*to);
 
-  // What was decided, what would be, and by which rule.
-  std::map<std::pair<int, int>, int64_t> decisions;
-  std::map<std::string, std::pair<int64_t, int64_t>> by_rule;  // orders that meet it, of these in shadow
+  // Of what kind, what was decided, what would be, and by which rule.
+  std::map<std::tuple<int, int, int>, int64_t> decisions;
+  std::map<std::string, std::pair<int64_t, int64_t>> by_rule;  // what meets it, of this in shadow
   int64_t tested = 0, changed = 0;
-  Table differ({{"ORDER"},
+  Table differ({{"ID"},
+                {"KIND"},
                 {"TIME"},
                 {"USER", Align::kLeft, Overflow::kCut},
                 {"WAS"},
@@ -182,7 +200,7 @@ ExitCode TestFile(const Context& context, const TestArgs& args) {
     for (const risk_v1::TestRulesResponse::Tested& one : response->tested()) {
       ++tested;
       if (context.json) context.PrintLine(ToJson(one));
-      ++decisions[{one.was().verdict().decision(), one.verdict().decision()}];
+      ++decisions[{one.was().kind(), one.was().verdict().decision(), one.verdict().decision()}];
       for (const risk_v1::RiskReason& reason : one.reasons()) {
         auto& [met, shadow] = by_rule[reason.rule()];
         ++met;
@@ -190,9 +208,9 @@ ExitCode TestFile(const Context& context, const TestArgs& args) {
       }
       if (one.was().verdict().decision() == one.verdict().decision()) continue;
       if (++changed > static_cast<int64_t>(args.show) && args.show != 0) continue;
-      differ.Add({one.was().order_id(), ShowTime(ToTime(one.was().time())), one.was().user_id(),
-                  DecisionCell(one.was().verdict().decision()), DecisionCell(one.verdict().decision()),
-                  Why(one.reasons())});
+      differ.Add({one.was().order_id(), KindName(one.was().kind()), ShowTime(ToTime(one.was().time())),
+                  one.was().user_id(), DecisionCell(one.was().verdict().decision()),
+                  DecisionCell(one.verdict().decision()), Why(one.reasons())});
     }
     next = response->next_page_token();
     return absl::OkStatus();
@@ -201,13 +219,14 @@ ExitCode TestFile(const Context& context, const TestArgs& args) {
   if (!read.ok()) return FailServer(context, read.status());
   if (context.json) return ExitCode::kOk;
   if (tested == 0) {
-    context.Note("no order was assessed in this time");
+    context.Note("nothing was assessed in this time");
     return ExitCode::kOk;
   }
-  Table summary({{"WAS"}, {"WOULD BE"}, {"ORDERS", Align::kRight}});
+  Table summary({{"KIND"}, {"WAS"}, {"WOULD BE"}, {"COUNT", Align::kRight}});
   for (const auto& [each, count] : decisions) {
-    summary.Add({DecisionCell(static_cast<risk_v1::RiskDecision>(each.first)),
-                 DecisionCell(static_cast<risk_v1::RiskDecision>(each.second)), fmt::format("{}", count)});
+    const auto [kind, was, would_be] = each;
+    summary.Add({KindName(static_cast<risk_v1::RiskKind>(kind)), DecisionCell(static_cast<risk_v1::RiskDecision>(was)),
+                 DecisionCell(static_cast<risk_v1::RiskDecision>(would_be)), fmt::format("{}", count)});
   }
   context.Print(summary.Render(context.out));
   Table rules({{"RULE"}, {"MET BY", Align::kRight}, {"IN SHADOW", Align::kRight}});
@@ -226,15 +245,15 @@ void AddDecision(CLI::App& group, Context& context, const std::string& name, con
                  risk_v1::RiskDecision decision) {
   auto args = std::make_shared<DecideArgs>();
   CLI::App* command = group.add_subcommand(name, help);
-  command->add_option("order", args->id, "The order")->required()->type_name("ID");
+  command->add_option("id", args->id, "The order, or the saga of the payment or payout")->required()->type_name("ID");
   command->add_option("--reason", args->reason, "Why, for whoever reads its log later")->required()->type_name("TEXT");
   command->add_option("--operator", args->who, "Who decides")->required()->envname("USER")->type_name("NAME");
-  command->footer(fmt::format(
-      "Example:\n"
-      "  waybill risk {} 01939f6e-0000-7000-8000-000000000001 --reason \"called the customer\"\n"
-      "\n"
-      "An order that does not wait for a person, or of which somebody has decided, is refused (exit code 4).",
-      name));
+  command->footer(
+      fmt::format("Example:\n"
+                  "  waybill risk {} 01939f6e-0000-7000-8000-000000000001 --reason \"called the customer\"\n"
+                  "\n"
+                  "What does not wait for a person, or is decided, is refused (exit code 4).",
+                  name));
   command->callback([&context, args, decision] {
     context.run = [&context, args, decision] { return DecideOpenReview(context, *args, decision); };
   });
@@ -248,7 +267,8 @@ void AddRiskCommands(CLI::App& app, Context& context) {
   group->footer("`waybill risk COMMAND --help` explains each command with examples.");
 
   auto limit = std::make_shared<size_t>(50);
-  CLI::App* reviews = group->add_subcommand("reviews", "List orders that wait for a person, the newest first");
+  CLI::App* reviews =
+      group->add_subcommand("reviews", "List orders, payments and payouts that wait for a person, the newest first");
   process::AddInteger(*reviews, "--limit", *limit, "At most so many; 0: all")->capture_default_str()->type_name("N");
   reviews->footer(
       "Example:\n"
@@ -257,31 +277,31 @@ void AddRiskCommands(CLI::App& app, Context& context) {
       [&context, limit] { context.run = [&context, limit] { return ListOpenReviews(context, *limit); }; });
 
   auto shown = std::make_shared<std::string>();
-  CLI::App* show = group->add_subcommand("show", "Show what was said of an order, and why");
-  show->add_option("order", *shown, "The order")->required()->type_name("ID");
+  CLI::App* show = group->add_subcommand("show", "Show what was said of an order, a payment or a payout, and why");
+  show->add_option("id", *shown, "The order, or the saga of the payment or payout")->required()->type_name("ID");
   show->footer(
       "Example:\n"
       "  waybill risk show 01939f6e-0000-7000-8000-000000000001");
   show->callback([&context, shown] { context.run = [&context, shown] { return ShowAssessment(context, *shown); }; });
 
-  AddDecision(*group, context, "approve", "Let an order that waits for a person go on to its charge",
+  AddDecision(*group, context, "approve", "Let what waits for a person go on to its charge, or to the payout gateway",
               risk_v1::RISK_ALLOW);
-  AddDecision(*group, context, "deny", "End an order that waits for a person; nothing is charged", risk_v1::RISK_DENY);
+  AddDecision(*group, context, "deny", "End what waits for a person; nothing is charged or sent", risk_v1::RISK_DENY);
 
   auto args = std::make_shared<TestArgs>();
-  CLI::App* test = group->add_subcommand("test", "Say what the rules of a file would have done to orders of the past");
+  CLI::App* test = group->add_subcommand("test", "Say what the rules of a file would have done in the past");
   test->add_option("file", args->file, "File of risk rules, as --risk-file of waybill-order takes it")
       ->required()
       ->type_name("FILE");
-  test->add_option("--since", args->since, "Orders that were assessed since then")->required()->type_name("TIME");
+  test->add_option("--since", args->since, "What was assessed since then")->required()->type_name("TIME");
   test->add_option("--to", args->to, "Only before this time (default: now)")->type_name("TIME");
-  process::AddInteger(*test, "--show", args->show, "Show so many orders that differ; 0: all")
+  process::AddInteger(*test, "--show", args->show, "Show so many that differ; 0: all")
       ->capture_default_str()
       ->type_name("N");
   test->footer(
-      "Each order is looked at by what was known when it was assessed, itself and what came later left out. Nothing "
+      "Each is looked at by what was known when it was assessed, itself and what came later left out. Nothing "
       "is\n"
-      "changed. TIME is like 2026-01-31, 2026-01-31T12:00:00Z, or 2h for two hours ago. With --json, a line an order.\n"
+      "changed. TIME is like 2026-01-31, 2026-01-31T12:00:00Z, or 2h for two hours ago. With --json, a line each.\n"
       "\n"
       "Example:\n"
       "  waybill risk test new-rules.toml --since 7d");

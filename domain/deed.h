@@ -20,7 +20,8 @@ struct Actor {
 struct Deed {
   Actor by;
   std::string action;  // "saga.resolve"
-  // saga, order, key, driver, gateway, webhook, event, dead_letter, settlement, case, setting or process
+  // saga, order, payment, payout, key, driver, gateway, webhook, event, dead_letter, settlement, case, setting or
+  // process
   std::string subject_kind;
   std::string subject;                                           // its id
   std::vector<std::pair<std::string, std::string>> detail = {};  // no secrets

@@ -16,15 +16,17 @@ struct Overloaded : F... {
 template <typename... F>
 Overloaded(F...) -> Overloaded<F...>;
 
-bool IsAbout(const Rule& rule, const Facts& facts) { return rule.currency.empty() || rule.currency == facts.currency; }
+bool IsAbout(const Rule& rule, const Facts& facts) {
+  return rule.about.contains(facts.subject) && (rule.currency.empty() || rule.currency == facts.currency);
+}
 
 // What a rule asks for; nullopt: no window.
 std::optional<Window> WindowOf(const Rule& rule) {
   if (const auto* velocity = std::get_if<Velocity>(&rule.on)) {
-    return Window{velocity->by, velocity->within, rule.currency, false};
+    return Window{velocity->by, velocity->within, rule.currency, false, rule.about};
   }
   if (const auto* declines = std::get_if<Declines>(&rule.on)) {
-    return Window{declines->by, declines->within, rule.currency, true};
+    return Window{declines->by, declines->within, rule.currency, true, rule.about};
   }
   return std::nullopt;
 }
@@ -55,6 +57,8 @@ class Look {
  private:
   using Why = std::optional<std::string>;
 
+  std::string_view NameOf(Trait by) const { return Name(by, facts_.subject); }
+
   // nullopt: the order does not say what it would be of.
   std::optional<Sum> SumOf(const Rule& rule) const {
     const auto asked = std::find(questions_.windows.begin(), questions_.windows.end(), WindowOf(rule));
@@ -68,11 +72,11 @@ class Look {
     ++sum->count;
     sum->amount_minor = SaturatingAdd(sum->amount_minor, facts_.amount_minor);
     if (on.count_over && sum->count > *on.count_over) {
-      return fmt::format("{} orders of the {} within {}, more than {}", sum->count, Name(on.by),
+      return fmt::format("{} {} of the {} within {}, more than {}", sum->count, PluralOf(rule.about), NameOf(on.by),
                          absl::FormatDuration(on.within), *on.count_over);
     }
     if (on.amount_over && sum->amount_minor > *on.amount_over) {
-      return fmt::format("{} {} by the {} within {}, more than {}", sum->amount_minor, rule.currency, Name(on.by),
+      return fmt::format("{} {} by the {} within {}, more than {}", sum->amount_minor, rule.currency, NameOf(on.by),
                          absl::FormatDuration(on.within), *on.amount_over);
     }
     return std::nullopt;
@@ -85,15 +89,16 @@ class Look {
 
   Why AtListed(const Listed& on) const {
     if (!on.values.contains(facts_.Of(on.by))) return std::nullopt;
-    return fmt::format("the {} is listed", Name(on.by));
+    return fmt::format("the {} is listed", NameOf(on.by));
   }
 
   Why AtMissing(const Missing& on) const {
     if (!facts_.Of(on.by).empty()) return std::nullopt;
-    return fmt::format("no {} is named", Name(on.by));
+    return fmt::format("no {} is named", NameOf(on.by));
   }
 
   Why AtNewAccount(const NewAccount& on) const {
+    if (!facts_.account && facts_.Of(Trait::kUser).empty()) return std::nullopt;
     const absl::Time since = facts_.account ? *facts_.account : history_.first_seen.value_or(now_);
     if (now_ - since >= on.younger_than) return std::nullopt;
     return fmt::format("the account is younger than {}", absl::FormatDuration(on.younger_than));
@@ -105,14 +110,14 @@ class Look {
     const double metres = domain::DistanceM(last->point, *facts_.position);
     const absl::Duration took = now_ - last->at;
     if (metres <= on.over_m || metres <= on.over_mps * absl::ToDoubleSeconds(took)) return std::nullopt;
-    return fmt::format("{:.0f} km from the {}'s last order {} ago", metres / 1'000, Name(on.by),
+    return fmt::format("{:.0f} km from the {}'s last {} {} ago", metres / 1'000, NameOf(on.by), Name(facts_.subject),
                        absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))));
   }
 
   Why AtDeclines(const Rule& rule, const Declines& on) const {
     const std::optional<Sum> sum = SumOf(rule);
     if (!sum || sum->count <= on.count_over) return std::nullopt;
-    return fmt::format("{} declined charges of the {} within {}, more than {}", sum->count, Name(on.by),
+    return fmt::format("{} declined charges of the {} within {}, more than {}", sum->count, NameOf(on.by),
                        absl::FormatDuration(on.within), on.count_over);
   }
 
@@ -161,7 +166,9 @@ Questions QuestionsOf(const Rules& rules, const Facts& facts) {
         questions.windows.push_back(*window);
       }
     }
-    if (std::holds_alternative<NewAccount>(rule.on) && !facts.account) questions.first_seen = true;
+    if (std::holds_alternative<NewAccount>(rule.on) && !facts.account && !facts.Of(Trait::kUser).empty()) {
+      questions.first_seen = true;
+    }
     if (const auto* travel = std::get_if<Travel>(&rule.on)) {
       if (facts.position && !facts.Of(travel->by).empty()) {
         questions.previous[static_cast<size_t>(travel->by)] = true;

@@ -1,4 +1,4 @@
-// What rules say of one order. Pure: the same of the same.
+// What rules say of one order, payment or payout. Pure: the same of the same.
 #pragma once
 
 #include <optional>

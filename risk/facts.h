@@ -1,4 +1,5 @@
-// What is known of one order before its money moves: what it says of itself, and what was before it.
+// What is known of one order, payment or payout before its money moves: what it says of itself, and what was before it.
+// Where these files say order, each of them is meant.
 #pragma once
 
 #include <array>
@@ -6,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,13 +17,28 @@
 
 namespace waybill::risk {
 
+// What is assessed. Persisted by name.
+enum class Subject : uint8_t {
+  kOrder,
+  kPayment,  // one without an order
+  kPayout,   // its user is the account that it is from, its card the destination
+};
+inline constexpr Subject kSubjects[] = {Subject::kOrder, Subject::kPayment, Subject::kPayout};
+std::string_view Name(Subject subject);  // "order", "payment", "payout"
+std::optional<Subject> ParseSubject(std::string_view name);
+using Subjects = std::set<Subject>;
+std::string PluralOf(const Subjects& subjects);  // "orders", "orders and payments"
+
 // By what orders are told to belong together; within one client, whose names these are.
 enum class Trait : uint8_t { kUser, kCard, kDevice, kAddress };
 inline constexpr Trait kTraits[] = {Trait::kUser, Trait::kCard, Trait::kDevice, Trait::kAddress};
 inline constexpr size_t kTraitCount = std::size(kTraits);
 std::string_view Name(Trait trait);  // "user", "card", "device", "address"
+// What it is called of a subject: of payouts "account" and "destination", which are nobody's user or card.
+std::string_view Name(Trait trait, Subject subject);
 
 struct Facts {
+  Subject subject = Subject::kOrder;
   std::string client;
   std::array<std::string, kTraitCount> traits;  // by Trait; empty: it was not said
   int64_t amount_minor = 0;
@@ -41,6 +58,7 @@ struct Window {
   absl::Duration within;
   std::string currency;   // empty: of whatever currency, and their amounts are no sum
   bool declined = false;  // only those whose charge was declined
+  Subjects of = {Subject::kOrder};
 
   friend bool operator==(const Window&, const Window&) = default;
 };
@@ -54,6 +72,7 @@ struct Sum {
 // What rules have to know of what was before.
 struct Questions {
   std::vector<Window> windows;  // each once
+  // Of the same subject as the one that is assessed.
   bool first_seen = false;
   std::array<bool, kTraitCount> previous{};  // by Trait
 };

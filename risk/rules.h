@@ -78,6 +78,7 @@ struct Rule {
   std::optional<Decision> decides;  // in place of that
   bool shadow = false;              // it only says what it would have done
   std::variant<Velocity, AmountBand, Listed, Missing, NewAccount, Travel, Declines> on;
+  Subjects about = {Subject::kOrder};  // all else is none of its business; its window counts them together
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 

@@ -55,13 +55,42 @@ absl::Duration TakeWithin(TomlFields& fields, std::string_view field) {
   return TakeDuration(fields, field, absl::Seconds(1), kWithinMax, absl::Seconds(1));
 }
 
-Trait TakeTrait(TomlFields& fields) {
+bool IsOfPayouts(const Subjects& about) { return about.contains(Subject::kPayout); }
+
+Trait TakeTrait(TomlFields& fields, const Subjects& about) {
   const std::string by = fields.Text("by");
   for (const Trait trait : kTraits) {
-    if (Name(trait) == by) return trait;
+    const bool said = !IsOfPayouts(about) || trait == Trait::kUser || trait == Trait::kCard;
+    if (said && Name(trait, *about.begin()) == by) return trait;
   }
-  fields.Wrong("by", fields.Has("by") ? "is none of \"user\", \"card\", \"device\" and \"address\"" : "is missing");
+  const std::string_view known = IsOfPayouts(about)
+                                     ? "is neither \"account\" nor \"destination\", as rules about payouts have it"
+                                     : "is none of \"user\", \"card\", \"device\" and \"address\"";
+  fields.Wrong("by", fields.Has("by") ? known : "is missing");
   return Trait::kUser;
+}
+
+// What is no rule about payouts: they say no position, are not charged, and name their account and destination.
+void RefuseAboutPayouts(TomlFields& fields, const Subjects& about) {
+  if (IsOfPayouts(about)) fields.Wrong("about", "has \"payouts\", of which this kind of rule says nothing");
+}
+
+Subjects TakeAbout(TomlFields& fields) {
+  if (!fields.Has("about")) return {Subject::kOrder};
+  Subjects about;
+  for (const std::string& name : fields.Texts("about")) {
+    const std::optional<Subject> one =
+        name.ends_with('s') ? ParseSubject(std::string_view(name).substr(0, name.size() - 1)) : std::nullopt;
+    if (!one) {
+      fields.Wrong("about", fmt::format("holds \"{}\", which is none of orders, payments and payouts", name));
+    } else if (!about.insert(*one).second) {
+      fields.Wrong("about", fmt::format("holds \"{}\" twice", name));
+    }
+  }
+  // Whose accounts and destinations are no users and cards.
+  if (IsOfPayouts(about) && about.size() > 1)
+    fields.Wrong("about", "has \"payouts\" and others: they need a rule each");
+  return about.empty() ? Subjects{Subject::kOrder} : about;
 }
 
 int64_t TakeNeeded(TomlFields& fields, std::string_view field, int64_t least, int64_t most) {
@@ -73,8 +102,8 @@ void NeedCurrency(TomlFields& fields, std::string_view why) {
   if (!fields.Has("currency")) fields.Wrong("currency", fmt::format("is missing, and {}", why));
 }
 
-Velocity TakeVelocity(TomlFields& fields) {
-  Velocity on{TakeTrait(fields), TakeWithin(fields, "within"), std::nullopt, std::nullopt};
+Velocity TakeVelocity(TomlFields& fields, const Subjects& about) {
+  Velocity on{TakeTrait(fields, about), TakeWithin(fields, "within"), std::nullopt, std::nullopt};
   if (fields.Has("count_over")) on.count_over = fields.Number("count_over", 1, kCountMax, 1);
   if (fields.Has("amount_over")) {
     on.amount_over = fields.Number("amount_over", 1, kAmountMax, 1);
@@ -92,8 +121,8 @@ AmountBand TakeAmount(TomlFields& fields) {
   return on;
 }
 
-Listed TakeList(TomlFields& fields) {
-  Listed on{TakeTrait(fields), {}};
+Listed TakeList(TomlFields& fields, const Subjects& about) {
+  Listed on{TakeTrait(fields, about), {}};
   const std::vector<std::string> values = fields.Texts("values");
   if (!fields.Has("values")) fields.Wrong("values", "is missing");
   if (values.size() > kValuesMax) fields.Wrong("values", fmt::format("has more than {} texts", kValuesMax));
@@ -106,9 +135,20 @@ Listed TakeList(TomlFields& fields) {
   return on;
 }
 
-Travel TakeTravel(TomlFields& fields) {
+Missing TakeMissing(TomlFields& fields, const Subjects& about) {
+  RefuseAboutPayouts(fields, about);
+  return {TakeTrait(fields, about)};
+}
+
+Declines TakeDeclines(TomlFields& fields, const Subjects& about) {
+  RefuseAboutPayouts(fields, about);
+  return {TakeTrait(fields, about), TakeWithin(fields, "within"), TakeNeeded(fields, "count_over", 0, kCountMax)};
+}
+
+Travel TakeTravel(TomlFields& fields, const Subjects& about) {
+  RefuseAboutPayouts(fields, about);
   Travel on;
-  on.by = TakeTrait(fields);
+  on.by = TakeTrait(fields, about);
   on.over_m = 1'000.0 * static_cast<double>(TakeNeeded(fields, "distance_over_km", 0, 20'100));
   on.over_mps = static_cast<double>(TakeNeeded(fields, "speed_over_kmh", 1, 100'000)) / 3.6;
   return on;
@@ -118,7 +158,7 @@ Travel TakeTravel(TomlFields& fields) {
 struct KindOfRule {
   std::string_view name;
   std::vector<std::string_view> fields;
-  decltype(Rule::on) (*take)(TomlFields&);
+  decltype(Rule::on) (*take)(TomlFields&, const Subjects& about);
 };
 
 const std::vector<KindOfRule>& RuleKinds() {
@@ -126,19 +166,19 @@ const std::vector<KindOfRule>& RuleKinds() {
   static const auto& kinds = *new std::vector<KindOfRule>{
       {"velocity",
        {"by", "within", "count_over", "amount_over"},
-       [](TomlFields& at) -> On { return TakeVelocity(at); }},
-      {"amount", {"from", "to"}, [](TomlFields& at) -> On { return TakeAmount(at); }},
-      {"list", {"by", "values"}, [](TomlFields& at) -> On { return TakeList(at); }},
-      {"missing", {"by"}, [](TomlFields& at) -> On { return Missing{TakeTrait(at)}; }},
+       [](TomlFields& at, const Subjects& about) -> On { return TakeVelocity(at, about); }},
+      {"amount", {"from", "to"}, [](TomlFields& at, const Subjects&) -> On { return TakeAmount(at); }},
+      {"list", {"by", "values"}, [](TomlFields& at, const Subjects& about) -> On { return TakeList(at, about); }},
+      {"missing", {"by"}, [](TomlFields& at, const Subjects& about) -> On { return TakeMissing(at, about); }},
       {"new_account",
        {"younger_than"},
-       [](TomlFields& at) -> On { return NewAccount{TakeWithin(at, "younger_than")}; }},
-      {"travel", {"by", "distance_over_km", "speed_over_kmh"}, [](TomlFields& at) -> On { return TakeTravel(at); }},
+       [](TomlFields& at, const Subjects&) -> On { return NewAccount{TakeWithin(at, "younger_than")}; }},
+      {"travel",
+       {"by", "distance_over_km", "speed_over_kmh"},
+       [](TomlFields& at, const Subjects& about) -> On { return TakeTravel(at, about); }},
       {"declines",
        {"by", "within", "count_over"},
-       [](TomlFields& at) -> On {
-         return Declines{TakeTrait(at), TakeWithin(at, "within"), TakeNeeded(at, "count_over", 0, kCountMax)};
-       }},
+       [](TomlFields& at, const Subjects& about) -> On { return TakeDeclines(at, about); }},
   };
   return kinds;
 }
@@ -160,7 +200,7 @@ Rule TakeRule(TomlFields& fields, const std::vector<Rule>& before) {
                  fields.Has("kind") ? fmt::format("is none of these: {}", fmt::join(names, ", ")) : "is missing");
     return rule;
   }
-  std::vector<std::string_view> known = {"name", "kind", "mode", "currency", "score", "decide"};
+  std::vector<std::string_view> known = {"name", "kind", "about", "mode", "currency", "score", "decide"};
   known.insert(known.end(), kind->fields.begin(), kind->fields.end());
   fields.CheckKnown(known);
   rule.name = fields.Text("name");
@@ -184,7 +224,8 @@ Rule TakeRule(TomlFields& fields, const std::vector<Rule>& before) {
     rule.decides = ParseDecision(fields.Text("decide"));
     if (!rule.decides) fields.Wrong("decide", "is none of \"allow\", \"review\" and \"deny\"");
   }
-  rule.on = kind->take(fields);
+  rule.about = TakeAbout(fields);
+  rule.on = kind->take(fields, rule.about);
   return rule;
 }
 
@@ -249,7 +290,9 @@ std::string Describe(const Rules& rules) {
                                  rules.shadow ? "in shadow" : "in force", rules.review_at,
                                  absl::FormatDuration(rules.review_for), Name(rules.after_review), rules.deny_at);
   for (const Rule& rule : rules.rules) {
-    text += fmt::format("; {} {}{} {}{}", rule.name, KindName(rule), rule.currency.empty() ? "" : " " + rule.currency,
+    const bool of_orders = rule.about == Subjects{Subject::kOrder};
+    text += fmt::format("; {} {}{}{} {}{}", rule.name, KindName(rule), of_orders ? "" : " of " + PluralOf(rule.about),
+                        rule.currency.empty() ? "" : " " + rule.currency,
                         rule.decides ? std::string(Name(*rule.decides)) : fmt::format("+{}", rule.score),
                         rule.shadow ? " in shadow" : "");
   }

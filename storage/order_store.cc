@@ -12,6 +12,11 @@ absl::Status OrderNotFound(const Uuid& order_id) {
                              std::move(detail));
 }
 
+bool IsInReview(const saga::Header& header) {
+  const std::optional<saga::Wait> wait = saga::ParseWaitName(header.waits_for);
+  return header.state == saga::State::kRunning && wait && wait->step == domain::kAssessRisk;
+}
+
 absl::StatusOr<OrderRecord> OrderStore::GetOf(const Uuid& order_id, const Owner& owner) {
   absl::StatusOr<OrderRecord> order = Get(order_id);
   if (order.ok() && owner && order->payload.client != *owner) return OrderNotFound(order_id);

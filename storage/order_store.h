@@ -87,6 +87,8 @@ inline constexpr std::string_view kOfAnOrderThatStands = "partial_refunds_of_an_
 
 // ORDER_NOT_FOUND.
 absl::Status OrderNotFound(const Uuid& order_id);
+// Whether it is one of OrderStore::InReview.
+bool IsInReview(const saga::Header& header);
 
 // Thread-safe; every call blocks on the store. STORE_UNAVAILABLE when it does not answer; UNREADABLE_ROW when a row is
 // of a newer version.
@@ -105,7 +107,9 @@ class OrderStore {
   // The same of their partial refunds: how many times one was asked for or decided. Orders that had none are left out.
   virtual absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) = 0;
 
-  virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;   // oldest first
+  virtual absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) = 0;  // oldest first
+  // Those of every kind that wait for a person (domain::kAssessRisk), the newest first; `before`: only behind that one.
+  virtual absl::StatusOr<std::vector<Uuid>> InReview(const std::optional<Uuid>& before, int limit) = 0;
   virtual absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) = 0;                     // SAGA_NOT_FOUND
   virtual absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) = 0;  // from its beginning
   // `here`: what this process drives.

@@ -1,4 +1,5 @@
-// What was assessed of orders before their money moved, and what of that the next one is assessed by.
+// What was assessed of orders, payments and payouts before their money moved, and what of that the next one is assessed
+// by. Where it says order, each of them is meant.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,7 @@
 namespace waybill::storage {
 
 struct RiskAssessment {
-  Uuid order_id;
+  Uuid order_id;  // or that of the saga of a payment or payout
   risk::Facts facts;
   absl::Time at;  // by the store's clock; of two that share a trait never the same
   risk::Assessment assessment;
@@ -44,8 +45,9 @@ class RiskStore {
   // before is answered as it was then. With an error nothing is said: it may have been assessed or not, and asked again
   // it is answered.
   //
-  // Orders that share a user, a card, a device or an address are assessed one after the other, on all processes: each
-  // by all that came before it, none of them missing and none that is not durable.
+  // Orders and payments that share a user, a card, a device or an address are assessed one after the other, on all
+  // processes: each by all that came before it, none of them missing and none that is not durable. So are payouts that
+  // share an account or a destination.
   virtual absl::StatusOr<Assessed> Assess(const Uuid& order_id, const risk::Facts& facts, const risk::Rules& rules) = 0;
 
   // As it was kept, and never fresh. NOT_FOUND ORDER_NOT_FOUND when the order was never assessed.

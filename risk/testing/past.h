@@ -20,7 +20,8 @@ inline bool SharesTrait(const Facts& a, const Facts& b, Trait by) {
 }
 
 inline bool IsIn(const Window& window, const Facts& facts, absl::Time now, const PastOrder& past) {
-  return SharesTrait(facts, past.facts, window.by) && past.at > now - window.within && past.at < now &&
+  return window.of.contains(past.facts.subject) && SharesTrait(facts, past.facts, window.by) &&
+         past.at > now - window.within && past.at < now &&
          (window.currency.empty() || past.facts.currency == window.currency) && (!window.declined || past.declined);
 }
 
@@ -38,7 +39,7 @@ inline History HistoryOf(const Questions& questions, const Facts& facts, absl::T
     }
   }
   for (const PastOrder& past : orders) {
-    if (past.at >= now) continue;
+    if (past.at >= now || past.facts.subject != facts.subject) continue;
     if (questions.first_seen && SharesTrait(facts, past.facts, Trait::kUser)) {
       history.first_seen = std::min(history.first_seen.value_or(past.at), past.at);
     }

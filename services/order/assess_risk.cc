@@ -13,7 +13,9 @@ namespace waybill::order {
 namespace {
 
 using domain::Order;
+using domain::Payment;
 using domain::PaymentAttempt;
+using domain::Payout;
 using saga::Attempt;
 using saga::Outcome;
 
@@ -43,6 +45,15 @@ void LeaveUnasked(Order& order) {
   }
   order.attempts.back().state = PaymentAttempt::State::kNotSent;
   order.effects.attempt_changed = static_cast<uint8_t>(order.attempts.size());
+}
+
+// Nothing of it was sent, and what is held is free again.
+void Refuse(Payout& payout, const std::string& reason, absl::Time now) {
+  if (payout.state != Payout::State::kOpen) return;
+  payout.refusal = reason;
+  payout.state = Payout::State::kRefused;
+  payout.decided_at = now;
+  payout.effects.decided = true;
 }
 
 Outcome OutcomeOf(const storage::RiskStore::Assessed& assessed) {
@@ -77,6 +88,23 @@ risk::Facts FactsOf(const Order& order) {
   return facts;
 }
 
+risk::Facts FactsOf(const Payment& payment) {
+  risk::Facts facts = FactsOf(static_cast<const Order&>(payment));
+  facts.subject = risk::Subject::kPayment;
+  return facts;
+}
+
+risk::Facts FactsOf(const Payout& payout) {
+  risk::Facts facts;
+  facts.subject = risk::Subject::kPayout;
+  facts.client = payout.client;
+  facts.Of(risk::Trait::kUser) = payout.account;
+  facts.Of(risk::Trait::kCard) = payout.destination;
+  facts.amount_minor = payout.amount_minor;
+  facts.currency = payout.currency;
+  return facts;
+}
+
 RiskAssessor::RiskAssessor(storage::RiskStore& store, Executor& workers, const Clock& clock, Metrics& metrics,
                            InForce in_force, Dropped dropped)
     : store_(store),
@@ -86,62 +114,108 @@ RiskAssessor::RiskAssessor(storage::RiskStore& store, Executor& workers, const C
       in_force_(std::move(in_force)),
       dropped_(std::move(dropped)) {}
 
-void RiskAssessor::Count(const risk::Assessment& assessment) {
-  const auto labels = [](const risk::Verdict& verdict) {
-    return prometheus::Labels{{"decision", std::string(risk::Name(verdict.decision))},
+void RiskAssessor::Count(risk::Subject subject, const risk::Assessment& assessment) {
+  const auto labels = [subject](const risk::Verdict& verdict) {
+    return prometheus::Labels{{"kind", std::string(risk::Name(subject))},
+                              {"decision", std::string(risk::Name(verdict.decision))},
                               {"rule", verdict.rule.empty() ? "none" : verdict.rule}};
   };
   metrics_
-      .AddCounter("waybill_risk_decisions_total",
-                  "Orders that were assessed, by what was decided, and by the rule that decided or added most.",
-                  labels(assessment.verdict))
+      .AddCounter(
+          "waybill_risk_decisions_total",
+          "Orders, payments and payouts (kind) that were assessed, by what was decided, and by the rule that decided "
+          "or added most.",
+          labels(assessment.verdict))
       .Increment();
   metrics_
-      .AddCounter("waybill_risk_shadow_decisions_total",
-                  "The same orders by what it would have been, were no rule in shadow.", labels(assessment.shadow))
+      .AddCounter("waybill_risk_shadow_decisions_total", "The same by what it would have been, were no rule in shadow.",
+                  labels(assessment.shadow))
       .Increment();
 }
 
-Outcome RiskAssessor::AssessOnWorker(const Uuid& order_id, const Order& order) {
+Outcome RiskAssessor::AssessOnWorker(const Uuid& id, const risk::Facts& facts) {
   const std::shared_ptr<const risk::Rules> rules = in_force_ ? in_force_() : nullptr;
   absl::StatusOr<storage::RiskStore::Assessed> assessed =
-      rules != nullptr ? store_.Assess(order_id, FactsOf(order), *rules) : store_.Find(order_id);
+      rules != nullptr ? store_.Assess(id, facts, *rules) : store_.Find(id);
   if (absl::IsNotFound(assessed.status())) {
-    return Outcome::Unknown(std::string(kRiskUnknown), "this process has no rules of risk, and the order needs them");
+    return Outcome::Unknown(
+        std::string(kRiskUnknown),
+        fmt::format("this process has no rules of risk, and the {} needs them", risk::Name(facts.subject)));
   }
   if (!assessed.ok()) return Unknown(assessed.status());
-  if (assessed->fresh) Count(assessed->kept.assessment);
+  if (assessed->fresh) Count(facts.subject, assessed->kept.assessment);
   return OutcomeOf(*assessed);
 }
 
-saga::Action<Order> RiskAssessor::Assess() {
-  auto call = [this](const Attempt& attempt, Order& order, saga::OutcomeCallback done) {
+template <typename P>
+saga::Action<P> RiskAssessor::Assessing(std::function<void(const P&)> waits,
+                                        std::function<void(P&, const std::string& reason)> ends) {
+  auto call = [this, waits = std::move(waits), ends](const Attempt& attempt, P& payload, saga::OutcomeCallback done) {
     auto answer = std::make_shared<saga::OutcomeCallback>(std::move(done));
-    Executor::Task task = [this, order_id = attempt.saga_id, deadline = attempt.deadline, &order, answer] {
+    Executor::Task task = [this, waits, ends, id = attempt.saga_id, deadline = attempt.deadline, &payload, answer] {
       if (clock_.Steady() >= deadline) {
         (*answer)(Outcome::NotMade(std::string(kRiskUnknown), "the assessment waited for too long"));
         return;
       }
-      Outcome outcome = AssessOnWorker(order_id, order);
-      if (outcome.kind == Outcome::Kind::kRejected || outcome.kind == Outcome::Kind::kLater) dropped_(order);
-      if (outcome.kind == Outcome::Kind::kRejected) LeaveUnasked(order);
+      Outcome outcome = AssessOnWorker(id, FactsOf(payload));
+      if (outcome.kind == Outcome::Kind::kRejected || outcome.kind == Outcome::Kind::kLater) waits(payload);
+      if (outcome.kind == Outcome::Kind::kRejected) ends(payload, outcome.reason);
       (*answer)(std::move(outcome));
     };
     if (!workers_.Submit(task)) {
-      (*answer)(Outcome::NotMade(std::string(kRiskUnknown), "too many orders wait to be assessed"));
+      (*answer)(Outcome::NotMade(std::string(kRiskUnknown), "too many wait to be assessed"));
     }
   };
   // What a person says counts as it is.
-  auto signalled = [](Outcome outcome, Order& order) -> std::optional<Outcome> {
-    if (outcome.kind == Outcome::Kind::kRejected) LeaveUnasked(order);
+  auto signalled = [ends](Outcome outcome, P& payload) -> std::optional<Outcome> {
+    if (outcome.kind == Outcome::Kind::kRejected) ends(payload, outcome.reason);
     return outcome;
   };
   return {.call = call, .signalled = signalled};
 }
 
+saga::Action<Order> RiskAssessor::Assess() {
+  return Assessing<Order>(dropped_, [](Order& order, const std::string&) { LeaveUnasked(order); });
+}
+
+saga::Action<Payment> RiskAssessor::AssessPayment() {
+  return Assessing<Payment>(dropped_, [](Payment& payment, const std::string&) { LeaveUnasked(payment); });
+}
+
+saga::Action<Payout> RiskAssessor::AssessPayout() {
+  saga::Action<Payout> assess =
+      Assessing<Payout>([](const Payout&) {},
+                        [this](Payout& payout, const std::string& reason) { Refuse(payout, reason, clock_.Now()); });
+  assess.call = [assess = std::move(assess.call)](const Attempt& attempt, Payout& payout, saga::OutcomeCallback done) {
+    if (payout.state == Payout::State::kOpen) {
+      assess(attempt, payout, std::move(done));
+    } else {
+      done(Outcome::Rejected(payout.refusal));
+    }
+  };
+  return assess;
+}
+
 saga::Action<Order> RiskAssessor::Undo() {
   auto call = [](const Attempt&, Order& order, saga::OutcomeCallback done) {
     LeaveUnasked(order);
+    done(Outcome::Succeeded());
+  };
+  return {.call = call, .journaled = true};
+}
+
+saga::Action<Payment> RiskAssessor::UndoPayment() {
+  auto call = [](const Attempt&, Payment& payment, saga::OutcomeCallback done) {
+    LeaveUnasked(payment);
+    done(Outcome::Succeeded());
+  };
+  return {.call = call, .journaled = true};
+}
+
+// One that its gateway was asked for is decided by now: what undoes that step asks until it is.
+saga::Action<Payout> RiskAssessor::UndoPayout() {
+  auto call = [this](const Attempt&, Payout& payout, saga::OutcomeCallback done) {
+    Refuse(payout, std::string(kRiskUnknown), clock_.Now());
     done(Outcome::Succeeded());
   };
   return {.call = call, .journaled = true};

@@ -7,6 +7,7 @@
 
 #include "edge/rpc/proto_time.h"
 #include "runtime/failpoint.h"
+#include "services/order/requests.h"
 #include "waybill/payments/v1/payments.pb.h"
 
 namespace waybill::order {
@@ -47,8 +48,16 @@ void Take(PaymentApi& api, TakePaymentCall::Ptr call) {
   if (asked.has_amount()) {
     amount = {asked.amount().minor_units(), std::move(*asked.mutable_amount()->mutable_currency())};
   }
+  Violations violations;
+  std::optional<domain::Payer> payer;
+  if (asked.has_payer()) payer = TakePayer(*asked.mutable_payer(), violations);
+  if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) {
+    call->Finish(wrong);
+    return;
+  }
   absl::StatusOr<domain::Payment> payment =
-      TakeNewPayment(call->caller()->client, asked.payment_id(), std::move(amount));
+      TakeNewPayment(call->caller()->client, asked.payment_id(), std::move(amount), std::move(*asked.mutable_user_id()),
+                     std::move(payer));
   if (!payment.ok()) {
     call->Finish(payment.status());
     return;

@@ -91,6 +91,7 @@ std::optional<domain::Payout::State> StateOf(payouts_pb::PayoutStatus status) {
   switch (status) {
     case payouts_pb::OPEN:
     case payouts_pb::PENDING:
+    case payouts_pb::AWAITING_REVIEW:
       return domain::Payout::State::kOpen;
     case payouts_pb::PAID:
       return domain::Payout::State::kPaid;

@@ -35,6 +35,18 @@ risk_pb::RiskDecision RiskDecisionOnTheWire(risk::Decision decision) {
   return risk_pb::RISK_DECISION_UNSPECIFIED;
 }
 
+risk_pb::RiskKind RiskKindOnTheWire(risk::Subject subject) {
+  switch (subject) {
+    case risk::Subject::kOrder:
+      return risk_pb::RISK_ORDER;
+    case risk::Subject::kPayment:
+      return risk_pb::RISK_PAYMENT;
+    case risk::Subject::kPayout:
+      return risk_pb::RISK_PAYOUT;
+  }
+  return risk_pb::RISK_KIND_UNSPECIFIED;
+}
+
 void FillVerdict(const risk::Verdict& verdict, risk_pb::RiskVerdict& out) {
   out.set_decision(RiskDecisionOnTheWire(verdict.decision));
   out.set_score(verdict.score);
@@ -55,6 +67,8 @@ void FillReasons(const std::vector<risk::Reason>& reasons, Reasons& out) {
 
 void FillAssessment(const RiskAssessment& kept, risk_pb::RiskAssessment& out) {
   out.set_order_id(kept.order_id.ToString());
+  out.set_kind(RiskKindOnTheWire(kept.facts.subject));
+  if (kept.facts.subject == risk::Subject::kPayout) out.set_destination(kept.facts.Of(risk::Trait::kCard));
   out.set_client(kept.facts.client);
   out.set_user_id(kept.facts.Of(risk::Trait::kUser));
   out.set_amount_minor(kept.facts.amount_minor);

@@ -15,21 +15,6 @@
 namespace waybill::order {
 namespace {
 
-void CheckUserId(std::string_view user_id, Violations& violations) {
-  if (user_id.empty()) {
-    violations.Add("user_id", "is required");
-    return;
-  }
-  Utf8 text = ReadUtf8(user_id);
-  if (!text.valid) {
-    violations.Add("user_id", "is not valid UTF-8");
-  } else if (text.characters > kUserIdMax) {
-    violations.Add("user_id", fmt::format("has {} characters; at most {} are allowed", text.characters, kUserIdMax));
-  } else if (text.has_control || text.has_blank) {
-    violations.Add("user_id", "may not contain blanks or control characters");
-  }
-}
-
 void CheckCoordinate(double degrees, double max, std::string_view field, Violations& violations) {
   if (std::isnan(degrees)) {
     violations.Add(std::string(field), "is required, and a number");
@@ -58,18 +43,6 @@ void CheckMetadata(const std::map<std::string, std::string>& metadata, Violation
     } else if (Utf8 text = ReadUtf8(value); !text.valid || text.has_nul) {
       violations.Add(field, "is not UTF-8 without NUL");
     }
-  }
-}
-
-void CheckPayer(const domain::Payer& payer, Violations& violations) {
-  for (const auto& [field, text] :
-       {std::pair("payer.card_fingerprint", &payer.card), std::pair("payer.device_id", &payer.device),
-        std::pair("payer.address", &payer.address)}) {
-    if (!text->empty()) CheckVisibleAscii(*text, kPayerTextMax, field, violations);
-  }
-  if (payer.position) {
-    CheckCoordinate(payer.position->latitude, 90, "payer.position.latitude", violations);
-    CheckCoordinate(payer.position->longitude, 180, "payer.position.longitude", violations);
   }
 }
 
@@ -136,6 +109,43 @@ void CheckAmount(const std::optional<Money>& amount, Violations& violations) {
   }
 }
 
+void CheckUserId(std::string_view user_id, Violations& violations) {
+  if (user_id.empty()) {
+    violations.Add("user_id", "is required");
+    return;
+  }
+  Utf8 text = ReadUtf8(user_id);
+  if (!text.valid) {
+    violations.Add("user_id", "is not valid UTF-8");
+  } else if (text.characters > kUserIdMax) {
+    violations.Add("user_id", fmt::format("has {} characters; at most {} are allowed", text.characters, kUserIdMax));
+  } else if (text.has_control || text.has_blank) {
+    violations.Add("user_id", "may not contain blanks or control characters");
+  }
+}
+
+void CheckPayer(const domain::Payer& payer, Violations& violations) {
+  for (const auto& [field, text] :
+       {std::pair("payer.card_fingerprint", &payer.card), std::pair("payer.device_id", &payer.device),
+        std::pair("payer.address", &payer.address)}) {
+    if (!text->empty()) CheckVisibleAscii(*text, kPayerTextMax, field, violations);
+  }
+  if (payer.position) {
+    CheckCoordinate(payer.position->latitude, 90, "payer.position.latitude", violations);
+    CheckCoordinate(payer.position->longitude, 180, "payer.position.longitude", violations);
+  }
+}
+
+std::optional<domain::Payer> KeptPayer(std::optional<domain::Payer> payer) {
+  if (!payer || *payer == domain::Payer()) return std::nullopt;
+  if (payer->position) {
+    payer->position->latitude += 0.0;  // -0.0 becomes 0.0
+    payer->position->longitude += 0.0;
+  }
+  if (payer->account) payer->account = absl::FromUnixMicros(absl::ToUnixMicros(*payer->account));
+  return payer;
+}
+
 absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
   Violations violations;
   if (!request.client.empty()) CheckVisibleAscii(request.client, kClientMax, "waybill-client", violations);
@@ -162,15 +172,7 @@ absl::StatusOr<domain::Order> TakeOrder(OrderRequest request) {
     order.pickup->longitude += 0.0;
   }
   order.metadata = std::move(request.metadata);
-  if (request.payer && *request.payer != domain::Payer()) {
-    order.payer = std::move(request.payer);
-    if (order.payer->position) {
-      order.payer->position->latitude += 0.0;
-      order.payer->position->longitude += 0.0;
-    }
-    // As it is kept.
-    if (order.payer->account) order.payer->account = absl::FromUnixMicros(absl::ToUnixMicros(*order.payer->account));
-  }
+  order.payer = KeptPayer(std::move(request.payer));
   order.fingerprint = Fingerprint(order);
   return order;
 }

@@ -76,6 +76,12 @@ absl::Status CheckSameRequest(const domain::Order& existing, const domain::Order
 // There, within the bounds of an order's, and of a currency that is in the table.
 void CheckAmount(const std::optional<Money>& amount, Violations& violations);
 
+// What is said, within its bounds; a payment need not name its user.
+void CheckUserId(std::string_view user_id, Violations& violations);
+void CheckPayer(const domain::Payer& payer, Violations& violations);
+// As it is kept; nullopt: nothing was said.
+std::optional<domain::Payer> KeptPayer(std::optional<domain::Payer> payer);
+
 absl::StatusOr<Uuid> TakeId(std::string_view text, std::string_view field);
 
 // Free text of `min` to `max` characters: UTF-8 without NUL, which Postgres cannot hold. Adds a violation otherwise.

@@ -316,7 +316,7 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     reconcile = [picker = builtin.get()] { return picker->Reconcile(); };
     dispatch = std::move(builtin);
   }
-  // Rules of risk. Orders that began with them go on here without a file, too, if they were assessed.
+  // Rules of risk. What began with them goes on here without a file, too, if it was assessed.
   std::unique_ptr<RiskRules> risk_rules;
   if (!options.risk_file.empty()) {
     auto opened = RiskRules::Open(options.risk_file, log);
@@ -351,10 +351,14 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
     definitions.push_back(PlaceAssessedCapturedOrder(risk, gateways->routing(), *dispatch, clock,
                                                      assesses && capture_later, options.saga));
     definitions.push_back(TakePayment(gateways->routing(), clock, options.payment_retry));
+    definitions.push_back(AssessedTakePayment(risk, gateways->routing(), clock, assesses, options.payment_retry));
   }
   definitions.push_back(RefundOrder(gateways && options.payment_gateway == "builtin" ? nullptr : payments.get(),
                                     gateways ? &gateways->routing() : nullptr, clock, options.saga.payment));
-  if (payouts) definitions.push_back(PayOut(*payouts, clock, options.saga.payment));
+  if (payouts) {
+    definitions.push_back(PayOut(*payouts, clock, options.saga.payment));
+    definitions.push_back(AssessedPayOut(risk, *payouts, clock, assesses, options.saga.payment));
+  }
   const saga::Kinds kinds(std::move(definitions));
   order_metrics.AddSteps(kinds);
 

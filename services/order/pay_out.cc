@@ -8,6 +8,7 @@
 #include "runtime/failpoint.h"
 #include "runtime/status.h"
 #include "runtime/text.h"
+#include "services/order/assess_risk.h"
 #include "services/order/gateway_answers.h"
 
 namespace waybill::order {
@@ -70,15 +71,26 @@ saga::Action<Payout> Pay(PayoutGateway& gateway, const Clock& clock, bool undoin
   return {.call = call, .signalled = AskAgain<Payout>};
 }
 
+saga::DefinitionBuilder<Payout> PaidBy(saga::DefinitionBuilder<Payout> saga, PayoutGateway& gateway, const Clock& clock,
+                                       const saga::RetryPolicy& retry) {
+  return saga.Step(std::string(kPayOut))
+      .Does(Pay(gateway, clock, /*undoing=*/false))
+      .UndoneBy(Pay(gateway, clock, /*undoing=*/true))
+      .Retried(retry);
+}
+
 }  // namespace
 
 saga::Definition PayOut(PayoutGateway& gateway, const Clock& clock, const saga::RetryPolicy& retry) {
-  return saga::Define<Payout>()
-      .Step(std::string(kPayOut))
-      .Does(Pay(gateway, clock, /*undoing=*/false))
-      .UndoneBy(Pay(gateway, clock, /*undoing=*/true))
-      .Retried(retry)
-      .Done();
+  return PaidBy(saga::Define<Payout>(), gateway, clock, retry).Done();
+}
+
+saga::Definition AssessedPayOut(RiskAssessor& risk, PayoutGateway& gateway, const Clock& clock, bool begins,
+                                const saga::RetryPolicy& retry) {
+  saga::DefinitionBuilder<Payout> saga = saga::Define<Payout>().Version(kAssessedPayoutVersion);
+  if (!begins) saga.NotBegunYet();
+  saga.Step(std::string(kAssessRisk)).Does(risk.AssessPayout()).UndoneBy(risk.UndoPayout()).Retried(retry);
+  return PaidBy(std::move(saga), gateway, clock, retry).Done();
 }
 
 }  // namespace waybill::order

@@ -2,9 +2,9 @@
 // payout gateway is asked until it has said what becomes of it; and the commit that takes in its word posts the hold,
 // or voids it.
 //
-// One step. While its budget lasts it is done; then, or when a refusal comes after doubt, the saga turns back, and what
-// undoes the step asks the very same, for as long as it takes: turned back, a payout is not taken back. What is true of
-// the money is the payout's own state, not the saga's.
+// One step, behind assess_risk where payouts are assessed. While its budget lasts it is done; then, or when a refusal
+// comes after doubt, the saga turns back, and what undoes the step asks the very same, for as long as it takes: turned
+// back, a payout is not taken back. What is true of the money is the payout's own state, not the saga's.
 #pragma once
 
 #include <string_view>
@@ -15,6 +15,8 @@
 #include "services/order/payout_gateway.h"
 
 namespace waybill::order {
+
+class RiskAssessor;
 
 // Persisted.
 inline constexpr std::string_view kPayOut = "pay_out";
@@ -28,5 +30,11 @@ inline constexpr std::string_view kPayoutUnknown = "PAYOUT_UNKNOWN";
 
 // Both outlive what they make.
 saga::Definition PayOut(PayoutGateway& gateway, const Clock& clock, const saga::RetryPolicy& retry = {});
+
+// The same where the rules of risk are asked first (services/order/assess_risk.h): the amount is held meanwhile, and
+// free again in the commit that takes in a refusal. `begins`: new payouts begin so. All outlive it.
+inline constexpr int kAssessedPayoutVersion = 2;
+saga::Definition AssessedPayOut(RiskAssessor& risk, PayoutGateway& gateway, const Clock& clock, bool begins,
+                                const saga::RetryPolicy& retry = {});
 
 }  // namespace waybill::order

@@ -6,6 +6,7 @@
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/order/differing.h"
+#include "storage/order_store.h"
 
 namespace waybill::order {
 namespace {
@@ -16,7 +17,10 @@ using storage::PaymentRecord;
 void Replay(PaymentRecord existing, const Payment& repeated, const PaymentApi::Pending& answer) {
   Differing differing;
   differing.If(existing.payload.amount_minor != repeated.amount_minor, "amount.minor_units")
-      .If(existing.payload.currency != repeated.currency, "amount.currency");
+      .If(existing.payload.currency != repeated.currency, "amount.currency")
+      // What was kept without them, perhaps by a replica of before, is the same payment.
+      .If(!existing.payload.user_id.empty() && existing.payload.user_id != repeated.user_id, "user_id")
+      .If(existing.payload.payer && existing.payload.payer != repeated.payer, "payer");
   if (differing.empty()) {
     answer->Give(PaymentApi::Answer{std::move(existing), /*replayed=*/true});
     return;
@@ -43,24 +47,30 @@ absl::StatusOr<std::string> TakePaymentId(std::string_view payment_id) {
 }
 
 absl::StatusOr<Payment> TakeNewPayment(std::string_view client, std::string_view payment_id,
-                                       std::optional<Money> amount) {
+                                       std::optional<Money> amount, std::string user_id,
+                                       std::optional<domain::Payer> payer) {
   Violations violations;
   const std::optional<Uuid> id = Uuid::Parse(payment_id);
   if (!id) violations.Add("payment_id", "is not a UUID");
   if (!client.empty()) CheckVisibleAscii(client, kClientMax, "waybill-client", violations);
   CheckAmount(amount, violations);
+  if (!user_id.empty()) CheckUserId(user_id, violations);
+  if (payer) CheckPayer(*payer, violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
   Payment payment;
   payment.client = ClientNamed(client);
   payment.idempotency_key = id->ToString();
   payment.amount_minor = amount->minor_units;
   payment.currency = std::move(amount->currency);
+  payment.user_id = std::move(user_id);
+  payment.payer = KeptPayer(std::move(payer));
   return payment;
 }
 
 PaymentStatus StatusOfPayment(const saga::Header& header) {
   switch (header.state) {
     case saga::State::kRunning:
+      if (storage::IsInReview(header)) return PaymentStatus::kAwaitingReview;
       return header.waits_for.empty() ? PaymentStatus::kPending : PaymentStatus::kAwaitingPayer;
     case saga::State::kSucceeded:
     case saga::State::kClosing:

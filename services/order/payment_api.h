@@ -25,8 +25,10 @@ namespace waybill::order {
 
 // A payment that may be written: of `client`, under the id that it has given it, a UUID. BAD_REQUEST, with every field
 // that is wrong.
+// `user_id` and `payer` are for the rules of risk, and may be missing.
 absl::StatusOr<domain::Payment> TakeNewPayment(std::string_view client, std::string_view payment_id,
-                                               std::optional<Money> amount);
+                                               std::optional<Money> amount, std::string user_id = "",
+                                               std::optional<domain::Payer> payer = std::nullopt);
 // The id as it is kept: in lower case. BAD_REQUEST.
 absl::StatusOr<std::string> TakePaymentId(std::string_view payment_id);
 
@@ -38,6 +40,7 @@ enum class PaymentStatus : uint8_t {
   kTurningBack = 4,
   kFailed = 5,
   kResolved = 6,
+  kAwaitingReview = 7,
 };
 PaymentStatus StatusOfPayment(const saga::Header& header);
 

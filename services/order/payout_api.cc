@@ -87,6 +87,7 @@ absl::StatusOr<std::string> WhosePayout(std::string_view caller, bool sees_all, 
 PayoutStatus StatusOfPayout(const PayoutRecord& record) {
   switch (record.payload.state) {
     case Payout::State::kOpen:
+      if (storage::IsInReview(record)) return PayoutStatus::kAwaitingReview;
       return record.waits_for.empty() ? PayoutStatus::kOpen : PayoutStatus::kPending;
     case Payout::State::kPaid:
       return PayoutStatus::kPaid;

@@ -48,6 +48,7 @@ enum class PayoutStatus : uint8_t {
   kPaid = 3,
   kRefused = 4,
   kResolved = 5,
+  kAwaitingReview = 6,
 };
 PayoutStatus StatusOfPayout(const storage::PayoutRecord& record);
 

@@ -29,6 +29,20 @@ domain::GeoPoint PointOf(const v1::GeoPoint& point) {
 
 }  // namespace
 
+domain::Payer TakePayer(v1::Payer& payer, Violations& violations) {
+  domain::Payer taken;
+  taken.card = std::move(*payer.mutable_card_fingerprint());
+  taken.device = std::move(*payer.mutable_device_id());
+  taken.address = std::move(*payer.mutable_address());
+  if (payer.has_position()) taken.position = PointOf(payer.position());
+  if (payer.has_account_create_time()) {
+    absl::Time account;
+    rpc::TakeTimeField(true, payer.account_create_time(), "payer.account_create_time", account, violations);
+    taken.account = account;
+  }
+  return taken;
+}
+
 absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client) {
   if (!v1::CreateOrderRequest::Wait_IsValid(request.wait())) {
     Violations violations;
@@ -47,19 +61,9 @@ absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::s
   }
   for (auto& [key, value] : *request.mutable_metadata()) taken.metadata.emplace(key, std::move(value));
   if (request.has_payer()) {
-    v1::Payer& payer = *request.mutable_payer();
-    taken.payer.emplace();
-    taken.payer->card = std::move(*payer.mutable_card_fingerprint());
-    taken.payer->device = std::move(*payer.mutable_device_id());
-    taken.payer->address = std::move(*payer.mutable_address());
-    if (payer.has_position()) taken.payer->position = PointOf(payer.position());
-    if (payer.has_account_create_time()) {
-      Violations violations;
-      absl::Time account;
-      rpc::TakeTimeField(true, payer.account_create_time(), "payer.account_create_time", account, violations);
-      if (!violations.empty()) return std::move(violations).ToStatus();
-      taken.payer->account = account;
-    }
+    Violations violations;
+    taken.payer = TakePayer(*request.mutable_payer(), violations);
+    if (!violations.empty()) return std::move(violations).ToStatus();
   }
   return TakeOrder(std::move(taken));
 }

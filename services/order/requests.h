@@ -24,6 +24,9 @@ namespace waybill::order {
 // `client` is the caller's. Takes the request's strings away. BAD_REQUEST, as do the others.
 absl::StatusOr<domain::Order> TakeCreate(v1::CreateOrderRequest& request, std::string_view client);
 
+// As it was said: not checked yet, but for its time.
+domain::Payer TakePayer(v1::Payer& payer, domain::Violations& violations);
+
 absl::StatusOr<storage::OrderQuery> TakeQuery(const v1::ListOrdersRequest& request);
 absl::StatusOr<storage::SagaQuery> TakeQuery(const ops::v1::ListSagasRequest& request);
 absl::StatusOr<storage::AuditQuery> TakeQuery(const ops::v1::ListEntriesRequest& request);

@@ -3,32 +3,42 @@
 #include <memory>
 #include <utility>
 
+#include "domain/payment.h"
+#include "domain/payout.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "services/order/assess_risk.h"
-#include "services/order/order_status.h"
+#include "storage/order_status.h"
 
 namespace waybill::order {
 namespace {
 
-absl::Status ReviewNotOpen(const Uuid& order_id, OrderStatus status, std::string_view why) {
+// Orders by the status that their callers see, all else by its saga's state.
+std::string_view StatusName(const saga::Header& header) {
+  if (header.kind == domain::Order::kKind) return storage::Name(storage::StatusOf(header));
+  return storage::IsInReview(header) ? "AWAITING_REVIEW" : saga::Name(header.state);
+}
+
+absl::Status ReviewNotOpen(const saga::Header& header, std::string_view why) {
   ErrorDetail detail;
-  detail.metadata = {{"order_id", order_id.ToString()}, {"status", std::string(Name(status))}};
+  detail.metadata = {{"order_id", header.id.ToString()}, {"status", std::string(StatusName(header))}};
   return domain::ReasonError("REVIEW_NOT_OPEN", why, std::move(detail));
+}
+
+// What the audit calls it.
+std::string_view SubjectOf(const saga::Header& header) {
+  if (header.kind == domain::Payout::kKind) return risk::Name(risk::Subject::kPayout);
+  return risk::Name(header.kind == domain::Payment::kKind ? risk::Subject::kPayment : risk::Subject::kOrder);
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<storage::RiskAssessment>> RiskApi::Reviews(std::optional<Uuid> before, int limit) {
-  storage::OrderQuery query;
-  query.statuses = FilterOf(OrderStatus::kAwaitingReview);
-  query.before = before;
-  query.limit = limit;
-  absl::StatusOr<std::vector<storage::OrderRecord>> orders = orders_.List(query);
-  if (!orders.ok()) return orders.status();
+  absl::StatusOr<std::vector<Uuid>> ids = orders_.InReview(before, limit);
+  if (!ids.ok()) return ids.status();
   std::vector<storage::RiskAssessment> reviews;
-  for (const storage::OrderRecord& order : *orders) {
-    absl::StatusOr<storage::RiskAssessment> kept = Get(order.id);
+  for (const Uuid& id : *ids) {
+    absl::StatusOr<storage::RiskAssessment> kept = Get(id);
     if (!kept.ok()) return kept.status();
     reviews.push_back(*std::move(kept));
   }
@@ -37,10 +47,11 @@ absl::StatusOr<std::vector<storage::RiskAssessment>> RiskApi::Reviews(std::optio
 
 absl::StatusOr<saga::SignalResult> RiskApi::Decide(const Uuid& order_id, bool allow, domain::Actor by,
                                                    std::string reason) {
-  absl::StatusOr<storage::OrderRecord> order = orders_.Get(order_id);
-  if (!order.ok()) return order.status();
-  const OrderStatus status = StatusOf(*order);
-  if (status != OrderStatus::kAwaitingReview) return ReviewNotOpen(order_id, status, "it does not wait for a person");
+  absl::StatusOr<storage::SagaView> found = orders_.GetSaga(order_id);
+  if (absl::IsNotFound(found.status())) return storage::OrderNotFound(order_id);
+  if (!found.ok()) return found.status();
+  const saga::Header& header = found->header;
+  if (!storage::IsInReview(header)) return ReviewNotOpen(header, "it does not wait for a person");
   saga::Signal signal;
   signal.step = std::string(kAssessRisk);
   signal.token = std::string(kReviewToken);
@@ -49,13 +60,13 @@ absl::StatusOr<saga::SignalResult> RiskApi::Decide(const Uuid& order_id, bool al
                          : saga::Outcome::Rejected(std::string(kRiskDenied), std::move(detail));
   signal.deed = std::make_shared<domain::Deed>(domain::Deed{std::move(by),
                                                             allow ? "risk.approve" : "risk.deny",
-                                                            "order",
+                                                            std::string(SubjectOf(header)),
                                                             order_id.ToString(),
                                                             {{"reason", std::move(reason)}}});
   absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(order_id, std::move(signal));
   if (!result.ok()) return result.status();
-  if (*result == saga::SignalResult::kRepeated) return ReviewNotOpen(order_id, status, "somebody has decided");
-  if (*result == saga::SignalResult::kLate) return ReviewNotOpen(order_id, status, "it has ended meanwhile");
+  if (*result == saga::SignalResult::kRepeated) return ReviewNotOpen(header, "somebody has decided");
+  if (*result == saga::SignalResult::kLate) return ReviewNotOpen(header, "it has ended meanwhile");
   return *result;
 }
 

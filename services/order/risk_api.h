@@ -22,10 +22,11 @@ class RiskApi {
   RiskApi(storage::RiskStore& risk, storage::OrderStore& orders, saga::Runner& runner)
       : risk_(risk), orders_(orders), runner_(runner) {}
 
-  // Orders that wait for a person, the newest first; `before`: those that were made before that one.
+  // Orders, payments and payouts that wait for a person, the newest first; `before`: those that were made before that
+  // one. Their ids: the order's own, or that of the saga of a payment or payout; here and in what follows.
   absl::StatusOr<std::vector<storage::RiskAssessment>> Reviews(std::optional<Uuid> before, int limit);
 
-  // Lets an order that waits for a person go on, or ends it. Durable, and in the audit, when it returns.
+  // Lets one that waits for a person go on, or ends it. Durable, and in the audit, when it returns.
   // ORDER_NOT_FOUND; REVIEW_NOT_OPEN when it does not wait for a person, or somebody has decided.
   absl::StatusOr<saga::SignalResult> Decide(const Uuid& order_id, bool allow, domain::Actor by, std::string reason);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "services/order/assess_risk.h"
 #include "services/order/place_order.h"
 #include "services/order/routed_payment.h"
 
@@ -44,15 +45,26 @@ saga::Action<Payment> HeldWhileOut(PaymentRouting& payments, saga::Action<Paymen
   return action;
 }
 
+saga::DefinitionBuilder<Payment> ChargedBy(saga::DefinitionBuilder<Payment> saga, PaymentRouting& payments,
+                                           const Clock& clock, const saga::RetryPolicy& retry) {
+  return saga.Step(std::string(domain::kChargePayment))
+      .Does(HeldWhileOut(payments, OnPayment(RoutedCharge(payments, clock))))
+      .UndoneBy(OnPayment(RoutedRefund(payments, clock)))
+      .Retried(retry);
+}
+
 }  // namespace
 
 saga::Definition TakePayment(PaymentRouting& payments, const Clock& clock, const saga::RetryPolicy& retry) {
-  return saga::Define<Payment>()
-      .Step(std::string(domain::kChargePayment))
-      .Does(HeldWhileOut(payments, OnPayment(RoutedCharge(payments, clock))))
-      .UndoneBy(OnPayment(RoutedRefund(payments, clock)))
-      .Retried(retry)
-      .Done();
+  return ChargedBy(saga::Define<Payment>(), payments, clock, retry).Done();
+}
+
+saga::Definition AssessedTakePayment(RiskAssessor& risk, PaymentRouting& payments, const Clock& clock, bool begins,
+                                     const saga::RetryPolicy& retry) {
+  saga::DefinitionBuilder<Payment> saga = saga::Define<Payment>().Version(kAssessedPaymentVersion);
+  if (!begins) saga.NotBegunYet();
+  saga.Step(std::string(kAssessRisk)).Does(risk.AssessPayment()).UndoneBy(RiskAssessor::UndoPayment()).Retried(retry);
+  return ChargedBy(std::move(saga), payments, clock, retry).Done();
 }
 
 }  // namespace waybill::order

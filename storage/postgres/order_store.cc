@@ -283,6 +283,24 @@ absl::StatusOr<std::vector<SagaView>> PostgresOrderStore::ListSagas(const SagaQu
   return views;
 }
 
+absl::StatusOr<std::vector<Uuid>> PostgresOrderStore::InReview(const std::optional<Uuid>& before, int limit) {
+  const auto part = [](std::string_view table, std::string_view id) {
+    return fmt::format(
+        "(SELECT {1} AS saga_id FROM {0} WHERE state = 'running' AND wakes_at IS NOT NULL"
+        " AND starts_with(waits_for, '{2}/') AND ($1::uuid IS NULL OR {1} < $1) ORDER BY {1} DESC LIMIT $2)",
+        table, id, domain::kAssessRisk);
+  };
+  absl::StatusOr<Rows> rows =
+      Execute(scans_,
+              fmt::format("SELECT saga_id FROM ({} UNION ALL {}) s ORDER BY saga_id DESC LIMIT $2",
+                          part("order_sagas", "order_id"), part("sagas", "saga_id")),
+              {before ? Param::Id(*before) : Param::Null(kOidUuid), Param::Int8(limit)});
+  if (!rows.ok()) return TooBroadOr(rows.status(), "orders");
+  std::vector<Uuid> found;
+  for (int row = 0; row < rows->size(); ++row) found.push_back(rows->Id(row, 0));
+  return found;
+}
+
 absl::StatusOr<SagaView> PostgresOrderStore::GetSaga(const Uuid& saga_id) {
   absl::StatusOr<Rows> rows =
       Execute(pool_, SelectViews() + " FROM all_sagas s WHERE s.saga_id = $1", {Param::Id(saga_id)});

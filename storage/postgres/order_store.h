@@ -24,6 +24,7 @@ class PostgresOrderStore final : public OrderStore {
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) override;
 
   absl::StatusOr<std::vector<SagaView>> ListSagas(const SagaQuery& query) override;
+  absl::StatusOr<std::vector<Uuid>> InReview(const std::optional<Uuid>& before, int limit) override;
   absl::StatusOr<SagaView> GetSaga(const Uuid& saga_id) override;
   absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) override;
   absl::StatusOr<UnfinishedStats> Unfinished(const saga::Kinds& here) override;

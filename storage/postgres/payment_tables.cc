@@ -8,6 +8,7 @@
 
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "storage/postgres/order_rows.h"
 #include "storage/postgres/order_tables.h"
 
 namespace waybill::storage {
@@ -47,6 +48,8 @@ std::string EncodePayment(const Payment& payment) {
   if (payment.refund) {
     json["refund"] = {{"amount_minor", payment.refund->amount_minor}, {"at_us", EncodeMoment(payment.refund->at)}};
   }
+  if (!payment.user_id.empty()) json["user_id"] = payment.user_id;
+  if (payment.payer) json["payer"] = PaymentJson::parse(EncodePayer(*payment.payer));
   return json.dump(-1, ' ', false, PaymentJson::error_handler_t::replace);
 }
 
@@ -122,6 +125,12 @@ absl::StatusOr<Payment> DecodePayment(int, std::string_view text) {
   }
   if (const PaymentJson& refund = fields.At("refund"); !refund.is_null()) {
     payment.refund = {fields.Amount(refund, "amount_minor"), fields.Moment(refund, "at_us")};
+  }
+  // Rows of before have neither.
+  if (!fields.At("user_id").is_null()) payment.user_id = fields.Text(json, "user_id");
+  if (const PaymentJson& payer = fields.At("payer"); !payer.is_null()) {
+    payment.payer = DecodePayer(payer.dump());
+    if (!payment.payer) fields.Bad<int>("payer");
   }
   if (!fields.status().ok()) return fields.status();
   return payment;

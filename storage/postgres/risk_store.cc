@@ -45,8 +45,8 @@ std::string EachTrait(std::string_view one, std::string_view between) {
 }
 
 // $6: the moment; null: now, but later than everything that is known of these traits, so that a clock that was set back
-// hides nothing. $7 to $10: the windows. $11, $12: whether the first sight, and the last position by each trait, is
-// asked for.
+// hides nothing. $7 to $10, $14: the windows. $11, $12: whether the first sight, and the last position by each trait,
+// of the kind $13, is asked for.
 //
 // The first row is the moment and those; the others are the windows. A branch whose trait is not asked for is not
 // entered.
@@ -59,27 +59,31 @@ const std::string& ReadHistory() {
       ")) AS at) "
       "SELECT 0 AS number, 0::bigint AS orders, 0::bigint AS amount_minor, m.at, "
       "CASE WHEN $11::bool THEN (SELECT a.at FROM risk_assessments a WHERE a.client = $1 AND a.user_id = $2 "
-      "AND a.at < m.at ORDER BY a.at LIMIT 1) END AS first_seen" +
+      "AND a.kind = $13::text AND a.at < m.at ORDER BY a.at LIMIT 1) END AS first_seen" +
       EachTrait(", last_{name}.at, last_{name}.position_lat, last_{name}.position_long", "") + " FROM moment m" +
       EachTrait(" LEFT JOIN LATERAL (SELECT a.at, a.position_lat, a.position_long FROM risk_assessments a "
                 "WHERE ($12::bool[])[{number} + 1] AND a.client = $1 AND a.{column} = {param} AND a.at < m.at "
-                "AND a.position_lat IS NOT NULL ORDER BY a.at DESC LIMIT 1) AS last_{name} ON true",
+                "AND a.kind = $13 AND a.position_lat IS NOT NULL ORDER BY a.at DESC LIMIT 1) AS last_{name} ON true",
                 "") +
       // From the window's open end, which is out, up to the moment: what is there was before it.
       " UNION ALL SELECT w.number::integer, s.orders, s.amount_minor, NULL, NULL" +
       EachTrait(", NULL, NULL, NULL", "") +
-      " FROM moment m, unnest($7::text[], $8::bigint[], $9::text[], $10::bool[]) "
-      "WITH ORDINALITY AS w (trait, within_us, currency, declined, number) CROSS JOIN LATERAL ("
+      " FROM moment m, unnest($7::text[], $8::bigint[], $9::text[], $10::bool[], $14::text[]) "
+      "WITH ORDINALITY AS w (trait, within_us, currency, declined, kinds, number) CROSS JOIN LATERAL ("
       "SELECT count(*) AS orders, least(COALESCE(sum(f.amount_minor), 0), 9223372036854775807)::bigint AS amount_minor "
       "FROM (" +
-      EachTrait("SELECT a.order_id, a.currency, a.amount_minor FROM risk_assessments a WHERE w.trait = '{name}' "
-                "AND a.client = $1 AND a.{column} = {param} "
-                "AND a.at > m.at - w.within_us * interval '1 microsecond' AND a.at < m.at",
-                " UNION ALL ") +
-      ") AS f WHERE (w.currency = '' OR f.currency = w.currency) "
+      EachTrait(
+          "SELECT a.order_id, a.kind, a.currency, a.amount_minor FROM risk_assessments a WHERE w.trait = '{name}' "
+          "AND a.client = $1 AND a.{column} = {param} "
+          "AND a.at > m.at - w.within_us * interval '1 microsecond' AND a.at < m.at",
+          " UNION ALL ") +
+      ") AS f WHERE (w.currency = '' OR f.currency = w.currency) AND f.kind = ANY (string_to_array(w.kinds, ',')) "
       // A decline is its order's end; one that came later than the moment was not known.
-      "AND (NOT w.declined OR EXISTS (SELECT 1 FROM order_sagas o WHERE o.order_id = f.order_id "
-      "AND o.failure_reason = 'PAYMENT_DECLINED' AND ($6::timestamptz IS NULL OR o.updated_at <= m.at)))) AS s "
+      "AND (NOT w.declined OR CASE f.kind WHEN 'order' THEN EXISTS (SELECT 1 FROM order_sagas o "
+      "WHERE o.order_id = f.order_id AND o.failure_reason = 'PAYMENT_DECLINED' "
+      "AND ($6::timestamptz IS NULL OR o.updated_at <= m.at)) ELSE EXISTS (SELECT 1 FROM sagas p "
+      "WHERE p.saga_id = f.order_id AND p.failure_reason = 'PAYMENT_DECLINED' "
+      "AND ($6::timestamptz IS NULL OR p.updated_at <= m.at)) END)) AS s "
       "ORDER BY number");
   return sql;
 }
@@ -88,12 +92,13 @@ constexpr std::string_view kColumns =
     "order_id, client, user_id, card, device, address, amount_minor, currency, position_lat, position_long, "
     "account_at, "
     "at, rules_version, decision, score, rule, shadow_decision, shadow_score, shadow_rule, reasons, review_until, "
-    "after_review";
+    "after_review, kind";
+constexpr int kColumnCount = 23;
 
 constexpr std::string_view kInsert =
     "INSERT INTO risk_assessments ({}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
     "$17, "
-    "$18, $19, $20::text::jsonb, $21, $22) ON CONFLICT (order_id) DO NOTHING";
+    "$18, $19, $20::text::jsonb, $21, $22, $23) ON CONFLICT (order_id) DO NOTHING";
 
 Param OptionalText(const std::string& text) { return text.empty() ? Param::Null(kOidText) : Param::Text(text); }
 
@@ -158,6 +163,9 @@ absl::StatusOr<RiskAssessment> Decode(const Rows& rows, int at) {
   kept.assessment.reasons = std::move(reasons).value_or(std::vector<risk::Reason>());
   if (!row.IsNull(20)) kept.review_until = row.Time(20, "review_until");
   if (!row.IsNull(21)) kept.after_review = decision(21, "after_review");
+  const std::optional<risk::Subject> subject = risk::ParseSubject(row.Text(22));
+  if (!subject) row.Refuse("kind", fmt::format("is '{}'", row.Text(22)));
+  kept.facts.subject = subject.value_or(risk::Subject::kOrder);
   if (!row.status().ok()) return row.status();
   return kept;
 }
@@ -170,18 +178,23 @@ struct AsOf {
 
 absl::StatusOr<AsOf> Read(Connection& connection, const Facts& facts, const Questions& questions,
                           std::optional<absl::Time> at) {
-  ArrayParam by(kOidText), within(kOidInt8), currencies(kOidText), declined(kOidBool), previous(kOidBool);
+  ArrayParam by(kOidText), within(kOidInt8), currencies(kOidText), declined(kOidBool), previous(kOidBool),
+      kinds(kOidText);
   for (const risk::Window& window : questions.windows) {
     by.AddText(risk::Name(window.by));
     within.AddInt(absl::ToInt64Microseconds(window.within));
     currencies.AddText(window.currency);
     declined.AddBool(window.declined);
+    std::string of;
+    for (const risk::Subject subject : window.of) of += fmt::format("{}{}", of.empty() ? "" : ",", risk::Name(subject));
+    kinds.AddText(of);
   }
   for (const bool asked : questions.previous) previous.AddBool(asked);
   std::vector<Param> params = {Param::Text(facts.client)};
   for (const Trait trait : risk::kTraits) params.push_back(OptionalText(facts.Of(trait)));
   params.push_back(at ? Param::Time(*at) : Param::Null(kOidTimestamptz));
-  params.insert(params.end(), {by, within, currencies, declined, Param::Bool(questions.first_seen), previous});
+  params.insert(params.end(), {by, within, currencies, declined, Param::Bool(questions.first_seen), previous,
+                               Param::Text(risk::Name(facts.subject)), kinds});
   absl::StatusOr<Rows> rows = connection.Execute(ReadHistory(), params);
   if (!rows.ok()) return rows.status();
   AsOf as_of;
@@ -212,10 +225,10 @@ absl::StatusOr<RiskStore::Assessed> PostgresRiskStore::FindOn(Connection& connec
           kColumns),
       {Param::Id(order_id)});
   if (!rows.ok()) return rows.status();
-  if (rows->empty()) return domain::ReasonError("ORDER_NOT_FOUND", "the order was not assessed");
+  if (rows->empty()) return domain::ReasonError("ORDER_NOT_FOUND", "it was not assessed");
   absl::StatusOr<RiskAssessment> kept = Decode(*rows, 0);
   if (!kept.ok()) return kept.status();
-  return Assessed{*std::move(kept), false, rows->Bool(0, 22)};
+  return Assessed{*std::move(kept), false, rows->Bool(0, kColumnCount)};
 }
 
 absl::StatusOr<std::optional<RiskAssessment>> PostgresRiskStore::AssessLocked(Connection& connection,
@@ -224,7 +237,7 @@ absl::StatusOr<std::optional<RiskAssessment>> PostgresRiskStore::AssessLocked(Co
   ArrayParam names(kOidText), values(kOidText);
   for (const Trait trait : risk::kTraits) {
     if (facts.Of(trait).empty()) continue;
-    names.AddText(risk::Name(trait));
+    names.AddText(risk::Name(trait, facts.subject));
     values.AddText(facts.Of(trait));
   }
   if (absl::Status locked = connection.Execute(kLock, {Param::Text(facts.client), names, values}).status();
@@ -255,7 +268,8 @@ absl::StatusOr<std::optional<RiskAssessment>> PostgresRiskStore::AssessLocked(Co
                                OptionalText(said.verdict.rule), Param::Text(risk::Name(said.shadow.decision)),
                                Param::Int4(said.shadow.score), OptionalText(said.shadow.rule), Param::Text(reasons),
                                review ? Param::Time(*kept.review_until) : Param::Null(kOidTimestamptz),
-                               review ? Param::Text(risk::Name(rules.after_review)) : Param::Null(kOidText)});
+                               review ? Param::Text(risk::Name(rules.after_review)) : Param::Null(kOidText),
+                               Param::Text(risk::Name(facts.subject))});
   absl::StatusOr<Rows> inserted = connection.Execute(fmt::format(kInsert, kColumns), params);
   if (!inserted.ok()) return inserted.status();
   if (inserted->affected() == 0) return std::nullopt;

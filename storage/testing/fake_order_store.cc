@@ -178,6 +178,16 @@ absl::StatusOr<std::vector<SagaView>> FakeOrderStore::ListSagas(const SagaQuery&
   return found;
 }
 
+absl::StatusOr<std::vector<Uuid>> FakeOrderStore::InReview(const std::optional<Uuid>& before, int limit) {
+  std::lock_guard lock(book_.mutex);
+  if (!error_.ok()) return error_;
+  std::vector<Uuid> found;
+  for (auto it = book_.rows.rbegin(); it != book_.rows.rend() && static_cast<int>(found.size()) < limit; ++it) {
+    if (IsInReview(*it->second.record) && (!before || it->first < *before)) found.push_back(it->first);
+  }
+  return found;
+}
+
 absl::StatusOr<SagaView> FakeOrderStore::GetSaga(const Uuid& saga_id) {
   std::lock_guard lock(book_.mutex);
   if (!error_.ok()) return error_;

@@ -74,7 +74,7 @@ absl::StatusOr<RiskStore::Assessed> FakeRiskStore::Find(const Uuid& order_id) {
   std::lock_guard lock(mutex_);
   if (!error_.ok()) return error_;
   const RiskAssessment* kept = Get(order_id);
-  if (kept == nullptr) return domain::ReasonError("ORDER_NOT_FOUND", "the order was not assessed");
+  if (kept == nullptr) return domain::ReasonError("ORDER_NOT_FOUND", "it was not assessed");
   return Answer(*kept, false);
 }
 

@@ -21,6 +21,7 @@ class MockOrderStore : public OrderStore {
   MOCK_METHOD((absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>>), RefundChanges,
               (const std::vector<Uuid>& order_ids), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<SagaView>>, ListSagas, (const SagaQuery& query), (override));
+  MOCK_METHOD(absl::StatusOr<std::vector<Uuid>>, InReview, (const std::optional<Uuid>& before, int limit), (override));
   MOCK_METHOD(absl::StatusOr<SagaView>, GetSaga, (const Uuid& saga_id), (override));
   MOCK_METHOD(absl::StatusOr<std::vector<saga::LogEntry>>, SagaLog, (const Uuid& saga_id), (override));
   MOCK_METHOD(absl::StatusOr<UnfinishedStats>, Unfinished, (const saga::Kinds& here), (override));

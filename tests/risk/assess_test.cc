@@ -97,6 +97,29 @@ TEST(RiskVelocity, IsOfOneTraitOfOneClient) {
   EXPECT_FALSE(IsMet(over_one, unsaid, {{unsaid, earlier, false}}));
 }
 
+TEST(RiskRule, IsAboutOrdersUnlessItSaysOtherwise) {
+  Rules rules;
+  rules.rules = {RuleOf(Velocity{Trait::kUser, absl::Hours(1), 1, std::nullopt})};
+  Facts payment = Order(), payout = Order();
+  payment.subject = Subject::kPayment;
+  payout.subject = Subject::kPayout;
+  const absl::Time earlier = kNow - absl::Minutes(1);
+  const std::vector<PastOrder> past = {{Order(), earlier}, {payment, earlier}, {payment, earlier}, {payout, earlier}};
+  const auto said = [&](const Facts& facts) {
+    const Assessment assessment = Assessed(rules, facts, past);
+    return assessment.reasons.empty() ? "" : assessment.reasons[0].detail;
+  };
+  EXPECT_EQ(said(Order()), "2 orders of the user within 1h, more than 1") << "of orders alone";
+  EXPECT_EQ(said(payment), "");
+  EXPECT_EQ(said(payout), "");
+  rules.rules[0].about = {Subject::kPayout};
+  EXPECT_EQ(said(Order()), "");
+  EXPECT_EQ(said(payout), "2 payouts of the account within 1h, more than 1");
+  rules.rules[0].about = {Subject::kOrder, Subject::kPayment};
+  EXPECT_EQ(said(Order()), "4 orders and payments of the user within 1h, more than 1") << "counted together";
+  EXPECT_EQ(said(payment), "4 orders and payments of the user within 1h, more than 1");
+}
+
 TEST(RiskAmount, IsMetFromTheFirstToTheLast) {
   const AmountBand band{100, 200};
   for (const auto& [amount, met] :
@@ -136,6 +159,21 @@ TEST(RiskNewAccount, ThatNobodyDatesIsAsOldAsItsFirstOrder) {
   EXPECT_TRUE(IsMet(day, Order(), {{Order(), kNow - absl::Hours(1), false}}));
   EXPECT_FALSE(
       IsMet(day, Order(), {{Order(), kNow - absl::Hours(1), false}, {Order(), kNow - absl::Hours(24), false}}));
+}
+
+TEST(RiskNewAccount, IsOfWhatIsAssessedAndOfNobodyWithoutAName) {
+  Rules rules;
+  rules.rules = {RuleOf(NewAccount{absl::Hours(24)})};
+  rules.rules[0].about = {Subject::kOrder, Subject::kPayment};
+  Facts payment = Order();
+  payment.subject = Subject::kPayment;
+  const std::vector<PastOrder> past = {{Order(), kNow - absl::Hours(25), false}};
+  EXPECT_TRUE(Assessed(rules, Order(), past).reasons.empty());
+  EXPECT_FALSE(Assessed(rules, payment, past).reasons.empty()) << "the first payment, whatever was ordered";
+  payment.Of(Trait::kUser).clear();
+  EXPECT_TRUE(Assessed(rules, payment, past).reasons.empty());
+  payment.account = kNow;
+  EXPECT_FALSE(Assessed(rules, payment, past).reasons.empty()) << "which the request dates";
 }
 
 TEST(RiskTravel, IsImpossibleWhenItIsFarAndFast) {
@@ -240,13 +278,14 @@ TEST(RiskQuestions, AskForEachWindowOnceAndForNothingThatIsOfNoUse) {
 
 bool ModelIsMet(const Rule& rule, const Facts& facts, const std::vector<PastOrder>& past) {
   if (!rule.currency.empty() && rule.currency != facts.currency) return false;
+  if (!rule.about.contains(facts.subject)) return false;
   // What rules over a window see: shared trait, young enough, of the rule's currency.
   const auto seen = [&](Trait by, absl::Duration within) {
     std::vector<PastOrder> orders;
     for (const PastOrder& one : past) {
       const absl::Duration age = kNow - one.at;
       if (facts.Of(by).empty() || one.facts.Of(by) != facts.Of(by) || one.facts.client != facts.client) continue;
-      if (age <= absl::ZeroDuration() || age >= within) continue;
+      if (age <= absl::ZeroDuration() || age >= within || !rule.about.contains(one.facts.subject)) continue;
       if (!rule.currency.empty() && one.facts.currency != rule.currency) continue;
       orders.push_back(one);
     }
@@ -269,7 +308,8 @@ bool ModelIsMet(const Rule& rule, const Facts& facts, const std::vector<PastOrde
   if (const auto* on = std::get_if<NewAccount>(&rule.on)) {
     absl::Time since = kNow;
     for (const PastOrder& one : past) {
-      if (one.facts.client == facts.client && one.facts.Of(Trait::kUser) == facts.Of(Trait::kUser)) {
+      if (one.facts.subject == facts.subject && one.facts.client == facts.client &&
+          one.facts.Of(Trait::kUser) == facts.Of(Trait::kUser)) {
         since = std::min(since, one.at);
       }
     }
@@ -280,6 +320,7 @@ bool ModelIsMet(const Rule& rule, const Facts& facts, const std::vector<PastOrde
     const PastOrder* last = nullptr;
     for (const PastOrder& one : past) {
       if (one.facts.client != facts.client || one.facts.Of(on->by) != facts.Of(on->by)) continue;
+      if (one.facts.subject != facts.subject) continue;
       // Of two at one moment the one that came later.
       if (one.facts.position && one.at < kNow && (last == nullptr || one.at >= last->at)) last = &one;
     }
@@ -313,6 +354,7 @@ absl::Duration AnyAge() { return absl::Seconds(*Below(5)) - absl::Microseconds(*
 
 Facts AnyFacts() {
   Facts facts;
+  if (*Below(3) == 0) facts.subject = kSubjects[*Below<size_t>(std::size(kSubjects))];
   facts.client = *Below(8) == 0 ? "bolt" : "acme";
   for (const Trait trait : kTraits) {
     facts.Of(trait) = std::vector<std::string>{"", "a", "b"}[*Within<size_t>(trait == Trait::kUser ? 1 : 0, 3)];
@@ -355,6 +397,10 @@ Rule AnyRule(size_t number) {
   rule.score = *Within(1, 60);
   if (*Below(6) == 0) rule.decides = kDecisions[*Below<size_t>(3)];
   rule.shadow = *Below(4) == 0;
+  for (const Subject subject : kSubjects) {
+    if (*Below(3) == 0) rule.about.insert(subject);
+  }
+  if (rule.about.size() > 1 && *Below(2) == 0) rule.about.erase(Subject::kOrder);
   return rule;
 }
 

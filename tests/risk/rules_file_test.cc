@@ -143,7 +143,8 @@ TEST(RiskRulesFile, EachMistakeIsNamedWithItsLine) {
       {WithRule("kind = \"missing\"\nscore = 1\n"), "f:2: by is missing"},
       {WithRule("kind = \"missing\"\nby = \"name\"\nscore = 1\n"), "f:5: by is none of"},
       {WithRule("kind = \"missing\"\nby = \"card\"\nwithin = \"1h\"\nscore = 1\n"),
-       "f:6: within is no field of a rule of that kind; these are: name, kind, mode, currency, score, decide, by"},
+       "f:6: within is no field of a rule of that kind; these are: name, kind, about, mode, currency, score, decide, "
+       "by"},
       {WithRule("kind = \"missing\"\nby = \"card\"\nscore = 1\nmode = 1\n"), "f:7: mode is not a text"},
       {WithRule("kind = \"missing\"\nby = \"card\"\nscore = 1\ncurrency = \"EURO\"\n"), "f:7: currency is \"EURO\""},
       {WithRule("kind = \"velocity\"\nby = \"user\"\ncount_over = 1\nscore = 1\n"), "f:2: within is missing"},
@@ -172,6 +173,57 @@ TEST(RiskRulesFile, EachMistakeIsNamedWithItsLine) {
     const absl::StatusOr<Rules> rules = ParseRules(text, "f");
     EXPECT_TRUE(absl::IsInvalidArgument(rules.status())) << text;
     EXPECT_THAT(std::string(rules.status().message()), HasSubstr(says)) << text;
+  }
+}
+
+TEST(RiskRulesFile, SaysWhatARuleIsAbout) {
+  const auto about = [](std::string_view rule) {
+    const absl::StatusOr<Rules> rules = ParseRules(WithRule(rule), "f");
+    EXPECT_TRUE(rules.ok()) << rules.status();
+    return rules.ok() ? rules->rules.at(0) : Rule();
+  };
+  constexpr char kAmount[] = "kind = \"amount\"\ncurrency = \"EUR\"\nto = 5\nscore = 1\n";
+  EXPECT_EQ(about(kAmount).about, Subjects{Subject::kOrder}) << "what files without the field have meant";
+  EXPECT_EQ(about(fmt::format("{}about = [\"payments\", \"orders\"]\n", kAmount)).about,
+            (Subjects{Subject::kOrder, Subject::kPayment}));
+  const Rule payouts = about(
+      "kind = \"velocity\"\nabout = [\"payouts\"]\nby = \"destination\"\nwithin = \"1h\"\ncount_over = 1\nscore = 1\n");
+  EXPECT_EQ(payouts.about, Subjects{Subject::kPayout});
+  EXPECT_EQ(std::get<Velocity>(payouts.on).by, Trait::kCard);
+  EXPECT_EQ(std::get<Listed>(
+                about("kind = \"list\"\nabout = [\"payouts\"]\nby = \"account\"\nvalues = [\"a\"]\nscore = 1\n").on)
+                .by,
+            Trait::kUser);
+  EXPECT_THAT(Describe(*ParseRules(WithRule(fmt::format("{}about = [\"payouts\"]\n", kAmount)), "f")),
+              HasSubstr("; r amount of payouts EUR +1"));
+}
+
+TEST(RiskRulesFile, WhatARuleCannotBeAboutIsAMistake) {
+  const struct {
+    std::string rule, says;
+  } cases[] = {
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = [\"refunds\"]\n",
+       "f:6: about holds \"refunds\", which is none"},
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = [\"order\"]\n",
+       "f:6: about holds \"order\", which is none"},
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = [\"orders\", \"orders\"]\n",
+       "f:6: about holds \"orders\" twice"},
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = []\n", "f:6: about is not a list"},
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = \"orders\"\n", "f:6: about is not a list"},
+      {"kind = \"new_account\"\nyounger_than = \"1h\"\nabout = [\"orders\", \"payouts\"]\n",
+       "f:6: about has \"payouts\" and others"},
+      {"kind = \"missing\"\nby = \"account\"\nabout = [\"payouts\"]\n", "f:6: about has \"payouts\", of which"},
+      {"kind = \"declines\"\nby = \"account\"\nwithin = \"1h\"\ncount_over = 1\nabout = [\"payouts\"]\n",
+       "f:8: about has \"payouts\", of which"},
+      {"kind = \"travel\"\nby = \"account\"\ndistance_over_km = 1\nspeed_over_kmh = 1\nabout = [\"payouts\"]\n",
+       "f:8: about has \"payouts\", of which"},
+      {"kind = \"list\"\nby = \"card\"\nvalues = [\"a\"]\nabout = [\"payouts\"]\n", "f:5: by is neither \"account\""},
+      {"kind = \"list\"\nby = \"device\"\nvalues = [\"a\"]\nabout = [\"payouts\"]\n", "f:5: by is neither \"account\""},
+      {"kind = \"list\"\nby = \"account\"\nvalues = [\"a\"]\n", "f:5: by is none of \"user\""},
+  };
+  for (const auto& [rule, says] : cases) {
+    const absl::StatusOr<Rules> rules = ParseRules(WithRule(rule + "score = 1\n"), "f");
+    EXPECT_THAT(std::string(rules.status().message()), HasSubstr(says)) << rule;
   }
 }
 

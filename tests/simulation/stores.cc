@@ -146,6 +146,11 @@ absl::StatusOr<std::vector<storage::SagaView>> SimulatedStore::ListSagas(const s
   return fake_.ListSagas(query);
 }
 
+absl::StatusOr<std::vector<Uuid>> SimulatedStore::InReview(const std::optional<Uuid>& before, int limit) {
+  if (absl::Status lost = Reach(); !lost.ok()) return lost;
+  return fake_.InReview(before, limit);
+}
+
 absl::StatusOr<storage::SagaView> SimulatedStore::GetSaga(const Uuid& saga_id) {
   if (absl::Status lost = Reach(); !lost.ok()) return lost;
   return fake_.GetSaga(saga_id);

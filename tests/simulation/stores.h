@@ -94,6 +94,7 @@ class SimulatedStore final : public storage::OrderStore {
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> LastSequences(const std::vector<Uuid>& order_ids) override;
   absl::StatusOr<std::vector<std::pair<Uuid, int64_t>>> RefundChanges(const std::vector<Uuid>& order_ids) override;
   absl::StatusOr<std::vector<storage::SagaView>> ListSagas(const storage::SagaQuery& query) override;
+  absl::StatusOr<std::vector<Uuid>> InReview(const std::optional<Uuid>& before, int limit) override;
   absl::StatusOr<storage::SagaView> GetSaga(const Uuid& saga_id) override;
   absl::StatusOr<std::vector<saga::LogEntry>> SagaLog(const Uuid& saga_id) override;
   absl::StatusOr<storage::UnfinishedStats> Unfinished(const saga::Kinds& here) override;

@@ -368,6 +368,28 @@ TEST_P(OrderStoreContract, FiltersByWhatIsWaitedFor) {
   EXPECT_THAT(List(query), ElementsAre(ids[0]));
 }
 
+TEST_P(OrderStoreContract, ListsWhatIsInReview) {
+  Added(absl::Minutes(6), saga::State::kRunning);
+  std::vector<Uuid> ids;
+  for (const char* waits_for :
+       {"assess_risk/do/review", "assess_risk/undo/review", "charge_payment/do/pi_1", "assess_risk/do/review"}) {
+    const bool undoing = waits_for == std::string("assess_risk/undo/review");
+    OrderRecord order = NewOrder(absl::Minutes(5), undoing ? saga::State::kCompensating : saga::State::kRunning);
+    if (undoing) order.failure.reason = saga::kCancelledReason;
+    order.waits_for = waits_for;
+    order.wakes_at = now_ + absl::Hours(1);
+    harness_->Add(order, {});
+    EXPECT_EQ(IsInReview(order), waits_for == std::string("assess_risk/do/review"));
+    ids.push_back(order.id);
+  }
+  using ::testing::IsEmpty;
+  const Uuid older = std::min(ids[0], ids[3]), newer = std::max(ids[0], ids[3]);
+  EXPECT_THAT(*store().InReview(std::nullopt, 9), ElementsAre(newer, older)) << "the newest first";
+  EXPECT_THAT(*store().InReview(std::nullopt, 1), ElementsAre(newer));
+  EXPECT_THAT(*store().InReview(newer, 9), ElementsAre(older));
+  EXPECT_THAT(*store().InReview(older, 9), IsEmpty());
+}
+
 TEST_P(OrderStoreContract, FiltersAreConjunctive) {
   Uuid wanted = Added(absl::Minutes(30), saga::State::kSucceeded, "ada").id;
   Added(absl::Minutes(30), saga::State::kSucceeded, "bob");

@@ -24,8 +24,8 @@ class RiskStoreHarness {
   virtual RiskStore& store() = 0;  // empty
   // An order that was allowed by no rule.
   virtual void Put(const Uuid& order_id, const risk::Facts& facts, absl::Time at) = 0;
-  // The order's charge was declined, and that was known at `at`.
-  virtual void Decline(const Uuid& order_id, absl::Time at) = 0;
+  // The charge of the order, or payment, was declined, and that was known at `at`.
+  virtual void Decline(const Uuid& order_id, absl::Time at, risk::Subject subject = risk::Subject::kOrder) = 0;
 };
 
 class RiskStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<RiskStoreHarness>()>> {
@@ -164,6 +164,52 @@ TEST_P(RiskStoreContract, WindowsAreOfATraitAClientAndACurrency) {
   EXPECT_EQ(sums, (std::vector<risk::Sum>{{1, 20}, {0, 0}, {1, 20}, {2, 60}, {1, 40}, {1, 20}}));
 }
 
+TEST_P(RiskStoreContract, WindowsCountWhatTheyAreOf) {
+  using risk::Subject;
+  risk::Facts payment = Order(20), payout = Order(40);
+  payment.subject = Subject::kPayment;
+  payment.position = domain::GeoPoint{1, 2};
+  payout.subject = Subject::kPayout;
+  harness_->Put(Id(1), Order(10), then_);
+  harness_->Put(Id(2), payment, then_ + absl::Seconds(1));
+  harness_->Put(Id(3), payout, then_ + absl::Seconds(2));
+  const absl::Time now = then_ + absl::Minutes(1);
+  const auto of = [&](const risk::Subjects& subjects) {
+    risk::Window window = Hour();
+    window.of = subjects;
+    return SumsAt(now, {window}).at(0).amount_minor;
+  };
+  EXPECT_EQ(SumsAt(now, {Hour()}).at(0).amount_minor, 10) << "orders, unless it says otherwise";
+  EXPECT_EQ(of({Subject::kPayment}), 20);
+  EXPECT_EQ(of({Subject::kPayout}), 40);
+  EXPECT_EQ(of({Subject::kOrder, Subject::kPayment}), 30);
+  // All else is of the same subject.
+  risk::Questions questions;
+  questions.first_seen = true;
+  questions.previous = {true, false, false, false};
+  EXPECT_EQ(store().HistoryAt(Order(), questions, now)->previous[0], std::nullopt);
+  EXPECT_EQ(store().HistoryAt(payment, questions, now)->previous[0],
+            (risk::Sighting{then_ + absl::Seconds(1), {1, 2}}));
+  EXPECT_EQ(store().HistoryAt(payout, questions, now)->first_seen, then_ + absl::Seconds(2));
+}
+
+TEST_P(RiskStoreContract, KeepsWhatItIsThatWasAssessed) {
+  risk::Rules rules = Velocity(0);
+  rules.rules[0].about = {risk::Subject::kPayment, risk::Subject::kPayout};
+  for (const risk::Subject subject : risk::kSubjects) {
+    risk::Facts facts = Order();
+    facts.subject = subject;
+    if (subject == risk::Subject::kPayment) facts.traits = {};  // which need not say anything
+    const Uuid id = Id(1 + static_cast<int>(subject));
+    const auto assessed = store().Assess(id, facts, rules);
+    ASSERT_TRUE(assessed.ok()) << assessed.status();
+    EXPECT_EQ(store().Find(id)->kept.facts.subject, subject);
+    EXPECT_EQ(store().Find(id)->kept.facts.traits, facts.traits);
+    EXPECT_EQ(assessed->kept.assessment.verdict.decision,
+              subject == risk::Subject::kPayout ? risk::Decision::kDeny : risk::Decision::kAllow);
+  }
+}
+
 TEST_P(RiskStoreContract, ASumStopsAtTheLargestNumber) {
   for (int at = 1; at <= 3; ++at) harness_->Put(Id(at), Order(std::numeric_limits<int64_t>::max() / 2), then_);
   EXPECT_EQ(SumsAt(then_ + absl::Minutes(1), {Hour()}).at(0), (risk::Sum{3, std::numeric_limits<int64_t>::max()}));
@@ -177,6 +223,15 @@ TEST_P(RiskStoreContract, DeclinesCountOnceTheyAreKnown) {
   EXPECT_EQ(SumsAt(then_ + absl::Seconds(9), {declined}).at(0).count, 0);
   EXPECT_EQ(SumsAt(then_ + absl::Seconds(10), {declined}).at(0).count, 1);
   EXPECT_EQ(SumsAt(then_ + absl::Seconds(10), {Hour(risk::Trait::kCard)}).at(0).count, 2);
+  risk::Facts payment = Order();
+  payment.subject = risk::Subject::kPayment;
+  harness_->Put(Id(3), payment, then_ + absl::Seconds(2));
+  harness_->Decline(Id(3), then_ + absl::Seconds(20), risk::Subject::kPayment);
+  risk::Window of_payments = declined;
+  of_payments.of = {risk::Subject::kPayment};
+  EXPECT_EQ(SumsAt(then_ + absl::Seconds(19), {of_payments}).at(0).count, 0);
+  EXPECT_EQ(SumsAt(then_ + absl::Seconds(20), {of_payments}).at(0).count, 1);
+  EXPECT_EQ(SumsAt(then_ + absl::Seconds(20), {declined}).at(0).count, 1);
 }
 
 TEST_P(RiskStoreContract, KnowsWhenAUserCameAndWhereTheLastOrderWas) {

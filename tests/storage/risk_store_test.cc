@@ -15,7 +15,7 @@ class FakeRiskHarness final : public RiskStoreHarness {
     kept.at = at;
     store_.Put(std::move(kept));
   }
-  void Decline(const Uuid& order_id, absl::Time at) override { store_.Decline(order_id, at); }
+  void Decline(const Uuid& order_id, absl::Time at, risk::Subject) override { store_.Decline(order_id, at); }
 
  private:
   waybill::testing::ManualTime clock_;

@@ -84,7 +84,7 @@ class AssessRiskTest : public TwoGatewaysTest {
   }
   std::string Attempts(const Uuid& id) { return std::string(domain::Name(Of(id).payload.attempts.at(0).state)); }
   double Counted(const std::string& name, const std::string& decision, const std::string& rule) {
-    return metrics_.AddCounter(name, "", {{"decision", decision}, {"rule", rule}}).Value();
+    return metrics_.AddCounter(name, "", {{"kind", "order"}, {"decision", decision}, {"rule", rule}}).Value();
   }
 
   AtOnce workers_;

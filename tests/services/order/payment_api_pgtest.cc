@@ -69,7 +69,7 @@ class PaymentProcess {
 
   std::future<Result> Take(const std::string& id, int64_t amount_minor = 1990, const std::string& client = "shop") {
     auto promise = std::make_shared<std::promise<Result>>();
-    api_->Take(*TakeNewPayment(client, id, Money{amount_minor, "BRL"}), {}, SteadyTime::InfiniteFuture(),
+    api_->Take(*TakeNewPayment(client, id, Money{amount_minor, "BRL"}, "u-1", payer), {}, SteadyTime::InfiniteFuture(),
                api_->Expect([promise](Result result) { promise->set_value(std::move(result)); }));
     return promise->get_future();
   }
@@ -82,6 +82,8 @@ class PaymentProcess {
     return record;
   }
   storage::PostgresPaymentStore& store() { return store_; }
+
+  std::optional<domain::Payer> payer = domain::Payer{"card-1", "", "", domain::GeoPoint{1.5, -2}, absl::UnixEpoch()};
 
  private:
   PaymentWorld& world_;
@@ -115,6 +117,8 @@ TEST(PaymentApiPgTest, APaymentIsInTheBooksOfItsGatewayAndInTheSummary) {
   EXPECT_EQ(paid.payload.idempotency_key, kPaidOnce);
   EXPECT_EQ(paid.payload.amount_minor, 1990);
   EXPECT_EQ(paid.payload.currency, "BRL");
+  EXPECT_EQ(paid.payload.user_id, "u-1");
+  EXPECT_EQ(paid.payload.payer, a.payer);
   ASSERT_EQ(paid.payload.attempts.size(), 2u);
   EXPECT_EQ(paid.payload.attempts[0].state, domain::PaymentAttempt::State::kNotSent);
   EXPECT_EQ(paid.payload.attempts[1].state, domain::PaymentAttempt::State::kApproved);

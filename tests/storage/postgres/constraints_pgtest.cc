@@ -341,6 +341,15 @@ constexpr Attack kAttacks[] = {
     {"risk_assessments_review", ASSESSMENT(9, "1", "NULL", "'deny'", "'[]'", "now()", "'deny'")},
     {"risk_assessments_after_review", ASSESSMENT(9, "1", "NULL", "'review'", "'[]'", "now()", "'review'")},
     {"risk_assessments_reasons", ASSESSMENT(9, "1", "NULL", "'allow'", "'{}'", "NULL", "NULL")},
+    {"risk_assessments_kind",
+     "INSERT INTO risk_assessments (order_id, client, user_id, amount_minor, currency, at, rules_version, decision, "
+     "score, shadow_decision, shadow_score, reasons, kind) VALUES (" ORDER(
+         9) ", 'shop', 'ada', 1, 'EUR', now(), '1', "
+            "'allow', 0, 'allow', 0, '[]', 'refund')"},
+    {"risk_assessments_of_whom",
+     "INSERT INTO risk_assessments (order_id, client, amount_minor, currency, at, rules_version, decision, score, "
+     "shadow_decision, shadow_score, reasons, kind) VALUES (" ORDER(9) ", 'shop', 1, 'EUR', now(), '1', 'allow', 0, "
+                                                                       "'allow', 0, '[]', 'payout')"},
     {"risk_assessments_append_only", "UPDATE risk_assessments SET score = 1"},
     {"ledger_accounts_pkey",
      "INSERT INTO ledger_accounts (number, client, id, currency, kind, code) OVERRIDING SYSTEM VALUE VALUES (1, "

@@ -15,15 +15,25 @@ class PostgresRiskHarness final : public RiskStoreHarness {
     const auto text = [](const std::string& one) { return one.empty() ? "NULL" : fmt::format("'{}'", one); };
     database_.sql().Exec(fmt::format(
         "INSERT INTO risk_assessments (order_id, client, user_id, card, device, address, amount_minor, currency, "
-        "position_lat, position_long, at, rules_version, decision, score, shadow_decision, shadow_score, reasons) "
+        "position_lat, position_long, at, rules_version, decision, score, shadow_decision, shadow_score, reasons, "
+        "kind) "
         "VALUES "
-        "('{}', '{}', '{}', {}, {}, {}, {}, '{}', {}, {}, '{}', 'v0', 'allow', 0, 'allow', 0, '[]')",
+        "('{}', '{}', '{}', {}, {}, {}, {}, '{}', {}, {}, '{}', 'v0', 'allow', 0, 'allow', 0, '[]', '{}')",
         order_id.ToString(), facts.client, facts.traits[0], text(facts.traits[1]), text(facts.traits[2]),
         text(facts.traits[3]), facts.amount_minor, facts.currency,
         facts.position ? fmt::format("{}", facts.position->latitude) : "NULL",
-        facts.position ? fmt::format("{}", facts.position->longitude) : "NULL", absl::FormatTime(at)));
+        facts.position ? fmt::format("{}", facts.position->longitude) : "NULL", absl::FormatTime(at),
+        risk::Name(facts.subject)));
   }
-  void Decline(const Uuid& order_id, absl::Time at) override {
+  void Decline(const Uuid& order_id, absl::Time at, risk::Subject subject) override {
+    if (subject == risk::Subject::kPayment) {
+      database_.sql().Exec(fmt::format(
+          "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, state, failure_reason, created_at, "
+          "updated_at) VALUES ('{0}', 'take_payment', 2, '{0}', '{{}}', 'compensated', 'PAYMENT_DECLINED', now(), "
+          "'{1}')",
+          order_id.ToString(), absl::FormatTime(at)));
+      return;
+    }
     database_.sql().Exec(fmt::format(
         "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
         "state, "

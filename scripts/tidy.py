@@ -50,7 +50,9 @@ def together(folder, commands, sources):
     for unit in sorted(sources):
         flags = re.sub(r" -o \S+| -c \S+", "", commands[unit]["command"])
         groups = alike.setdefault(flags, [[]])
-        if groups[-1] and sum(len(sources[other]) for other in [*groups[-1], unit]) > SOURCES_AT_ONCE:
+        files = [file for other in [*groups[-1], unit] for file in sources[other]]
+        mains = sum(pathlib.Path(file).name == "main.cc" for file in files)
+        if groups[-1] and (len(files) > SOURCES_AT_ONCE or mains > 1):
             groups.append([])
         groups[-1].append(unit)
     groups = {f"together_{number}.cc": group for number, group in enumerate(group for groups in alike.values() for group in groups)}

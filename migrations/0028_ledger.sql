@@ -375,6 +375,7 @@ CREATE TRIGGER ledger_post AFTER INSERT ON ledger_transfers REFERENCING NEW TABL
 -- accounts' ids: sessions with values of their own never wait for each other's accounts, and two with the same one, whose
 -- transactions have several such statements, may do so both ways. So each takes one by a lock (kTakeLedgerShard in
 -- storage/postgres/saga_journal.h). Of a client that nobody's key is for.
+-- No time is before its account's last change: what orders hold also moves to accounts that waybill-ledger's clock has stamped.
 CREATE FUNCTION ledger_book(orders text[], whats text[], gateways text[], currencies text[], amounts bigint[], fees bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -393,7 +394,7 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM ledger_accounts k WHERE k.client = '(waybill)' AND k.id = w.id)
     ORDER BY w.id ON CONFLICT (client, id) DO NOTHING;
     INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, currency, code, linked, user_data, write, created_at)
-    SELECT '(waybill)', m.order_id || ':' || t.what, 'single', t.debit, t.credit, t.amount, m.currency, t.code, t.linked, m.order_id, 0, clock_timestamp()
+    SELECT '(waybill)', m.order_id || ':' || t.what, 'single', t.debit, t.credit, t.amount, m.currency, t.code, t.linked, m.order_id, 0, greatest(clock_timestamp(), o.changed_at)
     FROM unnest(orders, whats, gateways, currencies, amounts, fees) WITH ORDINALITY AS m (order_id, what, gateway, currency, amount, fee, place)
     JOIN ledger_accounts g ON g.client = '(waybill)' AND g.id = 'gateway:' || m.gateway || ':' || m.currency || ':' || shard
     JOIN ledger_accounts o ON o.client = '(waybill)' AND o.id = 'orders:' || m.currency || ':' || shard

@@ -124,46 +124,13 @@ CREATE TRIGGER order_assignments_post_ends AFTER UPDATE ON order_assignments REF
     FOR EACH STATEMENT WHEN (current_setting('waybill.ledger', true) <> '' AND current_setting('waybill.ledger_commission', true) <> '')
     EXECUTE FUNCTION ledger_book_ends();
 
--- As it was, but that the time of a transfer is none before its account's last change: what orders hold now also moves to and
--- from accounts that waybill-ledger's clock has stamped.
-CREATE OR REPLACE FUNCTION ledger_book(orders text[], whats text[], gateways text[], currencies text[], amounts bigint[], fees bigint[]) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    shard text := current_setting('waybill.ledger');
-BEGIN
-    IF COALESCE(cardinality(orders), 0) = 0 THEN
-        RETURN;
-    END IF;
-    gateways := array_replace(gateways, '', 'default');  -- of an order that is not routed
-    -- On first use.
-    INSERT INTO ledger_accounts (client, id, currency, kind, code)
-    SELECT '(waybill)', w.id, w.currency, w.kind, w.code
-    FROM (SELECT DISTINCT a.kind || ':' || a.name || m.currency || ':' || shard AS id, m.currency, a.kind, a.code
-          FROM unnest(gateways, currencies) AS m (gateway, currency)
-          CROSS JOIN LATERAL (VALUES ('gateway', m.gateway || ':', 100), ('orders', '', 200), ('fees', '', 300)) AS a (kind, name, code)) w
-    WHERE NOT EXISTS (SELECT FROM ledger_accounts k WHERE k.client = '(waybill)' AND k.id = w.id)
-    ORDER BY w.id ON CONFLICT (client, id) DO NOTHING;
-    INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, currency, code, linked, user_data, write, created_at)
-    SELECT '(waybill)', m.order_id || ':' || t.what, 'single', t.debit, t.credit, t.amount, m.currency, t.code, t.linked, m.order_id, 0, greatest(clock_timestamp(), o.changed_at)
-    FROM unnest(orders, whats, gateways, currencies, amounts, fees) WITH ORDINALITY AS m (order_id, what, gateway, currency, amount, fee, place)
-    JOIN ledger_accounts g ON g.client = '(waybill)' AND g.id = 'gateway:' || m.gateway || ':' || m.currency || ':' || shard
-    JOIN ledger_accounts o ON o.client = '(waybill)' AND o.id = 'orders:' || m.currency || ':' || shard
-    JOIN ledger_accounts f ON f.client = '(waybill)' AND f.id = 'fees:' || m.currency || ':' || shard
-    CROSS JOIN LATERAL (VALUES
-        (1, m.what, CASE WHEN m.amount > 0 THEN g.number ELSE o.number END, CASE WHEN m.amount > 0 THEN o.number ELSE g.number END,
-            abs(m.amount), CASE WHEN m.amount > 0 THEN 1 ELSE 3 END, m.fee > 0),
-        (2, m.what || ':fee', f.number, g.number, m.fee, 2, false)) AS t (nth, what, debit, credit, amount, code, linked)
-    WHERE t.amount > 0 ORDER BY m.place, t.nth;
-END $$;
-
 -- A function finds its tables where they are, and those that act for the tables' owner are nobody's to put on a table of his own.
 DO $$
 DECLARE
     signature text;
 BEGIN
     FOREACH signature IN ARRAY ARRAY['ledger_driver_account(text, text, text)', 'ledger_open_drivers(text[], text[], text[])',
-        'ledger_lock_accounts(uuid[], text[], text[])', 'ledger_book_ends()',
-        'ledger_book(text[], text[], text[], text[], bigint[], bigint[])'] LOOP
+        'ledger_lock_accounts(uuid[], text[], text[])', 'ledger_book_ends()'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', signature, current_schema());
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
     END LOOP;

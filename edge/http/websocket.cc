@@ -201,23 +201,6 @@ class BeastWebSocket final : public OpenWebSocket, public std::enable_shared_fro
     stream_.emplace(stream, *io_, std::move(ahead));
   }
 
-  void Send(Message text) override {
-    {
-      std::lock_guard lock(mutex_);
-      if (close_) return;
-      if (Full(text->size())) {
-        queue_.clear();
-        queued_bytes_ = 0;
-        Leave(kCloseTryAgainLater, "what must arrive is not taken in time");
-      } else {
-        queued_bytes_ += text->size();
-        queue_.push_back({"", std::move(text)});
-      }
-      if (std::exchange(woken_, true)) return;
-    }
-    Wake();
-  }
-
   bool SendIfRoom(Message text) override {
     {
       std::lock_guard lock(mutex_);

@@ -47,11 +47,8 @@ class WebSocket {
   using Message = std::shared_ptr<const std::string>;  // one for any number of sockets
 
   virtual ~WebSocket() = default;
-  // A text message, UTF-8, after those before it. One that finds the queue full closes the socket with 1013, and what
-  // waits is dropped: the client has to come back, and to say from where on.
-  virtual void Send(Message text) = 0;
-  // As Send, of one who has more than the queue takes, and can wait: where half of it is taken already nothing is sent,
-  // and OnRoom follows. Whether it is queued.
+  // A text message, UTF-8, after those before it. Where half of the queue is taken already nothing is sent, and OnRoom
+  // follows: who cannot wait for that closes with kCloseTryAgainLater. Whether it is queued.
   virtual bool SendIfRoom(Message text) = 0;
   // One that only counts until there is a newer one: it takes the place of that with the same `key` which still waits.
   // One that finds the queue full is dropped. Whether it is queued.

@@ -38,7 +38,7 @@ class Echo final : public http::WebSocketHandler {
       socket_->Close(static_cast<uint16_t>(code), message.substr(11));
     } else {
       if (!is_text) message = fmt::format("binary {}", message.size());
-      socket_->Send(std::make_shared<const std::string>(std::move(message)));
+      socket_->SendIfRoom(std::make_shared<const std::string>(std::move(message)));
     }
   }
   void OnClose(uint16_t, std::string_view) override {}

@@ -31,7 +31,9 @@ using ::testing::StartsWith;
 class Greeter final : public http::WebSocketHandler {
  public:
   explicit Greeter(std::string greeting) : greeting_(std::move(greeting)) {}
-  void OnOpen(http::WebSocketPtr socket) override { socket->Send(std::make_shared<const std::string>(greeting_)); }
+  void OnOpen(http::WebSocketPtr socket) override {
+    socket->SendIfRoom(std::make_shared<const std::string>(greeting_));
+  }
   void OnMessage(std::string, bool) override {}
   void OnClose(uint16_t, std::string_view) override {}
 

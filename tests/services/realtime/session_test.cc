@@ -21,7 +21,6 @@ using ::testing::IsEmpty;
 // Keeps what it is to send.
 class KeptSocket final : public http::WebSocket {
  public:
-  void Send(Message text) override { sent.push_back(*text); }
   bool SendIfRoom(Message text) override {
     if (room == 0) return false;
     --room;

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "storage/postgres/payout_store.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/storage/payout_store_contract.h"
+#include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -138,6 +140,64 @@ TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
                                 "ledger_transfers) t) a WHERE created_at < before"),
             "0");
   EXPECT_EQ(harness.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
+}
+
+// Commits that both end and begin some, crosswise, of two currencies: the second waits until the first is done. A
+// planted fault shows that they would wait for each other without their turn.
+TEST_P(PostgresPayouts, TwoThatEndAndBeginCrosswiseTakeTurns) {
+  auto& harness = static_cast<PostgresPayoutHarness&>(*harness_);
+  harness.Open("dollars", "USD", true);
+  ledger::NewAccount bank;
+  bank.id = "bank-usd";
+  bank.currency = "USD";
+  bank.kind = "bank";
+  bank.code = 1;
+  ASSERT_TRUE(harness.ledger().CreateAccounts("shop", {bank}).ok());
+  ledger::NewTransfer deposit;
+  deposit.id = "dollars";
+  deposit.debit_account = "bank-usd";
+  deposit.credit_account = "dollars";
+  deposit.currency = "USD";
+  deposit.code = 1;
+  deposit.amount_minor = 1'000;
+  ASSERT_TRUE(harness.ledger().PostAndWait("shop", {deposit}).ok());
+
+  const auto pay = [](testing::Sql& session, const std::string& payout_id) {
+    return session.Run("UPDATE payouts SET state = 'paid', reference = 'po', decided_at = now() WHERE payout_id = $1",
+                       {payout_id});
+  };
+  const auto begin = [](testing::Sql& session, const std::string& account, const std::string& currency) {
+    return session.Run(
+        "INSERT INTO payouts (saga_id, client, payout_id, account, idempotency_key, hold_id, amount_minor, currency, "
+        "destination, begun_at) SELECT id, 'shop', id::text, $1, id || '/pay_out', id || ':hold', 1, $2, 'DE02', now() "
+        "FROM (SELECT gen_random_uuid() AS id) fresh",
+        {account, currency});
+  };
+  const auto sqlstates_of = [&](const std::string& round) -> std::vector<std::string> {
+    EXPECT_TRUE(Begin(New("euros-" + round, 10, "driver")).ok());
+    EXPECT_TRUE(Begin(New("dollars-" + round, 10, "dollars", "USD")).ok());
+    testing::Sql first(harness.url()), second(harness.url());
+    first.Exec("BEGIN");
+    EXPECT_TRUE(pay(first, "euros-" + round).ok());
+    std::future<std::string> other = std::async(std::launch::async, [&] {
+      second.Exec("BEGIN");
+      testing::SqlResult result = pay(second, "dollars-" + round);
+      if (result.ok()) result = begin(second, "driver", "EUR");
+      second.Exec(result.ok() ? "COMMIT" : "ROLLBACK");
+      return result.sqlstate;
+    });
+    EXPECT_TRUE(testing::Eventually(absl::Seconds(20), [&] {
+      return harness.sql().Value(
+                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                 "wait_event_type = 'Lock'") == "1";
+    }));
+    const testing::SqlResult result = begin(first, "dollars", "USD");
+    first.Exec(result.ok() ? "COMMIT" : "ROLLBACK");
+    return {result.sqlstate, other.get()};
+  };
+  EXPECT_THAT(sqlstates_of("in-turn"), ::testing::ElementsAre("", ""));
+  harness.sql().Exec("CREATE OR REPLACE FUNCTION payouts_take_turns() RETURNS void LANGUAGE sql AS 'SELECT'");
+  EXPECT_THAT(sqlstates_of("without"), ::testing::UnorderedElementsAre("", "40P01"));
 }
 
 // What an account belongs to moves with it, and is closed or not by itself.

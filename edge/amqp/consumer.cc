@@ -1,7 +1,6 @@
 #include "edge/amqp/consumer.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <utility>
 
 #include "fmt/format.h"
@@ -47,10 +46,6 @@ struct Consumer::Inbox {
   const Wakeup wakeup;
   std::mutex mutex;
   std::vector<Said> all;  // guarded by mutex
-  bool stopping = false;  // guarded by mutex
-  SteadyTime stop_at;     // guarded by mutex
-  bool stopped = false;   // guarded by mutex
-  std::condition_variable stopped_now;
 };
 
 Consumer::Consumer(ConsumerOptions options, Handler handler, Publisher& publisher, const Clock& clock, Random& random,
@@ -71,39 +66,21 @@ void Consumer::Start(const Loops& loops) {
 }
 
 void Consumer::BeginStop(SteadyTime deadline) {
-  {
-    const std::lock_guard lock(inbox_->mutex);
-    if (!inbox_->stopping) inbox_->stop_at = deadline;
-    inbox_->stopping = true;
-  }
+  stop_.Begin(deadline);
   inbox_->wakeup.Notify();
 }
 
 void Consumer::Stop(SteadyTime deadline) {
   BeginStop(deadline);
-  if (!loop_) return;
-  {
-    std::unique_lock lock(inbox_->mutex);
-    const absl::Duration left = std::max(inbox_->stop_at - clock_.Steady(), absl::ZeroDuration()) + kGoodbye;
-    inbox_->stopped_now.wait_for(lock, absl::ToChronoNanoseconds(std::min(left, absl::Hours(1))),
-                                 [&] { return inbox_->stopped; });
-  }
-  interrupt_.Fire();
-  loop_->Join();
+  if (loop_) stop_.Await(clock_, interrupt_, *loop_);
 }
 
 std::optional<SteadyTime> Consumer::TakeTurn() {
   inbox_->wakeup.Clear();
-  bool stopping = false;
-  SteadyTime stop_at;
-  {
-    const std::lock_guard lock(inbox_->mutex);
-    stopping = inbox_->stopping;
-    stop_at = inbox_->stop_at;
-  }
-  stopping_ = stopping;
+  const std::optional<SteadyTime> stop_at = stop_.deadline();
+  stopping_ = stop_at.has_value();
   TakeAnswers();
-  if (connection_ == nullptr && !stopping && clock_.Steady() >= connect_at_) {
+  if (connection_ == nullptr && !stopping_ && clock_.Steady() >= connect_at_) {
     if (absl::Status status = Connect(); !status.ok()) {
       metrics_.connection.failed.Increment();
       Lose(status);
@@ -111,14 +88,14 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
   }
   if (connection_ != nullptr) {
     absl::Status status;
-    if (stopping && consuming_) {
+    if (stopping_ && consuming_) {
       consuming_ = false;
       status = connection_->StopConsuming();
     }
     // What comes after that is given back with the channel's end.
     if (status.ok()) status = Read();
     if (status.ok()) {
-      if (!stopping) Resume();
+      if (!stopping_) Resume();
       status = AckDone();
     }
     if (!status.ok()) {
@@ -128,24 +105,22 @@ std::optional<SteadyTime> Consumer::TakeTurn() {
   }
   metrics_.unacked.Set(static_cast<double>(held_.size()));
   absl::Duration wait = NextWait();
-  if (stopping) {
+  if (stop_at) {
     const SteadyTime now = clock_.Steady();
     // What is pausing goes back with the channel's end. Until then it stays among what is held: no ack is for it too.
     const bool all_told =
         std::all_of(held_.begin(), held_.end(), [](const auto& each) { return each.second.doing == Doing::kPausing; });
-    if (connection_ == nullptr || all_told || now >= stop_at) {
+    if (connection_ == nullptr || all_told || now >= *stop_at) {
       if (connection_ != nullptr) connection_->Close();
       connection_.reset();
       metrics_.connection.up.Set(0);
       connected_ = false;
       metrics_.unacked.Set(0);
       held_.clear();
-      const std::lock_guard lock(inbox_->mutex);
-      inbox_->stopped = true;
-      inbox_->stopped_now.notify_all();
+      stop_.Ended();
       return std::nullopt;
     }
-    wait = std::min(wait, stop_at - now);
+    wait = std::min(wait, *stop_at - now);
   }
   WaitFor(connection_.get(), /*to_send=*/false, inbox_->wakeup.fd(), wait);
   return Loop::kAtOnce;

@@ -17,6 +17,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "edge/amqp/bounded_stop.h"
 #include "edge/amqp/connection.h"
 #include "edge/amqp/message.h"
 #include "edge/amqp/metrics.h"
@@ -125,6 +126,7 @@ class Consumer {
   ConsumerMetrics& metrics_;
   const Logger log_;
   const std::shared_ptr<Inbox> inbox_;
+  BoundedStop stop_;
   Interrupt interrupt_;
   std::unique_ptr<Loop> loop_;
   std::atomic<bool> connected_ = false;

@@ -32,7 +32,7 @@ void Publisher::Publish(std::string queue, Message message, Done done) {
   absl::Status refused = CheckMessage(queue, message);
   if (refused.ok()) {
     std::unique_lock lock(mutex_);
-    if (stopping_) {
+    if (stop_.deadline()) {
       refused = domain::ReasonError("BROKER_UNAVAILABLE", "the publisher has stopped");
     } else if (waiting_ >= options_.waiting_max ||
                (waiting_ > 0 && waiting_bytes_ + message.body.size() > options_.waiting_bytes_max)) {
@@ -52,20 +52,9 @@ void Publisher::Publish(std::string queue, Message message, Done done) {
 }
 
 void Publisher::Stop(SteadyTime deadline) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!stopping_) stop_at_ = deadline;
-    stopping_ = true;
-  }
+  stop_.Begin(deadline);
   wakeup_.Notify();
-  if (!loop_) return;
-  {
-    std::unique_lock lock(mutex_);
-    const absl::Duration left = std::max(stop_at_ - clock_.Steady(), absl::ZeroDuration()) + kGoodbye;
-    stopped_now_.wait_for(lock, absl::ToChronoNanoseconds(std::min(left, absl::Hours(1))), [&] { return stopped_; });
-  }
-  interrupt_.Fire();
-  loop_->Join();
+  if (loop_) stop_.Await(clock_, interrupt_, *loop_);
 }
 
 std::optional<SteadyTime> Publisher::TakeTurn() {
@@ -92,8 +81,11 @@ std::optional<SteadyTime> Publisher::TakeTurn() {
   {
     const std::lock_guard lock(mutex_);
     metrics_.waiting.Set(static_cast<double>(waiting_));
-    stopped = stopping_ && (waiting_ == 0 || clock_.Steady() >= stop_at_);
-    if (stopping_) wait = std::clamp(stop_at_ - clock_.Steady(), absl::ZeroDuration(), wait);
+    // Under the mutex, as Publish asks: what it took before is among those that wait.
+    if (const std::optional<SteadyTime> stop_at = stop_.deadline()) {
+      stopped = waiting_ == 0 || clock_.Steady() >= *stop_at;
+      wait = std::clamp(*stop_at - clock_.Steady(), absl::ZeroDuration(), wait);
+    }
   }
   if (stopped) {
     const auto stop = [](const Entry& entry) {
@@ -116,9 +108,7 @@ std::optional<SteadyTime> Publisher::TakeTurn() {
     connection_.reset();
     metrics_.connection.up.Set(0);
     connected_ = false;
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-    stopped_now_.notify_all();
+    stop_.Ended();
     return std::nullopt;
   }
   const bool to_send =

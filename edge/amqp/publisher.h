@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "edge/amqp/bounded_stop.h"
 #include "edge/amqp/connection.h"
 #include "edge/amqp/message.h"
 #include "edge/amqp/metrics.h"
@@ -89,6 +89,7 @@ class Publisher {
   PublisherMetrics& metrics_;
   const Logger log_;
   const Wakeup wakeup_;
+  BoundedStop stop_;
   Interrupt interrupt_;
   std::unique_ptr<Loop> loop_;
   std::atomic<bool> connected_ = false;
@@ -98,10 +99,6 @@ class Publisher {
   std::deque<Entry> new_;     // guarded by mutex_
   size_t waiting_ = 0;        // guarded by mutex_; everywhere
   size_t waiting_bytes_ = 0;  // guarded by mutex_
-  bool stopping_ = false;     // guarded by mutex_
-  SteadyTime stop_at_;        // guarded by mutex_
-  bool stopped_ = false;      // guarded by mutex_
-  std::condition_variable stopped_now_;
 
   // The loop's.
   std::unique_ptr<Connection> connection_;

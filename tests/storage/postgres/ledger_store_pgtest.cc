@@ -1238,6 +1238,20 @@ TEST_F(LedgerOrderEndsPgTest, NeverFailForAnAccountOfTheClients) {
   EXPECT_EQ(store().GetAccount("shop", "driver:" + longest + ":EUR")->balance.credits_posted, 80);
   EXPECT_EQ(store().GetAccount("shop", "driver:mine:EUR")->balance.credits_posted, 80);
   EXPECT_EQ(Show("orders:EUR:0"), "1200 1200");
+  // As docs/ledger.md says that a person does.
+  open("driver:7:EUR", {.history = true});
+  std::ifstream file(WAYBILL_LEDGER_DOCUMENT);
+  std::string move{std::istreambuf_iterator<char>(file), {}};
+  move = move.substr(move.find("```sql\n") + 7);
+  move = move.substr(0, move.find("```"));
+  const std::string transfer = "0192f0a5-7a8c-7bcd-8ef0-123456789abc:driver";
+  ASSERT_NE(move.find(transfer), std::string::npos);
+  move.replace(move.find(transfer), transfer.size(), "00000000-0000-7000-8000-000000000001:driver");
+  Exec(move);
+  EXPECT_EQ(store().GetAccount("shop", "driver:7:EUR")->balance.credits_posted, 80);
+  EXPECT_EQ(Show("suspense:EUR:0"), "80 800");
+  EXPECT_FALSE(database_.sql().Run(move).ok()) << "once";
+  EXPECT_EQ(TimesThatRunBack(), "0");
   EXPECT_EQ(Faults(), "");
 }
 

@@ -24,6 +24,7 @@
 #include "storage/postgres/ledger_store.h"
 #include "storage/postgres/order_tables.h"
 #include "storage/postgres/payout_tables.h"
+#include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
@@ -55,7 +56,8 @@ class LedgerOrderEnds : public ::testing::Test {
     kinds_ = std::make_unique<saga::Kinds>(std::move(definitions));
   }
 
-  PostgresSagaJournal& Journal(const std::string& instance, int writers) {
+  // `url`: by whose role it writes; "": the owner's.
+  PostgresSagaJournal& Journal(const std::string& instance, int writers, const std::string& url = "") {
     SagaJournalOptions options;
     options.writers = writers;
     options.ledger = true;
@@ -73,7 +75,7 @@ class LedgerOrderEnds : public ::testing::Test {
     };
     auto journal =
         PostgresSagaJournal::Open({&order_tables_, &payout_tables_}, *kinds_, {instance, "1", absl::Seconds(60)},
-                                  database_.url(), pool_, ThreadLoops(), options);
+                                  url.empty() ? database_.url() : url, pool_, ThreadLoops(), options);
     EXPECT_TRUE(journal.ok()) << journal.status();
     return *journals_.emplace_back(*std::move(journal));
   }
@@ -267,6 +269,38 @@ TEST_F(LedgerOrderEnds, AreInTheCommitThatCompletesTheOrder) {
   EXPECT_EQ(ends->Said(), "applied");
   EXPECT_EQ(Sum("driver"), 2 * kShare);
   StopAll();
+  ExpectSound();
+}
+
+// `waybill migrate --grant` grants all that this takes, and what stands there lets nobody move money otherwise.
+TEST_F(LedgerOrderEnds, TakeNoMoreThanTheServicesRights) {
+  const std::string role = "r_" + database_.sql().Value("SELECT md5(current_database())");
+  database_.sql().Exec(fmt::format("CREATE ROLE {} LOGIN", role));
+  for (const Rights& rights : OrderRights()) {
+    if (rights.on == "schema_migrations") continue;  // not in this database
+    database_.sql().Exec(fmt::format("GRANT {} ON {}{} TO {}", rights.may, rights.on.ends_with(')') ? "FUNCTION " : "",
+                                     rights.on, role));
+  }
+  std::string url = database_.url();
+  const size_t user = url.find("//") + 2;
+  url.replace(user, url.find('@') - user, role);
+  PostgresSagaJournal& journal = Journal("a", 1, url);
+  Driver("7");
+  EXPECT_EQ(Complete(journal, Confirmed(journal, "7", 1))->Said(), "applied");
+  EXPECT_EQ(BeginPayout(journal, "7", kShare)->Said(), "begun");
+  EXPECT_EQ(Sum("driver"), kShare);
+  {
+    waybill::testing::Sql services(url);
+    services.Exec("CREATE TEMPORARY TABLE ends (n int)");
+    for (const char* deed : {"SELECT ledger_open_drivers('{shop}', '{8}', '{EUR}')",
+                             "CREATE TRIGGER ends AFTER UPDATE ON ends FOR EACH STATEMENT EXECUTE FUNCTION "
+                             "ledger_book_ends()"}) {
+      EXPECT_EQ(services.Run(deed).sqlstate, "42501") << deed;
+    }
+  }
+  StopAll();
+  database_.sql().Exec(fmt::format("DROP OWNED BY {}", role));
+  database_.sql().Exec(fmt::format("DROP ROLE {}", role));
   ExpectSound();
 }
 

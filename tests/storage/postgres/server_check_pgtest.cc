@@ -239,7 +239,9 @@ TEST_F(RightsTest, EachMissingOneIsNamed) {
                                     role_)));
   sql_.Exec(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}", role_));
   EXPECT_THAT(Message(CheckRights(*connection, OrderRights())),
-              HasSubstr(fmt::format("role {} lacks EXECUTE on payouts_available(text, text, text): run", role_)));
+              HasSubstr(fmt::format("role {} lacks EXECUTE on payouts_available(text, text, text); EXECUTE on "
+                                    "ledger_lock_accounts(uuid[], text[], text[]): run",
+                                    role_)));
   sql_.Exec(fmt::format("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {}", role_));
   EXPECT_TRUE(CheckRights(*connection, OrderRights()).ok()) << CheckRights(*connection, OrderRights());
   EXPECT_TRUE(CheckRights(*connection, IngestRights()).ok()) << CheckRights(*connection, IngestRights());

@@ -170,9 +170,8 @@ void AddPayoutCommands(CLI::App& app, Context& context) {
       "  waybill payout create driver-7 --amount \"125.00 EUR\" --to DE02120300000000202051 --id week-7\n"
       "\n"
       "Repeated with the same --id it is the same payout. The amount is held on the account until the gateway has\n"
-      "paid or refused. Exit code 6: it is refused, by the gateway, for lack of money or by rules of risk; 5: it is "
-      "not decided\n"
-      "yet, and goes on.");
+      "paid or refused. Exit code 6: it is refused, by the gateway, by rules of risk or for lack of money; 5: it is\n"
+      "not decided yet, and goes on.");
   create->callback([&context, args] { context.run = [&context, args] { return CreatePayout(context, *args); }; });
 
   auto shown = std::make_shared<GetPayoutArgs>();

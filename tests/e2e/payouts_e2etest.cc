@@ -33,7 +33,9 @@ constexpr int64_t kDeposit = 1'000'000;
 
 class PayoutsE2eTest : public ::testing::Test {
  protected:
-  PayoutsE2eTest() : replica_(stack_.AddReplica("a")) { replica_.Start(); }
+  explicit PayoutsE2eTest(const StackOptions& options = Options()) : stack_(options), replica_(stack_.AddReplica("a")) {
+    replica_.Start();
+  }
 
   // The client's wallet, with money in it, as its ledger has it.
   void SetUp() override {
@@ -133,7 +135,7 @@ class PayoutsE2eTest : public ::testing::Test {
                            {"WAYBILL_SANDBOX", fmt::format("127.0.0.1:{}", stack_.sandbox_port())}});
   }
 
-  Stack stack_{Options()};
+  Stack stack_;
   OrderReplica& replica_;
 };
 
@@ -240,6 +242,97 @@ TEST_F(PayoutsE2eTest, TheCommandLinePaysAndShows) {
   EXPECT_THAT(Run({"payout", "list"}).output, AllOf(HasSubstr("week-7"), HasSubstr("REFUSED")));
   EXPECT_THAT(Run({"payout", "list", "--status", "paid"}).output, Not(HasSubstr("INSUFFICIENT_FUNDS")));
   EXPECT_THAT(Run({"saga", "list", "--kind", "payout", "--state", "succeeded"}).output, HasSubstr("payout"));
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+}
+
+// Rules of risk about payouts: there before the service that reads them.
+struct PayoutRules {
+  PayoutRules() {
+    std::ofstream(File())
+        << "version = \"1\"\n"
+           "[[rule]]\nname = \"large\"\nkind = \"amount\"\nabout = [\"payouts\"]\ncurrency = \"EUR\"\n"
+           "from = 50000\ndecide = \"review\"\n"
+           "[[rule]]\nname = \"stolen\"\nkind = \"list\"\nabout = [\"payouts\"]\nby = \"destination\"\n"
+           "values = [\"stolen-account\"]\ndecide = \"deny\"\n";
+  }
+  std::string File() const { return directory.path().string() + "/risk.toml"; }
+  StackOptions With(StackOptions options) const {
+    options.order_args.insert(options.order_args.end(), {"--risk-file", File()});
+    return options;
+  }
+  TempDirectory directory;
+};
+
+class AssessedPayoutsE2eTest : protected PayoutRules, public PayoutsE2eTest {
+ protected:
+  AssessedPayoutsE2eTest() : PayoutsE2eTest(With(Options())) {}
+
+  int64_t Held() { return Number("SELECT debits_pending FROM ledger_accounts WHERE id = 'driver'"); }
+  cli::Ran Create(const std::string& id, const std::string& amount, const std::string& to) {
+    return Run({"payout", "create", "driver", "--amount", amount, "--to", to, "--id", id});
+  }
+  cli::Ran Decide(const std::string& id, const std::string& how) {
+    return Run({"risk", how, Get(id).saga_id(), "--reason", "called the driver", "--operator", "ann"});
+  }
+};
+
+TEST_F(AssessedPayoutsE2eTest, APersonDecidesWhatIsHeldAndWhatIsDeniedIsFree) {
+  for (const char* id : {"yes", "no"}) {
+    const cli::Ran waits = Create(id, "600.00 EUR", "DE02");
+    EXPECT_EQ(waits.code, 5) << waits.output;
+    EXPECT_THAT(waits.output, AllOf(HasSubstr("AWAITING_REVIEW"), HasSubstr("waybill risk approve")));
+  }
+  EXPECT_EQ(Held(), 120'000);
+  const cli::Ran denied = Create("stolen", "10.00 EUR", "stolen-account");
+  EXPECT_EQ(denied.code, 6) << denied.output;
+  EXPECT_THAT(denied.output, AllOf(HasSubstr("REFUSED"), HasSubstr("RISK_DENIED")));
+  EXPECT_EQ(Held(), 120'000) << "its hold is free";
+  EXPECT_EQ(Create("small", "10.00 EUR", "DE02").code, 0);
+
+  replica_.Kill();
+  replica_.Start();
+  const cli::Ran reviews = Run({"risk", "reviews"});
+  EXPECT_THAT(reviews.output, AllOf(HasSubstr("payout"), HasSubstr("driver"), HasSubstr(Get("yes").saga_id()),
+                                    HasSubstr(Get("no").saga_id())));
+  const cli::Ran shown = Run({"risk", "show", Get("stolen").saga_id()});
+  EXPECT_THAT(shown.output,
+              AllOf(HasSubstr("payout "), HasSubstr("the destination is listed"), HasSubstr("to stolen-account")));
+  EXPECT_EQ(Decide("yes", "approve").code, 0);
+  EXPECT_EQ(Decide("no", "deny").code, 0);
+  EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return Get("yes").status() == payouts_pb::PAID; }));
+  EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return Get("no").status() == payouts_pb::REFUSED; }));
+  EXPECT_EQ(Get("no").refusal(), "RISK_DENIED");
+  EXPECT_EQ(Decide("no", "approve").code, 4) << "somebody has decided";
+  EXPECT_EQ(Held(), 0);
+  EXPECT_EQ(Number("SELECT count(*) FROM ledger_transfers WHERE client = '(waybill)' AND phase = 'void'"), 2);
+  EXPECT_EQ(stack_.sql().Value("SELECT string_agg(action || ' ' || subject_kind, ',' ORDER BY sequence) FROM "
+                               "audit_entries WHERE action LIKE 'risk.%'"),
+            "risk.approve payout,risk.deny payout");
+  EXPECT_THAT(Run({"risk", "test", File(), "--since", "1h"}).output, AllOf(HasSubstr("payout"), HasSubstr("stolen")));
+  EXPECT_THAT(WrongInTheBooks(), IsEmpty());
+}
+
+TEST_F(AssessedPayoutsE2eTest, IsAssessedAndPaidOnceWhereverItsProcessIsKilled) {
+  std::vector<std::string> failpoints = {"advance.before_commit", "advance.after_commit", "pay_out.before_send"};
+  for (const std::string_view name : kFailpoints) {
+    if (name.starts_with("risk.")) failpoints.emplace_back(name);
+  }
+  for (const std::string& failpoint : failpoints) {
+    for (const bool refused : {false, true}) {
+      if (refused && failpoint.starts_with("pay_out.")) continue;
+      if (replica_.running()) replica_.Kill();
+      replica_.Start({{"WAYBILL_FAILPOINT", failpoint + "=kill"}});
+      payouts_pb::CreatePayoutRequest request = Asked(fmt::format("{}-{}", failpoint, refused));
+      if (refused) request.set_destination("stolen-account");
+      auto context = Deadline(absl::Seconds(10));
+      payouts_pb::Payout payout;
+      (void)Service()->CreatePayout(context.get(), request, &payout);
+      EXPECT_TRUE(Eventually(kPayoutPatience, [&] { return !replica_.running(); })) << failpoint << " never fired";
+      payout = Insist(request);
+      EXPECT_EQ(payout.status(), refused ? payouts_pb::REFUSED : payouts_pb::PAID) << request.payout_id();
+    }
+  }
+  EXPECT_EQ(Number("SELECT count(*) FROM risk_assessments"), Number("SELECT count(*) FROM payouts"));
   EXPECT_THAT(WrongInTheBooks(), IsEmpty());
 }
 

@@ -13,6 +13,7 @@
 #include "tests/e2e/stack.h"
 #include "tests/support/eventually.h"
 #include "waybill/ops/v1/risk.grpc.pb.h"
+#include "waybill/payments/v1/payments.grpc.pb.h"
 
 namespace waybill::testing {
 namespace {
@@ -272,6 +273,80 @@ TEST(Risk, IsDecidedOnceWhereverTheServiceDies) {
         "0");
     risk.ExpectBooksRight();
   }
+}
+
+// Payments without an order: their card is counted with those of orders, and a person decides on them, too.
+TEST(Risk, APaymentWithoutAnOrderIsAssessedBeforeItIsCharged) {
+  namespace payments_pb = payments::v1;
+  const TempDirectory directory;
+  const std::string rules = directory.path().string() + "/risk.toml";
+  const std::string gateways = directory.path().string() + "/gateways.toml";
+  const ReservedPort gateway;
+  std::ofstream(rules) << "version = \"1\"\n"
+                          "[[rule]]\nname = \"card\"\nkind = \"velocity\"\nabout = [\"orders\", \"payments\"]\n"
+                          "by = \"card\"\nwithin = \"1h\"\ncount_over = 2\ndecide = \"deny\"\n"
+                          "[[rule]]\nname = \"large\"\nkind = \"amount\"\nabout = [\"payments\"]\ncurrency = \"EUR\"\n"
+                          "from = 5000\ndecide = \"review\"\n";
+  std::ofstream(gateways) << fmt::format("[[gateway]]\nname = \"north\"\naddress = \"grpc://127.0.0.1:{}\"\n",
+                                         gateway.port());
+  StackOptions options;
+  options.builtin_gateway = true;
+  options.order_args = {"--risk-file", rules, "--gateways-file", gateways, "--lease", "1500ms", "--backoff", "20ms"};
+  options.sandbox_args = {"--gateway", fmt::format("north=127.0.0.1:{}", gateway.port())};
+  Stack stack(options);
+  OrderReplica& replica = stack.AddReplica("a");
+  replica.Start();
+  stack.PutDrivers(10);
+  const auto take = [&](int number, int64_t amount_minor, const std::string& card) {
+    payments_pb::TakePaymentRequest request;
+    request.set_payment_id(fmt::format("00000000-0000-4000-8000-{:012}", number));
+    request.mutable_amount()->set_minor_units(amount_minor);
+    request.mutable_amount()->set_currency("EUR");
+    request.set_user_id("user-1");
+    request.mutable_payer()->set_card_fingerprint(card);
+    payments_pb::Payment payment;
+    const grpc::Status status = payments_pb::PaymentService::NewStub(ConnectTo(replica.port()))
+                                    ->TakePayment(Deadline(kSoon).get(), request, &payment);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return payment;
+  };
+  // A repetition says how it stands.
+  const auto becomes = [&](int number, int64_t amount_minor, const std::string& card,
+                           payments_pb::PaymentStatus status) {
+    EXPECT_TRUE(Eventually(kSoon, [&] { return take(number, amount_minor, card).status() == status; })) << number;
+    return take(number, amount_minor, card);
+  };
+  order::v1::CreateOrderRequest request = OrderRequestFor("k-1");
+  request.mutable_payer()->set_card_fingerprint("card-1");
+  order::v1::Order order;
+  ASSERT_TRUE(replica.Orders()->CreateOrder(Deadline(kSoon).get(), request, &order).ok());
+  becomes(1, 100, "card-1", payments_pb::PAID);
+  EXPECT_EQ(becomes(2, 100, "card-1", payments_pb::FAILED).failure().reason(), "RISK_DENIED");
+  const std::string allowed = becomes(3, 5'000, "card-2", payments_pb::AWAITING_REVIEW).saga_id();
+  const std::string denied = becomes(4, 5'000, "card-3", payments_pb::AWAITING_REVIEW).saga_id();
+  replica.Kill();
+  replica.Start();
+  ops::v1::ListReviewsResponse reviews;
+  const auto risk = RiskStack::Risk(replica);
+  ASSERT_TRUE(risk->ListReviews(Deadline(kSoon).get(), ops::v1::ListReviewsRequest(), &reviews).ok());
+  ASSERT_EQ(reviews.reviews_size(), 2);
+  EXPECT_EQ(reviews.reviews(0).order_id(), denied);
+  EXPECT_EQ(reviews.reviews(0).kind(), ops::v1::RISK_PAYMENT);
+  for (const std::string& id : {allowed, denied}) {
+    ops::v1::DecideReviewRequest decide;
+    decide.set_order_id(id);
+    decide.set_decision(id == allowed ? ops::v1::RISK_ALLOW : ops::v1::RISK_DENY);
+    decide.set_reason("called the payer");
+    decide.set_operator_("ann");
+    ops::v1::DecideReviewResponse response;
+    EXPECT_TRUE(risk->DecideReview(Deadline(kSoon).get(), decide, &response).ok());
+  }
+  becomes(3, 5'000, "card-2", payments_pb::PAID);
+  EXPECT_EQ(becomes(4, 5'000, "card-3", payments_pb::FAILED).failure().reason(), "RISK_DENIED");
+  EXPECT_TRUE(stack.WaitUntilAllSettled());
+  EXPECT_EQ(stack.sql().Value("SELECT string_agg(a.state || ' ' || s.state, ',' ORDER BY s.dedupe_key) FROM sagas s "
+                              "JOIN payment_attempts a ON a.order_id = s.saga_id"),
+            "approved succeeded,not_sent compensated,approved succeeded,not_sent compensated");
 }
 
 }  // namespace

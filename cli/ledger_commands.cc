@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "cli/context.h"
 #include "cli/fields.h"
+#include "cli/interrupts.h"
 #include "cli/ledger_report.h"
 #include "cli/money.h"
 #include "cli/remote.h"
@@ -326,15 +327,17 @@ ExitCode GetTransfer(const Context& context, const GetArgs& args) {
 
 // Makes one, and shows it: as it stands, or, to who may not read or when it cannot be read, what it was answered with.
 ExitCode Make(const Context& context, pb::NewTransfer transfer, OptionsOfFields options) {
-  const bool made_up = transfer.transfer_id().empty();
-  if (made_up) transfer.set_transfer_id(IdGenerator(context.clock, context.random).Next().ToString());
+  std::string again;
+  if (transfer.transfer_id().empty()) {
+    transfer.set_transfer_id(IdGenerator(context.clock, context.random).Next().ToString());
+    again = fmt::format("repeating with --id {} makes nothing twice", transfer.transfer_id());
+  }
+  const LastWords last_words(again);
   pb::CreateTransfersRequest request;
   *request.add_transfers() = transfer;
   absl::StatusOr<pb::CreateTransfersResponse> response = Create(context, request);
   if (!response.ok()) {
-    if (made_up && MayBeDone(response.status())) {
-      context.Note(fmt::format("repeating with --id {} makes nothing twice", transfer.transfer_id()));
-    }
+    if (!again.empty() && MayBeDone(response.status())) context.Note(again);
     return FailLedger(context, response.status(), options);
   }
   if (absl::Status refused = StatusOf(transfer, response->outcomes(0)); !refused.ok()) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "cli/context.h"
+#include "cli/interrupts.h"
 #include "cli/money.h"
 #include "cli/remote.h"
 #include "cli/story.h"
@@ -183,17 +184,20 @@ absl::StatusOr<order_v1::CreateOrderRequest> ToRequest(const CreateArgs& args, a
 ExitCode Create(const Context& context, const CreateArgs& args) {
   absl::StatusOr<order_v1::CreateOrderRequest> request = ToRequest(args, context.clock.Now());
   if (!request.ok()) return context.Fail(request.status());
-  if (args.key.empty()) request->set_idempotency_key(IdGenerator(context.clock, context.random).Next().ToString());
+  std::string again;
+  if (args.key.empty()) {
+    request->set_idempotency_key(IdGenerator(context.clock, context.random).Next().ToString());
+    again =
+        fmt::format("repeating with --key {} gets this order again, never a second one", request->idempotency_key());
+  }
+  const LastWords last_words(again);
   bool replayed = false;
   absl::StatusOr<order_v1::Order> order = Call<order_v1::OrderService>(
       context, context.server, &Orders::CreateOrder, *request, [&replayed](const grpc::ClientContext& call) {
         replayed = call.GetServerInitialMetadata().count("idempotency-replayed") > 0;
       });
   if (!order.ok()) {
-    if (args.key.empty() && MayBeDone(order.status())) {
-      context.Note(
-          fmt::format("repeating with --key {} gets this order again, never a second one", request->idempotency_key()));
-    }
+    if (!again.empty() && MayBeDone(order.status())) context.Note(again);
     return FailServer(context, order.status());
   }
   if (replayed) context.Note("this key already had an order: here it is");
@@ -417,14 +421,16 @@ ExitCode Refund(const Context& context, const RefundArgs& args) {
     if (!minor.ok()) return context.Fail(minor.status());
     request.set_amount_minor(*minor);
   }
-  if (args.id.empty()) request.set_refund_id(IdGenerator(context.clock, context.random).Next().ToString());
+  std::string again;
+  if (args.id.empty()) {
+    request.set_refund_id(IdGenerator(context.clock, context.random).Next().ToString());
+    again = fmt::format("repeating with --id {} gets this refund again, never a second one", request.refund_id());
+  }
+  const LastWords last_words(again);
   absl::StatusOr<order_v1::Refund> refund =
       Call<order_v1::OrderService>(context, context.server, &Orders::RefundOrder, request);
   if (!refund.ok()) {
-    if (args.id.empty() && MayBeDone(refund.status())) {
-      context.Note(
-          fmt::format("repeating with --id {} gets this refund again, never a second one", request.refund_id()));
-    }
+    if (!again.empty() && MayBeDone(refund.status())) context.Note(again);
     return FailServer(context, refund.status());
   }
   if (context.json) {

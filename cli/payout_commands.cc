@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "cli/context.h"
 #include "cli/fields.h"
+#include "cli/interrupts.h"
 #include "cli/money.h"
 #include "cli/remote.h"
 #include "cli/table.h"
@@ -57,14 +58,16 @@ ExitCode CreatePayout(const Context& context, const CreatePayoutArgs& args) {
   request.set_account_id(args.account);
   request.set_destination(args.destination);
   request.set_description(args.description);
-  const bool made_up = request.payout_id().empty();
-  if (made_up) request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
+  std::string again;
+  if (request.payout_id().empty()) {
+    request.set_payout_id(IdGenerator(context.clock, context.random).Next().ToString());
+    again = fmt::format("repeating with --id {} pays nothing twice", request.payout_id());
+  }
+  const LastWords last_words(again);
   absl::StatusOr<payouts_v1::Payout> payout =
       Call<Payouts>(context, context.server, &PayoutsStub::CreatePayout, request);
   if (!payout.ok()) {
-    if (made_up && MayBeDone(payout.status())) {
-      context.Note(fmt::format("repeating with --id {} pays nothing twice", request.payout_id()));
-    }
+    if (!again.empty() && MayBeDone(payout.status())) context.Note(again);
     // Scripts have the contract's names of fields, people those of the options.
     return FailServer(context, context.json ? payout.status()
                                             : NameOptions(payout.status(), {{"payout_id", "--id"},

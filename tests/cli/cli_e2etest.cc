@@ -1,4 +1,5 @@
 // The binary against services that answer by script: what it sends, what it prints, how it exits.
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -626,6 +627,20 @@ TEST_F(CliTest, TimeoutBoundsTheWholeCommand) {
   EXPECT_EQ(Run({"order", "get", kId, "--timeout", "400ms", "--retries", "1000"}).code, 5);
   EXPECT_LT(absl::Now() - start, absl::Seconds(20));
   EXPECT_LT(orders_.get.requests().size(), 50u);
+}
+
+TEST_F(CliTest, WhoEndsACallIsToldHowToRepeatIt) {
+  for (int i = 0; i < 1000; ++i) orders_.create.Then(Refuse("SHUTTING_DOWN", "draining"));
+  auto process = testing::Process::Start(
+      WAYBILL_BINARY, {.args = {"order", "create", "--server", fmt::format("127.0.0.1:{}", port_), "--user", "u",
+                                "--amount", "9", "--currency", "EUR", "--retries", "1000"}});
+  ASSERT_TRUE(process.ok()) << process.status();
+  ASSERT_TRUE((*process)->WaitForLine("trying again", absl::Seconds(60))) << (*process)->Output();
+  EXPECT_THAT((*process)->Output(), Not(HasSubstr("repeating with")));
+  (*process)->Signal(SIGINT);
+  EXPECT_EQ((*process)->Wait(absl::Seconds(60)), 128 + SIGINT);
+  EXPECT_THAT((*process)->Output(), HasSubstr(fmt::format("repeating with --key {} gets this order again",
+                                                          orders_.create.requests()[0].idempotency_key())));
 }
 
 TEST_F(CliTest, SaysWhereItLookedWhenNobodyListens) {

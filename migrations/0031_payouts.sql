@@ -64,16 +64,17 @@ CREATE FUNCTION payouts_take_turns() RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Locked before a transfer takes its number, in the order in which all lock them: so along each account numbers and times
--- grow together. The time that transfers between them may have.
+-- grow together. The time that transfers between them may have. Not "parent IS NOT NULL": planned while there are few cards,
+-- that would read the index of all of them for ever.
 CREATE FUNCTION payouts_lock_accounts(accounts bigint[]) RETURNS timestamptz LANGUAGE plpgsql AS $$
 DECLARE
     latest timestamptz;
 BEGIN
     PERFORM FROM ledger_accounts WHERE number IN (
-        SELECT unnest(accounts) UNION SELECT parent FROM ledger_accounts WHERE number = ANY(accounts) AND parent IS NOT NULL)
+        SELECT unnest(accounts) UNION SELECT COALESCE(parent, number) FROM ledger_accounts WHERE number = ANY(accounts))
         ORDER BY number FOR NO KEY UPDATE;
     SELECT max(changed_at) INTO latest FROM ledger_accounts WHERE number IN (
-        SELECT unnest(accounts) UNION SELECT parent FROM ledger_accounts WHERE number = ANY(accounts) AND parent IS NOT NULL);
+        SELECT unnest(accounts) UNION SELECT COALESCE(parent, number) FROM ledger_accounts WHERE number = ANY(accounts));
     RETURN greatest(clock_timestamp(), latest);
 END $$;
 

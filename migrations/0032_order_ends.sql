@@ -21,7 +21,8 @@ END $$;
 
 -- What a commit does before all else, if it moves money of accounts that other sessions write to: those of drivers whose orders
 -- end in it, and those of its payouts, named by client and id. All are opened and then locked, in the order of their numbers, so
--- whoever commits waits one way only, in however many statements the money moves then.
+-- whoever commits waits one way only, in however many statements the money moves then. Not "released_at IS NULL", as in the
+-- journal: planned while few drivers are busy, that would read the index of all busy ones for ever.
 CREATE FUNCTION ledger_lock_accounts(orders uuid[], clients text[], accounts text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     numbers bigint[];
@@ -32,12 +33,12 @@ BEGIN
     IF cardinality(orders) > 0 THEN
         PERFORM ledger_open_drivers(array_agg(o.client), array_agg(s.driver_id), array_agg(o.currency))
         FROM order_assignments s JOIN order_sagas o ON o.order_id = s.order_id
-        WHERE s.order_id = ANY(orders) AND s.released_at IS NULL;
+        WHERE s.order_id = ANY(orders) AND COALESCE(s.released_at, 'infinity') = 'infinity';
     END IF;
     SELECT array_agg(a.number) INTO numbers
     FROM (SELECT o.client, ledger_driver_account(o.client, s.driver_id, o.currency) AS id
           FROM order_assignments s JOIN order_sagas o ON o.order_id = s.order_id
-          WHERE s.order_id = ANY(orders) AND s.released_at IS NULL
+          WHERE s.order_id = ANY(orders) AND COALESCE(s.released_at, 'infinity') = 'infinity'
           UNION SELECT * FROM unnest(clients, accounts)) w
     JOIN ledger_accounts a ON a.client = w.client AND a.id = w.id;
     IF numbers IS NOT NULL THEN
@@ -83,7 +84,7 @@ BEGIN
         SELECT array_agg(a.number) INTO numbers
         FROM unnest(clients, drivers, currencies) AS e (client, driver, currency)
         JOIN ledger_accounts a ON a.client = e.client AND a.id = ledger_driver_account(e.client, e.driver, e.currency);
-        made_at := payouts_lock_accounts(COALESCE(numbers, '{}'));
+        PERFORM payouts_lock_accounts(COALESCE(numbers, '{}'));
     END IF;
     -- An order ends, whatever its client has done to the driver's account: closed it, or opened it himself in another currency,
     -- or so that it takes no credits, or filled it to the brim.
@@ -104,10 +105,14 @@ BEGIN
               AS k (kind, code, wanted) WHERE k.wanted) w
     WHERE NOT EXISTS (SELECT FROM ledger_accounts k WHERE k.client = '(waybill)' AND k.id = w.id)
     ORDER BY w.id ON CONFLICT (client, id) DO NOTHING;
-    -- Along these, too, times grow with the numbers.
-    SELECT greatest(clock_timestamp(), made_at, max(a.changed_at)) INTO made_at
-    FROM unnest(currencies) AS e (currency) CROSS JOIN LATERAL (VALUES ('orders'), ('commission'), ('suspense')) AS k (kind)
-    JOIN ledger_accounts a ON a.client = '(waybill)' AND a.id = k.kind || ':' || e.currency || ':' || shard;
+    -- Times grow with the numbers along what is credited, what that belongs to, and these. An account that gets nothing, and may
+    -- be ahead of the clock for whatever reason, dates nothing.
+    SELECT greatest(clock_timestamp(), max(a.changed_at)) INTO made_at
+    FROM (SELECT unnest(credited) AS number UNION SELECT COALESCE(parent, number) FROM ledger_accounts WHERE number = ANY(credited)
+          UNION SELECT w.number FROM unnest(currencies) AS e (currency)
+          CROSS JOIN LATERAL (VALUES ('orders'), ('commission'), ('suspense')) AS k (kind)
+          JOIN ledger_accounts w ON w.client = '(waybill)' AND w.id = k.kind || ':' || e.currency || ':' || shard) m
+    JOIN ledger_accounts a ON a.number = m.number;
     INSERT INTO ledger_transfers (client, id, phase, debit_account, credit_account, amount, currency, code, linked, user_data, write, created_at)
     SELECT '(waybill)', m.order_id || ':' || t.what, 'single', o.number, t.credit, t.amount, m.currency, t.code, t.linked, m.order_id, 0, made_at
     FROM unnest(orders, currencies, commissions, shares, credited) WITH ORDINALITY AS m (order_id, currency, commission, share, credited, place)

@@ -228,7 +228,7 @@ TEST_F(CliTest, CreateRepeatsWithTheSameFreshKeyWhileTheServiceIsAway) {
   EXPECT_FALSE(requests[0].idempotency_key().empty());
   EXPECT_EQ(requests[0].idempotency_key(), requests[1].idempotency_key());
   EXPECT_EQ(requests[0].wait(), order::CreateOrderRequest::UNTIL_ACCEPTED);
-  EXPECT_THAT(ran.output, HasSubstr("--key " + requests[0].idempotency_key()));
+  EXPECT_THAT(ran.output, Not(HasSubstr("repeating with"))) << "its outcome is known";
 }
 
 TEST_F(CliTest, CreateGivesUpAfterItsRetries) {

@@ -1255,6 +1255,25 @@ TEST_F(LedgerOrderEndsPgTest, NeverFailForAnAccountOfTheClients) {
   EXPECT_EQ(Faults(), "");
 }
 
+// The server's clock was hours ahead, and set back since. An account that gets nothing dates nothing.
+TEST_F(LedgerOrderEndsPgTest, AreAsLateAsTheAccountsThatTheyMoveAndNoLater) {
+  const auto ahead = [this](const std::string& account) {
+    Forge(fmt::format("UPDATE ledger_accounts SET changed_at = now() + interval '2 hours' WHERE id = '{}'", account));
+  };
+  ASSERT_TRUE(
+      store().CreateAccounts("shop", {Account("driver:owes:EUR", {.credits_must_not_exceed_debits = true})}).ok());
+  ahead("driver:owes:EUR");
+  ChargeAndDrive(1, 100, "owes");
+  End({1});
+  EXPECT_EQ(Show("suspense:EUR:0"), "0 80");
+  ASSERT_TRUE(store().CreateAccounts("shop", {Account("bank"), Account("driver:card:EUR", {}, "bank")}).ok());
+  ahead("bank");
+  ChargeAndDrive(2, 100, "card");
+  End({2});
+  EXPECT_EQ(store().GetAccount("shop", "bank")->balance.credits_posted, 80);
+  EXPECT_EQ(TimesThatRunBack(), "0");
+}
+
 // Another process' clock is ahead, and the driver's account with it: what is posted after that is of no time before.
 TEST_F(LedgerOrderEndsPgTest, AlongEachAccountTimeGoesOn) {
   ChargeAndDrive(1, 1'000);

@@ -24,7 +24,7 @@ std::string_view Name(Outcome::Kind kind) {
 }
 
 std::string_view Name(SignalResult result) {
-  constexpr std::string_view kNames[] = {"woken", "kept", "repeated", "late"};
+  constexpr std::string_view kNames[] = {"woken", "kept", "repeated", "late", "unawaited"};
   return kNames[static_cast<size_t>(result)];
 }
 

@@ -71,6 +71,10 @@ struct Signal {
   std::string token;
   Outcome outcome;                 // succeeded, rejected or unknown; the latter two have a reason
   domain::DeedPtr deed = nullptr;  // goes to the audit when it is kept
+  // Kept while the saga waits for this and nobody drives it, or not at all: where nothing but what is said decides, and
+  // who is told that it was kept may rely on that. What is kept while somebody drives the saga may come too late for
+  // what he does.
+  bool only_awaited = false;
 };
 
 // What becomes of a signal.
@@ -79,6 +83,7 @@ enum class SignalResult {
   kKept,      // it does not wait for this (yet), or is being driven: the signal waits for it
   kRepeated,  // the same was said before and has not been acted on yet; that counts
   kLate,      // it has ended; nothing is kept
+  kUnawaited  // it was to be kept only where it is awaited, and it is not, or the saga is being driven; nothing is kept
 };
 std::string_view Name(SignalResult result);
 

@@ -97,6 +97,7 @@ absl::StatusOr<SignalResult> MemoryJournal::AddSignal(const Uuid& id, const Sign
   const bool first = !row.signals.contains(waits_for);
   const bool full = row.signals.size() >= static_cast<size_t>(kSignalsMax);
   const bool awaited = IsAmong(waits_for, row.record->waits_for);
+  if (first && signal.only_awaited && !(row.waiting && awaited)) return SignalResult::kUnawaited;
   if (first && full && !awaited) {
     return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
   }

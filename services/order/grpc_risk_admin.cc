@@ -110,12 +110,10 @@ absl::Status DecideOpenReview(RiskApi& risk, const access::Caller& by, const ris
   CheckText(request.reason(), 1, kReasonMax, "reason", violations);
   CheckText(request.operator_(), 1, kOperatorMax, "operator", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
-  const absl::StatusOr<saga::SignalResult> result = risk.Decide(
-      *id, request.decision() == risk_pb::RISK_ALLOW, access::ActorOf(by, request.operator_()), request.reason());
-  if (!result.ok()) return result.status();
-  response.set_result(*result == saga::SignalResult::kWoken ? risk_pb::SignalSagaResponse::WOKEN
-                                                            : risk_pb::SignalSagaResponse::KEPT);
-  return absl::OkStatus();
+  absl::Status decided = risk.Decide(*id, request.decision() == risk_pb::RISK_ALLOW,
+                                     access::ActorOf(by, request.operator_()), request.reason());
+  if (decided.ok()) response.set_result(risk_pb::SignalSagaResponse::WOKEN);
+  return decided;
 }
 
 // The last one of its page: "<microseconds>/<order id>".

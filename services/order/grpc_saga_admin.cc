@@ -33,6 +33,8 @@ ops_pb::SignalSagaResponse::Result OnTheWire(saga::SignalResult result) {
       return Response::REPEATED;
     case saga::SignalResult::kLate:
       return Response::LATE;
+    case saga::SignalResult::kUnawaited:
+      break;  // nothing here asks for that
   }
   return Response::RESULT_UNSPECIFIED;
 }

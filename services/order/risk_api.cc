@@ -45,8 +45,7 @@ absl::StatusOr<std::vector<storage::RiskAssessment>> RiskApi::Reviews(std::optio
   return reviews;
 }
 
-absl::StatusOr<saga::SignalResult> RiskApi::Decide(const Uuid& order_id, bool allow, domain::Actor by,
-                                                   std::string reason) {
+absl::Status RiskApi::Decide(const Uuid& order_id, bool allow, domain::Actor by, std::string reason) {
   absl::StatusOr<storage::SagaView> found = orders_.GetSaga(order_id);
   if (absl::IsNotFound(found.status())) return storage::OrderNotFound(order_id);
   if (!found.ok()) return found.status();
@@ -55,6 +54,7 @@ absl::StatusOr<saga::SignalResult> RiskApi::Decide(const Uuid& order_id, bool al
   saga::Signal signal;
   signal.step = std::string(kAssessRisk);
   signal.token = std::string(kReviewToken);
+  signal.only_awaited = true;  // the step itself would go by the time that is over, not by who decides meanwhile
   std::string detail = fmt::format("{}: {}", by.operator_name, reason);
   signal.outcome = allow ? saga::Outcome::Succeeded(std::move(detail))
                          : saga::Outcome::Rejected(std::string(kRiskDenied), std::move(detail));
@@ -66,8 +66,11 @@ absl::StatusOr<saga::SignalResult> RiskApi::Decide(const Uuid& order_id, bool al
   absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(order_id, std::move(signal));
   if (!result.ok()) return result.status();
   if (*result == saga::SignalResult::kRepeated) return ReviewNotOpen(header, "somebody has decided");
+  if (*result == saga::SignalResult::kUnawaited) {
+    return ReviewNotOpen(header, "its time is over, or somebody decides it at this moment");
+  }
   if (*result == saga::SignalResult::kLate) return ReviewNotOpen(header, "it has ended meanwhile");
-  return *result;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<storage::RiskAssessment> RiskApi::Get(const Uuid& order_id) {

@@ -27,8 +27,8 @@ class RiskApi {
   absl::StatusOr<std::vector<storage::RiskAssessment>> Reviews(std::optional<Uuid> before, int limit);
 
   // Lets one that waits for a person go on, or ends it. Durable, and in the audit, when it returns.
-  // ORDER_NOT_FOUND; REVIEW_NOT_OPEN when it does not wait for a person, or somebody has decided.
-  absl::StatusOr<saga::SignalResult> Decide(const Uuid& order_id, bool allow, domain::Actor by, std::string reason);
+  // ORDER_NOT_FOUND; REVIEW_NOT_OPEN when it does not wait for a person, or somebody has decided, or its time is over.
+  absl::Status Decide(const Uuid& order_id, bool allow, domain::Actor by, std::string reason);
 
   absl::StatusOr<storage::RiskAssessment> Get(const Uuid& order_id);  // ORDER_NOT_FOUND
 

@@ -352,6 +352,7 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
     const std::vector<Param> key = {Param::Id(id), versions};
     std::vector<Param> said_here = said;
     said_here.push_back(versions);
+    said_here.push_back(Param::Bool(signal.only_awaited));
     if (deed) {
       deed->AddTo(said_here);
     } else {
@@ -378,6 +379,7 @@ absl::StatusOr<saga::SignalResult> PostgresSagaJournal::AddSignal(const Uuid& id
     RowReader row(results->at(0), 0);
     if (saga::IsTerminal(row.State(1))) return saga::SignalResult::kLate;
     if (results->at(3).empty()) {
+      if (signal.only_awaited) return saga::SignalResult::kUnawaited;
       return domain::QueueFull("the saga has as many signals as are kept", absl::Minutes(1));
     }
     return saga::SignalResult::kRepeated;

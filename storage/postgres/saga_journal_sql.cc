@@ -326,9 +326,10 @@ SagaJournalSql BuildSagaJournalSql(const SagaTables::Sql& t) {
       "AND s.state IN ('running', 'succeeded', 'closing', 'compensating') AND ($2::text = "
       "ANY(string_to_array(s.waits_for, ' ')) "
       "OR (SELECT count(*) FROM saga_signals WHERE saga_id = $1::uuid) < $6::integer) "
+      "AND (NOT $8::boolean OR (s.lease_until IS NULL AND $2::text = ANY(string_to_array(s.waits_for, ' ')))) "
       "ON CONFLICT DO NOTHING RETURNING saga_id), "
-      "audited AS ({deed}FROM kept WHERE $8::text IS NOT NULL) SELECT saga_id FROM kept",
-      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("deed", InsertDeed(8)));
+      "audited AS ({deed}FROM kept WHERE $9::text IS NOT NULL) SELECT saga_id FROM kept",
+      fmt::arg("id", id), fmt::arg("sagas", sagas), fmt::arg("only", only), fmt::arg("deed", InsertDeed(9)));
   // Said once more, it does not become younger.
   sql.signal_wake = fmt::format(
       "UPDATE {sagas} SET wakes_at = LEAST(wakes_at, now()) WHERE {id} = $1::uuid AND $2::text = "

@@ -713,6 +713,36 @@ TYPED_TEST_P(JournalContract, ASignalWakesWhatWaitsForItOnce) {
   EXPECT_EQ((*again)[0].signal->outcome.kind, saga::Outcome::Kind::kRejected);
 }
 
+TYPED_TEST_P(JournalContract, WhatIsForTheAwaitedAloneIsKeptWhileItWaitsAndNobodyDrivesIt) {
+  auto& a = this->world_.Open("a", "1");
+  auto& b = this->world_.Open("b", "1");
+  OrderRecord record = this->Started(a, "key");
+  const auto say = [&](const std::string& token, const std::string& reason) {
+    saga::Signal signal{"charge_payment", saga::Direction::kDo, token, saga::Outcome::Rejected(reason)};
+    signal.only_awaited = true;
+    return *b.AddSignal(record.id, signal);
+  };
+  EXPECT_EQ(say("t-1", "EARLY"), saga::SignalResult::kUnawaited) << "it is driven, and waits for nothing";
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  EXPECT_FALSE(this->signal_.has_value()) << "nothing was kept";
+  EXPECT_EQ(say("t-2", "OTHER"), saga::SignalResult::kUnawaited);
+  this->world_.EndWaits();
+  ASSERT_EQ(AsOrders(a.ClaimExpired(false, 10))->size(), 1u);
+  EXPECT_EQ(say("t-1", "LATE"), saga::SignalResult::kUnawaited) << "somebody has taken it up since its time is over";
+  this->world_.ExpireLeases();
+  auto taken = AsOrders(b.ClaimExpired(false, 10));
+  ASSERT_EQ(taken->size(), 1u);
+  EXPECT_FALSE((*taken)[0].signal.has_value());
+
+  record = this->Started(a, "another");
+  ASSERT_EQ(this->Wait(a, record), saga::WriteResult::kApplied);
+  EXPECT_EQ(say("t-1", "IN_TIME"), saga::SignalResult::kWoken);
+  EXPECT_EQ(say("t-1", "SECOND"), saga::SignalResult::kRepeated);
+  auto woken = AsOrder(a.Claim(record.id, saga::ClaimMode::kWoken));
+  ASSERT_TRUE(woken.ok()) << woken.status();
+  EXPECT_EQ(woken->signal->outcome.reason, "IN_TIME");
+}
+
 TYPED_TEST_P(JournalContract, ASignalThatIsThereAlreadyIsHandedToTheWrite) {
   auto& a = this->world_.Open("a", "1");
   auto& b = this->world_.Open("b", "1");
@@ -944,7 +974,8 @@ TYPED_TEST_P(JournalContract, ADeedIsAuditedExactlyWhenItIsWritten) {
 REGISTER_TYPED_TEST_SUITE_P(
     JournalContract, ADeedIsAuditedExactlyWhenItIsWritten, ASagaMayWaitForSeveralAndWhatWasSaidFirstCountsFirst,
     LeavesAloneWhatIsOfAVersionThatItDoesNotDrive, ASignalLeavesWithTheWriteThatActsOnIt, KeepsSoManySignalsAndNoMore,
-    WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce, ASignalThatIsThereAlreadyIsHandedToTheWrite,
+    WhatWaitsIsNobodysUntilItsTime, ASignalWakesWhatWaitsForItOnce,
+    WhatIsForTheAwaitedAloneIsKeptWhileItWaitsAndNobodyDrivesIt, ASignalThatIsThereAlreadyIsHandedToTheWrite,
     ASignalBetweenAWriteAndItsAnswerIsHandedOverOnce, AWriteThatIsTriedAgainFindsThatItsWaitWasTakenUp,
     NothingIsKeptForASagaThatHasEnded, AWriteThatGoesOnWaitsNoLonger, NoSignalIsLostWhileItsWaitIsWritten,
     KeepsWhatWasBegun, AnswersTheHolderOfTheKey, BeginningTheSameRecordAgainIsHarmless,

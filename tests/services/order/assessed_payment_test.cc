@@ -80,9 +80,9 @@ class AssessedPaymentTest : public ::testing::Test {
     return std::string(domain::Name(Stored(id).payload.attempts.at(0).state));
   }
   absl::Status Decide(const std::string& id, bool allow) {
-    const auto said = reviews_.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the payer");
+    absl::Status said = reviews_.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the payer");
     time_.Advance(absl::Minutes(1));
-    return said.status();
+    return said;
   }
 
   waybill::testing::ManualTime time_;

@@ -112,10 +112,9 @@ class AssessedPayoutTest : public ::testing::Test {
     return lines;
   }
   absl::Status Decide(const std::string& id, bool allow) {
-    const absl::StatusOr<saga::SignalResult> said =
-        a_->reviews.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the driver");
+    absl::Status said = a_->reviews.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the driver");
     time_.Advance(absl::Minutes(1));
-    return said.status();
+    return said;
   }
   // Its time goes by, and whoever looks takes it up.
   void Pass(Process& process, absl::Duration time) {
@@ -195,6 +194,25 @@ TEST_F(AssessedPayoutTest, WhatAPersonDeniesIsFreeAgain) {
   EXPECT_EQ(RefusalOf("p1"), kRiskDenied);
   EXPECT_EQ(Stored("p1").state, saga::State::kCompensated);
   EXPECT_EQ(gateway_.calls(), 0);
+}
+
+// Whoever has claimed it when its time was over does not look for what is said from then on: so nothing is promised.
+TEST_F(AssessedPayoutTest, WhoDecidesWhileItsTimeIsTakenUpIsTold) {
+  risk::Rules rules = Always(risk::Decision::kReview);
+  rules.after_review = risk::Decision::kAllow;
+  Use(rules);
+  ASSERT_EQ(StatusAfter("p1"), PayoutStatus::kAwaitingReview);
+  time_.Advance(absl::Hours(2) - absl::Minutes(5));
+  saga::testing::MemoryJournal stalls(book_, time_, {"b", "1", absl::Hours(1)});
+  stalls.set_kinds(&a_->kinds);
+  time_.Advance(absl::Minutes(10));
+  ASSERT_EQ(stalls.ClaimExpired(false, 10)->size(), 1U);
+  const absl::Status denied = Decide("p1", false);
+  EXPECT_EQ(GetErrorDetail(denied).reason, "REVIEW_NOT_OPEN") << denied;
+  EXPECT_THAT(book_.deeds, ::testing::IsEmpty()) << "nor does the audit say that he did";
+  Pass(*a_, absl::Hours(1));
+  EXPECT_EQ(StatusIs("p1"), PayoutStatus::kPaid) << "by its rules";
+  EXPECT_EQ(Held(), 0);
 }
 
 TEST_F(AssessedPayoutTest, WhatNobodyDecidesIsDecidedByItsRules) {
@@ -324,7 +342,7 @@ TEST_F(AssessedPayoutTest, ReviewsAreListedTheNewestFirst) {
   EXPECT_THAT(ids(Stored("p2").id, 9), ElementsAre("DE-p1"));
   EXPECT_TRUE(Decide("p2", false).ok());
   EXPECT_THAT(ids(std::nullopt, 9), ElementsAre("DE-p1"));
-  EXPECT_EQ(GetErrorDetail(a_->reviews.Decide(Uuid{}, true, {}, "").status()).reason, "ORDER_NOT_FOUND");
+  EXPECT_EQ(GetErrorDetail(a_->reviews.Decide(Uuid{}, true, {}, "")).reason, "ORDER_NOT_FOUND");
 }
 
 }  // namespace

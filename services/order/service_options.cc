@@ -93,9 +93,10 @@ void DeclareSettings(CLI::App& app, ServiceOptions& options) {
          "are read again at SIGHUP. Then --payment-gateway is for orders that began without it, which are left alone "
          "where it is builtin (default: none)")
       ->type_name("FILE");
-  app.add_option("--risk-file", options.risk_file,
-                 "TOML file of rules of risk, which new orders, payments and payouts are assessed by before they are charged "
-                 "or sent; read again at SIGHUP (default: none are)")
+  app.add_option(
+         "--risk-file", options.risk_file,
+         "TOML file of rules of risk, which new orders, payments and payouts are assessed by before they are charged "
+         "or sent; read again at SIGHUP (default: none are)")
       ->type_name("FILE");
   process::AddDuration(app, "--gateway-probe-every", options.gateway_probe_every,
                        "How often each of these is asked how it fares, at most, by all replicas together; the same for "

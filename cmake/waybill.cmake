@@ -18,7 +18,7 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(waybill_options INTERFACE "$<BUILD_INTERFACE:SHELL:--param ggc-min-heapsize=1048576>")
 endif()
-# gold links in a third of the time, which is a minute of two cores over all tests. The preset dev asks for it.
+# gold links in a third of the time, which is a minute of two cores over all tests. The presets that are tested ask for it.
 option(WAYBILL_GOLD "Link with gold where there is one" OFF)
 if(WAYBILL_GOLD)
   include(CheckLinkerFlag)

@@ -17,7 +17,7 @@ enum class ExitCode {
   kUsage = 2,  // the command line or a field is wrong; nothing was done
   kNotFound = 3,
   kRefused = 4,      // the state of things does not allow it
-  kUnavailable = 5,  // no answer, or not in time; a retry may help
+  kUnavailable = 5,  // no answer, or not in time, or not decided yet; a retry may help
   kTurnedBack = 6,   // the order was created, and did not go through
   kPartly = 7,       // done, but some of what was given was not taken
 };

@@ -75,21 +75,4 @@ absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency) {
   return Amount{*minor, std::move(currency)};
 }
 
-std::string ShowMoney(int64_t minor_units, std::string_view currency) {
-  std::optional<int> exponent = domain::CurrencyExponent(currency);
-  if (!exponent) return fmt::format("{} minor units of {}", minor_units, currency);
-  std::string digits = std::to_string(minor_units);
-  std::string sign;
-  if (minor_units < 0) {
-    sign = "-";
-    digits.erase(0, 1);
-  }
-  size_t decimals = static_cast<size_t>(*exponent);
-  if (decimals > 0) {
-    if (digits.size() <= decimals) digits.insert(0, decimals + 1 - digits.size(), '0');
-    digits.insert(digits.size() - decimals, ".");
-  }
-  return fmt::format("{}{} {}", sign, digits, currency);
-}
-
 }  // namespace waybill::cli

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "domain/currency.h"
 
 namespace waybill::cli {
 
@@ -21,7 +22,6 @@ struct Amount {
 };
 absl::StatusOr<Amount> ParseAmount(std::string text, std::string currency = "");
 
-// 1250 of "EUR" is "12.50 EUR". Of a currency that ISO 4217 does not know: "1250 minor units of ABC".
-std::string ShowMoney(int64_t minor_units, std::string_view currency);
+using domain::ShowMoney;
 
 }  // namespace waybill::cli

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/civil_time.h"
+#include "fmt/format.h"
 
 namespace waybill::domain {
 namespace {
@@ -57,6 +58,23 @@ absl::Time TenderEnd(std::string_view code) {
   absl::CivilDay last;
   if (found == nullptr || !absl::ParseCivilTime(std::string(found->last_day), &last)) return absl::InfiniteFuture();
   return absl::FromCivil(last + 1, absl::UTCTimeZone());
+}
+
+std::string ShowMoney(int64_t minor_units, std::string_view currency) {
+  std::optional<int> exponent = CurrencyExponent(currency);
+  if (!exponent) return fmt::format("{} minor units of {}", minor_units, currency);
+  std::string digits = std::to_string(minor_units);
+  std::string sign;
+  if (minor_units < 0) {
+    sign = "-";
+    digits.erase(0, 1);
+  }
+  size_t decimals = static_cast<size_t>(*exponent);
+  if (decimals > 0) {
+    if (digits.size() <= decimals) digits.insert(0, decimals + 1 - digits.size(), '0');
+    digits.insert(digits.size() - decimals, ".");
+  }
+  return fmt::format("{}{} {}", sign, digits, currency);
 }
 
 }  // namespace waybill::domain

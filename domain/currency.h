@@ -1,8 +1,10 @@
 // The currencies of ISO 4217 and how many decimals their minor unit stands for.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/time/time.h"
@@ -21,6 +23,9 @@ std::span<const Currency> Currencies();
 
 // Nothing when the code is not one of them. Codes are upper case.
 std::optional<int> CurrencyExponent(std::string_view code);
+
+// 1250 of "EUR" is "12.50 EUR". Of a currency that ISO 4217 does not know: "1250 minor units of ABC".
+std::string ShowMoney(int64_t minor_units, std::string_view currency);
 
 // When the currency's legal tender ends, or ended, in UTC; infinitely far off for all others, known or not.
 absl::Time TenderEnd(std::string_view code);

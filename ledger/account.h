@@ -18,9 +18,6 @@ bool IsId(std::string_view id);
 inline constexpr size_t kKindMax = 32;
 bool IsKind(std::string_view kind);
 
-// Clients of such names are Waybill's own, "(waybill)" among them, whose accounts its orders post to.
-inline bool IsReservedClient(std::string_view client) { return client.starts_with('('); }
-
 inline constexpr size_t kOwnerMax = 128;  // bytes of UTF-8
 inline constexpr size_t kMetadataEntriesMax = 16;
 inline constexpr size_t kMetadataKeyMax = 40;     // bytes; the same characters as ids

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <limits>
 
+#include "domain/currency.h"
 #include "fmt/format.h"
 
 namespace waybill::risk {
@@ -76,15 +77,16 @@ class Look {
                          absl::FormatDuration(on.within), *on.count_over);
     }
     if (on.amount_over && sum->amount_minor > *on.amount_over) {
-      return fmt::format("{} {} by the {} within {}, more than {}", sum->amount_minor, rule.currency, NameOf(on.by),
-                         absl::FormatDuration(on.within), *on.amount_over);
+      return fmt::format("{} by the {} within {}, more than {}", domain::ShowMoney(sum->amount_minor, rule.currency),
+                         NameOf(on.by), absl::FormatDuration(on.within),
+                         domain::ShowMoney(*on.amount_over, rule.currency));
     }
     return std::nullopt;
   }
 
   Why AtAmount(const Rule& rule, const AmountBand& on) const {
     if (facts_.amount_minor < on.from || facts_.amount_minor > on.to) return std::nullopt;
-    return fmt::format("{} {}", facts_.amount_minor, rule.currency);
+    return domain::ShowMoney(facts_.amount_minor, rule.currency);
   }
 
   Why AtListed(const Listed& on) const {

@@ -85,6 +85,7 @@ enum class SignalResult {
   kLate,      // it has ended; nothing is kept
   kUnawaited  // it was to be kept only where it is awaited, and it is not, or the saga is being driven; nothing is kept
 };
+inline constexpr size_t kSignalResults = 5;
 std::string_view Name(SignalResult result);
 
 // A signal that is kept, as it is handed to whoever drives its saga.

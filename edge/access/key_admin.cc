@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "domain/client.h"
 #include "domain/reasons.h"
 #include "domain/visible_ascii.h"
 #include "fmt/format.h"
@@ -53,7 +54,8 @@ absl::Status Check(const KeyAdmin::Wanted& wanted, absl::Time now) {
   }
   domain::CheckVisibleAscii(wanted.client, kClientMax, "client", violations);
   if (wanted.client == "admin") violations.Add("client", "is the administrator's, whose key is in a file");
-  if (wanted.client.starts_with('(')) violations.Add("client", "begins with a parenthesis, as Waybill's own do");
+  if (domain::IsReservedClient(wanted.client))
+    violations.Add("client", "begins with a parenthesis, as Waybill's own do");
   if (wanted.scopes.empty()) violations.Add("scopes", "at least one is required");
   domain::Scopes scopes;
   for (size_t i = 0; i < wanted.scopes.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "domain/client.h"
 #include "edge/amqp/address.h"
 #include "fmt/format.h"
 #include "ledger/account.h"
@@ -62,7 +63,7 @@ absl::StatusOr<std::optional<BrokerOptions>> BrokerOptionsOf(const BrokerSetting
   absl::StatusOr<std::vector<absl::Duration>> delays = ParseDelays(settings.retry_delays);
   if (!delays.ok()) return delays.status();
   if (settings.client.empty()) return absl::InvalidArgumentError("--amqp-client: whose accounts are they?");
-  if (IsReservedClient(settings.client)) {
+  if (domain::IsReservedClient(settings.client)) {
     return absl::InvalidArgumentError("--amqp-client: names that begin with a parenthesis are Waybill's own");
   }
   if (settings.url.empty()) {

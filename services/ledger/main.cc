@@ -173,8 +173,10 @@ int Serve(const ServiceOptions& options, const Clock& clock, const Logger& log, 
                            [&store] { return static_cast<double>(store.queue_depth()); });
   metrics.AddCallbackGauge("waybill_ledger_writers_retrying", "Writers whose commit does not go through.",
                            [&store] { return static_cast<double>(store.retrying()); });
-  metrics.AddCallbackGauge("waybill_workers_queue_depth", "Calls waiting for a worker.",
-                           [&workers] { return static_cast<double>(workers.queue_depth()); });
+  metrics.AddCallbackGauge("waybill_workers_queue_depth", "Calls waiting for a worker.", [&workers, &wallet_workers] {
+    const size_t wallets = wallet_workers ? wallet_workers->queue_depth() : 0;
+    return static_cast<double>(workers.queue_depth() + wallets);
+  });
   process::AddPoolMetrics(metrics, {{"read", &reads}, {"write", &writes}});
 
   storage::Pool audits(options.database_url, storage::WriteConnectionOptions(), storage::PoolOptions{1});

@@ -152,7 +152,7 @@ std::array<WireResult, kCount> WireResults(const ResultRow (&rows)[kCount],
 std::string ClientOf(const access::Caller& caller) { return std::string(domain::ClientNamed(caller.client)); }
 
 absl::StatusOr<std::string> ClientToWrite(const access::Caller& caller) {
-  if (!IsReservedClient(caller.client)) return ClientOf(caller);
+  if (!domain::IsReservedClient(caller.client)) return ClientOf(caller);
   return domain::ReasonError(
       "CLIENT_RESERVED",
       fmt::format("the accounts of {} are Waybill's own, and written by its orders alone", caller.client));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
+#include "domain/client.h"
 #include "domain/reasons.h"
 #include "domain/visible_ascii.h"
 #include "edge/rpc/on_worker.h"
@@ -128,7 +129,7 @@ void Add(rpc::Server& server, const std::string& method, Executor& workers, Wall
 
 absl::Status CheckWallets(const WalletOptions& options) {
   if (options.client.empty()) return absl::OkStatus();
-  if (IsReservedClient(options.client)) {
+  if (domain::IsReservedClient(options.client)) {
     return absl::InvalidArgumentError("--wallet-client: names that begin with a parenthesis are Waybill's own");
   }
   if (absl::Status user = CheckPattern("--wallet-account", options.wallet, "{user}", "u"); !user.ok()) return user;

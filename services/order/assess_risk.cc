@@ -204,14 +204,6 @@ saga::Action<Order> RiskAssessor::Undo() {
   return {.call = call, .journaled = true};
 }
 
-saga::Action<Payment> RiskAssessor::UndoPayment() {
-  auto call = [](const Attempt&, Payment& payment, saga::OutcomeCallback done) {
-    LeaveUnasked(payment);
-    done(Outcome::Succeeded());
-  };
-  return {.call = call, .journaled = true};
-}
-
 // One that its gateway was asked for is decided by now: what undoes that step asks until it is.
 saga::Action<Payout> RiskAssessor::UndoPayout() {
   auto call = [this](const Attempt&, Payout& payout, saga::OutcomeCallback done) {

@@ -53,7 +53,6 @@ class RiskAssessor {
 
   // The order's attempt at a gateway, if it has one, which nobody was asked for, is over.
   static saga::Action<domain::Order> Undo();
-  static saga::Action<domain::Payment> UndoPayment();
   // The payout that nobody has asked its gateway for is refused (kRiskUnknown), and its hold is over.
   saga::Action<domain::Payout> UndoPayout();
 

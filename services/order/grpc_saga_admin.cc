@@ -34,7 +34,7 @@ ops_pb::SignalSagaResponse::Result OnTheWire(saga::SignalResult result) {
     case saga::SignalResult::kLate:
       return Response::LATE;
     case saga::SignalResult::kUnawaited:
-      break;  // nothing here asks for that
+      break;  // an error
   }
   return Response::RESULT_UNSPECIFIED;
 }

@@ -66,7 +66,7 @@ class OrderMetrics {
   prometheus::Counter& unreadable_;
   prometheus::Counter& repeated_;
   std::array<prometheus::Counter*, 5> refused_;
-  std::array<prometheus::Counter*, 4> signals_;  // by saga::SignalResult
+  std::array<prometheus::Counter*, saga::kSignalResults> signals_;  // by saga::SignalResult
   prometheus::Histogram& candidates_;
   prometheus::Histogram& batch_items_;
   prometheus::Histogram& commit_seconds_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "domain/access.h"
+#include "domain/client.h"
 #include "domain/reasons.h"
 #include "fmt/format.h"
 #include "ledger/account.h"
@@ -54,7 +55,7 @@ absl::StatusOr<Payout> TakeNewPayout(std::string_view client, NewPayout asked) {
   CheckVisibleAscii(asked.destination, kDestinationMax, "destination", violations);
   CheckText(asked.description, 0, kDescriptionMax, "description", violations);
   if (absl::Status wrong = std::move(violations).ToStatus(); !wrong.ok()) return wrong;
-  if (ledger::IsReservedClient(client)) {
+  if (domain::IsReservedClient(client)) {
     return domain::ReasonError(
         "CLIENT_RESERVED", fmt::format("the accounts of {} are Waybill's own, and nobody is paid from them", client));
   }

@@ -104,6 +104,8 @@ void SagaApi::Signal(const Uuid& saga_id, domain::Actor by, saga::Signal signal,
                             {"reason", signal.outcome.reason},
                             {"detail", signal.outcome.detail}});
   auto shared = std::make_shared<decltype(done)>(std::move(done));
+  // As where it is decided by its name (RiskApi::Decide): nothing but what is said decides.
+  signal.only_awaited = signal.step == domain::kAssessRisk;
   Executor::Task task = [this, saga_id, signal = std::move(signal), shared]() mutable {
     absl::StatusOr<saga::SignalResult> result = runner_.AddSignal(saga_id, std::move(signal));
     if (absl::IsNotFound(result.status())) {
@@ -116,6 +118,10 @@ void SagaApi::Signal(const Uuid& saga_id, domain::Actor by, saga::Signal signal,
       return;
     }
     metrics_.Signal(*result);
+    if (*result == saga::SignalResult::kUnawaited) {
+      (*shared)(domain::ReasonError("REVIEW_NOT_OPEN", "it does not wait for a person, or is being decided"));
+      return;
+    }
     SignalAnswer answer{*result, std::nullopt};
     // What was said is durable; a failure now would only make the caller say it again.
     if (absl::StatusOr<Answer> saga = Read(saga_id); saga.ok()) answer.saga = *std::move(saga);

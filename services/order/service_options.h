@@ -30,7 +30,7 @@ struct ServiceOptions : process::ServerSettings {
   std::string payment_gateway = "builtin";  // or grpc://host:port, or grpcs://host:port
   std::string dispatch = "builtin";         // the same
   std::string payout_gateway;               // remote; empty: nothing is paid out
-  std::string risk_file;                    // empty: no order is assessed
+  std::string risk_file;                    // empty: nothing is assessed
   std::string gateways_file;                // empty: payment_gateway takes every order
   absl::Duration gateway_probe_every = absl::Seconds(5);
   tls::Files participant_tls;  // for grpcs

@@ -17,6 +17,7 @@ using domain::Payment;
 // What is done with an order's money, done with a payment's: it is one.
 saga::Action<Payment> OnPayment(saga::Action<domain::Order> action) {
   saga::Action<Payment> typed;
+  typed.journaled = action.journaled;
   typed.call = [call = std::move(action.call)](const saga::Attempt& attempt, Payment& payment,
                                                saga::OutcomeCallback done) { call(attempt, payment, std::move(done)); };
   if (action.signalled) {
@@ -63,7 +64,10 @@ saga::Definition AssessedTakePayment(RiskAssessor& risk, PaymentRouting& payment
                                      const saga::RetryPolicy& retry) {
   saga::DefinitionBuilder<Payment> saga = saga::Define<Payment>().Version(kAssessedPaymentVersion);
   if (!begins) saga.NotBegunYet();
-  saga.Step(std::string(kAssessRisk)).Does(risk.AssessPayment()).UndoneBy(RiskAssessor::UndoPayment()).Retried(retry);
+  saga.Step(std::string(kAssessRisk))
+      .Does(risk.AssessPayment())
+      .UndoneBy(OnPayment(RiskAssessor::Undo()))
+      .Retried(retry);
   return ChargedBy(std::move(saga), payments, clock, retry).Done();
 }
 

@@ -365,7 +365,9 @@ class PostgresSagaJournal::Writer final : public BatchWriter<Op> {
       for (const AdvanceOp* op : part.advances) part.kind.tables.AddAccounts(*op->write.record, false, accounts_);
       for (const auto& [key, op] : part.begins) part.kind.tables.AddAccounts(*op->record, true, accounts_);
     }
-    if (!journal_.options_.ledger || !journal_.options_.ledger_commission_ppm) accounts_.orders.Clear();
+    // Of orders whose ends move nothing to their drivers.
+    const std::optional<int32_t>& ppm = journal_.options_.ledger_commission_ppm;
+    if (!journal_.options_.ledger || !ppm || *ppm == 1'000'000) accounts_.orders.Clear();
   }
 
   void AddAdvance(Part& part, bool quick, Script& script) {

@@ -244,7 +244,7 @@ TEST(RiskVerdict, ShadowOnlySaysWhatItWouldHaveBeen) {
   EXPECT_EQ(assessment.verdict, (Verdict{Decision::kReview, 60, "r0"}));
   EXPECT_EQ(assessment.shadow, (Verdict{Decision::kDeny, 120, "r0"}));
   EXPECT_THAT(assessment.reasons,
-              ElementsAre(Reason{"r0", 60, {}, false, "1000 EUR"}, Reason{"r1", 60, {}, true, "1000 EUR"}));
+              ElementsAre(Reason{"r0", 60, {}, false, "10.00 EUR"}, Reason{"r1", 60, {}, true, "10.00 EUR"}));
   rules.shadow = true;
   assessment = Assessed(rules, Order());
   EXPECT_EQ(assessment.verdict, (Verdict{Decision::kAllow, 0, ""}));

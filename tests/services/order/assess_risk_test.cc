@@ -8,6 +8,7 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "risk/testing/always.h"
 #include "runtime/testing/scheduled_executor.h"
 #include "saga/testing/memory_journal.h"
 #include "services/order/order_status.h"
@@ -46,18 +47,7 @@ class AssessRiskTest : public TwoGatewaysTest {
   AssessRiskTest() : TwoGatewaysTest(NorthAlone()) {}
 
   static risk::Rules Always(std::optional<risk::Decision> decides, bool shadow = false) {
-    risk::Rules rules;
-    rules.version = "v1";
-    rules.review_for = absl::Hours(2);
-    risk::Rule rule;
-    rule.name = "always";
-    rule.currency = "EUR";
-    rule.decides = decides;
-    rule.score = 10;
-    rule.shadow = shadow;
-    rule.on = risk::AmountBand{1, 1'000'000};
-    rules.rules = {rule};
-    return rules;
+    return risk::testing::Always({risk::Subject::kOrder}, decides, shadow);
   }
   void Use(risk::Rules rules) { rules_ = std::make_shared<const risk::Rules>(std::move(rules)); }
 
@@ -105,7 +95,7 @@ TEST_F(AssessRiskTest, WhatIsAllowedIsCharged) {
   EXPECT_EQ(StatusIs(id), "CONFIRMED");
   EXPECT_EQ(Of(id).version, kAssessedRoutedVersion);
   EXPECT_THAT(Log(id), ElementsAre("assess_risk succeeded", "charge_payment succeeded", "assign_driver succeeded"));
-  EXPECT_EQ(book_.rows.at(id).log[0].detail, "allow, score 10 (always: 1250 EUR)");
+  EXPECT_EQ(book_.rows.at(id).log[0].detail, "allow, score 10 (always: 12.50 EUR)");
   EXPECT_EQ(Counted("waybill_risk_decisions_total", "allow", "always"), 1);
 }
 

@@ -7,18 +7,14 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/testing/manual_time.h"
-#include "runtime/testing/scheduled_executor.h"
-#include "saga/testing/memory_journal.h"
+#include "risk/testing/always.h"
 #include "services/order/assess_risk.h"
 #include "services/order/payment_api.h"
 #include "services/order/risk_api.h"
 #include "services/order/take_payment.h"
-#include "services/order/testing/fake_payment_gateway.h"
 #include "storage/testing/fake_order_store.h"
-#include "storage/testing/fake_payment_store.h"
 #include "storage/testing/fake_risk_store.h"
-#include "storage/testing/memory_order_book.h"
+#include "tests/services/order/payment_world.h"
 
 namespace waybill::order {
 namespace {
@@ -31,42 +27,20 @@ using ::testing::Pair;
 constexpr char kFirst[] = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3";
 constexpr char kSecond[] = "0f2b1c3d-1111-4222-8333-444455556666";
 
-class AssessedPaymentTest : public ::testing::Test {
+class AssessedPaymentTest : public PaymentWorld {
  protected:
-  using Result = absl::StatusOr<PaymentApi::Answer>;
-
-  AssessedPaymentTest() {
-    payments::Gateway north;
-    north.name = "north";
-    router_.Use({{north}, {}});
-    journal_.set_kinds(&kinds_);
-  }
+  AssessedPaymentTest() : PaymentWorld({{PaidAt("north", 1)}, {}}) {}
 
   static risk::Rules Always(std::optional<risk::Decision> decides) {
-    risk::Rule rule;
-    rule.name = "always";
-    rule.about = {risk::Subject::kPayment};
-    rule.currency = "EUR";
-    rule.decides = decides;
-    rule.score = 10;
-    rule.on = risk::AmountBand{1, 1'000'000};
-    risk::Rules rules;
-    rules.version = "v1";
-    rules.review_for = absl::Hours(2);
-    rules.rules = {rule};
-    return rules;
+    return risk::testing::Always({risk::Subject::kPayment}, decides);
   }
   void Use(risk::Rules rules) { rules_ = std::make_shared<const risk::Rules>(std::move(rules)); }
 
   Result Take(const std::string& id, std::string user_id = "", std::optional<domain::Payer> payer = std::nullopt) {
-    Result result = absl::UnknownError("not answered");
-    absl::StatusOr<domain::Payment> payment =
-        TakeNewPayment("shop", id, Money{1990, "EUR"}, std::move(user_id), std::move(payer));
-    EXPECT_TRUE(payment.ok()) << payment.status();
-    api_.Take(*std::move(payment), {}, SteadyTime::InfiniteFuture(),
-              api_.Expect([&result](Result given) { result = std::move(given); }));
+    const std::shared_ptr<Result> result =
+        Ask(process_, TakeNewPayment("shop", id, Money{1990, "EUR"}, std::move(user_id), std::move(payer)));
     time_.Advance(absl::Seconds(1));
-    return result;
+    return *result;
   }
   storage::PaymentRecord Stored(const std::string& id) { return *store_.Find("shop", id); }
   PaymentStatus StatusIs(const std::string& id) { return StatusOfPayment(Stored(id)); }
@@ -85,18 +59,8 @@ class AssessedPaymentTest : public ::testing::Test {
     return said;
   }
 
-  waybill::testing::ManualTime time_;
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  waybill::testing::ScheduledExecutor workers_{time_, time_, 1'000, [] { return absl::ZeroDuration(); }};
-  storage::testing::MemoryOrderBook book_;
-  storage::testing::FakePaymentStore store_{book_};
   storage::testing::FakeOrderStore orders_{book_, time_};
   storage::testing::FakeRiskStore assessments_{time_};
-  testing::FakePaymentGateway north_;
-  Metrics metrics_;
-  payments::Router router_{time_, random_};
-  PaymentRouting routing_{router_, {{"north", &north_}}, time_, metrics_};
   std::shared_ptr<const risk::Rules> rules_;
   RiskAssessor risk_{assessments_,
                      workers_,
@@ -104,13 +68,9 @@ class AssessedPaymentTest : public ::testing::Test {
                      metrics_,
                      [this] { return rules_; },
                      [this](const domain::Order& payment) { routing_.Drop(payment); }};
-  saga::RetryPolicy retry_{.retry_for = absl::Hours(24)};
-  saga::Kinds kinds_{{TakePayment(routing_, time_, retry_), AssessedTakePayment(risk_, routing_, time_, true, retry_)}};
-  saga::testing::MemoryJournal journal_{book_, time_, {"a", "1", absl::Seconds(10)}};
-  saga::Observer observer_;
-  saga::Runner runner_{kinds_, journal_, time_, time_, random_, observer_, {}};
-  PaymentApi api_{runner_, store_, workers_, time_, time_, ids_, &routing_, {}};
-  RiskApi reviews_{assessments_, orders_, runner_};
+  Process process_{
+      *this, {TakePayment(routing_, time_, retry_), AssessedTakePayment(risk_, routing_, time_, true, retry_)}, "a"};
+  RiskApi reviews_{assessments_, orders_, process_.runner};
 };
 
 TEST_F(AssessedPaymentTest, WhatIsAllowedIsCharged) {
@@ -142,7 +102,7 @@ TEST_F(AssessedPaymentTest, WhatWantsAPersonWaitsForOne) {
   Use(Always(risk::Decision::kReview));
   EXPECT_EQ(StatusAfter(kFirst), PaymentStatus::kAwaitingReview);
   EXPECT_EQ(StatusAfter(kSecond), PaymentStatus::kAwaitingReview);
-  EXPECT_EQ(api_.undecided(), 0U);
+  EXPECT_EQ(process_.api.undecided(), 0U);
   EXPECT_EQ(StatusOfPayment(Take(kFirst)->payment), PaymentStatus::kAwaitingReview);
   ASSERT_EQ(reviews_.Reviews(std::nullopt, 9)->size(), 2U);
   EXPECT_THAT(north_.books(), IsEmpty());
@@ -160,7 +120,7 @@ TEST_F(AssessedPaymentTest, WhatNobodyDecidesEndsInTime) {
   Use(Always(risk::Decision::kReview));
   ASSERT_EQ(StatusAfter(kFirst), PaymentStatus::kAwaitingReview);
   time_.Advance(absl::Hours(3));
-  ASSERT_TRUE(runner_.RecoverExpired(false, 10).ok());
+  ASSERT_TRUE(process_.runner.RecoverExpired(false, 10).ok());
   time_.Advance(absl::Minutes(1));
   EXPECT_EQ(StatusIs(kFirst), PaymentStatus::kFailed);
   EXPECT_EQ(Stored(kFirst).failure.reason, kRiskDenied);

@@ -9,8 +9,8 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/testing/manual_time.h"
-#include "runtime/testing/scheduled_executor.h"
+#include "risk/testing/always.h"
+#include "runtime/metrics.h"
 #include "saga/testing/memory_journal.h"
 #include "services/order/assess_risk.h"
 #include "services/order/pay_out.h"
@@ -19,91 +19,38 @@
 #include "services/order/testing/fake_payout_gateway.h"
 #include "storage/testing/fake_order_store.h"
 #include "storage/testing/fake_risk_store.h"
-#include "storage/testing/memory_payout_book.h"
+#include "tests/services/order/payout_world.h"
 
 namespace waybill::order {
 namespace {
 
-using domain::Payout;
 using storage::PayoutRecord;
 using ::testing::ElementsAre;
 using testing::Fate;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class AssessedPayoutTest : public ::testing::Test {
+class AssessedPayoutTest : public PayoutWorld {
  protected:
-  // One of several on the same books.
-  struct Process {
-    Process(AssessedPayoutTest& test, const std::string& name)
-        : kinds({PayOut(test.gateway_, test.time_), AssessedPayOut(test.risk_, test.gateway_, test.time_, true)}),
-          journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}),
-          api(runner, test.store_, test.workers_, test.workers_, test.time_, test.time_, test.ids_, true, {}),
-          reviews(test.assessments_, test.orders_, runner) {
-      journal.set_kinds(&kinds);
-    }
-    saga::Kinds kinds;
-    saga::testing::MemoryJournal journal;
-    saga::Observer observer;
-    saga::Runner runner;
-    PayoutApi api;
-    RiskApi reviews;
-  };
-
-  AssessedPayoutTest() {
-    payouts_.Open("shop", "driver", "EUR");
-    payouts_.Deposit("shop", "driver", 1000);
-    a_ = std::make_unique<Process>(*this, "a");
-  }
-  // Whatever happened: what left the account is what the gateway sent, and held is what is open, and no more.
-  ~AssessedPayoutTest() override {
-    int64_t open = 0;
-    for (const auto& [id, row] : book_.rows) {
-      const PayoutRecord& record = saga::As<Payout>(*row.record);
-      if (record.payload.state == Payout::State::kOpen) open += record.payload.amount_minor;
-    }
-    EXPECT_EQ(Held(), open);
-    if (open == 0) {
-      EXPECT_EQ(payouts_.Get("shop", "driver").balance_minor, 1000 - gateway_.PaidMinor());
-    }
+  std::vector<saga::Definition> Definitions() {
+    return {PayOut(gateway_, time_), AssessedPayOut(risk_, gateway_, time_, true)};
   }
 
   static risk::Rules Always(std::optional<risk::Decision> decides) {
-    risk::Rule rule;
-    rule.name = "always";
-    rule.about = {risk::Subject::kPayout};
-    rule.currency = "EUR";
-    rule.decides = decides;
-    rule.score = 10;
-    rule.on = risk::AmountBand{1, 1'000'000};
-    risk::Rules rules;
-    rules.version = "v1";
-    rules.review_for = absl::Hours(2);
-    rules.rules = {rule};
-    return rules;
+    return risk::testing::Always({risk::Subject::kPayout}, decides);
   }
   void Use(risk::Rules rules) { rules_ = std::make_shared<const risk::Rules>(std::move(rules)); }
 
-  absl::StatusOr<PayoutApi::Answer> Create(Process& process, const std::string& id, int64_t amount_minor = 400,
-                                           absl::Duration timeout = absl::Seconds(5)) {
-    auto answered = std::make_shared<std::optional<absl::StatusOr<PayoutApi::Answer>>>();
-    absl::StatusOr<Payout> payout = TakeNewPayout("shop", {id, "driver", Money{amount_minor, "EUR"}, "DE-" + id, ""});
-    EXPECT_TRUE(payout.ok()) << payout.status();
-    process.api.Create(*std::move(payout), {}, time_.Steady() + timeout,
-                       process.api.Expect([answered](auto result) { *answered = std::move(result); }));
-    for (int i = 0; i < 10'000 && !*answered; ++i) time_.Advance(absl::Milliseconds(10));
-    return *answered ? **answered : absl::UnknownError("not answered");
+  Result Create(const std::string& id, int64_t amount_minor = 400, absl::Duration timeout = absl::Seconds(5)) {
+    return Await(Ask(a_, {id, "driver", Money{amount_minor, "EUR"}, "DE-" + id, ""}, timeout));
   }
   PayoutStatus StatusAfter(const std::string& id, int64_t amount_minor = 400) {
-    const absl::StatusOr<PayoutApi::Answer> answer = Create(*a_, id, amount_minor);
+    const Result answer = Create(id, amount_minor);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() ? StatusOfPayout(answer->payout) : PayoutStatus::kOpen;
   }
-  PayoutRecord Stored(const std::string& id) { return *store_.Find("shop", id); }
   PayoutStatus StatusIs(const std::string& id) { return StatusOfPayout(Stored(id)); }
   std::string RefusalOf(const std::string& id) { return Stored(id).payload.refusal; }
-  int64_t Held() { return payouts_.Get("shop", "driver").held_minor; }
   std::vector<std::string> Log(const std::string& id) {
     std::vector<std::string> lines;
     for (const saga::LogEntry& entry : book_.rows.at(Stored(id).id).log) {
@@ -112,7 +59,7 @@ class AssessedPayoutTest : public ::testing::Test {
     return lines;
   }
   absl::Status Decide(const std::string& id, bool allow) {
-    absl::Status said = a_->reviews.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the driver");
+    absl::Status said = reviews_.Decide(Stored(id).id, allow, {"ops", "", "ann"}, "called the driver");
     time_.Advance(absl::Minutes(1));
     return said;
   }
@@ -123,20 +70,13 @@ class AssessedPayoutTest : public ::testing::Test {
     time_.Advance(absl::Minutes(1));
   }
 
-  waybill::testing::ManualTime time_;
-  waybill::testing::ScheduledExecutor workers_{time_, time_, 1'000, [] { return absl::ZeroDuration(); }};
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  saga::testing::MemoryBook book_;
-  storage::testing::MemoryPayouts payouts_{book_};
-  storage::testing::FakePayoutStore store_{book_, payouts_};
   storage::testing::FakeOrderStore orders_{book_, time_};
   storage::testing::FakeRiskStore assessments_{time_};
-  testing::FakePayoutGateway gateway_;
   Metrics metrics_;
   std::shared_ptr<const risk::Rules> rules_;
   RiskAssessor risk_{assessments_, workers_, time_, metrics_, [this] { return rules_; }, [](const domain::Order&) {}};
-  std::unique_ptr<Process> a_;
+  Process a_{*this, Definitions(), "a"};
+  RiskApi reviews_{assessments_, orders_, a_.runner};
 };
 
 TEST_F(AssessedPayoutTest, WhatIsAllowedIsPaid) {
@@ -175,8 +115,8 @@ TEST_F(AssessedPayoutTest, WhatWantsAPersonIsHeldUntilOneAllowsIt) {
   EXPECT_EQ(Held(), 400);
   EXPECT_EQ(StatusAfter("too-much", 700), PayoutStatus::kRefused) << "what is held is nobody else's";
   EXPECT_EQ(gateway_.calls(), 0);
-  EXPECT_EQ(a_->api.undecided(), 0U) << "nobody drives it";
-  const absl::StatusOr<PayoutApi::Answer> again = Create(*a_, "p1");
+  EXPECT_EQ(a_.api.undecided(), 0U) << "nobody drives it";
+  const Result again = Create("p1");
   EXPECT_TRUE(again->replayed);
   EXPECT_EQ(StatusOfPayout(again->payout), PayoutStatus::kAwaitingReview);
   EXPECT_TRUE(Decide("p1", true).ok());
@@ -204,13 +144,13 @@ TEST_F(AssessedPayoutTest, WhoDecidesWhileItsTimeIsTakenUpIsTold) {
   ASSERT_EQ(StatusAfter("p1"), PayoutStatus::kAwaitingReview);
   time_.Advance(absl::Hours(2) - absl::Minutes(5));
   saga::testing::MemoryJournal stalls(book_, time_, {"b", "1", absl::Hours(1)});
-  stalls.set_kinds(&a_->kinds);
+  stalls.set_kinds(&a_.kinds);
   time_.Advance(absl::Minutes(10));
   ASSERT_EQ(stalls.ClaimExpired(false, 10)->size(), 1U);
   const absl::Status denied = Decide("p1", false);
   EXPECT_EQ(GetErrorDetail(denied).reason, "REVIEW_NOT_OPEN") << denied;
   EXPECT_THAT(book_.deeds, ::testing::IsEmpty()) << "nor does the audit say that he did";
-  Pass(*a_, absl::Hours(1));
+  Pass(a_, absl::Hours(1));
   EXPECT_EQ(StatusIs("p1"), PayoutStatus::kPaid) << "by its rules";
   EXPECT_EQ(Held(), 0);
 }
@@ -222,9 +162,9 @@ TEST_F(AssessedPayoutTest, WhatNobodyDecidesIsDecidedByItsRules) {
   rules.after_review = risk::Decision::kAllow;
   Use(rules);
   ASSERT_EQ(StatusAfter("allowed", 300), PayoutStatus::kAwaitingReview);
-  Pass(*a_, absl::Hours(2) - absl::Minutes(5));
+  Pass(a_, absl::Hours(2) - absl::Minutes(5));
   EXPECT_EQ(StatusIs("denied"), PayoutStatus::kAwaitingReview);
-  Pass(*a_, absl::Minutes(10));
+  Pass(a_, absl::Minutes(10));
   EXPECT_EQ(StatusIs("denied"), PayoutStatus::kRefused);
   EXPECT_EQ(RefusalOf("denied"), kRiskDenied);
   EXPECT_THAT(Stored("denied").failure.detail, HasSubstr("nobody has decided in time, so deny: "));
@@ -234,7 +174,7 @@ TEST_F(AssessedPayoutTest, WhatNobodyDecidesIsDecidedByItsRules) {
 TEST_F(AssessedPayoutTest, WhatIsCancelledWhileItWaitsIsNeverSent) {
   Use(Always(risk::Decision::kReview));
   ASSERT_EQ(StatusAfter("p1"), PayoutStatus::kAwaitingReview);
-  a_->runner.Direct(Stored("p1").id, {saga::Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
+  a_.runner.Direct(Stored("p1").id, {saga::Directive::Kind::kCancel, ""}, nullptr, [](auto) {});
   time_.Advance(absl::Minutes(1));
   EXPECT_EQ(StatusIs("p1"), PayoutStatus::kRefused);
   EXPECT_EQ(Stored("p1").failure.reason, saga::kCancelledReason);
@@ -262,11 +202,11 @@ TEST_F(AssessedPayoutTest, NothingIsSentWhileTheStoreDoesNotAnswer) {
 TEST_F(AssessedPayoutTest, AProcessThatDiesBeforeTheGatewayIsRelieved) {
   Use(Always(std::nullopt));
   gateway_.set_fate(Fate::kLostBefore);
-  ASSERT_EQ(StatusOfPayout(Create(*a_, "p1", 400, absl::Milliseconds(200))->payout), PayoutStatus::kOpen);
-  a_->runner.Stop(SteadyTime::InfinitePast());
+  ASSERT_EQ(StatusOfPayout(Create("p1", 400, absl::Milliseconds(200))->payout), PayoutStatus::kOpen);
+  a_.runner.Stop(SteadyTime::InfinitePast());
   Use(Always(risk::Decision::kDeny));  // says nothing of what was assessed
   gateway_.set_fate(Fate::kAnswered);
-  Process b(*this, "b");
+  Process b(*this, Definitions(), "b");
   Pass(b, absl::Seconds(11));
   EXPECT_EQ(StatusIs("p1"), PayoutStatus::kPaid);
   EXPECT_EQ(gateway_.PaidMinor(), 400);
@@ -283,7 +223,7 @@ TEST_F(AssessedPayoutTest, WhatWasSaidBeforeADeathHoldsAfterIt) {
   record->payload.begun_at = record->created_at;
   ASSERT_TRUE(assessments_.Assess(record->id, FactsOf(record->payload), *rules_).ok());
   Use(Always(std::nullopt));
-  a_->runner.Start(
+  a_.runner.Start(
       std::move(record), [](auto) {}, [](auto) {});
   time_.Advance(absl::Minutes(1));
   EXPECT_EQ(RefusalOf("p1"), kRiskDenied);
@@ -331,7 +271,7 @@ TEST_F(AssessedPayoutTest, ReviewsAreListedTheNewestFirst) {
   ASSERT_EQ(StatusAfter("p2", 100), PayoutStatus::kAwaitingReview);
   const auto ids = [&](std::optional<Uuid> before, int limit) {
     std::vector<std::string> destinations;
-    const auto reviews = a_->reviews.Reviews(before, limit);
+    const auto reviews = reviews_.Reviews(before, limit);
     EXPECT_TRUE(reviews.ok()) << reviews.status();
     for (const storage::RiskAssessment& one : *reviews) {
       destinations.push_back(one.facts.Of(risk::Trait::kCard));
@@ -342,7 +282,7 @@ TEST_F(AssessedPayoutTest, ReviewsAreListedTheNewestFirst) {
   EXPECT_THAT(ids(Stored("p2").id, 9), ElementsAre("DE-p1"));
   EXPECT_TRUE(Decide("p2", false).ok());
   EXPECT_THAT(ids(std::nullopt, 9), ElementsAre("DE-p1"));
-  EXPECT_EQ(GetErrorDetail(a_->reviews.Decide(Uuid{}, true, {}, "")).reason, "ORDER_NOT_FOUND");
+  EXPECT_EQ(GetErrorDetail(reviews_.Decide(Uuid{}, true, {}, "")).reason, "ORDER_NOT_FOUND");
 }
 
 }  // namespace

@@ -10,13 +10,10 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/testing/manual_time.h"
-#include "runtime/testing/scheduled_executor.h"
 #include "saga/testing/memory_journal.h"
 #include "services/order/take_payment.h"
 #include "services/order/testing/fake_payment_gateway.h"
-#include "storage/testing/fake_payment_store.h"
-#include "storage/testing/memory_order_book.h"
+#include "tests/services/order/payment_world.h"
 
 namespace waybill::order {
 namespace {
@@ -29,49 +26,18 @@ using ::testing::Pair;
 constexpr char kPaymentA[] = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3";
 constexpr char kPaymentB[] = "0f2b1c3d-1111-4222-8333-444455556666";
 
-payments::Gateway PaidAt(std::string name, int64_t cost_ppm) {
-  payments::Gateway gateway;
-  gateway.name = std::move(name);
-  gateway.cost_ppm = cost_ppm;
-  return gateway;
-}
-
-class PaymentApiTest : public ::testing::Test {
+class PaymentApiTest : public PaymentWorld {
  protected:
-  using Result = absl::StatusOr<PaymentApi::Answer>;
+  PaymentApiTest() : PaymentWorld({{PaidAt("north", 1), PaidAt("south", 2)}, {}}) {}
 
-  // One of several on the same books.
-  struct Process {
-    Process(PaymentApiTest& test, const std::string& name, size_t live_max = 20'000, bool routed = true)
-        : kinds({TakePayment(test.routing_, test.time_, test.retry_)}),
-          journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {.live_max = live_max}),
-          api(runner, test.store_, test.workers_, test.time_, test.time_, test.ids_, routed ? &test.routing_ : nullptr,
-              {.room_kept = live_max / 2}) {
-      journal.set_kinds(&kinds);
-    }
-    saga::Kinds kinds;
-    saga::testing::MemoryJournal journal;
-    saga::Observer observer;
-    saga::Runner runner;
-    PaymentApi api;
-  };
+  std::vector<saga::Definition> Definitions() { return {TakePayment(routing_, time_, retry_)}; }
 
-  PaymentApiTest() { router_.Use({{PaidAt("north", 1), PaidAt("south", 2)}, {}}); }
-
-  std::shared_ptr<Result> Ask(const std::string& id, int64_t amount_minor = 1990, const std::string& client = "shop",
-                              absl::Duration timeout = absl::InfiniteDuration(), Process* process = nullptr) {
-    auto result = std::make_shared<Result>(absl::UnknownError("not answered"));
-    PaymentApi& api = (process == nullptr ? process_ : *process).api;
-    absl::StatusOr<domain::Payment> payment = TakeNewPayment(client, id, Money{amount_minor, "EUR"});
-    EXPECT_TRUE(payment.ok()) << payment.status();
-    api.Take(*std::move(payment), {}, time_.Steady() + timeout,
-             api.Expect([result](Result given) { *result = std::move(given); }));
-    time_.Advance(absl::ZeroDuration());
-    return result;
+  static absl::StatusOr<domain::Payment> Asked(const std::string& id, int64_t amount_minor = 1990,
+                                               const std::string& client = "shop") {
+    return TakeNewPayment(client, id, Money{amount_minor, "EUR"});
   }
   Result Take(const std::string& id, int64_t amount_minor = 1990, const std::string& client = "shop") {
-    return *Ask(id, amount_minor, client);
+    return *Ask(process_, Asked(id, amount_minor, client));
   }
   absl::StatusOr<storage::PaymentRecord> Get(const std::string& id, const std::string& client = "shop") {
     absl::StatusOr<storage::PaymentRecord> found = absl::UnknownError("not answered");
@@ -91,18 +57,7 @@ class PaymentApiTest : public ::testing::Test {
   static std::string Reason(const absl::Status& status) { return GetErrorDetail(status).reason; }
   int64_t Taken() const { return north_.NetMinor() + south_.NetMinor(); }
 
-  waybill::testing::ManualTime time_;
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  waybill::testing::ScheduledExecutor workers_{time_, time_, 1'000, [] { return absl::ZeroDuration(); }};
-  saga::RetryPolicy retry_{.retry_for = absl::Hours(24)};
-  storage::testing::MemoryOrderBook book_;
-  storage::testing::FakePaymentStore store_{book_};
-  testing::FakePaymentGateway north_, south_;
-  Metrics metrics_;
-  payments::Router router_{time_, random_};
-  PaymentRouting routing_{router_, {{"north", &north_}, {"south", &south_}}, time_, metrics_};
-  Process process_{*this, "a"};
+  Process process_{*this, Definitions(), "a"};
 };
 
 TEST_F(PaymentApiTest, IsAnsweredWhenItIsDurableAndChargedAfterThat) {
@@ -236,16 +191,16 @@ TEST_F(PaymentApiTest, IsRefusedWhereNoGatewayTakesIt) {
   const Result again = Take(kPaymentA);
   ASSERT_TRUE(again.ok()) << "it is there: " << again.status();
   EXPECT_TRUE(again->replayed);
-  Process unrouted(*this, "b", 10'000, /*routed=*/false);
-  EXPECT_EQ(Reason(Ask(kPaymentB, 1990, "shop", absl::InfiniteDuration(), &unrouted)->status()), "NO_PAYMENT_GATEWAY");
+  Process unrouted(*this, Definitions(), "b", 10'000, /*routed=*/false);
+  EXPECT_EQ(Reason(Ask(unrouted, Asked(kPaymentB))->status()), "NO_PAYMENT_GATEWAY");
   EXPECT_EQ(Taken(), 1990);
 }
 
 TEST_F(PaymentApiTest, LeavesHalfOfTheRoomToOrdersAndAnswersWhatItHas) {
-  Process small(*this, "b", 2);
+  Process small(*this, Definitions(), "b", 2);
   north_.set_can_refund(false);
   north_.set_fate(Fate::kUnavailable);
-  const auto take = [&](const char* id) { return *Ask(id, 1990, "shop", absl::InfiniteDuration(), &small); };
+  const auto take = [&](const char* id) { return *Ask(small, Asked(id)); };
   ASSERT_TRUE(take(kPaymentA).ok());
   const Result full = take(kPaymentB);
   EXPECT_EQ(Reason(full.status()), "QUEUE_FULL");
@@ -261,7 +216,7 @@ TEST_F(PaymentApiTest, LeavesHalfOfTheRoomToOrdersAndAnswersWhatItHas) {
 TEST_F(PaymentApiTest, SaysThatItMayExistWhenTheStoreDoesNotAnswerInTime) {
   std::vector<saga::testing::MemoryJournal::Task> writes;
   process_.journal.set_defer([&](auto task) { writes.push_back(std::move(task)); });
-  const std::shared_ptr<Result> late = Ask(kPaymentA, 1990, "shop", absl::Seconds(1));
+  const std::shared_ptr<Result> late = Ask(process_, Asked(kPaymentA), absl::Seconds(1));
   time_.Advance(absl::Seconds(1));
   EXPECT_EQ(Reason(late->status()), "STORE_UNAVAILABLE");
   process_.journal.set_defer(nullptr);

@@ -1,7 +1,6 @@
 // Payouts over books in memory: held once, paid once, and free again when they are refused.
 #include "services/order/payout_api.h"
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,94 +9,31 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/testing/manual_time.h"
-#include "runtime/testing/scheduled_executor.h"
-#include "saga/testing/memory_journal.h"
 #include "services/order/pay_out.h"
 #include "services/order/testing/fake_payout_gateway.h"
-#include "storage/testing/memory_payout_book.h"
+#include "tests/services/order/payout_world.h"
 
 namespace waybill::order {
 namespace {
 
 using domain::Payout;
-using storage::PayoutRecord;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::Fate;
 using ::testing::Pair;
 
-class PayoutApiTest : public ::testing::Test {
+class PayoutApiTest : public PayoutWorld {
  protected:
-  using Result = absl::StatusOr<PayoutApi::Answer>;
-
-  // One of several on the same books.
-  struct Process {
-    Process(PayoutApiTest& test, const std::string& name, bool open = true, OrderApiOptions options = {})
-        : kinds({PayOut(test.gateway_, test.time_, test.retry_)}),
-          journal(test.book_, test.time_, {name, "1", absl::Seconds(10)}),
-          runner(kinds, journal, test.time_, test.time_, test.random_, observer, {}),
-          api(runner, test.store_, test.workers_, test.workers_, test.time_, test.time_, test.ids_, open, options) {
-      journal.set_kinds(&kinds);
-    }
-    saga::Kinds kinds;
-    saga::testing::MemoryJournal journal;
-    saga::Observer observer;
-    saga::Runner runner;
-    PayoutApi api;
-  };
-
-  PayoutApiTest() {
-    payouts_.Open("shop", "driver", "EUR");
-    payouts_.Deposit("shop", "driver", 1000);
-    a_ = std::make_unique<Process>(*this, "a");
-  }
-  ~PayoutApiTest() override {
-    // Whatever happened: what left the account is what the gateway sent, and nothing is held that is not asked for.
-    const storage::testing::MemoryPayouts::Account account = payouts_.Get("shop", "driver");
-    int64_t open = 0;
-    for (const auto& [id, row] : book_.rows) {
-      const PayoutRecord& record = saga::As<Payout>(*row.record);
-      if (record.payload.state == Payout::State::kOpen) open += record.payload.amount_minor;
-    }
-    EXPECT_EQ(account.held_minor, open);
-    if (!resolved_ && open == 0) {
-      EXPECT_EQ(account.balance_minor, 1000 - gateway_.PaidMinor());
-    }
-  }
+  std::vector<saga::Definition> Definitions() { return {PayOut(gateway_, time_)}; }
 
   static NewPayout Asked(const std::string& id, int64_t amount_minor = 400) {
     return {id, "driver", Money{amount_minor, "EUR"}, "DE02", ""};
   }
-  std::shared_ptr<std::optional<Result>> Ask(Process& process, NewPayout asked,
-                                             absl::Duration timeout = absl::InfiniteDuration()) {
-    auto answered = std::make_shared<std::optional<Result>>();
-    absl::StatusOr<Payout> payout = TakeNewPayout("shop", std::move(asked));
-    EXPECT_TRUE(payout.ok()) << payout.status();
-    process.api.Create(*std::move(payout), {}, time_.Steady() + timeout,
-                       process.api.Expect([answered](Result result) { *answered = std::move(result); }));
-    return answered;
-  }
-  Result Await(const std::shared_ptr<std::optional<Result>>& answered) {
-    for (int i = 0; i < 10'000 && !*answered; ++i) time_.Advance(absl::Milliseconds(100));
-    return *answered ? **answered : absl::UnknownError("not answered");
-  }
-  Result Create(NewPayout asked) { return Await(Ask(*a_, std::move(asked))); }
+  Result Create(NewPayout asked) { return Await(Ask(a_, std::move(asked))); }
   static std::string Reason(const Result& result) { return GetErrorDetail(result.status()).reason; }
-  PayoutRecord Stored(const std::string& id) { return *store_.Find("shop", id); }
   std::string Key(const std::string& id) { return fmt::format("{}/pay_out", Stored(id).id.ToString()); }
 
-  waybill::testing::ManualTime time_;
-  waybill::testing::ScheduledExecutor workers_{time_, time_, 1'000, [] { return absl::ZeroDuration(); }};
-  SeededRandom random_{1};
-  IdGenerator ids_{time_, random_};
-  saga::testing::MemoryBook book_;
-  storage::testing::MemoryPayouts payouts_{book_};
-  storage::testing::FakePayoutStore store_{book_, payouts_};
-  testing::FakePayoutGateway gateway_;
-  saga::RetryPolicy retry_;
-  std::unique_ptr<Process> a_;
-  bool resolved_ = false;
+  Process a_{*this, Definitions(), "a"};
 };
 
 TEST_F(PayoutApiTest, PaysOnceAndAnswersARepetitionWithTheSame) {
@@ -106,7 +42,7 @@ TEST_F(PayoutApiTest, PaysOnceAndAnswersARepetitionWithTheSame) {
   EXPECT_EQ(StatusOfPayout(first->payout), PayoutStatus::kPaid);
   EXPECT_FALSE(first->payout.payload.reference.empty());
   EXPECT_FALSE(first->replayed);
-  Process b(*this, "b");
+  Process b(*this, Definitions(), "b");
   const Result again = Await(Ask(b, Asked("p1")));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(again->replayed);
@@ -141,7 +77,7 @@ TEST_F(PayoutApiTest, LackOfMoneyIsARefusalForGood) {
 // Both saw enough, and the first has taken it: the book has the last word.
 TEST_F(PayoutApiTest, LackOfMoneyThatShowsOnlyAtTheCommitIsTheSame) {
   gateway_.set_fate(Fate::kUnavailable);
-  auto first = Ask(*a_, Asked("p1", 700)), second = Ask(*a_, Asked("p2", 700));
+  auto first = Ask(a_, Asked("p1", 700)), second = Ask(a_, Asked("p2", 700));
   const Result refused = Await(second);
   ASSERT_TRUE(refused.ok()) << refused.status();
   EXPECT_EQ(refused->payout.payload.refusal, kInsufficientFunds);
@@ -155,15 +91,15 @@ TEST_F(PayoutApiTest, ARefusalFreesWhatWasHeld) {
   ASSERT_TRUE(refused.ok()) << refused.status();
   EXPECT_EQ(StatusOfPayout(refused->payout), PayoutStatus::kRefused);
   EXPECT_EQ(refused->payout.payload.refusal, "ACCOUNT_CLOSED");
-  EXPECT_EQ(payouts_.Get("shop", "driver").held_minor, 0);
+  EXPECT_EQ(Held(), 0);
 }
 
 TEST_F(PayoutApiTest, WhatNobodyAnsweredIsAskedAgainAndPaidOnce) {
   gateway_.WillMeet({Fate::kLostAfter, Fate::kUnavailable, Fate::kLostBefore});
-  auto asked = Ask(*a_, Asked("p1"));
+  auto asked = Ask(a_, Asked("p1"));
   time_.Advance(absl::Milliseconds(1));
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(payouts_.Get("shop", "driver").held_minor, 400);
+    EXPECT_EQ(Held(), 400);
     time_.Advance(absl::Milliseconds(50));
   }
   const Result paid = Await(asked);
@@ -183,7 +119,7 @@ TEST_F(PayoutApiTest, ARefusalAfterDoubtIsAskedForOnceMore) {
 
 TEST_F(PayoutApiTest, OutlastsAnOutageThatSpendsItsBudgetAndCallsAPerson) {
   gateway_.set_fate(Fate::kLostAfter);
-  auto asked = Ask(*a_, Asked("p1"), absl::Seconds(2));
+  auto asked = Ask(a_, Asked("p1"), absl::Seconds(2));
   const Result open = Await(asked);
   ASSERT_TRUE(open.ok()) << open.status();
   EXPECT_EQ(StatusOfPayout(open->payout), PayoutStatus::kOpen);
@@ -191,7 +127,7 @@ TEST_F(PayoutApiTest, OutlastsAnOutageThatSpendsItsBudgetAndCallsAPerson) {
   EXPECT_TRUE(Stored("p1").needs_attention);
   EXPECT_EQ(Stored("p1").state, saga::State::kCompensating);
   EXPECT_EQ(Stored("p1").failure.reason, kPayoutUnknown);
-  EXPECT_EQ(payouts_.Get("shop", "driver").held_minor, 400);
+  EXPECT_EQ(Held(), 400);
   gateway_.set_fate(Fate::kAnswered);
   const Result paid = Create(Asked("p1"));
   EXPECT_EQ(StatusOfPayout(paid->payout), PayoutStatus::kPaid);
@@ -211,7 +147,7 @@ TEST_F(PayoutApiTest, APendingOneWaitsAndIsAskedForAtItsTimeOrWhenItIsSignalled)
   signal.step = std::string(kPayOut);
   signal.token = "pending-" + Key("p1");
   signal.outcome = saga::Outcome::Succeeded();
-  const absl::StatusOr<saga::SignalResult> told = a_->runner.AddSignal(Stored("p1").id, signal);
+  const absl::StatusOr<saga::SignalResult> told = a_.runner.AddSignal(Stored("p1").id, signal);
   ASSERT_TRUE(told.ok()) << told.status();
   for (int i = 0; i < 100 && Stored("p1").payload.state == Payout::State::kOpen; ++i) {
     time_.Advance(absl::Milliseconds(100));
@@ -220,18 +156,18 @@ TEST_F(PayoutApiTest, APendingOneWaitsAndIsAskedForAtItsTimeOrWhenItIsSignalled)
   gateway_.Decide(Key("p2"), true);
   EXPECT_EQ(StatusOfPayout(Create(Asked("p2", 300))->payout), PayoutStatus::kPending) << "nobody has said so";
   time_.Advance(absl::Hours(2));
-  ASSERT_EQ(*a_->runner.RecoverExpired(false, 100), 1u) << "whoever comes by goes on with it";
+  ASSERT_EQ(*a_.runner.RecoverExpired(false, 100), 1u) << "whoever comes by goes on with it";
   EXPECT_EQ(StatusOfPayout(Create(Asked("p2", 300))->payout), PayoutStatus::kPaid);
 }
 
 TEST_F(PayoutApiTest, AProcessThatDiesIsRelievedUnderTheSameKey) {
   gateway_.set_fate(Fate::kLostAfter);
-  Ask(*a_, Asked("p1"));
+  Ask(a_, Asked("p1"));
   time_.Advance(absl::Milliseconds(1));
   const std::string key = Key("p1");
-  a_->runner.Stop(SteadyTime::InfinitePast());
+  a_.runner.Stop(SteadyTime::InfinitePast());
   gateway_.set_fate(Fate::kAnswered);
-  Process b(*this, "b");
+  Process b(*this, Definitions(), "b");
   time_.Advance(absl::Seconds(11));
   ASSERT_EQ(*b.runner.RecoverExpired(false, 100), 1u);
   for (int i = 0; i < 100 && Stored("p1").payload.state == Payout::State::kOpen; ++i) {
@@ -250,17 +186,17 @@ TEST_F(PayoutApiTest, RefusesWhatCannotBe) {
   asked.amount->currency = "USD";
   EXPECT_EQ(Reason(Create(asked)), "PAYOUT_ACCOUNT_UNUSABLE");
   EXPECT_EQ(GetErrorDetail(store_.Find("shop", "p1").status()).reason, "PAYOUT_NOT_FOUND") << "nothing was done";
-  Process without(*this, "b", /*open=*/false);
+  Process without(*this, Definitions(), "b", /*open=*/false);
   EXPECT_EQ(Reason(Await(Ask(without, Asked("p1")))), "NO_PAYOUT_GATEWAY");
   ASSERT_TRUE(Create(Asked("p2")).ok());
   EXPECT_TRUE(Await(Ask(without, Asked("p2")))->replayed) << "what is there needs no gateway";
-  a_->api.SetDraining();
+  a_.api.SetDraining();
   EXPECT_EQ(Reason(Create(Asked("p1"))), "SHUTTING_DOWN");
 }
 
 // However long the gateway is away, orders find room.
 TEST_F(PayoutApiTest, TakesNoneOfTheRoomThatIsLeftToOrders) {
-  Process full(*this, "b", /*open=*/true, {.room_kept = a_->runner.room()});
+  Process full(*this, Definitions(), "b", /*open=*/true, {.room_kept = a_.runner.room()});
   EXPECT_EQ(Reason(Await(Ask(full, Asked("p1")))), "QUEUE_FULL");
   EXPECT_EQ(GetErrorDetail(store_.Find("shop", "p1").status()).reason, "PAYOUT_NOT_FOUND") << "nothing was done";
 }

@@ -13,6 +13,7 @@
 #include "storage/postgres/saga_journal.h"
 #include "storage/postgres/sqlstate.h"
 #include "tests/storage/ledger_store_contract.h"
+#include "tests/storage/postgres/ledger_facts.h"
 #include "tests/support/migrated_database.h"
 
 namespace waybill::storage {
@@ -107,19 +108,8 @@ class LedgerPgTest : public ::testing::Test {
     for (const std::string& fault : report->faults) all += fault + "\n";
     return all;
   }
-  std::string Deadlocks() {
-    database_.sql().Exec("SELECT pg_stat_force_next_flush()");
-    return database_.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
-  }
-  // Along an account, transfers whose time is before that of one with a lower number.
-  std::string TimesThatRunBack() {
-    return database_.sql().Value(
-        "SELECT count(*) FROM (SELECT created_at, lag(created_at) OVER (PARTITION BY account ORDER BY number) AS "
-        "before "
-        "FROM (SELECT number, created_at, debit_account AS account FROM ledger_transfers UNION ALL SELECT number, "
-        "created_at, credit_account FROM ledger_transfers) t WHERE account IS NOT NULL) a WHERE "
-        "created_at < before");
-  }
+  std::string Deadlocks() { return testing::Deadlocks(database_.sql()); }
+  std::string TimesThatRunBack() { return testing::TimesThatRunBack(database_.sql()); }
   // As somebody who owns the tables, and takes the triggers out of the way, could do it.
   void Forge(const std::string& statement) {
     database_.sql().Exec("SET session_replication_role = replica");

@@ -26,6 +26,7 @@
 #include "storage/postgres/payout_tables.h"
 #include "storage/postgres/rights.h"
 #include "storage/postgres/saga_journal.h"
+#include "tests/storage/postgres/ledger_facts.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
@@ -61,7 +62,7 @@ class LedgerOrderEnds : public ::testing::Test {
     SagaJournalOptions options;
     options.writers = writers;
     options.ledger = true;
-    options.ledger_commission_ppm = 200'000;
+    options.ledger_commission_ppm = ppm_;
     options.on_error = [this](const absl::Status& status) {
       std::lock_guard lock(mutex_);
       errors_ += status.ToString() + "\n";
@@ -79,6 +80,8 @@ class LedgerOrderEnds : public ::testing::Test {
     EXPECT_TRUE(journal.ok()) << journal.status();
     return *journals_.emplace_back(*std::move(journal));
   }
+
+  int32_t ppm_ = 200'000;  // of the journals that are opened from then on
 
   // --- Orders: begun, then charged and given a driver, then completed.
 
@@ -169,19 +172,9 @@ class LedgerOrderEnds : public ::testing::Test {
 
   // --- What came of it.
 
-  std::string Deadlocks() {
-    database_.sql().Exec("SELECT pg_stat_force_next_flush()");
-    return database_.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
-  }
+  std::string Deadlocks() { return testing::Deadlocks(database_.sql()); }
   void ExpectSound() {
-    EXPECT_EQ(
-        database_.sql().Value(
-            "SELECT count(*) FROM (SELECT created_at, lag(created_at) OVER (PARTITION BY account ORDER BY number) "
-            "AS before FROM (SELECT number, created_at, debit_account AS account FROM ledger_transfers UNION ALL "
-            "SELECT number, created_at, credit_account FROM ledger_transfers) t WHERE account IS NOT NULL) a WHERE "
-            "created_at < before"),
-        "0")
-        << "times run back";
+    EXPECT_EQ(testing::TimesThatRunBack(database_.sql()), "0");
     const auto report = ledger_.Verify(nullptr);
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_THAT(report->faults, ::testing::IsEmpty());
@@ -268,6 +261,17 @@ TEST_F(LedgerOrderEnds, AreInTheCommitThatCompletesTheOrder) {
   EXPECT_EQ(again->Said(), "not applied");
   EXPECT_EQ(ends->Said(), "applied");
   EXPECT_EQ(Sum("driver"), 2 * kShare);
+  StopAll();
+  ExpectSound();
+}
+
+TEST_F(LedgerOrderEnds, OpenNoAccountWhereAllIsThePlatforms) {
+  ppm_ = 1'000'000;
+  PostgresSagaJournal& journal = Journal("a", 1);
+  Driver("7");
+  EXPECT_EQ(Complete(journal, Confirmed(journal, "7", 1))->Said(), "applied");
+  EXPECT_EQ(Sum("commission"), kCharge);
+  EXPECT_EQ(database_.sql().Value("SELECT count(*) FROM ledger_accounts WHERE kind = 'driver'"), "0");
   StopAll();
   ExpectSound();
 }

@@ -270,6 +270,29 @@ TEST_F(OrderStoreTest, TheUnfinishedAreThoseThatAreDueAndTheYoung) {
   EXPECT_GE(stats->unswept, absl::ZeroDuration());
 }
 
+// Orders have a table of their own; payments and payouts are among all others.
+TEST_F(OrderStoreTest, WhatIsInReviewIsOfWhicheverTableTheNewestFirst) {
+  for (int second : {5, 3}) {
+    sql_.Exec(fmt::format(
+        "INSERT INTO order_sagas (order_id, client, idempotency_key, fingerprint, user_id, amount_minor, currency, "
+        "waits_for, wakes_at, created_at, updated_at) SELECT waybill_id_at(now() - interval '{0} s'), 'c', '{0}', '', "
+        "'u', 1, 'EUR', 'assess_risk/do/review', now(), now(), now()",
+        second));
+    sql_.Exec(fmt::format(
+        "INSERT INTO sagas (saga_id, kind, version, dedupe_key, payload, waits_for, wakes_at, created_at, updated_at) "
+        "SELECT waybill_id_at(now() - interval '{} s'), 'payout', 2, '{}', '{{}}', 'assess_risk/do/review', now(), "
+        "now(), now()",
+        second + 1, second));
+  }
+  const std::vector<Uuid> all = *store_.InReview(std::nullopt, 9);
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_TRUE(std::is_sorted(all.rbegin(), all.rend()));
+  for (size_t n = 0; n < all.size(); ++n) {
+    EXPECT_EQ(store_.InReview(all[n], 9)->size(), all.size() - n - 1) << "pages go on across both";
+    EXPECT_EQ(store_.GetSaga(all[n])->header.kind, n % 2 == 0 ? "place_order" : "payout");
+  }
+}
+
 TEST_F(OrderStoreTest, AListThatTakesTooLongSaysWhatToNarrow) {
   ConnectionOptions impatient = ReadConnectionOptions();
   impatient.settings.emplace_back("statement_timeout", "100ms");  // the server's word comes long before ours

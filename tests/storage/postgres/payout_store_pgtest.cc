@@ -11,6 +11,7 @@
 #include "storage/postgres/payout_store.h"
 #include "storage/postgres/saga_journal.h"
 #include "tests/storage/payout_store_contract.h"
+#include "tests/storage/postgres/ledger_facts.h"
 #include "tests/support/eventually.h"
 #include "tests/support/migrated_database.h"
 
@@ -134,12 +135,8 @@ TEST_P(PostgresPayouts, TakeTurnsWithTheLedgersOwnWriter) {
   }
   stop = true;
   others.join();
-  EXPECT_EQ(harness.sql().Value("SELECT count(*) FROM (SELECT created_at, lag(created_at) OVER (PARTITION BY account "
-                                "ORDER BY number) AS before FROM (SELECT number, created_at, debit_account AS account "
-                                "FROM ledger_transfers UNION ALL SELECT number, created_at, credit_account FROM "
-                                "ledger_transfers) t) a WHERE created_at < before"),
-            "0");
-  EXPECT_EQ(harness.sql().Value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
+  EXPECT_EQ(testing::TimesThatRunBack(harness.sql()), "0");
+  EXPECT_EQ(testing::Deadlocks(harness.sql()), "0");
 }
 
 // Commits that both end and begin some, crosswise, of two currencies: the second waits until the first is done. A

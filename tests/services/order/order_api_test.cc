@@ -1074,6 +1074,16 @@ TEST_F(SagaApiTest, ASignalThatIsNotWaitedForIsKeptAndTheFirstCounts) {
   EXPECT_EQ(Signals("repeated"), "1");
 }
 
+TEST_F(SagaApiTest, AWordOnAReviewThatIsNotOpenIsKeptNowhere) {
+  world_.PutDrivers({"ann"});
+  const Uuid id = a_.AddWaiting("k", "pi_1", absl::Hours(2));
+  auto answer = Signal(id, {std::string(domain::kAssessRisk), saga::Direction::kDo, "review",
+                            saga::Outcome::Rejected("RISK_DENIED", "ada")});
+  EXPECT_EQ(ReasonOf(answer), "REVIEW_NOT_OPEN");
+  EXPECT_TRUE(world_.book.deeds.empty());
+  EXPECT_EQ(Signals("unawaited"), "1");
+}
+
 TEST_F(SagaApiTest, ASignalToWhatHasEndedIsLate) {
   const Uuid id = a_.Create(a_.NewOrder("k")).Get().order.id;
   auto answer = Signal(id, Charge("pi_1", saga::Outcome::Succeeded("ada")));
